@@ -1,0 +1,45 @@
+//! Time is an argument: the core takes instants, the server takes a [`Clock`].
+
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+
+/// Where the server tier asks for the time, so that tests can pin and move it.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// The current instant (UTC).
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+#[cfg(feature = "server")]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A clock that stands still until it is told to move.
+#[derive(Debug)]
+pub struct ManualClock(Mutex<Timestamp>);
+
+impl ManualClock {
+    /// A clock that shows `start`.
+    pub fn new(start: Timestamp) -> Self {
+        ManualClock(Mutex::new(start))
+    }
+
+    /// Moves the clock to `to`.
+    pub fn set(&self, to: Timestamp) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = to;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

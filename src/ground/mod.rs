@@ -1,0 +1,15 @@
+//! Layer 0: what everything else stands on. Values and small tools without opinions about AS2.
+//!
+//! Core tier (pure): [`clock`], [`id`], [`limits`], [`random`], [`secret`], [`text`].
+//! Server tier: [`durable`] (files that survive a power cut), [`drain`] (shutdown and tasks).
+
+pub mod clock;
+#[cfg(feature = "server")]
+pub mod drain;
+#[cfg(feature = "server")]
+pub mod durable;
+pub mod id;
+pub mod limits;
+pub mod random;
+pub mod secret;
+pub mod text;

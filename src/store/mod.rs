@@ -1,0 +1,2 @@
+//! Layer of `store`.
+pub mod record;

@@ -1,0 +1,355 @@
+//! The vocabulary of the journal: facts, and the view of a message that they add up to.
+//!
+//! A [`Fact`] is what happened to one message; it is written once and never changed. A [`Message`] is the sum of its
+//! facts, kept in the index and rebuilt from the journal at any time: [`Message::apply`](super::apply) is the only
+//! way a message changes.
+//!
+//! ```text
+//! outbound  (new) ─Queued→ Queued ─Composed→ Composed ─Attempted→ Sending ─Delivered→ Delivered
+//!                             │                 ↑   ↑                │ │
+//!                             │                 │   └────RetryAt─────┘ └─AwaitingReceipt→ AwaitingReceipt ─→ Delivered
+//!                             └─Held→ Held ─Released┘                └─Failed→ Failed            └─RetryAt, Failed
+//!           (new) ─Rejected→ Rejected                any open state ─Cancelled→ Cancelled
+//! inbound   (new) ─Received→ Received ─Accepted→ Accepted
+//!                                     └─Declined→ Declined        (sync receptions skip Received)
+//! ```
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::as2::SentMics;
+use crate::ground::id::Id;
+use crate::ground::text::Bilingual;
+use crate::mime::Headers;
+
+/// Durable bytes: inline in a journal segment or a file of their own; where is the store's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// Names the bytes.
+    pub id: Id,
+    /// Length in bytes.
+    pub len: u64,
+    /// SHA-256 of the bytes, checked when they are read whole.
+    #[serde(with = "hex_digest")]
+    pub sha256: [u8; 32],
+}
+
+/// Who the message travels to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// From our outbox to the partner.
+    Outbound,
+    /// From the partner to our inbox.
+    Inbound,
+}
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobKind {
+    /// A payload from the outbox; a receipt may be owed to us.
+    #[default]
+    Payload,
+    /// An asynchronous MDN that we owe; any 2xx settles it.
+    Mdn,
+}
+
+/// Where a message stands; see the picture in the module head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Payload durable, wire bytes not made yet.
+    Queued,
+    /// Wire bytes durable, waiting for its due time.
+    Composed,
+    /// An attempt has begun; its end is unknown.
+    Sending,
+    /// Transferred; the asynchronous MDN is awaited until the deadline.
+    AwaitingReceipt,
+    /// A positive MDN was verified, or none was asked for and the transfer succeeded.
+    Delivered,
+    /// Delivery gave up or the partner refused.
+    Failed,
+    /// Waits for a person.
+    Held,
+    /// An operator ended it.
+    Cancelled,
+    /// The pre-check refused the file.
+    Rejected,
+    /// Raw bytes durable, not opened yet (asynchronous receptions).
+    Received,
+    /// Verified and durable; its positive MDN may go out.
+    Accepted,
+    /// Refused; its negative MDN may go out. Not sticky: the partner may send it again.
+    Declined,
+}
+
+impl State {
+    /// Nothing more will happen by itself or by a partner.
+    pub fn is_final(self) -> bool {
+        use State::*;
+        matches!(self, Delivered | Failed | Cancelled | Rejected | Accepted | Declined)
+    }
+}
+
+/// Why something was held, retried, failed or declined: a stable code for programs, words for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Stable kebab-case code.
+    pub code: String,
+    /// What happened and what to do.
+    pub text: Bilingual,
+}
+
+/// Identifies a message of a partner for duplicate detection (RFC 4130 5.5).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DedupKey {
+    /// AS2-From, unquoted.
+    pub from: String,
+    /// AS2-To, unquoted.
+    pub to: String,
+    /// Message-ID without brackets.
+    pub message_id: String,
+}
+
+/// What the pre-check learned about a declaration.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeclarationSummary {
+    /// `CEB311Message` and so on.
+    pub message_type: String,
+    /// Business documents in the message.
+    pub documents: u32,
+    /// `CopMsgId` of its envelope, when it travels in one.
+    pub cop_msg_id: Option<String>,
+    /// Business keys such as `orderNo=…`, at most a few.
+    pub keys: Vec<(String, String)>,
+}
+
+/// An MDN kept as evidence, with what was found when it was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The MDN's bytes.
+    pub body: Body,
+    /// Its header fields.
+    pub headers: Headers,
+    /// The disposition as printed, e.g. `automatic-action/MDN-sent-automatically; processed`.
+    pub disposition: String,
+    /// `Received-Content-MIC` as received.
+    pub mic: Option<String>,
+    /// Our MIC for the same algorithm equals it.
+    pub mic_matches: Option<bool>,
+    /// SHA-256 fingerprint of the signer's certificate, when the MDN is signed and verified.
+    pub signer: Option<String>,
+}
+
+/// A user's folder below `exchange/<partner>/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Folder {
+    /// What the partner sent.
+    Inbox,
+    /// Originals after a positive MDN.
+    Sent,
+    /// Originals that the pre-check refused.
+    Rejected,
+    /// Originals whose delivery gave up.
+    Failed,
+    /// MDNs of what we sent.
+    Receipts,
+}
+
+impl Folder {
+    /// The folder's name on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            Folder::Inbox => "inbox",
+            Folder::Sent => "sent",
+            Folder::Rejected => "rejected",
+            Folder::Failed => "failed",
+            Folder::Receipts => "receipts",
+        }
+    }
+}
+
+/// What a published file holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// Durable bytes of the store.
+    Body(Body),
+    /// Short text written by us (meta, error and findings files).
+    Text(String),
+}
+
+/// Files that appear together in one of a partner's folders, exactly once. The file with the empty suffix is the
+/// principal one and appears last, so that whoever sees it finds its companions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// Where.
+    pub folder: Folder,
+    /// Safe file name without suffixes; a name already taken gets the message id in front of its extension.
+    pub name: String,
+    /// `(suffix, content)`: `""`, `".meta.json"`, `".mdn"`, …
+    pub files: Vec<(String, Content)>,
+}
+
+/// How far a publication is. `Committed` → staged file written and synced → `Staged` → renamed → `Published`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PublicationStage {
+    /// Promised; nothing was renamed.
+    Committed,
+    /// Staged files are durable; the principal one's absence means that it was published.
+    Staged,
+    /// Done, under this name.
+    Published(String),
+}
+
+/// What happened to one message. Written once, never changed; new kinds are added at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the fields are those of Message, documented there")]
+pub enum Fact {
+    /// A file was taken: its payload is durable.
+    Queued {
+        kind: JobKind,
+        partner: String,
+        file_name: String,
+        payload: Option<Body>,
+        declaration: Option<DeclarationSummary>,
+        /// The message this one resends as a new business message, or the inbound message whose MDN this job carries.
+        about: Option<Id>,
+    },
+    /// The pre-check refused a file.
+    Rejected { partner: String, file_name: String, payload: Option<Body>, reason: Reason, files: Vec<Publication> },
+    /// The wire bytes exist; every attempt sends exactly these.
+    Composed { message_id: String, headers: Headers, wire: Body, mics: SentMics, due: Timestamp },
+    /// Attempt `number` (from 1) begins; written before the socket opens.
+    Attempted { number: u32 },
+    /// The attempt is over without a final answer; the next one is due then.
+    RetryAt { due: Timestamp, reason: Reason },
+    /// Transferred; the asynchronous MDN is due by then.
+    AwaitingReceipt { deadline: Timestamp },
+    /// Settled well.
+    Delivered { receipt: Option<Receipt>, note: Option<Reason>, files: Vec<Publication> },
+    /// Settled badly.
+    Failed { reason: Reason, receipt: Option<Receipt>, files: Vec<Publication> },
+    /// Waits for a person.
+    Held { reason: Reason, by: String },
+    /// A person lets it go on; due at once.
+    Released { reason: String, by: String, due: Timestamp },
+    /// A person ends it.
+    Cancelled { reason: String, by: String, files: Vec<Publication> },
+    /// Raw bytes of an asynchronous reception are durable; a 2xx may be sent.
+    Received { partner: String, message_id: String, headers: Headers, wire: Body },
+    /// Verified under the agreement and durable; claims the key. The MDN may be sent once this is durable.
+    Accepted {
+        partner: String,
+        key: DedupKey,
+        headers: Headers,
+        wire: Body,
+        payload: Body,
+        file_name: String,
+        declaration: Option<DeclarationSummary>,
+        signer: Option<String>,
+        mdn: Option<Receipt>,
+        files: Vec<Publication>,
+    },
+    /// Refused; claims nothing.
+    Declined { partner: String, message_id: String, headers: Headers, wire: Body, reason: Reason, mdn: Option<Receipt> },
+    /// An MDN arrived that changes nothing (unknown, late, contradicting, unverifiable); kept and reported.
+    StrayReceipt { reason: Reason, receipt: Receipt },
+    /// The staged files of publication `index` are durable.
+    Staged { index: u32 },
+    /// Publication `index` is in its folder under this name.
+    Published { index: u32, name: String },
+}
+
+/// One line of a message's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// The fact's kebab-case name.
+    pub fact: String,
+    /// Code or short detail (attempt number, reason code, who).
+    pub detail: String,
+}
+
+/// The sum of a message's facts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Our name for it.
+    pub id: Id,
+    /// Which way it travels.
+    pub direction: Direction,
+    /// What it carries.
+    pub kind: JobKind,
+    /// The partner's id (the stem of its configuration file).
+    pub partner: String,
+    /// Where it stands.
+    pub state: State,
+    /// The payload's file name, safe for disk.
+    pub file_name: String,
+    /// AS2 Message-ID, exact syntax.
+    pub message_id: Option<String>,
+    /// First fact.
+    pub created: Timestamp,
+    /// Latest fact.
+    pub updated: Timestamp,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// When the next attempt, or the deadline of the awaited receipt, is due.
+    pub due: Option<Timestamp>,
+    /// The payload as the user gave it (outbound) or as it was verified (inbound).
+    pub payload: Option<Body>,
+    /// The exact bytes POSTed.
+    pub wire: Option<Body>,
+    /// The header fields POSTed with them.
+    pub headers: Headers,
+    /// Every MIC that an honest MDN may carry.
+    pub mics: SentMics,
+    /// The receipt: what the partner sent us (outbound) or what we answered (inbound).
+    pub receipt: Option<Receipt>,
+    /// About the business message inside.
+    pub declaration: Option<DeclarationSummary>,
+    /// Fingerprint of the certificate that signed the payload (inbound).
+    pub signer: Option<String>,
+    /// Latest reason of a retry, hold, failure or refusal.
+    pub reason: Option<Reason>,
+    /// See [`Fact::Queued`].
+    pub about: Option<Id>,
+    /// What users see of it in their folders.
+    pub publications: Vec<(Publication, PublicationStage)>,
+    /// History, newest last; the oldest lines are dropped from this view beyond a hundred, never from the journal.
+    pub timeline: Vec<Event>,
+}
+
+/// SHA-256 values as hex text.
+mod hex_digest {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::fmt::Write as _;
+
+    pub(super) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(64);
+        for byte in digest {
+            let _ = write!(text, "{byte:02x}");
+        }
+        serializer.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut digest = [0u8; 32];
+        let pairs = text.as_bytes().chunks_exact(2);
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(D::Error::custom("a SHA-256 value has 64 hex digits"));
+        }
+        for (byte, pair) in digest.iter_mut().zip(pairs) {
+            let pair = std::str::from_utf8(pair).map_err(D::Error::custom)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(D::Error::custom)?;
+        }
+        Ok(digest)
+    }
+}
