@@ -1,0 +1,82 @@
+//! Which certificates run out, soon enough to do something about it.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::bilingual;
+use crate::cms::Certificate;
+use crate::ground::text::{Bilingual, printable};
+
+/// How long before its end a certificate is reported.
+pub const HORIZON: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Whose certificate it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// One of our keys.
+    Station,
+    /// A certificate of the partner with this id.
+    Partner(String),
+}
+
+/// A certificate that has expired or will soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiry {
+    /// Whose it is.
+    pub holder: Holder,
+    /// Its subject, printable.
+    pub subject: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// Its last instant.
+    pub not_after: Timestamp,
+    /// It is over already.
+    pub expired: bool,
+    /// Whole days left; 0 when expired.
+    pub days_left: i64,
+}
+
+impl Expiry {
+    /// Stable code: `certificate-expired` or `certificate-expires-soon`.
+    pub fn code(&self) -> &'static str {
+        if self.expired { "certificate-expired" } else { "certificate-expires-soon" }
+    }
+
+    /// What runs out when, and what to do.
+    pub fn text(&self) -> Bilingual {
+        let Expiry { subject, not_after, days_left, .. } = self;
+        if self.expired {
+            return bilingual!(
+                "证书 {subject} 已于 {not_after} 过期。请向对方索取或自行生成新证书,并加入配置。",
+                "the certificate {subject} expired at {not_after}. Obtain or generate its successor and add it to the configuration."
+            );
+        }
+        bilingual!(
+            "证书 {subject} 将于 {not_after} 过期(剩余 {days_left} 天)。请现在加入新证书:新旧证书可以同时有效。",
+            "the certificate {subject} expires at {not_after} (in {days_left} days). Add its successor now: both may be configured at the same time."
+        )
+    }
+}
+
+/// What of `certificates` is expired at `now` or will be within [`HORIZON`].
+pub(super) fn report<'c>(
+    holder: Holder,
+    certificates: impl Iterator<Item = (&'c Certificate, &'c PathBuf)>,
+    now: Timestamp,
+) -> Vec<Expiry> {
+    let running_out = certificates.filter(|(certificate, _)| certificate.not_after().duration_since(now) < HORIZON);
+    running_out
+        .map(|(certificate, file)| {
+            let left = certificate.not_after().duration_since(now);
+            Expiry {
+                holder: holder.clone(),
+                subject: printable(&certificate.subject()),
+                file: file.clone(),
+                not_after: certificate.not_after(),
+                expired: left.is_negative(),
+                days_left: (left.as_hours() / 24).max(0),
+            }
+        })
+        .collect()
+}
