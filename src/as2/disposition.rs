@@ -243,21 +243,28 @@ mod tests {
             ("automatic-action/MDN-sent-automatically;processed/Error:decompresion-failed", "decompression-failed"),
             ("automatic-action/MDN-sent-automatically; processed / ERROR : Decryption-Failed", "decryption-failed"),
             ("automatic-action/MDN-sent-automatically; failed/Failure: unsupported format", "unsupported format"),
-            ("automatic-action/MDN-sent-automatically; failed/failure: sender-equals-receiver", "sender-equals-receiver"),
+            (
+                "automatic-action/MDN-sent-automatically; failed/failure: sender-equals-receiver",
+                "sender-equals-receiver",
+            ),
             ("a/b; processed/error: unexpected-processing-error", "unexpected-processing-error"),
         ] {
             let disposition = read(text);
             assert!(!disposition.is_positive(), "{text}");
             assert!(disposition.says(reason), "{text}");
         }
-        for text in ["a/b; failed", "a/b; displayed", "a/b; deleted", "a/b; processed/superseded", "a/b;processed/error"] {
+        for text in
+            ["a/b; failed", "a/b; displayed", "a/b; deleted", "a/b; processed/superseded", "a/b;processed/error"]
+        {
             assert!(!read(text).is_positive(), "{text}");
         }
     }
 
     #[test]
     fn what_is_not_a_disposition_is_refused() {
-        for text in ["", "processed", "a; processed", "/b; processed", "a/b;", "a/b; ", "a/b; proc essed", "a/b;;processed"] {
+        for text in
+            ["", "processed", "a; processed", "/b; processed", "a/b;", "a/b; ", "a/b; proc essed", "a/b;;processed"]
+        {
             assert_eq!(Disposition::parse_received(text), Err(BadDisposition), "{text:?}");
         }
     }

@@ -142,7 +142,10 @@ pub struct SentMics {
 impl SentMics {
     /// The digest a receipt with this algorithm should carry.
     pub fn exact(&self, algorithm: DigestAlgorithm) -> Option<&Mic> {
-        self.expected.iter().find(|sent| sent.variant == MicVariant::Exact && sent.mic.algorithm == algorithm).map(|sent| &sent.mic)
+        self.expected
+            .iter()
+            .find(|sent| sent.variant == MicVariant::Exact && sent.mic.algorithm == algorithm)
+            .map(|sent| &sent.mic)
     }
 
     /// The octets that `mic` covers, if it is one of ours.

@@ -22,8 +22,8 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::unwrap_used))]
 
-pub mod name;
 pub mod message_id;
+pub mod name;
 
 pub mod headers;
 pub mod options;

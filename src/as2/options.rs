@@ -85,10 +85,7 @@ impl NotificationOptions {
     /// The field for a request of ours.
     pub fn value(micalgs: &[DigestAlgorithm], style: MicalgStyle) -> String {
         let names: Vec<String> = micalgs.iter().map(|algorithm| style.name(*algorithm)).collect();
-        format!(
-            "signed-receipt-protocol=optional, {PKCS7}; signed-receipt-micalg=optional, {}",
-            names.join(", ")
-        )
+        format!("signed-receipt-protocol=optional, {PKCS7}; signed-receipt-micalg=optional, {}", names.join(", "))
     }
 }
 
@@ -175,7 +172,10 @@ mod tests {
         assert_eq!(unmet(&format!("{tail}md5, sha1")), None);
         assert_eq!(unmet(&format!("{tail}sha1; x-new=required, z")), Some(Unmet::Format));
         assert_eq!(unmet(&format!("{tail}sha1; x-new=optional, z")), None);
-        assert_eq!(unmet("signed-receipt-protocol=required, pgp; signed-receipt-micalg=optional, sha1"), Some(Unmet::Format));
+        assert_eq!(
+            unmet("signed-receipt-protocol=required, pgp; signed-receipt-micalg=optional, sha1"),
+            Some(Unmet::Format)
+        );
         assert_eq!(unmet("signed-receipt-protocol=optional, pgp; signed-receipt-micalg=optional, sha1"), None);
     }
 

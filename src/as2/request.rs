@@ -2,9 +2,8 @@
 
 use super::headers::{self, repeated_singleton};
 use super::{As2Name, MessageId, NotificationOptions};
-use crate::bilingual;
 use crate::ground::limits::Limits;
-use crate::ground::text::Bilingual;
+use crate::ground::text::printable;
 use crate::mime::{ContentType, Headers};
 
 use super::error::RequestError;
@@ -124,7 +123,7 @@ pub fn read_head(headers: &Headers, body_prefix: &[u8], limits: &Limits) -> Resu
     }
     let content_type = headers.get(headers::CONTENT_TYPE).unwrap_or("application/octet-stream");
     let content_type = ContentType::parse(content_type).map_err(|_| RequestError::ContentType)?;
-    let subject = headers.get(headers::SUBJECT).map(crate::ground::text::printable);
+    let subject = headers.get(headers::SUBJECT).map(printable);
     Ok(Incoming::Message(Request {
         from,
         to,
@@ -155,11 +154,5 @@ impl Request {
     /// Sender and receiver are the same name.
     pub fn is_loop(&self) -> bool {
         self.from == self.to
-    }
-
-    /// For people: who sends what to whom.
-    pub fn summary(&self) -> Bilingual {
-        let (from, to, id) = (&self.from, &self.to, &self.message_id);
-        bilingual!("{from} 发给 {to} 的报文 {id}", "message {id} from {from} to {to}")
     }
 }
