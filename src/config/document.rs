@@ -225,6 +225,14 @@ impl<'s> Section<'s> {
         self.text(key)
     }
 
+    /// Refuses a key that people may be tempted to write, with a better advice than "unknown".
+    pub(crate) fn forbid(&self, key: &'static str, code: &'static str, advice: &Bilingual) {
+        self.asked.borrow_mut().push(key);
+        if self.entry(key).is_some() {
+            self.error(key, code, advice.clone());
+        }
+    }
+
     /// Notes that a key is missing.
     pub(crate) fn missing(&self, key: &str) {
         self.error(key, "key-missing", bilingual!("缺少必填项 {key}。请补充。", "the required key {key} is missing. Add it."));

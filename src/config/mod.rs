@@ -12,6 +12,7 @@
 pub mod checks;
 pub mod document;
 pub mod gateway;
+pub mod material;
 pub mod partners;
 pub mod problem;
 pub mod quantity;

@@ -1,6 +1,6 @@
 //! Which certificates run out, soon enough to do something about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,20 +11,9 @@ use crate::ground::text::{Bilingual, printable};
 /// How long before its end a certificate is reported.
 pub const HORIZON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Whose certificate it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// One of our keys.
-    Station,
-    /// A certificate of the partner with this id.
-    Partner(String),
-}
-
 /// A certificate that has expired or will soon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiry {
-    /// Whose it is.
-    pub holder: Holder,
     /// Its subject, printable.
     pub subject: String,
     /// Its file.
@@ -38,6 +27,18 @@ pub struct Expiry {
 }
 
 impl Expiry {
+    /// Whether `certificate` is expired at `now` or will be within [`HORIZON`].
+    pub fn of(certificate: &Certificate, file: &Path, now: Timestamp) -> Option<Expiry> {
+        let left = certificate.not_after().duration_since(now);
+        (left < HORIZON).then(|| Expiry {
+            subject: printable(&certificate.subject()),
+            file: file.to_owned(),
+            not_after: certificate.not_after(),
+            expired: left.is_negative(),
+            days_left: (left.as_hours() / 24).max(0),
+        })
+    }
+
     /// Stable code: `certificate-expired` or `certificate-expires-soon`.
     pub fn code(&self) -> &'static str {
         if self.expired { "certificate-expired" } else { "certificate-expires-soon" }
@@ -48,35 +49,13 @@ impl Expiry {
         let Expiry { subject, not_after, days_left, .. } = self;
         if self.expired {
             return bilingual!(
-                "证书 {subject} 已于 {not_after} 过期。请向对方索取或自行生成新证书,并加入配置。",
-                "the certificate {subject} expired at {not_after}. Obtain or generate its successor and add it to the configuration."
+                "证书 {subject} 已于 {not_after} 过期。请换用新证书并加入配置。",
+                "the certificate {subject} expired at {not_after}. Obtain or generate its successor and add it."
             );
         }
         bilingual!(
-            "证书 {subject} 将于 {not_after} 过期(剩余 {days_left} 天)。请现在加入新证书:新旧证书可以同时有效。",
+            "证书 {subject} 将于 {not_after} 过期(剩余 {days_left} 天)。请现在加入新证书:新旧证书可以同时配置。",
             "the certificate {subject} expires at {not_after} (in {days_left} days). Add its successor now: both may be configured at the same time."
         )
     }
-}
-
-/// What of `certificates` is expired at `now` or will be within [`HORIZON`].
-pub(super) fn report<'c>(
-    holder: Holder,
-    certificates: impl Iterator<Item = (&'c Certificate, &'c PathBuf)>,
-    now: Timestamp,
-) -> Vec<Expiry> {
-    let running_out = certificates.filter(|(certificate, _)| certificate.not_after().duration_since(now) < HORIZON);
-    running_out
-        .map(|(certificate, file)| {
-            let left = certificate.not_after().duration_since(now);
-            Expiry {
-                holder: holder.clone(),
-                subject: printable(&certificate.subject()),
-                file: file.clone(),
-                not_after: certificate.not_after(),
-                expired: left.is_negative(),
-                days_left: (left.as_hours() / 24).max(0),
-            }
-        })
-        .collect()
 }

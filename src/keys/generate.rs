@@ -92,7 +92,8 @@ fn certificate(request: &KeyRequest, key: &PKey<Private>, now: Timestamp) -> Res
     let name = name.build();
     let mut builder = X509::builder()?;
     builder.set_version(2)?;
-    builder.set_serial_number(&serial()?)?;
+    let serial = serial()?;
+    builder.set_serial_number(&serial)?;
     builder.set_subject_name(&name)?;
     builder.set_issuer_name(&name)?;
     builder.set_pubkey(key)?;

@@ -21,7 +21,7 @@ pub const MAX_FILE: u64 = 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFileError {
     /// The file is missing or may not be read by us.
-    #[error("{file} cannot be read: {reason}")]
+    #[error("{} cannot be read: {reason}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -29,13 +29,13 @@ pub enum KeyFileError {
         reason: String,
     },
     /// Larger than [`MAX_FILE`].
-    #[error("{file} is too large for a key or certificate")]
+    #[error("{} is too large for a key or certificate", file.display())]
     TooLarge {
         /// The file.
         file: PathBuf,
     },
     /// Group or others may read a private file.
-    #[error("{file} may be read by others (mode {mode:03o})")]
+    #[error("{} may be read by others (mode {mode:03o})", file.display())]
     Exposed {
         /// The file.
         file: PathBuf,
@@ -43,25 +43,25 @@ pub enum KeyFileError {
         mode: u32,
     },
     /// No certificate in it.
-    #[error("{file} holds no certificate")]
+    #[error("{} holds no certificate", file.display())]
     NoCertificate {
         /// The file.
         file: PathBuf,
     },
     /// No private key in it, or not with this passphrase.
-    #[error("{file} holds no private key that opens with the passphrase given")]
+    #[error("{} holds no private key that opens with the passphrase given", file.display())]
     NoKey {
         /// The file.
         file: PathBuf,
     },
     /// Key and certificate do not belong together.
-    #[error("{file} is not the key of the certificate")]
+    #[error("{} is not the key of the certificate", file.display())]
     Mismatch {
         /// The key's file.
         file: PathBuf,
     },
     /// A passphrase, password or token file is empty or not text.
-    #[error("{file} holds no line of text")]
+    #[error("{} holds no line of text", file.display())]
     NoSecret {
         /// The file.
         file: PathBuf,
@@ -84,42 +84,49 @@ impl KeyFileError {
 
     /// What happened and what to do.
     pub fn text(&self) -> Bilingual {
+        let file = self.file().display();
         match self {
-            KeyFileError::Unreadable { file, reason } => bilingual!(
+            KeyFileError::Unreadable { reason, .. } => bilingual!(
                 "无法读取文件 {file}:{reason}。请检查路径和运行用户的读取权限。",
-                "{file} cannot be read: {reason}. Check the path and that the gateway's user may read it.",
-                file = file.display(), reason = reason
+                "{file} cannot be read: {reason}. Check the path and that the gateway's user may read it."
             ),
-            KeyFileError::TooLarge { file } => bilingual!(
+            KeyFileError::TooLarge { .. } => bilingual!(
                 "文件 {file} 超过 1 MiB,不会是密钥或证书。请检查路径。",
-                "{file} is larger than 1 MiB and cannot be a key or certificate. Check the path.",
-                file = file.display()
+                "{file} is larger than 1 MiB and cannot be a key or certificate. Check the path."
             ),
-            KeyFileError::Exposed { file, mode } => bilingual!(
+            KeyFileError::Exposed { mode, .. } => bilingual!(
                 "文件 {file} 可被其他用户读取(权限 {mode:03o})。请执行:chmod 600 {file}",
-                "{file} may be read by other users (mode {mode:03o}). Run: chmod 600 {file}",
-                file = file.display(), mode = mode
+                "{file} may be read by other users (mode {mode:03o}). Run: chmod 600 {file}"
             ),
-            KeyFileError::NoCertificate { file } => bilingual!(
+            KeyFileError::NoCertificate { .. } => bilingual!(
                 "文件 {file} 中没有 X.509 证书。需要 PEM(-----BEGIN CERTIFICATE-----)或 DER 格式。",
-                "{file} holds no X.509 certificate. PEM (-----BEGIN CERTIFICATE-----) or DER is expected.",
-                file = file.display()
+                "{file} holds no X.509 certificate. PEM (-----BEGIN CERTIFICATE-----) or DER is expected."
             ),
-            KeyFileError::NoKey { file } => bilingual!(
+            KeyFileError::NoKey { .. } => bilingual!(
                 "文件 {file} 中没有能打开的 RSA 私钥。请检查口令(passphrase_file 或 passphrase_env)和文件格式(PKCS#8 PEM 或 PKCS#12)。",
-                "{file} holds no private key that can be opened. Check the passphrase (passphrase_file or passphrase_env) and the format (PKCS#8 PEM or PKCS#12).",
-                file = file.display()
+                "{file} holds no private key that can be opened. Check the passphrase (passphrase_file or passphrase_env) and the format (PKCS#8 PEM or PKCS#12)."
             ),
-            KeyFileError::Mismatch { file } => bilingual!(
+            KeyFileError::Mismatch { .. } => bilingual!(
                 "私钥 {file} 与证书不匹配。请使用同一对密钥的两个文件。",
-                "the private key {file} does not belong to the certificate. Use the two files of one pair.",
-                file = file.display()
+                "the private key {file} does not belong to the certificate. Use the two files of one pair."
             ),
-            KeyFileError::NoSecret { file } => bilingual!(
+            KeyFileError::NoSecret { .. } => bilingual!(
                 "文件 {file} 为空或不是文本。请在第一行写入口令或令牌。",
-                "{file} is empty or not text. Put the secret on its first line.",
-                file = file.display()
+                "{file} is empty or not text. Put the secret on its first line."
             ),
+        }
+    }
+
+    /// The file in question.
+    pub fn file(&self) -> &Path {
+        match self {
+            KeyFileError::Unreadable { file, .. }
+            | KeyFileError::TooLarge { file }
+            | KeyFileError::Exposed { file, .. }
+            | KeyFileError::NoCertificate { file }
+            | KeyFileError::NoKey { file }
+            | KeyFileError::Mismatch { file }
+            | KeyFileError::NoSecret { file } => file,
         }
     }
 }

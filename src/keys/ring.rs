@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::expiry::{self, Expiry, Holder};
+use super::expiry::Expiry;
 use super::window::Window;
 use crate::cms::{Certificate, DecryptionKey, KeyTransport, PrivateKey, SigningKey};
 
@@ -73,8 +73,7 @@ impl KeyRing {
 
     /// Certificates that are expired at `now` or will be within `expiry::HORIZON`.
     pub fn expiring(&self, now: Timestamp) -> Vec<Expiry> {
-        let seen = self.keys.iter().map(|key| (&key.certificate, &key.file));
-        expiry::report(Holder::Station, seen, now)
+        self.keys.iter().filter_map(|key| Expiry::of(&key.certificate, &key.file, now)).collect()
     }
 }
 
@@ -136,10 +135,9 @@ impl CertificateSet {
         &self.certificates
     }
 
-    /// Certificates of `partner` that are expired at `now` or will be within `expiry::HORIZON`.
-    pub fn expiring(&self, partner: &str, now: Timestamp) -> Vec<Expiry> {
-        let seen = self.certificates.iter().map(|one| (&one.certificate, &one.file));
-        expiry::report(Holder::Partner(partner.to_owned()), seen, now)
+    /// Certificates that are expired at `now` or will be within `expiry::HORIZON`.
+    pub fn expiring(&self, now: Timestamp) -> Vec<Expiry> {
+        self.certificates.iter().filter_map(|one| Expiry::of(&one.certificate, &one.file, now)).collect()
     }
 
     fn active(&self, now: Timestamp) -> impl Iterator<Item = &PartnerCertificate> {

@@ -10,7 +10,7 @@
 //! | verified negative MDN | fail |
 //! | no connection, timeout, connection lost, 408 425 429 500 502 503 504 507 | retry (a `Retry-After` is kept) |
 //! | other 5xx | retry three times, then hold |
-//! | TLS certificate not trusted | hold: no byte was sent |
+//! | TLS certificate not trusted, URL not usable | hold: no byte was sent |
 //! | 3xx (never followed), other 4xx | hold, unless the agreement lists the status for retries |
 //!
 //! The schedule's last delay repeats until `give_up_after` has passed since the message was queued; then it fails.
@@ -36,8 +36,8 @@ pub enum Outcome {
     Refused,
     /// No usable answer: name resolution, connection, timeout, connection lost.
     Unreachable,
-    /// The partner's TLS certificate is not the pinned or trusted one.
-    Untrusted,
+    /// Nothing may be sent: the partner's TLS certificate is not the pinned or trusted one, or its URL is unusable.
+    Blocked,
     /// Another status, with the seconds of a `Retry-After`.
     Status {
         /// HTTP status code.
@@ -78,8 +78,6 @@ pub struct Circumstances<'a> {
     pub receipt_deadline: Duration,
     /// The agreement's schedule.
     pub schedule: &'a RetrySchedule,
-    /// Statuses that are retried though they are permanent by rule.
-    pub retry_status: &'a [u16],
     /// Uniform in -1.0 ..= 1.0, scaled by the schedule's jitter.
     pub noise: f64,
 }
@@ -90,9 +88,9 @@ pub fn next(outcome: Outcome, c: &Circumstances<'_>) -> Next {
         Outcome::Accepted => Next::Deliver,
         Outcome::Transferred => Next::Await { deadline: later(c.now, c.receipt_deadline) },
         Outcome::Refused => Next::Fail,
-        Outcome::Contradicted | Outcome::Untrusted => Next::Hold,
+        Outcome::Contradicted | Outcome::Blocked => Next::Hold,
         Outcome::NoReceipt | Outcome::Unreachable => retry(c, None),
-        Outcome::Status { code, retry_after } => match class(code, c.retry_status) {
+        Outcome::Status { code, retry_after } => match class(code, &c.schedule.retry_status) {
             StatusClass::Transient => retry(c, retry_after),
             StatusClass::Doubtful if c.attempts < 3 => retry(c, retry_after),
             StatusClass::Doubtful | StatusClass::Permanent => Next::Hold,
@@ -146,6 +144,7 @@ mod tests {
             delays: vec![minutes(1), minutes(2), minutes(5), minutes(10)],
             give_up_after: minutes(72 * 60),
             jitter: 0.2,
+            retry_status: Vec::new(),
         }
     }
 
@@ -160,7 +159,6 @@ mod tests {
             now: at(now),
             receipt_deadline: Duration::from_secs(1800),
             schedule,
-            retry_status: &[],
             noise: 0.0,
         }
     }
@@ -203,8 +201,9 @@ mod tests {
         }
         let second = circumstances(&schedule, 2, 0);
         assert!(matches!(next(Outcome::Status { code: 501, retry_after: None }, &second), Next::RetryAt(_)));
-        let listed = Circumstances { retry_status: &[404], ..c };
-        assert!(matches!(next(Outcome::Status { code: 404, retry_after: None }, &listed), Next::RetryAt(_)));
+        let listed = RetrySchedule { retry_status: vec![404], ..schedule.clone() };
+        let c = circumstances(&listed, 3, 0);
+        assert!(matches!(next(Outcome::Status { code: 404, retry_after: None }, &c), Next::RetryAt(_)));
     }
 
     #[test]
@@ -223,7 +222,7 @@ mod tests {
         assert_eq!(next(Outcome::Accepted, &c), Next::Deliver);
         assert_eq!(next(Outcome::Refused, &c), Next::Fail);
         assert_eq!(next(Outcome::Contradicted, &c), Next::Hold);
-        assert_eq!(next(Outcome::Untrusted, &c), Next::Hold);
+        assert_eq!(next(Outcome::Blocked, &c), Next::Hold);
         assert_eq!(next(Outcome::Transferred, &c), Next::Await { deadline: at(1800) });
     }
 }

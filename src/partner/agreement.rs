@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Partner, PartnerUrl, Station};
-use crate::as2::{AcceptPolicy, Compression, Encryption, MdnAsk, MdnMode, SendPlan, Signing};
+use crate::as2::{AcceptPolicy, Compression, Encryption, MdnAsk, MicalgStyle, SendPlan, Signing};
 use crate::bilingual;
 use crate::cms::{Certificate, ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
 use crate::ground::text::Bilingual;
@@ -24,33 +24,18 @@ pub struct Agreement {
     /// Whether and where we compress.
     pub compress: Compression,
     /// Spelling of `micalg` for partners that know only one.
-    pub micalg_style: crate::as2::MicalgStyle,
+    pub micalg_style: MicalgStyle,
     /// The receipt we ask for.
     pub mdn: MdnAgreement,
 }
 
-/// The receipt we ask for.
+/// The receipt we ask for (RFC 4130 7.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MdnAgreement {
-    /// On the same connection, later, or none.
-    pub mode: MdnReturn,
-    /// Signed receipt.
-    pub signed: bool,
-    /// Digests the partner may use, the preferred one first.
-    pub micalgs: Vec<DigestAlgorithm>,
+    /// How it comes back, whether it is signed, and with which digests.
+    pub ask: MdnAsk,
     /// An asynchronous receipt is late after this time.
     pub deadline: Duration,
-}
-
-/// How the receipt comes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MdnReturn {
-    /// None is asked for.
-    None,
-    /// In the HTTP response.
-    Sync,
-    /// As a POST of its own to this URL.
-    Async(String),
 }
 
 /// What a message from the partner must satisfy.
@@ -130,14 +115,13 @@ impl Partner {
         if !self.enabled {
             return Err(PlanError::Disabled);
         }
-        let mdn = &self.agreement.mdn;
         Ok(SendPlan {
             from: station.as2_name.clone(),
             to: self.as2_name.clone(),
             signing: self.signing(station, now)?,
             encryption: self.encryption(now)?,
             compression: self.agreement.compress,
-            mdn: MdnAsk { mode: mdn_mode(&mdn.mode), signed: mdn.signed, micalgs: mdn.micalgs.clone() },
+            mdn: self.agreement.mdn.ask.clone(),
             content_type: content_type.unwrap_or(&self.content_type).to_owned(),
             file_name: file_name.map(str::to_owned),
             subject: self.subject.clone(),
@@ -154,6 +138,7 @@ impl Partner {
             schemes: self.accept.schemes.clone(),
             ciphers: self.accept.ciphers.clone(),
             max_payload: self.accept.max_payload,
+            ..AcceptPolicy::default()
         }
     }
 
@@ -178,13 +163,5 @@ impl Partner {
         let Some(cipher) = self.agreement.encrypt else { return Ok(None) };
         let recipient = self.certificates.encrypting(now).ok_or(PlanError::NoEncryptionCertificate)?;
         Ok(Some(Encryption { recipients: vec![recipient], cipher, transport: self.agreement.key_transport }))
-    }
-}
-
-fn mdn_mode(mode: &MdnReturn) -> MdnMode {
-    match mode {
-        MdnReturn::None => MdnMode::None,
-        MdnReturn::Sync => MdnMode::Sync,
-        MdnReturn::Async(url) => MdnMode::Async { url: url.clone() },
     }
 }

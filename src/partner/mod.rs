@@ -8,7 +8,7 @@ pub mod directory;
 pub mod settings;
 pub mod url;
 
-pub use agreement::{Accept, Agreement, MdnAgreement, MdnReturn, PlanError};
+pub use agreement::{Accept, Agreement, MdnAgreement, PlanError};
 pub use directory::Directory;
 pub use settings::{Authorization, Delivery, Dxp, HttpAccess, Profile, RetrySchedule};
 pub use url::PartnerUrl;
