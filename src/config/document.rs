@@ -157,11 +157,6 @@ impl<'s> Section<'s> {
         Place { line: own.or(self.line), key: self.path_of(key) }
     }
 
-    /// The place of the section itself.
-    pub(crate) fn here(&self) -> Place {
-        Place { line: self.line, key: self.path.clone() }
-    }
-
     /// Notes an error about a key.
     pub(crate) fn error(&self, key: &str, code: &'static str, text: Bilingual) {
         self.sheet.push_at(Severity::Error, code, &self.place(key), text);
@@ -217,12 +212,16 @@ impl<'s> Section<'s> {
         Some(text.to_owned())
     }
 
-    /// A text that must be there.
-    pub(crate) fn required_text(&self, key: &'static str) -> Option<String> {
+    /// A text that must be there and that `read` understands.
+    pub(crate) fn required<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&str) -> Result<T, Bilingual>,
+    ) -> Option<T> {
         if !self.has(key) {
             self.missing(key);
         }
-        self.text(key)
+        self.parsed(key, read)
     }
 
     /// Refuses a key that people may be tempted to write, with a better advice than "unknown".
