@@ -145,7 +145,8 @@ fn row(
 
 fn print(row: &Row, voice: &mut Voice<'_>) -> io::Result<()> {
     let Row { holder, subject, bits, from, until, fingerprint, .. } = row;
-    let mut notes = vec![if row.active { bilingual!("生效", "active") } else { bilingual!("未生效", "not active") }];
+    let mut notes =
+        vec![if row.active { bilingual!("生效", "active") } else { bilingual!("未生效", "not active") }];
     match row.expiry {
         Some("certificate-expired") => notes.push(bilingual!("已过期", "expired")),
         Some(_) => notes.push(bilingual!("即将过期", "expires soon")),

@@ -70,9 +70,7 @@ fn folder_problems(config: &Config) -> Vec<Problem> {
     let folders = [("folders.data", &config.folders.data), ("folders.exchange", &config.folders.exchange)];
     let existing = folders.into_iter().filter(|(_, folder)| folder.exists());
     existing
-        .filter_map(|(key, folder)| {
-            durable::probe(folder).err().map(|error| problem(key, error.code(), error.text()))
-        })
+        .filter_map(|(key, folder)| durable::probe(folder).err().map(|error| problem(key, error.code(), error.text())))
         .collect()
 }
 

@@ -229,8 +229,11 @@ fn close_file_to_others(file: &Path) -> Result<(), DurableError> {
 #[cfg(unix)]
 fn set_mode(path: &Path, mode: u32) -> Result<(), DurableError> {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        .map_err(|source| DurableError { step: "protect", path: path.to_owned(), source })
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(|source| DurableError {
+        step: "protect",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(not(unix))]

@@ -8,7 +8,9 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::symm::Cipher;
-use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier};
+use openssl::x509::extension::{
+    BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
+};
 use openssl::x509::{X509, X509NameBuilder};
 
 use crate::bilingual;
@@ -101,9 +103,7 @@ pub fn generate(
     let key = PKey::from_rsa(Rsa::generate(request.bits)?)?;
     let certificate_pem = certificate(request, &key, now)?.to_pem()?;
     let key_pem = match passphrase {
-        Some(phrase) => {
-            key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), phrase.expose().as_bytes())?
-        }
+        Some(phrase) => key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), phrase.expose().as_bytes())?,
         None => key.private_key_to_pem_pkcs8()?,
     };
     Ok(KeyPair { certificate_pem, key_pem: Secret::new(key_pem) })
