@@ -41,7 +41,7 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let home = file.parent().map(Path::to_owned).unwrap_or_default();
     let reading = Reading { home: &home, environment, now };
-    let text = read_text(&file).map_err(|problem| Problems { problems: vec![problem] })?;
+    let text = read_text(&file).map_err(|problem| Problems { problems: vec![*problem] })?;
     let sheet = Sheet::new(&file, &text);
     let Some(table) = sheet.parse(&text) else {
         return Err(Problems { problems: sheet.finish().0 });
@@ -121,7 +121,7 @@ fn read(root: &Section<'_>, reading: &Reading<'_>, sheet: &Sheet) -> Draft {
 fn refuse_specimens(sheet: &Sheet, places: &[Place]) {
     for place in places {
         let text = bilingual!(
-            "这是 certs-example 中公开的示例密钥,只能用于本机回环地址。请用 dxgate cert generate 生成自己的密钥。",
+            "这是 certs-example 中公开的示例密钥，只能用于本机回环地址。请用 dxgate cert generate 生成自己的密钥。",
             "this is a published key of certs-example, for loopback addresses only. Make your own with dxgate cert generate."
         );
         sheet.push_at(Severity::Error, "example-key", place, text);
@@ -138,7 +138,7 @@ fn folders(section: &Section<'_>, reading: &Reading<'_>) -> Folders {
     let nested = |inner: &PathBuf, outer: &PathBuf| inner.starts_with(outer);
     if nested(&folders.data, &folders.exchange) || nested(&folders.exchange, &folders.data) {
         let text = bilingual!(
-            "data 与 exchange 不能是同一文件夹,也不能互相包含:用户文件夹不得触及网关自己的数据。",
+            "data 与 exchange 不能是同一文件夹，也不能互相包含：用户文件夹不得触及网关自己的数据。",
             "data and exchange must be separate folders, neither inside the other: users work in one of them."
         );
         section.error("data", "folders-overlap", text);
@@ -149,8 +149,11 @@ fn folders(section: &Section<'_>, reading: &Reading<'_>) -> Folders {
 fn as2(section: &Section<'_>, reading: &Reading<'_>) -> As2Settings {
     let listen = listen(section, SocketAddr::from(([127, 0, 0, 1], 4080)));
     let path = section.parsed("path", |text| {
-        let fits = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\\"".contains(&byte));
-        let wrong = || bilingual!("不是路径。应以 / 开头,例如 \"/as2\"。", "not a path. Begin with a slash, such as \"/as2\".");
+        let fits =
+            text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\\"".contains(&byte));
+        let wrong = || {
+            bilingual!("不是路径。应以 / 开头，例如 \"/as2\"。", "not a path. Begin with a slash, such as \"/as2\".")
+        };
         fits.then(|| text.to_owned()).ok_or_else(wrong)
     });
     let public_url = section.parsed("public_url", PartnerUrl::parse).map(|url| url.as_str().to_owned());
@@ -173,7 +176,7 @@ fn console(section: &Section<'_>, reading: &Reading<'_>, as2: SocketAddr) -> Con
     }
     if !listen.ip().is_loopback() && !tls_section.is_present() {
         let text = bilingual!(
-            "控制台在回环地址之外以明文监听,令牌会被窃听。请配置 [console.tls] 或改为 127.0.0.1。",
+            "控制台在回环地址之外以明文监听，令牌会被窃听。请配置 [console.tls] 或改为 127.0.0.1。",
             "the console listens beyond this machine without TLS: its token can be overheard. Add [console.tls] or listen on 127.0.0.1."
         );
         section.warning("listen", "console-in-clear", text);
@@ -185,7 +188,7 @@ fn identity(section: &Section<'_>, reading: &Reading<'_>, listen: SocketAddr) ->
     let identity = reading.identity(section, section.is_present())?;
     if !listen.ip().is_loopback() && identity.chain.iter().any(specimen::is_specimen) {
         let text = bilingual!(
-            "这是 certs-example 中公开的示例密钥,只能用于本机回环地址。请使用自己的证书。",
+            "这是 certs-example 中公开的示例密钥，只能用于本机回环地址。请使用自己的证书。",
             "this is a published key of certs-example, for loopback addresses only. Use a certificate of your own."
         );
         section.error("certificate", "example-key", text);
@@ -197,7 +200,7 @@ fn listen(section: &Section<'_>, default: SocketAddr) -> SocketAddr {
     let read = section.parsed("listen", |text| {
         text.parse::<SocketAddr>().map_err(|_| {
             bilingual!(
-                "不是监听地址。应为 IP:端口,例如 \"127.0.0.1:4080\" 或 \"[::]:4080\"。",
+                "不是监听地址。应为 IP:端口，例如 \"127.0.0.1:4080\" 或 \"[::]:4080\"。",
                 "not an address to listen on. Write IP:port, such as \"127.0.0.1:4080\" or \"[::]:4080\"."
             )
         })

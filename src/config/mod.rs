@@ -7,10 +7,12 @@
 //! - `document`: TOML with line numbers; collects problems and notices unknown keys
 //! - [`quantity`]: `"90s"`, `"512MiB"`
 //! - `gateway`, `station`, `partner_file`: what each file may say
+//! - [`home`]: a new one
 //! - `partners`: the folder of partner files, and reading it again
 
 mod document;
 mod gateway;
+pub mod home;
 mod material;
 mod partner_file;
 mod partners;

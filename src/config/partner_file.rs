@@ -6,15 +6,16 @@ use std::time::Duration;
 use super::document::Section;
 use super::material::{Reading, note};
 use super::partners::Surroundings;
-use super::station::{algorithm, as2_name, narrowed, one_of, wishes};
 use super::quantity;
+use super::station::{algorithm, as2_name, narrowed, one_of, wishes};
 use crate::as2::{Compression, MdnAsk, MdnMode, MicalgStyle};
 use crate::bilingual;
 use crate::cms::{ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
 use crate::ground::text::Bilingual;
 use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, load, specimen};
 use crate::partner::{
-    Accept, Agreement, Authorization, Delivery, Dxp, HttpAccess, MdnAgreement, Partner, PartnerUrl, Profile, RetrySchedule,
+    Accept, Agreement, Authorization, Delivery, Dxp, HttpAccess, MdnAgreement, Partner, PartnerUrl, Profile,
+    RetrySchedule,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -110,7 +111,10 @@ fn dxp(root: &Section<'_>, profile: Profile) -> Option<Dxp> {
 fn dxp_receiver(text: &str) -> Result<String, Bilingual> {
     let fits = (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     fits.then(|| text.to_owned()).ok_or_else(|| {
-        bilingual!("不是接收方编号。应为 1 至 16 位字母和数字。", "not a receiver id. It has 1 to 16 letters and digits.")
+        bilingual!(
+            "不是接收方编号。应为 1 至 16 位字母和数字。",
+            "not a receiver id. It has 1 to 16 letters and digits."
+        )
     })
 }
 
@@ -124,11 +128,16 @@ fn default_type(profile: Profile) -> &'static str {
 /// A media type without line breaks (RFC 9110 8.3.1); parameters are allowed.
 fn media_type(text: &str) -> Result<String, Bilingual> {
     let essence = text.split(';').next().unwrap_or_default().trim();
-    let token = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte));
+    let token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
+    };
     let fits = essence.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub));
     let plain = text.len() <= 256 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     (fits && plain).then(|| text.to_owned()).ok_or_else(|| {
-        bilingual!("不是媒体类型。例如 \"application/xml\"。", "not a media type. Write one such as \"application/xml\".")
+        bilingual!(
+            "不是媒体类型。例如 \"application/xml\"。",
+            "not a media type. Write one such as \"application/xml\"."
+        )
     })
 }
 
@@ -136,7 +145,7 @@ fn media_type(text: &str) -> Result<String, Bilingual> {
 fn header_text(text: &str) -> Result<String, Bilingual> {
     let fits = text.len() <= 200 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     fits.then(|| text.to_owned()).ok_or_else(|| {
-        bilingual!("只能使用可打印 ASCII 字符,最多 200 个。", "use at most 200 printable ASCII characters.")
+        bilingual!("只能使用可打印 ASCII 字符，最多 200 个。", "use at most 200 printable ASCII characters.")
     })
 }
 
@@ -171,7 +180,7 @@ fn missing_certificate(root: &Section<'_>, word: &str, certificates: &[PartnerCe
     let any = certificates.iter().any(|one| if word == "encrypt" { one.uses.encrypt } else { one.uses.verify });
     if any {
         let text = bilingual!(
-            "用途为 {word} 的证书当前都不可用(已过期或未到启用时间),无法与该伙伴收发。请加入新证书。",
+            "用途为 {word} 的证书当前都不可用（已过期或未到启用时间），无法与该伙伴收发。请加入新证书。",
             "no certificate for use \"{word}\" is active now (expired or not yet begun): nothing can be exchanged with this partner. Add one."
         );
         return root.warning("certificates", "no-active-certificate", text);
@@ -213,7 +222,7 @@ fn certificate(
 
 fn example_key() -> Bilingual {
     bilingual!(
-        "certs-example 中的示例密钥是公开的,只能用于本机回环地址。请换用真实的证书和密钥。",
+        "certs-example 中的示例密钥是公开的，只能用于本机回环地址。请换用真实的证书和密钥。",
         "the keys of certs-example are published and for loopback addresses only. Use real certificates and keys."
     )
 }
@@ -222,7 +231,7 @@ fn agreement(section: &Section<'_>, surroundings: &Surroundings<'_>) -> Agreemen
     let sign = optional_algorithm(section, "sign", SignatureScheme::RsaPkcs1);
     if sign.is_none() {
         let text = bilingual!(
-            "发送的报文没有签名:对方无法确认来源,其回执也不能作为抗抵赖证据。",
+            "发送的报文没有签名：对方无法确认来源，其回执也不能作为抗抵赖证据。",
             "messages are sent unsigned: the partner cannot tell who sent them, and its receipts prove little."
         );
         section.warning("sign", "sent-unsigned", text);
@@ -264,7 +273,7 @@ fn optional_algorithm<A: super::station::Named>(section: &Section<'_>, key: &'st
 fn warn_of_sha1(section: &Section<'_>, key: &'static str, digests: &[DigestAlgorithm]) {
     if digests.contains(&DigestAlgorithm::Sha1) {
         let text = bilingual!(
-            "SHA-1 已不安全,只应为尚未升级的伙伴临时使用。",
+            "SHA-1 已不安全，只应为尚未升级的伙伴临时使用。",
             "SHA-1 is broken. Allow it only until the partner has been upgraded."
         );
         section.warning(key, "digest-weak", text);
@@ -282,7 +291,7 @@ fn mdn(section: &Section<'_>, digest: DigestAlgorithm, surroundings: &Surroundin
             let url = url.or_else(|| surroundings.station?.receipt_url.clone());
             if url.is_none() && surroundings.station.is_some() && !section.has("async_url") {
                 let text = bilingual!(
-                    "异步回执需要我方地址。请填写 async_url,或在 gateway.toml 的 [as2] 中填写 public_url。",
+                    "异步回执需要我方地址。请填写 async_url，或在 gateway.toml 的 [as2] 中填写 public_url。",
                     "an asynchronous MDN needs an address of ours. Give async_url, or public_url under [as2] in gateway.toml."
                 );
                 section.error("mode", "receipt-url-missing", text);
@@ -322,7 +331,7 @@ fn accept(section: &Section<'_>, agreement: &Agreement, surroundings: &Surroundi
     };
     if !accept.signature {
         let text = bilingual!(
-            "接受未签名的报文:任何人都可以冒充该伙伴。",
+            "接受未签名的报文：任何人都可以冒充该伙伴。",
             "unsigned messages are accepted: anybody can pose as this partner."
         );
         section.warning("signature", "unsigned-accepted", text);
@@ -354,7 +363,7 @@ fn delays(section: &Section<'_>) -> Vec<Duration> {
         return delays;
     }
     let text = bilingual!(
-        "应为 1 至 64 个时长,每个在 1s 与 7d 之间。",
+        "应为 1 至 64 个时长，每个在 1s 与 7d 之间。",
         "expected are 1 to 64 durations, each from 1s to 7d."
     );
     section.error("retry", "value-out-of-range", text);
@@ -387,10 +396,7 @@ fn http(section: &Section<'_>, reading: &Reading<'_>) -> HttpAccess {
             None
         }
         (_, _, Some(_)) => {
-            let text = bilingual!(
-                "用户名口令与令牌只能使用一种。",
-                "user and password exclude a token. Keep one way."
-            );
+            let text = bilingual!("用户名口令与令牌只能使用一种。", "user and password exclude a token. Keep one way.");
             section.error(if section.has("user") { "user" } else { "password_file" }, "keys-exclusive", text);
             None
         }
@@ -402,7 +408,10 @@ fn http(section: &Section<'_>, reading: &Reading<'_>) -> HttpAccess {
 fn user_name(text: &str) -> Result<String, Bilingual> {
     let fits = text.len() <= 256 && !text.contains(':') && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned()).ok_or_else(|| {
-        bilingual!("不是用户名。不能包含冒号或控制字符。", "not a user name. Colons and control characters are not allowed.")
+        bilingual!(
+            "不是用户名。不能包含冒号或控制字符。",
+            "not a user name. Colons and control characters are not allowed."
+        )
     })
 }
 
@@ -411,16 +420,16 @@ fn judge_transport(root: &Section<'_>, partner: &Partner, surroundings: &Surroun
     if partner.url.is_loopback() {
         return;
     }
-    let ours = surroundings.station.is_some_and(|station| {
-        station.keys.keys().iter().any(|key| specimen::is_specimen(&key.certificate))
-    });
+    let ours = surroundings
+        .station
+        .is_some_and(|station| station.keys.keys().iter().any(|key| specimen::is_specimen(&key.certificate)));
     let theirs = partner.certificates.certificates().iter().any(|one| specimen::is_specimen(&one.certificate));
     if ours || theirs {
         root.error("url", "example-key", example_key());
     }
     if partner.agreement.encrypt.is_none() && !partner.url.is_secure() {
         let text = bilingual!(
-            "报文未加密且经 http:// 发送,内容会被途中读取。请使用 https:// 或配置 agreement.encrypt。",
+            "报文未加密且经 http:// 发送，内容会被途中读取。请使用 https:// 或配置 agreement.encrypt。",
             "messages are not encrypted and travel over http://: they can be read on the way. Use https:// or set agreement.encrypt."
         );
         root.warning("url", "sent-in-clear", text);

@@ -53,12 +53,12 @@ pub(super) fn read_all(
 ) -> PartnersRead {
     let files = match partner_files(folder) {
         Ok(files) => files,
-        Err(problem) => return PartnersRead { problems: vec![problem], unreadable: true, ..PartnersRead::default() },
+        Err(problem) => return PartnersRead { problems: vec![*problem], unreadable: true, ..PartnersRead::default() },
     };
     let mut problems = Vec::new();
     if files.is_empty() {
         let text = bilingual!(
-            "没有任何伙伴。请参照 config/partners/ 中的示例加入伙伴文件,文件名即伙伴编号。",
+            "没有任何伙伴。请参照 config/partners/ 中的示例加入伙伴文件，文件名即伙伴编号。",
             "no partner is configured. Add a file after the examples in config/partners/; its name becomes the partner's id."
         );
         problems.push(whole_file(folder, Severity::Warning, "no-partner", text));
@@ -110,14 +110,14 @@ fn read_one(
 ) -> (Option<Candidate>, Vec<Problem>) {
     if !is_folder_name(id) {
         let text = bilingual!(
-            "文件名不能作为伙伴编号。请只用小写字母、数字、点、下划线和连字符,以字母或数字开头,最多 {LONGEST_ID} 个字符。",
+            "文件名不能作为伙伴编号。请只用小写字母、数字、点、下划线和连字符，以字母或数字开头，最多 {LONGEST_ID} 个字符。",
             "the file's name cannot be a partner's id. Use lower-case letters, digits, dots, underscores and hyphens, begin with a letter or digit, at most {LONGEST_ID} characters."
         );
         return (None, vec![whole_file(file, Severity::Error, "partner-id-invalid", text)]);
     }
     let text = match read_text(file) {
         Ok(text) => text,
-        Err(problem) => return (None, vec![problem]),
+        Err(problem) => return (None, vec![*problem]),
     };
     let sheet = Sheet::new(file, &text);
     let Some(table) = sheet.parse(&text) else { return (None, sheet.finish().0) };
@@ -137,7 +137,8 @@ fn refuse_shared_names(
     old: &Directory,
     problems: &mut Vec<Problem>,
 ) -> Vec<Arc<Partner>> {
-    let incumbent = |partner: &Partner| old.by_id(&partner.id).is_some_and(|before| before.as2_name == partner.as2_name);
+    let incumbent =
+        |partner: &Partner| old.by_id(&partner.id).is_some_and(|before| before.as2_name == partner.as2_name);
     candidates.sort_by_key(|one| (!incumbent(&one.partner), one.partner.id.clone()));
     let mut owners: BTreeMap<String, Arc<Partner>> = BTreeMap::new();
     let mut losers = Vec::new();
@@ -149,7 +150,7 @@ fn refuse_shared_names(
         };
         let owner = &owner.id;
         let text = bilingual!(
-            "AS2 名称与伙伴 {owner} 相同,收到的报文无法区分。请更改其一或删除重复的文件。",
+            "AS2 名称与伙伴 {owner} 相同，收到的报文无法区分。请更改其一或删除重复的文件。",
             "the AS2 name is also that of the partner {owner}: their messages cannot be told apart. Change one or remove the second file."
         );
         let mut problem = whole_file(&partner.file, Severity::Error, "as2-name-taken", text);
@@ -164,14 +165,14 @@ fn refuse_shared_names(
 }
 
 /// `(id, file)` of every partner file, in the order of ids.
-fn partner_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, Problem> {
+fn partner_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, Box<Problem>> {
     let unreadable = |error: std::io::Error| {
         let reason = error.kind();
         let text = bilingual!(
-            "无法读取伙伴文件夹:{reason}。请创建该文件夹,或更正 gateway.toml 中的 folders.partners。",
+            "无法读取伙伴文件夹：{reason}。请创建该文件夹，或更正 gateway.toml 中的 folders.partners。",
             "the folder of partner files cannot be read: {reason}. Create it or correct folders.partners in gateway.toml."
         );
-        whole_file(folder, Severity::Error, "partners-unreadable", text)
+        Box::new(whole_file(folder, Severity::Error, "partners-unreadable", text))
     };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -190,7 +191,9 @@ fn is_folder_name(id: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let stem = id.split('.').next().unwrap_or_default();
     let device = matches!(stem, "con" | "prn" | "aux" | "nul")
-        || (stem.len() == 4 && (stem.starts_with("com") || stem.starts_with("lpt")) && stem.ends_with(|c: char| c.is_ascii_digit()));
+        || (stem.len() == 4
+            && (stem.starts_with("com") || stem.starts_with("lpt"))
+            && stem.ends_with(|c: char| c.is_ascii_digit()));
     id.bytes().next().is_some_and(letter)
         && id.bytes().all(|byte| letter(byte) || b"._-".contains(&byte))
         && id.len() <= LONGEST_ID

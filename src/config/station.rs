@@ -77,7 +77,7 @@ fn keys(section: &Section<'_>, reading: &Reading<'_>, specimens: &mut Vec<Place>
     let sections = section.sections("keys");
     if sections.is_empty() && !section.has("keys") {
         let text = bilingual!(
-            "没有配置本站密钥。请用 dxgate cert generate 生成,并加入 [[station.keys]]。",
+            "没有配置本站密钥。请用 dxgate cert generate 生成，并加入 [[station.keys]]。",
             "the station has no key. Make one with dxgate cert generate and add it as [[station.keys]]."
         );
         section.error("keys", "station-without-key", text);
@@ -102,14 +102,14 @@ fn keys(section: &Section<'_>, reading: &Reading<'_>, specimens: &mut Vec<Place>
 fn check_ring(section: &Section<'_>, reading: &Reading<'_>, ring: &KeyRing) {
     if ring.signing_key(reading.now).is_none() {
         let text = bilingual!(
-            "当前没有可用于签名的密钥:全部过期、未到启用时间或未标注用途 sign。请加入新密钥。",
+            "当前没有可用于签名的密钥：全部过期、未到启用时间或未标注用途 sign。请加入新密钥。",
             "no key signs now: all are expired, not yet begun or not for use \"sign\". Add one."
         );
         section.warning("keys", "no-active-signing-key", text);
     }
     if ring.decryption_keys().is_empty() {
         let text = bilingual!(
-            "没有用途为 decrypt 的密钥,伙伴发来的加密报文将无法解密。",
+            "没有用途为 decrypt 的密钥，伙伴发来的加密报文将无法解密。",
             "no key is for use \"decrypt\": what partners encrypt for us cannot be opened."
         );
         section.warning("keys", "no-decryption-key", text);
@@ -166,7 +166,11 @@ fn uses(section: &Section<'_>) -> KeyUses {
     if let Some(named) = section.parsed_list("use", |text| one_of(text, &["sign", "decrypt"])) {
         uses = KeyUses { sign: named.contains(&"sign"), decrypt: named.contains(&"decrypt") };
         if named.is_empty() {
-            section.error("use", "value-empty", bilingual!("列表为空。请删除该项或写明用途。", "is an empty list. Remove it or name a use."));
+            section.error(
+                "use",
+                "value-empty",
+                bilingual!("列表为空。请删除该项或写明用途。", "is an empty list. Remove it or name a use."),
+            );
         }
     }
     uses
@@ -188,7 +192,7 @@ pub(super) fn narrowed(
         if wish.is_some_and(|at| !own.holds(at)) {
             let (begin, end) = (own.from, own.until);
             let text = bilingual!(
-                "不在证书有效期({begin} 至 {end})之内,证书有效期优先。",
+                "不在证书有效期（{begin} 至 {end}）之内，证书有效期优先。",
                 "lies outside the certificate's validity ({begin} to {end}), which wins."
             );
             section.warning(key, "window-outside-certificate", text);
@@ -196,7 +200,10 @@ pub(super) fn narrowed(
     }
     let window = Window::narrowed(certificate, from, until);
     if window.is_empty() {
-        let text = bilingual!("启用时间晚于停用时间,该证书永远不会使用。", "begins after it ends: the certificate is never used.");
+        let text = bilingual!(
+            "启用时间晚于停用时间，该证书永远不会使用。",
+            "begins after it ends: the certificate is never used."
+        );
         section.error(if from.is_some() { "from" } else { "until" }, "window-empty", text);
     }
     window
@@ -248,5 +255,5 @@ impl Named for crate::cms::DigestAlgorithm {
 
 fn expected(words: &[&str]) -> Bilingual {
     let words = words.join(", ");
-    bilingual!("应为以下之一:{words}。", "expected is one of {words}.")
+    bilingual!("应为以下之一：{words}。", "expected is one of {words}.")
 }
