@@ -70,6 +70,13 @@ impl Identity {
     }
 }
 
+impl From<&crate::keys::TlsIdentity> for Identity {
+    fn from(identity: &crate::keys::TlsIdentity) -> Identity {
+        let chain = identity.chain.iter().map(|certificate| certificate.der().to_vec()).collect();
+        Identity { chain, key: identity.key_der.clone() }
+    }
+}
+
 /// What a server asks of its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientAuth {
