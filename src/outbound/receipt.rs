@@ -62,7 +62,7 @@ impl Outbound {
         let from = message.headers.get(headers::AS2_FROM).and_then(|name| As2Name::parse(name).ok());
         let to = message.headers.get(headers::AS2_TO).and_then(|name| As2Name::parse(name).ok());
         let (from, to) = (from.unwrap_or(self.station.as2_name.clone()), to.unwrap_or(partner.as2_name.clone()));
-        let signed_wanted = message.headers.get(headers::DISPOSITION_NOTIFICATION_OPTIONS).is_some();
+        let signed_wanted = message.headers.get(headers::NOTIFICATION_OPTIONS).is_some();
         let sent = Sent {
             message_id: &message_id,
             from: &from,

@@ -18,7 +18,6 @@ use super::{Outbound, intake};
 use crate::as2::headers;
 use crate::bilingual;
 use crate::ground::drain::Shutdown;
-use crate::ground::id::Id;
 use crate::http::{
     Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, SendBody, Timeouts, Trust,
 };
@@ -127,7 +126,7 @@ impl Outbound {
             return Ok(partner.url.as_str().to_owned());
         }
         let about = message.about.and_then(|id| self.store.message(&id));
-        let asked = about.and_then(|about| about.headers.get(headers::RECEIPT_DELIVERY_OPTION).map(str::to_owned));
+        let asked = about.and_then(|about| about.headers.get(headers::RECEIPT_DELIVERY).map(str::to_owned));
         match asked {
             Some(url) if partner.allows_async_mdn_to(&url) => Ok(url),
             _ => Err(mdn_url_refused()),
@@ -173,8 +172,8 @@ impl Outbound {
         if !(200..300).contains(&answer.status) {
             return other_status(&answer);
         }
-        let asked = message.headers.get(headers::DISPOSITION_NOTIFICATION_TO).is_some();
-        let later = message.headers.get(headers::RECEIPT_DELIVERY_OPTION).is_some();
+        let asked = message.headers.get(headers::NOTIFICATION_TO).is_some();
+        let later = message.headers.get(headers::RECEIPT_DELIVERY).is_some();
         if message.kind == JobKind::Mdn || !asked {
             return Examined::plain(Outcome::Accepted);
         }
@@ -186,30 +185,6 @@ impl Outbound {
             Outcome::NoReceipt if later => Examined::plain(Outcome::Transferred),
             _ => examined,
         }
-    }
-
-    /// Makes an MDN that we owe a message of its own; its id derives from nothing, so a resumed reception makes one only
-    /// when none is recorded about it.
-    pub async fn queue_mdn(&self, about: Id, partner: &str, mdn: crate::as2::BuiltMdn) -> Result<(), CommitError> {
-        let now = self.clock.now();
-        let id = Id::new(now);
-        let mut transaction = Transaction::new(now);
-        let message_id = mdn.headers.get(headers::MESSAGE_ID).unwrap_or_default().to_owned();
-        let wire = transaction.body(mdn.body);
-        transaction.fact(
-            id,
-            Fact::Queued {
-                kind: JobKind::Mdn,
-                partner: partner.to_owned(),
-                file_name: format!("{about}.mdn"),
-                payload: None,
-                declaration: None,
-                about: Some(about),
-            },
-        );
-        let mics = crate::as2::SentMics::default();
-        transaction.fact(id, Fact::Composed { message_id, headers: mdn.headers, wire, mics, due: now });
-        self.store.commit(transaction).await.map(drop)
     }
 }
 

@@ -34,6 +34,19 @@ impl Sink {
         Sink { store: store.clone(), state: SinkState::Memory(Vec::new()) }
     }
 
+    /// It writes to a file by now.
+    pub fn is_file(&self) -> bool {
+        matches!(self.state, SinkState::File(_))
+    }
+
+    /// `more` bytes would move it into a file.
+    pub fn would_spill(&self, more: usize) -> bool {
+        match &self.state {
+            SinkState::Memory(held) => held.len().saturating_add(more) > self.store.inline_threshold(),
+            SinkState::File(_) => false,
+        }
+    }
+
     /// The bytes written; a large body is durable from here on.
     pub fn finish(self) -> io::Result<Draft> {
         match self.state {
