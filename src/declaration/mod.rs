@@ -16,6 +16,7 @@
 mod base64_data;
 mod charset;
 pub mod checkdigit;
+mod documents;
 pub mod envelope;
 pub mod error;
 pub mod family;
@@ -24,6 +25,7 @@ pub mod precheck;
 pub mod receipt;
 pub mod sample;
 mod scanner;
+mod serial;
 
 pub use error::{DeclarationError, Fault};
 

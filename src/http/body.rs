@@ -94,6 +94,7 @@ pub struct RequestBody {
 enum Source {
     Network(hyper::body::Incoming),
     Memory(Option<Bytes>),
+    Router(axum::body::Body),
 }
 
 impl RequestBody {
@@ -107,6 +108,13 @@ impl RequestBody {
         let bytes = bytes.into();
         let length = u64::try_from(bytes.len()).ok();
         RequestBody::new(Source::Memory(Some(bytes)), length, Pace::default())
+    }
+
+    /// The body of a request that came through [`serve_router`](super::serve_router), to be capped and read like any
+    /// other.
+    pub fn from_router(body: axum::body::Body) -> RequestBody {
+        let length = body.size_hint().exact();
+        RequestBody::new(Source::Router(body), length, Pace::default())
     }
 
     fn new(source: Source, length: Option<u64>, pace: Pace) -> RequestBody {
@@ -157,7 +165,8 @@ impl RequestBody {
         loop {
             let frame = match &mut self.source {
                 Source::Memory(bytes) => return Poll::Ready(Ok(bytes.take().filter(|bytes| !bytes.is_empty()))),
-                Source::Network(incoming) => Pin::new(incoming).poll_frame(cx),
+                Source::Network(incoming) => Pin::new(incoming).poll_frame(cx).map_err(|_| BodyError::Truncated),
+                Source::Router(body) => Pin::new(body).poll_frame(cx).map_err(router_error),
             };
             let clock = self.clock.get_or_insert_with(|| PaceClock::start(self.pace));
             let data = match frame {
@@ -166,7 +175,7 @@ impl RequestBody {
                     return Poll::Ready(Err(BodyError::TooSlow));
                 }
                 Poll::Ready(None) => return Poll::Ready(Ok(None)),
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(BodyError::Truncated)),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(Some(Ok(frame))) => frame.into_data(),
             };
             // Trailers (RFC 9112 7.1.2) carry nothing that AS2 knows.
@@ -182,6 +191,11 @@ impl RequestBody {
             return Poll::Ready(Ok(Some(data)));
         }
     }
+}
+
+/// A router's body is one of ours inside; its error comes back as it was.
+fn router_error(error: axum::Error) -> BodyError {
+    error.into_inner().downcast::<BodyError>().map_or(BodyError::Truncated, |error| *error)
 }
 
 impl fmt::Debug for RequestBody {

@@ -19,12 +19,14 @@ mod connection;
 pub mod exchange;
 mod permits;
 mod pool;
+pub mod post_error;
 pub mod server;
 pub mod tls;
 
 pub use address::Addresses;
 pub use body::{BodyError, Pace, RequestBody, SendBody};
-pub use client::{Answer, Client, ClientCache, ClientSettings, PostError, PostErrorKind, Timeouts};
+pub use client::{Answer, Client, ClientCache, ClientSettings, Timeouts};
 pub use exchange::{Exchange, Handler, Reply};
+pub use post_error::{PostError, PostErrorKind};
 pub use server::{BindError, ServerSettings, bind, serve, serve_router};
 pub use tls::{ClientAuth, Identity, ServerTls, TlsError, Trust};
