@@ -48,9 +48,9 @@ pub mod store;
 #[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
-pub mod partner;
-#[cfg(feature = "server")]
 pub mod keys;
+#[cfg(feature = "server")]
+pub mod partner;
 
 pub mod as2;
 pub mod declaration;
