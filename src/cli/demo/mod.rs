@@ -126,9 +126,9 @@ async fn watch(homes: &Homes, gateway: &Running, files: &[String], voice: &Voice
     let mut progress = Progress::new(files, voice);
     loop {
         let filter = Filter { direction: Some(Direction::Outbound), limit: 100, ..Filter::default() };
-        let sent = gateway.backend.messages(&filter);
+        let sent = gateway.backend.list(&filter);
         let filter = Filter { direction: Some(Direction::Inbound), limit: 100, ..Filter::default() };
-        let received = gateway.backend.messages(&filter);
+        let received = gateway.backend.list(&filter);
         let row = |file: &String| row(homes, file, sent.iter().find(|message| message.file_name == *file), &received);
         let rows: Vec<Row> = files.iter().map(row).collect();
         progress.show(&rows);
