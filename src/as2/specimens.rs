@@ -13,8 +13,8 @@ use openssl::x509::{X509, X509Name};
 use super::mdn::{self, BuiltMdn, Mdn, MdnPlan};
 use super::*;
 use crate::cms::{
-    self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, EnvelopeWriter, KeyTransport,
-    PrivateKey, Recipient, SignatureScheme, SigningKey,
+    self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, EnvelopeWriter, KeyTransport, PrivateKey,
+    Recipient, SignatureScheme, SigningKey,
 };
 use crate::ground::limits::Limits;
 use crate::mime::{BytesSource, Headers, MemoryScratch};
