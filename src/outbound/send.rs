@@ -38,6 +38,7 @@ impl Outbound {
     pub async fn run_senders(self, shutdown: Shutdown) {
         let mut in_work: JoinSet<String> = JoinSet::new();
         let mut busy: HashMap<String, usize> = HashMap::new();
+        let due = self.store.wake();
         while !shutdown.is_triggered() {
             for lease in self.due_leases(&busy, in_work.len()) {
                 *busy.entry(lease.message.partner.clone()).or_default() += 1;
@@ -46,7 +47,7 @@ impl Outbound {
             }
             tokio::select! {
                 Some(finished) = in_work.join_next(), if !in_work.is_empty() => release(&mut busy, finished),
-                () = self.store.due_changed() => {}
+                () = due.notified() => {}
                 () = tokio::time::sleep(self.nap()) => {}
                 () = shutdown.triggered() => {}
             }
@@ -63,17 +64,21 @@ impl Outbound {
             return Vec::new();
         }
         let directory = self.directory.load();
+        let mut left = free;
         let slots = |partner: &str| {
             let allowed = directory.by_id(partner).map_or(1, |partner| partner.delivery.concurrency);
-            allowed.saturating_sub(busy.get(partner).copied().unwrap_or(0))
+            let slots = allowed.saturating_sub(busy.get(partner).copied().unwrap_or(0)).min(left);
+            left -= slots;
+            slots
         };
-        self.store.lease_due(self.clock.now(), free, &slots)
+        self.store.lease_due(self.clock.now(), slots)
     }
 
     /// Until the next message is due; leased ones come back through their tasks.
     fn nap(&self) -> Duration {
-        let Some(due) = self.store.next_due() else { return NAP };
-        let wait = due.duration_since(self.clock.now());
+        let now = self.clock.now();
+        let Some(due) = self.store.next_due(now) else { return NAP };
+        let wait = due.duration_since(now);
         Duration::try_from(wait).unwrap_or(Duration::from_millis(20)).clamp(Duration::from_millis(20), NAP)
     }
 
@@ -97,7 +102,7 @@ impl Outbound {
             Err(reason) => return self.hold(&message, reason).await,
         };
         let number = message.attempts.saturating_add(1);
-        if !self.fact_if(message.id, &[State::Composed, State::AwaitingReceipt], Fact::Attempted { number }).await? {
+        if !self.fact_if(message.id, &[State::Composed, State::Sending, State::AwaitingReceipt], Fact::Attempted { number }).await? {
             return Ok(());
         }
         tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
@@ -148,7 +153,7 @@ impl Outbound {
         let unusable = |detail: String| PostError { kind: PostErrorKind::Body, detail };
         let client = self.clients.for_partner(partner, self.clock.now()).map_err(unusable)?;
         let store = self.store.clone();
-        let body = if usize::try_from(wire.len).is_ok_and(|len| len <= store.inline_threshold().saturating_mul(2)) {
+        let body = if wire.len <= store.inline_threshold().saturating_mul(2) {
             let read = tokio::task::spawn_blocking(move || store.read_all(&wire, wire.len)).await;
             let bytes = read.map_err(io::Error::other).and_then(|bytes| bytes);
             SendBody::Bytes(bytes.map_err(|error| unusable(error.to_string()))?.into())

@@ -145,7 +145,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
             message.become_due(Composed, *due);
         }
         Fact::Attempted { number } => {
-            only(matches!(state, Composed | Sending))?;
+            only(matches!(state, Composed | Sending | AwaitingReceipt))?;
             let next = message.attempts.saturating_add(1);
             if *number != next {
                 return Err(BadTransition::AttemptNumber { given: *number, next });

@@ -34,7 +34,10 @@ mod group;
 mod index;
 mod journal;
 mod queue;
+pub mod draft;
+pub mod publisher;
 pub mod record;
+mod scratch;
 mod recovery;
 mod transaction;
 
@@ -58,6 +61,7 @@ pub use self::record::{
     Body, Content, DeclarationSummary, DedupKey, Direction, Event, Fact, Folder, JobKind, Message, Publication,
     PublicationStage, Reason, Receipt, State,
 };
+pub use self::scratch::SpoolScratch;
 pub use self::recovery::{IndexRecovery, Progress, RecoveryReport};
 pub use self::transaction::{Precondition, Transaction};
 
@@ -389,6 +393,11 @@ impl Store {
         let with_message =
             pending.filter_map(|(id, index)| Some(PendingPublication { message: self.message(&id)?, index }));
         with_message.take(limit).collect()
+    }
+
+    /// Room for the intermediate form of a message that is being composed.
+    pub fn scratch(&self) -> SpoolScratch {
+        SpoolScratch::new(self.inline_threshold(), &self.0.layout.temporary)
     }
 
     /// Notified when there may be publications to do.
