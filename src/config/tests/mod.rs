@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::{Config, Problem, Problems, load};
 use crate::ground::durable;
 use crate::keys::generate::{KeyPair, KeyRequest, generate};
+use crate::keys::save;
 
 /// A home that loads without a problem unless a test spoils it. Ours are the example keys, so everything is loopback.
 struct Sandbox {
@@ -74,9 +75,11 @@ impl Sandbox {
         self.folder.path().join(name)
     }
 
-    /// Files are private to us, as `durable` makes them.
+    /// Writes a file over what was there, closed to others.
     fn write(&self, name: &str, content: &[u8]) {
-        durable::replace(&self.path(name), content).expect("written");
+        let file = self.path(name);
+        let _ = std::fs::remove_file(&file);
+        save::private(&file, content).expect("written");
     }
 
     /// Appends lines to the standard `gateway.toml`.
