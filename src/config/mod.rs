@@ -193,3 +193,6 @@ pub struct Reload {
 pub fn reload_partners(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
     partners::reload(config, old, environment, now)
 }
+
+#[cfg(test)]
+mod tests;

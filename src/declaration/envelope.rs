@@ -26,7 +26,6 @@ use super::markup::Markup;
 use super::scanner::{Event, Namespace, Scanner};
 use crate::ground::limits::Limits;
 
-#[path = "envelope_reading.rs"]
 mod reading;
 
 pub(super) use reading::pass;
@@ -287,5 +286,4 @@ pub(super) fn kind_of_root(scanner: &Scanner<'_>) -> Kind {
 }
 
 #[cfg(test)]
-#[path = "envelope_tests.rs"]
 mod tests;
