@@ -80,12 +80,12 @@ proptest! {
 
 #[test]
 fn a_large_file_is_checked_in_small_memory() {
-    // A declaration of 64 MiB that exists only while it is read: head, the same order again and again, tail.
+    // A declaration of 16 MiB that exists only while it is read: head, the same order again and again, tail.
     use std::io::{BufReader, Cursor, Read};
     let order = "<Order><OrderHead><guid>8D1C3A52-77C6-4F0E-9B0C-000000000001</guid></OrderHead></Order>\n";
     let start =
         format!("<CEB311Message xmlns='{}' version='1.0' guid='8D1C3A52-77C6-4F0E-9B0C-000000000000'>", super::CEB_NS);
-    let repeat = 64 * 1024 * 1024 / order.len();
+    let repeat = 16 * 1024 * 1024 / order.len();
     let orders = std::iter::repeat_n(order, repeat);
     let middle = Orders { orders, rest: Cursor::new("") };
     let input = Cursor::new(start).chain(middle).chain(Cursor::new("</CEB311Message>"));
