@@ -1,1 +1,52 @@
-//! Layer of `cms`.
+//! Cryptographic Message Syntax (RFC 5652, 5083, 5084, 3274, 4056, 8017) as S/MIME 4.0 (RFC 8551) uses it: bytes, nothing of AS2.
+//!
+//! The structures are ours: [`ber`] reads BER and DER as a stream with bounded memory and depth, [`der`] writes DER of
+//! known length. Every primitive (RSA, AES) is OpenSSL's. Four rules hold everywhere:
+//!
+//! 1. Signatures are checked against *pinned* certificates only; certificates inside a message are skipped.
+//! 2. Exactly one signer, exactly one recipient of ours, one RSA private operation for a message.
+//! 3. A wrong key, wrong padding and wrong plaintext look the same ([`enveloped`]).
+//! 4. Nothing is allocated from a length field.
+#![deny(clippy::indexing_slicing)]
+
+mod algorithm;
+pub mod ber;
+mod certificate;
+pub mod compressed;
+pub mod der;
+mod digest;
+pub mod enveloped;
+mod error;
+mod key;
+pub mod oid;
+pub mod signed;
+#[cfg(test)]
+mod specimens;
+
+pub use algorithm::{ContentCipher, KeyTransport, SignatureScheme, UnknownAlgorithm};
+pub use certificate::{Certificate, Fingerprint};
+pub use compressed::{InflateReader, compress};
+pub use digest::{DigestAlgorithm, Digests, Hasher, MultiHasher};
+pub use enveloped::{EnvelopeKind, EnvelopeReader, EnvelopeWriter, Recipient};
+pub use error::{CmsError, SignatureError};
+pub use key::{DecryptionKey, PrivateKey, SigningKey};
+pub use signed::{OpaqueReader, SignatureValid, sign_detached, verify_detached};
+
+/// Whether a SignerIdentifier or RecipientIdentifier (RFC 5652 5.3, 6.2.1: issuer and serial, or `[0]` key identifier;
+/// normalised DER) names this certificate.
+fn identifies(identifier: &[u8], certificate: &Certificate) -> Result<bool, der::DerError> {
+    let mut fields = der::Fields::new(identifier);
+    let id = fields.take()?.ok_or(der::DerError("identifier missing"))?;
+    fields.end()?;
+    if id.tag == der::context(0) {
+        return Ok(certificate.matches_key_id(id.content));
+    }
+    if id.tag != der::SEQUENCE {
+        return Ok(false);
+    }
+    let mut fields = id.fields();
+    let issuer = fields.expect(der::SEQUENCE)?;
+    let serial = fields.expect(der::INTEGER)?;
+    fields.end()?;
+    Ok(certificate.matches_issuer_serial(issuer.raw, serial.content))
+}

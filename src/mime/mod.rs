@@ -1,1 +1,25 @@
-//! Layer of `mime`.
+//! MIME as AS2 uses it (RFC 2045, 2046, 1847): heads of entities, `multipart/signed`, transfer encodings, file names.
+//!
+//! Two rules shape this module. Bytes that will be hashed or verified are never written anew: everything parsed is a
+//! range of what came in. And nothing grows with the input: heads, parts and lines are capped by
+//! [`Limits`](crate::ground::limits::Limits), payloads flow through fixed buffers.
+//!
+//! mail-parser reads header fields and the structure of small multiparts ([`header`], [`multipart::parts`]); the
+//! splitter of `multipart/signed` ([`SignedParts`]) is ours, because it must stream.
+#![deny(clippy::indexing_slicing)]
+
+mod content_type;
+mod encoding;
+mod error;
+mod filename;
+mod header;
+mod multipart;
+mod source;
+
+pub use content_type::ContentType;
+pub use encoding::transfer_decoder;
+pub use error::MimeError;
+pub use filename::{FileName, file_name, safe_file_name};
+pub use header::{Headers, read_entity_head};
+pub use multipart::{FirstPart, Part, SignedParts, parts};
+pub use source::{BytesSource, ChainSource, MemoryScratch, Scratch, ScratchWriter, Source};

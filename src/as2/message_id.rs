@@ -1,0 +1,122 @@
+//! Message-IDs (RFC 4130 5.3.3, RFC 5322 3.6.4): written strictly, read tolerantly, echoed exactly.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ground::id::Id;
+
+/// The longest Message-ID in bytes (RFC 4130 5.3.3).
+const LONGEST: usize = 998;
+
+/// A Message-ID in exactly the syntax it was received or generated in, brackets included when they were there.
+///
+/// Equality is that of the exact text; [`key`](MessageId::key) is what identifies a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct MessageId(String);
+
+/// Why a text cannot be a Message-ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MessageIdError {
+    /// Nothing there, or nothing between the brackets.
+    #[error("the Message-ID is empty")]
+    Empty,
+    /// More than 998 bytes.
+    #[error("the Message-ID is longer than 998 bytes")]
+    TooLong,
+    /// Blanks, control characters or characters outside ASCII.
+    #[error("the Message-ID contains a blank, a control character or a character outside ASCII")]
+    Character,
+}
+
+impl MessageId {
+    /// Reads a `Message-ID` or `Original-Message-ID` value; missing brackets and a missing `@` are tolerated.
+    pub fn parse(value: &str) -> Result<MessageId, MessageIdError> {
+        let value = value.trim_matches([' ', '\t']);
+        if value.len() > LONGEST {
+            return Err(MessageIdError::TooLong);
+        }
+        if !value.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(MessageIdError::Character);
+        }
+        if without_brackets(value).is_empty() {
+            return Err(MessageIdError::Empty);
+        }
+        Ok(MessageId(value.to_owned()))
+    }
+
+    /// `<id@host>`; characters that have no place in a domain become hyphens.
+    pub fn generate(id: Id, host: &str) -> MessageId {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let host: String = host.chars().take(200).map(|c| if allowed(c) { c } else { '-' }).collect();
+        let host = if host.is_empty() { "localhost" } else { &host };
+        MessageId(format!("<{id}@{host}>"))
+    }
+
+    /// The exact text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text without its brackets: what is compared, because some partners drop or add them.
+    pub fn key(&self) -> &str {
+        without_brackets(&self.0)
+    }
+}
+
+/// `text` without one pair of enclosing angle brackets.
+fn without_brackets(text: &str) -> &str {
+    text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(text)
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for MessageId {
+    type Error = MessageIdError;
+
+    fn try_from(text: String) -> Result<MessageId, MessageIdError> {
+        MessageId::parse(&text)
+    }
+}
+
+impl From<MessageId> for String {
+    fn from(id: MessageId) -> String {
+        id.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_received_syntax_is_kept_and_the_key_has_no_brackets() {
+        for (text, key) in [("<a@b>", "a@b"), ("a@b", "a@b"), ("ABC_123", "ABC_123"), ("<a", "<a")] {
+            let id = MessageId::parse(text).expect(text);
+            assert_eq!((id.as_str(), id.key()), (text, key));
+        }
+    }
+
+    #[test]
+    fn blanks_controls_and_length_are_refused() {
+        for text in ["<a b@c>", "<a\r\nX: y@c>", "<a\0@c>", "<\u{1b}[1m@c>", "<é@c>", "<a\u{2028}@c>"] {
+            assert_eq!(MessageId::parse(text), Err(MessageIdError::Character), "{text:?}");
+        }
+        assert_eq!(MessageId::parse("<>"), Err(MessageIdError::Empty));
+        assert_eq!(MessageId::parse(" "), Err(MessageIdError::Empty));
+        assert_eq!(MessageId::parse(&"x".repeat(999)), Err(MessageIdError::TooLong));
+        assert!(MessageId::parse(&"x".repeat(998)).is_ok());
+    }
+
+    #[test]
+    fn a_generated_identifier_is_well_formed_whatever_the_host_says() {
+        let id = MessageId::generate(Id::from_bytes([7; 16]), "gate way\r\n>");
+        assert_eq!(id.as_str(), "<07070707070707070707070707070707@gate-way--->");
+        assert!(MessageId::parse(id.as_str()).is_ok());
+    }
+}

@@ -1,0 +1,270 @@
+//! The header fields of a POST, read once into checked values (RFC 4130 5, 6, 7.3).
+
+use super::headers::{self, repeated_singleton};
+use super::{AcceptPolicy, As2Name, Disposition, MessageId, NotificationOptions, Unmet};
+use crate::ground::limits::Limits;
+use crate::ground::text::printable;
+use crate::mime::{ContentType, Headers};
+
+use super::error::RequestError;
+
+/// What was posted to the AS2 endpoint.
+#[derive(Debug, Clone)]
+pub enum Incoming {
+    /// A message with a payload.
+    Message(Request),
+    /// A receipt for a message of ours.
+    Mdn(MdnEnvelope),
+}
+
+/// What the first bytes of a POST show it to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A message with a payload.
+    Message,
+    /// A receipt, signed or not.
+    Mdn,
+}
+
+/// A message as its header fields announce it; the body is still unread.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `AS2-From`: who claims to send. Not authenticated until the signature is.
+    pub from: As2Name,
+    /// `AS2-To`.
+    pub to: As2Name,
+    /// `Message-ID`, exactly as received.
+    pub message_id: MessageId,
+    /// The receipt asked for, if any.
+    pub mdn: Option<MdnRequest>,
+    /// `Content-Type`; `application/octet-stream` when it is missing.
+    pub content_type: ContentType,
+    /// `AS2-Version`; 1.0 when it is missing.
+    pub as2_version: String,
+    /// `Subject`, printable.
+    pub subject: Option<String>,
+    /// Every field as received.
+    pub headers: Headers,
+}
+
+/// The receipt a sender asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MdnRequest {
+    /// `Receipt-Delivery-Option`: where an asynchronous receipt shall go. Attacker-controlled: callers send only to
+    /// the URL that their configuration holds for the partner.
+    pub async_url: Option<String>,
+    /// `Disposition-Notification-Options`.
+    pub options: NotificationOptions,
+}
+
+/// A receipt as its header fields announce it.
+#[derive(Debug, Clone)]
+pub struct MdnEnvelope {
+    /// `AS2-From`: the partner.
+    pub from: As2Name,
+    /// `AS2-To`: us.
+    pub to: As2Name,
+    /// `Message-ID`; several products send none.
+    pub message_id: Option<MessageId>,
+    /// Every field as received.
+    pub headers: Headers,
+}
+
+/// Message or receipt: `multipart/report`, or `multipart/signed` that asks for no receipt itself and whose first part
+/// is a `multipart/report`. `body_prefix` holds the first bytes of the body; 8 KiB are plenty.
+pub fn classify(headers: &Headers, body_prefix: &[u8], limits: &Limits) -> Kind {
+    let Some(outer) = headers.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok()) else {
+        return Kind::Message;
+    };
+    let report = match outer.essence.as_str() {
+        "multipart/report" => true,
+        "multipart/signed" if headers.count(headers::NOTIFICATION_TO) == 0 => {
+            first_part_type(&outer, body_prefix, limits).is_some_and(|inner| inner.is("multipart/report"))
+        }
+        _ => false,
+    };
+    if report { Kind::Mdn } else { Kind::Message }
+}
+
+/// The media type of the first part of a multipart whose first bytes are `prefix`.
+fn first_part_type(outer: &ContentType, prefix: &[u8], limits: &Limits) -> Option<ContentType> {
+    let delimiter = format!("--{}", outer.boundary().ok()?);
+    let at_line_start = |at: &usize| *at == 0 || prefix.get(at.saturating_sub(1)) == Some(&b'\n');
+    let at = memchr::memmem::find_iter(prefix, delimiter.as_bytes()).find(at_line_start)?;
+    let after = prefix.get(at..)?;
+    let line = memchr::memchr(b'\n', after)?;
+    let head = after.get(line.saturating_add(1)..)?;
+    // The prefix may end inside the head; whole lines are enough to find the type.
+    let end = memchr::memmem::find(head, b"\r\n\r\n").or_else(|| memchr::memmem::find(head, b"\n\n"));
+    let head = head.get(..end.unwrap_or(head.len()))?;
+    let head = Headers::parse(head, limits).ok()?;
+    ContentType::parse(head.get(headers::CONTENT_TYPE)?).ok()
+}
+
+/// Reads the header fields of a POST whose body begins with `body_prefix`.
+///
+/// Errors mean that the request is not AS2 at all: answer 400, no MDN.
+pub fn read_head(headers: &Headers, body_prefix: &[u8], limits: &Limits) -> Result<Incoming, RequestError> {
+    if let Some(name) = repeated_singleton(headers) {
+        return Err(RequestError::Repeated(name));
+    }
+    let from = name_field(headers, headers::AS2_FROM)?;
+    let to = name_field(headers, headers::AS2_TO)?;
+    let message_id = headers.get(headers::MESSAGE_ID).map(MessageId::parse);
+    if classify(headers, body_prefix, limits) == Kind::Mdn {
+        // A receipt is found by what it says about the original; its own identifier is decoration.
+        let message_id = message_id.and_then(Result::ok);
+        return Ok(Incoming::Mdn(MdnEnvelope { from, to, message_id, headers: headers.clone() }));
+    }
+    let message_id = message_id.ok_or(RequestError::Missing(headers::MESSAGE_ID))??;
+    let as2_version = headers.get(headers::AS2_VERSION).unwrap_or("1.0");
+    if as2_version.split('.').next().map(str::trim) != Some("1") {
+        return Err(RequestError::Version);
+    }
+    let content_type = headers.get(headers::CONTENT_TYPE).unwrap_or("application/octet-stream");
+    let content_type = ContentType::parse(content_type).map_err(|_| RequestError::ContentType)?;
+    let subject = headers.get(headers::SUBJECT).map(printable);
+    Ok(Incoming::Message(Request {
+        from,
+        to,
+        message_id,
+        mdn: mdn_request(headers),
+        content_type,
+        as2_version: as2_version.trim().to_owned(),
+        subject,
+        headers: headers.clone(),
+    }))
+}
+
+/// `AS2-From` or `AS2-To`.
+fn name_field(headers: &Headers, field: &'static str) -> Result<As2Name, RequestError> {
+    let value = headers.get(field).ok_or(RequestError::Missing(field))?;
+    As2Name::parse(value).map_err(|cause| RequestError::Name { field, cause })
+}
+
+/// The presence of `Disposition-Notification-To` asks for a receipt; an empty `Receipt-Delivery-Option` means none.
+fn mdn_request(headers: &Headers) -> Option<MdnRequest> {
+    headers.get(headers::NOTIFICATION_TO)?;
+    let async_url = headers.get(headers::RECEIPT_DELIVERY).map(str::trim).filter(|url| !url.is_empty());
+    let options = headers.get(headers::NOTIFICATION_OPTIONS).map(NotificationOptions::parse).unwrap_or_default();
+    Some(MdnRequest { async_url: async_url.map(str::to_owned), options })
+}
+
+impl Request {
+    /// What to answer when the receipt itself cannot be made as demanded: to be sent unsigned, instead of opening the
+    /// message (RFC 4130 7.3, 7.5.3).
+    pub fn unmet(&self, policy: &AcceptPolicy) -> Option<Disposition> {
+        let unmet = self.mdn.as_ref()?.options.unmet(&policy.mic_algorithms)?;
+        Some(match unmet {
+            Unmet::Format => Disposition::unsupported_format(),
+            Unmet::MicAlgorithms => Disposition::unsupported_mic_algorithms(),
+        })
+    }
+
+    /// Sender and receiver are the same name: answer [`Disposition::sender_equals_receiver`].
+    pub fn is_loop(&self) -> bool {
+        self.from == self.to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cms::DigestAlgorithm;
+
+    fn fields(extra: &[(&str, &str)]) -> Headers {
+        let mut headers = Headers::new();
+        let basic = [("AS2-From", "alice"), ("AS2-To", "bob"), ("Message-ID", "<1@a>"), ("Content-Type", "a/b")];
+        for (name, value) in basic.iter().chain(extra) {
+            headers.push(name, value).unwrap();
+        }
+        headers
+    }
+
+    fn read(headers: &Headers) -> Result<Request, RequestError> {
+        read_head(headers, b"", &Limits::default()).map(|incoming| match incoming {
+            Incoming::Message(request) => request,
+            Incoming::Mdn(_) => unreachable!("a message"),
+        })
+    }
+
+    #[test]
+    fn two_of_a_field_that_decides_are_refused() {
+        for name in headers::SINGLETONS {
+            let mut headers = fields(&[]);
+            let value = headers.get(name).unwrap_or("1.0").to_owned();
+            while headers.count(name) < 2 {
+                headers.push(&name.to_ascii_uppercase(), &value).unwrap();
+            }
+            assert_eq!(read(&headers).unwrap_err(), RequestError::Repeated(name));
+        }
+    }
+
+    #[test]
+    fn missing_and_malformed_fields_are_refused() {
+        for name in ["AS2-From", "AS2-To", "Message-ID"] {
+            let mut headers = fields(&[]);
+            headers.remove(name);
+            assert_eq!(read(&headers).unwrap_err(), RequestError::Missing(name));
+        }
+        for (name, value, code) in [
+            ("AS2-From", "a\"b", "as2-name-invalid"),
+            ("AS2-To", "海关", "as2-name-invalid"),
+            ("Message-ID", "<a b>", "as2-message-id-invalid"),
+            ("Content-Type", "", "as2-content-type-invalid"),
+            ("AS2-Version", "2.0", "as2-version-unsupported"),
+        ] {
+            let mut headers = fields(&[]);
+            headers.set(name, value).unwrap();
+            assert_eq!(read(&headers).unwrap_err().code(), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn control_characters_cannot_even_become_a_field() {
+        for value in ["a\r\nX: y", "a\0b", "a\nb", "a\u{7f}b"] {
+            assert!(Headers::new().push("AS2-From", value).is_err(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn versions_one_point_x_and_none_are_accepted() {
+        assert_eq!(read(&fields(&[])).unwrap().as2_version, "1.0");
+        for version in ["1.0", "1.1", "1.2", "1.3", "1.9"] {
+            assert_eq!(read(&fields(&[("AS2-Version", version)])).unwrap().as2_version, version);
+        }
+    }
+
+    #[test]
+    fn an_empty_delivery_option_means_the_response() {
+        let ask = |url: &str| read(&fields(&[("Disposition-Notification-To", "?"), ("Receipt-Delivery-Option", url)]));
+        assert_eq!(ask("").unwrap().mdn.unwrap().async_url, None);
+        assert_eq!(ask("http://a/").unwrap().mdn.unwrap().async_url.as_deref(), Some("http://a/"));
+        assert_eq!(read(&fields(&[("Receipt-Delivery-Option", "http://a/")])).unwrap().mdn, None);
+    }
+
+    #[test]
+    fn a_receipt_that_cannot_be_made_is_refused_before_the_message_is_opened() {
+        let options = "signed-receipt-protocol=required, pkcs7-signature; signed-receipt-micalg=required, ";
+        let ask = |algorithms: &str| {
+            let options = format!("{options}{algorithms}");
+            let extra = [("Disposition-Notification-To", "x"), ("Disposition-Notification-Options", options.as_str())];
+            read(&fields(&extra)).unwrap()
+        };
+        let policy = AcceptPolicy { mic_algorithms: vec![DigestAlgorithm::Sha256], ..AcceptPolicy::default() };
+        assert_eq!(ask("md5, sha1").unmet(&policy), Some(Disposition::unsupported_mic_algorithms()));
+        assert_eq!(ask("md5, sha256").unmet(&policy), None);
+        assert_eq!(ask("sha256; x=required, y").unmet(&policy), Some(Disposition::unsupported_format()));
+    }
+
+    #[test]
+    fn sender_and_receiver_are_compared_unquoted_and_exactly() {
+        let loops = |to: &str| {
+            let mut headers = fields(&[]);
+            headers.set("AS2-To", to).unwrap();
+            read(&headers).unwrap().is_loop()
+        };
+        assert!(loops("\"alice\""));
+        assert!(!loops("Alice"));
+    }
+}

@@ -1,0 +1,190 @@
+//! A receipt held against what was sent (RFC 4130 7.4.3): accepted, refused, or not to be believed.
+//!
+//! An MDN changes the state of a message only when it is about this message, comes from this partner, is signed when a
+//! signature was asked for, and carries a digest that we computed ourselves. Everything else is [`Verdict::Doubtful`]:
+//! kept, shown to a person, without effect.
+
+use super::mic::{MicVariant, SentMics};
+use super::{As2Name, Disposition, Mdn, MessageId};
+use crate::bilingual;
+use crate::cms::DigestAlgorithm;
+use crate::ground::text::{Bilingual, printable};
+
+/// What was sent, as far as the receipt must match it.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'a> {
+    /// `Message-ID` of the message.
+    pub message_id: &'a MessageId,
+    /// Our name.
+    pub from: &'a As2Name,
+    /// The partner's name.
+    pub to: &'a As2Name,
+    /// The digests computed when the message was composed.
+    pub mics: &'a SentMics,
+    /// A signed receipt was asked for.
+    pub signed_wanted: bool,
+    /// The algorithm the receipt should use; another one is accepted but named. `None`: any.
+    pub algorithm: Option<DigestAlgorithm>,
+}
+
+/// What a receipt means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The partner has the message.
+    Accepted {
+        /// The digest that matched; `None` when the receipt carries none and need not.
+        matched: Option<MicMatch>,
+    },
+    /// The partner says, credibly, that it did not accept the message.
+    Refused {
+        /// In its words.
+        disposition: Disposition,
+    },
+    /// The receipt proves nothing.
+    Doubtful(Doubt),
+}
+
+/// The digest of a receipt that equals one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MicMatch {
+    /// Its algorithm.
+    pub algorithm: DigestAlgorithm,
+    /// The octets it covers.
+    pub variant: MicVariant,
+    /// It is the algorithm the receipt should use.
+    pub expected_algorithm: bool,
+}
+
+impl MicMatch {
+    /// Right octets, right algorithm: nothing to remark.
+    pub fn is_ordinary(&self) -> bool {
+        self.variant == MicVariant::Exact && self.expected_algorithm
+    }
+}
+
+/// Why a receipt proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Doubt {
+    /// It names another message, or none.
+    WrongMessage,
+    /// It comes from someone else or is meant for someone else.
+    WrongPartner,
+    /// It is not signed although a signed receipt was asked for.
+    Unsigned,
+    /// Its signature is not valid.
+    BadSignature,
+    /// It is positive and carries no digest although it must.
+    NoMic,
+    /// It is positive and its digest cannot be read or has an algorithm we do not know.
+    UnreadableMic,
+    /// It is positive and its digest is not that of our message: what arrived is not what was sent.
+    MicMismatch,
+}
+
+impl Doubt {
+    /// Stable name of the problem.
+    pub fn code(self) -> &'static str {
+        match self {
+            Doubt::WrongMessage => "mdn-wrong-message",
+            Doubt::WrongPartner => "mdn-wrong-partner",
+            Doubt::Unsigned => "mdn-unsigned",
+            Doubt::BadSignature => "mdn-bad-signature",
+            Doubt::NoMic => "mdn-without-mic",
+            Doubt::UnreadableMic => "mdn-mic-unreadable",
+            Doubt::MicMismatch => "mdn-mic-mismatch",
+        }
+    }
+
+    /// What it means and what to do.
+    pub fn text(self) -> Bilingual {
+        match self {
+            Doubt::WrongMessage => bilingual!(
+                "回执引用的不是本报文：已保存，不改变状态",
+                "the receipt is about another message: kept, without effect"
+            ),
+            Doubt::WrongPartner => bilingual!(
+                "回执的发送方或接收方与本报文不符：请核对双方的 AS2 标识",
+                "the receipt names other parties: check both AS2 names"
+            ),
+            Doubt::Unsigned => bilingual!(
+                "要求签名回执，对方返回的回执未签名：请对方启用回执签名",
+                "a signed receipt was asked for, this one is not signed: ask the partner to sign its receipts"
+            ),
+            Doubt::BadSignature => bilingual!(
+                "回执签名无效：请确认已导入对方当前的签名证书",
+                "the signature of the receipt is not valid: make sure the partner's current signing certificate is imported"
+            ),
+            Doubt::NoMic => bilingual!(
+                "回执缺少完整性校验值（MIC）：无法证明对方收到的内容",
+                "the receipt carries no MIC: it does not prove what was received"
+            ),
+            Doubt::UnreadableMic => bilingual!(
+                "回执中的完整性校验值（MIC）无法识别：请对方检查算法设置",
+                "the MIC of the receipt cannot be read: ask the partner to check its algorithm"
+            ),
+            Doubt::MicMismatch => bilingual!(
+                "对方收到的内容与发出的不一致（MIC 不符）：请勿重发，联系对方核对",
+                "what the partner received is not what was sent (MIC mismatch): do not resend, contact the partner"
+            ),
+        }
+    }
+}
+
+impl Verdict {
+    /// The verdict for people.
+    pub fn text(&self) -> Bilingual {
+        match self {
+            Verdict::Accepted { .. } => bilingual!("对方已确认收到", "the partner confirmed the message"),
+            Verdict::Refused { disposition } => {
+                let said = printable(&disposition.to_string());
+                bilingual!("对方拒收：{said}", "the partner refused the message: {said}")
+            }
+            Verdict::Doubtful(doubt) => doubt.text(),
+        }
+    }
+}
+
+/// Holds a receipt against what was sent. The caller has already parsed it with the partner's certificates.
+pub fn judge(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
+    if mdn.original_message_id.as_ref().map(MessageId::key) != Some(sent.message_id.key()) {
+        return Verdict::Doubtful(Doubt::WrongMessage);
+    }
+    match &mdn.signature {
+        Err(_) => return Verdict::Doubtful(Doubt::BadSignature),
+        Ok(None) if sent.signed_wanted => return Verdict::Doubtful(Doubt::Unsigned),
+        Ok(_) => {}
+    }
+    if !names_match(mdn, sent) {
+        return Verdict::Doubtful(Doubt::WrongPartner);
+    }
+    if !mdn.disposition.is_positive() {
+        return Verdict::Refused { disposition: mdn.disposition.clone() };
+    }
+    judge_mic(mdn, sent)
+}
+
+/// The header fields name the partner and us, swapped. Where they are missing, only a signature can say who speaks.
+fn names_match(mdn: &Mdn, sent: &Sent<'_>) -> bool {
+    let signed = matches!(mdn.signature, Ok(Some(_)));
+    let same = |name: &Option<As2Name>, expected: &As2Name| name.as_ref().map_or(signed, |name| name == expected);
+    same(&mdn.from, sent.to) && same(&mdn.to, sent.from)
+}
+
+/// The digest of a positive receipt.
+fn judge_mic(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
+    let Some(mic) = &mdn.mic else {
+        return match (mdn.mic_unreadable, sent.signed_wanted) {
+            (true, _) => Verdict::Doubtful(Doubt::UnreadableMic),
+            (false, true) => Verdict::Doubtful(Doubt::NoMic),
+            (false, false) => Verdict::Accepted { matched: None },
+        };
+    };
+    match sent.mics.find(mic) {
+        Some(variant) => {
+            let expected_algorithm = sent.algorithm.is_none_or(|algorithm| algorithm == mic.algorithm);
+            let matched = MicMatch { algorithm: mic.algorithm, variant, expected_algorithm };
+            Verdict::Accepted { matched: Some(matched) }
+        }
+        None => Verdict::Doubtful(Doubt::MicMismatch),
+    }
+}
