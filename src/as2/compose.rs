@@ -1,9 +1,20 @@
-//! From the payload to the wire.
+//! From the payload to the wire (RFC 4130 5, RFC 5402 3, RFC 8551 3).
+//!
+//! Order outward: payload entity → [compress] → [sign] → [compress] → [encrypt]; one compression at most. The payload
+//! is binary and never touched. Two passes over it: one for the digests, one for the bytes; a compressed intermediate
+//! goes to the scratch place. Without any layer the entity's fields are the fields of the POST and its body is the
+//! payload itself.
+//!
+//! A message is composed once; every retry sends the same bytes, because Message-ID, boundaries, keys and digests are
+//! fixed here.
 
-use std::io::Write;
+use std::io::{self, Write};
 
+use super::entity::{Entity, Piece, cms_type};
 use super::error::ComposeError;
-use super::{SendPlan, SentMics, Stamp};
+use super::headers::{self, date_value, text_value};
+use super::{Compression, Encryption, MdnMode, MicVariant, NotificationOptions, SendPlan, SentMics, Stamp};
+use crate::cms::{self, DigestAlgorithm, Digests, EnvelopeWriter, MultiHasher, Recipient};
 use crate::mime::{Headers, Scratch, Source};
 
 /// What a composed message needs to be sent and its receipt to be judged.
@@ -16,10 +27,13 @@ pub struct Composed {
     /// The digests a receipt may carry.
     pub mics: SentMics,
     /// The algorithm a receipt should use, for [`Sent::algorithm`](super::Sent::algorithm).
-    pub algorithm: crate::cms::DigestAlgorithm,
+    pub algorithm: DigestAlgorithm,
 }
 
-/// Writes the body of the POST to `out` in two passes over the payload: one for the digests, one for the bytes.
+/// Writes the body of the POST to `out`.
+///
+/// Fails when the payload has not the length it announced, when a value of the plan cannot stand in a header field,
+/// and when a key or certificate cannot do what the plan demands.
 pub fn compose(
     plan: &SendPlan,
     stamp: &Stamp,
@@ -27,6 +41,206 @@ pub fn compose(
     scratch: &dyn Scratch,
     out: &mut dyn Write,
 ) -> Result<Composed, ComposeError> {
-    let _ = (plan, stamp, payload, scratch, out);
-    unimplemented!()
+    let algorithm = receipt_algorithm(plan);
+    let algorithms = digests_to_keep(plan, algorithm);
+    let entity = payload_entity(plan, payload)?;
+
+    let (entity, mics) = match &plan.signing {
+        Some(signing) => {
+            let entity = match plan.compression {
+                Compression::BeforeSigning => compress(&entity, scratch)?,
+                Compression::None | Compression::AfterSigning => entity,
+            };
+            let digests = entity_digests(&entity, &algorithms)?;
+            let mut mics = SentMics::default();
+            mics.add(&digests, MicVariant::Exact);
+            let entity = entity.sign(&digests, signing, plan.micalg_style, stamp.date)?;
+            match plan.compression {
+                Compression::AfterSigning => (compress(&entity, scratch)?, mics),
+                Compression::None | Compression::BeforeSigning => (entity, mics),
+            }
+        }
+        None => {
+            let mics = unsigned_mics(plan, &entity, &algorithms)?;
+            match plan.compression {
+                Compression::None => (entity, mics),
+                Compression::BeforeSigning | Compression::AfterSigning => (compress(&entity, scratch)?, mics),
+            }
+        }
+    };
+
+    let mut headers = message_headers(plan, stamp)?;
+    let mut out = Counting { out, written: 0 };
+    match &plan.encryption {
+        Some(encryption) => {
+            let kind = if encryption.cipher.is_aead() { "authEnveloped-data" } else { "enveloped-data" };
+            headers.push(headers::CONTENT_TYPE, &cms_type(kind, "smime.p7m").to_string())?;
+            encrypt(encryption, &entity, &mut out)?;
+        }
+        None => {
+            outermost_fields(plan, &entity, &mut headers)?;
+            entity.write_body(&mut out)?;
+        }
+    }
+    Ok(Composed { headers, wire_len: out.written, mics, algorithm })
+}
+
+/// The innermost entity: the payload with its type and name.
+fn payload_entity<'a>(plan: &SendPlan, payload: &'a dyn Source) -> Result<Entity<'a>, ComposeError> {
+    let mut headers = Headers::new();
+    headers.push(headers::CONTENT_TYPE, &plan.content_type)?;
+    headers.push(headers::CONTENT_TRANSFER_ENCODING, "binary")?;
+    if let Some(file_name) = &plan.file_name {
+        headers.push(headers::CONTENT_DISPOSITION, &headers::attachment_value(file_name))?;
+    }
+    Ok(Entity::new(headers, vec![Piece::Borrowed(payload)]))
+}
+
+/// The entity that holds `entity` compressed (RFC 5402 3.1).
+fn compress<'a>(entity: &Entity<'_>, scratch: &dyn Scratch) -> Result<Entity<'a>, ComposeError> {
+    let compressed = cms::compress(entity, scratch)?;
+    Entity::cms("compressed-data", "smime.p7z", Piece::Owned(compressed))
+}
+
+/// Writes the envelope around the whole entity.
+fn encrypt(encryption: &Encryption, entity: &Entity<'_>, out: &mut dyn Write) -> Result<(), ComposeError> {
+    if encryption.recipients.is_empty() {
+        return Err(ComposeError::NoRecipient);
+    }
+    let recipients: Vec<Recipient> = encryption
+        .recipients
+        .iter()
+        .map(|certificate| Recipient { certificate: certificate.clone(), transport: encryption.transport })
+        .collect();
+    let mut envelope = EnvelopeWriter::new(out, &recipients, encryption.cipher, entity.len())?;
+    entity.write(&mut envelope)?;
+    envelope.finish()?;
+    Ok(())
+}
+
+/// The digest algorithms a receipt may name: the sender's list, or the signature's own, or SHA-256.
+fn asked_algorithms(plan: &SendPlan) -> Vec<DigestAlgorithm> {
+    if !plan.mdn.micalgs.is_empty() {
+        return plan.mdn.micalgs.clone();
+    }
+    vec![plan.signing.as_ref().map_or(DigestAlgorithm::Sha256, |signing| signing.digest)]
+}
+
+/// The algorithm a receipt should use: the signature's digest when the list allows it, else the first of the list
+/// (RFC 4130 7.4.3).
+fn receipt_algorithm(plan: &SendPlan) -> DigestAlgorithm {
+    let asked = asked_algorithms(plan);
+    let signature = plan.signing.as_ref().map(|signing| signing.digest).filter(|digest| asked.contains(digest));
+    signature.or(asked.first().copied()).unwrap_or(DigestAlgorithm::Sha256)
+}
+
+/// Every algorithm when a receipt will come, because partners choose their own; else what signing needs.
+fn digests_to_keep(plan: &SendPlan, receipt: DigestAlgorithm) -> Vec<DigestAlgorithm> {
+    match plan.mdn.mode {
+        MdnMode::Sync | MdnMode::Async { .. } => DigestAlgorithm::ALL.to_vec(),
+        MdnMode::None => plan.signing.iter().map(|signing| signing.digest).chain([receipt]).collect(),
+    }
+}
+
+/// The digests of header block and body.
+fn entity_digests(entity: &Entity<'_>, algorithms: &[DigestAlgorithm]) -> Result<Digests, ComposeError> {
+    let mut hasher = MultiHasher::new(algorithms);
+    entity.write(&mut hasher)?;
+    Ok(hasher.finish())
+}
+
+/// The digests of an unsigned message, with and without its header fields, in one pass.
+fn unsigned_mics(
+    plan: &SendPlan,
+    entity: &Entity<'_>,
+    algorithms: &[DigestAlgorithm],
+) -> Result<SentMics, ComposeError> {
+    let mut with_fields = MultiHasher::new(algorithms);
+    with_fields.update(entity.head());
+    let mut both = Both { body: MultiHasher::new(algorithms), with_fields };
+    entity.write_body(&mut both)?;
+    let (body, with_fields) = (both.body.finish(), both.with_fields.finish());
+    let mut mics = SentMics::default();
+    if plan.encryption.is_none() && plan.compression == Compression::None {
+        mics.add(&body, MicVariant::Exact);
+        mics.add(&with_fields, MicVariant::WithHeaders);
+    } else {
+        mics.add(&with_fields, MicVariant::Exact);
+        mics.add(&body, MicVariant::BodyOnly);
+    }
+    Ok(mics)
+}
+
+/// The fields of the POST that do not depend on the outermost entity.
+fn message_headers(plan: &SendPlan, stamp: &Stamp) -> Result<Headers, ComposeError> {
+    let mut headers = Headers::new();
+    headers.push(headers::AS2_VERSION, headers::VERSION)?;
+    headers.push(headers::AS2_FROM, &plan.from.header_value())?;
+    headers.push(headers::AS2_TO, &plan.to.header_value())?;
+    headers.push(headers::MESSAGE_ID, stamp.message_id.as_str())?;
+    headers.push(headers::DATE, &date_value(stamp.date))?;
+    if let Some(subject) = &plan.subject {
+        headers.push(headers::SUBJECT, &text_value(subject))?;
+    }
+    headers.push(headers::MIME_VERSION, "1.0")?;
+    headers.push(headers::USER_AGENT, headers::PRODUCT)?;
+    if plan.mdn.mode == MdnMode::None {
+        return Ok(headers);
+    }
+    headers.push(headers::NOTIFICATION_TO, &plan.from.header_value())?;
+    if plan.mdn.signed {
+        let options = NotificationOptions::value(&asked_algorithms(plan), plan.micalg_style);
+        headers.push(headers::NOTIFICATION_OPTIONS, &options)?;
+    }
+    if let MdnMode::Async { url } = &plan.mdn.mode {
+        headers.push(headers::RECEIPT_DELIVERY, url)?;
+    }
+    Ok(headers)
+}
+
+/// A plain message shows all fields of its entity; around a layer the type is enough.
+fn outermost_fields(plan: &SendPlan, entity: &Entity<'_>, headers: &mut Headers) -> Result<(), ComposeError> {
+    let plain = plan.signing.is_none() && plan.compression == Compression::None;
+    for (name, value) in entity.headers().iter() {
+        if plain || name.eq_ignore_ascii_case(headers::CONTENT_TYPE) {
+            headers.push(name, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Hashes a body twice: alone, and after its header block.
+struct Both {
+    body: MultiHasher,
+    with_fields: MultiHasher,
+}
+
+impl Write for Both {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.body.update(buf);
+        self.with_fields.update(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Counts what goes to the wire.
+struct Counting<'a> {
+    out: &'a mut dyn Write,
+    written: u64,
+}
+
+impl Write for Counting<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.out.write(buf)?;
+        self.written = self.written.saturating_add(u64::try_from(n).unwrap_or(u64::MAX));
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }

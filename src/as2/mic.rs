@@ -22,6 +22,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 
+use super::MicalgStyle;
 use crate::cms::{DigestAlgorithm, Digests};
 
 /// The standard alphabet; padding may be missing.
@@ -57,6 +58,11 @@ pub enum MicError {
 }
 
 impl Mic {
+    /// `base64, algorithm` in the partner's spelling of the algorithm.
+    pub fn spelled(&self, style: MicalgStyle) -> String {
+        format!("{}, {}", BASE64.encode(&self.value), style.name(self.algorithm))
+    }
+
     /// Same algorithm and same bytes, compared in constant time.
     pub fn matches(&self, other: &Mic) -> bool {
         self.algorithm == other.algorithm && same_bytes(&self.value, &other.value)
@@ -71,7 +77,7 @@ fn same_bytes(a: &[u8], b: &[u8]) -> bool {
 /// `base64, algorithm`, in the spelling of the registry (`sha1`, `sha-256`); never folded.
 impl fmt::Display for Mic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}", BASE64.encode(&self.value), self.algorithm.micalg())
+        f.write_str(&self.spelled(MicalgStyle::Hyphenated))
     }
 }
 

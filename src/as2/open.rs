@@ -1,12 +1,31 @@
-//! From the wire to the payload.
+//! From the wire to the payload (RFC 4130 5 and 7.3.1, RFC 5402, RFC 8551).
+//!
+//! The layers come in one order only: an envelope outermost if at all, then at most one compression before or inside
+//! at most one signature, then the payload's entity. [`layers`] peels them in one streaming pass: the payload reaches
+//! the sink while the digest of the signed octets is still running, so nothing the sink got counts before [`open`]
+//! returns `Ok`.
+//!
+//! **What the partner is told.** The receipt of an encrypted message can serve as a decryption oracle. Therefore, once
+//! an envelope with a cipher without integrity (CBC) was read and until a signature by a pinned certificate was
+//! verified, every failure gives the same disposition, the same sentence and no digest. A signature on the plaintext,
+//! or an AEAD tag, proves that nobody plays with the ciphertext: from there on the answer may be specific. A failure
+//! inside a signed part is therefore kept until the signature has been checked, and a bad signature outranks it.
 
 use std::io::{Read, Write};
 
-use super::error::OpenError;
+use super::error::{OpenError, UNIFORM_EXPLANATION};
 use super::{AcceptPolicy, Disposition, Mic, PolicyMet, Request};
-use crate::cms::{Certificate, ContentCipher, DecryptionKey, SignatureValid};
+use crate::cms::{Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, SignatureValid};
 use crate::ground::limits::Limits;
 use crate::mime::FileName;
+
+mod layers;
+mod readers;
+
+use layers::{Found, Walk};
+
+#[cfg(test)]
+mod tests;
 
 /// The keys a message from this partner may need.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +62,7 @@ pub struct Opened {
 /// A message that was not accepted. What the sink got must be thrown away.
 #[derive(Debug)]
 pub struct OpenFailure {
-    /// For the MDN.
+    /// For the MDN. When [`OpenError::is_ours`], better answer 503 without MDN: the message may be good.
     pub told: Disposition,
     /// For the human-readable part of the MDN: a fixed sentence.
     pub explanation: &'static str,
@@ -52,6 +71,9 @@ pub struct OpenFailure {
 }
 
 /// Opens a message: decrypts, decompresses, verifies under `policy`, and writes the payload to `sink`.
+///
+/// `body` is the HTTP body without transfer coding. On failure the content of the sink must be discarded: it was not
+/// authenticated, not even when the failure came late.
 pub fn open(
     request: &Request,
     body: &mut dyn Read,
@@ -60,6 +82,83 @@ pub fn open(
     limits: &Limits,
     sink: &mut dyn Write,
 ) -> Result<Opened, OpenFailure> {
-    let _ = (request, body, policy, keys, limits, sink);
-    unimplemented!()
+    let choice = MicChoice::new(request, policy);
+    let mut walk = Walk::new(policy, keys, limits, choice.algorithms(policy), sink);
+    let outcome = walk.message(&request.headers, body);
+    let (found, veiled) = walk.into_found();
+    let payload = outcome.map_err(|cause| failure(cause, veiled))?;
+    let policy = check_policy(policy, &found).map_err(|cause| failure(cause, veiled))?;
+    Ok(Opened {
+        content_type: payload.content_type,
+        file_name: payload.file_name,
+        payload_len: payload.len,
+        payload_sha256: payload.sha256,
+        mic: choice.mic(&found),
+        signature: found.signature,
+        encrypted: found.cipher,
+        compressed: found.compressed,
+        policy,
+    })
+}
+
+/// What the partner and the operator get to know about `cause`. `veiled`: see the module head.
+fn failure(cause: OpenError, veiled: bool) -> OpenFailure {
+    if veiled {
+        return OpenFailure { told: Disposition::decryption_failed(), explanation: UNIFORM_EXPLANATION, cause };
+    }
+    OpenFailure { told: cause.told(), explanation: cause.explanation(), cause }
+}
+
+/// The agreement against what was found; the layers have checked the same on their way, but only this mints the proof.
+fn check_policy(policy: &AcceptPolicy, found: &Found) -> Result<PolicyMet, OpenError> {
+    match &found.signature {
+        Some(signature) if !policy.digests.contains(&signature.digest()) => {
+            return Err(OpenError::Digest(signature.digest()));
+        }
+        Some(signature) if !policy.schemes.contains(&signature.scheme()) => {
+            return Err(OpenError::Scheme(signature.scheme()));
+        }
+        None if policy.require_signature => return Err(OpenError::NotSigned),
+        Some(_) | None => {}
+    }
+    match found.cipher {
+        Some(cipher) if !policy.ciphers.contains(&cipher) => Err(OpenError::Cipher(cipher)),
+        None if policy.require_encryption => Err(OpenError::NotEncrypted),
+        Some(_) | None => Ok(PolicyMet::assertion()),
+    }
+}
+
+/// In which algorithm the receipt's digest is given (RFC 4130 7.4.3).
+///
+/// Signed: that of the signature unless the sender's list excludes it. Else the first listed algorithm that we
+/// support, or SHA-256 when nothing is listed.
+struct MicChoice {
+    listed: Option<Vec<DigestAlgorithm>>,
+    preferred: Option<DigestAlgorithm>,
+}
+
+impl MicChoice {
+    fn new(request: &Request, policy: &AcceptPolicy) -> MicChoice {
+        let options = request.mdn.as_ref().map(|mdn| &mdn.options).filter(|options| options.micalgs_listed);
+        match options {
+            Some(options) => MicChoice {
+                listed: Some(options.micalgs.clone()),
+                preferred: options.preferred(&policy.mic_algorithms),
+            },
+            None => MicChoice { listed: None, preferred: Some(DigestAlgorithm::Sha256) },
+        }
+    }
+
+    /// Everything that may be needed, because the signature's digest is known only at the end.
+    fn algorithms(&self, policy: &AcceptPolicy) -> Vec<DigestAlgorithm> {
+        policy.digests.iter().copied().chain(self.preferred).collect()
+    }
+
+    fn mic(&self, found: &Found) -> Option<Mic> {
+        let excluded = |digest: &DigestAlgorithm| self.listed.as_ref().is_some_and(|listed| !listed.contains(digest));
+        let signature = found.signature.as_ref().map(SignatureValid::digest).filter(|digest| !excluded(digest));
+        let algorithm = signature.or(self.preferred)?;
+        let value = found.digests.of(algorithm)?.to_vec();
+        Some(Mic { algorithm, value })
+    }
 }

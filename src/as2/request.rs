@@ -1,7 +1,7 @@
 //! The header fields of a POST, read once into checked values (RFC 4130 5, 6, 7.3).
 
 use super::headers::{self, repeated_singleton};
-use super::{As2Name, MessageId, NotificationOptions};
+use super::{AcceptPolicy, As2Name, Disposition, MessageId, NotificationOptions, Unmet};
 use crate::ground::limits::Limits;
 use crate::ground::text::printable;
 use crate::mime::{ContentType, Headers};
@@ -151,7 +151,17 @@ fn mdn_request(headers: &Headers) -> Option<MdnRequest> {
 }
 
 impl Request {
-    /// Sender and receiver are the same name.
+    /// What to answer when the receipt itself cannot be made as demanded: to be sent unsigned, instead of opening the
+    /// message (RFC 4130 7.3, 7.5.3).
+    pub fn unmet(&self, policy: &AcceptPolicy) -> Option<Disposition> {
+        let unmet = self.mdn.as_ref()?.options.unmet(&policy.mic_algorithms)?;
+        Some(match unmet {
+            Unmet::Format => Disposition::unsupported_format(),
+            Unmet::MicAlgorithms => Disposition::unsupported_mic_algorithms(),
+        })
+    }
+
+    /// Sender and receiver are the same name: answer [`Disposition::sender_equals_receiver`].
     pub fn is_loop(&self) -> bool {
         self.from == self.to
     }

@@ -10,10 +10,8 @@ use super::Context;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use crate::bilingual;
-use crate::config;
 use crate::console::Token;
 use crate::console::wire::ProblemWire;
-use crate::ground::clock::{Clock, SystemClock};
 use crate::http::{Addresses, Answer, Client, ClientSettings, PostError, SendBody, Timeouts, Trust};
 
 /// Largest answer in bytes.
@@ -32,7 +30,7 @@ pub struct ApiClient {
 impl ApiClient {
     /// The gateway that the configuration describes.
     pub fn from_config(context: &Context<'_>) -> Result<ApiClient, Failure> {
-        let config = config::load(&context.global.config, context.environment, SystemClock.now())?;
+        let config = context.config()?;
         let console = &config.console;
         let refused = |code: &str, text| Failure::new(ExitCode::Usage, code, text);
         let token = Token::load(&console.token_file).map_err(|error| refused(error.code(), error.text()))?;

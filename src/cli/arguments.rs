@@ -1,11 +1,21 @@
 //! The command tree. The names are a contract with scripts; options may be added.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::cert::GenerateTarget;
+use super::demo::DemoOptions;
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use crate::bilingual;
+use crate::config::home::HomePlan;
 use crate::ground::id::Id;
+use crate::ground::secret::Secret;
+use crate::ground::text::Language;
+use crate::keys::generate::KeyRequest;
 use crate::store::record::{Direction, State};
 
 /// The whole command line.
@@ -58,7 +68,7 @@ pub enum Command {
     /// Run the gateway
     Serve,
     /// Run gateway and testbed on this machine and exchange sample declarations
-    Demo(DemoArguments),
+    Demo(DemoOptions),
     /// Run the customs side alone, for tests
     Testbed,
     /// Check declarations, envelopes or folders of them
@@ -86,14 +96,36 @@ pub struct InitArguments {
     /// The DXPID issued by customs
     #[arg(long)]
     pub dxpid: Option<String>,
+    /// Our AS2 name [default: the DXPID, else DXGATE]
+    #[arg(long)]
+    pub as2_name: Option<String>,
+    /// A name for people, such as the company's
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Address of the AS2 listener
+    #[arg(long, default_value = "127.0.0.1:4080")]
+    pub as2_listen: SocketAddr,
+    /// Address of the console and its API
+    #[arg(long, default_value = "127.0.0.1:4081")]
+    pub console_listen: SocketAddr,
+    /// Bits of the RSA key
+    #[arg(long, default_value_t = 3072)]
+    pub key_bits: u32,
 }
 
-/// `demo`.
-#[derive(Debug, Args)]
-pub struct DemoArguments {
-    /// Stay up after the exchange
-    #[arg(long)]
-    pub keep: bool,
+impl InitArguments {
+    pub(super) fn plan(&self, language: Language) -> HomePlan {
+        let as2_name = self.as2_name.clone().or_else(|| self.dxpid.clone());
+        HomePlan {
+            dxpid: self.dxpid.clone(),
+            as2_name: as2_name.unwrap_or_else(|| "DXGATE".to_owned()),
+            name: self.name.clone(),
+            as2_listen: self.as2_listen,
+            console_listen: self.console_listen,
+            language,
+            key_bits: self.key_bits,
+        }
+    }
 }
 
 /// `precheck`.
@@ -227,6 +259,43 @@ pub struct GenerateArguments {
     /// File with the passphrase that encrypts the key
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// Environment variable with that passphrase
+    #[arg(long, value_name = "NAME", conflicts_with = "passphrase_file")]
+    pub passphrase_env: Option<String>,
+}
+
+impl GenerateArguments {
+    pub(super) fn request(&self) -> KeyRequest {
+        KeyRequest {
+            common_name: self.common_name.clone(),
+            organization: self.organization.clone(),
+            hosts: self.hosts.clone(),
+            bits: self.bits,
+            days: self.days,
+        }
+    }
+
+    pub(super) fn target(&self) -> GenerateTarget {
+        GenerateTarget { certificate: self.out.clone(), key: self.out.with_extension("key") }
+    }
+
+    /// The passphrase; an empty one is refused rather than taken for none.
+    pub(super) fn passphrase(
+        &self,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<Secret<String>>, Failure> {
+        let text = match (&self.passphrase_file, &self.passphrase_env) {
+            (None, None) => return Ok(None),
+            (Some(file), _) => std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?,
+            (None, Some(name)) => environment(name).unwrap_or_default(),
+        };
+        let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
+        if secret.expose().is_empty() {
+            let text = bilingual!("口令为空；请检查口令文件或环境变量", "the passphrase is empty; check its file or variable");
+            return Err(Failure::new(ExitCode::Usage, "empty-passphrase", text));
+        }
+        Ok(Some(secret))
+    }
 }
 
 /// A value by its kebab-case name, as in the API.

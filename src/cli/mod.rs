@@ -19,18 +19,20 @@ pub mod partner;
 pub mod precheck;
 pub mod send;
 pub mod serve;
-pub mod testbed;
 pub mod voice;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use arguments::{Arguments, Command, Format};
+use arguments::{Arguments, CertCommand, Command, Format, PartnerCommand};
 use clap::{CommandFactory, FromArgMatches};
 use exit_code::ExitCode;
 use failure::Failure;
 use voice::Voice;
 
+use crate::app::Role;
+use crate::config::{self, Config};
+use crate::ground::clock::{Clock, SystemClock};
 use crate::ground::text::Language;
 
 /// Runs the command line `arguments` (the program's name first). Results go to `out`, errors and progress to `err`;
@@ -73,19 +75,42 @@ pub struct Context<'c> {
     pub err: &'c mut dyn Write,
 }
 
-fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure> {
-    match command {
-        Command::Init(arguments) => init::run(context, arguments),
-        Command::Serve => serve::run(context),
-        Command::Demo(arguments) => demo::run(context, arguments),
-        Command::Testbed => testbed::run(context),
-        Command::Precheck(arguments) => precheck::run(context, arguments),
-        Command::Send(arguments) => send::run(context, arguments),
-        Command::Messages(command) => messages::run(context, command),
-        Command::Partner(command) => partner::run(context, command),
-        Command::Cert(command) => cert::run(context, command),
-        Command::Doctor => doctor::run(context),
+impl Context<'_> {
+    /// The configuration that `--config` names.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Ok(config::load(&self.global.config, self.environment, SystemClock.now())?)
     }
+}
+
+fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure> {
+    let now = SystemClock.now();
+    let (file, environment) = (context.global.config.as_path(), context.environment);
+    let voice = &mut context.voice;
+    Ok(match command {
+        Command::Init(arguments) => init::run(&arguments.dir, &arguments.plan(voice.language), now, voice)?,
+        Command::Serve => serve::run(context, Role::Gateway)?,
+        Command::Demo(options) => run_demo(voice, options)?,
+        Command::Testbed => serve::run(context, Role::Testbed)?,
+        Command::Precheck(arguments) => precheck::run(context, arguments)?,
+        Command::Send(arguments) => send::run(context, arguments)?,
+        Command::Messages(command) => messages::run(context, command)?,
+        Command::Partner(PartnerCommand::List) => partner::list(file, environment, now, voice)?,
+        Command::Partner(PartnerCommand::Check { id }) => {
+            partner::check(file, id.as_deref(), environment, now, voice)?
+        }
+        Command::Cert(CertCommand::List) => cert::list(file, environment, now, voice)?,
+        Command::Cert(CertCommand::Generate(arguments)) => {
+            let passphrase = arguments.passphrase(environment)?;
+            cert::make(&arguments.request(), &arguments.target(), passphrase.as_ref(), now, voice)?
+        }
+        Command::Doctor => doctor::run(file, environment, now, voice)?,
+    })
+}
+
+fn run_demo(voice: &mut Voice<'_>, options: &demo::DemoOptions) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(demo::run(options, voice));
+    ended.map_err(|error| Failure::new(ExitCode::Unreachable, "demo-failed", error.text()))
 }
 
 /// Help and version are results; everything else is a wrong usage.

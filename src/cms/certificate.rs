@@ -1,129 +1,336 @@
-//! Certificates (RFC 5280).
-use super::CmsError;
-use jiff::Timestamp;
+//! X.509 certificates (RFC 5280) as names of keys: whom to trust, for whom to encrypt, who signed.
+//!
+//! A certificate here is pinned by its whole content; chains, revocation and times are the business of the layers above,
+//! which hand down only certificates that count at the moment.
+
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use openssl::bn::BigNum;
+use openssl::pkey::{HasPublic, Id, PKey, PKeyRef, Public};
+use openssl::x509::{X509, X509Name, X509NameRef, X509Ref};
+use serde::{Deserialize, Serialize};
+
+use super::der::{self, DerError, Fields, Tlv};
+use super::{CmsError, DigestAlgorithm};
+use crate::ground::text::printable;
+
 /// SHA-256 of a certificate's DER; shown as 64 lower-case hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Fingerprint(pub [u8; 32]);
+
 impl fmt::Display for Fingerprint {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        unimplemented!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
+
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
-impl From<Fingerprint> for String {
-    fn from(f: Fingerprint) -> String {
-        f.to_string()
-    }
-}
-impl TryFrom<String> for Fingerprint {
-    type Error = CmsError;
-    fn try_from(text: String) -> Result<Self, CmsError> {
-        text.parse()
-    }
-}
-impl std::str::FromStr for Fingerprint {
+
+impl FromStr for Fingerprint {
     type Err = CmsError;
-    fn from_str(_: &str) -> Result<Self, CmsError> {
-        unimplemented!()
+
+    /// Hex digits of any case, with or without colons and blanks between bytes.
+    fn from_str(text: &str) -> Result<Fingerprint, CmsError> {
+        let digits: Option<Vec<u32>> =
+            text.chars().filter(|c| !matches!(c, ':' | ' ')).map(|c| c.to_digit(16)).collect();
+        let digits = digits.ok_or(CmsError::NotAFingerprint)?;
+        let (pairs, odd) = digits.as_chunks::<2>();
+        let bytes: Vec<u8> =
+            pairs.iter().map(|[high, low]| u8::try_from((high << 4) | low).unwrap_or_default()).collect();
+        match bytes.try_into() {
+            Ok(bytes) if odd.is_empty() => Ok(Fingerprint(bytes)),
+            _ => Err(CmsError::NotAFingerprint),
+        }
     }
 }
 
-struct Inner {
-    x509: openssl::x509::X509,
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> String {
+        fingerprint.to_string()
+    }
 }
-/// A certificate; cheap to clone.
+
+impl TryFrom<String> for Fingerprint {
+    type Error = CmsError;
+
+    fn try_from(text: String) -> Result<Fingerprint, CmsError> {
+        text.parse()
+    }
+}
+
+/// A certificate; cheap to clone, equal when its DER is equal.
 #[derive(Clone)]
 pub struct Certificate(Arc<Inner>);
-impl fmt::Debug for Certificate {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        unimplemented!()
-    }
+
+struct Inner {
+    x509: X509,
+    der: Vec<u8>,
+    fingerprint: Fingerprint,
+    names: Names,
+    rsa: Option<PKey<Public>>,
 }
-impl PartialEq for Certificate {
-    fn eq(&self, other: &Self) -> bool {
-        self.der() == other.der()
-    }
+
+/// What is read from the certificate itself, so that comparisons see the encoded bytes.
+struct Names {
+    serial: Vec<u8>,
+    issuer: Vec<u8>,
+    subject: Vec<u8>,
+    not_before: Timestamp,
+    not_after: Timestamp,
 }
-impl Eq for Certificate {}
+
 impl Certificate {
-    /// Reads DER.
+    /// Reads DER with nothing after it.
+    ///
+    /// # Errors
+    /// [`CmsError::NotACertificate`].
     pub fn from_der(der: &[u8]) -> Result<Certificate, CmsError> {
-        let _ = der;
-        unimplemented!()
+        let x509 = X509::from_der(der).map_err(|_| CmsError::NotACertificate)?;
+        let names = names(der).map_err(|_| CmsError::NotACertificate)?;
+        let digest = DigestAlgorithm::Sha256.digest(der);
+        let fingerprint = Fingerprint(digest.try_into().map_err(|_| CmsError::NotACertificate)?);
+        let rsa = x509.public_key().ok().filter(|key| is_strong_rsa(key));
+        Ok(Certificate(Arc::new(Inner { x509, der: der.to_vec(), fingerprint, names, rsa })))
     }
+
     /// The first certificate of a PEM text.
+    ///
+    /// # Errors
+    /// [`CmsError::NotACertificate`], also when there is none.
     pub fn from_pem(pem: &[u8]) -> Result<Certificate, CmsError> {
-        let _ = pem;
-        unimplemented!()
+        Certificate::all_from_pem(pem)?.into_iter().next().ok_or(CmsError::NotACertificate)
     }
-    /// Every certificate of a PEM text.
+
+    /// Every certificate of a PEM text, in order.
+    ///
+    /// # Errors
+    /// [`CmsError::NotACertificate`] when one of them cannot be read.
     pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Certificate>, CmsError> {
-        let _ = pem;
-        unimplemented!()
+        let all = X509::stack_from_pem(pem).map_err(|_| CmsError::NotACertificate)?;
+        all.iter().map(|x509| Certificate::from_x509(x509)).collect()
     }
+
+    /// The first certificate of a file in PEM or DER, whichever it is.
+    ///
+    /// # Errors
+    /// [`CmsError::NotACertificate`].
+    pub fn read(file: &[u8]) -> Result<Certificate, CmsError> {
+        if file.first() == Some(&der::SEQUENCE) { Certificate::from_der(file) } else { Certificate::from_pem(file) }
+    }
+
+    /// Takes over a certificate that OpenSSL read or made.
+    ///
+    /// # Errors
+    /// [`CmsError::NotACertificate`].
+    pub fn from_x509(x509: &X509Ref) -> Result<Certificate, CmsError> {
+        Certificate::from_der(&x509.to_der().map_err(|_| CmsError::NotACertificate)?)
+    }
+
     /// The DER as read.
     pub fn der(&self) -> &[u8] {
-        unimplemented!()
+        &self.0.der
     }
+
     /// The certificate as PEM.
     pub fn to_pem(&self) -> String {
-        unimplemented!()
+        let pem = self.0.x509.to_pem().expect("a certificate that was read can be written");
+        String::from_utf8_lossy(&pem).into_owned()
     }
+
     /// SHA-256 of the DER.
     pub fn fingerprint(&self) -> Fingerprint {
-        unimplemented!()
+        self.0.fingerprint
     }
-    /// Subject on one line, printable.
+
+    /// Subject on one line, safe to print: `CN=DXPENT0000012345, O=…`.
     pub fn subject(&self) -> String {
-        unimplemented!()
+        one_line(self.0.x509.subject_name())
     }
-    /// Issuer on one line, printable.
+
+    /// Issuer on one line, safe to print.
     pub fn issuer(&self) -> String {
-        unimplemented!()
+        one_line(self.0.x509.issuer_name())
     }
+
     /// Serial number as lower-case hex.
     pub fn serial(&self) -> String {
-        unimplemented!()
+        self.0.names.serial.iter().map(|byte| format!("{byte:02x}")).collect()
     }
-    /// Start of validity.
+
+    /// First instant of validity.
     pub fn not_before(&self) -> Timestamp {
-        unimplemented!()
+        self.0.names.not_before
     }
-    /// End of validity.
+
+    /// Last instant of validity.
     pub fn not_after(&self) -> Timestamp {
-        unimplemented!()
+        self.0.names.not_after
     }
-    /// Whether it is valid at `at`.
+
+    /// Whether `at` lies in the period of validity (RFC 5280 4.1.2.5: both ends inclusive).
     pub fn is_valid_at(&self, at: Timestamp) -> bool {
         self.not_before() <= at && at <= self.not_after()
     }
-    /// Bits of the public key (0 when it cannot be read).
+
+    /// Bits of the public key; 0 when OpenSSL cannot read it.
     pub fn key_bits(&self) -> u32 {
-        unimplemented!()
+        self.0.x509.public_key().map_or(0, |key| key.bits())
     }
-    /// `RSA`, `EC`, `ED25519` or `other`.
+
+    /// `RSA`, `RSA-PSS`, `EC`, `ED25519` or `other`.
     pub fn key_algorithm(&self) -> &'static str {
-        unimplemented!()
+        match self.0.x509.public_key().map(|key| key.id()) {
+            Ok(Id::RSA) => "RSA",
+            Ok(Id::RSA_PSS) => "RSA-PSS",
+            Ok(Id::EC) => "EC",
+            Ok(Id::ED25519) => "ED25519",
+            _ => "other",
+        }
     }
-    /// Whether issuer (DER of the Name) and serial (content octets of the INTEGER) are this certificate's.
+
+    /// Whether `issuer` (DER of the Name) and `serial` (content octets of the INTEGER) name this certificate
+    /// (RFC 5652 10.2.4). Names match when their bytes do, or by the comparison of RFC 5280 7.1.
     pub fn matches_issuer_serial(&self, issuer: &[u8], serial: &[u8]) -> bool {
-        let _ = (issuer, serial);
-        unimplemented!()
+        let names = &self.0.names;
+        if names.serial != serial {
+            return false;
+        }
+        names.issuer == issuer
+            || X509Name::from_der(issuer).is_ok_and(|name| {
+                name.try_cmp(self.0.x509.issuer_name()).is_ok_and(|order| order == std::cmp::Ordering::Equal)
+            })
     }
+
+    /// Whether `key_id` is the certificate's subject key identifier extension.
+    pub fn matches_key_id(&self, key_id: &[u8]) -> bool {
+        self.0.x509.subject_key_id().is_some_and(|own| own.as_slice() == key_id)
+    }
+
     /// Whether it is signed with its own key.
     pub fn is_self_signed(&self) -> bool {
-        unimplemented!()
+        let names = &self.0.names;
+        names.issuer == names.subject
+            && self.0.x509.public_key().is_ok_and(|key| self.0.x509.verify(&key).unwrap_or(false))
     }
-    /// OpenSSL's view, for the layers that build chains.
-    pub fn x509(&self) -> &openssl::x509::X509Ref {
+
+    /// OpenSSL's view of it, for the layers that build chains.
+    pub fn x509(&self) -> &X509Ref {
         &self.0.x509
+    }
+
+    /// Issuer (DER of the Name) and serial (content octets) as a message names them.
+    pub(super) fn issuer_and_serial(&self) -> Vec<u8> {
+        der::sequence(&[&self.0.names.issuer, &der::tlv(der::INTEGER, &self.0.names.serial)])
+    }
+
+    /// The public key, if it is RSA of 2048 to 8192 bits with an exponent of at least 65537.
+    pub(super) fn rsa_key(&self) -> Option<&PKeyRef<Public>> {
+        self.0.rsa.as_deref()
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Certificate) -> bool {
+        self.fingerprint() == other.fingerprint()
+    }
+}
+
+impl Eq for Certificate {}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("subject", &self.subject())
+            .field("fingerprint", &self.fingerprint())
+            .finish()
+    }
+}
+
+/// RSA keys that are neither too weak nor so large that one operation becomes an attack.
+pub(super) fn is_strong_rsa<T: HasPublic>(key: &PKeyRef<T>) -> bool {
+    let exponent_is_large =
+        || key.rsa().ok().zip(BigNum::from_u32(65_537).ok()).is_some_and(|(rsa, floor)| *rsa.e() >= *floor);
+    key.id() == Id::RSA && (2048..=8192).contains(&key.bits()) && exponent_is_large()
+}
+
+/// The fields of TBSCertificate up to the subject (RFC 5280 4.1).
+fn names(certificate: &[u8]) -> Result<Names, DerError> {
+    let mut tbs = Fields::only(certificate, der::SEQUENCE)?.fields().expect(der::SEQUENCE)?.fields();
+    tbs.optional(der::context_constructed(0))?;
+    let serial = tbs.expect(der::INTEGER)?;
+    tbs.expect(der::SEQUENCE)?;
+    let issuer = tbs.expect(der::SEQUENCE)?;
+    let mut validity = tbs.expect(der::SEQUENCE)?.fields();
+    let mut time = || validity.take()?.as_ref().map_or(Err(DerError("validity")), Tlv::time);
+    let (not_before, not_after) = (time()?, time()?);
+    let subject = tbs.expect(der::SEQUENCE)?;
+    Ok(Names {
+        serial: serial.content.to_vec(),
+        issuer: issuer.raw.to_vec(),
+        subject: subject.raw.to_vec(),
+        not_before,
+        not_after,
+    })
+}
+
+fn one_line(name: &X509NameRef) -> String {
+    let entries = name.entries().map(|entry| {
+        let kind = entry.object().nid().short_name().unwrap_or("OID");
+        let value = match entry.data().as_utf8() {
+            Ok(text) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
+            Err(_) => String::from_utf8_lossy(entry.data().as_slice()).into_owned(),
+        };
+        format!("{kind}={}", printable(&value))
+    });
+    entries.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::specimens::{ALICE, same_name_as_alice};
+    use super::*;
+
+    #[test]
+    fn pem_and_der_give_the_same_certificate() {
+        let certificate = &ALICE.certificate;
+        assert_eq!(&Certificate::from_pem(certificate.to_pem().as_bytes()).unwrap(), certificate);
+        assert_eq!(&Certificate::read(certificate.der()).unwrap(), certificate);
+        let mut longer = certificate.der().to_vec();
+        longer.push(0);
+        assert!(matches!(Certificate::from_der(&longer), Err(CmsError::NotACertificate)));
+    }
+
+    #[test]
+    fn a_certificate_says_who_and_until_when() {
+        let certificate = &ALICE.certificate;
+        assert_eq!(certificate.subject(), "CN=alice 订单");
+        assert_eq!((certificate.key_algorithm(), certificate.key_bits()), ("RSA", 2048));
+        assert!(certificate.is_self_signed());
+        assert!(certificate.is_valid_at(certificate.not_before()) && certificate.is_valid_at(certificate.not_after()));
+        assert!(!certificate.is_valid_at(Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn equal_names_do_not_make_equal_certificates() {
+        let other = same_name_as_alice();
+        assert_eq!(other.certificate.issuer_and_serial(), ALICE.certificate.issuer_and_serial());
+        assert_ne!(other.certificate, ALICE.certificate);
+    }
+
+    #[test]
+    fn fingerprints_are_read_in_the_usual_spellings() {
+        let text = ALICE.certificate.fingerprint().to_string();
+        let spaced: Vec<String> =
+            text.as_bytes().chunks(2).map(|c| String::from_utf8_lossy(c).to_uppercase()).collect();
+        assert_eq!(spaced.join(":").parse::<Fingerprint>().unwrap(), ALICE.certificate.fingerprint());
+        assert!("abc".parse::<Fingerprint>().is_err());
     }
 }

@@ -20,6 +20,8 @@ mod error;
 mod key;
 pub mod oid;
 pub mod signed;
+#[cfg(test)]
+mod specimens;
 
 pub use algorithm::{ContentCipher, KeyTransport, SignatureScheme, UnknownAlgorithm};
 pub use certificate::{Certificate, Fingerprint};
@@ -29,3 +31,22 @@ pub use enveloped::{EnvelopeKind, EnvelopeReader, EnvelopeWriter, Recipient};
 pub use error::{CmsError, SignatureError};
 pub use key::{DecryptionKey, PrivateKey, SigningKey};
 pub use signed::{OpaqueReader, SignatureValid, sign_detached, verify_detached};
+
+/// Whether a SignerIdentifier or RecipientIdentifier (RFC 5652 5.3, 6.2.1: issuer and serial, or `[0]` key identifier;
+/// normalised DER) names this certificate.
+fn identifies(identifier: &[u8], certificate: &Certificate) -> Result<bool, der::DerError> {
+    let mut fields = der::Fields::new(identifier);
+    let id = fields.take()?.ok_or(der::DerError("identifier missing"))?;
+    fields.end()?;
+    if id.tag == der::context(0) {
+        return Ok(certificate.matches_key_id(id.content));
+    }
+    if id.tag != der::SEQUENCE {
+        return Ok(false);
+    }
+    let mut fields = id.fields();
+    let issuer = fields.expect(der::SEQUENCE)?;
+    let serial = fields.expect(der::INTEGER)?;
+    fields.end()?;
+    Ok(certificate.matches_issuer_serial(issuer.raw, serial.content))
+}

@@ -1,10 +1,39 @@
-//! SignedData (RFC 5652 5).
+//! SignedData (RFC 5652 5): signing a digest, verifying a detached signature, reading opaque signed data.
+//!
+//! A signature counts when *all* of this holds:
+//!
+//! * exactly one SignerInfo, named by issuer and serial or by key identifier of a certificate in `trusted`
+//!   (certificates inside the message are passed over);
+//! * `content-type` (id-data) and `message-digest` each occur once in the signed attributes, and the digest is that of
+//!   the content;
+//! * the signature is right over the signed attributes *as received*, their tag rewritten to SET (RFC 5652 5.4);
+//! * the key is RSA of 2048 to 8192 bits with e ≥ 65537, PKCS#1 v1.5 or PSS with the digest of the SignerInfo.
+//!
+//! A signature without signed attributes covers the content alone (RFC 5652 5.4). An attacker who cuts the attributes
+//! off a signature can present them as content; such content starts with a SET tag, which no MIME entity does.
+//! [`OpaqueReader`] refuses it; the caller of [`verify_detached`] has it from the entity's grammar, since an entity
+//! whose head does not parse never gets here.
+
+use std::io::Read;
+
+use jiff::Timestamp;
+use openssl::error::ErrorStack;
+use openssl::pkey::{PKeyRef, Public};
+use openssl::pkey_ctx::PkeyCtx;
+use openssl::rsa::Padding;
+use openssl::sign::RsaPssSaltlen;
+
+use super::algorithm::SignatureParameters;
+use super::ber::BerReader;
+use super::der::{self, Fields};
 use super::{
-    Certificate, CmsError, DigestAlgorithm, Digests, Fingerprint, SignatureError, SignatureScheme, SigningKey,
+    Certificate, CmsError, DigestAlgorithm, Digests, Fingerprint, SignatureError, SignatureScheme, SigningKey, oid,
 };
 use crate::ground::limits::Limits;
-use jiff::Timestamp;
-use std::io::{self, Read};
+
+mod opaque;
+
+pub use opaque::OpaqueReader;
 
 /// Proof that a signature over a content digest was checked against a pinned certificate. Minted only here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,29 +45,40 @@ pub struct SignatureValid {
     content_digest: Vec<u8>,
     signing_time: Option<Timestamp>,
 }
+
 impl SignatureValid {
     /// Which of the pinned certificates signed.
     pub fn signer(&self) -> Fingerprint {
         self.signer
     }
-    /// The digest of the signer.
+
+    /// The signer's digest algorithm; whether it suffices is the caller's policy.
     pub fn digest(&self) -> DigestAlgorithm {
         self.digest
     }
+
     /// The signature scheme.
     pub fn scheme(&self) -> SignatureScheme {
         self.scheme
     }
-    /// Digest of the content by [`SignatureValid::digest`].
+
+    /// Digest of the content by [`digest`](Self::digest).
     pub fn content_digest(&self) -> &[u8] {
         &self.content_digest
     }
-    /// What the signer claims as time; recorded, never used to judge validity.
+
+    /// What the signer claims as time; recorded, never used to judge validity (RFC 5652 11.3).
     pub fn signing_time(&self) -> Option<Timestamp> {
         self.signing_time
     }
 }
-/// Signs a content digest.
+
+/// Signs a content digest: DER of a ContentInfo with SignedData, content absent, and the signed attributes
+/// contentType, messageDigest and signingTime (RFC 8551 2.5).
+///
+/// # Errors
+/// [`CmsError::UnusableKey`] when certificate and key do not belong together or `content_digest` has the wrong
+/// length; [`CmsError::Primitive`].
 pub fn sign_detached(
     digest: DigestAlgorithm,
     content_digest: &[u8],
@@ -47,38 +87,353 @@ pub fn sign_detached(
     signing_time: Timestamp,
     include_certificate: bool,
 ) -> Result<Vec<u8>, CmsError> {
-    let _ = (digest, content_digest, key, scheme, signing_time, include_certificate);
-    unimplemented!()
+    if content_digest.len() != digest.size() {
+        return Err(CmsError::ContentLength);
+    }
+    if !key.key.matches(&key.certificate) {
+        return Err(CmsError::UnusableKey("private key and certificate differ"));
+    }
+    let attributes = der::set_of(vec![
+        attribute(oid::CONTENT_TYPE, &der::object_identifier(oid::DATA)),
+        attribute(oid::SIGNING_TIME, &der::time(signing_time)),
+        attribute(oid::MESSAGE_DIGEST, &der::tlv(der::OCTET_STRING, content_digest)),
+    ]);
+    let signature = sign(&digest.digest(&attributes), digest, key, scheme)?;
+    let signer_info = der::sequence(&[
+        &der::integer(1),
+        &key.certificate.issuer_and_serial(),
+        &digest.identifier(),
+        &retag(&attributes, der::context_constructed(0)),
+        &scheme.identifier(digest),
+        &der::tlv(der::OCTET_STRING, &signature),
+    ]);
+    let certificates =
+        if include_certificate { der::tlv(der::context_constructed(0), key.certificate.der()) } else { Vec::new() };
+    let signed_data = der::sequence(&[
+        &der::integer(1),
+        &der::set_of(vec![digest.identifier()]),
+        &der::sequence(&[&der::object_identifier(oid::DATA)]),
+        &certificates,
+        &der::set_of(vec![signer_info]),
+    ]);
+    let content = der::tlv(der::context_constructed(0), &signed_data);
+    Ok(der::sequence(&[&der::object_identifier(oid::SIGNED_DATA), &content]))
 }
-/// Verifies a detached signature.
+
+/// Verifies a detached signature (BER or DER) over content whose digests the caller computed. Only digests in
+/// `digests` are acceptable, so leaving out SHA-1 refuses it. `trusted` must hold only certificates that count now.
+///
+/// # Errors
+/// [`SignatureError`]; see the module text for what is demanded.
 pub fn verify_detached(
     ber: &[u8],
     digests: &Digests,
     trusted: &[Certificate],
     limits: &Limits,
 ) -> Result<SignatureValid, SignatureError> {
-    let _ = (ber, digests, trusted, limits);
-    unimplemented!()
-}
-/// Reads SignedData with its content inside.
-pub struct OpaqueReader<R: Read> {
-    r: R,
-}
-impl<R: Read> OpaqueReader<R> {
-    /// Reads up to the content.
-    pub fn open(r: R, limits: &Limits) -> Result<Self, SignatureError> {
-        let _ = (r, limits);
-        unimplemented!()
+    let mut reader = BerReader::new(ber, limits);
+    if open_signed_data(&mut reader, limits)?.has_content {
+        return Err(SignatureError::ContentPresent);
     }
-    /// Reads what is left of the content and verifies.
-    pub fn finish(self, trusted: &[Certificate]) -> Result<SignatureValid, SignatureError> {
-        let _ = (self.r, trusted);
-        unimplemented!()
+    let signer = close_signed_data(&mut reader, limits)?;
+    signer.verify(digests, trusted)
+}
+
+/// What precedes the content.
+struct SignedHead {
+    digests: Vec<DigestAlgorithm>,
+    /// The reader stands inside the eContent wrapper.
+    has_content: bool,
+}
+
+/// Reads from ContentInfo to the place of eContent (RFC 5652 5.1, 5.2).
+fn open_signed_data<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<SignedHead, SignatureError> {
+    ber.enter(der::SEQUENCE)?;
+    expect_oid(&ber.value()?, oid::SIGNED_DATA)?;
+    ber.enter(der::context_constructed(0))?;
+    ber.enter(der::SEQUENCE)?;
+    let version = ber.value()?;
+    Fields::only(&version, der::INTEGER)?;
+    ber.enter(der::SET)?;
+    let mut digests = Vec::new();
+    let mut count = 0usize;
+    while ber.peek()?.is_some() {
+        count = count.saturating_add(1);
+        if count > limits.certificates {
+            return Err(SignatureError::Malformed("too many digest algorithms"));
+        }
+        let identifier = ber.value()?;
+        digests.extend(DigestAlgorithm::from_identifier(Fields::only(&identifier, der::SEQUENCE)?)?);
+    }
+    ber.leave()?;
+    ber.enter(der::SEQUENCE)?;
+    expect_oid(&ber.value()?, oid::DATA)?;
+    let has_content = ber.peek()?.is_some();
+    if has_content {
+        ber.enter(der::context_constructed(0))?;
+    } else {
+        ber.leave()?;
+    }
+    Ok(SignedHead { digests, has_content })
+}
+
+/// Reads from behind encapContentInfo to the end: the one SignerInfo. Certificates and CRLs are passed over.
+fn close_signed_data<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<SignerInfo, SignatureError> {
+    for tag in [der::context_constructed(0), der::context_constructed(1)] {
+        if ber.peek()? == Some(tag) {
+            skip_set(ber, tag, limits)?;
+        }
+    }
+    ber.enter(der::SET)?;
+    if ber.peek()?.is_none() {
+        return Err(SignatureError::NotOneSigner);
+    }
+    let signer = read_signer_info(ber, limits)?;
+    if ber.peek()?.is_some() {
+        return Err(SignatureError::NotOneSigner);
+    }
+    for _ in 0..4 {
+        ber.leave()?;
+    }
+    ber.end()?;
+    Ok(signer)
+}
+
+fn skip_set<R: Read>(ber: &mut BerReader<R>, tag: u8, limits: &Limits) -> Result<(), SignatureError> {
+    ber.enter(tag)?;
+    let mut count = 0usize;
+    let start = ber.position();
+    while ber.peek()?.is_some() {
+        count = count.saturating_add(1);
+        ber.skip()?;
+        let len = ber.position().saturating_sub(start);
+        if count > limits.certificates || len > u64::try_from(limits.ber_value).unwrap_or(u64::MAX) {
+            return Err(SignatureError::Malformed("too many certificates"));
+        }
+    }
+    Ok(ber.leave()?)
+}
+
+/// One SignerInfo (RFC 5652 5.3), its parts normalised to DER.
+struct SignerInfo {
+    sid: Vec<u8>,
+    digest: DigestAlgorithm,
+    attributes: Option<Vec<u8>>,
+    parameters: SignatureParameters,
+    signature: Vec<u8>,
+}
+
+fn read_signer_info<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<SignerInfo, SignatureError> {
+    ber.enter(der::SEQUENCE)?;
+    let version = ber.value()?;
+    Fields::only(&version, der::INTEGER)?;
+    let sid = ber.value()?;
+    let digest = ber.value()?;
+    let digest = DigestAlgorithm::from_identifier(Fields::only(&digest, der::SEQUENCE)?)?;
+    let digest = digest.ok_or(SignatureError::UnknownDigest)?;
+    let attributes = match ber.peek()? {
+        Some(tag) if tag == der::context_constructed(0) => Some(ber.value()?),
+        _ => None,
+    };
+    let algorithm = ber.value()?;
+    let parameters = SignatureParameters::from_identifier(Fields::only(&algorithm, der::SEQUENCE)?, digest)?;
+    let parameters = parameters.ok_or(SignatureError::UnknownScheme)?;
+    let signature = ber.value()?;
+    let signature = Fields::only(&signature, der::OCTET_STRING)?.content.to_vec();
+    if ber.peek()? == Some(der::context_constructed(1)) {
+        skip_attributes(ber, limits)?;
+    }
+    ber.leave()?;
+    Ok(SignerInfo { sid, digest, attributes, parameters, signature })
+}
+
+/// Unsigned attributes say nothing that counts here.
+fn skip_attributes<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<(), SignatureError> {
+    ber.enter(der::context_constructed(1))?;
+    let mut count = 0usize;
+    while ber.peek()?.is_some() {
+        count = count.saturating_add(1);
+        if count > limits.attributes {
+            return Err(SignatureError::Malformed("too many attributes"));
+        }
+        ber.skip()?;
+    }
+    Ok(ber.leave()?)
+}
+
+impl SignerInfo {
+    fn verify(&self, digests: &Digests, trusted: &[Certificate]) -> Result<SignatureValid, SignatureError> {
+        let content_digest = digests.of(self.digest).ok_or(SignatureError::DigestNotComputed(self.digest))?;
+        let signed = self.signed_attributes(content_digest)?;
+        let (digest, signing_time) = match signed {
+            Some(signed) => (self.digest.digest(&signed.set), signed.signing_time),
+            None => (content_digest.to_vec(), None),
+        };
+        let mut named = trusted.iter().filter(|certificate| self.names(certificate)).peekable();
+        if named.peek().is_none() {
+            return Err(SignatureError::UnknownSigner);
+        }
+        // Issuer and serial may name two pinned certificates (a renewed one with the same serial); the key decides.
+        let mut refusal = SignatureError::BadSignature;
+        for certificate in named {
+            let Some(key) = certificate.rsa_key() else {
+                refusal = SignatureError::WeakKey;
+                continue;
+            };
+            if is_signature(key, self.parameters, self.digest, &digest, &self.signature) {
+                return Ok(SignatureValid {
+                    signer: certificate.fingerprint(),
+                    digest: self.digest,
+                    scheme: self.scheme(),
+                    content_digest: content_digest.to_vec(),
+                    signing_time,
+                });
+            }
+        }
+        Err(refusal)
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        match self.parameters {
+            SignatureParameters::Pkcs1 => SignatureScheme::RsaPkcs1,
+            SignatureParameters::Pss { .. } => SignatureScheme::RsaPss,
+        }
+    }
+
+    /// SignerIdentifier (RFC 5652 5.3): issuer and serial, or `[0]` key identifier.
+    fn names(&self, certificate: &Certificate) -> bool {
+        super::identifies(&self.sid, certificate).unwrap_or(false)
+    }
+
+    fn has_attributes(&self) -> bool {
+        self.attributes.is_some()
+    }
+
+    /// Checks the attributes against the content (RFC 5652 5.4, 5.6, 11.1, 11.2). `None` when there are none.
+    fn signed_attributes(&self, content_digest: &[u8]) -> Result<Option<SignedAttributes>, SignatureError> {
+        let Some(received) = &self.attributes else { return Ok(None) };
+        let mut content_type = Once::default();
+        let mut message_digest = Once::default();
+        let mut signing_time = Once::default();
+        let mut attributes = Fields::only(received, der::context_constructed(0))?.fields();
+        while let Some(attribute) = attributes.take()? {
+            let mut fields = attribute.fields();
+            let kind = fields.expect(der::OID)?;
+            let values = fields.expect(der::SET)?;
+            fields.end()?;
+            match kind.content {
+                oid::CONTENT_TYPE => content_type.set(values.content)?,
+                oid::MESSAGE_DIGEST => message_digest.set(values.content)?,
+                oid::SIGNING_TIME => signing_time.set(values.content)?,
+                _ => {}
+            }
+        }
+        let content_type = content_type.0.ok_or(SignatureError::Attributes("content type missing"))?;
+        let message_digest = message_digest.0.ok_or(SignatureError::Attributes("message digest missing"))?;
+        if Fields::only(content_type, der::OID)?.content != oid::DATA {
+            return Err(SignatureError::Attributes("content type is not data"));
+        }
+        let message_digest = Fields::only(message_digest, der::OCTET_STRING)?.content;
+        if message_digest.len() != content_digest.len() || !openssl::memcmp::eq(message_digest, content_digest) {
+            return Err(SignatureError::DigestMismatch);
+        }
+        let signing_time = signing_time.0.map(read_time).transpose()?;
+        Ok(Some(SignedAttributes { set: retag(received, der::SET), signing_time }))
     }
 }
-impl<R: Read> Read for OpaqueReader<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let _ = buf;
-        unimplemented!()
+
+/// Attributes that agree with the content; the signature over `set` is still to be checked.
+struct SignedAttributes {
+    set: Vec<u8>,
+    signing_time: Option<Timestamp>,
+}
+
+/// The values of an attribute that may occur once.
+#[derive(Default)]
+struct Once<'a>(Option<&'a [u8]>);
+
+impl<'a> Once<'a> {
+    fn set(&mut self, values: &'a [u8]) -> Result<(), SignatureError> {
+        match self.0.replace(values) {
+            None => Ok(()),
+            Some(_) => Err(SignatureError::Attributes("attribute repeated")),
+        }
     }
 }
+
+fn read_time(values: &[u8]) -> Result<Timestamp, SignatureError> {
+    let mut fields = Fields::new(values);
+    let value = fields.take()?.ok_or(SignatureError::Attributes("signing time empty"))?;
+    fields.end()?;
+    Ok(value.time()?)
+}
+
+fn attribute(kind: &[u8], value: &[u8]) -> Vec<u8> {
+    der::sequence(&[&der::object_identifier(kind), &der::tlv(der::SET, value)])
+}
+
+/// The same value under another one-byte tag.
+fn retag(value: &[u8], tag: u8) -> Vec<u8> {
+    let mut out = vec![tag];
+    out.extend(value.iter().skip(1));
+    out
+}
+
+fn expect_oid(value: &[u8], expected: &[u8]) -> Result<(), SignatureError> {
+    if Fields::only(value, der::OID)?.content == expected {
+        Ok(())
+    } else {
+        Err(SignatureError::Malformed("another content type than expected"))
+    }
+}
+
+fn sign(
+    hash: &[u8],
+    digest: DigestAlgorithm,
+    key: &SigningKey,
+    scheme: SignatureScheme,
+) -> Result<Vec<u8>, ErrorStack> {
+    let mut context = PkeyCtx::new(key.key.pkey())?;
+    context.sign_init()?;
+    match scheme {
+        SignatureScheme::RsaPkcs1 => context.set_rsa_padding(Padding::PKCS1)?,
+        SignatureScheme::RsaPss => {
+            context.set_rsa_padding(Padding::PKCS1_PSS)?;
+            context.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
+            context.set_rsa_mgf1_md(digest.md())?;
+        }
+    }
+    context.set_signature_md(digest.md())?;
+    let mut signature = Vec::new();
+    context.sign_to_vec(hash, &mut signature)?;
+    Ok(signature)
+}
+
+fn is_signature(
+    key: &PKeyRef<Public>,
+    parameters: SignatureParameters,
+    digest: DigestAlgorithm,
+    hash: &[u8],
+    signature: &[u8],
+) -> bool {
+    let check = || -> Result<bool, ErrorStack> {
+        let mut context = PkeyCtx::new(key)?;
+        context.verify_init()?;
+        match parameters {
+            SignatureParameters::Pkcs1 => context.set_rsa_padding(Padding::PKCS1)?,
+            SignatureParameters::Pss { mgf, salt } => {
+                context.set_rsa_padding(Padding::PKCS1_PSS)?;
+                context.set_rsa_pss_saltlen(RsaPssSaltlen::custom(i32::try_from(salt).unwrap_or(i32::MAX)))?;
+                context.set_rsa_mgf1_md(mgf.md())?;
+            }
+        }
+        context.set_signature_md(digest.md())?;
+        context.verify(hash, signature)
+    };
+    // OpenSSL reports a malformed signature as an error and a wrong one as `false`: both are "no".
+    check().unwrap_or(false)
+}
+
+#[cfg(test)]
+#[path = "signed_tests.rs"]
+mod tests;

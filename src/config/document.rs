@@ -46,7 +46,7 @@ impl Sheet {
         for error in errors {
             let message = printable(error.message());
             let line = error.span().map(|span| self.line_of(span.start));
-            let text = bilingual!("TOML 语法错误:{message}。", "this is not TOML: {message}.");
+            let text = bilingual!("TOML 语法错误：{message}。", "this is not TOML: {message}.");
             self.push(Severity::Error, "toml-syntax", line, String::new(), text);
         }
         None
@@ -58,7 +58,14 @@ impl Sheet {
     }
 
     /// Notes a problem.
-    pub(crate) fn push(&self, severity: Severity, code: &'static str, line: Option<usize>, key: String, text: Bilingual) {
+    pub(crate) fn push(
+        &self,
+        severity: Severity,
+        code: &'static str,
+        line: Option<usize>,
+        key: String,
+        text: Bilingual,
+    ) {
         self.problems.borrow_mut().push(Problem { severity, code, file: self.file.clone(), line, key, text });
     }
 
@@ -88,15 +95,17 @@ impl Sheet {
 ///
 /// # Errors
 /// A problem with the file as a whole.
-pub(crate) fn read_text(file: &Path) -> Result<String, Problem> {
+pub(crate) fn read_text(file: &Path) -> Result<String, Box<Problem>> {
     use std::io::Read as _;
-    let problem = |code, text| Problem {
-        severity: Severity::Error,
-        code,
-        file: file.to_owned(),
-        line: None,
-        key: String::new(),
-        text,
+    let problem = |code, text| {
+        Box::new(Problem {
+            severity: Severity::Error,
+            code,
+            file: file.to_owned(),
+            line: None,
+            key: String::new(),
+            text,
+        })
     };
     let mut bytes = Vec::new();
     let read = std::fs::File::open(file).and_then(|opened| opened.take(MAX_FILE + 1).read_to_end(&mut bytes));
@@ -105,7 +114,7 @@ pub(crate) fn read_text(file: &Path) -> Result<String, Problem> {
         return Err(problem(
             "file-unreadable",
             bilingual!(
-                "无法读取:{reason}。请检查路径和运行用户的读取权限。",
+                "无法读取：{reason}。请检查路径和运行用户的读取权限。",
                 "cannot be read: {reason}. Check the path and that the gateway's user may read it."
             ),
         ));
@@ -113,7 +122,7 @@ pub(crate) fn read_text(file: &Path) -> Result<String, Problem> {
     if u64::try_from(bytes.len()).map_or(true, |length| length > MAX_FILE) {
         return Err(problem(
             "file-too-large",
-            bilingual!("超过 1 MiB,不会是配置文件。", "larger than 1 MiB and cannot be a configuration.")
+            bilingual!("超过 1 MiB，不会是配置文件。", "larger than 1 MiB and cannot be a configuration."),
         ));
     }
     String::from_utf8(bytes).map_err(|_| {
@@ -155,11 +164,6 @@ impl<'s> Section<'s> {
     pub(crate) fn place(&self, key: &str) -> Place {
         let own = self.entry(key).map(|(line, _)| line);
         Place { line: own.or(self.line), key: self.path_of(key) }
-    }
-
-    /// The place of the section itself.
-    pub(crate) fn here(&self) -> Place {
-        Place { line: self.line, key: self.path.clone() }
     }
 
     /// Notes an error about a key.
@@ -211,18 +215,22 @@ impl<'s> Section<'s> {
             return None;
         };
         if text.trim().is_empty() {
-            self.error(key, "value-empty", bilingual!("值为空。请填写或删除该项。", "is empty. Give a value or remove the key."));
+            self.error(
+                key,
+                "value-empty",
+                bilingual!("值为空。请填写或删除该项。", "is empty. Give a value or remove the key."),
+            );
             return None;
         }
         Some(text.to_owned())
     }
 
-    /// A text that must be there.
-    pub(crate) fn required_text(&self, key: &'static str) -> Option<String> {
+    /// A text that must be there and that `read` understands.
+    pub(crate) fn required<T>(&self, key: &'static str, read: impl FnOnce(&str) -> Result<T, Bilingual>) -> Option<T> {
         if !self.has(key) {
             self.missing(key);
         }
-        self.text(key)
+        self.parsed(key, read)
     }
 
     /// Refuses a key that people may be tempted to write, with a better advice than "unknown".
@@ -235,7 +243,11 @@ impl<'s> Section<'s> {
 
     /// Notes that a key is missing.
     pub(crate) fn missing(&self, key: &str) {
-        self.error(key, "key-missing", bilingual!("缺少必填项 {key}。请补充。", "the required key {key} is missing. Add it."));
+        self.error(
+            key,
+            "key-missing",
+            bilingual!("缺少必填项 {key}。请补充。", "the required key {key} is missing. Add it."),
+        );
     }
 
     /// A text that `read` understands.
@@ -307,7 +319,7 @@ impl<'s> Section<'s> {
     pub(crate) fn boolean(&self, key: &'static str, default: bool) -> bool {
         let Some((_, value)) = self.value(key) else { return default };
         value.as_bool().unwrap_or_else(|| {
-            self.wrong_type(key, &bilingual!("true 或 false(不加引号)", "true or false, without quotes"));
+            self.wrong_type(key, &bilingual!("true 或 false（不加引号）", "true or false, without quotes"));
             default
         })
     }
@@ -319,7 +331,10 @@ impl<'s> Section<'s> {
             .as_array()
             .and_then(|items| items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect());
         if texts.is_none() {
-            self.wrong_type(key, &bilingual!("文本列表,例如 [\"a\", \"b\"]", "a list of texts such as [\"a\", \"b\"]"));
+            self.wrong_type(
+                key,
+                &bilingual!("文本列表，例如 [\"a\", \"b\"]", "a list of texts such as [\"a\", \"b\"]"),
+            );
         }
         texts
     }
@@ -345,7 +360,7 @@ impl<'s> Section<'s> {
     pub(crate) fn numbers(&self, key: &'static str, least: u16, most: u16) -> Option<Vec<u16>> {
         let (_, value) = self.value(key)?;
         let Some(items) = value.as_array() else {
-            self.wrong_type(key, &bilingual!("数字列表,例如 [404, 423]", "a list of numbers such as [404, 423]"));
+            self.wrong_type(key, &bilingual!("数字列表，例如 [404, 423]", "a list of numbers such as [404, 423]"));
             return None;
         };
         let mut numbers = Vec::new();
@@ -361,15 +376,15 @@ impl<'s> Section<'s> {
     /// Notes that a value is not understood and why.
     pub(crate) fn bad_value(&self, key: &str, value: &str, why: &Bilingual) {
         let shown = printable(value.get(..value.floor_char_boundary(80)).unwrap_or_default());
-        let text = Bilingual {
-            zh: format!("\"{shown}\":{}", why.zh),
-            en: format!("\"{shown}\": {}", why.en),
-        };
+        let text = Bilingual { zh: format!("\"{shown}\":{}", why.zh), en: format!("\"{shown}\": {}", why.en) };
         self.error(key, "value-invalid", text);
     }
 
     fn out_of_range(&self, key: &str, least: &str, most: &str) {
-        let text = bilingual!("超出范围。应在 {least} 与 {most} 之间。", "out of range. Choose a value from {least} to {most}.");
+        let text = bilingual!(
+            "超出范围。应在 {least} 与 {most} 之间。",
+            "out of range. Choose a value from {least} to {most}."
+        );
         self.error(key, "value-out-of-range", text);
     }
 
@@ -422,7 +437,7 @@ impl Drop for Section<'_> {
                     "the key {shown} is not known. Did you mean {near}?"
                 ),
                 None => bilingual!(
-                    "未知的配置项 {shown}。请删除,或对照 config/ 中的示例检查其所在的表。",
+                    "未知的配置项 {shown}。请删除，或对照 config/ 中的示例检查其所在的表。",
                     "the key {shown} is not known. Remove it, or compare with the examples in config/ whether it stands in the right table."
                 ),
             };

@@ -125,7 +125,13 @@ impl Reading<'_> {
     }
 
     /// Warns about a certificate that has expired or soon will.
-    pub(crate) fn report_expiry(&self, section: &Section<'_>, key: &'static str, certificate: &Certificate, file: &Path) {
+    pub(crate) fn report_expiry(
+        &self,
+        section: &Section<'_>,
+        key: &'static str,
+        certificate: &Certificate,
+        file: &Path,
+    ) {
         if let Some(expiry) = Expiry::of(certificate, file, self.now) {
             section.warning(key, expiry.code(), expiry.text());
         }

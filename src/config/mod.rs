@@ -4,19 +4,21 @@
 //! with what to do about it. Keys that nobody knows are problems too: a misspelt setting must not be silently ignored.
 //! Relative paths are relative to `gateway.toml`.
 //!
-//! - [`document`]: TOML with line numbers; collects problems and notices unknown keys
+//! - `document`: TOML with line numbers; collects problems and notices unknown keys
 //! - [`quantity`]: `"90s"`, `"512MiB"`
-//! - [`gateway`], [`station`], [`partners`]: what each file may say
-//! - [`checks`]: what must hold between the files
+//! - `gateway`, `station`, `partner_file`: what each file may say
+//! - [`home`]: a new one
+//! - `partners`: the folder of partner files, and reading it again
 
-pub mod checks;
-pub mod document;
-pub mod gateway;
-pub mod material;
-pub mod partners;
+mod document;
+mod gateway;
+pub mod home;
+mod material;
+mod partner_file;
+mod partners;
 pub mod problem;
 pub mod quantity;
-pub mod station;
+mod station;
 
 pub use problem::{Problem, Problems, Severity};
 
@@ -185,8 +187,6 @@ pub struct Reload {
     pub partners: Directory,
     /// What kept files from being taken, and warnings.
     pub problems: Vec<Problem>,
-    /// Ids of partners that are new, changed or gone.
-    pub changed: Vec<String>,
 }
 
 /// Reads the partner files again, for a running gateway.

@@ -14,7 +14,7 @@ use crate::ground::text::Bilingual;
 pub fn duration(text: &str) -> Result<Duration, Bilingual> {
     let bad = || {
         bilingual!(
-            "不是时长。请写成整数加单位 ms、s、m、h 或 d,例如 \"90s\"。",
+            "不是时长。请写成整数加单位 ms、s、m、h 或 d，例如 \"90s\"。",
             "not a duration. Write a whole number and ms, s, m, h or d, such as \"90s\"."
         )
     };
@@ -37,7 +37,7 @@ pub fn duration(text: &str) -> Result<Duration, Bilingual> {
 pub fn size(text: &str) -> Result<u64, Bilingual> {
     let bad = || {
         bilingual!(
-            "不是大小。请写成整数加单位 B、KiB、MiB 或 GiB,例如 \"512MiB\"。",
+            "不是大小。请写成整数加单位 B、KiB、MiB 或 GiB，例如 \"512MiB\"。",
             "not a size. Write a whole number and B, KiB, MiB or GiB, such as \"512MiB\"."
         )
     };
@@ -63,7 +63,7 @@ pub fn size(text: &str) -> Result<u64, Bilingual> {
 pub fn instant(text: &str) -> Result<Timestamp, Bilingual> {
     text.trim().parse().map_err(|_| {
         bilingual!(
-            "不是时间点。请写成带时区的时间,例如 \"2026-01-01T00:00:00+08:00\"。",
+            "不是时间点。请写成带时区的时间，例如 \"2026-01-01T00:00:00+08:00\"。",
             "not an instant. Write it with its offset, such as \"2026-01-01T00:00:00+08:00\"."
         )
     })

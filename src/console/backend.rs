@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::http::RequestBody;
+use crate::outbound::Action;
 use crate::store::record::{Direction, Message, State};
 
 /// The gateway as the console sees it; `app` implements it.
@@ -75,39 +76,6 @@ impl Query {
     pub const MAX_LIMIT: usize = 500;
     /// Messages in one answer when nothing is said.
     pub const DEFAULT_LIMIT: usize = 50;
-}
-
-/// What an operator can do to a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Try again now; the same bytes.
-    Retry,
-    /// Do not send until released.
-    Hold,
-    /// Let a held message go on.
-    Release,
-    /// Never send it.
-    Cancel,
-}
-
-impl Action {
-    /// All of them.
-    pub const ALL: [Action; 4] = [Action::Retry, Action::Hold, Action::Release, Action::Cancel];
-
-    /// The last segment of its route.
-    pub fn name(self) -> &'static str {
-        match self {
-            Action::Retry => "retry",
-            Action::Hold => "hold",
-            Action::Release => "release",
-            Action::Cancel => "cancel",
-        }
-    }
-
-    /// The action of that name.
-    pub fn named(name: &str) -> Option<Action> {
-        Action::ALL.into_iter().find(|action| action.name() == name)
-    }
 }
 
 /// Why the gateway did not do what was asked.

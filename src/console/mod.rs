@@ -23,6 +23,7 @@ pub mod problem;
 pub mod token;
 pub mod wire;
 
+pub use crate::outbound::Action;
 pub use api::router;
-pub use backend::{Action, Backend, PartnerStatus, Query, Refusal, StateCount, Unready};
+pub use backend::{Backend, PartnerStatus, Query, Refusal, StateCount, Unready};
 pub use token::{Token, TokenError};

@@ -1,12 +1,35 @@
-//! The transport envelope of the terminal node (终端节点报文): `DxpMsg` and its response `DxpRep`.
+//! The transport envelope of the terminal node (终端节点报文 202205, 规范 section 4): `DxpMsg` and its response `DxpRep`.
+//!
+//! ```text
+//! DxpMsg ver="1.0"
+//!  ├ TransInfo: CopMsgId, SenderId, ReceiverIds/ReceiverId (1 to 5), CreatTime, MsgType
+//!  ├ Data: Base64 of the whole document
+//!  ├ AddInfo?: FileName?, …
+//!  └ ds:Signature?
+//! ```
+//!
+//! Writing follows the schema to the letter. Reading takes what can be understood, any prefix, any order, an outer
+//! `DxpMsgSv`, and lists the deviations: a message that arrived is worth more than its form. Documents stream through.
 
 use std::io::{BufRead, Read, Write};
 
+use base64::engine::general_purpose::STANDARD;
+use base64::write::EncoderWriter;
 use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Serialize};
 
-use super::DeclarationError;
+use super::DXP_NS;
+use super::charset::uncarry;
+use super::error::{DeclarationError, Fault};
+use super::markup::Markup;
+use super::scanner::{Event, Namespace, Scanner};
 use crate::ground::limits::Limits;
+
+#[path = "envelope_reading.rs"]
+mod reading;
+
+pub(super) use reading::pass;
 
 /// What kind of document a file is, judged by its root element alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +137,12 @@ pub struct ResponseResult {
 
 /// `CreatTime` of an instant: Asia/Shanghai local time without zone or fraction.
 pub fn creat_time(at: Timestamp) -> String {
-    unimplemented!("{at}")
+    shanghai(at, "%Y-%m-%dT%H:%M:%S")
+}
+
+/// An instant as China's clocks show it. China has one offset and no summer time since 1992.
+pub(super) fn shanghai(at: Timestamp, format: &str) -> String {
+    at.to_zoned(TimeZone::fixed(Offset::constant(8))).strftime(format).to_string()
 }
 
 /// Writes a `DxpMsg` around `document`, streaming. `AddInfo` appears when the head has a file name.
@@ -122,9 +150,93 @@ pub fn creat_time(at: Timestamp) -> String {
 /// # Errors
 /// A head that the schema would refuse (nothing is written then), or a failing reader or writer.
 pub fn wrap(head: &EnvelopeHead, document: &mut dyn Read, out: &mut dyn Write) -> Result<(), DeclarationError> {
-    let _ = (head, document, out);
-    unimplemented!()
+    check_head(head)?;
+    let mut markup = Markup::new("dxp:");
+    markup.root("DxpMsg", &[("xmlns:dxp", DXP_NS), ("ver", "1.0")]);
+    markup.open("TransInfo");
+    markup.leaf("CopMsgId", &head.cop_msg_id);
+    markup.leaf("SenderId", &head.sender_id);
+    markup.open("ReceiverIds");
+    for receiver in &head.receiver_ids {
+        markup.leaf("ReceiverId", receiver);
+    }
+    markup.close("ReceiverIds");
+    markup.leaf("CreatTime", &head.creat_time);
+    markup.leaf("MsgType", &head.msg_type);
+    markup.close("TransInfo");
+    write(out, markup.into_string().as_bytes())?;
+    write(out, b"<dxp:Data>")?;
+    let mut encoder = EncoderWriter::new(&mut *out, &STANDARD);
+    std::io::copy(document, &mut encoder).map_err(|error| DeclarationError::placeless(uncarry(&error)))?;
+    encoder.finish().map_err(|error| DeclarationError::placeless(uncarry(&error)))?;
+    drop(encoder);
+    let mut tail = Markup::tail("dxp:");
+    tail.close("Data");
+    if let Some(name) = &head.file_name {
+        tail.open("AddInfo");
+        tail.leaf("FileName", name);
+        tail.close("AddInfo");
+    }
+    tail.close("DxpMsg");
+    write(out, tail.into_string().as_bytes())
 }
+
+fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<(), DeclarationError> {
+    out.write_all(bytes).map_err(|error| DeclarationError::placeless(Fault::Io { reason: error.to_string() }))
+}
+
+/// The lengths and shapes of the schema (终端节点报文 202205.xsd).
+fn check_head(head: &EnvelopeHead) -> Result<(), DeclarationError> {
+    if head.receiver_ids.is_empty() || head.receiver_ids.len() > MAX_RECEIVERS {
+        let expected = format!("1..{MAX_RECEIVERS} ReceiverId");
+        return Err(DeclarationError::placeless(Fault::BadField { element: "ReceiverIds".into(), expected }));
+    }
+    let receivers = head.receiver_ids.iter().map(|receiver| ("ReceiverId", receiver));
+    let file_name = head.file_name.iter().map(|name| ("FileName", name));
+    let rest = [
+        ("CopMsgId", &head.cop_msg_id),
+        ("SenderId", &head.sender_id),
+        ("CreatTime", &head.creat_time),
+        ("MsgType", &head.msg_type),
+    ];
+    for (element, value) in rest.into_iter().chain(receivers).chain(file_name) {
+        field_fault(element, value).map_or(Ok(()), |fault| Err(DeclarationError::placeless(fault)))?;
+    }
+    Ok(())
+}
+
+/// What the schema has against the value of this head field.
+fn field_fault(element: &str, value: &str) -> Option<Fault> {
+    let bad = |expected: &str| Some(Fault::BadField { element: element.to_owned(), expected: expected.to_owned() });
+    let (min, max) = match element {
+        "CopMsgId" | "FileName" => (1, 255),
+        "SenderId" | "ReceiverId" => (1, 16),
+        "MsgType" => (0, 30),
+        "CreatTime" if is_date_time(value) => return None,
+        "CreatTime" => return bad("yyyy-mm-ddThh:mm:ss"),
+        _ => return None,
+    };
+    let length = value.chars().count();
+    if length < min || length > max {
+        return bad(&format!("{min}..{max}"));
+    }
+    if value.trim() != value || value.chars().any(char::is_control) {
+        return bad("no leading, trailing or control characters");
+    }
+    None
+}
+
+/// `xs:dateTime`, with or without zone.
+fn is_date_time(value: &str) -> bool {
+    let bare = match value.len().checked_sub(6).and_then(|at| value.split_at_checked(at)) {
+        Some((local, zone)) if zone.starts_with(['+', '-']) && zone.get(3..4) == Some(":") => local,
+        _ => value.strip_suffix('Z').unwrap_or(value),
+    };
+    bare.get(10..11) == Some("T") && bare.len() >= 19 && bare.parse::<jiff::civil::DateTime>().is_ok()
+}
+
+/// Receivers of one envelope.
+const MAX_RECEIVERS: usize = 5;
 
 /// Reads a `DxpMsg`, a `DxpRep`, or either inside a `DxpMsgSv`; writes the document of a `DxpMsg` to `document_out`.
 ///
@@ -135,8 +247,19 @@ pub fn unwrap(
     document_out: &mut dyn Write,
     limits: &Limits,
 ) -> Result<Unwrapped, DeclarationError> {
-    let _ = (input, document_out, limits);
-    unimplemented!()
+    let mut scanner = Scanner::new(input, limits.body, limits);
+    scanner.next()?;
+    let mut copied = Ok(());
+    let unwrapped = pass(&mut scanner, limits, &mut |data| {
+        let mut chunk = [0u8; 16 * 1024];
+        while let Ok(count @ 1..) = data.read(&mut chunk) {
+            if let Err(error) = write(document_out, chunk.get(..count).unwrap_or_default()) {
+                copied = Err(error);
+                return;
+            }
+        }
+    })?;
+    copied.map(|()| unwrapped)
 }
 
 /// The kind of a document, reading no further than its root element.
@@ -144,6 +267,25 @@ pub fn unwrap(
 /// # Errors
 /// What stands before the root is not XML, or a limit is reached.
 pub fn sniff(input: &mut dyn BufRead, limits: &Limits) -> Result<Kind, DeclarationError> {
-    let _ = (input, limits);
-    unimplemented!()
+    let mut scanner = Scanner::new(input, limits.body, limits);
+    scanner.next()?;
+    Ok(kind_of_root(&scanner))
 }
+
+/// The kind by the element the scanner just started.
+pub(super) fn kind_of_root(scanner: &Scanner<'_>) -> Kind {
+    let Some(root) = scanner.element() else {
+        return Kind::Other { root: String::new(), namespace: String::new() };
+    };
+    match (&root.namespace, root.local.as_str()) {
+        (Namespace::Ceb, local) => Kind::Ceb { message_type: local.to_owned() },
+        (Namespace::Dxp, "DxpMsg") => Kind::DxpMsg,
+        (Namespace::Dxp, "DxpRep") => Kind::DxpRep,
+        (Namespace::Dxp, "DxpMsgSv") => Kind::DxpMsgSv,
+        (namespace, local) => Kind::Other { root: local.to_owned(), namespace: namespace.as_str().to_owned() },
+    }
+}
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod tests;

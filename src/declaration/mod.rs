@@ -13,13 +13,19 @@
 //! that streams, resolves namespaces, refuses document types and entities, and holds every limit of
 //! [`Limits`](crate::ground::limits::Limits).
 
+mod base64_data;
+mod charset;
 pub mod checkdigit;
+mod documents;
 pub mod envelope;
 pub mod error;
 pub mod family;
+mod markup;
 pub mod precheck;
 pub mod receipt;
 pub mod sample;
+mod scanner;
+mod serial;
 
 pub use error::{DeclarationError, Fault};
 

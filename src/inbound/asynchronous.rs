@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::Inbound;
 use super::open::Wire;
 use super::receive::{MessageArrived, busy};
@@ -74,8 +76,8 @@ impl Inbound {
             let request = Arc::new(request);
             match flow.settle(id, &partner, &request, Wire::Stored(wire).into_draft()).await {
                 Ok(answer) => {
-                    if let Some((head, body)) = answer.mdn
-                        && let Err(error) = flow.queue_mdn(id, &partner, head, body).await
+                    if let (false, Some((head, body))) = (answer.queued, answer.mdn)
+                        && let Err(error) = flow.queue_mdn(id, &partner, &head, body).await
                     {
                         tracing::error!(%id, %error, "an MDN could not be queued");
                     }
@@ -86,24 +88,42 @@ impl Inbound {
         });
     }
 
-    /// Makes an MDN that we owe a job of the queue.
-    async fn queue_mdn(&self, about: Id, partner: &Partner, head: Headers, body: Vec<u8>) -> Result<(), CommitError> {
+    /// Sends the MDN of an earlier reception once more.
+    async fn queue_mdn(&self, about: Id, partner: &Partner, head: &Headers, body: Vec<u8>) -> Result<(), CommitError> {
         let now = self.clock.now();
-        let id = Id::new(now);
         let mut transaction = Transaction::new(now);
-        let message_id = head.get(headers::MESSAGE_ID).unwrap_or_default().to_owned();
-        let wire = transaction.body(body);
-        let queued = Fact::Queued {
-            kind: JobKind::Mdn,
-            partner: partner.id.clone(),
-            file_name: format!("{about}.mdn"),
-            payload: None,
-            declaration: None,
-            about: Some(about),
-        };
-        transaction.fact(id, queued);
-        let composed = Fact::Composed { message_id, headers: head, wire, mics: SentMics::default(), due: now };
-        transaction.fact(id, composed);
+        add_mdn_job(&mut transaction, now, about, partner, head, body);
         self.store.commit(transaction).await.map(drop)
     }
+}
+
+/// The message asks for its MDN on a connection of its own.
+pub(super) fn asks_later(request: &Request) -> bool {
+    request.mdn.as_ref().is_some_and(|mdn| mdn.async_url.is_some())
+}
+
+/// Makes an MDN that we owe a job of the queue.
+pub(super) fn add_mdn_job(
+    transaction: &mut Transaction,
+    now: Timestamp,
+    about: Id,
+    partner: &Partner,
+    head: &Headers,
+    body: Vec<u8>,
+) {
+    let id = Id::new(now);
+    let message_id = head.get(headers::MESSAGE_ID).unwrap_or_default().to_owned();
+    let wire = transaction.body(body);
+    let queued = Fact::Queued {
+        kind: JobKind::Mdn,
+        partner: partner.id.clone(),
+        file_name: format!("{about}.mdn"),
+        payload: None,
+        declaration: None,
+        about: Some(about),
+    };
+    transaction.fact(id, queued);
+    let composed =
+        Fact::Composed { message_id, headers: head.clone(), wire, mics: SentMics::default(), due: now };
+    transaction.fact(id, composed);
 }

@@ -9,6 +9,7 @@ use super::open::{NotOpened, Verified};
 use super::publish::{Published, dedup_key};
 use super::receive::{MessageArrived, busy, unavailable};
 use super::Inbound;
+use super::asynchronous::{add_mdn_job, asks_later};
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
 use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
@@ -35,6 +36,8 @@ const RECEIVED: &str = "The message was received, verified and stored.";
 /// The answer to a message: the MDN as header fields and body, if one was asked for.
 pub(super) struct Answer {
     pub(super) mdn: Option<(Headers, Vec<u8>)>,
+    /// The MDN is a job of the queue already, committed together with what it answers.
+    pub(super) queued: bool,
 }
 
 /// Why no answer can be given; the partner shall try again.
@@ -46,20 +49,20 @@ pub(super) enum NoAnswer {
 impl Inbound {
     /// Settles a message and answers it on the same connection, or, where it asked for that, takes it and answers later.
     pub async fn accept(&self, arrived: MessageArrived) -> Reply {
-        if arrived.request.mdn.as_ref().is_some_and(|mdn| mdn.async_url.is_some()) {
+        if asks_later(&arrived.request) {
             return self.accept_asynchronously(arrived).await;
         }
         let id = Id::new(self.clock.now());
         let MessageArrived { partner, request, wire } = arrived;
         match self.settle(id, &partner, &Arc::new(request), wire).await {
-            Ok(Answer { mdn: Some((headers, body)) }) => {
+            Ok(Answer { mdn: Some((headers, body)), .. }) => {
                 let mut reply = Reply::new(200).body(body);
                 for (name, value) in headers.iter() {
                     reply = reply.header(name, value);
                 }
                 reply
             }
-            Ok(Answer { mdn: None }) => Reply::new(200),
+            Ok(Answer { mdn: None, .. }) => Reply::new(200),
             Err(NoAnswer::Storage(error)) => unavailable("a message could not be stored", &error),
             Err(NoAnswer::Journal(error)) => {
                 tracing::error!(%error, code = "journal-failed", "a message could not be recorded");
@@ -139,13 +142,17 @@ impl Inbound {
     ) -> Result<Answer, NoAnswer> {
         let now = self.clock.now();
         let Some(built) = self.build_mdn(partner, request, disposition, mic, RECEIVED, now)? else {
-            return Ok(Answer { mdn: None });
+            return Ok(Answer { mdn: None, queued: false });
         };
         let mut transaction = Transaction::new(now);
         let receipt = receipt_of(&built, disposition, mic, &mut transaction);
         transaction.fact(id, Fact::Answered { mdn: receipt });
+        let queued = asks_later(request);
+        if queued {
+            add_mdn_job(&mut transaction, now, id, partner, &built.headers, built.body.clone());
+        }
         self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
-        Ok(Answer { mdn: Some((built.headers, built.body)) })
+        Ok(Answer { mdn: Some((built.headers, built.body)), queued })
     }
 
     /// Records a refusal and its MDN.
@@ -171,8 +178,12 @@ impl Inbound {
             mdn,
         };
         transaction.fact(id, fact);
+        let queued = asks_later(request) && built.is_some();
+        if let Some(built) = built.as_ref().filter(|_| queued) {
+            add_mdn_job(&mut transaction, now, id, partner, &built.headers, built.body.clone());
+        }
         self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
-        Ok(Answer { mdn: built.map(|built| (built.headers, built.body)) })
+        Ok(Answer { mdn: built.map(|built| (built.headers, built.body)), queued })
     }
 
     /// The MDN as the request asks for it; `None` when it asks for none.
@@ -214,7 +225,7 @@ impl Inbound {
         let raw = self.store.read_all(&receipt.body, receipt.body.len)?;
         let head = receipt.headers.to_bytes().len().saturating_add(2);
         let body = raw.get(head..).unwrap_or_default().to_vec();
-        Ok(Some(Answer { mdn: Some((receipt.headers.clone(), body)) }))
+        Ok(Some(Answer { mdn: Some((receipt.headers.clone(), body)), queued: false }))
     }
 
     async fn wait_for_grid(&self) {

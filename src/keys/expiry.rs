@@ -54,7 +54,7 @@ impl Expiry {
             );
         }
         bilingual!(
-            "证书 {subject} 将于 {not_after} 过期(剩余 {days_left} 天)。请现在加入新证书:新旧证书可以同时配置。",
+            "证书 {subject} 将于 {not_after} 过期（剩余 {days_left} 天）。请现在加入新证书：新旧证书可以同时配置。",
             "the certificate {subject} expires at {not_after} (in {days_left} days). Add its successor now: both may be configured at the same time."
         )
     }

@@ -8,11 +8,15 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::symm::Cipher;
-use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier};
+use openssl::x509::extension::{
+    BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
+};
 use openssl::x509::{X509, X509NameBuilder};
 
+use crate::bilingual;
 use crate::ground::random;
 use crate::ground::secret::Secret;
+use crate::ground::text::Bilingual;
 
 /// What a new key pair shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +45,49 @@ pub struct KeyPair {
 /// Why no pair was made.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
-    /// The request is out of bounds.
-    #[error("{0}")]
-    BadRequest(&'static str),
-    /// The library failed.
-    #[error("OpenSSL could not make the key")]
+    /// The common name is empty or too long (RFC 5280 A.1: `ub-common-name` is 64).
+    #[error("the common name must have 1 to 64 characters")]
+    Name,
+    /// Not one of the sizes offered.
+    #[error("the key size must be 2048, 3072 or 4096")]
+    Bits,
+    /// Too short or too long.
+    #[error("the validity must be 1 to 36500 days")]
+    Days,
+    /// The library failed, usually over a name or host that cannot be encoded.
+    #[error("OpenSSL could not make the key or certificate")]
     Library(#[from] ErrorStack),
+}
+
+impl GenerateError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            GenerateError::Name => "common-name-invalid",
+            GenerateError::Bits => "key-size-invalid",
+            GenerateError::Days => "validity-invalid",
+            GenerateError::Library(_) => "key-generation-failed",
+        }
+    }
+
+    /// What happened and what to do.
+    pub fn text(&self) -> Bilingual {
+        match self {
+            GenerateError::Name => {
+                bilingual!("证书名称须为 1 至 64 个字符。", "the common name must have 1 to 64 characters.")
+            }
+            GenerateError::Bits => {
+                bilingual!("密钥长度须为 2048、3072 或 4096。", "the key size must be 2048, 3072 or 4096.")
+            }
+            GenerateError::Days => {
+                bilingual!("有效期须为 1 至 36500 天。", "the validity must be 1 to 36500 days.")
+            }
+            GenerateError::Library(_) => bilingual!(
+                "无法生成密钥或证书。请检查名称和主机名中的特殊字符。",
+                "the key or certificate could not be made. Look for unusual characters in names and hosts."
+            ),
+        }
+    }
 }
 
 /// Makes an RSA key and its certificate, valid from an hour before `now` (clocks differ).
@@ -62,9 +103,7 @@ pub fn generate(
     let key = PKey::from_rsa(Rsa::generate(request.bits)?)?;
     let certificate_pem = certificate(request, &key, now)?.to_pem()?;
     let key_pem = match passphrase {
-        Some(phrase) => {
-            key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), phrase.expose().as_bytes())?
-        }
+        Some(phrase) => key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), phrase.expose().as_bytes())?,
         None => key.private_key_to_pem_pkcs8()?,
     };
     Ok(KeyPair { certificate_pem, key_pem: Secret::new(key_pem) })
@@ -72,13 +111,13 @@ pub fn generate(
 
 fn check(request: &KeyRequest) -> Result<(), GenerateError> {
     if request.common_name.is_empty() || request.common_name.chars().count() > 64 {
-        return Err(GenerateError::BadRequest("the common name must have 1 to 64 characters"));
+        return Err(GenerateError::Name);
     }
     if !matches!(request.bits, 2048 | 3072 | 4096) {
-        return Err(GenerateError::BadRequest("the key size must be 2048, 3072 or 4096"));
+        return Err(GenerateError::Bits);
     }
     if request.days == 0 || request.days > 36_500 {
-        return Err(GenerateError::BadRequest("the validity must be 1 to 36500 days"));
+        return Err(GenerateError::Days);
     }
     Ok(())
 }
@@ -165,12 +204,12 @@ mod tests {
     #[test]
     fn requests_out_of_bounds_are_refused() {
         let now = Timestamp::UNIX_EPOCH;
-        for bad in [
-            KeyRequest { bits: 1024, ..request() },
-            KeyRequest { days: 0, ..request() },
-            KeyRequest { common_name: String::new(), ..request() },
+        for (bad, code) in [
+            (KeyRequest { bits: 1024, ..request() }, "key-size-invalid"),
+            (KeyRequest { days: 0, ..request() }, "validity-invalid"),
+            (KeyRequest { common_name: String::new(), ..request() }, "common-name-invalid"),
         ] {
-            assert!(matches!(generate(&bad, None, now), Err(GenerateError::BadRequest(_))), "{bad:?}");
+            assert_eq!(generate(&bad, None, now).expect_err("refused").code(), code, "{bad:?}");
         }
     }
 }

@@ -87,15 +87,15 @@ impl KeyFileError {
         let file = self.file().display();
         match self {
             KeyFileError::Unreadable { reason, .. } => bilingual!(
-                "无法读取文件 {file}:{reason}。请检查路径和运行用户的读取权限。",
+                "无法读取文件 {file}：{reason}。请检查路径和运行用户的读取权限。",
                 "{file} cannot be read: {reason}. Check the path and that the gateway's user may read it."
             ),
             KeyFileError::TooLarge { .. } => bilingual!(
-                "文件 {file} 超过 1 MiB,不会是密钥或证书。请检查路径。",
+                "文件 {file} 超过 1 MiB，不会是密钥或证书。请检查路径。",
                 "{file} is larger than 1 MiB and cannot be a key or certificate. Check the path."
             ),
             KeyFileError::Exposed { mode, .. } => bilingual!(
-                "文件 {file} 可被其他用户读取(权限 {mode:03o})。请执行:chmod 600 {file}",
+                "文件 {file} 可被其他用户读取（权限 {mode:03o}）。请执行：chmod 600 {file}",
                 "{file} may be read by other users (mode {mode:03o}). Run: chmod 600 {file}"
             ),
             KeyFileError::NoCertificate { .. } => bilingual!(
@@ -103,7 +103,7 @@ impl KeyFileError {
                 "{file} holds no X.509 certificate. PEM (-----BEGIN CERTIFICATE-----) or DER is expected."
             ),
             KeyFileError::NoKey { .. } => bilingual!(
-                "文件 {file} 中没有能打开的 RSA 私钥。请检查口令(passphrase_file 或 passphrase_env)和文件格式(PKCS#8 PEM 或 PKCS#12)。",
+                "文件 {file} 中没有能打开的 RSA 私钥。请检查口令（passphrase_file 或 passphrase_env）和文件格式（PKCS#8 PEM 或 PKCS#12）。",
                 "{file} holds no private key that can be opened. Check the passphrase (passphrase_file or passphrase_env) and the format (PKCS#8 PEM or PKCS#12)."
             ),
             KeyFileError::Mismatch { .. } => bilingual!(
@@ -151,8 +151,13 @@ pub fn key_pair(
 ) -> Result<(Certificate, PrivateKey), KeyFileError> {
     let certificate = certificate(certificate_file)?;
     let bytes = read_private(key_file)?;
-    let key = PrivateKey::from_pem(&bytes, passphrase).map_err(|_| KeyFileError::NoKey { file: key_file.to_owned() })?;
-    if key.matches(&certificate) { Ok((certificate, key)) } else { Err(KeyFileError::Mismatch { file: key_file.to_owned() }) }
+    let key =
+        PrivateKey::from_pem(&bytes, passphrase).map_err(|_| KeyFileError::NoKey { file: key_file.to_owned() })?;
+    if key.matches(&certificate) {
+        Ok((certificate, key))
+    } else {
+        Err(KeyFileError::Mismatch { file: key_file.to_owned() })
+    }
 }
 
 /// A certificate and its key from a PKCS#12 file.
@@ -164,7 +169,11 @@ pub fn pkcs12(file: &Path, passphrase: Option<&Secret<String>>) -> Result<(Certi
     let empty = Secret::new(String::new());
     let opened = PrivateKey::from_pkcs12(&bytes, passphrase.unwrap_or(&empty));
     let (key, certificate, _chain) = opened.map_err(|_| KeyFileError::NoKey { file: file.to_owned() })?;
-    if key.matches(&certificate) { Ok((certificate, key)) } else { Err(KeyFileError::Mismatch { file: file.to_owned() }) }
+    if key.matches(&certificate) {
+        Ok((certificate, key))
+    } else {
+        Err(KeyFileError::Mismatch { file: file.to_owned() })
+    }
 }
 
 /// The first line of a private file: a passphrase, a password or a token.

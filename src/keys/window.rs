@@ -18,7 +18,10 @@ impl Window {
     /// configuration reports such a wish with the help of [`Window::of`] and [`Window::holds`].
     pub fn narrowed(certificate: &Certificate, from: Option<Timestamp>, until: Option<Timestamp>) -> Window {
         let own = Window::of(certificate);
-        Window { from: from.map_or(own.from, |at| at.max(own.from)), until: until.map_or(own.until, |at| at.min(own.until)) }
+        Window {
+            from: from.map_or(own.from, |at| at.max(own.from)),
+            until: until.map_or(own.until, |at| at.min(own.until)),
+        }
     }
 
     /// The certificate's own validity.

@@ -9,7 +9,7 @@ use crate::store::record::{Direction, Fact, Message, Reason, State};
 use crate::store::{CommitError, Precondition, Transaction};
 
 /// An operator's decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Send the same bytes again, now.
     Retry,
@@ -22,6 +22,24 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them.
+    pub const ALL: [Action; 4] = [Action::Retry, Action::Hold, Action::Release, Action::Cancel];
+
+    /// Its name in commands and routes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Retry => "retry",
+            Action::Hold => "hold",
+            Action::Release => "release",
+            Action::Cancel => "cancel",
+        }
+    }
+
+    /// The action of that name.
+    pub fn named(name: &str) -> Option<Action> {
+        Action::ALL.into_iter().find(|action| action.name() == name)
+    }
+
     /// The states in which the action makes sense.
     fn allowed(self) -> &'static [State] {
         match self {

@@ -89,11 +89,11 @@ impl PlanError {
                 "the partner is disabled. Set enabled = true in its file."
             ),
             PlanError::NoSigningKey => bilingual!(
-                "当前没有可用于签名的本站密钥(已过期或未到启用时间)。请在 gateway.toml 的 [[station.keys]] 中加入新密钥。",
+                "当前没有可用于签名的本站密钥（已过期或未到启用时间）。请在 gateway.toml 的 [[station.keys]] 中加入新密钥。",
                 "none of our keys is active for signing (expired or not yet begun). Add one under [[station.keys]] in gateway.toml."
             ),
             PlanError::NoEncryptionCertificate => bilingual!(
-                "当前没有可用于加密的伙伴证书(已过期或未到启用时间)。请向对方索取新证书并加入 [[certificates]]。",
+                "当前没有可用于加密的伙伴证书（已过期或未到启用时间）。请向对方索取新证书并加入 [[certificates]]。",
                 "none of the partner's certificates is active for encryption (expired or not yet begun). Obtain one and add it under [[certificates]]."
             ),
         }

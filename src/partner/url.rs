@@ -26,7 +26,7 @@ impl PartnerUrl {
     pub fn parse(text: &str) -> Result<PartnerUrl, Bilingual> {
         let bad = || {
             bilingual!(
-                "不是可用的 URL。应为 http:// 或 https:// 开头、含主机名且不含用户名和 # 的完整地址,例如 https://as2.example.com/as2。",
+                "不是可用的 URL。应为 http:// 或 https:// 开头、含主机名且不含用户名和 # 的完整地址，例如 https://as2.example.com/as2。",
                 "not a usable URL. Give a complete http:// or https:// address with a host and without user name or #, such as https://as2.example.com/as2."
             )
         };
@@ -41,9 +41,10 @@ impl PartnerUrl {
         };
         let authority = uri.authority().ok_or_else(bad)?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let port_is_wrong = authority.as_str().rsplit_once(':').is_some_and(|(before, port)| {
-            authority.port_u16().is_none() && !port.contains(']') && !before.is_empty()
-        });
+        let port_is_wrong = authority
+            .as_str()
+            .rsplit_once(':')
+            .is_some_and(|(before, port)| authority.port_u16().is_none() && !port.contains(']') && !before.is_empty());
         let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
         if host.is_empty() || port == 0 || port_is_wrong {
             return Err(bad());
@@ -104,8 +105,17 @@ mod tests {
     #[test]
     fn incomplete_or_deceiving_urls_are_refused() {
         for bad in [
-            "", "as2.example.com", "/as2", "ftp://example.com/", "https://", "https:///as2", "http://user@example.com/",
-            "http://example.com/#top", "http://example.com:99999/", "http://example.com:0/", "http://exa mple.com/",
+            "",
+            "as2.example.com",
+            "/as2",
+            "ftp://example.com/",
+            "https://",
+            "https:///as2",
+            "http://user@example.com/",
+            "http://example.com/#top",
+            "http://example.com:99999/",
+            "http://example.com:0/",
+            "http://exa mple.com/",
             "http://example.com\\@evil.example/",
         ] {
             assert!(PartnerUrl::parse(bad).is_err(), "{bad}");

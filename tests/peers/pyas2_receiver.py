@@ -27,7 +27,7 @@ from pyas2lib import as2
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--as2-name", required=True, help="our AS2 name")
+    parser.add_argument("--as2-name", required=True, action="append", help="our AS2 name; may be given several times")
     parser.add_argument("--partner", required=True, help="the sender's AS2 name")
     parser.add_argument("--key", required=True, help="PEM file: our private key and certificate")
     parser.add_argument("--partner-cert", required=True, help="PEM file: the sender's certificate")
@@ -49,7 +49,7 @@ class Receiver:
         with open(args.partner_cert, "rb") as file:
             certificate = file.read()
         self.args = args
-        self.station = as2.Organization(as2_name=args.as2_name, sign_key=pem, decrypt_key=pem, domain="pyas2.test")
+        self.station = as2.Organization(as2_name=args.as2_name[0], sign_key=pem, decrypt_key=pem, domain="pyas2.test")
         self.partner = as2.Partner(
             as2_name=args.partner,
             verify_cert=certificate,
@@ -75,7 +75,7 @@ class Receiver:
         known = self.seen if self.args.detect_duplicates else ()
         status, (error, _), mdn = message.parse(
             raw,
-            find_org_cb=lambda name: self.station if name == self.args.as2_name else None,
+            find_org_cb=lambda name: self.station if name in self.args.as2_name else None,
             find_partner_cb=lambda name: self.partner if name == self.args.partner else None,
             find_message_cb=lambda message_id, _: message_id in known,
         )

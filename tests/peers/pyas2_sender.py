@@ -44,6 +44,7 @@ def arguments():
     parser.add_argument("--mdn", default="signed", choices=["signed", "unsigned", "none"])
     parser.add_argument("--mdn-digest", default="sha256")
     parser.add_argument("--async-mdn", action="store_true", help="take the MDN on a port of our own")
+    parser.add_argument("--mdn-port", type=int, default=0)
     parser.add_argument("--message-id", help="left side of the Message-ID, to send a duplicate")
     parser.add_argument("--timeout", type=float, default=30)
     return parser.parse_args()
@@ -81,7 +82,7 @@ def build(args, mdn_url):
 class MdnListener:
     """Takes one asynchronous MDN."""
 
-    def __init__(self):
+    def __init__(self, port):
         self.arrived = threading.Event()
         self.raw = None
         listener = self
@@ -97,7 +98,7 @@ class MdnListener:
             def log_message(self, *_):
                 pass
 
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.server = HTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/mdn"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -130,7 +131,7 @@ def judge(message, raw_mdn, result):
 
 def main():
     args = arguments()
-    listener = MdnListener() if args.async_mdn else None
+    listener = MdnListener(args.mdn_port) if args.async_mdn else None
     message = build(args, listener.url if listener else None)
     result = {
         "message_id": message.message_id,

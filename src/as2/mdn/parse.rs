@@ -1,10 +1,15 @@
 //! Reading an MDN.
 
+use std::io::Read as _;
+
 use super::super::disposition::BadDisposition;
+use super::super::headers::{self, repeated_singleton};
 use super::super::{As2Name, Disposition, MessageId, Mic};
-use crate::cms::{Certificate, SignatureError, SignatureValid};
+use crate::bilingual;
+use crate::cms::{self, Certificate, DigestAlgorithm, MultiHasher, SignatureError, SignatureValid};
 use crate::ground::limits::Limits;
-use crate::mime::{Headers, MimeError};
+use crate::ground::text::{Bilingual, printable};
+use crate::mime::{self, ContentType, Headers, MimeError, SignedParts, read_entity_head, transfer_decoder};
 
 /// A receipt as it was read. Says nothing about whether it is to be believed: see [`judge`](super::super::judge).
 #[derive(Debug)]
@@ -53,13 +58,198 @@ pub enum MdnError {
     /// There is no usable `Disposition`.
     #[error("the receipt has no usable disposition: {0}")]
     Disposition(#[from] BadDisposition),
-    /// `AS2-From` or `AS2-To` occurs twice or holds no name.
-    #[error("the receipt's {0} is not usable")]
+    /// `AS2-From` or `AS2-To` holds no AS2 name.
+    #[error("the receipt's {0} is not an AS2 name")]
     Name(&'static str),
+    /// Something that decides what the receipt means occurs twice.
+    #[error("the receipt has more than one {0}")]
+    Repeated(&'static str),
+}
+
+impl MdnError {
+    /// Stable name of the problem.
+    pub fn code(&self) -> &'static str {
+        match self {
+            MdnError::TooLarge => "mdn-too-large",
+            MdnError::NotMdn(_) => "mdn-not-a-receipt",
+            MdnError::Mime(_) => "mdn-malformed",
+            MdnError::NoNotification => "mdn-without-notification",
+            MdnError::Disposition(_) => "mdn-disposition-unreadable",
+            MdnError::Name(_) => "mdn-name-invalid",
+            MdnError::Repeated(_) => "mdn-field-repeated",
+        }
+    }
+
+    /// The same for people.
+    pub fn text(&self) -> Bilingual {
+        bilingual!(
+            "对方返回的不是可用的回执（{self}）：已保存原文，请联系对方",
+            "the partner's answer is not a usable receipt ({self}): it is kept as received, contact the partner"
+        )
+    }
 }
 
 /// Reads a receipt: `headers` and `body` of the HTTP message. `trusted` are the partner's certificates valid now.
+///
+/// When the receipt is signed, nothing but the signed octets is used, whether the signature holds or not.
 pub fn parse(headers: &Headers, body: &[u8], trusted: &[Certificate], limits: &Limits) -> Result<Mdn, MdnError> {
-    let _ = (headers, body, trusted, limits);
-    unimplemented!()
+    if body.len() > limits.mdn {
+        return Err(MdnError::TooLarge);
+    }
+    if let Some(name) = repeated_singleton(headers) {
+        return Err(MdnError::Repeated(name));
+    }
+    let from = name_field(headers, headers::AS2_FROM)?;
+    let to = name_field(headers, headers::AS2_TO)?;
+    let content_type =
+        headers.get(headers::CONTENT_TYPE).ok_or_else(|| MdnError::NotMdn("no content type".to_owned()))?;
+    let content_type = ContentType::parse(content_type)?;
+    let body = decode(headers, body)?;
+    let (report, signature) = match content_type.essence.as_str() {
+        "multipart/signed" => signed_report(content_type.boundary()?, &body, trusted, limits)?,
+        "multipart/report" => (report(headers, &body, limits)?, Ok(None)),
+        other => return Err(MdnError::NotMdn(printable(other))),
+    };
+    let Report { fields, text } = report;
+    for name in ["Disposition", "Original-Message-ID", "Received-Content-MIC"] {
+        if fields.count(name) > 1 {
+            return Err(MdnError::Repeated(name));
+        }
+    }
+    let mic_text = fields.get("Received-Content-MIC");
+    let mic: Option<Mic> = mic_text.and_then(|text| text.parse().ok());
+    Ok(Mdn {
+        from,
+        to,
+        message_id: headers.get(headers::MESSAGE_ID).and_then(|id| MessageId::parse(id).ok()),
+        original_message_id: fields.get("Original-Message-ID").and_then(|id| MessageId::parse(id).ok()),
+        final_recipient: fields.get("Final-Recipient").map(recipient),
+        disposition: Disposition::parse_received(fields.get("Disposition").unwrap_or_default())?,
+        mic_unreadable: mic.is_none() && mic_text.is_some_and(|text| !text.is_empty()),
+        mic,
+        text,
+        reporting_ua: fields.get("Reporting-UA").map(printable),
+        remarks: remarks(&fields),
+        signature,
+    })
+}
+
+/// What a multipart/report says.
+struct Report {
+    fields: Headers,
+    text: String,
+}
+
+/// The signature of a receipt: `Ok(None)` when there is none.
+type Signature = Result<Option<SignatureValid>, SignatureError>;
+
+/// The report inside multipart/signed, and whether the signature over it holds.
+fn signed_report(
+    boundary: &str,
+    body: &[u8],
+    trusted: &[Certificate],
+    limits: &Limits,
+) -> Result<(Report, Signature), MdnError> {
+    let mut parts = SignedParts::new(body, boundary, limits)?;
+    let mut octets = Vec::new();
+    parts.first_part().read_to_end(&mut octets).map_err(MimeError::Io)?;
+    let (signature_headers, signature) = parts.second_part()?;
+    parts.finish()?;
+    let signature = decode(&signature_headers, &signature)?;
+    let verify = |octets: &[u8]| {
+        let mut hasher = MultiHasher::new(&DigestAlgorithm::ALL);
+        hasher.update(octets);
+        cms::verify_detached(&signature, &hasher.finish(), trusted, limits)
+    };
+    let mut verdict = verify(&octets);
+    if verdict.is_err() && has_bare_line_feed(&octets) {
+        // A relay changed the line ends: the signature covers the canonical form (RFC 1847 2.1).
+        let canonical = canonical_lines(&octets);
+        if let Ok(valid) = verify(&canonical) {
+            (octets, verdict) = (canonical, Ok(valid));
+        }
+    }
+    let mut rest = octets.as_slice();
+    let headers = read_entity_head(&mut rest, limits)?;
+    Ok((report(&headers, rest, limits)?, verdict.map(Some)))
+}
+
+/// The two parts of a multipart/report that matter.
+fn report(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, MdnError> {
+    let content_type = ContentType::parse(headers.get(headers::CONTENT_TYPE).unwrap_or_default())?;
+    if !content_type.is("multipart/report") {
+        return Err(MdnError::NotMdn(printable(&content_type.essence)));
+    }
+    let mut fields = None;
+    let mut text = None;
+    for part in mime::parts(headers, body, limits)? {
+        let content = body.get(part.body_range.clone()).unwrap_or_default();
+        let kind = part.headers.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok());
+        match kind.as_ref().map_or("text/plain", |kind| kind.essence.as_str()) {
+            "message/disposition-notification" if fields.is_some() => {
+                return Err(MdnError::Repeated("disposition-notification part"));
+            }
+            "message/disposition-notification" => {
+                let block = without_blank_lines(&decode(&part.headers, content)?);
+                fields = Some(Headers::parse(&block, limits)?);
+            }
+            "text/plain" if text.is_none() => text = decode(&part.headers, content).ok().map(|text| readable(&text)),
+            _ => {}
+        }
+    }
+    Ok(Report { fields: fields.ok_or(MdnError::NoNotification)?, text: text.unwrap_or_default() })
+}
+
+/// A body without its transfer encoding.
+fn decode(headers: &Headers, body: &[u8]) -> Result<Vec<u8>, MimeError> {
+    let mut decoded = Vec::new();
+    transfer_decoder(headers.get(headers::CONTENT_TRANSFER_ENCODING), Box::new(body))?.read_to_end(&mut decoded)?;
+    Ok(decoded)
+}
+
+fn name_field(headers: &Headers, field: &'static str) -> Result<Option<As2Name>, MdnError> {
+    headers.get(field).map(|value| As2Name::parse(value).map_err(|_| MdnError::Name(field))).transpose()
+}
+
+/// `rfc822; name` without the address type and without quotes.
+fn recipient(value: &str) -> String {
+    let name = value.split_once(';').map_or(value, |(_, name)| name).trim();
+    As2Name::parse(name).map_or_else(|_| printable(name), |name| name.as_str().to_owned())
+}
+
+/// What the partner adds in its own words (RFC 8098 3.2.7).
+fn remarks(fields: &Headers) -> Vec<String> {
+    let wanted = |name: &str| ["error", "warning", "failure"].iter().any(|word| name.eq_ignore_ascii_case(word));
+    fields.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| printable(&format!("{name}: {value}"))).collect()
+}
+
+/// Some products write the fields in groups, or a blank line first: all of them are one block.
+fn without_blank_lines(block: &[u8]) -> Vec<u8> {
+    let kept = block.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    kept.flatten().copied().collect()
+}
+
+/// The text for people: printable line by line, cut at 4 KiB.
+fn readable(text: &[u8]) -> String {
+    let text = text.get(..4096).unwrap_or(text);
+    String::from_utf8_lossy(text).lines().map(printable).collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+fn has_bare_line_feed(octets: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', octets).any(|at| at == 0 || octets.get(at.saturating_sub(1)) != Some(&b'\r'))
+}
+
+/// Every line ends in CR LF.
+fn canonical_lines(octets: &[u8]) -> Vec<u8> {
+    let mut canonical = Vec::with_capacity(octets.len());
+    for line in octets.split_inclusive(|byte| *byte == b'\n') {
+        match line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")) {
+            Some(text) => {
+                canonical.extend_from_slice(text);
+                canonical.extend_from_slice(b"\r\n");
+            }
+            None => canonical.extend_from_slice(line),
+        }
+    }
+    canonical
 }

@@ -1,0 +1,377 @@
+//! One streaming walk through the layers of a message.
+//!
+//! Every layer is one function and one stack frame: it opens its reader, reads the entity inside through it, then reads
+//! its own rest and judges itself. Errors of an outer layer outrank those of the layers inside, because what those saw
+//! was not what was sent.
+
+use std::io::{BufRead, BufReader, Read, Write};
+
+use super::super::error::OpenError;
+use super::super::headers::{CONTENT_TRANSFER_ENCODING, CONTENT_TYPE};
+use super::super::{AcceptPolicy, OpenKeys};
+use super::readers::{BUFFER, Hashing, Recording, Watched, at_end, drain};
+use crate::cms::{
+    self, CmsError, ContentCipher, DigestAlgorithm, Digests, EnvelopeReader, InflateReader, MultiHasher, OpaqueReader,
+    SignatureError, SignatureValid,
+};
+use crate::ground::limits::Limits;
+use crate::ground::text::printable;
+use crate::mime::{
+    ContentType, FileName, Headers, MimeError, SignedParts, file_name, read_entity_head, transfer_decoder,
+};
+
+/// What the layers turned out to be.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The proof of the signature.
+    pub(super) signature: Option<SignatureValid>,
+    /// The cipher of the envelope.
+    pub(super) cipher: Option<ContentCipher>,
+    /// There was a compressed layer.
+    pub(super) compressed: bool,
+    /// The digests of the octets that the receipt's MIC covers.
+    pub(super) digests: Digests,
+}
+
+/// The payload as it went to the sink.
+#[derive(Debug)]
+pub(super) struct Payload {
+    pub(super) content_type: Option<String>,
+    pub(super) file_name: Option<FileName>,
+    pub(super) len: u64,
+    pub(super) sha256: [u8; 32],
+}
+
+/// The walk: what it may do, where the payload goes, what it has seen so far.
+pub(super) struct Walk<'a> {
+    policy: &'a AcceptPolicy,
+    keys: &'a OpenKeys<'a>,
+    limits: &'a Limits,
+    algorithms: Vec<DigestAlgorithm>,
+    sink: &'a mut dyn Write,
+    found: Found,
+    signed: bool,
+    veiled: bool,
+}
+
+/// A header block and its octets; there are none for the fields of the POST.
+struct Head {
+    headers: Headers,
+    content_type: ContentType,
+    octets: Option<Vec<u8>>,
+}
+
+/// The CMS structures of `application/pkcs7-mime`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CmsKind {
+    Enveloped,
+    Compressed,
+    Signed,
+}
+
+impl<'a> Walk<'a> {
+    /// `algorithms`: the digests to compute over what is signed, or over what an unsigned message's MIC covers.
+    pub(super) fn new(
+        policy: &'a AcceptPolicy,
+        keys: &'a OpenKeys<'a>,
+        limits: &'a Limits,
+        algorithms: Vec<DigestAlgorithm>,
+        sink: &'a mut dyn Write,
+    ) -> Walk<'a> {
+        let found = Found::default();
+        Walk { policy, keys, limits, algorithms, sink, found, signed: false, veiled: false }
+    }
+
+    /// What was found, and whether the message is still to be treated as one without integrity.
+    pub(super) fn into_found(self) -> (Found, bool) {
+        (self.found, self.veiled)
+    }
+
+    /// Walks a whole message: the fields of the POST and its body.
+    pub(super) fn message(&mut self, headers: &Headers, body: &mut dyn Read) -> Result<Payload, OpenError> {
+        let mut watched = Watched::new(body);
+        let mut reader = BufReader::with_capacity(BUFFER, &mut watched);
+        let outcome = Head::new(headers.clone(), None).and_then(|head| self.entity(head, &mut reader, 0));
+        match watched.into_parts() {
+            (_, Some(fault)) => Err(OpenError::Body(fault)),
+            (_, None) => outcome,
+        }
+    }
+
+    /// An entity inside a layer: its header block is still to be read.
+    fn inner_entity(&mut self, reader: &mut dyn BufRead, depth: usize) -> Result<Payload, OpenError> {
+        let depth = depth.saturating_add(1);
+        if depth > self.limits.mime_depth {
+            return Err(OpenError::Layers("nested too deeply"));
+        }
+        let mut recording = Recording::new(reader);
+        let headers = read_entity_head(&mut recording, self.limits).map_err(OpenError::Mime)?;
+        let octets = recording.into_octets();
+        self.entity(Head::new(headers, Some(octets))?, reader, depth)
+    }
+
+    /// Decides what an entity is, and goes into it.
+    fn entity(&mut self, head: Head, body: &mut dyn BufRead, depth: usize) -> Result<Payload, OpenError> {
+        let outermost = head.octets.is_none();
+        match head.content_type.essence.as_str() {
+            "application/pkcs7-mime" | "application/x-pkcs7-mime" => {
+                let mut body = decoded(&head, body)?;
+                match cms_kind(&head.content_type, &mut body)? {
+                    CmsKind::Enveloped => self.enveloped(&mut body, outermost),
+                    CmsKind::Compressed => self.compressed(&mut body, depth, outermost),
+                    CmsKind::Signed => self.opaque(&mut body, depth, outermost),
+                }
+            }
+            "multipart/signed" => {
+                let mut body = decoded(&head, body)?;
+                self.multipart_signed(&head, &mut body, depth, outermost)
+            }
+            _ => self.payload(head, body),
+        }
+    }
+
+    /// An envelope: outermost or not at all.
+    fn enveloped(&mut self, body: &mut dyn BufRead, outermost: bool) -> Result<Payload, OpenError> {
+        if !outermost {
+            return Err(OpenError::Layers("an envelope inside another layer"));
+        }
+        // Until the cipher is known it must be taken for one without integrity.
+        self.veiled = true;
+        let envelope = EnvelopeReader::open(&mut *body, self.keys.decryption, &self.policy.ciphers, self.limits)
+            .map_err(OpenError::Decryption)?;
+        let cipher = envelope.cipher();
+        self.veiled = !cipher.is_aead();
+        self.found.cipher = Some(cipher);
+        let mut watched = Watched::new(envelope);
+        let mut reader = BufReader::with_capacity(BUFFER, &mut watched);
+        let inner = self.inner_entity(&mut reader, 0);
+        // Read to the end even after a failure: only there the tag of an AEAD cipher is checked, and a failure takes
+        // as long wherever it happened.
+        let drained = drain(&mut reader);
+        if let (_, Some(fault)) = watched.into_parts() {
+            return Err(OpenError::Decryption(CmsError::Io(fault)));
+        }
+        let payload = inner?;
+        drained.map_err(|error| OpenError::Decryption(CmsError::Io(error)))?;
+        end_of_cms(body)?;
+        Ok(payload)
+    }
+
+    /// A compressed layer, the only one.
+    fn compressed(&mut self, body: &mut dyn BufRead, depth: usize, outermost: bool) -> Result<Payload, OpenError> {
+        self.demand_encryption(outermost)?;
+        if self.found.compressed {
+            return Err(OpenError::CompressedTwice);
+        }
+        self.found.compressed = true;
+        let inflate = InflateReader::open(&mut *body, self.limits).map_err(OpenError::Decompression)?;
+        let mut watched = Watched::new(inflate);
+        let mut reader = BufReader::with_capacity(BUFFER, &mut watched);
+        let outcome = self.inner_entity(&mut reader, depth).and_then(|payload| {
+            drain(&mut reader).map_err(|error| OpenError::Decompression(CmsError::Io(error)))?;
+            Ok(payload)
+        });
+        if let (_, Some(fault)) = watched.into_parts() {
+            return Err(OpenError::Decompression(CmsError::Io(fault)));
+        }
+        let payload = outcome?;
+        end_of_cms(body)?;
+        Ok(payload)
+    }
+
+    /// multipart/signed: exactly two parts; the octets of the first are hashed and nothing else is used.
+    fn multipart_signed(
+        &mut self,
+        head: &Head,
+        body: &mut dyn BufRead,
+        depth: usize,
+        outermost: bool,
+    ) -> Result<Payload, OpenError> {
+        self.enter_signature(outermost)?;
+        let boundary = head.content_type.boundary().map_err(OpenError::Mime)?;
+        let mut parts = SignedParts::new(&mut *body, boundary, self.limits).map_err(OpenError::Mime)?;
+        let mut hasher = MultiHasher::new(&self.algorithms);
+        let mut first = BufReader::with_capacity(BUFFER, Hashing::new(parts.first_part(), &mut hasher));
+        let inner = self.inner_entity(&mut first, depth);
+        // Whatever was found inside: the signature is judged first, over the whole part.
+        drain(&mut first).map_err(mime_error)?;
+        drop(first);
+        let (signature_head, signature) = parts.second_part().map_err(OpenError::Mime)?;
+        parts.finish().map_err(OpenError::Mime)?;
+        let signature = self.signature_octets(signature_head, &signature)?;
+        let digests = hasher.finish();
+        let valid =
+            cms::verify_detached(&signature, &digests, self.keys.trusted, self.limits).map_err(OpenError::Signature)?;
+        self.signature_holds(valid, digests)?;
+        inner
+    }
+
+    /// The decoded second part of multipart/signed.
+    fn signature_octets(&self, headers: Headers, body: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let head = Head::new(headers, None)?;
+        if !matches!(
+            head.content_type.essence.as_str(),
+            "application/pkcs7-signature" | "application/x-pkcs7-signature"
+        ) {
+            return Err(OpenError::Layers("the second part of multipart/signed is not a signature"));
+        }
+        let mut octets = Vec::new();
+        decoded(&head, &mut &*body)?.read_to_end(&mut octets).map_err(mime_error)?;
+        Ok(octets)
+    }
+
+    /// SignedData with its content inside (RFC 8551 3.5.2).
+    fn opaque(&mut self, body: &mut dyn BufRead, depth: usize, outermost: bool) -> Result<Payload, OpenError> {
+        self.enter_signature(outermost)?;
+        let opaque = OpaqueReader::open(&mut *body, self.limits).map_err(OpenError::Signature)?;
+        let mut watched = Watched::new(opaque);
+        let mut hasher = MultiHasher::new(&self.algorithms);
+        let mut reader = BufReader::with_capacity(BUFFER, Hashing::new(&mut watched, &mut hasher));
+        let inner = self.inner_entity(&mut reader, depth);
+        let drained = drain(&mut reader);
+        drop(reader);
+        let (opaque, fault) = watched.into_parts();
+        if fault.is_some() || drained.is_err() {
+            return Err(OpenError::Signature(SignatureError::Malformed("the signed content cannot be read")));
+        }
+        let valid = opaque.finish(self.keys.trusted).map_err(OpenError::Signature)?;
+        self.signature_holds(valid, hasher.finish())?;
+        end_of_cms(body)?;
+        inner
+    }
+
+    /// The payload's entity: to the sink, if the layers seen so far are those the policy demands.
+    fn payload(&mut self, head: Head, body: &mut dyn BufRead) -> Result<Payload, OpenError> {
+        self.demand_encryption(head.octets.is_none())?;
+        if self.policy.require_signature && !self.signed {
+            return Err(OpenError::NotSigned);
+        }
+        let algorithms = if self.signed { [].as_slice() } else { self.algorithms.as_slice() };
+        let mut mic = MultiHasher::new(algorithms);
+        // Plain messages are hashed without their header fields, all others with them (RFC 4130 7.3.1).
+        mic.update(head.octets.as_deref().unwrap_or_default());
+        let mut encoded = Hashing::new(body, &mut mic);
+        let mut content =
+            transfer_decoder(head.transfer_encoding(), Box::new(&mut encoded)).map_err(OpenError::Mime)?;
+        let (len, sha256) = pour(&mut content, self.sink, self.policy.max_payload.min(self.limits.payload))?;
+        drop(content);
+        drain(&mut BufReader::new(encoded)).map_err(mime_error)?;
+        if !self.signed {
+            self.found.digests = mic.finish();
+        }
+        let content_type = head.headers.get(CONTENT_TYPE).map(printable);
+        Ok(Payload { content_type, file_name: file_name(&head.headers), len, sha256 })
+    }
+
+    /// Refuses a layer other than an envelope outermost when the agreement demands encryption.
+    fn demand_encryption(&self, outermost: bool) -> Result<(), OpenError> {
+        if outermost && self.policy.require_encryption { Err(OpenError::NotEncrypted) } else { Ok(()) }
+    }
+
+    /// A signature: the only one.
+    fn enter_signature(&mut self, outermost: bool) -> Result<(), OpenError> {
+        self.demand_encryption(outermost)?;
+        if self.signed {
+            return Err(OpenError::Layers("a signature inside a signature"));
+        }
+        self.signed = true;
+        Ok(())
+    }
+
+    /// A pinned certificate signed these octets: the answer may be specific from here on.
+    fn signature_holds(&mut self, valid: SignatureValid, digests: Digests) -> Result<(), OpenError> {
+        self.veiled = false;
+        if !self.policy.digests.contains(&valid.digest()) {
+            return Err(OpenError::Digest(valid.digest()));
+        }
+        if !self.policy.schemes.contains(&valid.scheme()) {
+            return Err(OpenError::Scheme(valid.scheme()));
+        }
+        self.found.signature = Some(valid);
+        self.found.digests = digests;
+        Ok(())
+    }
+}
+
+impl Head {
+    /// A Content-Type that is missing or cannot be read is that of any octets; two of them are refused.
+    fn new(headers: Headers, octets: Option<Vec<u8>>) -> Result<Head, OpenError> {
+        let value = headers.get(CONTENT_TYPE).unwrap_or("application/octet-stream");
+        if headers.count(CONTENT_TYPE) > 1 || headers.count(CONTENT_TRANSFER_ENCODING) > 1 {
+            return Err(OpenError::Layers("a header field of an entity occurs twice"));
+        }
+        let content_type = ContentType::parse(value).unwrap_or_else(|_| ContentType::new("application/octet-stream"));
+        Ok(Head { headers, content_type, octets })
+    }
+
+    /// `None` means binary (RFC 4130 5.2.1).
+    fn transfer_encoding(&self) -> Option<&str> {
+        self.headers.get(CONTENT_TRANSFER_ENCODING)
+    }
+}
+
+/// The body without its transfer encoding.
+fn decoded<'b>(head: &Head, body: &'b mut dyn BufRead) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
+    let content = transfer_decoder(head.transfer_encoding(), Box::new(body)).map_err(OpenError::Mime)?;
+    Ok(BufReader::with_capacity(BUFFER, content))
+}
+
+/// By `smime-type`; where it is missing or unknown, by the content type inside the structure.
+fn cms_kind(content_type: &ContentType, body: &mut dyn BufRead) -> Result<CmsKind, OpenError> {
+    match content_type.param("smime-type").map(str::to_ascii_lowercase).as_deref() {
+        Some("enveloped-data" | "authenveloped-data") => return Ok(CmsKind::Enveloped),
+        Some("compressed-data") => return Ok(CmsKind::Compressed),
+        Some("signed-data") => return Ok(CmsKind::Signed),
+        Some("certs-only") => return Err(OpenError::Layers("certificates instead of a message")),
+        Some(_) | None => {}
+    }
+    let start = body.fill_buf().map_err(mime_error)?;
+    let start = start.get(..64).unwrap_or(start);
+    let has = |oid: &[u8]| memchr::memmem::find(start, oid).is_some();
+    if has(OID_COMPRESSED) {
+        return Ok(CmsKind::Compressed);
+    }
+    if has(OID_SIGNED) {
+        return Ok(CmsKind::Signed);
+    }
+    Ok(CmsKind::Enveloped)
+}
+
+/// id-ct-compressedData, 1.2.840.113549.1.9.16.1.9 (RFC 3274 1.1), with tag and length.
+const OID_COMPRESSED: &[u8] = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09";
+/// id-signedData, 1.2.840.113549.1.7.2 (RFC 5652 5.1), with tag and length.
+const OID_SIGNED: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
+
+/// After a CMS structure only line ends may follow.
+fn end_of_cms(body: &mut dyn Read) -> Result<(), OpenError> {
+    if at_end(body).map_err(mime_error)? { Ok(()) } else { Err(OpenError::TrailingBytes) }
+}
+
+/// MIME errors travel through readers as `io::Error`.
+fn mime_error(error: std::io::Error) -> OpenError {
+    OpenError::Mime(MimeError::Io(error))
+}
+
+/// Writes the payload to the sink and returns its length and SHA-256.
+fn pour(content: &mut dyn Read, sink: &mut dyn Write, most: u64) -> Result<(u64, [u8; 32]), OpenError> {
+    let mut hasher = cms::Hasher::new(DigestAlgorithm::Sha256);
+    let mut buffer = vec![0u8; BUFFER];
+    let mut len = 0u64;
+    loop {
+        let n = match content.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(mime_error(error)),
+        };
+        len = len.saturating_add(u64::try_from(n).unwrap_or(u64::MAX));
+        if len > most {
+            return Err(OpenError::TooLarge);
+        }
+        let bytes = buffer.get(..n).unwrap_or_default();
+        hasher.update(bytes);
+        sink.write_all(bytes).map_err(OpenError::Sink)?;
+    }
+    let sha256 = hasher.finish().try_into().unwrap_or([0u8; 32]);
+    Ok((len, sha256))
+}

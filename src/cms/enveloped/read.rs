@@ -1,0 +1,359 @@
+//! Reading an envelope. The rules are in the module text of `enveloped`.
+
+use std::io::{self, Read};
+
+use openssl::cipher_ctx::CipherCtx;
+use openssl::error::ErrorStack;
+use openssl::pkey_ctx::PkeyCtx;
+use openssl::rsa::Padding;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{CHUNK, TAG_LEN};
+use crate::cms::ber::BerReader;
+use crate::cms::der::{self, Fields};
+use crate::cms::{CmsError, ContentCipher, DecryptionKey, DigestAlgorithm, KeyTransport, identifies, oid};
+use crate::ground::limits::Limits;
+use crate::ground::random;
+
+/// The two kinds of envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvelopeKind {
+    /// EnvelopedData with a CBC cipher: not authenticated, so failures after opening must look alike to the partner.
+    Cbc,
+    /// AuthEnvelopedData with a GCM cipher: an end without error proves that the plaintext is the sender's.
+    Gcm,
+}
+
+/// Reads the plaintext of an envelope. Errors come as `io::Error` and turn back into [`CmsError`] by `From`.
+pub struct EnvelopeReader<R: Read> {
+    ber: BerReader<R>,
+    context: CipherCtx,
+    cipher: ContentCipher,
+    transport: KeyTransport,
+    encrypted: Vec<u8>,
+    plain: Vec<u8>,
+    taken: usize,
+    filled: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Flowing,
+    Ended,
+    Failed,
+}
+
+impl<R: Read> EnvelopeReader<R> {
+    /// Reads the head (BER or DER), chooses the recipient entry and recovers the content key, or a random one.
+    ///
+    /// # Errors
+    /// Before any key is used: [`CmsError::Malformed`], [`CmsError::WrongContentType`], [`CmsError::UnknownCipher`],
+    /// [`CmsError::CipherMisplaced`], [`CmsError::CipherNotAllowed`], [`CmsError::NotForUs`],
+    /// [`CmsError::UnknownKeyTransport`], [`CmsError::KeyTransportNotAllowed`]; [`CmsError::Io`]. A wrong key is not
+    /// noticed here.
+    pub fn open(
+        input: R,
+        keys: &[DecryptionKey],
+        allowed: &[ContentCipher],
+        limits: &Limits,
+    ) -> Result<Self, CmsError> {
+        let mut ber = BerReader::new(input, limits);
+        let kind = read_content_info(&mut ber)?;
+        let entry = read_recipients(&mut ber, keys, limits)?;
+        let (cipher, nonce) = read_encrypted_content_info(&mut ber)?;
+        if cipher.is_aead() != (kind == EnvelopeKind::Gcm) {
+            return Err(CmsError::CipherMisplaced);
+        }
+        if !allowed.contains(&cipher) {
+            return Err(CmsError::CipherNotAllowed(cipher));
+        }
+        let entry = entry.ok_or(CmsError::NotForUs)?;
+        let transport = entry.transport.ok_or(CmsError::UnknownKeyTransport)?;
+        if !entry.key.transports.contains(&transport) {
+            return Err(CmsError::KeyTransportNotAllowed(transport));
+        }
+        let content_key = content_key(entry.key, transport, &entry.encrypted_key, cipher.key_len());
+        let mut context = CipherCtx::new()?;
+        context.decrypt_init(Some(cipher.cipher()), Some(&content_key), Some(&nonce))?;
+        Ok(EnvelopeReader {
+            ber,
+            context,
+            cipher,
+            transport,
+            encrypted: vec![0; CHUNK],
+            plain: vec![0; CHUNK + 2 * TAG_LEN],
+            taken: 0,
+            filled: 0,
+            state: State::Flowing,
+        })
+    }
+
+    /// Whether the envelope authenticates its content.
+    pub fn kind(&self) -> EnvelopeKind {
+        if self.cipher.is_aead() { EnvelopeKind::Gcm } else { EnvelopeKind::Cbc }
+    }
+
+    /// The content cipher.
+    pub fn cipher(&self) -> ContentCipher {
+        self.cipher
+    }
+
+    /// How the content key was encrypted for us.
+    pub fn transport(&self) -> KeyTransport {
+        self.transport
+    }
+
+    /// Decrypts the next piece into `plain`; CBC keeps the last block back until its padding can be judged.
+    fn refill(&mut self) -> Result<(), CmsError> {
+        let n = self.ber.read_octets(&mut self.encrypted)?;
+        self.taken = 0;
+        self.filled = if n > 0 {
+            let bytes = self.encrypted.get(..n).unwrap_or_default();
+            self.context.cipher_update(bytes, Some(&mut self.plain)).map_err(|_| CmsError::Decrypt)?
+        } else {
+            let tag = self.read_tail()?;
+            if let Some(tag) = tag {
+                self.context.set_tag(&tag)?;
+            }
+            let last = self.context.cipher_final(&mut self.plain).map_err(|_| CmsError::Decrypt)?;
+            self.state = State::Ended;
+            last
+        };
+        Ok(())
+    }
+
+    /// What follows the ciphertext: for GCM the tag; attributes are of no use, and authenticated ones would have to be
+    /// known before the ciphertext (RFC 5083 2.2), so they are refused.
+    fn read_tail(&mut self) -> Result<Option<[u8; TAG_LEN]>, CmsError> {
+        self.ber.leave()?;
+        let mut tag = None;
+        if self.cipher.is_aead() {
+            let mac = self.ber.value()?;
+            let mac = Fields::only(&mac, der::OCTET_STRING)?.content;
+            tag = Some(mac.try_into().map_err(|_| CmsError::Malformed("tag length"))?);
+        }
+        let attributes = der::context_constructed(if self.cipher.is_aead() { 2 } else { 1 });
+        if self.ber.peek()? == Some(attributes) {
+            self.ber.skip()?;
+        }
+        for _ in 0..3 {
+            self.ber.leave()?;
+        }
+        self.ber.end()?;
+        Ok(tag)
+    }
+}
+
+impl<R: Read> Read for EnvelopeReader<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.taken == self.filled {
+            match self.state {
+                State::Ended => return Ok(0),
+                State::Failed => return Err(CmsError::Decrypt.into()),
+                State::Flowing if buf.is_empty() => return Ok(0),
+                State::Flowing => {}
+            }
+            if let Err(error) = self.refill() {
+                self.state = State::Failed;
+                (self.taken, self.filled) = (0, 0);
+                return Err(error.into());
+            }
+        }
+        let ready = self.plain.get(self.taken..self.filled).unwrap_or_default();
+        let n = ready.len().min(buf.len());
+        for (to, from) in buf.iter_mut().zip(ready.iter().take(n)) {
+            *to = *from;
+        }
+        self.taken = self.taken.saturating_add(n);
+        Ok(n)
+    }
+}
+
+/// No plaintext stays behind in freed memory.
+impl<R: Read> Drop for EnvelopeReader<R> {
+    fn drop(&mut self) {
+        self.plain.zeroize();
+    }
+}
+
+/// ContentInfo and the head of EnvelopedData or AuthEnvelopedData, up to the recipients.
+fn read_content_info<R: Read>(ber: &mut BerReader<R>) -> Result<EnvelopeKind, CmsError> {
+    ber.enter(der::SEQUENCE)?;
+    let content_type = ber.value()?;
+    let kind = match Fields::only(&content_type, der::OID)?.content {
+        oid::ENVELOPED_DATA => EnvelopeKind::Cbc,
+        oid::AUTH_ENVELOPED_DATA => EnvelopeKind::Gcm,
+        _ => return Err(CmsError::WrongContentType),
+    };
+    ber.enter(der::context_constructed(0))?;
+    ber.enter(der::SEQUENCE)?;
+    let version = ber.value()?;
+    Fields::only(&version, der::INTEGER)?;
+    if ber.peek()? == Some(der::context_constructed(0)) {
+        ber.skip()?; // OriginatorInfo: certificates of the sender, which prove nothing.
+    }
+    Ok(kind)
+}
+
+/// The recipient entry that names one of our certificates.
+struct Entry<'k> {
+    key: &'k DecryptionKey,
+    transport: Option<KeyTransport>,
+    encrypted_key: Vec<u8>,
+}
+
+/// Reads every RecipientInfo and keeps the first that is ours. Kinds other than key transport are passed over
+/// untouched: no key derivation runs on a stranger's parameters.
+fn read_recipients<'k, R: Read>(
+    ber: &mut BerReader<R>,
+    keys: &'k [DecryptionKey],
+    limits: &Limits,
+) -> Result<Option<Entry<'k>>, CmsError> {
+    ber.enter(der::SET)?;
+    let mut ours = None;
+    let mut count = 0usize;
+    while let Some(tag) = ber.peek()? {
+        count = count.saturating_add(1);
+        if count > limits.recipients {
+            return Err(CmsError::Malformed("too many recipients"));
+        }
+        if tag != der::SEQUENCE || ours.is_some() {
+            ber.skip()?;
+            continue;
+        }
+        let info = ber.value()?;
+        ours = read_key_transport(&info, keys)?;
+    }
+    ber.leave()?;
+    Ok(ours)
+}
+
+/// KeyTransRecipientInfo (RFC 5652 6.2.1); `None` when it names no certificate of ours.
+fn read_key_transport<'k>(info: &[u8], keys: &'k [DecryptionKey]) -> Result<Option<Entry<'k>>, CmsError> {
+    let mut fields = Fields::only(info, der::SEQUENCE)?.fields();
+    fields.expect(der::INTEGER)?;
+    let id = fields.take()?.ok_or(CmsError::Malformed("recipient identifier missing"))?;
+    let algorithm = fields.expect(der::SEQUENCE)?;
+    let encrypted_key = fields.expect(der::OCTET_STRING)?.content.to_vec();
+    fields.end()?;
+    for key in keys {
+        if identifies(id.raw, &key.certificate)? {
+            let transport = KeyTransport::from_identifier(algorithm)?;
+            return Ok(Some(Entry { key, transport, encrypted_key }));
+        }
+    }
+    Ok(None)
+}
+
+/// EncryptedContentInfo up to its content (RFC 5652 6.1).
+fn read_encrypted_content_info<R: Read>(ber: &mut BerReader<R>) -> Result<(ContentCipher, Vec<u8>), CmsError> {
+    ber.enter(der::SEQUENCE)?;
+    let content_type = ber.value()?;
+    if Fields::only(&content_type, der::OID)?.content != oid::DATA {
+        return Err(CmsError::WrongContentType);
+    }
+    let algorithm = ber.value()?;
+    let algorithm = ContentCipher::from_identifier(Fields::only(&algorithm, der::SEQUENCE)?)?;
+    let algorithm = algorithm.ok_or(CmsError::UnknownCipher)?;
+    ber.enter_octets(der::context(0))?;
+    Ok(algorithm)
+}
+
+/// The content key, or a random one of the right length when the encrypted one is not well formed (RFC 3218 2.3.2).
+fn content_key(key: &DecryptionKey, transport: KeyTransport, encrypted: &[u8], len: usize) -> Zeroizing<Vec<u8>> {
+    let mut content_key = Zeroizing::new(vec![0u8; len]);
+    random::fill(&mut content_key);
+    match transport.oaep_digest() {
+        None => {
+            // An error here means a ciphertext that is not below the modulus, which anyone can see.
+            if let Ok(block) = rsa_decrypt(key, encrypted, None) {
+                take_pkcs1_key(&block, &mut content_key);
+            }
+        }
+        Some(digest) => match rsa_decrypt(key, encrypted, Some(digest)) {
+            Ok(found) if found.len() == len => content_key = found,
+            _ => {}
+        },
+    }
+    content_key
+}
+
+/// One private operation: bare RSA, or OAEP.
+fn rsa_decrypt(
+    key: &DecryptionKey,
+    encrypted: &[u8],
+    oaep: Option<DigestAlgorithm>,
+) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
+    let mut context = PkeyCtx::new(key.key.pkey())?;
+    context.decrypt_init()?;
+    match oaep {
+        None => context.set_rsa_padding(Padding::NONE)?,
+        Some(digest) => {
+            context.set_rsa_padding(Padding::PKCS1_OAEP)?;
+            context.set_rsa_oaep_md(digest.md())?;
+            context.set_rsa_mgf1_md(digest.md())?;
+        }
+    }
+    // Sized by the key, so that the length of the result tells nothing.
+    let mut found = Zeroizing::new(vec![0u8; key.key.pkey().size()]);
+    let n = context.decrypt(encrypted, Some(&mut found))?;
+    found.truncate(n);
+    Ok(found)
+}
+
+/// Replaces `content_key` by the last bytes of `block` if that is `00 02 nonzero… 00 key` (RFC 8017 7.2.2) with a key
+/// of this very length. Neither branches nor addresses depend on the block's bytes.
+fn take_pkcs1_key(block: &[u8], content_key: &mut [u8]) {
+    let Some((padding, found)) =
+        block.len().checked_sub(content_key.len()).filter(|n| *n >= 11).and_then(|n| block.split_at_checked(n))
+    else {
+        return;
+    };
+    let last = padding.len().saturating_sub(1);
+    let mut wrong = 0u8;
+    for (place, byte) in padding.iter().enumerate() {
+        wrong |= match place {
+            0 => *byte,
+            1 => *byte ^ 2,
+            _ if place == last => *byte,
+            _ => mask_if_zero(*byte),
+        };
+    }
+    let keep = std::hint::black_box(mask_if_zero(wrong));
+    for (key, found) in content_key.iter_mut().zip(found) {
+        *key = (*found & keep) | (*key & !keep);
+    }
+}
+
+/// 0xff for 0, 0x00 for anything else, without a branch.
+fn mask_if_zero(byte: u8) -> u8 {
+    let [_, high] = u16::from(byte).wrapping_sub(1).to_le_bytes();
+    high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_well_formed_block_gives_its_key_and_any_other_leaves_the_random_one() {
+        let mut good = vec![0u8, 2];
+        good.extend([0x55; 256 - 2 - 1 - 32]);
+        good.push(0);
+        good.extend([9u8; 32]);
+        let mut key = [1u8; 32];
+        take_pkcs1_key(&good, &mut key);
+        assert_eq!(key, [9; 32]);
+        for place in [0, 1, 2, 100, 256 - 33] {
+            let mut bad = good.clone();
+            bad[place] = if place < 2 || place == 256 - 33 { 7 } else { 0 };
+            let mut key = [1u8; 32];
+            take_pkcs1_key(&bad, &mut key);
+            assert_eq!(key, [1; 32], "byte {place}");
+        }
+        let mut shorter = [1u8; 16];
+        take_pkcs1_key(&good, &mut shorter);
+        assert_eq!(shorter, [1; 16], "a key of another length");
+    }
+}

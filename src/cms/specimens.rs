@@ -1,0 +1,47 @@
+//! Keys and certificates of the tests, made once for each run.
+
+use std::sync::LazyLock;
+
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::x509::extension::SubjectKeyIdentifier;
+use openssl::x509::{X509, X509Name};
+
+use super::{Certificate, DecryptionKey, KeyTransport, PrivateKey, SigningKey};
+
+pub(super) static ALICE: LazyLock<SigningKey> = LazyLock::new(|| station("alice 订单", 1, 2048));
+pub(super) static BOB: LazyLock<SigningKey> = LazyLock::new(|| station("bob", 0x00ab_cdef, 2048));
+
+/// A self-signed certificate with a fresh key, valid from 2020 to 2049.
+pub(super) fn station(name: &str, serial: u32, bits: u32) -> SigningKey {
+    let key = PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
+    let mut subject = X509Name::builder().unwrap();
+    subject.append_entry_by_text("CN", name).unwrap();
+    let subject = subject.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_serial_number(&BigNum::from_u32(serial).unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder.set_subject_name(&subject).unwrap();
+    builder.set_issuer_name(&subject).unwrap();
+    builder.set_not_before(&Asn1Time::from_str("20200101000000Z").unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_str("20491231235959Z").unwrap()).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    let key_id = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).unwrap();
+    builder.append_extension(key_id).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    let certificate = Certificate::from_x509(&builder.build()).unwrap();
+    SigningKey { certificate, key: PrivateKey::from_pkey(key).unwrap() }
+}
+
+/// An attacker's certificate with Alice's name and serial number.
+pub(super) fn same_name_as_alice() -> SigningKey {
+    station("alice 订单", 1, 2048)
+}
+
+/// `who` as a recipient that accepts every key transport.
+pub(super) fn decryption_key(who: &SigningKey) -> DecryptionKey {
+    DecryptionKey { certificate: who.certificate.clone(), key: who.key.clone(), transports: KeyTransport::ALL.to_vec() }
+}
