@@ -42,6 +42,9 @@ pub mod error;
 pub mod mdn;
 pub mod verdict;
 
+#[cfg(test)]
+mod specimens;
+
 pub use compose::{Composed, compose};
 pub use disposition::{Disposition, Severity};
 pub use error::{ComposeError, OpenError, RequestError};

@@ -166,3 +166,105 @@ impl Request {
         self.from == self.to
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cms::DigestAlgorithm;
+
+    fn fields(extra: &[(&str, &str)]) -> Headers {
+        let mut headers = Headers::new();
+        let basic = [("AS2-From", "alice"), ("AS2-To", "bob"), ("Message-ID", "<1@a>"), ("Content-Type", "a/b")];
+        for (name, value) in basic.iter().chain(extra) {
+            headers.push(name, value).unwrap();
+        }
+        headers
+    }
+
+    fn read(headers: &Headers) -> Result<Request, RequestError> {
+        read_head(headers, b"", &Limits::default()).map(|incoming| match incoming {
+            Incoming::Message(request) => request,
+            Incoming::Mdn(_) => unreachable!("a message"),
+        })
+    }
+
+    #[test]
+    fn two_of_a_field_that_decides_are_refused() {
+        for name in headers::SINGLETONS {
+            let mut headers = fields(&[]);
+            let value = headers.get(name).unwrap_or("1.0").to_owned();
+            while headers.count(name) < 2 {
+                headers.push(&name.to_ascii_uppercase(), &value).unwrap();
+            }
+            assert_eq!(read(&headers).unwrap_err(), RequestError::Repeated(name));
+        }
+    }
+
+    #[test]
+    fn missing_and_malformed_fields_are_refused() {
+        for name in ["AS2-From", "AS2-To", "Message-ID"] {
+            let mut headers = fields(&[]);
+            headers.remove(name);
+            assert_eq!(read(&headers).unwrap_err(), RequestError::Missing(name));
+        }
+        for (name, value, code) in [
+            ("AS2-From", "a\"b", "as2-name-invalid"),
+            ("AS2-To", "海关", "as2-name-invalid"),
+            ("Message-ID", "<a b>", "as2-message-id-invalid"),
+            ("Content-Type", "", "as2-content-type-invalid"),
+            ("AS2-Version", "2.0", "as2-version-unsupported"),
+        ] {
+            let mut headers = fields(&[]);
+            headers.set(name, value).unwrap();
+            assert_eq!(read(&headers).unwrap_err().code(), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn control_characters_cannot_even_become_a_field() {
+        for value in ["a\r\nX: y", "a\0b", "a\nb", "a\u{7f}b"] {
+            assert!(Headers::new().push("AS2-From", value).is_err(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn versions_one_point_x_and_none_are_accepted() {
+        assert_eq!(read(&fields(&[])).unwrap().as2_version, "1.0");
+        for version in ["1.0", "1.1", "1.2", "1.3", "1.9"] {
+            assert_eq!(read(&fields(&[("AS2-Version", version)])).unwrap().as2_version, version);
+        }
+    }
+
+    #[test]
+    fn an_empty_delivery_option_means_the_response() {
+        let ask = |url: &str| read(&fields(&[("Disposition-Notification-To", "?"), ("Receipt-Delivery-Option", url)]));
+        assert_eq!(ask("").unwrap().mdn.unwrap().async_url, None);
+        assert_eq!(ask("http://a/").unwrap().mdn.unwrap().async_url.as_deref(), Some("http://a/"));
+        assert_eq!(read(&fields(&[("Receipt-Delivery-Option", "http://a/")])).unwrap().mdn, None);
+    }
+
+    #[test]
+    fn a_receipt_that_cannot_be_made_is_refused_before_the_message_is_opened() {
+        let options = "signed-receipt-protocol=required, pkcs7-signature; signed-receipt-micalg=required, ";
+        let ask = |algorithms: &str| {
+            let options = format!("{options}{algorithms}");
+            let extra = [("Disposition-Notification-To", "x"), ("Disposition-Notification-Options", options.as_str())];
+            read(&fields(&extra)).unwrap()
+        };
+        let policy = AcceptPolicy { mic_algorithms: vec![DigestAlgorithm::Sha256], ..AcceptPolicy::default() };
+        assert_eq!(ask("md5, sha1").unmet(&policy), Some(Disposition::unsupported_mic_algorithms()));
+        assert_eq!(ask("md5, sha256").unmet(&policy), None);
+        assert_eq!(ask("sha256; x=required, y").unmet(&policy), Some(Disposition::unsupported_format()));
+    }
+
+    #[test]
+    fn sender_and_receiver_are_compared_unquoted_and_exactly() {
+        let loops = |to: &str| {
+            let mut headers = fields(&[]);
+            headers.set("AS2-To", to).unwrap();
+            read(&headers).unwrap().is_loop()
+        };
+        assert!(loops("\"alice\""));
+        assert!(!loops("Alice"));
+    }
+}

@@ -8,7 +8,7 @@
 //! The first failed sync of a file is final: the kernel may have dropped the dirty pages, a second sync would answer
 //! "done". Callers stop acknowledging and start again from what is on disk.
 //!
-//! Batches: rename with [`rename_noreplace_unsynced`], then one [`fsync_dir`] per directory; write without a sync,
+//! Batches: rename with [`rename_unsynced`], then one [`fsync_dir`] per directory; write without a sync,
 //! then one [`sync_filesystem`]. Every call of the platform beyond std lives in this file, each with a portable
 //! fallback: where directories cannot be synced (Windows) that step is left out.
 
@@ -211,7 +211,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when the name is taken; otherwise like [`rename`].
 pub fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {
-    rename_noreplace_unsynced(from, to)?;
+    rename_unsynced(from, to)?;
     sync_parents(from, to)
 }
 
@@ -219,7 +219,7 @@ pub fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when the name is taken; nothing changed.
-pub fn rename_noreplace_unsynced(from: &Path, to: &Path) -> Result<()> {
+pub fn rename_unsynced(from: &Path, to: &Path) -> Result<()> {
     platform::rename_noreplace(from, to).at("rename to", to)
 }
 
@@ -238,6 +238,21 @@ fn sync_parents(from: &Path, to: &Path) -> Result<()> {
 /// The directory cannot be opened or synced.
 pub fn fsync_dir(dir: &Path) -> Result<()> {
     platform::fsync_dir(dir).at("sync directory", dir)
+}
+
+/// Opens a file that others put there, for reading: a regular file, not a link, pipe or device.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] when it is something else; it does not exist or cannot be read.
+pub fn open_regular(path: &Path) -> Result<File> {
+    platform::open_no_follow(path).and_then(regular).at("open", path)
+}
+
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
 /// Removes a file durably.
@@ -381,12 +396,18 @@ mod posix {
 #[cfg(target_os = "linux")]
 mod platform {
     use super::*;
-    use rustix::fs::{CWD, RenameFlags};
+    use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 
     pub(super) use super::posix::{free_space, fsync_dir, same_filesystem};
 
     pub(super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
         Ok(rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+    }
+
+    /// Not blocking, so that a pipe without a writer does not hold us up.
+    pub(super) fn open_no_follow(path: &Path) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
     pub(super) fn sync_filesystem(dir: &Path) -> io::Result<()> {
@@ -425,6 +446,14 @@ mod platform {
         }
         #[expect(clippy::disallowed_methods, reason = "this is the replacement that the lint names")]
         fs::rename(from, to)
+    }
+
+    /// Looks before it opens; whoever can swap the file in between can read it as well.
+    pub(super) fn open_no_follow(path: &Path) -> io::Result<File> {
+        if !fs::symlink_metadata(path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        File::open(path)
     }
 
     /// No such call: every file of the directory is synced instead.

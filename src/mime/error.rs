@@ -49,7 +49,7 @@ pub enum MimeError {
     MalformedEncoding,
     /// The input could not be read, or a reader below refused it.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
 }
 
 impl MimeError {
@@ -83,7 +83,14 @@ impl MimeError {
     }
 }
 
-/// Readers report MIME errors through `io::Error`; [`MimeError::Io`] takes them out again.
+impl From<io::Error> for MimeError {
+    /// Takes a MIME error out of the `io::Error` in which a reader of this module reported it.
+    fn from(error: io::Error) -> MimeError {
+        error.downcast::<MimeError>().unwrap_or_else(MimeError::Io)
+    }
+}
+
+/// Readers report MIME errors through `io::Error`.
 impl From<MimeError> for io::Error {
     fn from(error: MimeError) -> io::Error {
         match error {

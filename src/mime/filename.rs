@@ -1,22 +1,162 @@
-//! File names.
-use super::Headers;
+//! Names that partners give their payloads: kept as data, and made safe before they come near a folder.
+
 use serde::{Deserialize, Serialize};
+
+use super::Headers;
+use super::content_type::parse_parameters;
+
+/// Longest safe name in bytes: leaves room for suffixes below the 255 of common file systems.
+const MAX_BYTES: usize = 180;
+/// Longest extension that survives shortening, in bytes, dot included.
+const MAX_EXTENSION: usize = 16;
+/// The name of a payload whose own name leaves nothing usable.
+const NAMELESS: &str = "payload";
 
 /// The name a partner gave a payload, as received and made safe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileName {
-    /// As received, decoded; data only, never a path.
+    /// As received, decoded (RFC 2231, RFC 2047, raw UTF-8). Data only: never a path, escaped before it is shown.
     pub original: String,
-    /// Sanitised by [`safe_file_name`].
+    /// Made by [`safe_file_name`].
     pub safe: String,
 }
-/// The file name of an entity.
+
+/// The file name of an entity: `filename` of Content-Disposition (RFC 2183 2.3), else `name` of Content-Type.
 pub fn file_name(headers: &Headers) -> Option<FileName> {
-    let _ = headers;
-    unimplemented!()
+    let from = |field: &str, parameter: &str| {
+        let (_, params) = parse_parameters(headers.get(field)?)?;
+        params.into_iter().find(|(name, value)| name == parameter && !value.is_empty()).map(|(_, value)| value)
+    };
+    let original = from("Content-Disposition", "filename").or_else(|| from("Content-Type", "name"))?;
+    let original = decode_words(&original);
+    let safe = safe_file_name(&original);
+    Some(FileName { original, safe })
 }
-/// A name that is safe as one path component on Linux and Windows; never empty.
+
+/// One path component that is safe on Linux and Windows, never empty, never hidden, at most 180 bytes.
+///
+/// Letters of any script and ASCII digits stay, `.`, `-`, `_`, blank and round brackets too; everything else becomes
+/// `_`. What precedes the last `/` or `\` goes, as do dots, blanks and dashes at the start and dots and blanks at the
+/// end; names of Windows devices get a `_` in front.
 pub fn safe_file_name(name: &str) -> String {
-    let _ = name;
-    unimplemented!()
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let allowed = |c: char| c.is_alphabetic() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_' | ' ' | '(' | ')');
+    let clean: String = last.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
+    let clean = shorten(trim(&clean));
+    let clean = trim(&clean);
+    if clean.chars().all(|c| matches!(c, '_' | '.' | ' ')) {
+        return NAMELESS.to_owned();
+    }
+    if is_device(clean) { format!("_{clean}") } else { clean.to_owned() }
+}
+
+fn trim(name: &str) -> &str {
+    name.trim_start_matches(['.', ' ', '-']).trim_end_matches(['.', ' '])
+}
+
+/// Cuts the stem, keeps a short extension.
+fn shorten(name: &str) -> String {
+    if name.len() <= MAX_BYTES {
+        return name.to_owned();
+    }
+    let (stem, extension) = match name.rfind('.').and_then(|dot| name.split_at_checked(dot)) {
+        Some((stem, extension)) if extension.len() <= MAX_EXTENSION => (stem, extension),
+        _ => (name, ""),
+    };
+    let room = MAX_BYTES.saturating_sub(extension.len());
+    let cut = (0..=room).rev().find(|place| stem.is_char_boundary(*place)).unwrap_or(0);
+    format!("{}{extension}", stem.get(..cut).unwrap_or_default())
+}
+
+/// Names that Windows gives to devices, with any extension.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let numbered = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| rest.len() == 1);
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN_" | "CONOUT_" | "CLOCK_")
+        || numbered("COM")
+        || numbered("LPT")
+}
+
+/// RFC 2047 encoded words, which some products use in parameters although RFC 2231 forbids it there.
+fn decode_words(text: &str) -> String {
+    if !text.contains("=?") {
+        return text.to_owned();
+    }
+    let field = format!("Subject: {}\r\n\r\n", text.replace(['\r', '\n'], " "));
+    let parser = mail_parser::MessageParser::new().header_text("Subject");
+    let decoded = parser.parse_headers(field.as_bytes());
+    decoded.and_then(|message| message.subject().map(str::to_owned)).unwrap_or_else(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(field: &str, value: &str) -> Option<FileName> {
+        let mut headers = Headers::new();
+        headers.push(field, value).unwrap();
+        file_name(&headers)
+    }
+
+    #[test]
+    fn every_way_to_write_a_name_is_read() {
+        for value in [
+            "attachment; filename=\"订单.xml\"",
+            "attachment; filename*=UTF-8''%E8%AE%A2%E5%8D%95.xml",
+            "attachment; filename=\"=?UTF-8?B?6K6i5Y2VLnhtbA==?=\"",
+            "inline;\tfilename=订单.xml",
+        ] {
+            assert_eq!(named("Content-Disposition", value).map(|n| n.original), Some("订单.xml".to_owned()), "{value}");
+        }
+        assert_eq!(named("Content-Type", "application/xml; name=\"a b.xml\"").unwrap().original, "a b.xml");
+        assert_eq!(named("Content-Disposition", "attachment"), None);
+    }
+
+    #[test]
+    fn no_name_leaves_its_folder() {
+        let cases = [
+            ("../../etc/passwd", "passwd"),
+            ("..\\..\\boot.ini", "boot.ini"),
+            ("/abs/x.xml", "x.xml"),
+            ("C:evil.xml", "C_evil.xml"),
+            ("\\\\host\\share\\f", "f"),
+            ("a\0b.xml", "a_b.xml"),
+            ("a\r\nb", "a__b"),
+            ("%2e%2e%2fx", "_2e_2e_2fx"),
+            ("..", NAMELESS),
+            (".", NAMELESS),
+            ("", NAMELESS),
+            ("x/", NAMELESS),
+            ("-rf", "rf"),
+            (".bashrc", "bashrc"),
+            ("~root", "_root"),
+            ("name. . ", "name"),
+            ("con", "_con"),
+            ("NUL.txt", "_NUL.txt"),
+            ("com1.xml", "_com1.xml"),
+            ("Com¹.xml", "_Com_.xml"),
+            ("a\u{202e}lmx.exe", "a_lmx.exe"),
+            ("订单 (1).xml", "订单 (1).xml"),
+        ];
+        for (name, safe) in cases {
+            assert_eq!(safe_file_name(name), safe, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn long_names_keep_their_extension() {
+        let safe = safe_file_name(&format!("{}.xml", "订".repeat(2000)));
+        assert!(safe.len() <= MAX_BYTES && safe.ends_with(".xml"), "{safe}");
+        assert!(safe_file_name(&"x".repeat(4096)).len() <= MAX_BYTES);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_name_becomes_one_harmless_component(name in "\\PC{0,300}|[./\\\\: -]{0,20}") {
+            let safe = safe_file_name(&name);
+            proptest::prop_assert!(!safe.is_empty() && safe.len() <= MAX_BYTES + 1);
+            proptest::prop_assert!(!safe.contains(['/', '\\', '\0', ':']) && !safe.starts_with(['.', '-', ' ']));
+            proptest::prop_assert_eq!(safe_file_name(&safe), safe.clone());
+        }
+    }
 }

@@ -1,8 +1,298 @@
-//! Multiparts.
-use super::{Headers, MimeError};
-use crate::ground::limits::Limits;
+//! Multiparts (RFC 2046 5.1): a streaming splitter of `multipart/signed` (RFC 1847 2.1) and the ranges of small ones.
+//!
+//! What is signed is the octets between the line break that ends the first delimiter line and the line break *before*
+//! the next delimiter, which belongs to that delimiter. [`SignedParts`] yields exactly those, in constant memory and
+//! without touching them. A delimiter is a whole line: `--boundary`, blanks, line end; the same text with anything else
+//! after it is content. A bare LF as line end is understood, for products that convert.
+
 use std::io::{self, BufRead, Read};
 use std::ops::Range;
+
+use mail_parser::{MessageParser, PartType};
+use memchr::memmem;
+
+use super::content_type::is_boundary;
+use super::{ContentType, Headers, MimeError, read_entity_head};
+use crate::ground::limits::Limits;
+
+/// Bytes looked at together.
+const WINDOW: usize = 64 * 1024;
+/// Blanks after a delimiter (transport padding) that are still understood.
+const MAX_PADDING: usize = 128;
+/// Parts of a small multipart; MDNs have two or three.
+const MAX_PARTS: usize = 32;
+
+/// Streaming splitter of `multipart/signed`. Call [`first_part`](SignedParts::first_part) and read it to its end, then
+/// [`second_part`](SignedParts::second_part), then [`finish`](SignedParts::finish).
+pub struct SignedParts<R: BufRead> {
+    input: R,
+    limits: Limits,
+    /// LF, two dashes, boundary.
+    delimiter: Vec<u8>,
+    window: Vec<u8>,
+    /// Everything in the window before this was handed out.
+    start: usize,
+    /// Everything from `start` to here is content.
+    safe: usize,
+    input_ended: bool,
+    /// Nothing of the current section was seen yet, so that a delimiter needs no line break before it.
+    fresh: bool,
+    /// The delimiter line that ends the current section.
+    line: Option<Line>,
+    section: Section,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Preamble,
+    First,
+    Epilogue,
+}
+
+/// A delimiter line in the window.
+#[derive(Clone, Copy)]
+struct Line {
+    end: usize,
+    close: bool,
+}
+
+/// What follows the text of a delimiter.
+enum Tail {
+    Line { len: usize, close: bool },
+    Content,
+    NeedMore,
+}
+
+impl<R: BufRead> SignedParts<R> {
+    /// Starts at the first byte of the multipart's body.
+    ///
+    /// # Errors
+    /// [`MimeError::IllegalBoundary`] unless `boundary` is 1 to 70 printable characters.
+    pub fn new(input: R, boundary: &str, limits: &Limits) -> Result<Self, MimeError> {
+        if !is_boundary(boundary) {
+            return Err(MimeError::IllegalBoundary);
+        }
+        Ok(SignedParts {
+            input,
+            limits: *limits,
+            delimiter: delimiter(boundary),
+            window: Vec::with_capacity(WINDOW),
+            start: 0,
+            safe: 0,
+            input_ended: false,
+            fresh: true,
+            line: None,
+            section: Section::Preamble,
+        })
+    }
+
+    /// Reads the exact octets of the first part, head and body; the preamble is passed over. Errors are
+    /// [`MimeError`] within `io::Error`, or those of the reader below.
+    pub fn first_part(&mut self) -> FirstPart<'_, R> {
+        FirstPart(self)
+    }
+
+    /// Head and body of the second part; what is left of the first is passed over.
+    ///
+    /// # Errors
+    /// [`MimeError::NotTwoParts`] when there is no second part or a third, [`MimeError::PartTooLarge`],
+    /// [`MimeError::MissingDelimiter`], those of [`Headers::parse`], [`MimeError::Io`].
+    pub fn second_part(&mut self) -> Result<(Headers, Vec<u8>), MimeError> {
+        if self.section == Section::Preamble {
+            self.open_first()?;
+        }
+        if self.section != Section::First {
+            return Err(MimeError::NotTwoParts);
+        }
+        self.skip_section()?;
+        if self.next_section(Section::Epilogue)?.close {
+            return Err(MimeError::NotTwoParts);
+        }
+        let mut part = Vec::new();
+        while self.advance()? {
+            part.extend_from_slice(self.window.get(self.start..self.safe).unwrap_or_default());
+            self.start = self.safe;
+            if part.len() > self.limits.signature_part {
+                return Err(MimeError::PartTooLarge);
+            }
+        }
+        if !self.next_section(Section::Epilogue)?.close {
+            return Err(MimeError::NotTwoParts);
+        }
+        let mut rest = part.as_slice();
+        let headers = read_entity_head(&mut rest, &self.limits)?;
+        Ok((headers, rest.to_vec()))
+    }
+
+    /// Passes over the epilogue to the end of the input, so that a reader below can report what it only knows there.
+    ///
+    /// # Errors
+    /// [`MimeError::NotTwoParts`] when the second part was not read, [`MimeError::Io`].
+    pub fn finish(mut self) -> Result<(), MimeError> {
+        if self.section != Section::Epilogue || self.line.is_some() {
+            return Err(MimeError::NotTwoParts);
+        }
+        while !self.input_ended {
+            self.start = self.window.len();
+            self.fill()?;
+        }
+        Ok(())
+    }
+
+    fn open_first(&mut self) -> Result<(), MimeError> {
+        self.skip_section()?;
+        if self.next_section(Section::First)?.close { Err(MimeError::NotTwoParts) } else { Ok(()) }
+    }
+
+    /// Drops content up to the delimiter line that ends the section.
+    fn skip_section(&mut self) -> Result<(), MimeError> {
+        while self.advance()? {
+            self.start = self.safe;
+        }
+        Ok(())
+    }
+
+    /// Steps behind the delimiter line.
+    fn next_section(&mut self, section: Section) -> Result<Line, MimeError> {
+        let line = self.line.take().ok_or(MimeError::MissingDelimiter)?;
+        self.start = line.end;
+        self.safe = line.end;
+        self.fresh = true;
+        self.section = section;
+        Ok(line)
+    }
+
+    /// Finds content to hand out (`true`: `start..safe` is not empty) or the delimiter line that ends the section.
+    fn advance(&mut self) -> Result<bool, MimeError> {
+        while self.line.is_none() && self.safe <= self.start {
+            if self.fresh && self.delimiter_at_start()? {
+                continue;
+            }
+            self.fresh = false;
+            self.scan()?;
+        }
+        Ok(self.safe > self.start)
+    }
+
+    /// Looks for a delimiter line at the very start of a section.
+    fn delimiter_at_start(&mut self) -> Result<bool, MimeError> {
+        loop {
+            let ahead = self.window.get(self.start..).unwrap_or_default();
+            let text = self.delimiter.get(1..).unwrap_or_default();
+            if ahead.len() < text.len() {
+                if !text.starts_with(ahead) || self.input_ended {
+                    return Ok(false);
+                }
+            } else if let Some(after) = ahead.strip_prefix(text) {
+                match tail(after, self.input_ended) {
+                    Tail::Content => return Ok(false),
+                    Tail::Line { len, close } => {
+                        let end = self.window.len().saturating_sub(after.len()).saturating_add(len);
+                        self.line = Some(Line { end, close });
+                        return Ok(true);
+                    }
+                    Tail::NeedMore => {}
+                }
+            } else {
+                return Ok(false);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Looks for the next delimiter line in the window, and settles how much before it is content.
+    fn scan(&mut self) -> Result<(), MimeError> {
+        let ahead = self.window.get(self.start..).unwrap_or_default();
+        let Some(place) = memmem::find(ahead, &self.delimiter) else {
+            if self.input_ended {
+                return Err(MimeError::MissingDelimiter);
+            }
+            // The last bytes may be the first of a line break and delimiter.
+            let settled = ahead.len().saturating_sub(self.delimiter.len().saturating_add(1));
+            if settled == 0 {
+                return self.fill();
+            }
+            self.safe = self.start.saturating_add(settled);
+            return Ok(());
+        };
+        let before = ahead.get(..place).unwrap_or_default();
+        let before = before.strip_suffix(b"\r").unwrap_or(before).len();
+        let after = place.saturating_add(self.delimiter.len());
+        match tail(ahead.get(after..).unwrap_or_default(), self.input_ended) {
+            Tail::Content => self.safe = self.start.saturating_add(place).saturating_add(1),
+            _ if before > 0 => self.safe = self.start.saturating_add(before),
+            Tail::Line { len, close } => {
+                let end = self.start.saturating_add(after).saturating_add(len);
+                self.line = Some(Line { end, close });
+            }
+            Tail::NeedMore => self.fill()?,
+        }
+        Ok(())
+    }
+
+    /// Reads more into the window, dropping what was handed out.
+    fn fill(&mut self) -> Result<(), MimeError> {
+        self.window.drain(..self.start.min(self.window.len()));
+        self.safe = self.safe.saturating_sub(self.start);
+        self.start = 0;
+        loop {
+            match self.input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(MimeError::from(error)),
+                Ok(available) => {
+                    let piece = available.get(..WINDOW).unwrap_or(available);
+                    let len = piece.len();
+                    self.window.extend_from_slice(piece);
+                    self.input.consume(len);
+                    self.input_ended = len == 0;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Reader of the first part; see [`SignedParts::first_part`].
+pub struct FirstPart<'a, R: BufRead>(&'a mut SignedParts<R>);
+
+impl<R: BufRead> Read for FirstPart<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let parts = &mut *self.0;
+        if parts.section == Section::Preamble {
+            parts.open_first()?;
+        }
+        if parts.section != Section::First || buf.is_empty() || !parts.advance()? {
+            return Ok(0);
+        }
+        let mut ready = parts.window.get(parts.start..parts.safe).unwrap_or_default();
+        let n = ready.read(buf)?;
+        parts.start = parts.start.saturating_add(n);
+        Ok(n)
+    }
+}
+
+fn delimiter(boundary: &str) -> Vec<u8> {
+    [b"\n--", boundary.as_bytes()].concat()
+}
+
+/// Judges what follows the text of a delimiter: `--` for the last one, blanks, line end (or the end of the input).
+fn tail(after: &[u8], at_end: bool) -> Tail {
+    let (close, rest) = match after.strip_prefix(b"--") {
+        Some(rest) => (true, rest),
+        None => (false, after),
+    };
+    let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let used = after.len().saturating_sub(rest.len()).saturating_add(padding);
+    match rest.get(padding..).unwrap_or_default() {
+        _ if padding > MAX_PADDING => Tail::Content,
+        [b'\n', ..] => Tail::Line { len: used.saturating_add(1), close },
+        [b'\r', b'\n', ..] => Tail::Line { len: used.saturating_add(2), close },
+        [] | [b'\r'] if at_end => Tail::Line { len: after.len(), close },
+        [] | [b'\r'] => Tail::NeedMore,
+        [b'-'] if !close && padding == 0 && !at_end => Tail::NeedMore,
+        _ => Tail::Content,
+    }
+}
 
 /// One part of a small multipart; ranges count from the start of the body given to [`parts`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,41 +304,77 @@ pub struct Part {
     /// Body as encoded, without the line break that belongs to the next delimiter.
     pub body_range: Range<usize>,
 }
-/// The direct parts of a multipart held in memory (an MDN); `headers` gives the Content-Type.
+
+/// The direct parts of a multipart held in memory (an MDN). `headers` gives the Content-Type. mail-parser finds the
+/// parts; each must end at a delimiter line of this multipart, and no delimiter line may be left over.
+///
+/// # Errors
+/// [`MimeError::PartTooLarge`] over `Limits::mdn`, [`MimeError::MalformedContentType`],
+/// [`MimeError::IllegalBoundary`], [`MimeError::MissingDelimiter`], [`MimeError::TooManyParts`], those of
+/// [`Headers::parse`].
 pub fn parts(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Vec<Part>, MimeError> {
-    let _ = (headers, body, limits);
-    unimplemented!()
+    if body.len() > limits.mdn {
+        return Err(MimeError::PartTooLarge);
+    }
+    let content_type = ContentType::parse(headers.get("Content-Type").unwrap_or_default())?;
+    let boundary = content_type.boundary()?;
+    let ends = part_ends(body, boundary)?;
+    let starts = part_starts(body, &ContentType::new("multipart/mixed").with("boundary", boundary))?;
+    if starts.len() != ends.len() {
+        return Err(MimeError::MissingDelimiter);
+    }
+    starts
+        .into_iter()
+        .zip(ends)
+        .map(|((head, content), end)| {
+            let content = content.min(end);
+            let block = body.get(head..content).ok_or(MimeError::MissingDelimiter)?;
+            Ok(Part { headers: Headers::parse(block, limits)?, head_range: head..content, body_range: content..end })
+        })
+        .collect()
 }
 
-/// Streaming splitter of `multipart/signed`.
-pub struct SignedParts<R: BufRead> {
-    r: R,
+/// Where head and body of each direct part start, by mail-parser.
+fn part_starts(body: &[u8], content_type: &ContentType) -> Result<Vec<(usize, usize)>, MimeError> {
+    let head = format!("Content-Type: {content_type}\r\n\r\n");
+    let message = [head.as_bytes(), body].concat();
+    let parsed = MessageParser::new().with_mime_headers().parse(&message).ok_or(MimeError::MissingDelimiter)?;
+    let Some(PartType::Multipart(children)) = parsed.parts.first().map(|root| &root.body) else {
+        return Err(MimeError::MissingDelimiter);
+    };
+    let place = |offset: u32| usize::try_from(offset).ok()?.checked_sub(head.len());
+    let start = |id: &u32| {
+        let part = parsed.part(*id)?;
+        Some((place(part.offset_header)?, place(part.offset_body)?))
+    };
+    children.iter().map(|id| start(id).ok_or(MimeError::MissingDelimiter)).collect()
 }
-impl<R: BufRead> SignedParts<R> {
-    /// Starts before the preamble.
-    pub fn new(r: R, boundary: &str, limits: &Limits) -> Result<Self, MimeError> {
-        let _ = (r, boundary, limits);
-        unimplemented!()
+
+/// Where each direct part ends: before the line break of every delimiter line but the first.
+fn part_ends(body: &[u8], boundary: &str) -> Result<Vec<usize>, MimeError> {
+    let delimiter = delimiter(boundary);
+    let mut ends = Vec::new();
+    let mut opened = false;
+    let first = delimiter.get(1..).filter(|text| body.starts_with(text)).map(|_| None);
+    let places = memmem::find_iter(body, &delimiter).map(Some);
+    for place in first.into_iter().chain(places) {
+        let after = place.map_or(0, |place| place.saturating_add(1)).saturating_add(delimiter.len()).saturating_sub(1);
+        let Tail::Line { close, .. } = tail(body.get(after..).unwrap_or_default(), true) else { continue };
+        if opened {
+            let before = body.get(..place.unwrap_or(0)).unwrap_or_default();
+            ends.push(before.strip_suffix(b"\r").unwrap_or(before).len());
+        }
+        if ends.len() > MAX_PARTS {
+            return Err(MimeError::TooManyParts);
+        }
+        opened = true;
+        if close {
+            return Ok(ends);
+        }
     }
-    /// Reads the exact octets of the first part; errors are [`MimeError`] inside `io::Error`.
-    pub fn first_part(&mut self) -> FirstPart<'_, R> {
-        FirstPart(self)
-    }
-    /// Head and body of the second part (skips what is left of the first).
-    pub fn second_part(&mut self) -> Result<(Headers, Vec<u8>), MimeError> {
-        unimplemented!()
-    }
-    /// Demands that nothing but an epilogue follows.
-    pub fn finish(self) -> Result<(), MimeError> {
-        let _ = self.r;
-        unimplemented!()
-    }
+    Err(MimeError::MissingDelimiter)
 }
-/// Reader of the first part.
-pub struct FirstPart<'a, R: BufRead>(&'a mut SignedParts<R>);
-impl<R: BufRead> Read for FirstPart<'_, R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let _ = (buf, &self.0);
-        unimplemented!()
-    }
-}
+
+#[cfg(test)]
+#[path = "multipart_tests.rs"]
+mod tests;

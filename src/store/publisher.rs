@@ -141,12 +141,12 @@ impl Publisher {
             folders.insert(staging);
         }
         match folders.first() {
-            Some(folder) if written.len() >= SYNCFS_FROM => durable::sync_filesystem(folder),
+            Some(folder) if written.len() >= SYNCFS_FROM => Ok(durable::sync_filesystem(folder)?),
             _ => {
                 for file in &written {
                     file.sync_data()?;
                 }
-                folders.iter().try_for_each(|folder| durable::fsync_dir(folder))
+                Ok(folders.iter().try_for_each(|folder| durable::fsync_dir(folder))?)
             }
         }
     }
@@ -204,7 +204,7 @@ fn rename_group(staging: &Path, target: &Path, pending: &PendingPublication) -> 
                 name.clone_from(&unique);
                 durable::rename_unsynced(&from, &target.join(format!("{name}{suffix}")))?;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(name)

@@ -1,0 +1,243 @@
+//! The oracle rule: a message in an envelope without integrity fails in one way only; others say what is wrong.
+
+use super::*;
+use crate::cms::SigningKey;
+use crate::ground::limits::Limits;
+
+const CBC: ContentCipher = ContentCipher::Aes256Cbc;
+const GCM: ContentCipher = ContentCipher::Aes256Gcm;
+const V15: KeyTransport = KeyTransport::RsaPkcs1;
+
+/// What can be wrong inside an envelope, with the disposition where it may be named.
+fn broken_contents() -> Vec<(&'static str, Vec<u8>, Disposition)> {
+    let entity = payload_entity();
+    let mut other = entity.clone();
+    other.extend_from_slice(b"!");
+    let with_head = |(content_type, body): (String, Vec<u8>)| {
+        [format!("Content-Type: {content_type}\r\n\r\n").into_bytes(), body].concat()
+    };
+    let good = signed_entity(&entity, &ALICE);
+    let mut third = good.clone();
+    third.truncate(good.len() - b"--\r\n".len());
+    third.extend_from_slice(b"\r\nContent-Type: text/plain\r\n\r\nsmuggled\r\n--sep--\r\n");
+    let mut zlib = compressed_entity(&entity);
+    let middle = zlib.len() - 12;
+    zlib[middle] ^= 0x55;
+    let mut not_cms = with_head(signed_parts(&entity, &entity, &ALICE));
+    let at = memchr::memmem::find(&not_cms, b"binary\r\n\r\n").unwrap() + 10;
+    not_cms[at] ^= 0xff;
+    let misspelled = |text: &str| [text.as_bytes(), PAYLOAD].concat();
+    let twice = compressed_entity(&signed_entity(&compressed_entity(&entity), &ALICE));
+    vec![
+        ("garbage", vec![0x80; 100], Disposition::unexpected_processing_error()),
+        ("nothing", Vec::new(), Disposition::unexpected_processing_error()),
+        ("not signed", entity.clone(), Disposition::insufficient_message_security()),
+        ("digest", with_head(signed_parts(&other, &entity, &ALICE)), Disposition::integrity_check_failed()),
+        ("signer", signed_entity(&entity, &MALLORY), Disposition::authentication_failed()),
+        ("another partner", signed_entity(&entity, &BOB), Disposition::authentication_failed()),
+        ("third part", third, Disposition::unexpected_processing_error()),
+        ("cut short", good[..good.len() - 20].to_vec(), Disposition::unexpected_processing_error()),
+        ("no CMS", not_cms, Disposition::integrity_check_failed()),
+        ("zlib", zlib, Disposition::decompression_failed()),
+        ("compressed twice", twice, Disposition::decompression_failed()),
+        (
+            "no boundary",
+            misspelled("Content-Type: multipart/signed\r\n\r\n"),
+            Disposition::unexpected_processing_error(),
+        ),
+        (
+            "encoding",
+            signed_entity(&misspelled("Content-Type: a/b\r\nContent-Transfer-Encoding: x-y\r\n\r\n"), &MALLORY),
+            Disposition::authentication_failed(),
+        ),
+        (
+            "envelope inside",
+            misspelled("Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n\r\n"),
+            Disposition::unexpected_processing_error(),
+        ),
+    ]
+}
+
+/// Envelopes that are broken themselves.
+fn broken_envelopes(cipher: ContentCipher) -> Vec<(&'static str, Wire)> {
+    let inner = signed_entity(&payload_entity(), &ALICE);
+    let good = enveloped(&inner, cipher, V15);
+    let flipped = |at: usize| {
+        let mut wire = good.clone();
+        wire.body[at] ^= 0x01;
+        wire
+    };
+    let mut cut = good.clone();
+    cut.body.truncate(good.body.len() - 16);
+    let mut trailing = good.clone();
+    trailing.body.extend_from_slice(b"trailing");
+    let mut empty = good.clone();
+    empty.body.clear();
+    let encrypted_key = memchr::memmem::find(&good.body, b"\x04\x82\x01\x00").unwrap() + 4;
+    let encoded = wire(
+        &[
+            ("Content-Type", "application/pkcs7-mime; smime-type=enveloped-data"),
+            ("Content-Transfer-Encoding", "base64"),
+        ],
+        b"%%%",
+    );
+    vec![
+        ("key", flipped(encrypted_key + 100)),
+        ("padding or tag", flipped(good.body.len() - 1)),
+        ("last but one block", flipped(good.body.len() - 17)),
+        ("first block", flipped(encrypted_key + 256 + 60)),
+        ("cut short", cut),
+        ("empty", empty),
+        ("not base64", encoded),
+        ("trailing", trailing),
+    ]
+}
+
+fn refused(wire: &Wire, what: &str) -> OpenFailure {
+    receive_with(wire, &AcceptPolicy::default(), KeyTransport::ALL, &[ALICE.certificate.clone()], &Limits::default())
+        .expect_err(what)
+}
+
+#[test]
+fn an_unauthenticated_envelope_fails_in_one_way_only() {
+    let mut failures: Vec<(String, OpenFailure)> = Vec::new();
+    for (what, inner, _) in broken_contents() {
+        failures.push((what.to_owned(), refused(&enveloped(&inner, CBC, V15), what)));
+    }
+    for (what, wire) in broken_envelopes(CBC) {
+        if what != "trailing" {
+            failures.push((format!("envelope: {what}"), refused(&wire, what)));
+        }
+    }
+    let good = enveloped(&signed_entity(&payload_entity(), &ALICE), CBC, V15);
+    let alice = [ALICE.certificate.clone()];
+    let limits = Limits::default();
+    let default = AcceptPolicy::default();
+    let only_gcm = AcceptPolicy { ciphers: vec![GCM], ..AcceptPolicy::default() };
+    let oaep = [KeyTransport::RsaOaepSha256];
+    failures
+        .push(("cipher".to_owned(), receive_with(&good, &only_gcm, KeyTransport::ALL, &alice, &limits).unwrap_err()));
+    failures.push(("transport".to_owned(), receive_with(&good, &default, &oaep, &alice, &limits).unwrap_err()));
+    let stranger = compose_for(&MALLORY);
+    failures.push(("recipient".to_owned(), refused(&stranger, "recipient")));
+
+    let first = answer_to(&failures[0].1);
+    assert!(failures.len() >= 20);
+    for (what, failure) in &failures {
+        assert_eq!(failure.told, Disposition::decryption_failed(), "{what}: {}", failure.cause);
+        assert_eq!(answer_to(failure), first, "{what}");
+    }
+}
+
+/// The whole answer with its random delimiter masked.
+fn answer_to(failure: &OpenFailure) -> String {
+    let name = |text: &str| As2Name::from_plain(text).unwrap();
+    let built = mdn::build(&MdnPlan {
+        from: &name("bob"),
+        to: &name("alice"),
+        original_message_id: &stamp().message_id,
+        disposition: &failure.told,
+        mic: None,
+        explanation: failure.explanation,
+        signing: None,
+        micalg_style: MicalgStyle::Hyphenated,
+        message_id: &stamp().message_id,
+        date: date(),
+    })
+    .unwrap();
+    let boundary =
+        built.headers.get("Content-Type").unwrap().split("boundary=").nth(1).unwrap().trim_matches('"').to_owned();
+    String::from_utf8(built.body).unwrap().replace(&boundary, "BOUNDARY")
+}
+
+/// A message for someone else.
+fn compose_for(who: &SigningKey) -> Wire {
+    let mut plan = usual_plan();
+    plan.encryption.as_mut().unwrap().recipients = vec![who.certificate.clone()];
+    compose_it(&plan, PAYLOAD).0
+}
+
+#[test]
+fn authenticated_encryption_may_say_what_is_wrong_inside() {
+    for (what, inner, told) in broken_contents() {
+        let failure = refused(&enveloped(&inner, GCM, V15), what);
+        assert_eq!(failure.told, told, "{what}: {}", failure.cause);
+    }
+    for (what, wire) in broken_envelopes(GCM) {
+        if !matches!(what, "trailing" | "not base64") {
+            assert_eq!(refused(&wire, what).told, Disposition::decryption_failed(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_message_without_envelope_says_what_is_wrong() {
+    let policy = AcceptPolicy { require_encryption: false, ..AcceptPolicy::default() };
+    for (what, inner, told) in broken_contents() {
+        let split = memchr::memmem::find(&inner, b"\r\n\r\n");
+        let Some(split) = split.filter(|_| inner.starts_with(b"Content-Type: ")) else { continue };
+        let fields = String::from_utf8(inner[14..split].to_vec()).unwrap();
+        if what == "envelope inside" {
+            continue;
+        }
+        let wire = wire(&[("Content-Type", &fields)], &inner[split + 4..]);
+        let failure = receive(&wire, &policy).expect_err(what);
+        assert_eq!(failure.told, told, "{what}: {}", failure.cause);
+    }
+}
+
+#[test]
+fn a_partner_whose_signature_holds_gets_the_specific_answer_even_in_cbc() {
+    let entity = [b"Content-Type: application/xml\r\n\r\n".as_slice(), &[b'x'; 2000]].concat();
+    let wire = enveloped(&signed_entity(&entity, &ALICE), CBC, V15);
+    let small = AcceptPolicy { max_payload: 1000, ..AcceptPolicy::default() };
+    let failure = receive(&wire, &small).unwrap_err();
+    assert_eq!(
+        (failure.cause.code(), failure.told),
+        ("open-payload-too-large", Disposition::unexpected_processing_error())
+    );
+
+    let twice = compressed_entity(&signed_entity(&compressed_entity(&payload_entity()), &ALICE));
+    assert_eq!(refused(&enveloped(&twice, CBC, V15), "twice").told, Disposition::decryption_failed());
+}
+
+#[test]
+fn flipping_any_octet_of_an_encrypted_message_never_delivers_another_payload() {
+    let good = enveloped(&signed_entity(&payload_entity(), &ALICE), CBC, V15);
+    let step = 23;
+    for at in (0..good.body.len()).step_by(step) {
+        let mut bad = good.clone();
+        bad.body[at] ^= 0x10;
+        if let Ok((_, payload)) = receive(&bad, &AcceptPolicy::default()) {
+            assert_eq!(payload, PAYLOAD, "octet {at}");
+        }
+    }
+}
+
+#[test]
+fn trouble_of_our_own_is_recognisable() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("disk full"))
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let (wire, _) = compose_it(&plan(Some(SignatureScheme::RsaPkcs1), None, Compression::BeforeSigning), PAYLOAD);
+    let trusted = [ALICE.certificate.clone()];
+    let keys = OpenKeys { decryption: &[], trusted: &trusted };
+    let failure =
+        open(&request(&wire), &mut wire.body.as_slice(), &lax(), &keys, &Limits::default(), &mut Full).unwrap_err();
+    assert!(failure.cause.is_ours(), "{}", failure.cause);
+
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("connection lost"))
+        }
+    }
+    let failure = open(&request(&wire), &mut Broken, &lax(), &keys, &Limits::default(), &mut Vec::new()).unwrap_err();
+    assert_eq!(failure.cause.code(), "open-body-not-read");
+}
