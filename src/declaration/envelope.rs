@@ -26,8 +26,10 @@ use super::markup::Markup;
 use super::scanner::{Event, Namespace, Scanner};
 use crate::ground::limits::Limits;
 
+mod codes;
 mod reading;
 
+pub use codes::{response_is_transient, response_meaning};
 pub(super) use reading::pass;
 
 /// What kind of document a file is, judged by its root element alone.

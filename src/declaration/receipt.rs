@@ -5,7 +5,6 @@
 
 use std::io::BufRead;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::documents;

@@ -143,6 +143,8 @@ struct Pass<'e> {
     summary: Summary,
     fields: Fields,
     transfers: u32,
+    /// Fields of the `BaseTransfer` being read.
+    transfer_fields: Vec<String>,
     /// Rank of the last child of the root, see [`rank`].
     rank: usize,
     guids: HashSet<String>,
@@ -158,6 +160,7 @@ impl<'e> Pass<'e> {
             summary: Summary { message_type: Some(row.name.to_owned()), ..Summary::default() },
             fields: Fields::default(),
             transfers: 0,
+            transfer_fields: Vec::new(),
             rank: 0,
             guids: HashSet::new(),
             foreign: false,
@@ -253,11 +256,13 @@ impl<'e> Pass<'e> {
         if is_opaque(scanner) {
             return;
         }
+        if scanner.depth() == 2 && element.is(&Namespace::Ceb, self.row.node) {
+            self.end_of_document(scanner, sheet);
+        } else if scanner.depth() == 2 && element.is(&Namespace::Ceb, "BaseTransfer") {
+            self.end_of_transfer(scanner, sheet);
+        }
         if element.parent {
             check_mixed(scanner, sheet);
-            if scanner.depth() == 2 && element.is(&Namespace::Ceb, self.row.node) {
-                self.end_of_document(scanner, sheet);
-            }
         } else if is_field(scanner, self.row) {
             self.fields.push(&element.local, scanner.text());
             if element.local == "guid" {
@@ -296,7 +301,7 @@ impl<'e> Pass<'e> {
     }
 
     /// R38: the sender inside the document is ours.
-    fn transfer_field(&self, scanner: &Scanner<'_>, field: &str, sheet: &mut Sheet) {
+    fn transfer_field(&mut self, scanner: &Scanner<'_>, field: &str, sheet: &mut Sheet) {
         let given = scanner.text();
         let (wanted, code) = match field {
             "dxpId" => (self.expect.dxpid, "dxpid-mismatch"),
@@ -304,10 +309,23 @@ impl<'e> Pass<'e> {
             "dxpMode" => (Some("DXP"), "dxp-mode"),
             _ => return,
         };
+        if !self.transfer_fields.iter().any(|name| name == field) {
+            self.transfer_fields.push(field.to_owned());
+        }
         if let Some(wanted) = wanted.filter(|wanted| *wanted != given) {
             let given = printable(given);
             let text = bilingual!("{field} 为“{given}”，应为“{wanted}”", "{field} is {given:?}; it must be {wanted:?}");
             sheet.at(scanner, "R38", Level::Error, code, text);
+        }
+    }
+
+    fn end_of_transfer(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet) {
+        let given = std::mem::take(&mut self.transfer_fields);
+        for field in ["copCode", "dxpMode", "dxpId"] {
+            if !given.iter().any(|name| name == field) {
+                let text = bilingual!("BaseTransfer 缺少 {field}，请补充", "BaseTransfer has no {field}; add it");
+                sheet.at(scanner, "R38", Level::Error, "base-transfer-incomplete", text);
+            }
         }
     }
 

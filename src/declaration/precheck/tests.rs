@@ -98,6 +98,23 @@ fn a_foreign_dxpid_is_found_in_document_and_envelope() {
 }
 
 #[test]
+fn a_base_transfer_without_its_fields_is_refused() {
+    let xml = declaration(1);
+    let without = xml.replace(&format!("<ceb:dxpId>{DXPID}</ceb:dxpId>"), "");
+    assert_eq!(found_one(&without), rule_and_code("R38", "base-transfer-incomplete"));
+    let start = xml.split_once("<ceb:BaseTransfer>").expect("a transfer").0;
+    let empty = format!("{start}<ceb:BaseTransfer/></ceb:CEB311Message>");
+    assert_eq!(found(empty.as_bytes()).len(), 3);
+}
+
+#[test]
+fn an_empty_document_has_no_guid() {
+    let xml = declaration(1);
+    let with_empty = xml.replace("<ceb:BaseTransfer>", "<ceb:Order/><ceb:BaseTransfer>");
+    assert_eq!(found_one(&with_empty), rule_and_code("R02", "guid-missing"));
+}
+
+#[test]
 fn message_type_and_receiver_of_the_envelope_must_fit_the_document() {
     let whole = String::from_utf8(envelope(declaration(1).as_bytes())).expect("UTF-8");
     assert_eq!(found_one(&whole.replace("CEB311Message", "CEB411Message")), rule_and_code("R01", "msg-type-mismatch"));
@@ -119,7 +136,7 @@ fn root_namespace_and_version_are_checked() {
     );
     assert_eq!(found_one(&xml.replace("version=\"1.0\" xmlns", "xmlns")), rule_and_code("R01", "version-missing"));
     assert_eq!(
-        found_one(&xml.replace("<ceb:copCode>1101000001</ceb:copCode>", "<copCode/>")),
+        found_one(&xml.replace("<ceb:copName>企业</ceb:copName>", "<copName/>")),
         rule_and_code("R03", "element-namespace")
     );
 }
