@@ -94,8 +94,14 @@ fn broken_envelopes(cipher: ContentCipher) -> Vec<(&'static str, Wire)> {
 }
 
 fn refused(wire: &Wire, what: &str) -> OpenFailure {
-    receive_with(wire, &AcceptPolicy::default(), KeyTransport::ALL, &[ALICE.certificate.clone()], &Limits::default())
-        .expect_err(what)
+    receive_with(
+        wire,
+        &AcceptPolicy::default(),
+        KeyTransport::ALL,
+        std::slice::from_ref(&ALICE.certificate),
+        &Limits::default(),
+    )
+    .expect_err(what)
 }
 
 #[test]
