@@ -1,1 +1,155 @@
-//! The customs side.
+//! The customs side for tests and demonstrations: plays the platform behind an AS2 endpoint of its own.
+//!
+//! The endpoint is an ordinary gateway whose partner is the enterprise. The [`Responder`] is what customs would be
+//! behind it: it consumes the inbox, unwraps each DxpMsg, and drops the business receipt that belongs to the message
+//! type (CEB312 for CEB311, CEB622 for CEB621, …; CEB900 for what cannot be read) into the outbox, wrapped in a DxpMsg
+//! of its own. What it consumed is kept in `archive/`.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::declaration::envelope::{self, EnvelopeHead, Unwrapped};
+use crate::declaration::receipt::{self, OriginalMessage, Outcome};
+use crate::declaration::family;
+use crate::ground::clock::Clock;
+use crate::ground::drain::Shutdown;
+use crate::ground::durable;
+use crate::ground::id::Id;
+use crate::ground::limits::Limits;
+
+/// Where consumed messages go, beside the partner's other folders.
+pub const ARCHIVE: &str = "archive";
+/// Time between two looks at the inboxes.
+const SWEEP: Duration = Duration::from_millis(100);
+/// Files answered before the next look at the shutdown signal.
+const BATCH: usize = 64;
+
+/// Answers what lands in the inboxes below an exchange folder.
+#[derive(Debug, Clone)]
+pub struct Responder {
+    exchange: PathBuf,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+}
+
+impl Responder {
+    /// A responder for every partner folder below `exchange`.
+    pub fn new(exchange: &Path, clock: Arc<dyn Clock>, limits: Limits) -> Responder {
+        Responder { exchange: exchange.to_owned(), clock, limits }
+    }
+
+    /// Answers until shutdown.
+    pub async fn run(self, shutdown: Shutdown) {
+        while !shutdown.is_triggered() {
+            let this = self.clone();
+            let answered = match tokio::task::spawn_blocking(move || this.answer_waiting()).await {
+                Ok(Ok(answered)) => answered,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the testbed cannot answer: check its exchange folder");
+                    0
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the testbed's responder ended unexpectedly");
+                    0
+                }
+            };
+            if answered < BATCH {
+                tokio::select! {
+                    () = shutdown.triggered() => {}
+                    () = tokio::time::sleep(SWEEP) => {}
+                }
+            }
+        }
+    }
+
+    /// Answers at most a batch of waiting messages; returns how many.
+    pub fn answer_waiting(&self) -> io::Result<usize> {
+        let mut answered = 0;
+        for partner in fs::read_dir(&self.exchange)? {
+            let home = partner?.path();
+            if !home.join("inbox").is_dir() {
+                continue;
+            }
+            durable::create_dir_all(&home.join(ARCHIVE))?;
+            for name in waiting(&home.join("inbox"))? {
+                if answered == BATCH {
+                    return Ok(answered);
+                }
+                self.answer(&home, &name)?;
+                answered += 1;
+            }
+        }
+        Ok(answered)
+    }
+
+    /// Writes the receipt into the outbox, then archives the message with its companions.
+    fn answer(&self, home: &Path, name: &str) -> io::Result<()> {
+        let now = self.clock.now();
+        let id = Id::new(now);
+        if let Some((head, document)) = self.receipt(&home.join("inbox").join(name), id, now)? {
+            let mut wrapped = Vec::new();
+            envelope::wrap(&head, &mut document.as_slice(), &mut wrapped).map_err(io::Error::other)?;
+            let file_name = head.file_name.unwrap_or_else(|| format!("{id}.xml"));
+            durable::write_new(&home.join("outbox").join(file_name), &wrapped)?;
+        }
+        for suffix in [".meta.json", ".envelope.xml", ""] {
+            let from = home.join("inbox").join(format!("{name}{suffix}"));
+            if from.exists() {
+                durable::rename(&from, &home.join(ARCHIVE).join(format!("{name}{suffix}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The receipt for the message in `path` and the head of its envelope; `None` when nothing is to be answered.
+    fn receipt(&self, path: &Path, id: Id, now: Timestamp) -> io::Result<Option<(EnvelopeHead, Vec<u8>)>> {
+        let mut document = Vec::new();
+        let mut input = BufReader::new(File::open(path)?);
+        let Ok(Unwrapped::Message { head, .. }) = envelope::unwrap(&mut input, &mut document, &self.limits) else {
+            return Ok(None);
+        };
+        if family::is_receipt(&head.msg_type) {
+            return Ok(None);
+        }
+        let answered = receipt::answer(&mut document.as_slice(), now, &Outcome::Accepted, &self.limits);
+        let (msg_type, receipt) = match (answered, family::receipt_type(&head.msg_type)) {
+            (Ok(receipt), Some(msg_type)) => (msg_type, receipt),
+            (Err(error), _) => ("CEB900Message", format_error(&head, &document, &error.text().zh, now)),
+            (Ok(_), None) => ("CEB900Message", format_error(&head, &document, "未知报文类型", now)),
+        };
+        let cop_msg_id = id.hyphenated().to_uppercase();
+        let answer_head = EnvelopeHead {
+            file_name: Some(format!("{msg_type}_{cop_msg_id}.xml")),
+            cop_msg_id,
+            sender_id: head.receiver_ids.first().cloned().unwrap_or_default(),
+            receiver_ids: vec![head.sender_id.clone()],
+            creat_time: envelope::creat_time(now),
+            msg_type: msg_type.to_owned(),
+        };
+        Ok(Some((answer_head, receipt)))
+    }
+}
+
+fn format_error(head: &EnvelopeHead, document: &[u8], info: &str, now: Timestamp) -> Vec<u8> {
+    let original = OriginalMessage { cop_msg_id: &head.cop_msg_id, message_type: Some(&head.msg_type), document };
+    receipt::format_error(&original, info, now)
+}
+
+/// Messages whose meta file says that they are complete, oldest name first.
+fn waiting(inbox: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(inbox)? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".meta.json")) else { continue };
+        if inbox.join(name).is_file() {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}

@@ -145,7 +145,7 @@ fn we_read_openssl_opaque_signed_data() {
         let mut content = Vec::new();
         reader.read_to_end(&mut content).unwrap();
         assert!(content == desk.content, "{option}");
-        let valid = reader.finish(&[ALICE.certificate.clone()]).unwrap();
+        let valid = reader.finish(std::slice::from_ref(&ALICE.certificate)).unwrap();
         assert_eq!(valid.signer(), ALICE.certificate.fingerprint());
     }
 }

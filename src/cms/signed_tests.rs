@@ -149,7 +149,7 @@ fn a_digest_the_caller_did_not_compute_is_not_accepted() {
     );
     let mut hasher = MultiHasher::new(&[SHA256]);
     hasher.update(CONTENT);
-    let refused = verify_detached(&ber.unwrap(), &hasher.finish(), &[ALICE.certificate.clone()], &limits());
+    let refused = verify_detached(&ber.unwrap(), &hasher.finish(), std::slice::from_ref(&ALICE.certificate), &limits());
     assert!(matches!(refused, Err(SignatureError::DigestNotComputed(DigestAlgorithm::Sha1))));
 }
 
@@ -230,7 +230,7 @@ fn read_opaque(ber: &[u8]) -> Result<(Vec<u8>, SignatureValid), SignatureError> 
     let mut reader = OpaqueReader::open(ber, &limits())?;
     let mut content = Vec::new();
     reader.read_to_end(&mut content).map_err(SignatureError::Io)?;
-    Ok((content, reader.finish(&[ALICE.certificate.clone()])?))
+    Ok((content, reader.finish(std::slice::from_ref(&ALICE.certificate))?))
 }
 
 #[test]

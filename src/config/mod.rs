@@ -1,1 +1,195 @@
-//! Layer of `config`.
+//! The typed configuration of a home: `gateway.toml`, `partners/*.toml` and the key files they name.
+//!
+//! [`load`] checks everything and reports every problem at once, each with its file, line and key, in both languages,
+//! with what to do about it. Keys that nobody knows are problems too: a misspelt setting must not be silently ignored.
+//! Relative paths are relative to `gateway.toml`.
+//!
+//! - `document`: TOML with line numbers; collects problems and notices unknown keys
+//! - [`quantity`]: `"90s"`, `"512MiB"`
+//! - `gateway`, `station`, `partner_file`: what each file may say
+//! - [`home`]: a new one
+//! - `partners`: the folder of partner files, and reading it again
+
+mod document;
+mod gateway;
+pub mod home;
+mod material;
+mod partner_file;
+mod partners;
+pub mod problem;
+pub mod quantity;
+mod station;
+
+pub use problem::{Problem, Problems, Severity};
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::ground::limits::Limits;
+use crate::ground::text::Language;
+use crate::keys::TlsIdentity;
+use crate::partner::{Directory, Station};
+
+/// Everything a gateway needs to know, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The `gateway.toml` it was read from.
+    pub file: PathBuf,
+    /// Its folder; relative paths start here.
+    pub home: PathBuf,
+    /// Our side.
+    pub station: Arc<Station>,
+    /// Where things are kept.
+    pub folders: Folders,
+    /// The AS2 listener.
+    pub as2: As2Settings,
+    /// The console and API listener.
+    pub console: ConsoleSettings,
+    /// How outboxes are watched.
+    pub outbox: OutboxSettings,
+    /// Caps on what peers may send.
+    pub limits: Limits,
+    /// Caps on connections, time and space.
+    pub server: ServerSettings,
+    /// Delivery as a whole; each partner has its own schedule.
+    pub delivery: DeliverySettings,
+    /// Logging.
+    pub log: LogSettings,
+    /// The partners, as they were when the gateway started.
+    pub partners: Directory,
+    /// What is allowed but unwise, and certificates that run out.
+    pub warnings: Vec<Problem>,
+}
+
+/// `[folders]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folders {
+    /// Journal, index, bodies.
+    pub data: PathBuf,
+    /// The users' folders, one per partner.
+    pub exchange: PathBuf,
+    /// Partner files.
+    pub partners: PathBuf,
+    /// Start on network and overlay filesystems as well, where a sync may mean little.
+    pub allow_any_filesystem: bool,
+}
+
+/// `[as2]`
+#[derive(Debug, Clone)]
+pub struct As2Settings {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Path of the endpoint, with a leading slash.
+    pub path: String,
+    /// The endpoint as partners see it.
+    pub public_url: Option<String>,
+    /// Serve TLS ourselves; `None` behind a proxy that does.
+    pub tls: Option<TlsIdentity>,
+}
+
+/// `[console]`
+#[derive(Debug, Clone)]
+pub struct ConsoleSettings {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// File with the API token; made at the first start.
+    pub token_file: PathBuf,
+    /// Serve TLS ourselves.
+    pub tls: Option<TlsIdentity>,
+}
+
+/// `[outbox]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxSettings {
+    /// Pause between two looks at the outboxes.
+    pub sweep: Duration,
+    /// A file is taken once its size and time have not changed for this long.
+    pub settle: Duration,
+    /// Names that are never taken; `*` stands for any run of characters. Dotfiles never are.
+    pub ignore: Vec<String>,
+}
+
+impl OutboxSettings {
+    /// Whether a file of this name is left alone.
+    pub fn ignores(&self, name: &str) -> bool {
+        name.starts_with('.') || self.ignore.iter().any(|pattern| quantity::matches_pattern(pattern, name))
+    }
+}
+
+/// `[limits]`, the part about the server itself; what concerns messages is in [`Limits`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Bodies up to this size live in the journal; larger ones are streamed into files.
+    pub inline: u64,
+    /// Connections at the same time.
+    pub connections: usize,
+    /// Connections at the same time from one address.
+    pub connections_per_ip: usize,
+    /// Time for a request's head.
+    pub header_timeout: Duration,
+    /// Time without any byte before a connection is closed.
+    pub idle_timeout: Duration,
+    /// Bytes a second below which a body is given up.
+    pub body_min_rate: u64,
+    /// Free bytes on the data filesystem below which nothing new is accepted.
+    pub free_space_floor: u64,
+    /// Time for running work to end after a stop signal.
+    pub shutdown: Duration,
+}
+
+/// `[delivery]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliverySettings {
+    /// Messages in work at the same time, over all partners.
+    pub workers: usize,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Shape of a line.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a `tracing` filter.
+    pub level: String,
+    /// Language of texts for people.
+    pub language: Language,
+}
+
+/// Shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where passphrases named by `…_env` keys come from: the process environment, or a table in tests.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// Reads and checks a whole home.
+///
+/// # Errors
+/// Every problem found, with the warnings beside them.
+pub fn load(file: &Path, environment: Environment<'_>, now: Timestamp) -> Result<Config, Problems> {
+    gateway::load(file, environment, now)
+}
+
+/// The outcome of reading the partner files again.
+#[derive(Debug)]
+pub struct Reload {
+    /// The directory to use from now on. A file with problems leaves its old partner in place.
+    pub partners: Directory,
+    /// What kept files from being taken, and warnings.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads the partner files again, for a running gateway.
+pub fn reload_partners(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
+    partners::reload(config, old, environment, now)
+}

@@ -1,1 +1,29 @@
-//! Layer of `console`.
+//! Layer 9: the API for operators and programs, on a listener of its own.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `GET /healthz` | 200 while the process serves |
+//! | `GET /readyz` | 200, or 503 with the codes of what is missing |
+//! | `GET /api/v1/summary` | counts by state |
+//! | `GET /api/v1/partners` | the partners as configured |
+//! | `GET /api/v1/messages` | newest first; `state direction partner name message_id limit before` narrow it |
+//! | `GET /api/v1/messages/{id}` | one message with its timeline |
+//! | `POST /api/v1/messages/{id}/{action}` | `retry`, `hold`, `release` or `cancel`; body `{"reason": "…"}` |
+//! | `POST /api/v1/partners/{id}/messages?name=F` | the raw body is queued as file `F`; durable before 202 |
+//!
+//! Everything below `/api/` wants `Authorization: Bearer <token>` (RFC 6750 2.1); see [`token`]. Errors are problem
+//! details (RFC 9457) with a stable `code` and both languages. What goes over the wire is defined in [`wire`] and
+//! nowhere else: domain types may change, these may only grow.
+//!
+//! The console reaches the gateway through [`Backend`] alone, and no AS2 header leads here.
+
+pub mod api;
+pub mod backend;
+pub mod problem;
+pub mod token;
+pub mod wire;
+
+pub use crate::outbound::Action;
+pub use api::router;
+pub use backend::{Backend, PartnerStatus, Query, Refusal, StateCount, Unready};
+pub use token::{Token, TokenError};

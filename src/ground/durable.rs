@@ -1,1 +1,379 @@
-//! `durable`.
+//! Files that survive a power cut: the one recipe, in one place.
+//!
+//! A file counts as written when: its bytes went into a temporary file of the same filesystem → `fdatasync` → rename
+//! that refuses to replace → `fsync` of the directory. Without the directory's sync the name may be lost although
+//! the bytes are safe; without the first sync the name may appear over an empty file. A directory counts when its
+//! parent was synced as well.
+//!
+//! The first failed sync of a file is final: the kernel may have dropped the dirty pages, a second sync would answer
+//! "done". Callers stop acknowledging and start again from what is on disk.
+//!
+//! Batches: rename with [`rename_noreplace_unsynced`], then one [`fsync_dir`] per directory; write without a sync,
+//! then one [`sync_filesystem`]. Every call of the platform beyond std lives in this file, each with a portable
+//! fallback: where directories cannot be synced (Windows) that step is left out.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::random;
+use super::text::Bilingual;
+use crate::bilingual;
+
+/// Names of temporary files begin with this; whoever owns a directory may remove them at start.
+pub const TEMPORARY_PREFIX: &str = ".dxgate-tmp-";
+
+/// The name of the lock file in a locked directory.
+const LOCK_FILE: &str = "lock";
+
+/// A file operation failed: what was tried, on which path, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {step} {}: {source}", path.display())]
+pub struct DurableError {
+    /// What was tried, as a verb: "write", "rename to".
+    pub step: &'static str,
+    /// On which path.
+    pub path: PathBuf,
+    /// Why not.
+    pub source: io::Error,
+}
+
+impl DurableError {
+    /// The operating system's class of the failure.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+
+    /// Stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self.kind() {
+            io::ErrorKind::AlreadyExists => "file-exists",
+            io::ErrorKind::NotFound => "file-not-found",
+            io::ErrorKind::PermissionDenied => "file-permission-denied",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk-full",
+            io::ErrorKind::ReadOnlyFilesystem => "read-only-filesystem",
+            io::ErrorKind::CrossesDevices => "different-filesystems",
+            io::ErrorKind::WouldBlock => "directory-in-use",
+            _ => "file-failed",
+        }
+    }
+
+    /// What happened and what to do.
+    pub fn text(&self) -> Bilingual {
+        let (path, why) = (self.path.display(), &self.source);
+        match self.code() {
+            "disk-full" => bilingual!(
+                "磁盘已满，无法写入 {path}：请腾出空间",
+                "the disk is full, {path} cannot be written: make room"
+            ),
+            "file-permission-denied" => bilingual!(
+                "没有访问 {path} 的权限：请把目录的属主改为运行 dxgate 的用户",
+                "no permission for {path}: make the user that runs dxgate its owner"
+            ),
+            "directory-in-use" => bilingual!(
+                "{path} 正被另一个 dxgate 进程使用：请先停止它，或换一个目录",
+                "{path} is in use by another dxgate process: stop it first, or use another directory"
+            ),
+            "different-filesystems" => bilingual!(
+                "{path} 不在同一个文件系统上：数据目录和交换目录必须在同一文件系统",
+                "{path} is on another filesystem: the data and exchange directories must share one"
+            ),
+            "read-only-filesystem" => {
+                bilingual!(
+                    "{path} 所在的文件系统是只读的：请检查挂载和磁盘",
+                    "{path} is on a read-only filesystem: check mount and disk"
+                )
+            }
+            _ => {
+                let step = self.step;
+                bilingual!("文件操作（{step}）失败：{path}：{why}", "cannot {step} {path}: {why}")
+            }
+        }
+    }
+}
+
+impl From<DurableError> for io::Error {
+    fn from(error: DurableError) -> io::Error {
+        io::Error::new(error.kind(), error)
+    }
+}
+
+/// The result of an operation on files.
+pub type Result<T> = std::result::Result<T, DurableError>;
+
+/// Adds step and path to an error of std.
+trait At<T> {
+    fn at(self, step: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, step: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| DurableError { step, path: path.to_path_buf(), source })
+    }
+}
+
+/// Writes a file that must not exist yet; when this returns, name and bytes survive a power cut.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] when the name is taken; the existing file is untouched.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = NewFile::create_in(parent(path))?;
+    file.write_all(bytes).at("write", path)?;
+    file.publish(path)
+}
+
+/// Writes a file over whatever has its name: readers see the old or the new content, whole.
+///
+/// # Errors
+/// Any failure of the disk; the old file is then still there.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = NewFile::create_in(parent(path))?;
+    file.write_all(bytes).at("write", path)?;
+    let temporary = file.synced()?;
+    rename(&temporary, path).inspect_err(|_| discard(&temporary))
+}
+
+/// A file in the making, under a temporary name: written as a stream, then [published](NewFile::publish). Dropped
+/// before that, it is removed.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    temporary: Option<PathBuf>,
+}
+
+impl NewFile {
+    /// Begins a file in `dir`, readable by the owner alone. `dir` must be on the filesystem of the final name.
+    ///
+    /// # Errors
+    /// The temporary file cannot be created.
+    pub fn create_in(dir: &Path) -> Result<NewFile> {
+        let temporary = dir.join(format!("{TEMPORARY_PREFIX}{}", random::hex(12)));
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+        let file = options.open(&temporary).at("create", &temporary)?;
+        Ok(NewFile { file, temporary: Some(temporary) })
+    }
+
+    /// Syncs the bytes and gives the file its name, which must be free, durably.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when the name is taken; any failure of the disk. The bytes are removed.
+    pub fn publish(self, path: &Path) -> Result<()> {
+        let temporary = self.synced()?;
+        rename_noreplace(&temporary, path).inspect_err(|_| discard(&temporary))
+    }
+
+    /// The path of the temporary file, synced; from here the caller owns it.
+    fn synced(mut self) -> Result<PathBuf> {
+        let temporary = self.temporary.take().expect("the path is taken only by the methods that consume the file");
+        self.file.sync_data().at("sync", &temporary).inspect_err(|_| discard(&temporary))?;
+        Ok(temporary)
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(temporary) = self.temporary.take() {
+            discard(&temporary);
+        }
+    }
+}
+
+/// Removes a temporary file that nobody will miss; one left behind is swept at the next start.
+fn discard(temporary: &Path) {
+    let _ = fs::remove_file(temporary);
+}
+
+/// Renames, replacing what has the name, and syncs both directories.
+///
+/// # Errors
+/// The rename failed (nothing changed), or a directory could not be synced.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "this is the replacement that the lint names")]
+    fs::rename(from, to).at("rename to", to)?;
+    sync_parents(from, to)
+}
+
+/// Renames unless the name is taken, and syncs both directories.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] when the name is taken; otherwise like [`rename`].
+pub fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {
+    rename_noreplace_unsynced(from, to)?;
+    sync_parents(from, to)
+}
+
+/// Renames unless the name is taken. It counts once [`fsync_dir`] returned for the directory of `to`, then of `from`.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] when the name is taken; nothing changed.
+pub fn rename_noreplace_unsynced(from: &Path, to: &Path) -> Result<()> {
+    platform::rename_noreplace(from, to).at("rename to", to)
+}
+
+/// Opens an existing regular file for reading; never follows a link, never waits for a pipe's writer.
+///
+/// # Errors
+/// It is missing, not readable, or not a regular file.
+pub fn open_regular(path: &Path) -> Result<File> {
+    let file = platform::open_no_follow(path).at("open", path)?;
+    let metadata = file.metadata().at("examine", path)?;
+    if metadata.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")).at("open", path)
+}
+
+/// The destination first: a power cut between the two shows the file under both names rather than under none.
+fn sync_parents(from: &Path, to: &Path) -> Result<()> {
+    fsync_dir(parent(to))?;
+    if parent(from) != parent(to) {
+        fsync_dir(parent(from))?;
+    }
+    Ok(())
+}
+
+/// Makes the names in `dir` durable.
+///
+/// # Errors
+/// The directory cannot be opened or synced.
+pub fn fsync_dir(dir: &Path) -> Result<()> {
+    platform::fsync_dir(dir).at("sync directory", dir)
+}
+
+/// Removes a file durably.
+///
+/// # Errors
+/// It does not exist or cannot be removed, or the directory cannot be synced.
+pub fn remove(path: &Path) -> Result<()> {
+    fs::remove_file(path).at("remove", path)?;
+    fsync_dir(parent(path))
+}
+
+/// Makes everything written so far to the filesystem of `dir` durable: one call for many files.
+///
+/// # Errors
+/// The directory cannot be opened, or writing back failed.
+pub fn sync_filesystem(dir: &Path) -> Result<()> {
+    platform::sync_filesystem(dir).at("sync filesystem of", dir)
+}
+
+/// Creates a directory and its missing parents, each made durable in its own parent.
+///
+/// # Errors
+/// A component cannot be created (a file is in the way, no permission) or synced.
+pub fn create_dir_all(dir: &Path) -> Result<()> {
+    let missing: Vec<&Path> =
+        dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
+    for path in missing.into_iter().rev() {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            other => other.at("create directory", path)?,
+        }
+        fsync_dir(parent(path))?;
+    }
+    Ok(())
+}
+
+/// Proof that no other process works in a directory; given back when dropped or when the process dies.
+#[derive(Debug)]
+pub struct DirLock {
+    _file: File,
+}
+
+impl DirLock {
+    /// Takes the lock of `dir` without waiting.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] (code `directory-in-use`) when another process, or this one, holds it.
+    pub fn acquire(dir: &Path) -> Result<DirLock> {
+        let path = dir.join(LOCK_FILE);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).at("open", &path)?;
+        file.try_lock().map_err(io::Error::from).at("lock", dir)?;
+        // For people who look into the directory; the lock itself is the kernel's.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(DirLock { _file: file })
+    }
+}
+
+/// Tries the whole recipe in `dir`: write, sync, rename, sync directory, remove.
+///
+/// # Errors
+/// The first step that does not work here.
+pub fn probe(dir: &Path) -> Result<()> {
+    let path = dir.join(format!("{TEMPORARY_PREFIX}probe-{}", random::hex(8)));
+    write_new(&path, b"probe")?;
+    remove(&path)
+}
+
+/// Whether a rename between these two directories can work.
+///
+/// # Errors
+/// One of them cannot be looked at.
+pub fn same_filesystem(a: &Path, b: &Path) -> Result<bool> {
+    platform::same_filesystem(a, b)
+}
+
+/// What a directory lies on, as far as its promises about syncing differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilesystemKind {
+    /// A disk, or nothing known against it.
+    Local,
+    /// Gone after a restart: tmpfs, ramfs.
+    Memory,
+    /// Container layers: bytes vanish with the container, and rename may be a copy.
+    Overlay,
+    /// NFS, SMB and the like: syncs and locks depend on a server's settings.
+    Network,
+}
+
+impl FilesystemKind {
+    /// Whether a sync there means what it says; others need the operator's explicit consent.
+    pub fn is_trusted(self) -> bool {
+        self == FilesystemKind::Local
+    }
+}
+
+/// The kind of filesystem that `dir` lies on.
+///
+/// # Errors
+/// The directory cannot be looked at.
+pub fn filesystem_kind(dir: &Path) -> Result<FilesystemKind> {
+    platform::filesystem_kind(dir).at("inspect filesystem of", dir)
+}
+
+/// Bytes that this process may still write to the filesystem of `dir`; `u64::MAX` where it cannot be asked.
+///
+/// # Errors
+/// The directory cannot be looked at.
+pub fn free_space(dir: &Path) -> Result<u64> {
+    platform::free_space(dir).at("inspect filesystem of", dir)
+}
+
+/// The directory that holds `path`; a bare file name is held by the current directory.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+#[path = "durable/platform.rs"]
+mod platform;
+
+#[cfg(test)]
+#[path = "durable_tests.rs"]
+mod tests;

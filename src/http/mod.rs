@@ -1,1 +1,32 @@
-//! Layer of `http`.
+//! Layer 7: bytes over TCP and TLS. Knows nothing of AS2.
+//!
+//! Two halves share the body types of [`body`]:
+//!
+//! * [`server`] accepts connections under limits (permits, header/body/write deadlines, total drain deadline) and hands
+//!   each request to a [`Handler`] as an [`Exchange`]; [`serve_router`] does the same for an axum router.
+//! * [`client`] POSTs with a known length, follows nothing and repeats nothing (RFC 9110 9.2.2: POST is not
+//!   idempotent); [`address`] keeps URLs that a peer supplied away from private networks.
+//!
+//! Both speak HTTP/1.1 only (RFC 9112): AS2 peers do, and the frame-level attacks of HTTP/2 stay outside. TLS 1.2 and
+//! 1.3 by rustls, see [`tls`].
+//!
+//! **Invariant:** `hyper` and `rustls` are named nowhere outside this module.
+
+pub mod address;
+pub mod body;
+pub mod client;
+mod connection;
+pub mod exchange;
+mod permits;
+mod pool;
+pub mod post_error;
+pub mod server;
+pub mod tls;
+
+pub use address::Addresses;
+pub use body::{BodyError, Pace, RequestBody, SendBody};
+pub use client::{Answer, Client, ClientCache, ClientSettings, Timeouts};
+pub use exchange::{Exchange, Handler, Reply};
+pub use post_error::{PostError, PostErrorKind};
+pub use server::{BindError, ServerSettings, bind, serve, serve_router};
+pub use tls::{ClientAuth, Identity, ServerTls, TlsError, Trust};

@@ -1,1 +1,136 @@
-//! Layer of `inbound`.
+//! The inbound flow: an HTTP request becomes a file in an inbox and an MDN.
+//!
+//! 1. [`receive`] finds the partner by its AS2 names, streams the body under caps, reads the head.
+//! 2. `open` decrypts, decompresses and verifies under the partner's agreement, into quarantine.
+//! 3. `publish` commits wire, payload and the fact `Accepted` in one transaction, which claims the message's key
+//!    (AS2-From, AS2-To, Message-ID) **after** its signature verified; what this proves is [`Stored`](crate::as2::proof::Stored).
+//! 4. `reply` builds the MDN; a positive one needs the proofs of steps 2 and 3. It is committed (`Answered`) before it
+//!    is sent, so that a duplicate gets the same bytes.
+//! 5. The store's publisher renames the staged payload into `inbox/`; `unwrap` has put the declaration of a DxpMsg in
+//!    front of its envelope.
+//!
+//! For an asynchronous MDN, step 1 ends with the fact `Received` and an empty 2xx; the rest follows, and the MDN is a
+//! job in the queue.
+//!
+//! | power fails after | on disk | restart does |
+//! |---|---|---|
+//! | part of the body | nothing that counts | the sender got no answer and sends again |
+//! | `Received` | wire | opens it |
+//! | `Accepted` | wire, payload, the key | publishes; the sender's repetition finds the key and gets an MDN about the stored payload |
+//! | `Answered` | the MDN | a repetition gets these bytes |
+//!
+//! A refusal (`Declined`) claims nothing: the partner may send the message again.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+use crate::ground::clock::Clock;
+use crate::ground::drain::Tasks;
+use crate::ground::limits::Limits;
+use crate::partner::{Directory, Partner, Station};
+use crate::store::Store;
+use crate::store::record::DedupKey;
+
+mod asynchronous;
+mod open;
+mod publish;
+pub mod receive;
+mod reply;
+mod unwrap;
+
+pub use receive::{Arrived, MdnArrived, MessageArrived};
+
+/// Settings of the flow, translated from the configuration by `app`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Path of the AS2 endpoint.
+    pub path: String,
+    /// Folder whose filesystem must keep the floor free.
+    pub data: PathBuf,
+    /// Bytes that must stay free; below, bodies are refused with 503.
+    pub free_space_floor: u64,
+}
+
+/// The flow's parts; cheap to clone.
+#[derive(Clone)]
+pub struct Inbound {
+    store: Store,
+    station: Arc<Station>,
+    directory: Arc<ArcSwap<Directory>>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    settings: Arc<Settings>,
+    tasks: Tasks,
+    /// Openings at a time: they are pure computation.
+    openings: Arc<Semaphore>,
+    keys: Arc<KeyLocks>,
+}
+
+/// What the flow stands on.
+pub struct Parts {
+    /// Journal, queue and bodies.
+    pub store: Store,
+    /// Our side.
+    pub station: Arc<Station>,
+    /// The partners, swapped on reload.
+    pub directory: Arc<ArcSwap<Directory>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Caps on input.
+    pub limits: Limits,
+    /// Where receptions with asynchronous MDNs are worked on.
+    pub tasks: Tasks,
+}
+
+impl Inbound {
+    /// Assembles the flow; nothing runs yet.
+    pub fn new(parts: Parts, settings: Settings) -> Inbound {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Inbound {
+            store: parts.store,
+            station: parts.station,
+            directory: parts.directory,
+            clock: parts.clock,
+            limits: parts.limits,
+            settings: Arc::new(settings),
+            tasks: parts.tasks,
+            openings: Arc::new(Semaphore::new(processors)),
+            keys: Arc::new(KeyLocks::default()),
+        }
+    }
+
+    /// The enabled partner that calls itself `from`, when `to` is our name.
+    fn partner_of(&self, from: &str, to: &str) -> Option<Arc<Partner>> {
+        if to != self.station.as2_name.as_str() {
+            return None;
+        }
+        self.directory.load().by_as2_name(from).filter(|partner| partner.enabled).cloned()
+    }
+}
+
+/// One lock per message key in work, so that two copies of a message that arrive at once are judged one after the other
+/// and get the same MDN.
+#[derive(Default)]
+struct KeyLocks(Mutex<HashMap<DedupKey, Weak<tokio::sync::Mutex<()>>>>);
+
+impl KeyLocks {
+    async fn lock(&self, key: &DedupKey) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|_, lock| lock.strong_count() > 0);
+            match locks.get(key).and_then(Weak::upgrade) {
+                Some(lock) => lock,
+                None => {
+                    let lock = Arc::new(tokio::sync::Mutex::new(()));
+                    locks.insert(key.clone(), Arc::downgrade(&lock));
+                    lock
+                }
+            }
+        };
+        lock.lock_owned().await
+    }
+}

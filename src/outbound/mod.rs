@@ -1,1 +1,144 @@
-//! Layer of `outbound`.
+//! The outbound flow: a file in an outbox becomes a verified MDN.
+//!
+//! 1. [`scan`] finds a settled file and **claims** it by renaming it to `.claimed/<id>~<name>`.
+//! 2. `precheck` refuses what customs could not read (partners with profile `dxp`) or wraps it in a DxpMsg.
+//! 3. `compose` makes the wire bytes, **once**: Message-ID, Date, boundaries, ciphertext and MICs are fixed here.
+//! 4. `intake` commits payload, wire and the facts `Queued` + `Composed` in one transaction; only then the claimed
+//!    file goes away.
+//! 5. `send` leases due messages, commits `Attempted`, POSTs exactly the stored bytes.
+//! 6. `receipt` verifies the MDN (in the response, or POSTed later) and settles; [`retry`] decides what follows
+//!    otherwise.
+//! 7. The store's publisher puts the original into `sent/` or `failed/` and the MDN into `receipts/`.
+//!
+//! States are drawn in [`crate::store::record`]. Crash table:
+//!
+//! | power fails after | on disk | restart does |
+//! |---|---|---|
+//! | claim, before the commit of step 4 | file in `.claimed/` | takes it up again under the same id |
+//! | commit, before the claimed file is removed | message and file | knows the id, removes the file |
+//! | commit, before an attempt | `Composed` | sends the stored bytes |
+//! | socket opened, answer unknown | `Sending` | due again, the attempt stays counted; same bytes, same Message-ID |
+//! | MDN received, before it is committed | `Sending` | sends again; the partner repeats its MDN |
+//! | settled, before publication | `Delivered`/`Failed` and the promise | publishes |
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::ground::clock::Clock;
+use crate::ground::id::Id;
+use crate::ground::limits::Limits;
+use crate::partner::{Directory, Station};
+use crate::store::record::{Fact, State};
+use crate::store::{CommitError, Precondition, Store, Transaction};
+
+mod compose;
+mod intake;
+mod operator;
+mod outcome;
+mod precheck;
+mod receipt;
+pub mod retry;
+pub mod scan;
+mod send;
+mod sweep;
+
+pub use intake::IntakeError;
+pub use operator::{Action, ActionError};
+pub use receipt::Arrival;
+
+/// Settings of the flow, translated from the configuration by `app`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `exchange/`, with one folder tree per partner.
+    pub exchange: PathBuf,
+    /// Time between sweeps when no watcher wakes them.
+    pub sweep: Duration,
+    /// How long a file must stay unchanged.
+    pub settle: Duration,
+    /// Name patterns that are never taken.
+    pub ignore: Vec<String>,
+    /// Deliveries at a time, all partners together.
+    pub workers: usize,
+    /// Right-hand side of our Message-IDs.
+    pub message_id_host: String,
+}
+
+/// The flow's parts; cheap to clone.
+#[derive(Clone)]
+pub struct Outbound {
+    store: Store,
+    station: Arc<Station>,
+    directory: Arc<ArcSwap<Directory>>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    settings: Arc<Settings>,
+    clients: Arc<send::Clients>,
+    /// Compositions at a time: they are pure computation.
+    compositions: Arc<tokio::sync::Semaphore>,
+    troubles: Arc<Mutex<Vec<scan::Trouble>>>,
+}
+
+/// What the flow stands on.
+pub struct Parts {
+    /// Journal, queue and bodies.
+    pub store: Store,
+    /// Our side.
+    pub station: Arc<Station>,
+    /// The partners, swapped on reload.
+    pub directory: Arc<ArcSwap<Directory>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Caps on input.
+    pub limits: Limits,
+}
+
+/// Most troubles kept for the operator.
+const TROUBLES: usize = 200;
+
+impl Outbound {
+    /// Assembles the flow; nothing runs yet.
+    pub fn new(parts: Parts, settings: Settings) -> Outbound {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Outbound {
+            store: parts.store,
+            station: parts.station,
+            directory: parts.directory,
+            clock: parts.clock,
+            limits: parts.limits,
+            settings: Arc::new(settings),
+            clients: Arc::new(send::Clients::default()),
+            compositions: Arc::new(tokio::sync::Semaphore::new(processors)),
+            troubles: Arc::new(Mutex::new(Vec::new())),
+        }
+    }
+
+    /// Files in outboxes that cannot be taken, newest last.
+    pub fn troubles(&self) -> Vec<scan::Trouble> {
+        self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn remember_trouble(&self, trouble: scan::Trouble) {
+        tracing::warn!(path = %trouble.path.display(), code = %trouble.reason.code, "{}", trouble.reason.text);
+        let mut troubles = self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        troubles.retain(|known| known.path != trouble.path);
+        if troubles.len() >= TROUBLES {
+            troubles.remove(0);
+        }
+        troubles.push(trouble);
+    }
+
+    /// Commits one fact about a message that must still be in one of `states`. `Ok(false)`: it no longer is.
+    async fn fact_if(&self, id: Id, states: &[State], fact: Fact) -> Result<bool, CommitError> {
+        let mut transaction = Transaction::new(self.clock.now());
+        transaction.require(Precondition::StateIs(id, states.to_vec()));
+        transaction.fact(id, fact);
+        match self.store.commit(transaction).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,2 +1,499 @@
-//! Layer of `store`.
+//! Durable state: what happened to every message, and the bytes it happened to.
+//!
+//! The [journal](self::journal) is the truth: append-only, checked, synced before anyone is told. The
+//! [index](self::index) is a view of it in sled, so that questions are quick; it is never waited for, compared with
+//! the journal at every start, and rebuilt when it does not agree. Above this module nobody knows either: callers
+//! [commit](Store::commit) facts and ask for [`Message`]s.
+//!
+//! ```text
+//! data_dir/ lock                            one process at a time
+//!           journal/00000000000000000001.log   facts and small bodies
+//!           bodies/<id>                     large bodies, one file each
+//!           tmp/                            bodies in the making
+//!           index/                          sled
+//!           index.bad-<instant>/            an index that was replaced
+//! ```
+//!
+//! | power fails after | on disk | restart does | test |
+//! |---|---|---|---|
+//! | a large body was finished, before its fact | file without fact | sweeps it | `a_body_that_no_fact_names_is_swept` |
+//! | part of a group was appended | torn tail | cuts it off | `a_tail_torn_at_any_byte_is_cut_off` |
+//! | all of it, before the sync returned | whole frames or a torn tail | keeps or cuts; nobody was told | `a_copy_cut_anywhere_opens_with_a_prefix` |
+//! | the sync returned, before the index | journal ahead | adds the missing frames | `an_index_that_is_behind_is_caught_up` |
+//! | the index was written in part | sled behind or broken | catches up or rebuilds | `a_broken_index_is_rebuilt_equal` |
+//! | a sync failed | unknown | the process has ended; reads what is there | `after_a_failed_write_nothing_is_acknowledged` |
+//! | a new segment was begun | empty segment | goes on in it | `segments_follow_each_other` |
+
+mod apply;
+mod body;
+mod committer;
+mod config;
+mod db;
+mod error;
+mod group;
+mod index;
+mod journal;
+mod queue;
+pub mod draft;
+pub mod publisher;
 pub mod record;
+mod scratch;
+mod recovery;
+mod transaction;
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+pub use self::apply::{BadTransition, TIMELINE_LINES, apply};
+pub use self::body::{BodyWriter, StoredBody};
+pub use self::committer::Committed;
+pub use self::config::StoreConfig;
+pub use self::error::{CommitError, Conflict, StoreError};
+pub use self::journal::reader::TornTail;
+pub use self::queue::Lease;
+pub use self::record::{
+    Body, Content, DeclarationSummary, DedupKey, Direction, Event, Fact, Folder, JobKind, Message, Publication,
+    PublicationStage, Reason, Receipt, State,
+};
+pub use self::scratch::SpoolScratch;
+pub use self::recovery::{IndexRecovery, Progress, RecoveryReport};
+pub use self::transaction::{Precondition, Transaction};
+
+use self::committer::{Answer, Committer, Request, Signals};
+use self::db::DbError;
+use self::index::{Index, View};
+use self::journal::writer::{DiskSegments, SegmentFiles, Writer};
+use self::queue::Leases;
+use self::recovery::Layout;
+use crate::ground::durable::{self, DirLock};
+use crate::ground::id::Id;
+
+/// The durable state of a gateway. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: StoreConfig,
+    layout: Layout,
+    index: Arc<Index>,
+    leases: Arc<Leases>,
+    signals: Arc<Signals>,
+    requests: Mutex<Option<mpsc::Sender<Request>>>,
+    threads: Mutex<Option<Threads>>,
+    _lock: DirLock,
+}
+
+/// The store's threads; both end when `requests` and `flusher_stop` are dropped.
+#[derive(Debug)]
+struct Threads {
+    committer: JoinHandle<()>,
+    flusher: JoinHandle<()>,
+    flusher_stop: std_mpsc::Sender<()>,
+}
+
+/// Which messages are wanted; a field left empty wants all.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// In this state.
+    pub state: Option<State>,
+    /// Travelling this way.
+    pub direction: Option<Direction>,
+    /// Of this partner.
+    pub partner: Option<String>,
+    /// With this text in the file name, whatever its case.
+    pub name: Option<String>,
+    /// With this Message-ID, with or without brackets.
+    pub message_id: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+    /// Older than this one: the last message of the page before.
+    pub before: Option<Id>,
+}
+
+impl Default for Filter {
+    fn default() -> Filter {
+        Filter { state: None, direction: None, partner: None, name: None, message_id: None, limit: 100, before: None }
+    }
+}
+
+/// How many messages there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// In each state, zeros included. States are either outbound or inbound: see [`State::direction`].
+    pub by_state: HashMap<State, u64>,
+}
+
+impl Counts {
+    /// Messages in a state.
+    pub fn state(&self, state: State) -> u64 {
+        self.by_state.get(&state).copied().unwrap_or(0)
+    }
+
+    /// Messages that travel in a direction.
+    pub fn direction(&self, direction: Direction) -> u64 {
+        self.by_state.iter().filter(|(state, _)| state.direction() == direction).map(|(_, count)| count).sum()
+    }
+
+    /// All messages.
+    pub fn total(&self) -> u64 {
+        self.by_state.values().sum()
+    }
+}
+
+impl State {
+    /// The direction of the messages that can be in this state.
+    pub fn direction(self) -> Direction {
+        match self {
+            State::Received | State::Accepted | State::Declined => Direction::Inbound,
+            _ => Direction::Outbound,
+        }
+    }
+}
+
+/// A publication that is promised and not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingPublication {
+    /// The message it belongs to.
+    pub message: Message,
+    /// Its place in [`Message::publications`].
+    pub index: u32,
+}
+
+impl PendingPublication {
+    /// The publication and how far it is.
+    pub fn publication(&self) -> Option<&(Publication, PublicationStage)> {
+        usize::try_from(self.index).ok().and_then(|index| self.message.publications.get(index))
+    }
+}
+
+impl Store {
+    /// Opens a data directory, or begins it: takes the lock, reads the journal, and makes the index agree with it.
+    ///
+    /// # Errors
+    /// Another process has the directory; the filesystem cannot be trusted; the journal is damaged. Nothing was
+    /// changed then that is not repaired by opening again.
+    pub fn open(config: StoreConfig) -> Result<(Store, RecoveryReport), StoreError> {
+        Store::open_with(config, &|_| {})
+    }
+
+    /// [`open`](Store::open), telling how far a catch-up or rebuild of the index has come.
+    ///
+    /// # Errors
+    /// As [`open`](Store::open).
+    pub fn open_with(config: StoreConfig, progress: &dyn Fn(Progress)) -> Result<(Store, RecoveryReport), StoreError> {
+        let dir = Layout::new(&config.data_dir).journal;
+        Store::open_on(config, Box::new(DiskSegments { dir }), progress)
+    }
+
+    fn open_on(
+        config: StoreConfig,
+        files: Box<dyn SegmentFiles>,
+        progress: &dyn Fn(Progress),
+    ) -> Result<(Store, RecoveryReport), StoreError> {
+        let layout = Layout::new(&config.data_dir);
+        for dir in [&config.data_dir, &layout.journal, &layout.bodies, &layout.temporary] {
+            durable::create_dir_all(dir)?;
+        }
+        let lock = DirLock::acquire(&config.data_dir)?;
+        let kind = durable::filesystem_kind(&config.data_dir)?;
+        if !kind.is_trusted() && !config.allow_untrusted_filesystem {
+            return Err(StoreError::UntrustedFilesystem { path: config.data_dir.clone(), kind });
+        }
+        durable::probe(&layout.temporary)?;
+        let (index, reading, report) = recovery::recover(&config, &layout, progress)?;
+        let writer = Writer::open(files, reading.tail, config.segment_bytes)
+            .map_err(|source| StoreError::Unreadable { path: layout.journal.clone(), source })?;
+        let due = Arc::new(Notify::new());
+        let signals = Arc::new(Signals {
+            poison: watch::Sender::new(None),
+            due: due.clone(),
+            publications: Arc::new(Notify::new()),
+        });
+        let (requests, receiver) = mpsc::channel(committer::QUEUE);
+        let committer =
+            Committer { writer, index: index.clone(), bodies: layout.bodies.clone(), signals: signals.clone() };
+        let threads = start(committer, receiver, &config)
+            .map_err(|source| StoreError::Unreadable { path: config.data_dir.clone(), source })?;
+        let inner = Inner {
+            leases: Arc::new(Leases::new(due)),
+            config,
+            layout,
+            index,
+            signals,
+            requests: Mutex::new(Some(requests)),
+            threads: Mutex::new(Some(threads)),
+            _lock: lock,
+        };
+        Ok((Store(Arc::new(inner)), report))
+    }
+
+    /// Makes a transaction durable. Resolves when its `fdatasync` has returned and the index shows it; many
+    /// transactions share one sync. Dropping the future does not take the transaction back.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`] when a precondition does not hold or a fact is not lawful: nothing was written.
+    /// [`CommitError::StorePoisoned`] when a write failed: the outcome is known after a restart.
+    pub async fn commit(&self, transaction: Transaction) -> Result<Committed, CommitError> {
+        let (sender, request, answered) = self.request(transaction)?;
+        sender.send(request).await.map_err(|_| CommitError::Closed)?;
+        drop(sender);
+        self.verdict(answered.await)
+    }
+
+    /// [`commit`](Store::commit) for threads outside the async runtime.
+    ///
+    /// # Errors
+    /// As [`commit`](Store::commit).
+    ///
+    /// # Panics
+    /// Inside an async task.
+    pub fn commit_blocking(&self, transaction: Transaction) -> Result<Committed, CommitError> {
+        let (sender, request, answered) = self.request(transaction)?;
+        sender.blocking_send(request).map_err(|_| CommitError::Closed)?;
+        drop(sender);
+        self.verdict(answered.blocking_recv())
+    }
+
+    fn request(
+        &self,
+        transaction: Transaction,
+    ) -> Result<(mpsc::Sender<Request>, Request, oneshot::Receiver<Answer>), CommitError> {
+        if let Some(cause) = self.poisoned() {
+            return Err(CommitError::StorePoisoned(cause));
+        }
+        let sender = self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sender = sender.ok_or(CommitError::Closed)?;
+        let (request, answered) = Request::new(transaction, self.0.config.inline_threshold)?;
+        Ok((sender, request, answered))
+    }
+
+    /// An answer that never came means that the thread died in the middle.
+    fn verdict(&self, answer: Result<Answer, oneshot::error::RecvError>) -> Answer {
+        answer.unwrap_or_else(|_| {
+            Err(CommitError::StorePoisoned(self.0.signals.poison("the committing thread ended".to_owned())))
+        })
+    }
+
+    /// Why the store stopped acknowledging, if it did.
+    pub fn poisoned(&self) -> Option<String> {
+        self.0.signals.poison.borrow().clone()
+    }
+
+    /// Resolves with the cause when the store stops acknowledging. The process should then end with an error.
+    pub async fn until_poisoned(&self) -> String {
+        let mut poison = self.0.signals.poison.subscribe();
+        match poison.wait_for(Option::is_some).await {
+            Ok(cause) => cause.clone().unwrap_or_default(),
+            // The sender lives in `self`.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Bytes up to which a body may travel in a transaction.
+    pub fn inline_threshold(&self) -> u64 {
+        self.0.config.inline_threshold
+    }
+
+    /// Begins a body of any size, written as a stream (blocking I/O).
+    ///
+    /// # Errors
+    /// The file cannot be created.
+    pub fn body_writer(&self) -> io::Result<BodyWriter> {
+        BodyWriter::new(&self.0.layout.temporary, &self.0.layout.bodies, Id::new(self.0.config.clock.now()))
+    }
+
+    /// The bytes of a body as a stream (blocking I/O). Their digest is not checked: readers that must be sure compare
+    /// it themselves or use [`read_all`](Store::read_all).
+    ///
+    /// # Errors
+    /// The store does not have the body, or not with this length; any failure of the disk.
+    pub fn read(&self, body: &Body) -> io::Result<Box<dyn Read + Send>> {
+        let known = self.0.index.body(&body.id).map_err(io::Error::other)?;
+        // A finished file that no fact names yet is not in the index.
+        let location = known.unwrap_or(index::Location::File);
+        body::open(location, body, &self.0.layout.journal, &self.0.layout.bodies)
+    }
+
+    /// The bytes of a body, checked against its digest, if they are at most `max`.
+    ///
+    /// # Errors
+    /// As [`read`](Store::read); [`io::ErrorKind::FileTooLarge`]; [`io::ErrorKind::InvalidData`] when the bytes on
+    /// disk are not those that were stored.
+    pub fn read_all(&self, body: &Body, max: u64) -> io::Result<Vec<u8>> {
+        body::read_whole(self.read(body)?, body, max)
+    }
+
+    /// A body as something that can be read again and again.
+    pub fn source(&self, body: &Body) -> StoredBody {
+        StoredBody { store: self.clone(), body: *body }
+    }
+
+    /// A message.
+    pub fn message(&self, id: &Id) -> Option<Message> {
+        self.ask(self.0.index.message(id)).flatten().map(|(message, _)| message)
+    }
+
+    /// The message that claimed a dedup key by being accepted.
+    pub fn by_dedup_key(&self, key: &DedupKey) -> Option<Message> {
+        self.ask(self.0.index.claimant(key)).flatten().and_then(|id| self.message(&id))
+    }
+
+    /// The latest message to or from a partner with this Message-ID, with or without brackets. Directions are apart,
+    /// so that nothing a partner sends can hide what we sent.
+    pub fn by_message_id(&self, direction: Direction, partner: &str, message_id: &str) -> Option<Message> {
+        let found = self.ask(self.0.index.by_message_id(direction, partner, message_id));
+        found.flatten().and_then(|id| self.message(&id))
+    }
+
+    /// Messages that pass a filter, newest first.
+    pub fn messages(&self, filter: &Filter) -> Vec<Message> {
+        let view = match (&filter.state, &filter.partner) {
+            (Some(state), _) => View::State(*state),
+            (None, Some(partner)) => View::Partner(partner),
+            (None, None) => View::All,
+        };
+        let ids = self.0.index.latest_first(&view, filter.before);
+        let messages = ids.map_while(|id| self.ask(id)).filter_map(|id| self.message(&id));
+        messages.filter(|message| filter.passes(message)).take(filter.limit).collect()
+    }
+
+    /// How many messages there are.
+    pub fn counts(&self) -> Counts {
+        Counts { by_state: self.0.index.states() }
+    }
+
+    /// Leases outbound messages that are due at `now`: waiting for composing or for an attempt, cut off in an attempt
+    /// by a crash, or past the deadline of their receipt. For each partner at most as many as `free_slots` says,
+    /// which is asked once per partner and call and must take the leases still held into account.
+    pub fn lease_due(&self, now: Timestamp, free_slots: impl FnMut(&str) -> usize) -> Vec<Lease> {
+        self.ask(self.0.leases.lease_due(&self.0.index, now, free_slots)).unwrap_or_default()
+    }
+
+    /// The earliest instant after `after` at which a message becomes due. What was due before and could not be leased
+    /// waits for a [`wake`](Store::wake).
+    pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
+        self.ask(self.0.leases.next_due(&self.0.index, after)).flatten()
+    }
+
+    /// Notified when something may have become due earlier than known, or a lease was given back.
+    pub fn wake(&self) -> Arc<Notify> {
+        self.0.signals.due.clone()
+    }
+
+    /// Publications that are not done, oldest message first, at most `limit`.
+    pub fn pending_publications(&self, limit: usize) -> Vec<PendingPublication> {
+        let pending = self.0.index.unpublished().map_while(|entry| self.ask(entry));
+        let with_message =
+            pending.filter_map(|(id, index)| Some(PendingPublication { message: self.message(&id)?, index }));
+        with_message.take(limit).collect()
+    }
+
+    /// Room for the intermediate form of a message that is being composed.
+    pub fn scratch(&self) -> SpoolScratch {
+        SpoolScratch::new(self.inline_threshold(), &self.0.layout.temporary)
+    }
+
+    /// Notified when there may be publications to do.
+    pub fn wake_publications(&self) -> Arc<Notify> {
+        self.0.signals.publications.clone()
+    }
+
+    /// Reads the whole journal and checks every frame and its place in the chain (blocking I/O; may run while
+    /// messages flow). Returns how many frames were acknowledged and hold.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with segment and offset.
+    pub fn verify_journal(&self) -> Result<u64, StoreError> {
+        let acknowledged = self.0.index.applied().sequence;
+        let range = journal::reader::Range { from: 1, acknowledged };
+        let reading = journal::reader::read(&self.0.layout.journal, range, &mut |_| Ok(()))?;
+        Ok(reading.tail.chain.last().min(acknowledged))
+    }
+
+    /// Commits what waits, stops acknowledging, flushes the index. Later commits are refused.
+    pub async fn close(&self) {
+        let inner = self.0.clone();
+        // It only joins threads that end by themselves; a panic in there was logged by its thread.
+        let _ = tokio::task::spawn_blocking(move || inner.stop()).await;
+    }
+
+    /// An index that fails is trouble of the disk: nothing more is acknowledged, and the answer is "not found".
+    fn ask<T>(&self, answer: Result<T, DbError>) -> Option<T> {
+        match answer {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                self.0.signals.poison(format!("index: {error}"));
+                None
+            }
+        }
+    }
+}
+
+impl Filter {
+    fn passes(&self, message: &Message) -> bool {
+        let same_id = |wanted: &String| {
+            message.message_id.as_deref().map(index::without_brackets) == Some(index::without_brackets(wanted))
+        };
+        let named = |wanted: &String| message.file_name.to_lowercase().contains(&wanted.to_lowercase());
+        self.state.is_none_or(|state| message.state == state)
+            && self.direction.is_none_or(|direction| message.direction == direction)
+            && self.partner.as_ref().is_none_or(|partner| message.partner == *partner)
+            && self.message_id.as_ref().is_none_or(same_id)
+            && self.name.as_ref().is_none_or(named)
+    }
+}
+
+impl Inner {
+    /// Ends the threads and flushes the index; the second time it does nothing.
+    fn stop(&self) {
+        drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        drop(threads.flusher_stop);
+        for thread in [threads.committer, threads.flusher] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+        if let Err(error) = self.index.flush() {
+            tracing::warn!(%error, "the index could not be flushed; the next start catches up");
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Starts the committing thread and the one that flushes the index now and then.
+fn start(committer: Committer, requests: mpsc::Receiver<Request>, config: &StoreConfig) -> io::Result<Threads> {
+    let (index, signals) = (committer.index.clone(), committer.signals.clone());
+    let every = config.index_flush_every;
+    let (flusher_stop, stopped) = std_mpsc::channel::<()>();
+    let committer = std::thread::Builder::new().name("journal".to_owned()).spawn(move || committer.run(requests))?;
+    let flusher = std::thread::Builder::new().name("index-flush".to_owned()).spawn(move || {
+        let mut flushed = index.applied().sequence;
+        while let Err(std_mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
+            let applied = index.applied().sequence;
+            if applied == flushed {
+                continue;
+            }
+            if let Err(error) = index.flush() {
+                signals.poison(format!("index: {error}"));
+            }
+            flushed = applied;
+        }
+    })?;
+    Ok(Threads { committer, flusher, flusher_stop })
+}
+
+#[cfg(test)]
+mod tests;

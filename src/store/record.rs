@@ -129,7 +129,7 @@ pub struct DeclarationSummary {
 /// An MDN kept as evidence, with what was found when it was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// The MDN's bytes.
+    /// The MDN as it travelled: header block, blank line, body.
     pub body: Body,
     /// Its header fields.
     pub headers: Headers,
@@ -253,9 +253,10 @@ pub enum Fact {
         file_name: String,
         declaration: Option<DeclarationSummary>,
         signer: Option<String>,
-        mdn: Option<Receipt>,
         files: Vec<Publication>,
     },
+    /// The MDN that answers an accepted message: sent now, and again, byte for byte, to every duplicate.
+    Answered { mdn: Receipt },
     /// Refused; claims nothing.
     Declined { partner: String, message_id: String, headers: Headers, wire: Body, reason: Reason, mdn: Option<Receipt> },
     /// An MDN arrived that changes nothing (unknown, late, contradicting, unverifiable); kept and reported.

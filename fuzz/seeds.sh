@@ -1,0 +1,26 @@
+#!/bin/bash
+# Makes the seeds that need keys, with pyas2lib and OpenSSL (tests/peers/setup.sh first). The result is committed: run
+# it again only to change the seeds.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+for name in sender receiver; do
+  [ -f "keys/$name.key" ] || openssl req -x509 -newkey rsa:2048 -nodes -days 36500 -subj "/CN=dxgate fuzz $name" \
+    -keyout "keys/$name.key" -out "keys/$name.crt" 2>/dev/null
+done
+../.venv/bin/python seeds.py
+
+printf content >/tmp/dxgate-fuzz-content
+cms() { openssl cms -binary -outform DER -in /tmp/dxgate-fuzz-content "$@"; }
+sender=(-signer keys/sender.crt -inkey keys/sender.key)
+cms -sign "${sender[@]}" -md sha256 -out corpus/cms_signed/detached
+cms -sign "${sender[@]}" -md sha256 -keyopt rsa_padding_mode:pss -out corpus/cms_signed/pss
+cms -sign "${sender[@]}" -md sha256 -nodetach -out corpus/cms_signed/opaque
+cms -sign "${sender[@]}" -md sha256 -nodetach -stream -out corpus/cms_signed/opaque-ber
+cms -sign "${sender[@]}" -md sha256 -noattr -out corpus/cms_signed/without-attributes
+cms -encrypt -aes-256-cbc -recip keys/receiver.crt -out corpus/cms_enveloped/cbc
+cms -encrypt -aes-256-gcm -recip keys/receiver.crt -out corpus/cms_enveloped/gcm
+cms -encrypt -stream -aes-128-cbc -recip keys/receiver.crt -out corpus/cms_enveloped/cbc-ber
+cms -encrypt -aes-128-cbc -recip keys/receiver.crt -keyopt rsa_padding_mode:oaep -keyopt rsa_oaep_md:sha256 \
+  -out corpus/cms_enveloped/oaep
+rm /tmp/dxgate-fuzz-content

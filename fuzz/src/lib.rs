@@ -1,0 +1,216 @@
+//! What each fuzz target does with its input. The promise is always the same: any bytes give an answer, within the
+//! limits, without a panic; where something can be written back, reading it again gives the same.
+
+use std::io::{BufReader, Cursor, Read};
+use std::sync::LazyLock;
+
+use dxgate::as2::{self, AcceptPolicy, Disposition, Incoming, Mic, NotificationOptions, OpenKeys};
+use dxgate::cms::{
+    self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, KeyTransport, MultiHasher, PrivateKey,
+    SignatureScheme,
+};
+use dxgate::declaration::{envelope, precheck, receipt};
+use dxgate::ground::limits::Limits;
+use dxgate::mime::{self, ContentType, Headers};
+
+/// A header block, its media type and its file name.
+pub fn mime_head(data: &[u8]) {
+    let limits = limits();
+    if let Ok(headers) = Headers::parse(data, &limits) {
+        for (_, value) in headers.iter() {
+            if let Ok(parsed) = ContentType::parse(value) {
+                let again = ContentType::parse(&parsed.to_string()).expect("what we print we can read");
+                assert_eq!(again.essence, parsed.essence);
+            }
+        }
+        if let Some(name) = mime::file_name(&headers) {
+            assert!(is_safe(&name.safe), "{:?}", name.safe);
+        }
+        let _ = Headers::parse(&headers.to_bytes(), &limits);
+    }
+    if let Ok(text) = std::str::from_utf8(data) {
+        assert!(is_safe(&mime::safe_file_name(text)));
+    }
+    let _ = mime::read_entity_head(&mut BufReader::new(data), &limits);
+    for encoding in [None, Some("7bit"), Some("base64"), Some("quoted-printable"), Some("x")] {
+        if let Ok(mut decoded) = mime::transfer_decoder(encoding, Box::new(data)) {
+            let _ = drain(&mut decoded);
+        }
+    }
+}
+
+/// The body of a multipart/signed with the boundary `b`, in a stream and in memory.
+pub fn multipart_signed(data: &[u8]) {
+    let limits = limits();
+    // A small buffer, so that delimiters fall across its edges.
+    if let Ok(mut parts) = mime::SignedParts::new(BufReader::with_capacity(7, data), "b", &limits) {
+        let first = drain(&mut parts.first_part());
+        let second = parts.second_part();
+        if let (Ok(first), Ok(_), Ok(())) = (first, second, parts.finish()) {
+            assert!(contains(data, &first), "the first part is a piece of the input");
+        }
+    }
+    let mut headers = Headers::new();
+    headers.push("Content-Type", "multipart/report; boundary=b").expect("a plain field");
+    if let Ok(parts) = mime::parts(&headers, data, &limits) {
+        for part in parts {
+            assert!(data.get(part.head_range).is_some() && data.get(part.body_range).is_some());
+        }
+    }
+}
+
+/// SignedData, detached over "content" and with its content inside.
+pub fn cms_signed(data: &[u8]) {
+    let limits = limits();
+    let mut hasher = MultiHasher::new(&DigestAlgorithm::ALL);
+    hasher.update(b"content");
+    let trusted = [KEYS.sender.clone()];
+    let _ = cms::verify_detached(data, &hasher.finish(), &trusted, &limits);
+    if let Ok(mut reader) = cms::OpaqueReader::open(data, &limits)
+        && drain(&mut reader).is_ok()
+    {
+        let _ = reader.finish(&trusted);
+    }
+}
+
+/// EnvelopedData and AuthEnvelopedData.
+pub fn cms_enveloped(data: &[u8]) {
+    let keys = std::slice::from_ref(&KEYS.receiver);
+    if let Ok(mut reader) = cms::EnvelopeReader::open(data, keys, ContentCipher::ALL, &limits()) {
+        let _ = drain(&mut reader);
+    }
+}
+
+/// CompressedData: never more than the limits allow comes out.
+pub fn cms_compressed(data: &[u8]) {
+    let limits = limits();
+    if let Ok(mut reader) = cms::InflateReader::open(data, &limits)
+        && let Ok(inflated) = drain(&mut reader)
+    {
+        assert!(inflated.len() as u64 <= limits.payload);
+    }
+}
+
+/// The header fields of a POST.
+pub fn as2_head(data: &[u8]) {
+    let limits = limits();
+    let (head, body) = split_head(data);
+    let Ok(headers) = Headers::parse(head, &limits) else { return };
+    if let Ok(Incoming::Message(request)) = as2::read_head(&headers, body, &limits) {
+        let printed = request.from.header_value();
+        assert_eq!(as2::As2Name::parse(&printed).expect("what we print we can read"), request.from);
+    }
+}
+
+/// Disposition, Disposition-Notification-Options, Received-Content-MIC, Message-ID and AS2 names.
+pub fn disposition_options(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(disposition) = Disposition::parse_received(text) {
+        let again = Disposition::parse_received(&disposition.to_string()).expect("what we print we can read");
+        assert_eq!(again.is_positive(), disposition.is_positive());
+    }
+    let _ = NotificationOptions::parse(text);
+    if let Ok(mic) = text.parse::<Mic>() {
+        assert!(mic.to_string().parse::<Mic>().expect("what we print we can read").matches(&mic));
+    }
+    let _ = as2::MessageId::parse(text);
+    let _ = as2::As2Name::parse(text);
+}
+
+/// An MDN: header block, blank line, body.
+pub fn mdn_parse(data: &[u8]) {
+    let limits = limits();
+    let (head, body) = split_head(data);
+    if let Ok(headers) = Headers::parse(head, &limits) {
+        let _ = as2::mdn::parse(&headers, body, &[KEYS.sender.clone()], &limits);
+    }
+}
+
+/// The whole inbound path: header block, blank line, body, under a policy that demands nothing and one that demands all.
+pub fn open_message(data: &[u8]) {
+    let limits = limits();
+    let (head, body) = split_head(data);
+    let Ok(headers) = Headers::parse(head, &limits) else { return };
+    let Ok(Incoming::Message(request)) = as2::read_head(&headers, body, &limits) else { return };
+    let trusted = [KEYS.sender.clone()];
+    let keys = OpenKeys { decryption: std::slice::from_ref(&KEYS.receiver), trusted: &trusted };
+    for demands in [false, true] {
+        let mut payload = Vec::new();
+        let opened = as2::open(&request, &mut Cursor::new(body), &policy(demands), &keys, &limits, &mut payload);
+        if let Ok(opened) = opened {
+            assert!(!demands || opened.signature.is_some() && opened.encrypted.is_some());
+            assert!(payload.len() as u64 <= limits.payload);
+        }
+    }
+}
+
+/// DxpMsg, DxpRep and their services.
+pub fn dxp_envelope(data: &[u8]) {
+    let limits = limits();
+    let mut document = Vec::new();
+    let _ = envelope::sniff(&mut Cursor::new(data), &limits);
+    let _ = envelope::unwrap(&mut Cursor::new(data), &mut document, &limits);
+    let _ = receipt::read(&mut Cursor::new(data), &limits);
+}
+
+/// The pre-check of a declaration.
+pub fn precheck(data: &[u8]) {
+    let limits = limits();
+    let report = precheck::check(&mut Cursor::new(data), &precheck::Expectations::default(), &limits);
+    assert!(report.findings.len() <= limits.findings);
+}
+
+// ---- fixed surroundings ----
+
+struct Keys {
+    receiver: DecryptionKey,
+    sender: Certificate,
+}
+
+/// Keys made for this purpose alone; `seeds.sh` makes the seeds with them.
+static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
+    receiver: DecryptionKey {
+        certificate: Certificate::from_pem(include_bytes!("../keys/receiver.crt")).expect("a certificate"),
+        key: PrivateKey::from_pem(include_bytes!("../keys/receiver.key"), None).expect("a key"),
+        transports: KeyTransport::ALL.to_vec(),
+    },
+    sender: Certificate::from_pem(include_bytes!("../keys/sender.crt")).expect("a certificate"),
+});
+
+/// Small caps, so that a run reaches them.
+fn limits() -> Limits {
+    Limits { payload: 1024 * 1024, body: 1024 * 1024, inflate_free: 64 * 1024, ..Limits::default() }
+}
+
+fn policy(demands: bool) -> AcceptPolicy {
+    AcceptPolicy {
+        require_signature: demands,
+        require_encryption: demands,
+        digests: DigestAlgorithm::ALL.to_vec(),
+        schemes: SignatureScheme::ALL.to_vec(),
+        ciphers: ContentCipher::ALL.to_vec(),
+        mic_algorithms: DigestAlgorithm::ALL.to_vec(),
+        max_payload: limits().payload,
+    }
+}
+
+fn drain(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    reader.take(4 * 1024 * 1024).read_to_end(&mut out).map(|_| out)
+}
+
+fn split_head(data: &[u8]) -> (&[u8], &[u8]) {
+    match data.windows(4).position(|window| window == b"\r\n\r\n") {
+        Some(at) => (&data[..at + 2], &data[at + 4..]),
+        None => (data, &[]),
+    }
+}
+
+fn contains(data: &[u8], piece: &[u8]) -> bool {
+    piece.is_empty() || data.windows(piece.len()).any(|window| window == piece)
+}
+
+/// A safe file name stays in its folder on every system.
+fn is_safe(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0', ':']) && name.len() <= 255
+}

@@ -1,0 +1,193 @@
+//! The flows as the console and programs in the same process see them.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+
+use crate::bilingual;
+use crate::config::Config;
+use crate::console::{Action, Backend, PartnerStatus, Query, Refusal, StateCount, Unready};
+use crate::ground::clock::Clock;
+use crate::ground::durable;
+use crate::ground::id::Id;
+use crate::ground::text::Bilingual;
+use crate::http::{BodyError, RequestBody};
+use crate::outbound::{ActionError, IntakeError, Outbound};
+use crate::partner::{Directory, Partner};
+use crate::store::draft::{Draft, Sink};
+use crate::store::record::Message;
+use crate::store::{Filter, Store};
+
+/// A handle on a running gateway; cheap to clone.
+#[derive(Clone)]
+pub struct GatewayBackend {
+    config: Arc<Config>,
+    store: Store,
+    outbound: Outbound,
+    directory: Arc<ArcSwap<Directory>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl GatewayBackend {
+    pub(super) fn new(
+        config: Arc<Config>,
+        store: Store,
+        outbound: Outbound,
+        directory: Arc<ArcSwap<Directory>>,
+        clock: Arc<dyn Clock>,
+    ) -> GatewayBackend {
+        GatewayBackend { config, store, outbound, directory, clock }
+    }
+
+    /// Messages, newest first.
+    pub fn list(&self, filter: &Filter) -> Vec<Message> {
+        self.store.messages(filter)
+    }
+
+    /// Reads a submitted body into the store.
+    async fn spool(&self, mut body: RequestBody) -> Result<Draft, Refusal> {
+        body.limit(self.config.limits.payload);
+        let mut sink = Sink::new(&self.store);
+        while let Some(chunk) = body.next().await.map_err(|error| body_refusal(&error))? {
+            let spooled = tokio::task::spawn_blocking(move || sink.write_all(&chunk).map(|()| sink)).await;
+            sink = spooled.map_err(std::io::Error::other).and_then(|sink| sink).map_err(|error| storage(&error))?;
+        }
+        let finished = tokio::task::spawn_blocking(move || sink.finish()).await;
+        finished.map_err(std::io::Error::other).and_then(|draft| draft).map_err(|error| storage(&error))
+    }
+
+    fn unready_space(&self) -> Option<Unready> {
+        let (folder, floor) = (&self.config.folders.data, self.config.server.free_space_floor);
+        let free = durable::free_space(folder).unwrap_or(0);
+        let shown = folder.display();
+        (free < floor).then(|| Unready {
+            code: "disk-nearly-full".to_owned(),
+            text: bilingual!(
+                "{shown} 仅剩 {free} 字节，低于下限 {floor}，暂不接收报文。请腾出空间。",
+                "{shown} has {free} bytes free, below the floor of {floor}; nothing is accepted. Make room."
+            ),
+        })
+    }
+
+    fn unready_keys(&self) -> Option<Unready> {
+        self.config.station.keys.signing_key(self.clock.now()).is_none().then(|| Unready {
+            code: "no-signing-key".to_owned(),
+            text: bilingual!(
+                "没有当前有效的签名密钥。请在 [[station.keys]] 中加入新密钥并重启。",
+                "no signing key is valid now. Add one to [[station.keys]] and restart."
+            ),
+        })
+    }
+}
+
+impl Backend for GatewayBackend {
+    async fn readiness(&self) -> Vec<Unready> {
+        let mut unready: Vec<Unready> = self.unready_space().into_iter().chain(self.unready_keys()).collect();
+        if self.store.poisoned().is_some() {
+            let text = bilingual!(
+                "日志写入失败，进程即将退出。请检查磁盘后重启。",
+                "the journal failed and the process is about to end. Check the disk and start again."
+            );
+            unready.push(Unready { code: "journal-failed".to_owned(), text });
+        }
+        unready
+    }
+
+    async fn messages(&self, query: Query) -> Vec<Message> {
+        let (store, filter) = (self.store.clone(), filter(query));
+        tokio::task::spawn_blocking(move || store.messages(&filter)).await.unwrap_or_default()
+    }
+
+    async fn message(&self, id: Id) -> Option<Message> {
+        self.store.message(&id)
+    }
+
+    async fn act(&self, id: Id, action: Action, reason: String, by: String) -> Result<Message, Refusal> {
+        self.outbound.act(id, action, &reason, &by).await.map_err(|error| action_refusal(&error))
+    }
+
+    async fn submit(&self, partner: String, name: String, body: RequestBody) -> Result<Id, Refusal> {
+        let payload = self.spool(body).await?;
+        self.outbound.submit(&partner, &name, payload).await.map_err(|error| intake_refusal(&error))
+    }
+
+    async fn partners(&self) -> Vec<PartnerStatus> {
+        let now = self.clock.now();
+        self.directory.load().all().map(|partner| status(partner, now)).collect()
+    }
+
+    async fn summary(&self) -> Vec<StateCount> {
+        let counts = self.store.counts();
+        let mut counts: Vec<StateCount> =
+            counts.by_state.into_iter().map(|(state, count)| StateCount { state, count }).collect();
+        counts.sort_by_key(|count| count.state);
+        counts
+    }
+}
+
+fn filter(query: Query) -> Filter {
+    Filter {
+        state: query.state,
+        direction: query.direction,
+        partner: query.partner,
+        name: query.name,
+        message_id: query.message_id,
+        limit: query.limit,
+        before: query.before,
+    }
+}
+
+fn status(partner: &Partner, now: Timestamp) -> PartnerStatus {
+    let certificates = partner.certificates.certificates().iter().map(|held| held.certificate.not_after());
+    PartnerStatus {
+        id: partner.id.clone(),
+        as2_name: partner.as2_name.as_str().to_owned(),
+        profile: partner.profile.as_str().to_owned(),
+        url: partner.url.as_str().to_owned(),
+        enabled: partner.enabled,
+        certificate_until: certificates.filter(|until| *until >= now).min(),
+    }
+}
+
+fn body_refusal(error: &BodyError) -> Refusal {
+    let (status, code) = (if matches!(error, BodyError::TooLarge { .. }) { 413 } else { 400 }, error.code());
+    refusal(status, code, bilingual!("未收到完整文件：{error}", "the file did not arrive completely: {error}"))
+}
+
+fn storage(error: &std::io::Error) -> Refusal {
+    tracing::error!(%error, code = "storage-failed", "a submitted file could not be stored");
+    let text = bilingual!("文件无法保存：{error}。请检查磁盘。", "the file could not be stored: {error}. Check the disk.");
+    refusal(503, "storage-failed", text)
+}
+
+fn action_refusal(error: &ActionError) -> Refusal {
+    let status = match error {
+        ActionError::Unknown(_) => 404,
+        ActionError::State(_) => 409,
+        ActionError::NoReason => 422,
+        ActionError::Journal(_) => 503,
+    };
+    refusal(status, error.code(), error.text())
+}
+
+fn intake_refusal(error: &IntakeError) -> Refusal {
+    match error {
+        IntakeError::Partner(id) => {
+            let text = bilingual!(
+                "伙伴 {id} 未配置或已停用。用 dxgate partner list 查看。",
+                "partner {id} is not configured or disabled. See dxgate partner list."
+            );
+            refusal(404, "partner-unknown", text)
+        }
+        IntakeError::File(error) => storage(error),
+        IntakeError::Journal(error) => {
+            refusal(503, "journal-failed", bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}"))
+        }
+    }
+}
+
+fn refusal(status: u16, code: &str, text: Bilingual) -> Refusal {
+    Refusal { status, code: code.to_owned(), text }
+}

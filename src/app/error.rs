@@ -1,0 +1,80 @@
+//! What keeps a gateway from starting.
+
+use std::path::PathBuf;
+
+use crate::bilingual;
+use crate::console::TokenError;
+use crate::ground::durable::DurableError;
+use crate::ground::text::Bilingual;
+use crate::http::{BindError, TlsError};
+use crate::store::{CommitError, StoreError};
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A folder or file cannot be used.
+    #[error(transparent)]
+    Files(#[from] DurableError),
+    /// The console's token file cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The filesystem may lose acknowledged data.
+    #[error("{folder} is on {kind}, which may lose acknowledged data")]
+    Filesystem {
+        /// Which folder.
+        folder: PathBuf,
+        /// Which kind of filesystem.
+        kind: String,
+    },
+    /// The TLS key or certificate of a listener is unusable.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal failed while starting.
+    #[error(transparent)]
+    Journal(#[from] CommitError),
+    /// Something that should not happen.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl StartError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            StartError::Bind(error) => error.code(),
+            StartError::Files(error) => error.code(),
+            StartError::Token(error) => error.code(),
+            StartError::Filesystem { .. } => "filesystem-not-trusted",
+            StartError::Tls(error) => error.code(),
+            StartError::Store(error) => error.code(),
+            StartError::Journal(_) => "journal-failed",
+            StartError::Internal(_) => "internal",
+        }
+    }
+
+    /// What is wrong and what to do.
+    pub fn text(&self) -> Bilingual {
+        match self {
+            StartError::Bind(error) => error.text(),
+            StartError::Files(error) => error.text(),
+            StartError::Token(error) => error.text(),
+            StartError::Filesystem { folder, kind } => {
+                let folder = folder.display();
+                bilingual!(
+                    "{folder} 位于 {kind} 文件系统，断电时可能丢失已确认的数据。请改用 ext4、xfs 等本地文件系统，或在 [folders] 中设置 allow_any_filesystem = true 自担风险。",
+                    "{folder} is on {kind}, which may lose acknowledged data in a power cut. Use a local filesystem such as ext4 or xfs, or set allow_any_filesystem = true in [folders] at your own risk."
+                )
+            }
+            StartError::Tls(error) => error.text(),
+            StartError::Store(error) => error.text(),
+            StartError::Journal(error) => bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}"),
+            StartError::Internal(error) => bilingual!("内部错误：{error}", "internal error: {error}"),
+        }
+    }
+}

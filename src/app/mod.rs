@@ -1,0 +1,228 @@
+//! Assembly: builds every part from the configuration, starts and joins every task, drains on a signal.
+//!
+//! Settings flow down from here: no layer imports upward to read its own knobs.
+//!
+//! Start: folders and their filesystem, both ports, the journal (which rebuilds its index when needed), the partners'
+//! flows, what a crash interrupted, the listeners. Stop: listeners first, then the sweeps and senders, then the
+//! publisher, then the journal; each within the configured time.
+
+mod backend;
+mod endpoint;
+mod error;
+mod logging;
+mod reload;
+mod translate;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+
+use crate::config::{Config, Folders};
+use crate::ground::clock::Clock;
+use crate::ground::drain::{Shutdown, Tasks};
+use crate::ground::durable;
+use crate::http;
+use crate::inbound::{self, Inbound};
+use crate::outbound::{self, Outbound};
+use crate::partner::Directory;
+use crate::store::publisher::Publisher;
+use crate::store::{RecoveryReport, Store};
+use crate::testbed::Responder;
+
+pub use backend::GatewayBackend;
+pub use error::StartError;
+pub use logging::start_logging;
+
+/// What a start may do beyond the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// The gateway of an enterprise.
+    #[default]
+    Gateway,
+    /// The customs side: answers what lands in its inboxes.
+    Testbed,
+}
+
+/// A running gateway.
+pub struct Running {
+    /// Where the AS2 listener is.
+    pub as2: SocketAddr,
+    /// Where the console listener is.
+    pub console: SocketAddr,
+    /// What was found and mended in the store.
+    pub recovery: RecoveryReport,
+    /// The flows, for programs in the same process.
+    pub backend: GatewayBackend,
+    store: Store,
+    listeners: Tasks,
+    flows: Tasks,
+    publishing: Tasks,
+    stop_listeners: Shutdown,
+    stop_flows: Shutdown,
+    stop_publishing: Shutdown,
+    drain: std::time::Duration,
+}
+
+/// Starts a gateway; it runs until [`Running::stop`].
+///
+/// # Errors
+/// What keeps it from starting, with what to do.
+pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    let config = Arc::new(config);
+    prepare_folders(&config.folders)?;
+    let as2_listener = http::bind(config.as2.listen).await?;
+    let console_listener = http::bind(config.console.listen).await?;
+    let (as2, console) = (local(&as2_listener)?, local(&console_listener)?);
+    let (store, recovery) = open_store(&config, &clock).await?;
+    let parts = assemble(&config, &store, &clock);
+    let running = Running {
+        as2,
+        console,
+        recovery,
+        backend: parts.backend.clone(),
+        store,
+        listeners: Tasks::new(),
+        flows: parts.tasks.clone(),
+        publishing: Tasks::new(),
+        stop_listeners: Shutdown::new(),
+        stop_flows: Shutdown::new(),
+        stop_publishing: Shutdown::new(),
+        drain: config.server.shutdown,
+    };
+    running.publishing.spawn("publisher", parts.publisher.clone().run(running.stop_publishing.clone()));
+    parts.inbound.resume();
+    running.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(running.stop_flows.clone()));
+    running.flows.spawn("senders", parts.outbound.clone().run_senders(running.stop_flows.clone()));
+    let reloads = reload::Reloads::new(config.clone(), parts.directory.clone(), clock.clone());
+    running.flows.spawn("partner-reload", reloads.run(running.stop_flows.clone()));
+    if role == Role::Testbed {
+        let responder = Responder::new(&config.folders.exchange, clock.clone(), config.limits);
+        running.flows.spawn("responder", responder.run(running.stop_flows.clone()));
+    }
+    running.listen(&config, &parts, as2_listener, console_listener)?;
+    tracing::info!(%as2, %console, partners = parts.directory.load().all().len(), "dxgate is ready");
+    Ok(running)
+}
+
+impl Running {
+    /// Completes when the journal has failed: nothing can be acknowledged any more, the process must end and be started
+    /// again. Says why.
+    pub async fn store_failed(&self) -> String {
+        self.store.until_poisoned().await
+    }
+
+    /// Stops in order; returns the names of tasks that did not end in time.
+    pub async fn stop(self) -> Vec<String> {
+        let mut late = Vec::new();
+        self.stop_listeners.trigger();
+        late.extend(self.listeners.join_all(self.drain).await);
+        self.stop_flows.trigger();
+        late.extend(self.flows.join_all(self.drain).await);
+        self.stop_publishing.trigger();
+        late.extend(self.publishing.join_all(self.drain).await);
+        self.store.close().await;
+        tracing::info!("dxgate has stopped");
+        late
+    }
+
+    fn listen(
+        &self,
+        config: &Config,
+        parts: &Assembled,
+        as2_listener: TcpListener,
+        console_listener: TcpListener,
+    ) -> Result<(), StartError> {
+        let handler = Arc::new(endpoint::As2Endpoint::new(parts.inbound.clone(), parts.outbound.clone()));
+        let as2_tls = config.as2.tls.as_ref().map(translate::server_tls).transpose()?;
+        let settings = translate::as2_server(&config.server);
+        let stop = self.stop_listeners.clone();
+        self.listeners.spawn("as2-listener", async move {
+            http::serve(as2_listener, as2_tls, handler, settings, async move { stop.triggered().await }).await;
+        });
+        let token = crate::console::Token::load_or_create(&config.console.token_file)?;
+        let router = crate::console::router(Arc::new(parts.backend.clone()), token);
+        let console_tls = config.console.tls.as_ref().map(translate::server_tls).transpose()?;
+        let settings = translate::console_server(&config.server);
+        let stop = self.stop_listeners.clone();
+        self.listeners.spawn("console-listener", async move {
+            http::serve_router(console_listener, console_tls, router, settings, async move { stop.triggered().await }).await;
+        });
+        Ok(())
+    }
+}
+
+/// The parts that talk to each other.
+struct Assembled {
+    inbound: Inbound,
+    outbound: Outbound,
+    publisher: Publisher,
+    directory: Arc<ArcSwap<Directory>>,
+    tasks: Tasks,
+    backend: GatewayBackend,
+}
+
+fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>) -> Assembled {
+    let directory = Arc::new(ArcSwap::from_pointee(config.partners.clone()));
+    let publisher = Publisher::new(store.clone(), &config.folders.exchange, clock.clone());
+    let tasks = Tasks::new();
+    let outbound = Outbound::new(
+        outbound::Parts {
+            store: store.clone(),
+            station: config.station.clone(),
+            directory: directory.clone(),
+            clock: clock.clone(),
+            limits: config.limits,
+        },
+        translate::outbound(config),
+    );
+    let inbound = Inbound::new(
+        inbound::Parts {
+            store: store.clone(),
+            station: config.station.clone(),
+            directory: directory.clone(),
+            clock: clock.clone(),
+            limits: config.limits,
+            tasks: tasks.clone(),
+        },
+        translate::inbound(config),
+    );
+    let backend =
+        GatewayBackend::new(config.clone(), store.clone(), outbound.clone(), directory.clone(), clock.clone());
+    Assembled { inbound, outbound, publisher, directory, tasks, backend }
+}
+
+/// Folders exist, lie on a filesystem that keeps its promises, and can be renamed within.
+fn prepare_folders(folders: &Folders) -> Result<(), StartError> {
+    for folder in [&folders.data, &folders.exchange] {
+        durable::create_dir_all(folder)?;
+        check_filesystem(folder, folders.allow_any_filesystem)?;
+        durable::probe(folder)?;
+    }
+    Ok(())
+}
+
+fn check_filesystem(folder: &Path, allow_any: bool) -> Result<(), StartError> {
+    let kind = durable::filesystem_kind(folder)?;
+    if kind.is_trusted() {
+        return Ok(());
+    }
+    if allow_any {
+        tracing::warn!(folder = %folder.display(), ?kind, "this filesystem may lose data in a power cut");
+        return Ok(());
+    }
+    Err(StartError::Filesystem { folder: folder.to_owned(), kind: format!("{kind:?}") })
+}
+
+async fn open_store(config: &Arc<Config>, clock: &Arc<dyn Clock>) -> Result<(Store, RecoveryReport), StartError> {
+    let settings = translate::store(config, clock.clone());
+    let opened = tokio::task::spawn_blocking(move || Store::open(settings)).await;
+    let (store, recovery) = opened.map_err(|error| StartError::Internal(error.to_string()))??;
+    Ok((store, recovery))
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|error| StartError::Internal(error.to_string()))
+}

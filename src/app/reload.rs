@@ -1,0 +1,84 @@
+//! Partner files are read again when they change, without a restart. A bad file keeps the partner that runs and says so.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+
+use crate::config::{self, Config, Severity};
+use crate::ground::clock::Clock;
+use crate::ground::drain::Shutdown;
+use crate::partner::Directory;
+
+/// Time between two looks at the partner files and the certificates they name.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What is remembered of each file: changed when any part differs.
+type Stamps = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
+/// Watches the partner folder.
+pub(super) struct Reloads {
+    config: Arc<Config>,
+    directory: Arc<ArcSwap<Directory>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Reloads {
+    pub(super) fn new(config: Arc<Config>, directory: Arc<ArcSwap<Directory>>, clock: Arc<dyn Clock>) -> Reloads {
+        Reloads { config, directory, clock }
+    }
+
+    pub(super) async fn run(self, shutdown: Shutdown) {
+        let mut known = self.stamps();
+        while !shutdown.is_triggered() {
+            tokio::select! {
+                () = shutdown.triggered() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let now = self.stamps();
+            if now != known {
+                known = now;
+                self.reload();
+            }
+        }
+    }
+
+    fn reload(&self) {
+        let old = self.directory.load_full();
+        let reload = config::reload_partners(&self.config, &old, &environment, self.clock.now());
+        for problem in &reload.problems {
+            let (file, line, key) = (problem.file.display(), problem.line.unwrap_or(0), problem.key.as_str());
+            match problem.severity {
+                Severity::Error => tracing::error!(%file, line, key, code = problem.code, "the old settings stay: {}", problem.text),
+                Severity::Warning => tracing::warn!(%file, line, key, code = problem.code, "{}", problem.text),
+            }
+        }
+        tracing::info!(partners = reload.partners.all().len(), "partner files were read again");
+        self.directory.store(Arc::new(reload.partners));
+    }
+
+    fn stamps(&self) -> Stamps {
+        let mut files: Vec<PathBuf> = std::fs::read_dir(&self.config.folders.partners)
+            .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+            .unwrap_or_default();
+        let directory = self.directory.load();
+        for partner in directory.all() {
+            files.extend(partner.certificates.certificates().iter().map(|certificate| certificate.file.clone()));
+        }
+        files
+            .into_iter()
+            .filter_map(|file| {
+                let metadata = std::fs::metadata(&file).ok()?;
+                Some((file, (metadata.len(), metadata.modified().ok())))
+            })
+            .collect()
+    }
+}
+
+/// Where passphrases named by `…_env` keys come from.
+#[expect(clippy::disallowed_methods, reason = "the process environment is handed to config from here")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

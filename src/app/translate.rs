@@ -1,0 +1,58 @@
+//! From the configuration to each layer's own settings.
+
+use std::sync::Arc;
+
+use crate::config::{Config, ServerSettings};
+use crate::ground::clock::Clock;
+use crate::http::{self, ClientAuth, Identity, Pace, ServerTls, TlsError};
+use crate::keys::TlsIdentity;
+use crate::store::StoreConfig;
+use crate::{inbound, outbound};
+
+pub(super) fn outbound(config: &Config) -> outbound::Settings {
+    outbound::Settings {
+        exchange: config.folders.exchange.clone(),
+        sweep: config.outbox.sweep,
+        settle: config.outbox.settle,
+        ignore: config.outbox.ignore.clone(),
+        workers: config.delivery.workers,
+        message_id_host: config.station.message_id_host.clone(),
+    }
+}
+
+pub(super) fn inbound(config: &Config) -> inbound::Settings {
+    inbound::Settings {
+        path: config.as2.path.clone(),
+        data: config.folders.data.clone(),
+        free_space_floor: config.server.free_space_floor,
+    }
+}
+
+pub(super) fn store(config: &Config, clock: Arc<dyn Clock>) -> StoreConfig {
+    StoreConfig {
+        inline_threshold: config.server.inline,
+        allow_untrusted_filesystem: config.folders.allow_any_filesystem,
+        clock,
+        ..StoreConfig::new(&config.folders.data)
+    }
+}
+
+pub(super) fn as2_server(server: &ServerSettings) -> http::ServerSettings {
+    http::ServerSettings {
+        header_timeout: server.header_timeout,
+        pace: Pace { idle: server.idle_timeout, min_rate: server.body_min_rate, ..Pace::default() },
+        max_connections: server.connections,
+        max_per_ip: server.connections_per_ip,
+        drain: server.shutdown,
+        ..http::ServerSettings::default()
+    }
+}
+
+/// The console has few users; a part of the AS2 port's connections is plenty.
+pub(super) fn console_server(server: &ServerSettings) -> http::ServerSettings {
+    http::ServerSettings { max_connections: 256, max_per_ip: 128, ..as2_server(server) }
+}
+
+pub(super) fn server_tls(identity: &TlsIdentity) -> Result<ServerTls, TlsError> {
+    ServerTls::new(&Identity::from(identity), ClientAuth::None)
+}

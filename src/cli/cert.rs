@@ -1,0 +1,166 @@
+//! `dxgate cert list` and `dxgate cert generate`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::doctor::print_problems;
+use super::exit_code::ExitCode;
+use super::voice::Voice;
+use crate::bilingual;
+use crate::cms::Certificate;
+use crate::config::{self, Environment};
+use crate::ground::durable;
+use crate::ground::secret::Secret;
+use crate::keys::generate::{KeyRequest, generate};
+use crate::keys::{Expiry, Window, specimen};
+
+/// What `cert list` shows of one certificate.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    /// `station` or the partner's id.
+    holder: String,
+    uses: Vec<&'static str>,
+    subject: String,
+    fingerprint: String,
+    bits: u32,
+    from: Timestamp,
+    until: Timestamp,
+    not_after: Timestamp,
+    active: bool,
+    /// `certificate-expired`, `certificate-expires-soon` or nothing.
+    expiry: Option<&'static str>,
+    example: bool,
+    file: PathBuf,
+}
+
+/// Every certificate of the home. Exit code 1 when one has expired or will within thirty days.
+///
+/// # Errors
+/// The output is closed.
+pub fn list(file: &Path, environment: Environment<'_>, now: Timestamp, voice: &mut Voice<'_>) -> io::Result<ExitCode> {
+    let config = match config::load(file, environment, now) {
+        Ok(config) => config,
+        Err(problems) => {
+            print_problems(&problems.problems, voice)?;
+            return Ok(ExitCode::Usage);
+        }
+    };
+    let ours = config.station.keys.keys().iter().map(|key| {
+        let uses = words(&[("sign", key.uses.sign), ("decrypt", key.uses.decrypt)]);
+        row("station", uses, &key.certificate, key.window, &key.file, now)
+    });
+    let theirs = config.partners.all().flat_map(|partner| {
+        partner.certificates.certificates().iter().map(move |one| {
+            let uses = words(&[("verify", one.uses.verify), ("encrypt", one.uses.encrypt), ("tls", one.uses.tls)]);
+            row(&partner.id, uses, &one.certificate, one.window, &one.file, now)
+        })
+    });
+    let rows: Vec<Row> = ours.chain(theirs).collect();
+    if voice.json {
+        voice.value(&rows)?;
+    } else {
+        for row in &rows {
+            print(row, voice)?;
+        }
+    }
+    Ok(if rows.iter().any(|row| row.expiry.is_some()) { ExitCode::No } else { ExitCode::Done })
+}
+
+/// Where a new pair goes.
+#[derive(Debug, Clone)]
+pub struct GenerateTarget {
+    /// The certificate's file; must not exist.
+    pub certificate: PathBuf,
+    /// The key's file; must not exist.
+    pub key: PathBuf,
+}
+
+/// Makes a key with a self-signed certificate. The key is encrypted when a passphrase is given.
+///
+/// # Errors
+/// The output is closed.
+pub fn make(
+    request: &KeyRequest,
+    target: &GenerateTarget,
+    passphrase: Option<&Secret<String>>,
+    now: Timestamp,
+    voice: &mut Voice<'_>,
+) -> io::Result<ExitCode> {
+    let pair = match generate(request, passphrase, now) {
+        Ok(pair) => pair,
+        Err(error) => {
+            voice.failure(error.code(), &error.text())?;
+            return Ok(ExitCode::Usage);
+        }
+    };
+    // The key first: a certificate whose key was lost is the worse half to be left with.
+    let written = durable::write_new(&target.key, pair.key_pem.expose())
+        .and_then(|()| durable::write_new(&target.certificate, &pair.certificate_pem));
+    if let Err(error) = written {
+        voice.failure(error.code(), &error.text())?;
+        return Ok(ExitCode::Unreachable);
+    }
+    let fingerprint = Certificate::from_pem(&pair.certificate_pem).map(|made| made.fingerprint().to_string()).ok();
+    if voice.json {
+        voice.value(&serde_json::json!({
+            "certificate": target.certificate, "privateKey": target.key, "fingerprint": fingerprint,
+        }))?;
+        return Ok(ExitCode::Done);
+    }
+    let (certificate, key) = (target.certificate.display(), target.key.display());
+    let fingerprint = fingerprint.unwrap_or_default();
+    voice.say(&bilingual!("证书 {certificate}（交给伙伴）", "certificate {certificate} (for your partners)"))?;
+    voice.say(&bilingual!("私钥 {key}（请妥善保管）", "private key {key} (keep it to yourself)"))?;
+    voice.line(&format!("SHA-256 {fingerprint}"))?;
+    Ok(ExitCode::Done)
+}
+
+fn row(
+    holder: &str,
+    uses: Vec<&'static str>,
+    certificate: &Certificate,
+    window: Window,
+    file: &Path,
+    now: Timestamp,
+) -> Row {
+    Row {
+        holder: holder.to_owned(),
+        uses,
+        subject: certificate.subject(),
+        fingerprint: certificate.fingerprint().to_string(),
+        bits: certificate.key_bits(),
+        from: window.from,
+        until: window.until,
+        not_after: certificate.not_after(),
+        active: window.holds(now),
+        expiry: Expiry::of(certificate, file, now).map(|expiry| expiry.code()),
+        example: specimen::is_specimen(certificate),
+        file: file.to_owned(),
+    }
+}
+
+fn print(row: &Row, voice: &mut Voice<'_>) -> io::Result<()> {
+    let Row { holder, subject, bits, from, until, fingerprint, .. } = row;
+    let mut notes =
+        vec![if row.active { bilingual!("生效", "active") } else { bilingual!("未生效", "not active") }];
+    match row.expiry {
+        Some("certificate-expired") => notes.push(bilingual!("已过期", "expired")),
+        Some(_) => notes.push(bilingual!("即将过期", "expires soon")),
+        None => {}
+    }
+    if row.example {
+        notes.push(bilingual!("公开的示例密钥", "published example key"));
+    }
+    let notes: Vec<&str> = notes.iter().map(|note| note.text(voice.language)).collect();
+    let (uses, notes) = (row.uses.join("+"), notes.join(", "));
+    voice.line(&format!("{holder}  {uses}  {subject}  RSA-{bits}  {from} – {until}  {notes}"))?;
+    voice.line(&format!("    SHA-256 {fingerprint}  {}", row.file.display()))
+}
+
+fn words(uses: &[(&'static str, bool)]) -> Vec<&'static str> {
+    uses.iter().filter(|(_, used)| *used).map(|(word, _)| *word).collect()
+}

@@ -1,0 +1,264 @@
+//! What `gateway.toml` may say.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::document::{Place, Section, Sheet, read_text};
+use super::material::Reading;
+use super::partners::{self, Surroundings};
+use super::station::{self, StationDraft};
+use super::*;
+use crate::bilingual;
+use crate::ground::text::Bilingual;
+use crate::keys::specimen;
+use crate::partner::PartnerUrl;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// Everything of `gateway.toml`, with defaults where something is missing or wrong.
+struct Draft {
+    station: StationDraft,
+    folders: Folders,
+    as2: As2Settings,
+    console: ConsoleSettings,
+    outbox: OutboxSettings,
+    limits: Limits,
+    server: ServerSettings,
+    delivery: DeliverySettings,
+    log: LogSettings,
+}
+
+pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) -> Result<Config, Problems> {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let home = file.parent().map(Path::to_owned).unwrap_or_default();
+    let reading = Reading { home: &home, environment, now };
+    let text = read_text(&file).map_err(|problem| Problems { problems: vec![*problem] })?;
+    let sheet = Sheet::new(&file, &text);
+    let Some(table) = sheet.parse(&text) else {
+        return Err(Problems { problems: sheet.finish().0 });
+    };
+    let draft = read(&sheet.root(&table), &reading, &sheet);
+    let mut problems = sheet.finish().0;
+    let read = partners::read_all(&draft.folders.partners, &reading, &surroundings(&draft), &Directory::default());
+    problems.extend(read.problems);
+    let Some(station) = draft.station.station else { return Err(Problems { problems }) };
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(Problems { problems });
+    }
+    Ok(Config {
+        file,
+        home,
+        station: Arc::new(station),
+        folders: draft.folders,
+        as2: draft.as2,
+        console: draft.console,
+        outbox: draft.outbox,
+        limits: draft.limits,
+        server: draft.server,
+        delivery: draft.delivery,
+        log: draft.log,
+        partners: Directory::new(read.partners),
+        warnings: problems,
+    })
+}
+
+/// The keys that `gateway.toml` knows, for the test of its example.
+#[cfg(test)]
+pub(super) fn known_keys(file: &Path, text: &str, reading: &Reading<'_>) -> std::collections::BTreeSet<String> {
+    let sheet = Sheet::new(file, text);
+    if let Some(table) = sheet.parse(text) {
+        read(&sheet.root(&table), reading, &sheet);
+    }
+    sheet.finish().1
+}
+
+/// What partner files are judged by.
+fn surroundings(draft: &Draft) -> Surroundings<'_> {
+    Surroundings {
+        station: draft.station.station.as_ref(),
+        exposed: !draft.as2.listen.ip().is_loopback(),
+        max_payload: draft.limits.payload,
+    }
+}
+
+fn read(root: &Section<'_>, reading: &Reading<'_>, sheet: &Sheet) -> Draft {
+    let as2_section = root.section("as2");
+    let message_id_host = as2_section.parsed("message_id_host", host_name);
+    let as2 = as2(&as2_section, reading);
+    let host = message_id_host.or_else(|| {
+        let url = as2.public_url.as_deref().and_then(|url| PartnerUrl::parse(url).ok());
+        url.map(|url| url.host().to_owned()).filter(|host| host_name(host).is_ok())
+    });
+    let station = station::read(&root.section("station"), reading, as2.public_url.clone(), host);
+    let limits_section = root.section("limits");
+    let draft = Draft {
+        folders: folders(&root.section("folders"), reading),
+        console: console(&root.section("console"), reading, as2.listen),
+        outbox: outbox(&root.section("outbox")),
+        limits: limits(&limits_section),
+        server: server(&limits_section),
+        delivery: DeliverySettings { workers: root.section("delivery").count("workers", 16, 1, 1024) },
+        log: log(&root.section("log")),
+        station,
+        as2,
+    };
+    let exposed = !draft.as2.listen.ip().is_loopback() || !draft.console.listen.ip().is_loopback();
+    if exposed {
+        refuse_specimens(sheet, &draft.station.specimens);
+    }
+    draft
+}
+
+fn refuse_specimens(sheet: &Sheet, places: &[Place]) {
+    for place in places {
+        let text = bilingual!(
+            "这是 certs-example 中公开的示例密钥，只能用于本机回环地址。请用 dxgate cert generate 生成自己的密钥。",
+            "this is a published key of certs-example, for loopback addresses only. Make your own with dxgate cert generate."
+        );
+        sheet.push_at(Severity::Error, "example-key", place, text);
+    }
+}
+
+fn folders(section: &Section<'_>, reading: &Reading<'_>) -> Folders {
+    let folders = Folders {
+        data: reading.path_or(section, "data", "data"),
+        exchange: reading.path_or(section, "exchange", "exchange"),
+        partners: reading.path_or(section, "partners", "partners"),
+        allow_any_filesystem: section.boolean("allow_any_filesystem", false),
+    };
+    let nested = |inner: &PathBuf, outer: &PathBuf| inner.starts_with(outer);
+    if nested(&folders.data, &folders.exchange) || nested(&folders.exchange, &folders.data) {
+        let text = bilingual!(
+            "data 与 exchange 不能是同一文件夹，也不能互相包含：用户文件夹不得触及网关自己的数据。",
+            "data and exchange must be separate folders, neither inside the other: users work in one of them."
+        );
+        section.error("data", "folders-overlap", text);
+    }
+    folders
+}
+
+fn as2(section: &Section<'_>, reading: &Reading<'_>) -> As2Settings {
+    let listen = listen(section, SocketAddr::from(([127, 0, 0, 1], 4080)));
+    let path = section.parsed("path", |text| {
+        let fits =
+            text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\\"".contains(&byte));
+        let wrong = || {
+            bilingual!("不是路径。应以 / 开头，例如 \"/as2\"。", "not a path. Begin with a slash, such as \"/as2\".")
+        };
+        fits.then(|| text.to_owned()).ok_or_else(wrong)
+    });
+    let public_url = section.parsed("public_url", PartnerUrl::parse).map(|url| url.as_str().to_owned());
+    let tls = identity(&section.section("tls"), reading, listen);
+    As2Settings { listen, path: path.unwrap_or_else(|| "/as2".to_owned()), public_url, tls }
+}
+
+fn console(section: &Section<'_>, reading: &Reading<'_>, as2: SocketAddr) -> ConsoleSettings {
+    let listen = listen(section, SocketAddr::from(([127, 0, 0, 1], 4081)));
+    let token_file = reading.path_or(section, "token_file", "keys/console.token");
+    let tls_section = section.section("tls");
+    let tls = identity(&tls_section, reading, listen);
+    let same_address = listen.ip() == as2.ip() || listen.ip().is_unspecified() || as2.ip().is_unspecified();
+    if listen.port() != 0 && listen.port() == as2.port() && same_address {
+        let text = bilingual!(
+            "控制台与 AS2 监听了同一端口。两者必须分开。",
+            "the console listens on the AS2 port. The two listeners must be separate."
+        );
+        section.error("listen", "listen-conflict", text);
+    }
+    if !listen.ip().is_loopback() && !tls_section.is_present() {
+        let text = bilingual!(
+            "控制台在回环地址之外以明文监听，令牌会被窃听。请配置 [console.tls] 或改为 127.0.0.1。",
+            "the console listens beyond this machine without TLS: its token can be overheard. Add [console.tls] or listen on 127.0.0.1."
+        );
+        section.warning("listen", "console-in-clear", text);
+    }
+    ConsoleSettings { listen, token_file, tls }
+}
+
+fn identity(section: &Section<'_>, reading: &Reading<'_>, listen: SocketAddr) -> Option<TlsIdentity> {
+    let identity = reading.identity(section, section.is_present())?;
+    if !listen.ip().is_loopback() && identity.chain.iter().any(specimen::is_specimen) {
+        let text = bilingual!(
+            "这是 certs-example 中公开的示例密钥，只能用于本机回环地址。请使用自己的证书。",
+            "this is a published key of certs-example, for loopback addresses only. Use a certificate of your own."
+        );
+        section.error("certificate", "example-key", text);
+    }
+    Some(identity)
+}
+
+fn listen(section: &Section<'_>, default: SocketAddr) -> SocketAddr {
+    let read = section.parsed("listen", |text| {
+        text.parse::<SocketAddr>().map_err(|_| {
+            bilingual!(
+                "不是监听地址。应为 IP:端口，例如 \"127.0.0.1:4080\" 或 \"[::]:4080\"。",
+                "not an address to listen on. Write IP:port, such as \"127.0.0.1:4080\" or \"[::]:4080\"."
+            )
+        })
+    });
+    read.unwrap_or(default)
+}
+
+fn outbox(section: &Section<'_>) -> OutboxSettings {
+    let ignored = ["*.tmp", "*.part", "*.partial", "*.swp", "*.filepart", "*.crdownload", "~*", "*~"];
+    OutboxSettings {
+        sweep: section.duration("sweep", 2 * SECOND, Duration::from_millis(100), HOUR),
+        settle: section.duration("settle", SECOND, Duration::ZERO, HOUR),
+        ignore: section.texts("ignore").unwrap_or_else(|| ignored.map(str::to_owned).to_vec()),
+    }
+}
+
+fn limits(section: &Section<'_>) -> Limits {
+    let standard = Limits::default();
+    Limits {
+        body: section.size("body", standard.body, 64 * KIB, 1024 * GIB),
+        payload: section.size("payload", standard.payload, 64 * KIB, 1024 * GIB),
+        inflate_ratio: section.size("inflate_ratio", standard.inflate_ratio, 10, 1100),
+        ..standard
+    }
+}
+
+fn server(section: &Section<'_>) -> ServerSettings {
+    let connections = section.count("connections", 1024, 1, 100_000);
+    ServerSettings {
+        inline: section.size("inline", MIB, 0, 16 * MIB),
+        connections,
+        connections_per_ip: section.count("connections_per_ip", 64, 1, 100_000).min(connections),
+        header_timeout: section.duration("header_timeout", 10 * SECOND, SECOND, 5 * MINUTE),
+        idle_timeout: section.duration("idle_timeout", 60 * SECOND, SECOND, HOUR),
+        body_min_rate: section.size("body_min_rate", KIB, 0, GIB),
+        free_space_floor: section.size("free_space_floor", GIB, 0, 1024 * GIB),
+        shutdown: section.duration("shutdown", 30 * SECOND, SECOND, HOUR),
+    }
+}
+
+fn log(section: &Section<'_>) -> LogSettings {
+    let format = section.parsed("format", |text| station::one_of(text, &["human", "json"]));
+    let level = section.parsed("level", |text| station::one_of(text, &["error", "warn", "info", "debug", "trace"]));
+    let language = section.parsed("language", |text| station::one_of(text, &["zh-CN", "en"]));
+    LogSettings {
+        format: if format == Some("json") { LogFormat::Json } else { LogFormat::Human },
+        level: level.unwrap_or("info").to_owned(),
+        language: if language == Some("zh-CN") { Language::Chinese } else { Language::English },
+    }
+}
+
+fn host_name(text: &str) -> Result<String, Bilingual> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    let fits = text.len() <= 255 && text.bytes().all(plain) && !text.starts_with('.') && !text.ends_with('.');
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        bilingual!(
+            "不是主机名。只能包含字母、数字、连字符和点。",
+            "not a host name. Use letters, digits, hyphens and dots."
+        )
+    })
+}

@@ -1,0 +1,247 @@
+//! Making a new home: a runnable `gateway.toml`, fresh keys, folders and a console token.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::bilingual;
+use crate::ground::durable::{self, DurableError};
+use crate::ground::random;
+use crate::ground::secret::Secret;
+use crate::ground::text::{Bilingual, Language};
+use crate::keys::generate::{GenerateError, KeyRequest, generate};
+use crate::partner::Profile;
+
+/// Days for which the first key is valid; partners rarely accept more than a few years.
+const KEY_DAYS: u32 = 3 * 365;
+
+/// What a new home shall be like.
+#[derive(Debug, Clone)]
+pub struct HomePlan {
+    /// Our DXPID, if customs has issued one.
+    pub dxpid: Option<String>,
+    /// Our AS2 name.
+    pub as2_name: String,
+    /// A name for people.
+    pub name: Option<String>,
+    /// The AS2 listener.
+    pub as2_listen: SocketAddr,
+    /// The console listener.
+    pub console_listen: SocketAddr,
+    /// Language of logs and findings.
+    pub language: Language,
+    /// RSA key size.
+    pub key_bits: u32,
+}
+
+/// A partner to add to a home.
+#[derive(Debug, Clone)]
+pub struct PartnerPlan {
+    /// Its id: file and folder name.
+    pub id: String,
+    /// Its AS2 name.
+    pub as2_name: String,
+    /// Its AS2 server.
+    pub url: String,
+    /// What travels.
+    pub profile: Profile,
+    /// Its certificate.
+    pub certificate_pem: Vec<u8>,
+}
+
+/// What was made.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its `gateway.toml`.
+    pub file: PathBuf,
+    /// Our certificate, to be given to partners.
+    pub certificate: PathBuf,
+    /// The console token's file.
+    pub token_file: PathBuf,
+}
+
+/// Why no home was made.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// Something is there already.
+    #[error("{} is not an empty folder", .0.display())]
+    NotEmpty(PathBuf),
+    /// The disk.
+    #[error(transparent)]
+    Files(#[from] DurableError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] GenerateError),
+}
+
+impl HomeError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            HomeError::NotEmpty(_) => "folder-not-empty",
+            HomeError::Files(error) => error.code(),
+            HomeError::Key(error) => error.code(),
+        }
+    }
+
+    /// What happened and what to do.
+    pub fn text(&self) -> Bilingual {
+        match self {
+            HomeError::NotEmpty(folder) => {
+                let folder = folder.display();
+                bilingual!(
+                    "{folder} 不是空文件夹。请指定一个新的或空的文件夹；已有内容不会被改动。",
+                    "{folder} is not an empty folder. Name a new or empty one; nothing there was changed."
+                )
+            }
+            HomeError::Files(error) => error.text(),
+            HomeError::Key(error) => error.text(),
+        }
+    }
+}
+
+/// Makes a home in `folder`, which must be absent or empty. `gateway.toml` is written last: where it is, the rest is.
+///
+/// # Errors
+/// The folder is not empty, the disk fails, or the plan asks for an impossible key.
+pub fn create(folder: &Path, plan: &HomePlan, now: Timestamp) -> Result<Home, HomeError> {
+    let taken = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    if taken || (folder.exists() && !folder.is_dir()) {
+        return Err(HomeError::NotEmpty(folder.to_owned()));
+    }
+    let keys = folder.join("keys");
+    for name in ["keys", "partners", "data", "exchange"] {
+        durable::create_dir_all(&folder.join(name))?;
+    }
+    close_to_others(&keys)?;
+    let phrase = Secret::new(random::hex(24));
+    let request = KeyRequest {
+        common_name: plan.as2_name.chars().take(64).collect(),
+        organization: plan.name.as_ref().map(|name| name.chars().take(64).collect()),
+        hosts: Vec::new(),
+        bits: plan.key_bits,
+        days: KEY_DAYS,
+    };
+    let pair = generate(&request, Some(&phrase), now)?;
+    let home = Home {
+        folder: folder.to_owned(),
+        file: folder.join("gateway.toml"),
+        certificate: keys.join("station.crt"),
+        token_file: keys.join("console.token"),
+    };
+    write_private(&keys.join("station.pass"), phrase.expose().as_bytes())?;
+    write_private(&keys.join("station.key"), pair.key_pem.expose())?;
+    durable::write_new(&home.certificate, &pair.certificate_pem)?;
+    write_private(&home.token_file, token().expose().as_bytes())?;
+    durable::write_new(&folder.join("partners/customs.toml.example"), CUSTOMS.as_bytes())?;
+    durable::write_new(&folder.join("partners/trading-partner.toml.example"), TRADING_PARTNER.as_bytes())?;
+    durable::write_new(&folder.join("gateway.toml.example"), GATEWAY.as_bytes())?;
+    durable::write_new(&home.file, gateway_toml(plan).as_bytes())?;
+    Ok(home)
+}
+
+/// Adds a partner with its certificate to a home; both files must be new.
+///
+/// # Errors
+/// The disk fails or a file exists.
+pub fn add_partner(home: &Path, plan: &PartnerPlan) -> Result<PathBuf, HomeError> {
+    let certificate = format!("keys/{}.crt", plan.id);
+    durable::write_new(&home.join(&certificate), &plan.certificate_pem)?;
+    let file = home.join("partners").join(format!("{}.toml", plan.id));
+    let text = format!(
+        "as2_name = {}\nurl = {}\nprofile = {}\n\n[[certificates]]\nfile = {}\n",
+        quoted(&plan.as2_name),
+        quoted(&plan.url),
+        quoted(plan.profile.as_str()),
+        quoted(&certificate),
+    );
+    durable::write_new(&file, text.as_bytes())?;
+    Ok(file)
+}
+
+/// A new console token: 256 random bits with a prefix by which scanners recognise it.
+pub fn token() -> Secret<String> {
+    Secret::new(format!("dxg_{}", random::hex(32)))
+}
+
+const GATEWAY: &str = include_str!("../../config/gateway.example.toml");
+const CUSTOMS: &str = include_str!("../../config/partners/customs.example.toml");
+const TRADING_PARTNER: &str = include_str!("../../config/partners/trading-partner.example.toml");
+
+fn gateway_toml(plan: &HomePlan) -> String {
+    let mut lines = vec![
+        "# dxgate. Every key is explained in gateway.toml.example. 全部配置项见 gateway.toml.example。".to_owned(),
+        "# After a change: dxgate doctor --config gateway.toml".to_owned(),
+        String::new(),
+        "[station]".to_owned(),
+    ];
+    match &plan.dxpid {
+        Some(dxpid) => lines.push(format!("dxpid = {}", quoted(dxpid))),
+        None => lines.push("# dxpid = \"…\"   # issued by customs; needed for profile = \"dxp\"".to_owned()),
+    }
+    lines.push(format!("as2_name = {}", quoted(&plan.as2_name)));
+    lines.extend(plan.name.as_ref().map(|name| format!("name = {}", quoted(name))));
+    lines.extend([
+        String::new(),
+        "[[station.keys]]".to_owned(),
+        "certificate = \"keys/station.crt\"   # give this file to your partners".to_owned(),
+        "private_key = \"keys/station.key\"".to_owned(),
+        "passphrase_file = \"keys/station.pass\"".to_owned(),
+        String::new(),
+        "[as2]".to_owned(),
+        format!("listen = {}", quoted(&plan.as2_listen.to_string())),
+        String::new(),
+        "[console]".to_owned(),
+        format!("listen = {}", quoted(&plan.console_listen.to_string())),
+        "token_file = \"keys/console.token\"".to_owned(),
+        String::new(),
+        "[log]".to_owned(),
+        format!("language = {}", quoted(if plan.language == Language::Chinese { "zh-CN" } else { "en" })),
+        String::new(),
+    ]);
+    lines.join("\n")
+}
+
+/// Text as a TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+/// A file for the gateway's user alone, whatever the umask says.
+fn write_private(file: &Path, bytes: &[u8]) -> Result<(), DurableError> {
+    durable::write_new(file, bytes)?;
+    close_file_to_others(file)
+}
+
+#[cfg(unix)]
+fn close_to_others(folder: &Path) -> Result<(), DurableError> {
+    set_mode(folder, 0o700)
+}
+
+#[cfg(unix)]
+fn close_file_to_others(file: &Path) -> Result<(), DurableError> {
+    set_mode(file, 0o600)
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> Result<(), DurableError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(|source| DurableError {
+        step: "protect",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_folder: &Path) -> Result<(), DurableError> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn close_file_to_others(_file: &Path) -> Result<(), DurableError> {
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Paths, passphrases and key files named by a section.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::Environment;
+use super::document::Section;
+use crate::bilingual;
+use crate::cms::Certificate;
+use crate::ground::secret::Secret;
+use crate::keys::{Expiry, KeyFileError, TlsIdentity, load};
+
+/// The smallest RSA modulus that is taken, in bits.
+const LEAST_RSA_BITS: u32 = 2048;
+
+/// What reading needs besides the file itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'r> {
+    /// Where relative paths start.
+    pub(crate) home: &'r Path,
+    /// Where `…_env` keys look.
+    pub(crate) environment: Environment<'r>,
+    /// The instant at which certificates are judged.
+    pub(crate) now: Timestamp,
+}
+
+impl Reading<'_> {
+    /// A path, relative to the home.
+    pub(crate) fn path(&self, section: &Section<'_>, key: &'static str) -> Option<PathBuf> {
+        section.text(key).map(|text| self.home.join(text))
+    }
+
+    /// A path, with a default.
+    pub(crate) fn path_or(&self, section: &Section<'_>, key: &'static str, default: &str) -> PathBuf {
+        self.path(section, key).unwrap_or_else(|| self.home.join(default))
+    }
+
+    /// The passphrase of the section's key: `passphrase_file` or `passphrase_env`, never inline.
+    pub(crate) fn passphrase(&self, section: &Section<'_>) -> Option<Secret<String>> {
+        section.forbid(
+            "passphrase",
+            "secret-inline",
+            &bilingual!(
+                "口令不能写在配置文件中。请改用 passphrase_file 或 passphrase_env。",
+                "a passphrase must not stand in a configuration file. Use passphrase_file or passphrase_env."
+            ),
+        );
+        self.secret(section, "passphrase_file", "passphrase_env")
+    }
+
+    /// A secret from the first line of a file or from an environment variable.
+    pub(crate) fn secret(
+        &self,
+        section: &Section<'_>,
+        file_key: &'static str,
+        variable_key: &'static str,
+    ) -> Option<Secret<String>> {
+        let file = self.path(section, file_key);
+        let variable = section.text(variable_key);
+        match (file, variable) {
+            (Some(_), Some(_)) => {
+                let text = bilingual!(
+                    "{file_key} 与 {variable_key} 只能写一个。",
+                    "{file_key} and {variable_key} exclude each other. Keep one."
+                );
+                section.error(variable_key, "keys-exclusive", text);
+                None
+            }
+            (Some(file), None) => note(section, file_key, load::secret_line(&file)),
+            (None, Some(variable)) => {
+                let value = (self.environment)(&variable).filter(|value| !value.is_empty());
+                if value.is_none() {
+                    let text = bilingual!(
+                        "环境变量 {variable} 未设置或为空。请在启动网关的环境中设置。",
+                        "the environment variable {variable} is not set or empty. Set it where the gateway is started."
+                    );
+                    section.error(variable_key, "variable-missing", text);
+                }
+                value.map(Secret::new)
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// What a listener or client shows: `certificate`, `private_key` and their passphrase. `None` when the section is
+    /// absent or wrong.
+    pub(crate) fn identity(&self, section: &Section<'_>, required: bool) -> Option<TlsIdentity> {
+        let certificate = self.path(section, "certificate");
+        let key = self.path(section, "private_key");
+        let passphrase = self.passphrase(section);
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                let identity = TlsIdentity::from_files(&certificate, &key, passphrase.as_ref());
+                let identity = note_files(section, identity, &certificate, "certificate", "private_key")?;
+                if let Some(own) = identity.chain.first() {
+                    self.report_expiry(section, "certificate", own, &certificate);
+                }
+                Some(identity)
+            }
+            (None, None) if !required => None,
+            (certificate, _) => {
+                section.missing(if certificate.is_none() { "certificate" } else { "private_key" });
+                None
+            }
+        }
+    }
+
+    /// Refuses certificates with which messages cannot be protected: RSA of at least 2048 bits is needed.
+    pub(crate) fn check_strength(&self, section: &Section<'_>, key: &'static str, certificate: &Certificate) {
+        let (algorithm, bits) = (certificate.key_algorithm(), certificate.key_bits());
+        if !algorithm.eq_ignore_ascii_case("rsa") {
+            let text = bilingual!(
+                "证书的密钥类型为 {algorithm}。AS2 报文的签名和加密需要 RSA 证书。",
+                "the certificate's key is {algorithm}. Signing and encrypting AS2 messages needs an RSA certificate."
+            );
+            section.error(key, "certificate-not-rsa", text);
+        } else if bits < LEAST_RSA_BITS {
+            let text = bilingual!(
+                "证书的 RSA 密钥只有 {bits} 位。请更换为 2048 位或以上的证书。",
+                "the certificate's RSA key has only {bits} bits. Replace it by one of 2048 bits or more."
+            );
+            section.error(key, "certificate-weak", text);
+        }
+    }
+
+    /// Warns about a certificate that has expired or soon will.
+    pub(crate) fn report_expiry(
+        &self,
+        section: &Section<'_>,
+        key: &'static str,
+        certificate: &Certificate,
+        file: &Path,
+    ) {
+        if let Some(expiry) = Expiry::of(certificate, file, self.now) {
+            section.warning(key, expiry.code(), expiry.text());
+        }
+    }
+}
+
+/// Turns a file's failure into a problem of the key that names it.
+pub(crate) fn note<T>(section: &Section<'_>, key: &'static str, result: Result<T, KeyFileError>) -> Option<T> {
+    result.map_err(|error| section.error(key, error.code(), error.text())).ok()
+}
+
+/// The same for two files read together.
+pub(crate) fn note_files<T>(
+    section: &Section<'_>,
+    result: Result<T, KeyFileError>,
+    first: &Path,
+    first_key: &'static str,
+    second_key: &'static str,
+) -> Option<T> {
+    let key = match &result {
+        Err(error) if error.file() == first => first_key,
+        _ => second_key,
+    };
+    note(section, key, result)
+}

@@ -1,0 +1,444 @@
+//! What a file in `partners/` may say.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::document::Section;
+use super::material::{Reading, note};
+use super::partners::Surroundings;
+use super::quantity;
+use super::station::{algorithm, as2_name, narrowed, one_of, wishes};
+use crate::as2::{Compression, MdnAsk, MdnMode, MicalgStyle};
+use crate::bilingual;
+use crate::cms::{ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
+use crate::ground::text::Bilingual;
+use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, load, specimen};
+use crate::partner::{
+    Accept, Agreement, Authorization, Delivery, Dxp, HttpAccess, MdnAgreement, Partner, PartnerUrl, Profile,
+    RetrySchedule,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Reads a partner. `None` when something essential is missing; the problems are on the sheet.
+pub(super) fn read(
+    root: &Section<'_>,
+    id: &str,
+    file: &Path,
+    reading: &Reading<'_>,
+    surroundings: &Surroundings<'_>,
+) -> Option<Partner> {
+    let url = root.required("url", PartnerUrl::parse);
+    let as2_name = root.required("as2_name", as2_name);
+    let profile = profile(root, surroundings);
+    let dxp = dxp(root, profile);
+    let name = root.text("name");
+    let enabled = root.boolean("enabled", true);
+    let subject = root.parsed("subject", header_text);
+    let content_type = root.parsed("content_type", media_type).unwrap_or_else(|| default_type(profile).to_owned());
+    let agreement = agreement(&root.section("agreement"), surroundings);
+    let accept = accept(&root.section("accept"), &agreement, surroundings);
+    let certificates = certificates(root, reading, surroundings, &agreement, &accept);
+    let delivery = delivery(&root.section("delivery"));
+    let http = http(&root.section("http"), reading);
+    let (url, as2_name) = (url?, as2_name?);
+    if surroundings.station.is_some_and(|station| station.as2_name == as2_name) {
+        let text = bilingual!(
+            "伙伴的 AS2 名称与本站相同。双方名称必须不同。",
+            "the partner's AS2 name is also our own. The two must differ."
+        );
+        root.error("as2_name", "as2-name-ours", text);
+    }
+    let partner = Partner {
+        id: id.to_owned(),
+        file: file.to_owned(),
+        as2_name,
+        name,
+        url,
+        profile,
+        enabled,
+        content_type,
+        subject,
+        certificates,
+        agreement,
+        accept,
+        delivery,
+        http,
+        dxp,
+    };
+    judge_transport(root, &partner, surroundings);
+    Some(partner)
+}
+
+fn profile(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Profile {
+    let named = root.parsed("profile", |text| one_of(text, &["plain", "dxp"]));
+    if named != Some("dxp") {
+        return Profile::Plain;
+    }
+    if surroundings.station.is_some_and(|station| station.dxpid.is_none()) {
+        let text = bilingual!(
+            "profile = \"dxp\" 需要本站的 DXPID。请在 gateway.toml 的 [station] 中填写 dxpid。",
+            "profile = \"dxp\" needs our DXPID. Give dxpid under [station] in gateway.toml."
+        );
+        root.error("profile", "dxpid-missing", text);
+    }
+    Profile::Dxp
+}
+
+fn dxp(root: &Section<'_>, profile: Profile) -> Option<Dxp> {
+    let section = root.section("dxp");
+    let receiver = |key, default: &str| section.parsed(key, dxp_receiver).unwrap_or_else(|| default.to_owned());
+    let dxp = Dxp {
+        import_receiver: receiver("import_receiver", "DXPEDCCEB0000002"),
+        export_receiver: receiver("export_receiver", "DXPEDCCEB0000003"),
+    };
+    if profile == Profile::Dxp {
+        return Some(dxp);
+    }
+    if section.is_present() {
+        let text = bilingual!(
+            "[dxp] 只在 profile = \"dxp\" 时有效。请设置该项或删除此表。",
+            "[dxp] has a meaning only with profile = \"dxp\". Set it or remove the table."
+        );
+        root.error("dxp", "profile-not-dxp", text);
+    }
+    None
+}
+
+fn dxp_receiver(text: &str) -> Result<String, Bilingual> {
+    let fits = (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        bilingual!(
+            "不是接收方编号。应为 1 至 16 位字母和数字。",
+            "not a receiver id. It has 1 to 16 letters and digits."
+        )
+    })
+}
+
+fn default_type(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Plain => "application/octet-stream",
+        Profile::Dxp => "application/xml",
+    }
+}
+
+/// A media type without line breaks (RFC 9110 8.3.1); parameters are allowed.
+fn media_type(text: &str) -> Result<String, Bilingual> {
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
+    };
+    let fits = essence.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub));
+    let plain = text.len() <= 256 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    (fits && plain).then(|| text.to_owned()).ok_or_else(|| {
+        bilingual!(
+            "不是媒体类型。例如 \"application/xml\"。",
+            "not a media type. Write one such as \"application/xml\"."
+        )
+    })
+}
+
+/// Text for a header field: printable ASCII (RFC 5322 2.2), at most 200 characters.
+fn header_text(text: &str) -> Result<String, Bilingual> {
+    let fits = text.len() <= 200 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        bilingual!("只能使用可打印 ASCII 字符，最多 200 个。", "use at most 200 printable ASCII characters.")
+    })
+}
+
+fn certificates(
+    root: &Section<'_>,
+    reading: &Reading<'_>,
+    surroundings: &Surroundings<'_>,
+    agreement: &Agreement,
+    accept: &Accept,
+) -> CertificateSet {
+    let sections = root.sections("certificates");
+    let read: Vec<PartnerCertificate> =
+        sections.iter().filter_map(|section| certificate(section, reading, surroundings)).collect();
+    let complete = read.len() == sections.len();
+    let set = CertificateSet::new(read);
+    if complete {
+        let needs = [
+            ("encrypt", agreement.encrypt.is_some(), set.encrypting(reading.now).is_none()),
+            ("verify", accept.signature || agreement.mdn.ask.signed, set.verifying(reading.now).is_empty()),
+        ];
+        for (word, needed, none) in needs {
+            if needed && none {
+                missing_certificate(root, word, set.certificates());
+            }
+        }
+    }
+    set
+}
+
+/// Nothing can be exchanged without it. An expired one is a warning, so that a gateway with many partners still starts.
+fn missing_certificate(root: &Section<'_>, word: &str, certificates: &[PartnerCertificate]) {
+    let any = certificates.iter().any(|one| if word == "encrypt" { one.uses.encrypt } else { one.uses.verify });
+    if any {
+        let text = bilingual!(
+            "用途为 {word} 的证书当前都不可用（已过期或未到启用时间），无法与该伙伴收发。请加入新证书。",
+            "no certificate for use \"{word}\" is active now (expired or not yet begun): nothing can be exchanged with this partner. Add one."
+        );
+        return root.warning("certificates", "no-active-certificate", text);
+    }
+    let text = bilingual!(
+        "缺少用途为 {word} 的伙伴证书。请加入 [[certificates]],file 指向对方提供的证书。",
+        "a certificate of the partner for use \"{word}\" is missing. Add [[certificates]] with the file the partner gave you."
+    );
+    root.error("certificates", "certificate-missing", text);
+}
+
+fn certificate(
+    section: &Section<'_>,
+    reading: &Reading<'_>,
+    surroundings: &Surroundings<'_>,
+) -> Option<PartnerCertificate> {
+    let words = section.parsed_list("use", |text| one_of(text, &["verify", "encrypt", "tls"]));
+    let uses = words.map_or(CertificateUses { verify: true, encrypt: true, tls: false }, |words| CertificateUses {
+        verify: words.contains(&"verify"),
+        encrypt: words.contains(&"encrypt"),
+        tls: words.contains(&"tls"),
+    });
+    let wishes = wishes(section);
+    if !section.has("file") {
+        section.missing("file");
+    }
+    let file = reading.path(section, "file")?;
+    let certificate = note(section, "file", load::certificate(&file))?;
+    if uses.verify || uses.encrypt {
+        reading.check_strength(section, "file", &certificate);
+    }
+    reading.report_expiry(section, "file", &certificate, &file);
+    if surroundings.exposed && specimen::is_specimen(&certificate) {
+        section.error("file", "example-key", example_key());
+    }
+    let window = narrowed(section, &certificate, wishes);
+    Some(PartnerCertificate { certificate, uses, window, file })
+}
+
+fn example_key() -> Bilingual {
+    bilingual!(
+        "certs-example 中的示例密钥是公开的，只能用于本机回环地址。请换用真实的证书和密钥。",
+        "the keys of certs-example are published and for loopback addresses only. Use real certificates and keys."
+    )
+}
+
+fn agreement(section: &Section<'_>, surroundings: &Surroundings<'_>) -> Agreement {
+    let sign = optional_algorithm(section, "sign", SignatureScheme::RsaPkcs1);
+    if sign.is_none() {
+        let text = bilingual!(
+            "发送的报文没有签名：对方无法确认来源，其回执也不能作为抗抵赖证据。",
+            "messages are sent unsigned: the partner cannot tell who sent them, and its receipts prove little."
+        );
+        section.warning("sign", "sent-unsigned", text);
+    }
+    let encrypt = optional_algorithm(section, "encrypt", ContentCipher::Aes256Cbc);
+    let digest = section.parsed("digest", algorithm::<DigestAlgorithm>).unwrap_or(DigestAlgorithm::Sha256);
+    warn_of_sha1(section, "digest", &[digest]);
+    let compress = section.parsed("compress", |text| one_of(text, &["none", "before-signing", "after-signing"]));
+    let micalg_style = section.parsed("micalg_style", |text| one_of(text, &["sha-256", "sha256"]));
+    Agreement {
+        sign,
+        digest,
+        encrypt,
+        key_transport: section.parsed("key_transport", algorithm).unwrap_or(KeyTransport::RsaPkcs1),
+        compress: match compress {
+            Some("before-signing") => Compression::BeforeSigning,
+            Some("after-signing") => Compression::AfterSigning,
+            _ => Compression::None,
+        },
+        micalg_style: if micalg_style == Some("sha256") { MicalgStyle::Plain } else { MicalgStyle::Hyphenated },
+        mdn: mdn(&section.section("mdn"), digest, surroundings),
+    }
+}
+
+/// An algorithm, or `"none"`.
+fn optional_algorithm<A: super::station::Named>(section: &Section<'_>, key: &'static str, default: A) -> Option<A> {
+    let read = section.parsed(key, |text| {
+        if text == "none" {
+            return Ok(None);
+        }
+        algorithm(text).map(Some).map_err(|why| Bilingual {
+            zh: format!("{}不需要时写 \"none\"。", why.zh),
+            en: format!("{} Write \"none\" to do without.", why.en),
+        })
+    });
+    read.unwrap_or(Some(default))
+}
+
+fn warn_of_sha1(section: &Section<'_>, key: &'static str, digests: &[DigestAlgorithm]) {
+    if digests.contains(&DigestAlgorithm::Sha1) {
+        let text = bilingual!(
+            "SHA-1 已不安全，只应为尚未升级的伙伴临时使用。",
+            "SHA-1 is broken. Allow it only until the partner has been upgraded."
+        );
+        section.warning(key, "digest-weak", text);
+    }
+}
+
+fn mdn(section: &Section<'_>, digest: DigestAlgorithm, surroundings: &Surroundings<'_>) -> MdnAgreement {
+    let mode = section.parsed("mode", |text| one_of(text, &["sync", "async", "none"])).unwrap_or("sync");
+    let signed = section.boolean("signed", true);
+    let micalgs = section.parsed_list("micalg", algorithm::<DigestAlgorithm>).unwrap_or_else(|| vec![digest]);
+    let deadline = section.duration("deadline", 30 * MINUTE, MINUTE, 7 * DAY);
+    let url = section.parsed("async_url", PartnerUrl::parse).map(|url| url.as_str().to_owned());
+    let mode = match mode {
+        "async" => {
+            let url = url.or_else(|| surroundings.station?.receipt_url.clone());
+            if url.is_none() && surroundings.station.is_some() && !section.has("async_url") {
+                let text = bilingual!(
+                    "异步回执需要我方地址。请填写 async_url，或在 gateway.toml 的 [as2] 中填写 public_url。",
+                    "an asynchronous MDN needs an address of ours. Give async_url, or public_url under [as2] in gateway.toml."
+                );
+                section.error("mode", "receipt-url-missing", text);
+            }
+            MdnMode::Async { url: url.unwrap_or_default() }
+        }
+        "none" => {
+            let text = bilingual!(
+                "不请求回执时无法证明对方收到报文。",
+                "without an MDN there is no proof that the partner received a message."
+            );
+            section.warning("mode", "no-receipt", text);
+            MdnMode::None
+        }
+        _ => MdnMode::Sync,
+    };
+    let signed = signed && mode != MdnMode::None;
+    MdnAgreement { ask: MdnAsk { mode, signed, micalgs }, deadline }
+}
+
+/// What is not said mirrors the agreement: whoever gets signed messages from us shall sign as well.
+fn accept(section: &Section<'_>, agreement: &Agreement, surroundings: &Surroundings<'_>) -> Accept {
+    let mut digests = vec![DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512];
+    if !digests.contains(&agreement.digest) {
+        digests.push(agreement.digest);
+    }
+    let listed = section.parsed_list("digests", algorithm);
+    warn_of_sha1(section, "digests", listed.as_deref().unwrap_or_default());
+    let accept = Accept {
+        signature: section.boolean("signature", agreement.sign.is_some()),
+        encryption: section.boolean("encryption", agreement.encrypt.is_some()),
+        digests: listed.unwrap_or(digests),
+        schemes: section.parsed_list("schemes", algorithm).unwrap_or_else(|| SignatureScheme::ALL.to_vec()),
+        ciphers: section.parsed_list("ciphers", algorithm).unwrap_or_else(|| ContentCipher::ALL.to_vec()),
+        max_payload: section.size("max_payload", surroundings.max_payload, 1, surroundings.max_payload),
+        async_mdn_urls: section.parsed_list("async_mdn_urls", PartnerUrl::parse).unwrap_or_default(),
+    };
+    if !accept.signature {
+        let text = bilingual!(
+            "接受未签名的报文：任何人都可以冒充该伙伴。",
+            "unsigned messages are accepted: anybody can pose as this partner."
+        );
+        section.warning("signature", "unsigned-accepted", text);
+    }
+    accept
+}
+
+fn delivery(section: &Section<'_>) -> Delivery {
+    let timeout = section.duration("timeout", 10 * MINUTE, SECOND, HOUR);
+    Delivery {
+        connect_timeout: section.duration("connect_timeout", 30 * SECOND, SECOND, 10 * MINUTE).min(timeout),
+        timeout,
+        concurrency: section.count("concurrency", 4, 1, 256),
+        retry: RetrySchedule {
+            delays: delays(section),
+            give_up_after: section.duration("give_up_after", 72 * HOUR, SECOND, 30 * DAY),
+            jitter: section.fraction("jitter", 0.2, 0.0, 0.5),
+            retry_status: section.numbers("retry_status", 400, 599).unwrap_or_default(),
+        },
+        private_network: section.boolean("private_network", true),
+    }
+}
+
+fn delays(section: &Section<'_>) -> Vec<Duration> {
+    let standard = || [1, 2, 5, 10, 20, 40, 60].map(|minutes| minutes * MINUTE).to_vec();
+    let Some(delays) = section.parsed_list("retry", quantity::duration) else { return standard() };
+    let fits = (1..=64).contains(&delays.len()) && delays.iter().all(|delay| (SECOND..=7 * DAY).contains(delay));
+    if fits {
+        return delays;
+    }
+    let text = bilingual!(
+        "应为 1 至 64 个时长，每个在 1s 与 7d 之间。",
+        "expected are 1 to 64 durations, each from 1s to 7d."
+    );
+    section.error("retry", "value-out-of-range", text);
+    standard()
+}
+
+fn http(section: &Section<'_>, reading: &Reading<'_>) -> HttpAccess {
+    let advice = bilingual!(
+        "口令和令牌不能写在配置文件中。请改用以 _file 或 _env 结尾的配置项。",
+        "passwords and tokens must not stand in a configuration file. Use the keys that end in _file or _env."
+    );
+    section.forbid("password", "secret-inline", &advice);
+    section.forbid("token", "secret-inline", &advice);
+    let user = section.parsed("user", user_name);
+    let password = reading.secret(section, "password_file", "password_env");
+    let token = reading.secret(section, "token_file", "token_env");
+    let identity = reading.identity(section, false);
+    let authorization = match (user, password, token) {
+        (Some(user), Some(password), None) => Some(Authorization::Basic { user, password }),
+        (None, None, Some(token)) => Some(Authorization::Bearer(token)),
+        (None, None, None) => None,
+        (Some(_), None, None) => {
+            if !section.has("password_file") && !section.has("password_env") {
+                section.missing("password_file");
+            }
+            None
+        }
+        (None, Some(_), None) => {
+            section.missing("user");
+            None
+        }
+        (_, _, Some(_)) => {
+            let text = bilingual!("用户名口令与令牌只能使用一种。", "user and password exclude a token. Keep one way.");
+            section.error(if section.has("user") { "user" } else { "password_file" }, "keys-exclusive", text);
+            None
+        }
+    };
+    HttpAccess { authorization, identity }
+}
+
+/// A user name for HTTP Basic (RFC 7617 2: no colon).
+fn user_name(text: &str) -> Result<String, Bilingual> {
+    let fits = text.len() <= 256 && !text.contains(':') && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        bilingual!(
+            "不是用户名。不能包含冒号或控制字符。",
+            "not a user name. Colons and control characters are not allowed."
+        )
+    })
+}
+
+/// What the URL means for keys and secrecy.
+fn judge_transport(root: &Section<'_>, partner: &Partner, surroundings: &Surroundings<'_>) {
+    if partner.url.is_loopback() {
+        return;
+    }
+    let ours = surroundings
+        .station
+        .is_some_and(|station| station.keys.keys().iter().any(|key| specimen::is_specimen(&key.certificate)));
+    let theirs = partner.certificates.certificates().iter().any(|one| specimen::is_specimen(&one.certificate));
+    if ours || theirs {
+        root.error("url", "example-key", example_key());
+    }
+    if partner.agreement.encrypt.is_none() && !partner.url.is_secure() {
+        let text = bilingual!(
+            "报文未加密且经 http:// 发送，内容会被途中读取。请使用 https:// 或配置 agreement.encrypt。",
+            "messages are not encrypted and travel over http://: they can be read on the way. Use https:// or set agreement.encrypt."
+        );
+        root.warning("url", "sent-in-clear", text);
+    }
+    if partner.http.authorization.is_some() && !partner.url.is_secure() {
+        let text = bilingual!(
+            "凭据将经 http:// 明文发送。请使用 https://。",
+            "the credentials would travel over http:// in the clear. Use https://."
+        );
+        root.error("url", "credentials-in-clear", text);
+    }
+}

@@ -1,0 +1,206 @@
+//! The folder of partner files: reading all of them, and reading them again while the gateway runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::document::{Sheet, read_text};
+use super::material::Reading;
+use super::{Config, Environment, Problem, Reload, Severity, partner_file};
+use crate::bilingual;
+use crate::ground::text::Bilingual;
+use crate::partner::{Directory, Partner, Station};
+
+/// The longest partner id; it becomes a folder name.
+const LONGEST_ID: usize = 64;
+
+/// What partner files are judged by.
+pub(super) struct Surroundings<'g> {
+    /// Our side, when it could be read.
+    pub(super) station: Option<&'g Station>,
+    /// The AS2 listener can be reached from other machines.
+    pub(super) exposed: bool,
+    /// The payload limit of the gateway.
+    pub(super) max_payload: u64,
+}
+
+/// A partner whose file has no errors of its own.
+struct Candidate {
+    partner: Arc<Partner>,
+    /// Line of `as2_name`; `None` when the partner is kept from before a reload.
+    name_line: Option<usize>,
+}
+
+/// The folder's content.
+#[derive(Default)]
+pub(super) struct PartnersRead {
+    /// Partners to work with.
+    pub(super) partners: Vec<Arc<Partner>>,
+    /// Errors and warnings of all files.
+    pub(super) problems: Vec<Problem>,
+    /// The folder itself could not be read.
+    unreadable: bool,
+}
+
+/// Reads every `*.toml` of the folder in the order of names. A file with errors leaves the partner of `old` in place.
+pub(super) fn read_all(
+    folder: &Path,
+    reading: &Reading<'_>,
+    surroundings: &Surroundings<'_>,
+    old: &Directory,
+) -> PartnersRead {
+    let files = match partner_files(folder) {
+        Ok(files) => files,
+        Err(problem) => return PartnersRead { problems: vec![*problem], unreadable: true, ..PartnersRead::default() },
+    };
+    let mut problems = Vec::new();
+    if files.is_empty() {
+        let text = bilingual!(
+            "没有任何伙伴。请参照 config/partners/ 中的示例加入伙伴文件，文件名即伙伴编号。",
+            "no partner is configured. Add a file after the examples in config/partners/; its name becomes the partner's id."
+        );
+        problems.push(whole_file(folder, Severity::Warning, "no-partner", text));
+    }
+    let mut candidates = Vec::new();
+    for (id, file) in files {
+        let (candidate, found) = read_one(&id, &file, reading, surroundings);
+        problems.extend(found);
+        let kept = || old.by_id(&id).map(|partner| Candidate { partner: partner.clone(), name_line: None });
+        candidates.extend(candidate.or_else(kept));
+    }
+    let partners = refuse_shared_names(candidates, old, &mut problems);
+    PartnersRead { partners, problems, unreadable: false }
+}
+
+/// Reads the folder again; see [`super::reload_partners`].
+pub(super) fn reload(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
+    let reading = Reading { home: &config.home, environment, now };
+    let surroundings = Surroundings {
+        station: Some(&config.station),
+        exposed: !config.as2.listen.ip().is_loopback(),
+        max_payload: config.limits.payload,
+    };
+    let read = read_all(&config.folders.partners, &reading, &surroundings, old);
+    let partners = if read.unreadable { old.clone() } else { Directory::new(read.partners) };
+    Reload { partners, problems: read.problems }
+}
+
+/// The keys that a partner file knows, for the test of the examples.
+#[cfg(test)]
+pub(super) fn known_keys(
+    file: &Path,
+    text: &str,
+    reading: &Reading<'_>,
+    surroundings: &Surroundings<'_>,
+) -> std::collections::BTreeSet<String> {
+    let sheet = Sheet::new(file, text);
+    if let Some(table) = sheet.parse(text) {
+        partner_file::read(&sheet.root(&table), "example", file, reading, surroundings);
+    }
+    sheet.finish().1
+}
+
+fn read_one(
+    id: &str,
+    file: &Path,
+    reading: &Reading<'_>,
+    surroundings: &Surroundings<'_>,
+) -> (Option<Candidate>, Vec<Problem>) {
+    if !is_folder_name(id) {
+        let text = bilingual!(
+            "文件名不能作为伙伴编号。请只用小写字母、数字、点、下划线和连字符，以字母或数字开头，最多 {LONGEST_ID} 个字符。",
+            "the file's name cannot be a partner's id. Use lower-case letters, digits, dots, underscores and hyphens, begin with a letter or digit, at most {LONGEST_ID} characters."
+        );
+        return (None, vec![whole_file(file, Severity::Error, "partner-id-invalid", text)]);
+    }
+    let text = match read_text(file) {
+        Ok(text) => text,
+        Err(problem) => return (None, vec![*problem]),
+    };
+    let sheet = Sheet::new(file, &text);
+    let Some(table) = sheet.parse(&text) else { return (None, sheet.finish().0) };
+    let root = sheet.root(&table);
+    let partner = partner_file::read(&root, id, file, reading, surroundings);
+    let name_line = root.place("as2_name").line;
+    drop(root);
+    let sound = !sheet.has_errors();
+    let candidate = partner.filter(|_| sound).map(|partner| Candidate { partner: Arc::new(partner), name_line });
+    (candidate, sheet.finish().0)
+}
+
+/// Two partners with one AS2 name cannot be told apart: the pair (AS2-From, AS2-To) names the agreement. The partner
+/// that already had the name in `old` keeps it; else the first by id does.
+fn refuse_shared_names(
+    mut candidates: Vec<Candidate>,
+    old: &Directory,
+    problems: &mut Vec<Problem>,
+) -> Vec<Arc<Partner>> {
+    let incumbent =
+        |partner: &Partner| old.by_id(&partner.id).is_some_and(|before| before.as2_name == partner.as2_name);
+    candidates.sort_by_key(|one| (!incumbent(&one.partner), one.partner.id.clone()));
+    let mut owners: BTreeMap<String, Arc<Partner>> = BTreeMap::new();
+    let mut losers = Vec::new();
+    for Candidate { partner, name_line } in candidates {
+        let name = partner.as2_name.as_str().to_owned();
+        let Some(owner) = owners.get(&name) else {
+            owners.insert(name, partner);
+            continue;
+        };
+        let owner = &owner.id;
+        let text = bilingual!(
+            "AS2 名称与伙伴 {owner} 相同，收到的报文无法区分。请更改其一或删除重复的文件。",
+            "the AS2 name is also that of the partner {owner}: their messages cannot be told apart. Change one or remove the second file."
+        );
+        let mut problem = whole_file(&partner.file, Severity::Error, "as2-name-taken", text);
+        (problem.line, problem.key) = (name_line, "as2_name".to_owned());
+        problems.push(problem);
+        losers.push(partner.id.clone());
+    }
+    for before in losers.iter().filter_map(|id| old.by_id(id)) {
+        owners.entry(before.as2_name.as_str().to_owned()).or_insert_with(|| before.clone());
+    }
+    owners.into_values().collect()
+}
+
+/// `(id, file)` of every partner file, in the order of ids.
+fn partner_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, Box<Problem>> {
+    let unreadable = |error: std::io::Error| {
+        let reason = error.kind();
+        let text = bilingual!(
+            "无法读取伙伴文件夹：{reason}。请创建该文件夹，或更正 gateway.toml 中的 folders.partners。",
+            "the folder of partner files cannot be read: {reason}. Create it or correct folders.partners in gateway.toml."
+        );
+        Box::new(whole_file(folder, Severity::Error, "partners-unreadable", text))
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if let Some(id) = name.strip_suffix(".toml").filter(|id| !id.starts_with('.')) {
+            files.push((id.to_owned(), file));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// `[a-z0-9][a-z0-9._-]*`, not longer than a folder name may comfortably be, and usable on Windows as well.
+fn is_folder_name(id: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let stem = id.split('.').next().unwrap_or_default();
+    let device = matches!(stem, "con" | "prn" | "aux" | "nul")
+        || (stem.len() == 4
+            && (stem.starts_with("com") || stem.starts_with("lpt"))
+            && stem.ends_with(|c: char| c.is_ascii_digit()));
+    id.bytes().next().is_some_and(letter)
+        && id.bytes().all(|byte| letter(byte) || b"._-".contains(&byte))
+        && id.len() <= LONGEST_ID
+        && !id.ends_with('.')
+        && !device
+}
+
+fn whole_file(file: &Path, severity: Severity, code: &'static str, text: Bilingual) -> Problem {
+    Problem { severity, code, file: file.to_owned(), line: None, key: String::new(), text }
+}

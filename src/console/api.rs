@@ -1,0 +1,182 @@
+//! The routes: parse, ask the [`Backend`], answer.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query as QueryString, Request, State as Shared};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::backend::{Backend, Query, Unready};
+use crate::outbound::Action;
+use super::problem::Problem;
+use super::token::Token;
+use super::wire::{
+    ActionRequest, CountWire, MessageDetail, MessageLine, MessageList, PartnerList, PartnerWire, Readiness, Submitted,
+    Summary,
+};
+use crate::ground::id::Id;
+use crate::http::RequestBody;
+use crate::store::record::{Direction, Reason, State};
+
+/// Who did it, in the journal: there are no user accounts yet.
+const BY: &str = "api-token";
+/// Bytes of a JSON request body, at most.
+const JSON_LIMIT: u64 = 64 * 1024;
+/// Characters of a reason and of a file name, at most.
+const TEXT_LIMIT: usize = 500;
+
+/// The console's routes over `backend`, for whoever presents `token`.
+pub fn router<B: Backend>(backend: Arc<B>, token: Token) -> Router {
+    let api = Router::new()
+        .route("/summary", get(summary::<B>))
+        .route("/partners", get(partners::<B>))
+        .route("/partners/{id}/messages", post(submit::<B>))
+        .route("/messages", get(messages::<B>))
+        .route("/messages/{id}", get(message::<B>))
+        .route("/messages/{id}/{action}", post(act::<B>))
+        .fallback(async || Problem::no_route())
+        .layer(middleware::from_fn_with_state(Arc::new(token), authenticate))
+        .with_state(Arc::clone(&backend));
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz::<B>))
+        .with_state(backend)
+        .nest("/api/v1", api)
+        .fallback(async || Problem::no_route())
+        .layer(middleware::from_fn(protect))
+}
+
+/// Nothing below `/api/` is answered without the token, not even "no such route".
+async fn authenticate(Shared(token): Shared<Arc<Token>>, request: Request, next: Next) -> Response {
+    let presented = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let presented = presented.and_then(|value| {
+        let (scheme, rest) = value.split_at_checked("Bearer ".len())?;
+        scheme.eq_ignore_ascii_case(b"Bearer ").then_some(rest)
+    });
+    if presented.is_some_and(|presented| token.matches(presented)) {
+        next.run(request).await
+    } else {
+        Problem::unauthorized().into_response()
+    }
+}
+
+/// Answers belong to one caller and are never a page.
+async fn protect(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn readyz<B: Backend>(Shared(backend): Shared<Arc<B>>) -> Response {
+    let reasons: Vec<String> = backend.readiness().await.into_iter().map(|unready| unready.code).collect();
+    let ready = reasons.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, reasons })).into_response()
+}
+
+async fn summary<B: Backend>(Shared(backend): Shared<Arc<B>>) -> Json<Summary> {
+    let reasons: Vec<Reason> =
+        backend.readiness().await.into_iter().map(|Unready { code, text }| Reason { code, text }).collect();
+    let states = backend.summary().await.into_iter().map(CountWire::from).collect();
+    Json(Summary { ready: reasons.is_empty(), reasons, states })
+}
+
+async fn partners<B: Backend>(Shared(backend): Shared<Arc<B>>) -> Json<PartnerList> {
+    let mut partners: Vec<PartnerWire> = backend.partners().await.into_iter().map(PartnerWire::from).collect();
+    partners.sort_by(|a, b| a.id.cmp(&b.id));
+    Json(PartnerList { partners })
+}
+
+/// The query string of a list, before its values are understood.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListParameters {
+    state: Option<State>,
+    direction: Option<Direction>,
+    partner: Option<String>,
+    name: Option<String>,
+    message_id: Option<String>,
+    limit: Option<usize>,
+    before: Option<Id>,
+}
+
+async fn messages<B: Backend>(Shared(backend): Shared<Arc<B>>, request: Request) -> Result<Json<MessageList>, Problem> {
+    let ListParameters { state, direction, partner, name, message_id, limit, before } = parameters(&request)?;
+    let limit = limit.unwrap_or(Query::DEFAULT_LIMIT).clamp(1, Query::MAX_LIMIT);
+    // One more than asked for tells whether there is more.
+    let asked = limit.saturating_add(1);
+    let query = Query { state, direction, partner, name, message_id, limit: asked, before };
+    let mut found = backend.messages(query).await;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().map(|message| message.id).filter(|_| more);
+    Ok(Json(MessageList { messages: found.iter().map(MessageLine::from).collect(), next }))
+}
+
+async fn message<B: Backend>(
+    Shared(backend): Shared<Arc<B>>,
+    Path(id): Path<String>,
+) -> Result<Json<MessageDetail>, Problem> {
+    let id: Id = id.parse().map_err(|_| Problem::no_message())?;
+    let message = backend.message(id).await.ok_or_else(Problem::no_message)?;
+    Ok(Json(MessageDetail::from(&message)))
+}
+
+async fn act<B: Backend>(
+    Shared(backend): Shared<Arc<B>>,
+    Path((id, action)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<MessageDetail>, Problem> {
+    let action = Action::named(&action).ok_or_else(Problem::no_route)?;
+    let id: Id = id.parse().map_err(|_| Problem::no_message())?;
+    let ActionRequest { reason } = json(request).await?;
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > TEXT_LIMIT {
+        return Err(Problem::malformed("reason"));
+    }
+    let message = backend.act(id, action, reason.to_owned(), BY.to_owned()).await?;
+    Ok(Json(MessageDetail::from(&message)))
+}
+
+/// The query string of a submission.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubmitParameters {
+    name: String,
+}
+
+async fn submit<B: Backend>(
+    Shared(backend): Shared<Arc<B>>,
+    Path(partner): Path<String>,
+    request: Request,
+) -> Result<(StatusCode, Json<Submitted>), Problem> {
+    let SubmitParameters { name } = parameters(&request)?;
+    if name.trim().is_empty() || name.chars().count() > TEXT_LIMIT {
+        return Err(Problem::malformed("name"));
+    }
+    let body = RequestBody::from_router(request.into_body());
+    let id = backend.submit(partner, name, body).await?;
+    Ok((StatusCode::ACCEPTED, Json(Submitted { id })))
+}
+
+fn parameters<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
+    let parsed = QueryString::try_from_uri(request.uri());
+    parsed.map(|QueryString(parameters)| parameters).map_err(|_| Problem::malformed("the query string"))
+}
+
+async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    let mut body = RequestBody::from_router(request.into_body());
+    let bytes = body.read_all(JSON_LIMIT).await.map_err(|_| Problem::malformed("the body"))?;
+    serde_json::from_slice(&bytes).map_err(|_| Problem::malformed("the body"))
+}
+
+#[cfg(test)]
+#[path = "api_tests.rs"]
+mod tests;

@@ -1,0 +1,116 @@
+//! What the console needs of the gateway.
+
+use jiff::Timestamp;
+
+use crate::ground::id::Id;
+use crate::ground::text::Bilingual;
+use crate::http::RequestBody;
+use crate::outbound::Action;
+use crate::store::record::{Direction, Message, State};
+
+/// The gateway as the console sees it; `app` implements it.
+pub trait Backend: Send + Sync + 'static {
+    /// What keeps the gateway from working; empty when it is ready.
+    fn readiness(&self) -> impl Future<Output = Vec<Unready>> + Send;
+
+    /// Messages that fit `query`, newest first, at most `query.limit`.
+    fn messages(&self, query: Query) -> impl Future<Output = Vec<Message>> + Send;
+
+    /// One message.
+    fn message(&self, id: Id) -> impl Future<Output = Option<Message>> + Send;
+
+    /// Does `action`; durable when this returns. `by` names who asked.
+    fn act(
+        &self,
+        id: Id,
+        action: Action,
+        reason: String,
+        by: String,
+    ) -> impl Future<Output = Result<Message, Refusal>> + Send;
+
+    /// Queues `body` as file `name` for `partner`; durable when this returns. The backend sets the cap of `body`.
+    fn submit(
+        &self,
+        partner: String,
+        name: String,
+        body: RequestBody,
+    ) -> impl Future<Output = Result<Id, Refusal>> + Send;
+
+    /// All configured partners.
+    fn partners(&self) -> impl Future<Output = Vec<PartnerStatus>> + Send;
+
+    /// How many messages there are in each state.
+    fn summary(&self) -> impl Future<Output = Vec<StateCount>> + Send;
+}
+
+/// One reason why the gateway is not ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unready {
+    /// Stable kebab-case code, shown to everybody.
+    pub code: String,
+    /// What is wrong and what to do, shown to those with a token.
+    pub text: Bilingual,
+}
+
+/// Which messages are asked for; absent fields do not narrow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Query {
+    /// In this state.
+    pub state: Option<State>,
+    /// Travelling this way.
+    pub direction: Option<Direction>,
+    /// With this partner (its id).
+    pub partner: Option<String>,
+    /// Whose file name contains this.
+    pub name: Option<String>,
+    /// With this AS2 Message-ID, with or without brackets.
+    pub message_id: Option<String>,
+    /// At most so many; the console asks for one more than it shows.
+    pub limit: usize,
+    /// Older than this message.
+    pub before: Option<Id>,
+}
+
+impl Query {
+    /// Most messages in one answer.
+    pub const MAX_LIMIT: usize = 500;
+    /// Messages in one answer when nothing is said.
+    pub const DEFAULT_LIMIT: usize = 50;
+}
+
+/// Why the gateway did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status that tells whose fault it is: 404 unknown, 409 state, 413 size, 422 content, 503 ours.
+    pub status: u16,
+    /// Stable kebab-case code.
+    pub code: String,
+    /// What, where, what to do.
+    pub text: Bilingual,
+}
+
+/// A partner as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartnerStatus {
+    /// The stem of its configuration file.
+    pub id: String,
+    /// Its AS2 name.
+    pub as2_name: String,
+    /// `dxp` or `plain`.
+    pub profile: String,
+    /// Where we send.
+    pub url: String,
+    /// Whether anything is exchanged with it.
+    pub enabled: bool,
+    /// Last day of the certificate that expires first.
+    pub certificate_until: Option<Timestamp>,
+}
+
+/// Messages in one state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateCount {
+    /// The state.
+    pub state: State,
+    /// How many.
+    pub count: u64,
+}

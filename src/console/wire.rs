@@ -1,0 +1,294 @@
+//! What the API says, as JSON. Fields may be added; none changes its meaning or disappears within `/api/v1`.
+//! Instants are RFC 3339 in UTC, states and directions are kebab-case names, digests are lower-case hex.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::backend::{PartnerStatus, StateCount};
+use crate::ground::id::Id;
+use crate::ground::text::Bilingual;
+use crate::store::record::{Body, Direction, JobKind, Message, PublicationStage, Reason, State};
+
+/// `GET /api/v1/messages`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MessageList {
+    /// Newest first.
+    pub messages: Vec<MessageLine>,
+    /// Give it as `before` to read on; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Id>,
+}
+
+/// One message in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MessageLine {
+    /// Our name for it.
+    pub id: Id,
+    /// `outbound` or `inbound`.
+    pub direction: Direction,
+    /// `payload` or `mdn`.
+    pub kind: JobKind,
+    /// The partner's id.
+    pub partner: String,
+    /// Where it stands.
+    pub state: State,
+    /// Whether it will still change by itself.
+    #[serde(rename = "final")]
+    pub settled: bool,
+    /// File name of the payload.
+    pub file_name: String,
+    /// Bytes of the payload.
+    pub size: Option<u64>,
+    /// AS2 Message-ID.
+    pub message_id: Option<String>,
+    /// When it came to be.
+    pub created: Timestamp,
+    /// When it changed last.
+    pub updated: Timestamp,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// Next attempt, or the deadline of its receipt.
+    pub due: Option<Timestamp>,
+    /// `CEB311Message` and so on.
+    pub message_type: Option<String>,
+    /// Business documents inside.
+    pub documents: Option<u32>,
+    /// Latest reason of a retry, hold, failure or refusal.
+    pub reason: Option<Reason>,
+}
+
+/// `GET /api/v1/messages/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MessageDetail {
+    /// What a list shows of it.
+    #[serde(flatten)]
+    pub line: MessageLine,
+    /// The payload.
+    pub payload: Option<Bytes>,
+    /// The exact bytes on the wire.
+    pub wire: Option<Bytes>,
+    /// The MDN.
+    pub receipt: Option<ReceiptWire>,
+    /// Business keys such as `orderNo`.
+    pub keys: Vec<(String, String)>,
+    /// `CopMsgId` of the envelope.
+    pub cop_msg_id: Option<String>,
+    /// SHA-256 fingerprint of the certificate that signed an inbound payload.
+    pub signer: Option<String>,
+    /// The message this one is about.
+    pub about: Option<Id>,
+    /// Files in the partner's folders.
+    pub files: Vec<FileWire>,
+    /// History, oldest first.
+    pub timeline: Vec<EventWire>,
+}
+
+/// Length and digest of stored bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bytes {
+    /// In bytes.
+    pub size: u64,
+    /// Lower-case hex.
+    pub sha256: String,
+}
+
+/// An MDN and what was found when it was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptWire {
+    /// As printed in the MDN.
+    pub disposition: String,
+    /// `Received-Content-MIC` as printed.
+    pub mic: Option<String>,
+    /// Whether it is ours.
+    pub mic_matches: Option<bool>,
+    /// SHA-256 fingerprint of the signer's certificate.
+    pub signer: Option<String>,
+}
+
+/// A file in a partner's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileWire {
+    /// `inbox`, `sent`, …
+    pub folder: String,
+    /// Its name; the final one once it is published.
+    pub name: String,
+    /// Whether it is there for users.
+    pub published: bool,
+}
+
+/// One line of a message's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventWire {
+    /// When.
+    pub at: Timestamp,
+    /// Kebab-case name of the fact.
+    pub fact: String,
+    /// Attempt number, reason code, who.
+    pub detail: String,
+}
+
+/// Body of an action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRequest {
+    /// Why; kept in the journal.
+    pub reason: String,
+}
+
+/// Answer to a submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// The new message.
+    pub id: Id,
+}
+
+/// `GET /api/v1/partners`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartnerList {
+    /// In the order of their ids.
+    pub partners: Vec<PartnerWire>,
+}
+
+/// A partner as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartnerWire {
+    /// The stem of its configuration file.
+    pub id: String,
+    /// Its AS2 name.
+    pub as2_name: String,
+    /// `dxp` or `plain`.
+    pub profile: String,
+    /// Where we send.
+    pub url: String,
+    /// Whether anything is exchanged with it.
+    pub enabled: bool,
+    /// Last day of the certificate that expires first.
+    pub certificate_until: Option<Timestamp>,
+}
+
+/// `GET /api/v1/summary`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Whether the gateway works.
+    pub ready: bool,
+    /// What keeps it from working.
+    pub reasons: Vec<Reason>,
+    /// Messages by state.
+    pub states: Vec<CountWire>,
+}
+
+/// Messages in one state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountWire {
+    /// The state.
+    pub state: State,
+    /// How many.
+    pub count: u64,
+}
+
+/// `GET /readyz`: codes only, for it asks for no token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Nothing is missing.
+    pub ready: bool,
+    /// Codes of what is.
+    pub reasons: Vec<String>,
+}
+
+/// Problem details (RFC 9457 3) with two extension members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemWire {
+    /// `urn:dxgate:problem:<code>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The status in words.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Stable kebab-case code.
+    pub code: String,
+    /// English.
+    pub detail: String,
+    /// Both languages.
+    pub text: Bilingual,
+}
+
+impl From<&Message> for MessageLine {
+    fn from(message: &Message) -> MessageLine {
+        let declaration = message.declaration.as_ref();
+        MessageLine {
+            id: message.id,
+            direction: message.direction,
+            kind: message.kind,
+            partner: message.partner.clone(),
+            state: message.state,
+            settled: message.state.is_final(),
+            file_name: message.file_name.clone(),
+            size: message.payload.map(|payload| payload.len),
+            message_id: message.message_id.clone(),
+            created: message.created,
+            updated: message.updated,
+            attempts: message.attempts,
+            due: message.due,
+            message_type: declaration.map(|declaration| declaration.message_type.clone()),
+            documents: declaration.map(|declaration| declaration.documents),
+            reason: message.reason.clone(),
+        }
+    }
+}
+
+impl From<&Message> for MessageDetail {
+    fn from(message: &Message) -> MessageDetail {
+        let declaration = message.declaration.clone().unwrap_or_default();
+        let receipt = message.receipt.as_ref().map(|receipt| ReceiptWire {
+            disposition: receipt.disposition.clone(),
+            mic: receipt.mic.clone(),
+            mic_matches: receipt.mic_matches,
+            signer: receipt.signer.clone(),
+        });
+        let files = message.publications.iter().map(|(publication, stage)| FileWire {
+            folder: publication.folder.name().to_owned(),
+            name: match stage {
+                PublicationStage::Published(name) => name.clone(),
+                _ => publication.name.clone(),
+            },
+            published: matches!(stage, PublicationStage::Published(_)),
+        });
+        let timeline = message.timeline.iter().map(|event| EventWire {
+            at: event.at,
+            fact: event.fact.clone(),
+            detail: event.detail.clone(),
+        });
+        MessageDetail {
+            line: MessageLine::from(message),
+            payload: message.payload.as_ref().map(Bytes::from),
+            wire: message.wire.as_ref().map(Bytes::from),
+            receipt,
+            keys: declaration.keys,
+            cop_msg_id: declaration.cop_msg_id,
+            signer: message.signer.clone(),
+            about: message.about,
+            files: files.collect(),
+            timeline: timeline.collect(),
+        }
+    }
+}
+
+impl From<&Body> for Bytes {
+    fn from(body: &Body) -> Bytes {
+        let sha256 = body.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        Bytes { size: body.len, sha256 }
+    }
+}
+
+impl From<PartnerStatus> for PartnerWire {
+    fn from(partner: PartnerStatus) -> PartnerWire {
+        let PartnerStatus { id, as2_name, profile, url, enabled, certificate_until } = partner;
+        PartnerWire { id, as2_name, profile, url, enabled, certificate_until }
+    }
+}
+
+impl From<StateCount> for CountWire {
+    fn from(StateCount { state, count }: StateCount) -> CountWire {
+        CountWire { state, count }
+    }
+}

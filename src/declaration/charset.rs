@@ -1,0 +1,382 @@
+//! The bytes of a document as UTF-8: byte order mark, declared encoding, position and size limits.
+//!
+//! XML 1.0 appendix F: a byte order mark decides, else the XML declaration, else UTF-8. The customs specification shows
+//! UTF-8 only; GB18030 and its kin are read because enterprise systems write them. Malformed bytes are a fault with a
+//! place, never a replacement character: what is checked must be what is sent.
+
+use std::io::{self, BufRead, Read};
+
+use encoding_rs::{DecoderResult, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
+
+use super::error::Fault;
+
+/// Bytes decoded at a time, and the most looked at to find the XML declaration.
+const CHUNK: usize = 8 * 1024;
+
+/// A place in the decoded text, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) line: u64,
+    pub(super) column: u64,
+}
+
+impl Position {
+    const START: Position = Position { line: 1, column: 1 };
+
+    /// The place after these UTF-8 bytes.
+    pub(super) fn after(self, bytes: &[u8]) -> Position {
+        match memchr::memrchr(b'\n', bytes) {
+            None => Position { line: self.line, column: self.column.saturating_add(characters(bytes)) },
+            Some(last) => {
+                let lines = memchr::memchr_iter(b'\n', bytes).count();
+                let tail = bytes.get(last..).and_then(|tail| tail.get(1..)).unwrap_or_default();
+                Position {
+                    line: self.line.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX)),
+                    column: characters(tail).saturating_add(1),
+                }
+            }
+        }
+    }
+}
+
+/// Characters in UTF-8 bytes: those that do not continue another.
+fn characters(bytes: &[u8]) -> u64 {
+    let count = bytes.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// What the first bytes say about the encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Charset {
+    /// The encoding in use.
+    pub(super) encoding: &'static Encoding,
+    /// There is a byte order mark.
+    pub(super) marked: bool,
+}
+
+/// A document as UTF-8, pulled through a bounded buffer.
+pub(super) struct Utf8Source<'a> {
+    input: &'a mut dyn BufRead,
+    state: State,
+    /// Decoded bytes not consumed yet: `decoded[start..end]`.
+    decoded: Vec<u8>,
+    start: usize,
+    end: usize,
+    position: Position,
+    read: u64,
+    max_bytes: u64,
+    /// Bytes the parser may still take for the item it is reading.
+    item_left: usize,
+    item_max: usize,
+}
+
+enum State {
+    Fresh,
+    Decoding(Box<encoding_rs::Decoder>, Charset),
+    Done(Option<Charset>),
+    Failed(Fault),
+}
+
+impl<'a> Utf8Source<'a> {
+    pub(super) fn new(input: &'a mut dyn BufRead, max_bytes: u64, item_max: usize) -> Utf8Source<'a> {
+        Utf8Source {
+            input,
+            state: State::Fresh,
+            // A decoder may need a few bytes beyond three per input byte; see encoding_rs::Decoder.
+            decoded: vec![0; CHUNK.saturating_mul(3).saturating_add(64)],
+            start: 0,
+            end: 0,
+            position: Position::START,
+            read: 0,
+            max_bytes,
+            item_left: item_max,
+            item_max,
+        }
+    }
+
+    /// The place of the next byte.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The encoding, once the first byte was asked for.
+    pub(super) fn charset(&self) -> Option<Charset> {
+        match &self.state {
+            State::Decoding(_, charset) => Some(*charset),
+            State::Done(charset) => *charset,
+            State::Fresh | State::Failed(_) => None,
+        }
+    }
+
+    /// From here on a new item (tag, text, comment) is read, with the full budget.
+    pub(super) fn start_item(&mut self, max: usize) {
+        self.item_max = max;
+        self.item_left = max;
+    }
+
+    fn fail(&mut self, fault: Fault) -> io::Error {
+        self.state = State::Failed(fault.clone());
+        carry(fault)
+    }
+
+    /// Refills `decoded`; at the end of input leaves it empty.
+    fn refill(&mut self) -> io::Result<()> {
+        loop {
+            match &mut self.state {
+                State::Fresh => self.open()?,
+                State::Done(_) => return Ok(()),
+                State::Failed(fault) => return Err(carry(fault.clone())),
+                State::Decoding(..) => self.decode()?,
+            }
+            if self.start < self.end || matches!(self.state, State::Done(_)) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Finds the encoding from the first bytes that are there.
+    fn open(&mut self) -> io::Result<()> {
+        let mut head = Vec::with_capacity(CHUNK);
+        let complete = read_head(self.input, &mut head)?;
+        let charset = match sniff(&head) {
+            Ok(charset) => charset,
+            Err(fault) => return Err(self.fail(fault)),
+        };
+        let mut decoder = charset.encoding.new_decoder_with_bom_removal();
+        self.read = u64::try_from(head.len()).unwrap_or(u64::MAX);
+        self.decode_some(&mut decoder, charset, &head, complete)?;
+        if !matches!(self.state, State::Failed(_) | State::Done(_)) {
+            self.state = State::Decoding(Box::new(decoder), charset);
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self) -> io::Result<()> {
+        let mut chunk = [0u8; CHUNK];
+        let count = read_some(self.input, &mut chunk)?;
+        self.read = self.read.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        let State::Decoding(mut decoder, charset) = std::mem::replace(&mut self.state, State::Done(None)) else {
+            return Ok(());
+        };
+        self.state = State::Done(Some(charset));
+        self.decode_some(&mut decoder, charset, chunk.get(..count).unwrap_or_default(), count == 0)?;
+        if count > 0 && !matches!(self.state, State::Failed(_)) {
+            self.state = State::Decoding(decoder, charset);
+        }
+        Ok(())
+    }
+
+    /// Decodes one chunk, which fits the buffer whole. A fault waits until the text before it was consumed.
+    fn decode_some(
+        &mut self,
+        decoder: &mut encoding_rs::Decoder,
+        charset: Charset,
+        bytes: &[u8],
+        last: bool,
+    ) -> io::Result<()> {
+        if self.read > self.max_bytes {
+            return Err(self.fail(Fault::TooLarge { max: self.max_bytes }));
+        }
+        let (result, _, written) = decoder.decode_to_utf8_without_replacement(bytes, &mut self.decoded, last);
+        (self.start, self.end) = (0, written);
+        match result {
+            DecoderResult::InputEmpty if last => self.state = State::Done(Some(charset)),
+            DecoderResult::InputEmpty => {}
+            DecoderResult::Malformed(..) | DecoderResult::OutputFull => {
+                let looks_like = (charset.encoding == UTF_8 && is_gb18030(bytes)).then(|| GB18030.name().to_owned());
+                let fault = Fault::MalformedBytes { encoding: charset.encoding.name().to_owned(), looks_like };
+                self.state = State::Failed(fault);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BufRead for Utf8Source<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.start >= self.end {
+            self.refill()?;
+        }
+        if self.item_left == 0 && self.start < self.end {
+            return Err(carry(Fault::ItemTooLong { max: self.item_max }));
+        }
+        let decoded = self.decoded.get(self.start..self.end).unwrap_or_default();
+        Ok(decoded.get(..decoded.len().min(self.item_left)).unwrap_or_default())
+    }
+
+    fn consume(&mut self, count: usize) {
+        let decoded = self.decoded.get(self.start..self.end).unwrap_or_default();
+        let taken = decoded.get(..count.min(decoded.len())).unwrap_or_default();
+        self.position = self.position.after(taken);
+        self.start = self.start.saturating_add(taken.len());
+        self.item_left = self.item_left.saturating_sub(taken.len());
+    }
+}
+
+impl Read for Utf8Source<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let count = available.len().min(out.len());
+        if let (Some(to), Some(from)) = (out.get_mut(..count), available.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+/// A fault on its way through `io::Error`.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.text().en)]
+pub(super) struct Carried(pub(super) Fault);
+
+/// Wraps a fault for a `Read`; [`uncarry`] finds it again.
+pub(super) fn carry(fault: Fault) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, Carried(fault))
+}
+
+/// The fault inside an `io::Error`, or the error itself as one.
+pub(super) fn uncarry(error: &io::Error) -> Fault {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Carried>()) {
+        Some(Carried(fault)) => fault.clone(),
+        None => Fault::Io { reason: error.to_string() },
+    }
+}
+
+/// Reads until the XML declaration is complete, up to [`CHUNK`] bytes. True when the input ended.
+fn read_head(input: &mut dyn BufRead, head: &mut Vec<u8>) -> io::Result<bool> {
+    let mut buffer = [0u8; 512];
+    while head.len() <= CHUNK.saturating_sub(buffer.len()) {
+        let count = read_some(input, &mut buffer)?;
+        if count == 0 {
+            return Ok(true);
+        }
+        head.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        if head.len() >= 4 && head.contains(&b'>') {
+            break;
+        }
+    }
+    Ok(false)
+}
+
+fn read_some(input: &mut dyn BufRead, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match input.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn sniff(head: &[u8]) -> Result<Charset, Fault> {
+    if let Some((encoding, _)) = Encoding::for_bom(head) {
+        if encoding == UTF_8
+            && let Some(declared) = declared(head)
+        {
+            if Encoding::for_label(declared.as_bytes()) != Some(UTF_8) {
+                return Err(Fault::EncodingConflict { declared, marked: encoding.name().to_owned() });
+            }
+        }
+        return Ok(Charset { encoding, marked: true });
+    }
+    if head.starts_with(b"<\0") {
+        return Ok(Charset { encoding: UTF_16LE, marked: false });
+    }
+    if head.starts_with(b"\0<") {
+        return Ok(Charset { encoding: UTF_16BE, marked: false });
+    }
+    let encoding = match declared(head) {
+        None => UTF_8,
+        Some(label) => match Encoding::for_label(label.as_bytes()) {
+            // Eight-bit text cannot be what it declares here.
+            Some(encoding) if encoding != UTF_16LE && encoding != UTF_16BE => encoding,
+            _ => return Err(Fault::UnknownEncoding { label }),
+        },
+    };
+    Ok(Charset { encoding, marked: false })
+}
+
+/// The encoding named in an XML declaration written in ASCII.
+fn declared(head: &[u8]) -> Option<String> {
+    let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
+    let declaration = head.strip_prefix(b"<?xml")?;
+    let end = memchr::memmem::find(declaration, b"?>")?;
+    let declaration = std::str::from_utf8(declaration.get(..end)?).ok()?;
+    let (_, rest) = declaration.split_once("encoding")?;
+    let value = rest.trim_start().strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let (label, _) = value.strip_prefix(quote)?.split_once(quote)?;
+    Some(label.chars().take(40).collect())
+}
+
+/// Whether bytes that are not UTF-8 read as GB18030 (the end of a chunk may cut a character).
+fn is_gb18030(bytes: &[u8]) -> bool {
+    let mut text = vec![0u8; bytes.len().saturating_mul(3).saturating_add(64)];
+    let (result, ..) = GB18030.new_decoder().decode_to_utf8_without_replacement(bytes, &mut text, false);
+    matches!(result, DecoderResult::InputEmpty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(mut bytes: &[u8]) -> Result<String, Fault> {
+        let mut text = String::new();
+        Utf8Source::new(&mut bytes, 1 << 20, 1 << 20)
+            .read_to_string(&mut text)
+            .map(|_| text)
+            .map_err(|error| uncarry(&error))
+    }
+
+    #[test]
+    fn a_declared_gb18030_document_is_read() {
+        let text = "<?xml version=\"1.0\" encoding=\"GB18030\"?><a>订单㐀</a>".to_owned();
+        let (bytes, ..) = GB18030.encode(&text);
+        assert_eq!(decode(&bytes), Ok(text));
+    }
+
+    #[test]
+    fn characters_split_between_chunks_survive() {
+        let text = format!("<a>{}</a>", "海关".repeat(20_000));
+        assert_eq!(decode(text.as_bytes()), Ok(text.clone()));
+        let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        assert_eq!(decode(&utf16), Ok(text));
+    }
+
+    #[test]
+    fn gb18030_bytes_declared_as_utf8_are_recognised() {
+        let (bytes, ..) = GB18030.encode("<?xml version=\"1.0\" encoding=\"UTF-8\"?><a>订单编号</a>");
+        let looks_like = Some("gb18030".to_owned());
+        assert_eq!(decode(&bytes), Err(Fault::MalformedBytes { encoding: "UTF-8".into(), looks_like }));
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_another_declaration_conflict() {
+        let bytes = "\u{FEFF}<?xml version=\"1.0\" encoding=\"GBK\"?><a/>";
+        assert!(matches!(decode(bytes.as_bytes()), Err(Fault::EncodingConflict { .. })));
+        assert_eq!(decode("\u{FEFF}<a/>".as_bytes()), Ok("<a/>".into()));
+    }
+
+    #[test]
+    fn an_unknown_encoding_is_named() {
+        let bytes = b"<?xml version='1.0' encoding='EBCDIC-9'?><a/>";
+        assert_eq!(decode(bytes), Err(Fault::UnknownEncoding { label: "EBCDIC-9".into() }));
+    }
+
+    #[test]
+    fn lines_and_columns_count_characters() {
+        let place = Position::START.after("<a>\n海关".as_bytes());
+        assert_eq!((place.line, place.column), (2, 3));
+        assert_eq!(place.after(b"x").column, 4);
+    }
+
+    #[test]
+    fn more_bytes_than_allowed_are_not_read() {
+        let bytes = vec![b'a'; 100_000];
+        let mut input = &bytes[..];
+        let mut out = Vec::new();
+        let error = Utf8Source::new(&mut input, 50_000, 1 << 20).read_to_end(&mut out).expect_err("too large");
+        assert_eq!(uncarry(&error), Fault::TooLarge { max: 50_000 });
+        assert!(out.len() <= 60_000);
+    }
+}

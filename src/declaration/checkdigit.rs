@@ -1,0 +1,1 @@
+//! Check characters of Chinese identity and enterprise numbers.

@@ -1,0 +1,291 @@
+//! The reading side of the envelope.
+
+use super::super::base64_data::DataReader;
+use super::{DeclarationError, EnvelopeHead, Event, Fault, Limits, Namespace, Response, ResponseResult, Scanner};
+use super::{MAX_RECEIVERS, TransportResponse, Unwrapped, field_fault};
+
+/// Children of `DxpMsg` in order.
+const MESSAGE_ORDER: [&str; 4] = ["TransInfo", "Data", "AddInfo", "Signature"];
+/// Children of `TransInfo` in order.
+const HEAD_ORDER: [&str; 5] = ["CopMsgId", "SenderId", "ReceiverIds", "CreatTime", "MsgType"];
+/// Responses kept of one `DxpRep`, and results of one response; real ones have at most one per receiver.
+const MAX_RESPONSES: usize = 64;
+
+/// Takes the document out of `Data`; what it leaves unread is read past.
+pub(in super::super) type OnData<'f> = &'f mut dyn FnMut(&mut DataReader<'_, '_>);
+
+/// Reads the envelope whose root the scanner just started, to the end of the file.
+pub(in super::super) fn pass(
+    scanner: &mut Scanner<'_>,
+    limits: &Limits,
+    on_data: OnData<'_>,
+) -> Result<Unwrapped, DeclarationError> {
+    let node_msg_id = enter(scanner)?;
+    let is_message = scanner.element().is_some_and(|element| element.local == "DxpMsg");
+    let unwrapped = if is_message {
+        MessagePass::new(scanner, limits).read(node_msg_id, on_data)?
+    } else {
+        Unwrapped::Response { response: read_response(scanner)? }
+    };
+    while scanner.next()? != Event::Eof {}
+    Ok(unwrapped)
+}
+
+/// Goes inside a `DxpMsgSv`, to the start of the message; its node's message id.
+fn enter(scanner: &mut Scanner<'_>) -> Result<Option<String>, DeclarationError> {
+    let inner = |scanner: &Scanner<'_>| {
+        scanner.element().is_some_and(|e| e.is(&Namespace::Dxp, "DxpMsg") || e.is(&Namespace::Dxp, "DxpRep"))
+    };
+    if inner(scanner) {
+        return Ok(None);
+    }
+    if !scanner.element().is_some_and(|element| element.is(&Namespace::Dxp, "DxpMsgSv")) {
+        let (root, namespace) = scanner
+            .element()
+            .map(|element| (element.local.clone(), element.namespace.as_str().to_owned()))
+            .unwrap_or_default();
+        return Err(scanner.error(Fault::NotAnEnvelope { root, namespace }));
+    }
+    let mut node_msg_id = None;
+    loop {
+        match scanner.next()? {
+            Event::Start if scanner.depth() == 2 && inner(scanner) => return Ok(node_msg_id),
+            Event::Start => {}
+            Event::End if scanner.depth() == 1 => {
+                return Err(scanner.error(Fault::MissingElement { element: "DxpMsg".into() }));
+            }
+            Event::End => {
+                if leaf(scanner, 3, "SvNo") == Some("MsgId") {
+                    node_msg_id = Some(scanner.text().trim().to_owned());
+                }
+            }
+            Event::Eof => return Err(scanner.error(Fault::MissingElement { element: "DxpMsg".into() })),
+        }
+    }
+}
+
+/// Local name of the element just ended when it is of the transport, at this depth and in this parent.
+fn leaf<'s>(scanner: &'s Scanner<'_>, depth: usize, parent: &str) -> Option<&'s str> {
+    let element = scanner.element().filter(|element| element.namespace == Namespace::Dxp)?;
+    let fits = scanner.depth() == depth && scanner.parent().is_some_and(|p| p.is(&Namespace::Dxp, parent));
+    fits.then_some(element.local.as_str())
+}
+
+/// One reading of a `DxpMsg`.
+struct MessagePass<'s, 'a> {
+    scanner: &'s mut Scanner<'a>,
+    /// Depth of the `DxpMsg` element.
+    base: usize,
+    max_payload: u64,
+    max_deviations: usize,
+    head: EnvelopeHead,
+    document_len: Option<u64>,
+    deviations: Vec<DeclarationError>,
+    /// How far in [`MESSAGE_ORDER`] and [`HEAD_ORDER`] we are.
+    message_seen: Vec<usize>,
+    head_seen: Vec<usize>,
+}
+
+impl<'s, 'a> MessagePass<'s, 'a> {
+    fn new(scanner: &'s mut Scanner<'a>, limits: &Limits) -> MessagePass<'s, 'a> {
+        let base = scanner.depth();
+        MessagePass {
+            scanner,
+            base,
+            max_payload: limits.payload,
+            max_deviations: limits.findings,
+            head: EnvelopeHead::default(),
+            document_len: None,
+            deviations: Vec::new(),
+            message_seen: Vec::new(),
+            head_seen: Vec::new(),
+        }
+    }
+
+    fn read(mut self, node_msg_id: Option<String>, on_data: OnData<'_>) -> Result<Unwrapped, DeclarationError> {
+        if self.scanner.element().and_then(|element| element.attribute("ver")) != Some("1.0") {
+            self.deviate(Fault::BadField { element: "ver".into(), expected: "1.0".into() });
+        }
+        loop {
+            match self.scanner.next()? {
+                Event::Start => self.start(on_data)?,
+                Event::End if self.scanner.depth() <= self.base => break,
+                Event::End => self.end(),
+                Event::Eof => break,
+            }
+        }
+        self.require("TransInfo", &MESSAGE_ORDER, &self.message_seen.clone());
+        let Some(document_len) = self.document_len else {
+            return Err(self.scanner.error(Fault::MissingElement { element: "Data".into() }));
+        };
+        Ok(Unwrapped::Message { head: self.head, document_len, node_msg_id, deviations: self.deviations })
+    }
+
+    fn start(&mut self, on_data: OnData<'_>) -> Result<(), DeclarationError> {
+        let depth = self.scanner.depth().saturating_sub(self.base);
+        let Some(element) = self.scanner.element() else { return Ok(()) };
+        let (local, is_dxp) = (element.local.clone(), element.namespace == Namespace::Dxp);
+        let is_signature = element.is(&Namespace::Dsig, "Signature");
+        if depth == 1 {
+            self.in_order(&local, is_dxp || is_signature, &MESSAGE_ORDER, true)?;
+            if is_dxp && local == "Data" {
+                let mut data = DataReader::new(self.scanner, self.max_payload);
+                on_data(&mut data);
+                self.document_len = Some(data.finish()?);
+            }
+        } else if depth == 2 && self.scanner.parent().is_some_and(|p| p.is(&Namespace::Dxp, "TransInfo")) {
+            self.in_order(&local, is_dxp, &HEAD_ORDER, false)?;
+        }
+        Ok(())
+    }
+
+    /// Notes an element out of its place; one given twice makes the message ambiguous and is a fault.
+    fn in_order(&mut self, local: &str, known: bool, order: &[&str], message: bool) -> Result<(), DeclarationError> {
+        let index = order.iter().position(|name| known && *name == local);
+        let seen = if message { &mut self.message_seen } else { &mut self.head_seen };
+        let fault = Fault::UnexpectedElement { element: local.to_owned() };
+        let Some(index) = index else {
+            self.deviate(fault);
+            return Ok(());
+        };
+        if seen.contains(&index) {
+            return Err(self.scanner.error(fault));
+        }
+        let late = seen.iter().any(|before| *before > index);
+        seen.push(index);
+        if late {
+            self.deviate(fault);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        let base = self.base;
+        let value = self.scanner.text();
+        let in_head = leaf(self.scanner, base.saturating_add(2), "TransInfo").map(str::to_owned);
+        let receiver = leaf(self.scanner, base.saturating_add(3), "ReceiverIds") == Some("ReceiverId");
+        let file_name = leaf(self.scanner, base.saturating_add(2), "AddInfo") == Some("FileName");
+        let fault = match &in_head {
+            Some(element) => field_fault(element, value),
+            None if receiver => field_fault("ReceiverId", value),
+            None if file_name => field_fault("FileName", value),
+            None => None,
+        };
+        let value = value.trim().to_owned();
+        match in_head.as_deref() {
+            Some("CopMsgId") => self.head.cop_msg_id = value,
+            Some("SenderId") => self.head.sender_id = value,
+            Some("CreatTime") => self.head.creat_time = value,
+            Some("MsgType") => self.head.msg_type = value,
+            Some("ReceiverIds") => self.count_receivers(),
+            _ if receiver && self.head.receiver_ids.len() <= MAX_RECEIVERS => self.head.receiver_ids.push(value),
+            _ if file_name => self.head.file_name = Some(value),
+            _ => {}
+        }
+        if let Some(fault) = fault {
+            self.deviate(fault);
+        }
+        let at_head = self.scanner.depth() == base.saturating_add(1);
+        if at_head && self.scanner.element().is_some_and(|element| element.is(&Namespace::Dxp, "TransInfo")) {
+            for element in HEAD_ORDER {
+                self.require(element, &HEAD_ORDER, &self.head_seen.clone());
+            }
+        }
+    }
+
+    fn count_receivers(&mut self) {
+        if self.head.receiver_ids.is_empty() || self.head.receiver_ids.len() > MAX_RECEIVERS {
+            let expected = format!("1..{MAX_RECEIVERS} ReceiverId");
+            self.deviate(Fault::BadField { element: "ReceiverIds".into(), expected });
+            self.head.receiver_ids.truncate(MAX_RECEIVERS);
+        }
+    }
+
+    fn require(&mut self, element: &str, order: &[&str], seen: &[usize]) {
+        let index = order.iter().position(|name| *name == element);
+        if index.is_some_and(|index| !seen.contains(&index)) {
+            self.deviate(Fault::MissingElement { element: element.to_owned() });
+        }
+    }
+
+    fn deviate(&mut self, fault: Fault) {
+        if self.deviations.len() < self.max_deviations {
+            self.deviations.push(self.scanner.error(fault));
+        }
+    }
+}
+
+/// Reads a `DxpRep`; unknown elements are passed over.
+fn read_response(scanner: &mut Scanner<'_>) -> Result<TransportResponse, DeclarationError> {
+    let base = scanner.depth();
+    let mut response = TransportResponse::default();
+    loop {
+        match scanner.next()? {
+            Event::Start => {
+                let Some(local) = scanner.element().map(|element| element.local.as_str()) else { continue };
+                if scanner.depth() == base.saturating_add(1) && local == "Response" {
+                    if response.responses.len() >= MAX_RESPONSES {
+                        return Err(scanner.error(Fault::UnexpectedElement { element: "Response".into() }));
+                    }
+                    response.responses.push(Response::default());
+                } else if scanner.depth() == base.saturating_add(3)
+                    && local == "Result"
+                    && let Some(last) = response.responses.last_mut()
+                    && last.results.len() < MAX_RESPONSES
+                {
+                    last.results.push(ResponseResult::default());
+                }
+            }
+            Event::End if scanner.depth() <= base => break,
+            Event::End => response_field(scanner, base, &mut response),
+            Event::Eof => break,
+        }
+    }
+    if response.responses.is_empty() {
+        return Err(scanner.error(Fault::MissingElement { element: "Response".into() }));
+    }
+    Ok(response)
+}
+
+/// Takes the field whose end was just met.
+fn response_field(scanner: &Scanner<'_>, base: usize, response: &mut TransportResponse) {
+    let value = scanner.text().trim().to_owned();
+    if leaf(scanner, base.saturating_add(1), "DxpRep") == Some("RecevierId") {
+        response.receiver_id = value;
+        return;
+    }
+    let Some(last) = response.responses.last_mut() else { return };
+    let depth = |below: usize| base.saturating_add(below);
+    if let Some(name) = leaf(scanner, depth(2), "Response") {
+        match name {
+            "NodeId" => last.node_id = Some(value),
+            "ResponseCode" => last.code = value,
+            "ResponseInfo" => last.info = Some(value),
+            "NoticeTime" => last.notice_time = Some(value),
+            "Note" => last.note = Some(value),
+            _ => {}
+        }
+    } else if let Some(name) = leaf(scanner, depth(3), "OriHead") {
+        match name {
+            "CopMsgId" => last.original.cop_msg_id = value,
+            "SenderId" => last.original.sender_id = value,
+            "CreatTime" => last.original.creat_time = value,
+            "MsgType" => last.original.msg_type = value,
+            _ => {}
+        }
+    } else if leaf(scanner, depth(4), "ReceiverIds") == Some("ReceiverId") {
+        if last.original.receiver_ids.len() < MAX_RECEIVERS {
+            last.original.receiver_ids.push(value);
+        }
+    } else if let Some(name) = leaf(scanner, depth(4), "Result")
+        && let Some(result) = last.results.last_mut()
+    {
+        match name {
+            "RecId" => result.receiver_id = value,
+            "Code" => result.code = value,
+            "Info" => result.info = Some(value),
+            "Note" => result.note = Some(value),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,168 @@
+use super::*;
+
+fn head() -> EnvelopeHead {
+    EnvelopeHead {
+        cop_msg_id: "8D1C3A52-77C6-4F0E-9B0C-2F4A6D5E1B90".into(),
+        sender_id: "DXPENT0000012345".into(),
+        receiver_ids: vec!["DXPEDCCEB0000002".into()],
+        creat_time: "2026-03-01T09:30:00".into(),
+        msg_type: "CEB311Message".into(),
+        file_name: Some("订单<1>.xml".into()),
+    }
+}
+
+fn wrapped(document: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    wrap(&head(), &mut &document[..], &mut out).expect("a correct head");
+    out
+}
+
+fn read(envelope: &[u8]) -> Result<(Unwrapped, Vec<u8>), DeclarationError> {
+    let mut document = Vec::new();
+    unwrap(&mut &envelope[..], &mut document, &Limits::default()).map(|unwrapped| (unwrapped, document))
+}
+
+fn deviations(envelope: &str) -> Vec<&'static str> {
+    match read(envelope.as_bytes()).expect("readable").0 {
+        Unwrapped::Message { deviations, .. } => deviations.iter().map(DeclarationError::code).collect(),
+        Unwrapped::Response { .. } => panic!("a message"),
+    }
+}
+
+#[test]
+fn what_was_wrapped_comes_out_byte_for_byte() {
+    for length in [0, 1, 2, 3, 1000, 200_000] {
+        let document: Vec<u8> = (0..length).map(|n: u32| n.to_le_bytes()[0]).collect();
+        let (unwrapped, out) = read(&wrapped(&document)).expect("our own envelope");
+        assert_eq!(out, document);
+        let Unwrapped::Message { head: read_head, document_len, deviations, node_msg_id } = unwrapped else {
+            panic!("a message")
+        };
+        assert_eq!((read_head, document_len), (head(), u64::from(length)));
+        assert_eq!((deviations, node_msg_id), (vec![], None));
+    }
+}
+
+#[test]
+fn a_default_namespace_a_mark_and_line_breaks_in_base64_are_read() {
+    let envelope = format!(
+        "\u{FEFF}<?xml version=\"1.0\"?><DxpMsg xmlns=\"{DXP_NS}\" ver=\"1.0\"><TransInfo><CopMsgId>1</CopMsgId>\
+         <SenderId>S</SenderId><ReceiverIds><ReceiverId>R</ReceiverId></ReceiverIds>\
+         <CreatTime>2026-03-01T09:30:00+08:00</CreatTime><MsgType>Anything</MsgType></TransInfo>\
+         <Data>\n aGVs\r\n&#13;\nbG8= <!-- x -->\n</Data></DxpMsg>"
+    );
+    assert_eq!(read(envelope.as_bytes()).expect("readable").1, b"hello");
+    assert_eq!(deviations(&envelope), Vec::<&str>::new());
+}
+
+#[test]
+fn an_outer_node_message_is_taken_off() {
+    let inner = String::from_utf8(wrapped(b"hello")).expect("UTF-8");
+    let inner = inner.split_once("?>").expect("a declaration").1;
+    let envelope = format!(
+        "<s:DxpMsgSv xmlns:s=\"{DXP_NS}\"><s:SvNo Ver=\"1.0\"><s:MsgId>00000002</s:MsgId></s:SvNo>{inner}</s:DxpMsgSv>"
+    );
+    let (unwrapped, document) = read(envelope.as_bytes()).expect("readable");
+    assert_eq!(document, b"hello");
+    assert!(matches!(unwrapped, Unwrapped::Message { node_msg_id: Some(id), .. } if id == "00000002"));
+}
+
+#[test]
+fn a_transport_response_carries_the_original_message_id() {
+    let envelope = format!(
+        "<DxpRep xmlns=\"{DXP_NS}\" ver=\"1.0\"><RecevierId>DXPENT0000012345</RecevierId><Response><NodeId>00000002</NodeId>\
+         <ResponseCode>0002</ResponseCode><ResponseInfo>schema</ResponseInfo><Results><Result><RecId>R</RecId>\
+         <Code>2001</Code></Result></Results><NoticeTime>2026-03-01</NoticeTime><OriHead><CopMsgId>M1</CopMsgId>\
+         <SenderId>S</SenderId><ReceiverIds><ReceiverId>R</ReceiverId></ReceiverIds><CreatTime>2026-03-01T09:30:00\
+         </CreatTime><MsgType>CEB311Message</MsgType></OriHead></Response></DxpRep>"
+    );
+    let Unwrapped::Response { response } = read(envelope.as_bytes()).expect("readable").0 else { panic!("a response") };
+    let first = &response.responses[0];
+    assert_eq!((first.code.as_str(), first.original.cop_msg_id.as_str()), ("0002", "M1"));
+    assert_eq!((first.results[0].code.as_str(), first.original.receiver_ids.len()), ("2001", 1));
+}
+
+#[test]
+fn truncated_and_wrong_base64_are_refused_with_a_place() {
+    let code = |data: &str| {
+        let envelope = format!("<DxpMsg xmlns='{DXP_NS}' ver='1.0'><TransInfo/>\n<Data>{data}</Data></DxpMsg>");
+        read(envelope.as_bytes()).map(|_| ()).map_err(|error| (error.code(), error.line, error.column))
+    };
+    assert_eq!(code("aGVsbG"), Err(("envelope-base64-truncated", 2, 1)));
+    assert_eq!(code("aGVsbG8"), Err(("envelope-base64-truncated", 2, 1)));
+    assert_eq!(code("aGVs*G8="), Err(("envelope-base64", 2, 11)));
+    assert_eq!(code("aGVsbG8=aGVs"), Err(("envelope-base64", 2, 15)));
+    assert_eq!(code("<x/>").map_err(|error| error.0), Err("element-unexpected"));
+    assert_eq!(code(""), Ok(()));
+    let whole = wrapped(&[7; 50_000]);
+    assert_eq!(read(&whole[..40_000]).map_err(|error| error.code()), Err("xml-malformed"));
+}
+
+#[test]
+fn deviations_are_listed_not_refused() {
+    let head = "<TransInfo><SenderId>01234567890123456</SenderId><CopMsgId>1</CopMsgId><CreatTime>today</CreatTime></TransInfo>";
+    let envelope = format!("<DxpMsg xmlns='{DXP_NS}'><Data/>{head}</DxpMsg>");
+    assert_eq!(
+        deviations(&envelope),
+        [
+            "envelope-field",
+            "element-unexpected",
+            "envelope-field",
+            "element-unexpected",
+            "envelope-field",
+            "element-missing",
+            "element-missing",
+        ]
+    );
+}
+
+#[test]
+fn an_envelope_without_or_with_two_data_is_refused() {
+    for inside in ["<TransInfo/>", "<Data/><Data/>"] {
+        assert!(read(format!("<DxpMsg xmlns='{DXP_NS}'>{inside}</DxpMsg>").as_bytes()).is_err());
+    }
+    assert_eq!(read(b"<DxpMsg ver='1.0'/>").map_err(|error| error.code()), Err("envelope-root"));
+}
+
+#[test]
+fn a_payload_beyond_the_limit_is_refused_while_it_is_read() {
+    let limits = Limits { payload: 1000, ..Limits::default() };
+    let envelope = wrapped(&[1; 100_000]);
+    let error = unwrap(&mut &envelope[..], &mut Vec::new(), &limits).expect_err("too large");
+    assert_eq!(error.fault, Fault::TooLarge { max: 1000 });
+}
+
+#[test]
+fn a_head_the_schema_would_refuse_is_not_written() {
+    let faulty = [
+        EnvelopeHead { cop_msg_id: String::new(), ..head() },
+        EnvelopeHead { sender_id: "DXPENT00000123456".into(), ..head() },
+        EnvelopeHead { receiver_ids: vec![], ..head() },
+        EnvelopeHead { receiver_ids: vec!["R".into(); 6], ..head() },
+        EnvelopeHead { creat_time: "2026-02-30T00:00:00".into(), ..head() },
+        EnvelopeHead { msg_type: "x".repeat(31), ..head() },
+        EnvelopeHead { file_name: Some(String::new()), ..head() },
+    ];
+    for head in faulty {
+        let mut out = Vec::new();
+        assert!(wrap(&head, &mut &b"x"[..], &mut out).is_err() && out.is_empty(), "{head:?}");
+    }
+}
+
+#[test]
+fn the_root_tells_the_kind_without_reading_on() {
+    let kind = |xml: &str| sniff(&mut xml.as_bytes(), &Limits::default());
+    assert_eq!(
+        kind("<c:CEB311Message xmlns:c='http://www.chinaport.gov.cn/ceb'><broken"),
+        Ok(Kind::Ceb { message_type: "CEB311Message".into() })
+    );
+    assert_eq!(kind(&format!("<DxpMsg xmlns='{DXP_NS}'>")), Ok(Kind::DxpMsg));
+    assert_eq!(kind("<DxpMsg>"), Ok(Kind::Other { root: "DxpMsg".into(), namespace: String::new() }));
+    assert!(kind("EDIFACT").is_err());
+}
+
+#[test]
+fn creation_time_is_the_local_time_of_china() {
+    let at: Timestamp = "2026-02-28T18:30:00.7Z".parse().expect("a timestamp");
+    assert_eq!(creat_time(at), "2026-03-01T02:30:00");
+}

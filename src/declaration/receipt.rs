@@ -1,0 +1,211 @@
+//! Business receipts (回执): reading what customs says, and building the same for the testbed.
+//!
+//! A receipt is tied to a declaration by business keys alone; only CEB900, which answers what could not be read, repeats
+//! the envelope's `CopMsgId`. Receipts may come in any order: `returnTime` tells which is newer.
+
+use std::io::BufRead;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::documents;
+use super::error::{DeclarationError, Fault};
+use super::family::{self, MessageType, Role};
+use super::precheck::BusinessKey;
+use super::scanner::{Namespace, Scanner};
+use crate::bilingual;
+use crate::ground::limits::Limits;
+use crate::ground::text::{Bilingual, printable};
+
+#[path = "receipt_writing.rs"]
+mod writing;
+
+pub use writing::{answer, format_error};
+
+/// A receipt message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Such as `CEB312Message`.
+    pub message_type: String,
+    /// Root attribute `guid`.
+    pub guid: String,
+    /// One entry per business document answered.
+    pub entries: Vec<ReceiptEntry>,
+}
+
+/// What customs says about one document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptEntry {
+    /// Correlation keys, such as `orderNo`, `copNo`; `oriCopMsgId` in a CEB900.
+    pub keys: Vec<BusinessKey>,
+    /// `returnStatus` (`status` of a tax bill), as given.
+    pub status: String,
+    /// `returnTime`, `yyyyMMddHHmmssfff` Asia/Shanghai, as given.
+    pub time: String,
+    /// `returnInfo`.
+    pub info: String,
+}
+
+/// What a status means for the declaration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Progress {
+    /// On its way; more receipts follow.
+    Progress,
+    /// Done, as wished.
+    Good,
+    /// Refused, failed or held.
+    Bad,
+    /// Not in the tables.
+    Unknown,
+}
+
+/// Meaning of `status` in a receipt of this type: its weight and its name.
+///
+/// What ends well depends on the type: an order is done once it is in the books (120), a list once it is released (800),
+/// the rest once customs decided (399). The tables name no end; this grouping is ours.
+pub fn meaning(message_type: &str, status: &str) -> (Progress, Bilingual) {
+    if matches!(message_type, "CEB816Message" | "CEB818Message") {
+        return tax_meaning(status);
+    }
+    let negative = status.strip_prefix('-').is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
+    if negative {
+        return (Progress::Bad, bilingual!("处理异常（{status}）", "processing error ({status})"));
+    }
+    let Some((_, progress, zh, en)) = STATUSES.iter().find(|(code, ..)| *code == status) else {
+        let status = printable(status);
+        return (Progress::Unknown, bilingual!("未知状态 {status}", "unknown status {status}"));
+    };
+    let good = family::find(message_type).is_some_and(|row| row.good.contains(&status));
+    (if good { Progress::Good } else { *progress }, bilingual!("{zh}", "{en}"))
+}
+
+fn tax_meaning(status: &str) -> (Progress, Bilingual) {
+    match status {
+        "1" => (Progress::Progress, bilingual!("税单已生成", "tax bill made out")),
+        "2" => (Progress::Good, bilingual!("税单已汇总", "tax bill summarised")),
+        "3" => (Progress::Bad, bilingual!("税单作废", "tax bill void")),
+        other => {
+            let other = printable(other);
+            (Progress::Unknown, bilingual!("未知状态 {other}", "unknown status {other}"))
+        }
+    }
+}
+
+/// `returnStatus` of all receipts (报文规范 202205, notes of the receipt tables), before looking at the type.
+const STATUSES: [(&str, Progress, &str, &str); 21] = [
+    ("1", Progress::Progress, "电子口岸已暂存", "stored by the e-port"),
+    ("2", Progress::Progress, "电子口岸申报中", "being declared by the e-port"),
+    ("3", Progress::Progress, "发送海关成功", "sent to customs"),
+    ("4", Progress::Bad, "发送海关失败", "sending to customs failed"),
+    ("100", Progress::Bad, "海关退单", "rejected by customs"),
+    ("120", Progress::Progress, "海关入库", "in the books of customs"),
+    ("300", Progress::Progress, "人工审核", "under manual review"),
+    ("399", Progress::Progress, "海关审结", "decided by customs"),
+    ("400", Progress::Progress, "待运抵", "awaiting arrival"),
+    ("430", Progress::Good, "撤销成功", "cancelled as asked"),
+    ("500", Progress::Progress, "查验", "under inspection"),
+    ("501", Progress::Bad, "扣留移送通关", "held, passed to clearance"),
+    ("502", Progress::Bad, "扣留移送缉私", "held, passed to anti-smuggling"),
+    ("503", Progress::Bad, "扣留移送法规", "held, passed to legal affairs"),
+    ("505", Progress::Bad, "移交", "passed on"),
+    ("599", Progress::Bad, "其它扣留", "held for another reason"),
+    ("600", Progress::Progress, "挂起", "suspended"),
+    ("700", Progress::Bad, "退运", "returned"),
+    ("800", Progress::Good, "放行", "released"),
+    ("899", Progress::Good, "结关", "cleared"),
+    ("", Progress::Unknown, "未说明", "not stated"),
+];
+
+/// Reads any receipt or notice (default namespace or prefixed), streaming.
+///
+/// # Errors
+/// Not well-formed, not a receipt, or a limit reached.
+pub fn read(document: &mut dyn BufRead, limits: &Limits) -> Result<Receipt, DeclarationError> {
+    let mut scanner = Scanner::new(document, limits.body, limits);
+    scanner.next()?;
+    let from_customs = |row: &&MessageType| matches!(row.role, Role::Receipt | Role::Notice);
+    let row = row_of_root(&scanner, &from_customs)?;
+    let guid = scanner.element().and_then(|root| root.attribute("guid")).unwrap_or_default().to_owned();
+    let mut entries = Vec::new();
+    documents::walk(&mut scanner, row, limits.xml_text, MAX_ENTRIES, &mut |document, fields| {
+        let first = |names: &[&str]| names.iter().find_map(|name| fields.get(name)).unwrap_or_default().to_owned();
+        entries.push(ReceiptEntry {
+            keys: fields.keys(row, document),
+            status: first(&["returnStatus", "status", "decState"]),
+            time: first(&["returnTime", "opDate"]),
+            info: first(&["returnInfo", "note"]),
+        });
+    })?;
+    Ok(Receipt { message_type: row.name.to_owned(), guid, entries })
+}
+
+/// Entries of one receipt; the schema allows a hundred of most types and sets no bound for tax bills.
+const MAX_ENTRIES: u32 = 10_000;
+
+/// Whether a receipt's entry is about the document with these keys: the same main key, and no key that differs.
+///
+/// `message_type` is the request's; `document` holds the keys of one document as the pre-check reports them.
+pub fn concerns(entry: &ReceiptEntry, message_type: &str, document: &[BusinessKey]) -> bool {
+    let Some(main) = family::find(message_type).and_then(|row| row.keys.first()) else { return false };
+    let mut same_main = false;
+    for key in &entry.keys {
+        match document.iter().find(|own| own.name == key.name) {
+            Some(own) if own.value == key.value => same_main |= key.name == *main,
+            Some(_) => return false,
+            None => {}
+        }
+    }
+    same_main
+}
+
+/// The table's row for the root the scanner just started, when `fits`.
+fn row_of_root(
+    scanner: &Scanner<'_>,
+    fits: &dyn Fn(&&MessageType) -> bool,
+) -> Result<&'static MessageType, DeclarationError> {
+    let root = scanner.element();
+    root.filter(|root| root.namespace == Namespace::Ceb)
+        .and_then(|root| family::find(&root.local))
+        .filter(|row| fits(row))
+        .ok_or_else(|| {
+            let root = root.map(|root| root.local.clone()).unwrap_or_default();
+            scanner.error(Fault::WrongMessageType { root })
+        })
+}
+
+/// How the customs side answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// 2 电子口岸申报中: taken, more to come.
+    Declaring,
+    /// The good end of this type: 120 for orders, 399 or 800 for lists.
+    Accepted,
+    /// 100 海关退单.
+    Rejected {
+        /// `returnInfo`.
+        reason: String,
+    },
+    /// Any other status.
+    Status {
+        /// `returnStatus`.
+        code: String,
+        /// `returnInfo`.
+        info: String,
+    },
+}
+
+/// What a CEB900 repeats of the message it refuses.
+#[derive(Debug, Clone, Copy)]
+pub struct OriginalMessage<'a> {
+    /// `CopMsgId` of its envelope.
+    pub cop_msg_id: &'a str,
+    /// Its type, when recognised.
+    pub message_type: Option<&'a str>,
+    /// Its bytes.
+    pub document: &'a [u8],
+}
+
+#[cfg(test)]
+#[path = "receipt_tests.rs"]
+mod tests;

@@ -1,0 +1,151 @@
+use super::*;
+use crate::declaration::CEB_NS;
+use crate::ground::text::Language;
+
+fn at() -> Timestamp {
+    "2026-03-01T01:30:00.123Z".parse().expect("a timestamp")
+}
+
+/// A request of this type with two documents, each of its key fields set to `<field>-<document>`.
+fn request(row: &MessageType) -> String {
+    let mut xml = format!("<c:{0} xmlns:c='{CEB_NS}' guid='G' version='1.0'>", row.name);
+    for document in 1..=row.max_documents.min(2) {
+        xml.push_str(&format!("<c:{}>", row.node));
+        let fields = [
+            "guid",
+            "copNo",
+            "orderNo",
+            "ebpCode",
+            "ebcCode",
+            "agentCode",
+            "payCode",
+            "payTransactionId",
+            "payNo",
+            "logisticsCode",
+            "logisticsNo",
+            "logisticsStatus",
+            "operatorCode",
+            "billNo",
+            "msgSeqNo",
+            "coElNo",
+            "invtNo",
+            "statisticsFlag",
+        ];
+        let head = row.head.map(|head| (format!("<c:{head}>"), format!("</c:{head}>"))).unwrap_or_default();
+        xml.push_str(&head.0);
+        for field in fields {
+            xml.push_str(&format!("<c:{field}>{field}-{document}</c:{field}>"));
+        }
+        xml.push_str("<c:customsCode>0100</c:customsCode><c:preNo/>");
+        xml.push_str(&format!("{}</c:{}>", head.1, row.node));
+    }
+    xml.push_str(&format!("</c:{}>", row.name));
+    xml
+}
+
+fn answered(xml: &str, outcome: &Outcome) -> Result<Receipt, DeclarationError> {
+    let limits = Limits::default();
+    let bytes = answer(&mut xml.as_bytes(), at(), outcome, &limits)?;
+    read(&mut &bytes[..], &limits)
+}
+
+#[test]
+fn every_request_type_is_answered_with_its_own_keys() {
+    let requests = family::all().filter(|row| matches!(row.role, Role::Request { .. }));
+    for row in requests {
+        let receipt = answered(&request(row), &Outcome::Accepted).expect("an answer");
+        assert_eq!(Some(receipt.message_type.as_str()), family::receipt_type(row.name));
+        assert_eq!(receipt.entries.len(), row.max_documents.min(2) as usize);
+        for (index, entry) in receipt.entries.iter().enumerate() {
+            let expected = format!("{}-{}", row.keys[0], index + 1);
+            assert!(entry.keys.iter().any(|key| key.name == row.keys[0] && key.value == expected), "{}", row.name);
+            assert_eq!(meaning(&receipt.message_type, &entry.status).0, Progress::Good);
+            assert_eq!(entry.time, "20260301093000123");
+            assert!(entry.info.ends_with(&format!("[guid-{}]", index + 1)));
+        }
+    }
+}
+
+#[test]
+fn an_entry_concerns_the_document_whose_keys_it_carries() {
+    let key = |name: &str, value: &str| BusinessKey { document: 1, name: name.into(), value: value.into() };
+    let row = family::find("CEB621Message").expect("a row");
+    let receipt = answered(&request(row), &Outcome::Declaring).expect("an answer");
+    let [first, second] = &receipt.entries[..] else { panic!("two entries") };
+    let own = [key("copNo", "copNo-1"), key("orderNo", "orderNo-1"), key("agentCode", "agentCode-1")];
+    assert!(concerns(first, row.name, &own));
+    assert!(!concerns(second, row.name, &own));
+    assert!(!concerns(first, row.name, &own[1..]), "the main key decides");
+    let other = [key("copNo", "copNo-1"), key("agentCode", "another")];
+    assert!(!concerns(first, row.name, &other));
+}
+
+#[test]
+fn a_rejection_carries_the_reason_and_no_list_number() {
+    let row = family::find("CEB621Message").expect("a row");
+    let xml = request(row).replace("invtNo", "spare");
+    let rejected = answered(&xml, &Outcome::Rejected { reason: "商品编码不存在".into() }).expect("an answer");
+    let entry = &rejected.entries[0];
+    assert_eq!((entry.status.as_str(), entry.info.as_str()), ("100", "商品编码不存在"));
+    assert!(entry.keys.iter().all(|key| key.name != "invtNo"));
+    let accepted = answered(&xml, &Outcome::Accepted).expect("an answer");
+    let invt_no = accepted.entries[0].keys.iter().find(|key| key.name == "invtNo").expect("a number");
+    assert!(invt_no.value.starts_with("01002026I"));
+}
+
+#[test]
+fn the_same_request_is_answered_with_the_same_bytes() {
+    let xml = request(family::find("CEB303Message").expect("a row"));
+    let bytes = || answer(&mut xml.as_bytes(), at(), &Outcome::Declaring, &Limits::default());
+    assert_eq!(bytes(), bytes());
+}
+
+#[test]
+fn what_is_no_request_is_not_answered() {
+    for root in ["CEB312Message", "CEB999Message"] {
+        let xml = format!("<{root} xmlns='{CEB_NS}'><a/></{root}>");
+        let error = answered(&xml, &Outcome::Accepted).expect_err("no request");
+        assert_eq!(error.code(), "message-type-wrong");
+    }
+    let empty = format!("<CEB311Message xmlns='{CEB_NS}'/>");
+    assert_eq!(answered(&empty, &Outcome::Accepted).expect_err("empty").code(), "element-missing");
+    assert_eq!(answered("<CEB311Message>", &Outcome::Accepted).expect_err("cut").code(), "message-type-wrong");
+}
+
+#[test]
+fn an_unreadable_document_is_quoted_whatever_it_holds() {
+    for document in [&b"<broken]]>\x00\xff"[..], "订单".as_bytes(), &[b'x'; 200_000]] {
+        let original = OriginalMessage { cop_msg_id: "M1", message_type: Some("Nonsense"), document };
+        let bytes = format_error(&original, "格式错误", at());
+        let receipt = read(&mut &bytes[..], &Limits::default()).expect("a CEB900");
+        let entry = &receipt.entries[0];
+        assert_eq!((entry.keys[0].value.as_str(), entry.keys[1].value.as_str()), ("M1", "Unknown"));
+        assert_eq!(meaning("CEB900Message", &entry.status).0, Progress::Bad);
+    }
+}
+
+#[test]
+fn a_tax_bill_is_read_from_its_head() {
+    let xml = format!(
+        "<t:CEB816Message xmlns:t='{CEB_NS}' guid='G' version='1.0'><t:Tax><t:TaxHeadRd><t:returnTime>20260301093000123\
+         </t:returnTime><t:invtNo>010020261000000001</t:invtNo><t:taxNo>T1</t:taxNo><t:status>2</t:status></t:TaxHeadRd>\
+         <t:TaxListRd><t:status>3</t:status></t:TaxListRd></t:Tax></t:CEB816Message>"
+    );
+    let receipt = read(&mut xml.as_bytes(), &Limits::default()).expect("a notice");
+    let entry = &receipt.entries[0];
+    assert_eq!((entry.status.as_str(), entry.keys.len()), ("2", 2));
+    assert_eq!(meaning(&receipt.message_type, &entry.status).0, Progress::Good);
+}
+
+#[test]
+fn the_meaning_of_a_status_depends_on_the_type() {
+    let progress = |name: &str, status: &str| meaning(name, status).0;
+    assert_eq!(progress("CEB312Message", "120"), Progress::Good);
+    assert_eq!(progress("CEB622Message", "120"), Progress::Progress);
+    assert_eq!(progress("CEB622Message", "399"), Progress::Progress);
+    assert_eq!(progress("CEB624Message", "399"), Progress::Good);
+    assert_eq!(progress("CEB622Message", "-621005"), Progress::Bad);
+    assert_eq!(progress("CEB622Message", "-"), Progress::Unknown);
+    assert_eq!(progress("CEB622Message", "777"), Progress::Unknown);
+    assert_eq!(meaning("CEB312Message", "100").1.text(Language::Chinese), "海关退单");
+}

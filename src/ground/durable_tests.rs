@@ -1,0 +1,88 @@
+use super::*;
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_new_file_refuses_a_taken_name_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    write_new(&path, b"first").unwrap();
+    let error = write_new(&path, b"second").unwrap_err();
+    assert_eq!((error.kind(), error.code()), (io::ErrorKind::AlreadyExists, "file-exists"));
+    assert!(error.to_string().contains(path.to_str().unwrap()));
+    assert_eq!(fs::read(&path).unwrap(), b"first");
+    assert_eq!(names(dir.path()), ["a"]);
+}
+
+#[test]
+fn replace_gives_the_new_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    replace(&path, b"first").unwrap();
+    replace(&path, b"second").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"second");
+    assert_eq!(names(dir.path()), ["a"]);
+}
+
+#[test]
+fn an_unpublished_file_disappears() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = NewFile::create_in(dir.path()).unwrap();
+    file.write_all(b"half").unwrap();
+    assert_eq!(names(dir.path()).len(), 1);
+    drop(file);
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn a_rename_refuses_or_replaces_as_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (dir.path().join("a"), dir.path().join("sub/b"));
+    create_dir_all(b.parent().unwrap()).unwrap();
+    create_dir_all(b.parent().unwrap()).unwrap();
+    write_new(&a, b"a").unwrap();
+    write_new(&b, b"b").unwrap();
+    assert_eq!(rename_noreplace(&a, &b).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&b).unwrap(), b"b");
+    rename(&a, &b).unwrap();
+    assert_eq!(fs::read(&b).unwrap(), b"a");
+    remove(&b).unwrap();
+    assert_eq!(remove(&b).unwrap_err().code(), "file-not-found");
+}
+
+#[test]
+fn the_second_to_lock_a_directory_is_refused_until_the_first_lets_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = DirLock::acquire(dir.path()).unwrap();
+    let error = DirLock::acquire(dir.path()).unwrap_err();
+    assert_eq!(error.code(), "directory-in-use");
+    assert!(error.text().en.contains("another dxgate process"));
+    drop(lock);
+    DirLock::acquire(dir.path()).unwrap();
+}
+
+#[test]
+fn a_directory_tells_what_it_can_do() {
+    let dir = tempfile::tempdir().unwrap();
+    probe(dir.path()).unwrap();
+    sync_filesystem(dir.path()).unwrap();
+    assert!(names(dir.path()).is_empty());
+    assert!(same_filesystem(dir.path(), dir.path()).unwrap());
+    assert!(free_space(dir.path()).unwrap() > 0);
+    filesystem_kind(dir.path()).unwrap();
+    assert_eq!(probe(&dir.path().join("absent")).unwrap_err().code(), "file-not-found");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_filesystems_are_not_trusted() {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() && filesystem_kind(shared).unwrap() == FilesystemKind::Memory {
+        assert!(!filesystem_kind(shared).unwrap().is_trusted());
+    }
+}

@@ -1,0 +1,348 @@
+//! The client: one request, one answer.
+//!
+//! What it never does: follow a redirect, repeat a request, send without `Content-Length`, believe any certificate,
+//! read an answer without a cap. A POST is repeated in exactly one case: it was given to a pooled connection that the
+//! peer had already closed, and not one byte of it was written; it then goes out once on a fresh connection.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use ::http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use super::address::{Addresses, Target};
+use super::body::{SendBody, Sending};
+use super::pool::{Connection, Pool};
+use super::post_error::{PostError, PostErrorKind};
+use super::tls::{self, Identity, TlsError, Trust};
+
+/// How a client behaves; one per TLS profile.
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// Whom to believe.
+    pub trust: Trust,
+    /// Our certificate, when the server asks for one.
+    pub identity: Option<Identity>,
+    /// Where connections may go.
+    pub addresses: Addresses,
+    /// Largest answer body in bytes.
+    pub answer_limit: usize,
+    /// How long an unused connection is kept.
+    pub idle: Duration,
+    /// Unused connections kept per host.
+    pub idle_per_host: usize,
+}
+
+impl Default for ClientSettings {
+    fn default() -> ClientSettings {
+        ClientSettings {
+            trust: Trust::System,
+            identity: None,
+            addresses: Addresses::PublicOnly,
+            answer_limit: 1024 * 1024,
+            idle: Duration::from_secs(20),
+            idle_per_host: 4,
+        }
+    }
+}
+
+/// Deadlines of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For name lookup, TCP and TLS together.
+    pub connect: Duration,
+    /// For everything, from lookup to the answer's last byte.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts { connect: Duration::from_secs(30), total: Duration::from_secs(600) }
+    }
+}
+
+/// A complete answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Status code; redirects are answers like any other.
+    pub status: u16,
+    /// Fields in order; values that are not UTF-8 are kept lossily.
+    pub headers: Vec<(String, String)>,
+    /// At most `answer_limit` bytes.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The first field called `name`, in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Sends requests; clones share the connections.
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    settings: ClientSettings,
+    /// Made when the first `https` URL is met: a machine without root certificates can still speak to `http` ones.
+    tls: OnceLock<Arc<rustls::ClientConfig>>,
+    pool: Pool,
+}
+
+impl Client {
+    /// A client without connections. Certificates given in `settings` are judged now, the machine's roots are read
+    /// when they are first needed.
+    pub fn new(settings: ClientSettings) -> Result<Client, TlsError> {
+        let tls = OnceLock::new();
+        if settings.trust != Trust::System {
+            let _ = tls.set(tls::client_config(&settings.trust, settings.identity.as_ref())?);
+        }
+        let pool = Pool::new(settings.idle, settings.idle_per_host);
+        Ok(Client(Arc::new(Shared { settings, tls, pool })))
+    }
+
+    /// POSTs `body` to `url`. `headers` are sent as given; `Host` and `Content-Length` are added, and fields that
+    /// concern the connection rather than the message are left out.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        body: SendBody,
+        timeouts: Timeouts,
+    ) -> Result<Answer, PostError> {
+        self.request("POST", url, headers, body, timeouts).await
+    }
+
+    /// The same with any method.
+    pub async fn request(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+        body: SendBody,
+        timeouts: Timeouts,
+    ) -> Result<Answer, PostError> {
+        let (target, uri) = Target::parse(url, self.0.settings.addresses)?;
+        let head = Head::new(method, &target, &uri, headers, body.len())?;
+        let exchange = self.0.exchange(&target, &head, &body, timeouts.connect);
+        let late = |_| PostError::new(PostErrorKind::Timeout, "no complete answer in time");
+        tokio::time::timeout(timeouts.total, exchange).await.map_err(late)?
+    }
+}
+
+impl Shared {
+    async fn exchange(
+        &self,
+        target: &Target,
+        head: &Head,
+        body: &SendBody,
+        connect: Duration,
+    ) -> Result<Answer, PostError> {
+        if let Some(mut pooled) = self.pool.take(target).await {
+            match pooled.try_send_request(head.request(body)).await {
+                Ok(response) => return self.finish(target, pooled, response).await,
+                // The request came back unwritten: the one case in which a second connection is right.
+                Err(unsent) if unsent.message().is_some() => {}
+                Err(failed) => return Err(failed.into_error().into()),
+            }
+        }
+        let late = |_| PostError::new(PostErrorKind::Timeout, "no connection in time");
+        let mut fresh = tokio::time::timeout(connect, self.connect(target, connect)).await.map_err(late)??;
+        let response = fresh.send_request(head.request(body)).await?;
+        self.finish(target, fresh, response).await
+    }
+
+    /// Reads the answer and keeps the connection.
+    async fn finish(
+        &self,
+        target: &Target,
+        connection: Connection,
+        response: Response<Incoming>,
+    ) -> Result<Answer, PostError> {
+        let (head, mut incoming) = response.into_parts();
+        let limit = self.settings.answer_limit;
+        let mut body = Vec::new();
+        while let Some(frame) = incoming.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            if body.len().saturating_add(data.len()) > limit {
+                return Err(PostError::new(PostErrorKind::TooLarge, format_args!("more than {limit} bytes")));
+            }
+            body.extend_from_slice(&data);
+        }
+        self.pool.put(target, connection);
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        Ok(Answer { status: head.status.as_u16(), headers, body: body.into() })
+    }
+
+    async fn connect(&self, target: &Target, within: Duration) -> Result<Connection, PostError> {
+        let stream = self.connect_tcp(target, within).await?;
+        if !target.tls {
+            return self.handshake(stream).await;
+        }
+        let name = ServerName::try_from(target.host.clone());
+        let name = name.map_err(|_| PostError::new(PostErrorKind::BadUrl, "the host is not a DNS name or address"))?;
+        let connector = TlsConnector::from(self.tls_config()?);
+        let stream = connector.connect(name, stream).await.map_err(|error| PostError::from_tls(&error))?;
+        self.handshake(stream).await
+    }
+
+    fn tls_config(&self) -> Result<Arc<rustls::ClientConfig>, PostError> {
+        if let Some(config) = self.tls.get() {
+            return Ok(Arc::clone(config));
+        }
+        let config = tls::client_config(&self.settings.trust, self.settings.identity.as_ref());
+        let config = config.map_err(|error| PostError::new(PostErrorKind::Tls, error))?;
+        Ok(Arc::clone(self.tls.get_or_init(|| config)))
+    }
+
+    /// Tries the host's addresses in turn, each for its share of the time, and only those that were judged.
+    async fn connect_tcp(&self, target: &Target, within: Duration) -> Result<TcpStream, PostError> {
+        let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
+        let found: Vec<SocketAddr> = found.map_err(|error| PostError::new(PostErrorKind::Resolve, error))?.collect();
+        if found.is_empty() {
+            return Err(PostError::new(PostErrorKind::Resolve, "the host has no address"));
+        }
+        let addresses = self.settings.addresses;
+        let allowed: Vec<SocketAddr> = found.into_iter().filter(|found| addresses.allows(found.ip())).collect();
+        let mut failure = PostError::new(PostErrorKind::Forbidden, "the host leads to a private or special address");
+        let deadline = Instant::now() + within;
+        for (index, address) in allowed.iter().enumerate() {
+            let left = u32::try_from(allowed.len().saturating_sub(index)).unwrap_or(u32::MAX);
+            let share = deadline.saturating_duration_since(Instant::now()).checked_div(left).unwrap_or(within);
+            failure = match tokio::time::timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => PostError::new(PostErrorKind::Connect, format_args!("{address}: {error}")),
+                Err(_) => PostError::new(PostErrorKind::Timeout, format_args!("{address}: no connection in time")),
+            };
+        }
+        Err(failure)
+    }
+
+    async fn handshake<S>(&self, stream: S) -> Result<Connection, PostError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = http1::Builder::new();
+        builder.title_case_headers(true).max_headers(ANSWER_HEADERS).max_header_size(ANSWER_HEAD);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+        // Its errors reach us through the request.
+        self.pool.drive(async move { drop(connection.await) });
+        Ok(sender)
+    }
+}
+
+/// Fields of an answer's head, at most.
+const ANSWER_HEADERS: usize = 128;
+/// Bytes of an answer's head, at most.
+const ANSWER_HEAD: usize = 64 * 1024;
+
+/// A request's head, from which the request is made as often as it has to be.
+struct Head {
+    method: Method,
+    path: Uri,
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Fields that concern the connection (RFC 9110 7.6.1) or that the client sets itself.
+const OWN_FIELDS: [HeaderName; 7] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::EXPECT,
+    header::UPGRADE,
+    header::TE,
+];
+
+impl Head {
+    fn new(
+        method: &str,
+        target: &Target,
+        uri: &Uri,
+        headers: &[(String, String)],
+        len: u64,
+    ) -> Result<Head, PostError> {
+        let bad = |what: &str| PostError::new(PostErrorKind::BadUrl, what);
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad("not a method"))?;
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = path.parse().map_err(|_| bad("the path is not usable"))?;
+        let host = HeaderValue::from_str(&target.host_header()).map_err(|_| bad("the host is not usable"))?;
+        let mut fields = vec![(header::HOST, host)];
+        for (name, value) in headers {
+            let field = HeaderName::from_bytes(name.as_bytes());
+            let field = field.map_err(|_| bad("a header field has an unusable name"))?;
+            let value = HeaderValue::from_bytes(value.as_bytes());
+            let value = value.map_err(|_| bad("a header field has an unusable value"))?;
+            if !OWN_FIELDS.contains(&field) {
+                fields.push((field, value));
+            }
+        }
+        fields.push((header::CONTENT_LENGTH, HeaderValue::from(len)));
+        Ok(Head { method, path, fields })
+    }
+
+    fn request(&self, body: &SendBody) -> Request<Sending> {
+        let mut request = Request::new(Sending::new(body));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.path.clone();
+        for (name, value) in &self.fields {
+            request.headers_mut().append(name, value.clone());
+        }
+        request
+    }
+}
+
+/// One client per TLS profile, so that partners with the same profile share connections, and so that unchanged
+/// partners keep theirs when the configuration is read again.
+#[derive(Debug, Default)]
+pub struct ClientCache(Mutex<HashMap<[u8; 32], Client>>);
+
+impl ClientCache {
+    /// The client for `settings`, made when it is first asked for.
+    pub fn client(&self, settings: &ClientSettings) -> Result<Client, TlsError> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let profile = profile(settings);
+        if let Some(client) = clients.get(&profile) {
+            return Ok(client.clone());
+        }
+        let client = Client::new(settings.clone())?;
+        clients.insert(profile, client.clone());
+        Ok(client)
+    }
+}
+
+/// Equal for equal settings.
+fn profile(settings: &ClientSettings) -> [u8; 32] {
+    let mut hasher = openssl::sha::Sha256::new();
+    if let Trust::Pinned(certificates) = &settings.trust {
+        hasher.update(b"pinned");
+        for certificate in certificates {
+            hasher.update(&openssl::sha::sha256(certificate));
+        }
+    }
+    hasher.update(&settings.identity.as_ref().map(Identity::digest).unwrap_or_default());
+    let ClientSettings { addresses, answer_limit, idle, idle_per_host, .. } = settings;
+    hasher.update(format!("{addresses:?} {answer_limit} {idle:?} {idle_per_host}").as_bytes());
+    hasher.finish()
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,99 @@
+//! One request and its reply, as a handler sees them.
+
+use std::net::SocketAddr;
+
+use ::http::{HeaderMap, Method, Uri, header};
+
+use super::body::{RequestBody, SendBody};
+
+/// What a listener does with each request. Runs in a task of its own: when the peer hangs up, the handler still runs
+/// to its end (its body read fails), so that nothing durable is left half done.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request.
+    fn handle(&self, request: Exchange) -> impl Future<Output = Reply> + Send;
+}
+
+/// One request. The head is complete and well formed (RFC 9112); the body has not been asked for yet.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The method as sent.
+    pub method: Method,
+    /// Target: path and query.
+    pub uri: Uri,
+    /// Header fields in order of arrival per name.
+    pub headers: HeaderMap,
+    /// The body; `100 Continue` (RFC 9110 10.1.1) is sent when it is first polled.
+    pub body: RequestBody,
+    /// The TCP peer; a proxy's address when one stands in front.
+    pub peer: SocketAddr,
+    /// DER of the certificate the peer proved to own in the TLS handshake; its trust is the handler's decision.
+    pub client_certificate: Option<Vec<u8>>,
+}
+
+impl Exchange {
+    /// The first of `names` that occurs more than once: such a request is ambiguous and deserves a 400.
+    pub fn repeated_header<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
+        names.iter().copied().find(|name| self.headers.get_all(*name).iter().nth(1).is_some())
+    }
+
+    /// The body is compressed at the HTTP level (`Content-Encoding`, RFC 9110 8.4), which AS2 does not allow: 415.
+    pub fn has_content_encoding(&self) -> bool {
+        self.headers.get_all(header::CONTENT_ENCODING).iter().any(|value| {
+            let value = value.as_bytes().trim_ascii();
+            !value.is_empty() && !value.eq_ignore_ascii_case(b"identity")
+        })
+    }
+}
+
+/// The answer to one request.
+#[derive(Debug)]
+pub struct Reply {
+    /// Status code, 200..=599.
+    pub status: u16,
+    /// Header fields; `Content-Length`, `Date` and `Connection` are the server's business.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: SendBody,
+    /// Close the connection after this reply.
+    pub close: bool,
+}
+
+impl Reply {
+    /// An empty reply.
+    pub fn new(status: u16) -> Reply {
+        Reply { status, headers: Vec::new(), body: SendBody::empty(), close: false }
+    }
+
+    /// A reply whose body is one short constant line: nothing of the request is echoed.
+    pub fn plain(status: u16, line: &'static str) -> Reply {
+        Reply::new(status).header("Content-Type", "text/plain; charset=utf-8").body(line.as_bytes().to_vec())
+    }
+
+    /// 404 for every path that is not served.
+    pub fn not_found() -> Reply {
+        Reply::plain(404, "not found\n")
+    }
+
+    /// 405; `allow` lists the methods that exist (RFC 9110 15.5.6).
+    pub fn method_not_allowed(allow: &'static str) -> Reply {
+        Reply::plain(405, "method not allowed\n").header("Allow", allow)
+    }
+
+    /// Adds a header field.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Reply {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<SendBody>) -> Reply {
+        self.body = body.into();
+        self
+    }
+
+    /// Closes the connection after this reply.
+    pub fn closing(mut self) -> Reply {
+        self.close = true;
+        self
+    }
+}

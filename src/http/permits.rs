@@ -1,0 +1,92 @@
+//! Permits: how many connections there are at a time, in all and per address.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Counts connections. The place in the total is taken before a connection is accepted, the place of its address right
+/// after, before a byte is read.
+#[derive(Debug)]
+pub(super) struct Permits {
+    total: Arc<Semaphore>,
+    per_ip: usize,
+    by_ip: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// One connection's places; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    _total: OwnedSemaphorePermit,
+    ip: IpAddr,
+    by_ip: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Permits {
+    pub(super) fn new(total: usize, per_ip: usize) -> Permits {
+        let total = Arc::new(Semaphore::new(total.clamp(1, Semaphore::MAX_PERMITS)));
+        Permits { total, per_ip: per_ip.max(1), by_ip: Arc::default() }
+    }
+
+    /// Waits for a place in the total; `None` never happens while the permits exist.
+    pub(super) async fn total(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.total).acquire_owned().await.ok()
+    }
+
+    /// Adds the place of an address; `None` when it has as many connections as it may have.
+    pub(super) fn for_ip(&self, total: OwnedSemaphorePermit, ip: IpAddr) -> Option<Permit> {
+        let ip = subscriber(ip);
+        let mut by_ip = self.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_ip.entry(ip).or_insert(0);
+        if *count >= self.per_ip {
+            return None;
+        }
+        *count = count.saturating_add(1);
+        Some(Permit { _total: total, ip, by_ip: Arc::clone(&self.by_ip) })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut by_ip = self.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_ip.get_mut(&self.ip) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                by_ip.remove(&self.ip);
+            }
+        }
+    }
+}
+
+/// One subscriber commands a whole IPv6 /64, so that is what is counted.
+fn subscriber(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn places_come_back_and_a_v6_subscriber_is_one_address() {
+        let permits = Permits::new(8, 1);
+        let near: IpAddr = "2400:3200::1".parse().expect("literal");
+        let same: IpAddr = "2400:3200::ffff".parse().expect("literal");
+        let other: IpAddr = "2400:3200:0:1::1".parse().expect("literal");
+        let first = permits.for_ip(permits.total().await.expect("open"), near);
+        assert!(first.is_some());
+        assert!(permits.for_ip(permits.total().await.expect("open"), same).is_none());
+        assert!(permits.for_ip(permits.total().await.expect("open"), other).is_some());
+        drop(first);
+        assert!(permits.for_ip(permits.total().await.expect("open"), same).is_some());
+        assert_eq!(permits.total.available_permits(), 8);
+        assert!(permits.by_ip.lock().expect("sound").is_empty());
+    }
+}

@@ -1,0 +1,163 @@
+//! Why a request has no answer, told by the step that failed and never by the words of an error.
+
+use super::address::BadTarget;
+use crate::bilingual;
+use crate::ground::text::{Bilingual, printable};
+
+/// At which step a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PostErrorKind {
+    /// The URL, or a header field, is not usable. Nothing was sent.
+    BadUrl,
+    /// The URL leads where this client may not go. Nothing was sent.
+    Forbidden,
+    /// The host name has no address. Nothing was sent.
+    Resolve,
+    /// No address accepted the connection. Nothing was sent.
+    Connect,
+    /// The TLS handshake failed for another reason than the certificate. Nothing was sent.
+    Tls,
+    /// The server's certificate is not the pinned one, or not trusted for this host. Nothing was sent.
+    Certificate,
+    /// Our own body could not be read to its end.
+    Body,
+    /// A deadline passed; the peer may have everything.
+    Timeout,
+    /// The connection ended before the answer was complete; the peer may have everything.
+    Closed,
+    /// The answer is not HTTP/1.1.
+    Protocol,
+    /// The answer is larger than the cap.
+    TooLarge,
+}
+
+impl PostErrorKind {
+    /// Stable name, e.g. `connect-failed`.
+    pub fn code(self) -> &'static str {
+        match self {
+            PostErrorKind::BadUrl => "bad-url",
+            PostErrorKind::Forbidden => "address-forbidden",
+            PostErrorKind::Resolve => "resolve-failed",
+            PostErrorKind::Connect => "connect-failed",
+            PostErrorKind::Tls => "tls-failed",
+            PostErrorKind::Certificate => "tls-certificate-refused",
+            PostErrorKind::Body => "body-unreadable",
+            PostErrorKind::Timeout => "timeout",
+            PostErrorKind::Closed => "connection-closed",
+            PostErrorKind::Protocol => "not-http",
+            PostErrorKind::TooLarge => "answer-too-large",
+        }
+    }
+
+    /// No byte of the request can have reached the peer.
+    pub fn nothing_sent(self) -> bool {
+        use PostErrorKind::*;
+        matches!(self, BadUrl | Forbidden | Resolve | Connect | Tls | Certificate)
+    }
+}
+
+/// A request without an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct PostError {
+    /// At which step.
+    pub kind: PostErrorKind,
+    /// English, for logs; printable, without request content.
+    pub detail: String,
+}
+
+impl PostError {
+    pub(super) fn new(kind: PostErrorKind, detail: impl std::fmt::Display) -> PostError {
+        PostError { kind, detail: printable(&detail.to_string()) }
+    }
+
+    /// A refused certificate is told apart from every other failure: somebody else may be answering.
+    pub(super) fn from_tls(error: &std::io::Error) -> PostError {
+        let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let kind = match cause {
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+                PostErrorKind::Certificate
+            }
+            _ => PostErrorKind::Tls,
+        };
+        PostError::new(kind, error)
+    }
+
+    /// Stable name.
+    pub fn code(&self) -> &'static str {
+        self.kind.code()
+    }
+
+    /// What happened and what to do.
+    pub fn text(&self) -> Bilingual {
+        let detail = &self.detail;
+        match self.kind {
+            PostErrorKind::BadUrl => bilingual!(
+                "URL 或请求头不可用（{detail}）；请检查配置",
+                "the URL or a header field is not usable ({detail}); check the configuration"
+            ),
+            PostErrorKind::Forbidden => bilingual!(
+                "不允许连接该地址（{detail}）；若对方在内网，请在合作方配置中允许 private_network",
+                "this address may not be connected to ({detail}); if the partner is inside, allow private_network for it"
+            ),
+            PostErrorKind::Resolve => {
+                bilingual!(
+                    "域名无法解析（{detail}）；请检查 DNS",
+                    "the host name cannot be resolved ({detail}); check DNS"
+                )
+            }
+            PostErrorKind::Connect => bilingual!(
+                "无法连接对方（{detail}）；请检查网络、防火墙和地址",
+                "the partner cannot be connected to ({detail}); check network, firewall and address"
+            ),
+            PostErrorKind::Tls => bilingual!(
+                "TLS 握手失败（{detail}）；请检查双方支持的版本和算法",
+                "the TLS handshake failed ({detail}); check versions and algorithms on both sides"
+            ),
+            PostErrorKind::Certificate => bilingual!(
+                "对方的 TLS 证书不被信任（{detail}）；请与对方核实，必要时更新合作方证书",
+                "the partner's TLS certificate is not trusted ({detail}); ask the partner, then update its certificate"
+            ),
+            PostErrorKind::Body => {
+                bilingual!(
+                    "要发送的内容无法读取（{detail}）；请检查磁盘",
+                    "what is to be sent cannot be read ({detail}); check the disk"
+                )
+            }
+            PostErrorKind::Timeout => {
+                bilingual!("等待超时（{detail}）；稍后重试", "a deadline passed ({detail}); it is tried again later")
+            }
+            PostErrorKind::Closed => bilingual!(
+                "连接在应答完整之前中断（{detail}）；稍后重试",
+                "the connection ended before the answer was complete ({detail}); it is tried again later"
+            ),
+            PostErrorKind::Protocol => bilingual!(
+                "应答不是 HTTP/1.1（{detail}）；请检查 URL 和端口",
+                "the answer is not HTTP/1.1 ({detail}); check the URL and its port"
+            ),
+            PostErrorKind::TooLarge => bilingual!("应答过大（{detail}）", "the answer is too large ({detail})"),
+        }
+    }
+}
+
+impl From<BadTarget> for PostError {
+    fn from(bad: BadTarget) -> PostError {
+        let kind = if bad == BadTarget::Port { PostErrorKind::Forbidden } else { PostErrorKind::BadUrl };
+        PostError::new(kind, bad)
+    }
+}
+
+impl From<hyper::Error> for PostError {
+    fn from(error: hyper::Error) -> PostError {
+        let kind = if error.is_parse() || error.is_parse_too_large() {
+            PostErrorKind::Protocol
+        } else if error.is_user() {
+            PostErrorKind::Body
+        } else if error.is_timeout() {
+            PostErrorKind::Timeout
+        } else {
+            PostErrorKind::Closed
+        };
+        PostError::new(kind, error)
+    }
+}

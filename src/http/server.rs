@@ -1,0 +1,430 @@
+//! The listener: limits first, then requests.
+//!
+//! A place in the total is taken before a connection is accepted, the place of its address right after; then come the
+//! TLS handshake under a deadline, each head under a deadline (the same one ends idle kept-alive connections), the
+//! body under a [`Pace`], and sending under a stall limit. A request whose framing can be read in two ways is refused
+//! (RFC 9112 6.3, 11.2).
+//!
+//! Each request is answered by a task of its own. The peer's hanging up does not cancel it, a panic in it becomes a
+//! 500, and the listener does not end before it.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ::http::{Request, Response, StatusCode, header};
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+use super::body::{Pace, RequestBody, SendBody, Sending};
+use super::connection::{self, Framing, Watched};
+use super::exchange::{Exchange, Handler, Reply};
+use super::permits::Permits;
+use super::tls::ServerTls;
+use crate::bilingual;
+use crate::ground::text::Bilingual;
+
+/// Every limit of a listener. Durations and counts with their defaults are those against slow and numerous peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// For the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// For a request head, from the first byte awaited: a silent new connection and an idle kept-alive one end by it too.
+    pub header_timeout: Duration,
+    /// Fields of one head; more are answered 431.
+    pub max_headers: usize,
+    /// Bytes of one head; more are answered 431.
+    pub max_header_bytes: usize,
+    /// For bodies.
+    pub pace: Pace,
+    /// Longest time without progress while we send.
+    pub write_stall: Duration,
+    /// Connections at a time; further ones wait in the kernel's backlog.
+    pub max_connections: usize,
+    /// Connections at a time from one address; further ones are closed at once.
+    pub max_per_ip: usize,
+    /// How long open requests may go on after shutdown began.
+    pub drain: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> ServerSettings {
+        ServerSettings {
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            max_headers: 128,
+            max_header_bytes: 64 * 1024,
+            pace: Pace::default(),
+            write_stall: Duration::from_secs(60),
+            max_connections: 1024,
+            max_per_ip: 64,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The address cannot be listened on. The operator's doing.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// The address asked for.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+impl BindError {
+    /// Stable name.
+    pub fn code(&self) -> &'static str {
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => "address-in-use",
+            io::ErrorKind::PermissionDenied => "address-not-allowed",
+            io::ErrorKind::AddrNotAvailable => "address-not-here",
+            _ => "listen-failed",
+        }
+    }
+
+    /// What is wrong and what to do.
+    pub fn text(&self) -> Bilingual {
+        let BindError { address, source } = self;
+        match source.kind() {
+            io::ErrorKind::AddrInUse => bilingual!(
+                "地址 {address} 已被占用；请停止占用它的程序，或在 gateway.toml 中换一个 listen 地址",
+                "the address {address} is in use; stop the program that holds it or choose another `listen` in gateway.toml"
+            ),
+            io::ErrorKind::PermissionDenied => bilingual!(
+                "没有权限监听 {address}；请使用 1024 以上的端口，或授予 CAP_NET_BIND_SERVICE",
+                "not allowed to listen on {address}; use a port from 1024 or grant CAP_NET_BIND_SERVICE"
+            ),
+            io::ErrorKind::AddrNotAvailable => bilingual!(
+                "地址 {address} 不属于本机；请检查 gateway.toml 中的 listen",
+                "the address {address} does not belong to this machine; check `listen` in gateway.toml"
+            ),
+            _ => bilingual!("无法监听 {address}：{source}", "cannot listen on {address}: {source}"),
+        }
+    }
+}
+
+/// Listens on `address`; port 0 takes a free one.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { address, source })
+}
+
+/// Serves until `shutdown` completes, then lets open requests end within [`ServerSettings::drain`]. Returns when
+/// every connection and every handler has ended.
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    handler: Arc<H>,
+    settings: ServerSettings,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    accept(listener, Door { tls, settings, inner: HandlerService(handler) }, shutdown).await;
+}
+
+/// The same for an axum router; the peer's address is there as `ConnectInfo<SocketAddr>`.
+pub async fn serve_router(
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    router: axum::Router,
+    settings: ServerSettings,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    accept(listener, Door { tls, settings, inner: RouterService(router) }, shutdown).await;
+}
+
+/// Pause after a failed accept: usually out of file descriptors, which only time heals.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+async fn accept<I: Inner>(listener: TcpListener, door: Door<I>, shutdown: impl Future<Output = ()> + Send) {
+    let permits = Permits::new(door.settings.max_connections, door.settings.max_per_ip);
+    let drain = door.settings.drain;
+    let door = Arc::new(door);
+    let handlers = Crew::default();
+    let mut connections = JoinSet::new();
+    let (stop, stopped) = watch::channel(false);
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let next = async { (permits.total().await, listener.accept().await) };
+        let (total, accepted) = tokio::select! {
+            next = next => next,
+            () = &mut shutdown => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(event = "accept-failed", %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(permit) = total.and_then(|total| permits.for_ip(total, peer.ip())) else {
+            tracing::warn!(event = "too-many-connections", %peer, "closed: too many connections from this address");
+            continue;
+        };
+        let link = Link { door: Arc::clone(&door), peer, handlers: handlers.clone(), stopped: stopped.clone() };
+        connections.spawn(async move {
+            link.run(stream).await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    let _ = stop.send(true);
+    let end = Instant::now() + drain;
+    let calm = async {
+        while connections.join_next().await.is_some() {}
+        handlers.join().await;
+    };
+    if tokio::time::timeout_at(end, calm).await.is_err() {
+        tracing::warn!(event = "drain-deadline", "open requests were cut off at the end of the drain time");
+    }
+    connections.shutdown().await;
+    handlers.abort().await;
+}
+
+/// What every connection of a listener shares.
+struct Door<I> {
+    tls: Option<ServerTls>,
+    settings: ServerSettings,
+    inner: I,
+}
+
+/// One accepted connection.
+struct Link<I> {
+    door: Arc<Door<I>>,
+    peer: SocketAddr,
+    handlers: Crew,
+    stopped: watch::Receiver<bool>,
+}
+
+impl<I: Inner> Link<I> {
+    async fn run(self, stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.door.tls else { return self.talk(stream, None).await };
+        let handshake = TlsAcceptor::from(tls.current()).accept(stream);
+        match tokio::time::timeout(self.door.settings.handshake_timeout, handshake).await {
+            Ok(Ok(stream)) => {
+                let certificates = stream.get_ref().1.peer_certificates();
+                let certificate = certificates.and_then(<[_]>::first).map(|certificate| certificate.to_vec());
+                self.talk(stream, certificate).await;
+            }
+            Ok(Err(error)) => tracing::debug!(event = "tls-handshake-failed", peer = %self.peer, %error),
+            Err(_) => tracing::debug!(event = "tls-handshake-timeout", peer = %self.peer),
+        }
+    }
+
+    async fn talk<S>(self, stream: S, certificate: Option<Vec<u8>>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let settings = &self.door.settings;
+        let watched = Watched::new(stream, settings.write_stall, settings.max_header_bytes);
+        let service = Service {
+            door: Arc::clone(&self.door),
+            handlers: self.handlers,
+            framing: watched.framing(),
+            peer: self.peer,
+            certificate,
+        };
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .title_case_headers(true)
+            .header_read_timeout(settings.header_timeout)
+            .max_headers(settings.max_headers)
+            .max_header_size(settings.max_header_bytes)
+            .max_buf_size(settings.max_header_bytes.max(READ_BUFFER));
+        let mut connection = builder.serve_connection(TokioIo::new(watched), service);
+        let mut stopped = self.stopped;
+        let mut stopping = false;
+        let outcome = loop {
+            tokio::select! {
+                outcome = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break outcome,
+                _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
+                    stopping = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(event = "connection-failed", peer = %self.peer, %error);
+        }
+        connection::close(connection.into_parts().io.into_inner()).await;
+    }
+}
+
+/// hyper's read buffer of one connection in bytes, at least.
+const READ_BUFFER: usize = 128 * 1024;
+
+/// hyper's view of one connection.
+struct Service<I> {
+    door: Arc<Door<I>>,
+    handlers: Crew,
+    framing: Framing,
+    peer: SocketAddr,
+    certificate: Option<Vec<u8>>,
+}
+
+impl<I: Inner> hyper::service::Service<Request<Incoming>> for Service<I> {
+    type Response = Response<OutBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<OutBody>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let framing = self.framing.clone();
+        if framing.is_ambiguous() {
+            return Box::pin(async { Ok(response(Reply::plain(400, "bad request\n").closing())) });
+        }
+        let (head, body) = request.into_parts();
+        let exchange = Exchange {
+            method: head.method,
+            uri: head.uri,
+            headers: head.headers,
+            body: RequestBody::network(body, self.door.settings.pace),
+            peer: self.peer,
+            client_certificate: self.certificate.clone(),
+        };
+        let door = Arc::clone(&self.door);
+        let answer = self.handlers.run(async move { door.inner.answer(exchange).await });
+        Box::pin(async move {
+            let answer = answer.await.unwrap_or_else(|| response(Reply::plain(500, "internal error\n").closing()));
+            framing.await_next();
+            Ok(answer)
+        })
+    }
+}
+
+/// The tasks of handlers: they outlive their connection but not their listener.
+#[derive(Debug, Clone, Default)]
+struct Crew(Arc<Mutex<JoinSet<()>>>);
+
+impl Crew {
+    /// Runs `work` in a task of its own; `None` when it panicked.
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = Option<T>> + Send + 'static {
+        let (sender, receiver) = oneshot::channel();
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(ended) = tasks.try_join_next() {
+            report_panic(&ended);
+        }
+        tasks.spawn(async move { drop(sender.send(work.await)) });
+        async move { receiver.await.ok() }
+    }
+
+    fn take(&self) -> JoinSet<()> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for every handler; when this is dropped early, those not yet finished are aborted.
+    async fn join(&self) {
+        let mut tasks = self.take();
+        while let Some(ended) = tasks.join_next().await {
+            report_panic(&ended);
+        }
+    }
+
+    async fn abort(&self) {
+        self.take().shutdown().await;
+    }
+}
+
+fn report_panic(ended: &Result<(), tokio::task::JoinError>) {
+    if ended.as_ref().is_err_and(tokio::task::JoinError::is_panic) {
+        tracing::error!(event = "handler-panicked", "a request handler panicked; the request was answered with 500");
+    }
+}
+
+/// What answers the requests of a listener.
+trait Inner: Send + Sync + 'static {
+    fn answer(&self, exchange: Exchange) -> impl Future<Output = Response<OutBody>> + Send;
+}
+
+struct HandlerService<H>(Arc<H>);
+
+impl<H: Handler> Inner for HandlerService<H> {
+    async fn answer(&self, exchange: Exchange) -> Response<OutBody> {
+        response(self.0.handle(exchange).await)
+    }
+}
+
+struct RouterService(axum::Router);
+
+impl Inner for RouterService {
+    async fn answer(&self, exchange: Exchange) -> Response<OutBody> {
+        let mut request = Request::new(axum::body::Body::new(exchange.body));
+        *request.method_mut() = exchange.method;
+        *request.uri_mut() = exchange.uri;
+        *request.headers_mut() = exchange.headers;
+        request.extensions_mut().insert(axum::extract::ConnectInfo(exchange.peer));
+        let answer = tower_service::Service::call(&mut self.0.clone(), request).await;
+        answer.unwrap_or_else(|never| match never {}).map(OutBody::Router)
+    }
+}
+
+/// The reply in hyper's terms; a field that cannot be sent is our own mistake: 500.
+fn response(reply: Reply) -> Response<OutBody> {
+    let mut builder = Response::builder().status(reply.status);
+    for (name, value) in &reply.headers {
+        builder = builder.header(name.as_str(), value.as_bytes());
+    }
+    if reply.close {
+        builder = builder.header(header::CONNECTION, "close");
+    }
+    builder.body(OutBody::Ours(Sending::new(&reply.body))).unwrap_or_else(|error| {
+        tracing::error!(event = "unsendable-reply", %error, "a reply had an invalid status or header field");
+        let mut response = Response::new(OutBody::Ours(Sending::new(&SendBody::empty())));
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}
+
+/// Either kind of reply body.
+enum OutBody {
+    Ours(Sending),
+    Router(axum::body::Body),
+}
+
+impl Body for OutBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            OutBody::Ours(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            OutBody::Router(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            OutBody::Ours(body) => body.is_end_stream(),
+            OutBody::Router(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            OutBody::Ours(body) => body.size_hint(),
+            OutBody::Router(body) => body.size_hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

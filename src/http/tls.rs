@@ -1,0 +1,342 @@
+//! TLS settings in both directions (RFC 8446, RFC 5246): versions 1.2 and 1.3, AEAD suites with ephemeral keys, one
+//! provider (aws-lc), `http/1.1` as the only protocol offered (RFC 7301).
+//!
+//! Partners of AS2 often use self-signed certificates and hand them over beforehand. [`Trust::Pinned`] is made for
+//! them: the certificate that the server shows must be one of those, byte for byte; host name and dates then add
+//! nothing, and the handshake signature proves that the server holds the key. There is no "accept any".
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use openssl::pkey::PKey;
+use openssl::sha::sha256;
+use openssl::x509::X509;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+
+use crate::bilingual;
+use crate::ground::secret::Secret;
+use crate::ground::text::Bilingual;
+
+/// Key and certificates with which one side proves who it is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// DER, own certificate first, then its issuers.
+    chain: Vec<Vec<u8>>,
+    /// PKCS#8 DER.
+    key: Secret<Vec<u8>>,
+}
+
+impl Identity {
+    /// From PEM: one or more certificates (own first) and a private key, encrypted or not.
+    pub fn from_pem(chain: &[u8], key: &[u8], passphrase: Option<&Secret<String>>) -> Result<Identity, TlsError> {
+        let certificates = X509::stack_from_pem(chain).map_err(|_| TlsError::NoCertificate)?;
+        let own = certificates.first().ok_or(TlsError::NoCertificate)?;
+        // A passphrase is always given, or OpenSSL would ask for one on the terminal.
+        let passphrase = passphrase.map_or(&[][..], |secret| secret.expose().as_bytes());
+        let key = PKey::private_key_from_pem_passphrase(key, passphrase).map_err(|_| TlsError::BadKey)?;
+        if !own.public_key().is_ok_and(|public| public.public_eq(&key)) {
+            return Err(TlsError::Mismatch);
+        }
+        let chain = certificates.iter().map(|certificate| certificate.to_der()).collect::<Result<_, _>>();
+        let chain = chain.map_err(|_| TlsError::NoCertificate)?;
+        let key = key.private_key_to_pkcs8().map_err(|_| TlsError::BadKey)?;
+        Ok(Identity { chain, key: Secret::new(key) })
+    }
+
+    /// Distinguishes identities, without being the key.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut hasher = openssl::sha::Sha256::new();
+        for certificate in &self.chain {
+            hasher.update(&sha256(certificate));
+        }
+        hasher.finish()
+    }
+
+    fn rustls_chain(&self) -> Vec<CertificateDer<'static>> {
+        self.chain.iter().cloned().map(CertificateDer::from).collect()
+    }
+
+    fn rustls_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.expose().clone()))
+    }
+}
+
+impl From<&crate::keys::TlsIdentity> for Identity {
+    fn from(identity: &crate::keys::TlsIdentity) -> Identity {
+        let chain = identity.chain.iter().map(|certificate| certificate.der().to_vec()).collect();
+        Identity { chain, key: identity.key_der.clone() }
+    }
+}
+
+/// What a server asks of its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientAuth {
+    /// No certificate is asked for.
+    #[default]
+    None,
+    /// A certificate is asked for and may be withheld. Any certificate whose key the client holds is let through: who
+    /// it belongs to is decided by whoever reads [`Exchange::client_certificate`](super::Exchange).
+    Ask,
+}
+
+/// The TLS side of a listener. Clones share one setting; [`ServerTls::replace`] changes it for new connections.
+#[derive(Clone)]
+pub struct ServerTls {
+    config: Arc<ArcSwap<ServerConfig>>,
+}
+
+impl ServerTls {
+    /// A listener that shows `identity`.
+    pub fn new(identity: &Identity, clients: ClientAuth) -> Result<ServerTls, TlsError> {
+        Ok(ServerTls { config: Arc::new(ArcSwap::from(server_config(identity, clients)?)) })
+    }
+
+    /// Shows `identity` to every connection from now on.
+    pub fn replace(&self, identity: &Identity, clients: ClientAuth) -> Result<(), TlsError> {
+        self.config.store(server_config(identity, clients)?);
+        Ok(())
+    }
+
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        self.config.load_full()
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerTls")
+    }
+}
+
+/// Whom a client believes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Trust {
+    /// The machine's root certificates and the host name.
+    #[default]
+    System,
+    /// Exactly these certificates (DER), typically self-signed ones that a partner handed over; or a server whose
+    /// chain leads to one of them and whose certificate names the host.
+    Pinned(Vec<Vec<u8>>),
+}
+
+/// TLS material that cannot be used. The operator's doing.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// No certificate could be read from the PEM text.
+    #[error("no certificate in PEM form was found")]
+    NoCertificate,
+    /// The private key could not be read, or its passphrase is wrong.
+    #[error("the private key cannot be read; check its form and passphrase")]
+    BadKey,
+    /// Key and certificate do not belong together, or their algorithm is not usable in TLS.
+    #[error("the private key and the certificate cannot be used together")]
+    Mismatch,
+    /// The machine has no root certificates.
+    #[error("no root certificates were found on this machine")]
+    NoRoots,
+}
+
+impl TlsError {
+    /// Stable name.
+    pub fn code(&self) -> &'static str {
+        match self {
+            TlsError::NoCertificate => "tls-no-certificate",
+            TlsError::BadKey => "tls-bad-key",
+            TlsError::Mismatch => "tls-key-mismatch",
+            TlsError::NoRoots => "tls-no-roots",
+        }
+    }
+
+    /// What is wrong and what to do.
+    pub fn text(&self) -> Bilingual {
+        match self {
+            TlsError::NoCertificate => bilingual!(
+                "没有找到 PEM 格式的证书；请检查证书文件",
+                "no certificate in PEM form was found; check the certificate file"
+            ),
+            TlsError::BadKey => bilingual!(
+                "无法读取私钥；请检查文件格式和口令",
+                "the private key cannot be read; check its form and its passphrase"
+            ),
+            TlsError::Mismatch => bilingual!(
+                "私钥与证书不匹配，或其算法不能用于 TLS；请检查两个文件是否成对",
+                "the private key and the certificate cannot be used together; check that the two files are a pair"
+            ),
+            TlsError::NoRoots => bilingual!(
+                "本机没有根证书；请安装 ca-certificates，或为合作方指定 TLS 证书",
+                "this machine has no root certificates; install ca-certificates or name the partner's TLS certificate"
+            ),
+        }
+    }
+}
+
+fn server_config(identity: &Identity, clients: ClientAuth) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = provider();
+    let verifier = AnyHeldCertificate { algorithms: provider.signature_verification_algorithms };
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| TlsError::Mismatch)?;
+    let builder = match clients {
+        ClientAuth::None => builder.with_no_client_auth(),
+        ClientAuth::Ask => builder.with_client_cert_verifier(Arc::new(verifier)),
+    };
+    let mut config =
+        builder.with_single_cert(identity.rustls_chain(), identity.rustls_key()).map_err(|_| TlsError::Mismatch)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The client side of a TLS profile.
+pub(super) fn client_config(trust: &Trust, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = provider();
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        Trust::System => roots_verifier(system_roots()?, &provider).ok_or(TlsError::NoRoots)?,
+        Trust::Pinned(certificates) => Arc::new(PinnedCertificates::new(certificates, &provider)),
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| TlsError::Mismatch)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => builder
+            .with_client_auth_cert(identity.rustls_chain(), identity.rustls_key())
+            .map_err(|_| TlsError::Mismatch)?,
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
+}
+
+fn roots_verifier(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Option<Arc<WebPkiServerVerifier>> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build().ok()
+}
+
+/// Believes the certificates it was given, and what they issued for the host's name.
+#[derive(Debug)]
+struct PinnedCertificates {
+    /// SHA-256 of the DER of each.
+    fingerprints: Vec<[u8; 32]>,
+    /// The same certificates as issuers.
+    issuers: Option<Arc<WebPkiServerVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl PinnedCertificates {
+    fn new(certificates: &[Vec<u8>], provider: &Arc<CryptoProvider>) -> PinnedCertificates {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(certificates.iter().cloned().map(CertificateDer::from));
+        PinnedCertificates {
+            fingerprints: certificates.iter().map(|der| sha256(der)).collect(),
+            issuers: roots_verifier(roots, provider),
+            algorithms: provider.signature_verification_algorithms,
+        }
+    }
+}
+
+impl ServerCertVerifier for PinnedCertificates {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.fingerprints.contains(&sha256(end_entity)) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        match &self.issuers {
+            Some(issuers) => issuers.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Lets any client certificate through whose key the client holds: identification without trust.
+#[derive(Debug)]
+struct AnyHeldCertificate {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientCertVerifier for AnyHeldCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}

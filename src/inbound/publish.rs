@@ -1,0 +1,173 @@
+//! Step 3: the message becomes durable and claims its key; the only place where `Stored` is minted.
+
+use serde::Serialize;
+
+use super::Inbound;
+use super::open::{Verified, cipher_name};
+use super::unwrap::{DxpMeta, Unwrapped};
+use crate::as2::proof::Stored;
+use crate::as2::request::Request;
+use crate::as2::{Opened, headers};
+use crate::ground::clock::customs_time;
+use crate::ground::id::Id;
+use crate::ground::text::printable;
+use crate::partner::Partner;
+use crate::store::draft::Draft;
+use crate::store::record::{Content, DeclarationSummary, DedupKey, Fact, Folder, Message, Publication, State};
+use crate::store::{CommitError, Precondition, Transaction};
+
+/// What a verified message turned out to be.
+pub(super) enum Published {
+    /// New: durable now, and on its way into the inbox.
+    New(Opened, Stored),
+    /// The same message with the same content was accepted before; here is its record.
+    Duplicate(Opened, Stored, Box<Message>),
+    /// A message with the same key but other content was accepted before.
+    OtherContent,
+}
+
+/// What `<name>.meta.json` says.
+#[derive(Serialize)]
+struct Meta<'a> {
+    id: String,
+    partner: &'a str,
+    as2_from: &'a str,
+    as2_to: &'a str,
+    message_id: &'a str,
+    subject: Option<&'a str>,
+    received_at: String,
+    file_name: Option<String>,
+    content_type: Option<&'a str>,
+    bytes: u64,
+    signed_by: Option<String>,
+    encrypted_with: Option<String>,
+    compressed: bool,
+    mic: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dxp: Option<&'a DxpMeta>,
+}
+
+impl Inbound {
+    /// Commits a verified message unless its key is taken. The caller holds the key's lock.
+    pub(super) async fn publish(
+        &self,
+        id: Id,
+        partner: &Partner,
+        request: &Request,
+        verified: Verified,
+        wire: Draft,
+    ) -> Result<Published, CommitError> {
+        let Verified { opened, payload, unwrapped } = verified;
+        let key = dedup_key(request);
+        if let Some(existing) = self.store.by_dedup_key(&key) {
+            return Ok(earlier(opened, existing));
+        }
+        let now = self.clock.now();
+        let mut transaction = Transaction::new(now);
+        transaction.require(Precondition::KeyFree(key.clone()));
+        let meta = meta_text(id, partner, request, &opened, unwrapped.as_ref(), &customs_time(now));
+        let declaration = unwrapped.as_ref().and_then(|unwrapped| summary(&unwrapped.dxp));
+        let name = file_name(id, &opened, unwrapped.as_ref());
+        let wire = wire.into_body(&mut transaction);
+        let payload = payload.into_body(&mut transaction);
+        let mut files = vec![(".meta.json".to_owned(), Content::Text(meta))];
+        match unwrapped.and_then(|unwrapped| unwrapped.document) {
+            Some(document) => {
+                files.push((".envelope.xml".to_owned(), Content::Body(payload)));
+                files.push((String::new(), Content::Body(document.into_body(&mut transaction))));
+            }
+            None => files.push((String::new(), Content::Body(payload))),
+        }
+        let fact = Fact::Accepted {
+            partner: partner.id.clone(),
+            key,
+            headers: request.headers.clone(),
+            wire,
+            payload,
+            file_name: name.clone(),
+            declaration,
+            signer: opened.signature.as_ref().map(|valid| valid.signer().to_string()),
+            files: vec![Publication { folder: Folder::Inbox, name, files }],
+        };
+        transaction.fact(id, fact);
+        self.store.commit(transaction).await?;
+        tracing::info!(%id, partner = %partner.id, bytes = opened.payload_len, "received");
+        Ok(Published::New(opened, Stored::assertion()))
+    }
+}
+
+/// A key that is taken: by the same content, which is stored, or by another.
+fn earlier(opened: Opened, existing: Message) -> Published {
+    let same = existing.payload.is_some_and(|payload| payload.sha256 == opened.payload_sha256);
+    if same && existing.state == State::Accepted {
+        return Published::Duplicate(opened, Stored::assertion(), Box::new(existing));
+    }
+    Published::OtherContent
+}
+
+/// What identifies a message of a partner.
+pub(super) fn dedup_key(request: &Request) -> DedupKey {
+    DedupKey {
+        from: request.from.as_str().to_owned(),
+        to: request.to.as_str().to_owned(),
+        message_id: request.message_id.key().to_owned(),
+    }
+}
+
+fn summary(dxp: &DxpMeta) -> Option<DeclarationSummary> {
+    Some(DeclarationSummary {
+        message_type: dxp.message_type.clone()?,
+        documents: u32::try_from(dxp.receipt.len()).unwrap_or(u32::MAX),
+        cop_msg_id: dxp.envelope.as_ref().map(|head| head.cop_msg_id.clone()),
+        keys: dxp
+            .receipt
+            .iter()
+            .take(2)
+            .flat_map(|entry| entry.keys.iter().map(|key| (key.name.clone(), key.value.clone())))
+            .collect(),
+    })
+}
+
+fn file_name(id: Id, opened: &Opened, unwrapped: Option<&Unwrapped>) -> String {
+    let inner = unwrapped.and_then(|unwrapped| unwrapped.file_name.clone());
+    let given = || opened.file_name.as_ref().map(|name| name.safe.clone());
+    inner.or_else(given).filter(|name| !name.is_empty()).unwrap_or_else(|| {
+        let content_type = opened.content_type.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let extension = match content_type.split(';').next().unwrap_or_default().trim() {
+            "application/xml" | "text/xml" => "xml",
+            "application/edifact" | "application/edi-x12" | "application/edi-consent" => "edi",
+            "text/plain" => "txt",
+            "application/json" => "json",
+            _ => "bin",
+        };
+        format!("{id}.{extension}")
+    })
+}
+
+fn meta_text(
+    id: Id,
+    partner: &Partner,
+    request: &Request,
+    opened: &Opened,
+    unwrapped: Option<&Unwrapped>,
+    received_at: &str,
+) -> String {
+    let meta = Meta {
+        id: id.to_string(),
+        partner: &partner.id,
+        as2_from: request.from.as_str(),
+        as2_to: request.to.as_str(),
+        message_id: request.message_id.as_str(),
+        subject: request.headers.get(headers::SUBJECT),
+        received_at: received_at.to_owned(),
+        file_name: opened.file_name.as_ref().map(|name| printable(&name.original)),
+        content_type: opened.content_type.as_deref(),
+        bytes: opened.payload_len,
+        signed_by: opened.signature.as_ref().map(|valid| valid.signer().to_string()),
+        encrypted_with: cipher_name(opened.encrypted),
+        compressed: opened.compressed,
+        mic: opened.mic.as_ref().map(ToString::to_string),
+        dxp: unwrapped.map(|unwrapped| &unwrapped.dxp),
+    };
+    serde_json::to_string_pretty(&meta).unwrap_or_default() + "\n"
+}

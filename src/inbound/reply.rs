@@ -1,0 +1,317 @@
+//! Step 4: the answer. A positive MDN needs the proofs of verification and storage; it is committed before it is sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::open::{NotOpened, Verified};
+use super::publish::{Published, dedup_key};
+use super::receive::{MessageArrived, busy, unavailable};
+use super::Inbound;
+use super::asynchronous::{add_mdn_job, asks_later};
+use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
+use crate::as2::proof;
+use crate::as2::request::{MdnRequest, Request};
+use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic, Unmet};
+use crate::bilingual;
+use crate::cms::{DigestAlgorithm, SignatureScheme};
+use crate::ground::id::Id;
+use crate::ground::random;
+use crate::ground::text::Bilingual;
+use crate::http::Reply;
+use crate::mime::Headers;
+use crate::partner::Partner;
+use crate::store::draft::Draft;
+use crate::store::record::{Fact, Message, Reason, Receipt};
+use crate::store::{CommitError, Transaction};
+
+/// Refusals after an opened envelope leave on these boundaries, so that their timing says little (RFC 4130 has no
+/// such rule; an MDN is a decryption oracle without one).
+const REFUSAL_GRID: Duration = Duration::from_millis(250);
+const REFUSAL_JITTER_MS: u64 = 50;
+/// The human-readable part of a positive MDN.
+const RECEIVED: &str = "The message was received, verified and stored.";
+
+/// The answer to a message: the MDN as header fields and body, if one was asked for.
+pub(super) struct Answer {
+    pub(super) mdn: Option<(Headers, Vec<u8>)>,
+    /// The MDN is a job of the queue already, committed together with what it answers.
+    pub(super) queued: bool,
+}
+
+/// Why no answer can be given; the partner shall try again.
+pub(super) enum NoAnswer {
+    Storage(std::io::Error),
+    Journal(CommitError),
+}
+
+impl Inbound {
+    /// Settles a message and answers it on the same connection, or, where it asked for that, takes it and answers later.
+    pub async fn accept(&self, arrived: MessageArrived) -> Reply {
+        if asks_later(&arrived.request) {
+            return self.accept_asynchronously(arrived).await;
+        }
+        let id = Id::new(self.clock.now());
+        let MessageArrived { partner, request, wire } = arrived;
+        match self.settle(id, &partner, &Arc::new(request), wire).await {
+            Ok(Answer { mdn: Some((headers, body)), .. }) => {
+                let mut reply = Reply::new(200).body(body);
+                for (name, value) in headers.iter() {
+                    reply = reply.header(name, value);
+                }
+                reply
+            }
+            Ok(Answer { mdn: None, .. }) => Reply::new(200),
+            Err(NoAnswer::Storage(error)) => unavailable("a message could not be stored", &error),
+            Err(NoAnswer::Journal(error)) => {
+                tracing::error!(%error, code = "journal-failed", "a message could not be recorded");
+                busy()
+            }
+        }
+    }
+
+    /// Opens, publishes and answers a message; everything the answer promises is durable when this returns.
+    pub(super) async fn settle(
+        &self,
+        id: Id,
+        partner: &Arc<Partner>,
+        request: &Arc<Request>,
+        wire: Draft,
+    ) -> Result<Answer, NoAnswer> {
+        if let Some(refusal) = precondition(request, &partner.accept_policy()) {
+            return self.decline(id, partner, request, wire, refusal).await;
+        }
+        let (wire, opened) = self.open(partner, request, wire).await;
+        match opened {
+            Ok(verified) => self.record(id, partner, request, verified, wire).await,
+            Err(NotOpened::Storage(error)) => Err(NoAnswer::Storage(error)),
+            Err(NotOpened::Refused(failure)) => {
+                let refusal = Refusal {
+                    told: failure.told,
+                    explanation: failure.explanation,
+                    code: failure.cause.code(),
+                    text: failure.cause.text(),
+                };
+                let answer = self.decline(id, partner, request, wire, refusal).await;
+                self.wait_for_grid().await;
+                answer
+            }
+        }
+    }
+
+    async fn record(
+        &self,
+        id: Id,
+        partner: &Arc<Partner>,
+        request: &Request,
+        verified: Verified,
+        wire: Draft,
+    ) -> Result<Answer, NoAnswer> {
+        let _in_turn = self.keys.lock(&dedup_key(request)).await;
+        let spare = spare_wire(&wire);
+        match self.publish(id, partner, request, verified, wire).await.map_err(NoAnswer::Journal)? {
+            Published::New(opened, stored) => {
+                let disposition = proof::processed(&opened, &stored);
+                self.answer(id, partner, request, &disposition, opened.mic.as_ref()).await
+            }
+            Published::Duplicate(opened, stored, existing) => {
+                tracing::info!(id = %existing.id, partner = %partner.id, "a repetition; the stored MDN is sent again");
+                match self.stored_answer(&existing).map_err(NoAnswer::Storage)? {
+                    Some(answer) => Ok(answer),
+                    None => {
+                        let disposition = proof::processed(&opened, &stored);
+                        self.answer(existing.id, partner, request, &disposition, opened.mic.as_ref()).await
+                    }
+                }
+            }
+            Published::OtherContent => {
+                self.decline(id, partner, request, spare, Refusal::other_content()).await
+            }
+        }
+    }
+
+    /// Builds the MDN of an accepted message and commits it.
+    async fn answer(
+        &self,
+        id: Id,
+        partner: &Partner,
+        request: &Request,
+        disposition: &Disposition,
+        mic: Option<&Mic>,
+    ) -> Result<Answer, NoAnswer> {
+        let now = self.clock.now();
+        let Some(built) = self.build_mdn(partner, request, disposition, mic, RECEIVED, now)? else {
+            return Ok(Answer { mdn: None, queued: false });
+        };
+        let mut transaction = Transaction::new(now);
+        let receipt = receipt_of(&built, disposition, mic, &mut transaction);
+        transaction.fact(id, Fact::Answered { mdn: receipt });
+        let queued = asks_later(request);
+        if queued {
+            add_mdn_job(&mut transaction, now, id, partner, &built.headers, built.body.clone());
+        }
+        self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
+        Ok(Answer { mdn: Some((built.headers, built.body)), queued })
+    }
+
+    /// Records a refusal and its MDN.
+    async fn decline(
+        &self,
+        id: Id,
+        partner: &Partner,
+        request: &Request,
+        wire: Draft,
+        refusal: Refusal,
+    ) -> Result<Answer, NoAnswer> {
+        let now = self.clock.now();
+        tracing::warn!(%id, partner = %partner.id, code = refusal.code, "refused: {}", refusal.text);
+        let built = self.build_mdn(partner, request, &refusal.told, None, refusal.explanation, now)?;
+        let mut transaction = Transaction::new(now);
+        let mdn = built.as_ref().map(|built| receipt_of(built, &refusal.told, None, &mut transaction));
+        let fact = Fact::Declined {
+            partner: partner.id.clone(),
+            message_id: request.message_id.as_str().to_owned(),
+            headers: request.headers.clone(),
+            wire: wire.into_body(&mut transaction),
+            reason: Reason { code: refusal.code.to_owned(), text: refusal.text },
+            mdn,
+        };
+        transaction.fact(id, fact);
+        let queued = asks_later(request) && built.is_some();
+        if let Some(built) = built.as_ref().filter(|_| queued) {
+            add_mdn_job(&mut transaction, now, id, partner, &built.headers, built.body.clone());
+        }
+        self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
+        Ok(Answer { mdn: built.map(|built| (built.headers, built.body)), queued })
+    }
+
+    /// The MDN as the request asks for it; `None` when it asks for none.
+    fn build_mdn(
+        &self,
+        partner: &Partner,
+        request: &Request,
+        disposition: &Disposition,
+        mic: Option<&Mic>,
+        explanation: &str,
+        now: Timestamp,
+    ) -> Result<Option<BuiltMdn>, NoAnswer> {
+        let Some(asked) = &request.mdn else { return Ok(None) };
+        let message_id = MessageId::generate(Id::new(now), &self.station.message_id_host);
+        let signing = if asked.options.signed {
+            let scheme = partner.agreement.sign.unwrap_or(SignatureScheme::RsaPkcs1);
+            self.station.signing(now, mdn_digest(asked, mic), scheme)
+        } else {
+            None
+        };
+        let plan = MdnPlan {
+            from: &request.to,
+            to: &request.from,
+            original_message_id: &request.message_id,
+            disposition,
+            mic,
+            explanation,
+            signing: signing.as_ref(),
+            micalg_style: partner.agreement.micalg_style,
+            message_id: &message_id,
+            date: now,
+        };
+        mdn::build(&plan).map(Some).map_err(|error| NoAnswer::Storage(std::io::Error::other(error)))
+    }
+
+    /// The MDN that answered a message before, byte for byte.
+    fn stored_answer(&self, existing: &Message) -> std::io::Result<Option<Answer>> {
+        let Some(receipt) = &existing.receipt else { return Ok(None) };
+        let raw = self.store.read_all(&receipt.body, receipt.body.len)?;
+        let head = receipt.headers.to_bytes().len().saturating_add(2);
+        let body = raw.get(head..).unwrap_or_default().to_vec();
+        Ok(Some(Answer { mdn: Some((receipt.headers.clone(), body)), queued: false }))
+    }
+
+    async fn wait_for_grid(&self) {
+        let grid = REFUSAL_GRID.as_millis().max(1);
+        let now = u128::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
+        let to_grid = u64::try_from(grid - now % grid).unwrap_or(0);
+        tokio::time::sleep(Duration::from_millis(to_grid + random::below(REFUSAL_JITTER_MS))).await;
+    }
+}
+
+/// Why a message is refused, for the partner and for us.
+pub(super) struct Refusal {
+    pub(super) told: Disposition,
+    pub(super) explanation: &'static str,
+    pub(super) code: &'static str,
+    pub(super) text: Bilingual,
+}
+
+impl Refusal {
+    fn other_content() -> Refusal {
+        Refusal {
+            told: Disposition::unexpected_processing_error(),
+            explanation: "A message with the same Message-ID and different content was received before.",
+            code: "duplicate-other-content",
+            text: bilingual!(
+                "对方用同一 Message-ID 发送了内容不同的报文，未投递。请联系对方：同一 Message-ID 只能用于相同内容的重发。",
+                "the partner reused a Message-ID for different content; it was not delivered. Ask the partner: a Message-ID may only be repeated for the same content."
+            ),
+        }
+    }
+}
+
+/// What can be refused before any cryptography.
+fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
+    if request.is_loop() {
+        return Some(Refusal {
+            told: Disposition::sender_equals_receiver(),
+            explanation: "AS2-From and AS2-To are the same.",
+            code: "sender-equals-receiver",
+            text: bilingual!("AS2-From 与 AS2-To 相同，未接收。", "AS2-From equals AS2-To; the message was not accepted."),
+        });
+    }
+    let unmet = request.mdn.as_ref()?.options.unmet(&policy.mic_algorithms)?;
+    let (told, explanation) = match unmet {
+        Unmet::Format => (Disposition::unsupported_format(), "The requested receipt format is not supported."),
+        Unmet::MicAlgorithms => {
+            (Disposition::unsupported_mic_algorithms(), "None of the requested MIC algorithms is supported.")
+        }
+    };
+    let text = bilingual!(
+        "对方要求的回执格式或算法不受支持，未接收。请与对方商定回执选项。",
+        "the receipt that the partner asks for is not supported; the message was not accepted. Agree on the receipt options."
+    );
+    Some(Refusal { told, explanation, code: "mdn-options-unsupported", text })
+}
+
+/// The digest that signs the MDN: that of its MIC, else the sender's first choice, else SHA-256.
+fn mdn_digest(asked: &MdnRequest, mic: Option<&Mic>) -> DigestAlgorithm {
+    let floor = [DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512];
+    let by_mic = mic.map(|mic| mic.algorithm).filter(|algorithm| floor.contains(algorithm));
+    by_mic.or_else(|| asked.options.preferred(&floor)).unwrap_or(DigestAlgorithm::Sha256)
+}
+
+fn receipt_of(
+    built: &BuiltMdn,
+    disposition: &Disposition,
+    mic: Option<&Mic>,
+    transaction: &mut Transaction,
+) -> Receipt {
+    let mut raw = built.headers.to_bytes();
+    raw.extend_from_slice(b"\r\n");
+    raw.extend_from_slice(&built.body);
+    Receipt {
+        body: transaction.body(raw),
+        headers: built.headers.clone(),
+        disposition: disposition.to_string(),
+        mic: mic.map(ToString::to_string),
+        mic_matches: None,
+        signer: None,
+    }
+}
+
+/// The wire bytes once more, should the message turn out to reuse a key for other content.
+fn spare_wire(wire: &Draft) -> Draft {
+    match wire {
+        Draft::Inline(bytes) => Draft::Inline(bytes.clone()),
+        Draft::File(body) => Draft::File(*body),
+    }
+}

@@ -1,0 +1,215 @@
+//! New RSA keys with self-signed certificates, as partners exchange them (RFC 4130 leaves trust to bilateral agreement).
+
+use jiff::{SignedDuration, Timestamp};
+use openssl::asn1::{Asn1Integer, Asn1Time};
+use openssl::bn::BigNum;
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::symm::Cipher;
+use openssl::x509::extension::{
+    BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
+};
+use openssl::x509::{X509, X509NameBuilder};
+
+use crate::bilingual;
+use crate::ground::random;
+use crate::ground::secret::Secret;
+use crate::ground::text::Bilingual;
+
+/// What a new key pair shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// `CN` of the certificate, 1 to 64 characters.
+    pub common_name: String,
+    /// `O` of the certificate.
+    pub organization: Option<String>,
+    /// DNS names and IP addresses, for a certificate that also serves TLS.
+    pub hosts: Vec<String>,
+    /// Modulus size: 2048, 3072 or 4096.
+    pub bits: u32,
+    /// Days of validity from `now`.
+    pub days: u32,
+}
+
+/// A fresh pair in PEM.
+#[derive(Debug)]
+pub struct KeyPair {
+    /// The self-signed certificate.
+    pub certificate_pem: Vec<u8>,
+    /// PKCS#8, encrypted with AES-256 when a passphrase was given.
+    pub key_pem: Secret<Vec<u8>>,
+}
+
+/// Why no pair was made.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// The common name is empty or too long (RFC 5280 A.1: `ub-common-name` is 64).
+    #[error("the common name must have 1 to 64 characters")]
+    Name,
+    /// Not one of the sizes offered.
+    #[error("the key size must be 2048, 3072 or 4096")]
+    Bits,
+    /// Too short or too long.
+    #[error("the validity must be 1 to 36500 days")]
+    Days,
+    /// The library failed, usually over a name or host that cannot be encoded.
+    #[error("OpenSSL could not make the key or certificate")]
+    Library(#[from] ErrorStack),
+}
+
+impl GenerateError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            GenerateError::Name => "common-name-invalid",
+            GenerateError::Bits => "key-size-invalid",
+            GenerateError::Days => "validity-invalid",
+            GenerateError::Library(_) => "key-generation-failed",
+        }
+    }
+
+    /// What happened and what to do.
+    pub fn text(&self) -> Bilingual {
+        match self {
+            GenerateError::Name => {
+                bilingual!("证书名称须为 1 至 64 个字符。", "the common name must have 1 to 64 characters.")
+            }
+            GenerateError::Bits => {
+                bilingual!("密钥长度须为 2048、3072 或 4096。", "the key size must be 2048, 3072 or 4096.")
+            }
+            GenerateError::Days => {
+                bilingual!("有效期须为 1 至 36500 天。", "the validity must be 1 to 36500 days.")
+            }
+            GenerateError::Library(_) => bilingual!(
+                "无法生成密钥或证书。请检查名称和主机名中的特殊字符。",
+                "the key or certificate could not be made. Look for unusual characters in names and hosts."
+            ),
+        }
+    }
+}
+
+/// Makes an RSA key and its certificate, valid from an hour before `now` (clocks differ).
+///
+/// # Errors
+/// A request out of bounds, or a failure of the library.
+pub fn generate(
+    request: &KeyRequest,
+    passphrase: Option<&Secret<String>>,
+    now: Timestamp,
+) -> Result<KeyPair, GenerateError> {
+    check(request)?;
+    let key = PKey::from_rsa(Rsa::generate(request.bits)?)?;
+    let certificate_pem = certificate(request, &key, now)?.to_pem()?;
+    let key_pem = match passphrase {
+        Some(phrase) => key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), phrase.expose().as_bytes())?,
+        None => key.private_key_to_pem_pkcs8()?,
+    };
+    Ok(KeyPair { certificate_pem, key_pem: Secret::new(key_pem) })
+}
+
+fn check(request: &KeyRequest) -> Result<(), GenerateError> {
+    if request.common_name.is_empty() || request.common_name.chars().count() > 64 {
+        return Err(GenerateError::Name);
+    }
+    if !matches!(request.bits, 2048 | 3072 | 4096) {
+        return Err(GenerateError::Bits);
+    }
+    if request.days == 0 || request.days > 36_500 {
+        return Err(GenerateError::Days);
+    }
+    Ok(())
+}
+
+fn certificate(request: &KeyRequest, key: &PKey<Private>, now: Timestamp) -> Result<X509, ErrorStack> {
+    let mut name = X509NameBuilder::new()?;
+    if let Some(organization) = &request.organization {
+        name.append_entry_by_text("O", organization)?;
+    }
+    name.append_entry_by_text("CN", &request.common_name)?;
+    let name = name.build();
+    let mut builder = X509::builder()?;
+    builder.set_version(2)?;
+    let serial = serial()?;
+    builder.set_serial_number(&serial)?;
+    builder.set_subject_name(&name)?;
+    builder.set_issuer_name(&name)?;
+    builder.set_pubkey(key)?;
+    let end = now.saturating_add(SignedDuration::from_hours(24 * i64::from(request.days))).unwrap_or(Timestamp::MAX);
+    let begin = now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(now);
+    builder.set_not_before(&*Asn1Time::from_unix(begin.as_second())?)?;
+    builder.set_not_after(&*Asn1Time::from_unix(end.as_second())?)?;
+    builder.append_extension(BasicConstraints::new().critical().build()?)?;
+    builder.append_extension(KeyUsage::new().critical().digital_signature().key_encipherment().build()?)?;
+    let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
+    builder.append_extension(identifier)?;
+    if !request.hosts.is_empty() {
+        builder.append_extension(ExtendedKeyUsage::new().server_auth().client_auth().build()?)?;
+        let names = alternative_names(&request.hosts).build(&builder.x509v3_context(None, None))?;
+        builder.append_extension(names)?;
+    }
+    builder.sign(key, MessageDigest::sha256())?;
+    Ok(builder.build())
+}
+
+fn alternative_names(hosts: &[String]) -> SubjectAlternativeName {
+    let mut names = SubjectAlternativeName::new();
+    for host in hosts {
+        match host.parse::<std::net::IpAddr>() {
+            Ok(_) => names.ip(host),
+            Err(_) => names.dns(host),
+        };
+    }
+    names
+}
+
+/// 127 random bits: positive and within the twenty octets of RFC 5280 4.1.2.2.
+fn serial() -> Result<Asn1Integer, ErrorStack> {
+    let mut bytes = [0u8; 16];
+    random::fill(&mut bytes);
+    if let Some(first) = bytes.first_mut() {
+        *first = (*first & 0x7f) | 0x40;
+    }
+    BigNum::from_slice(&bytes)?.to_asn1_integer()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> KeyRequest {
+        KeyRequest {
+            common_name: "测试企业".into(),
+            organization: Some("Example".into()),
+            hosts: vec!["localhost".into(), "127.0.0.1".into()],
+            bits: 2048,
+            days: 365,
+        }
+    }
+
+    #[test]
+    fn a_new_key_is_encrypted_and_opens_with_its_passphrase() {
+        let now = Timestamp::from_second(1_790_000_000).expect("in range");
+        let phrase = Secret::new("correct horse".to_owned());
+        let pair = generate(&request(), Some(&phrase), now).expect("made");
+        let pem = pair.key_pem.expose();
+        assert!(pem.starts_with(b"-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+        let key = PKey::private_key_from_pem_passphrase(pem, b"correct horse").expect("opens");
+        let certificate = X509::from_pem(&pair.certificate_pem).expect("a certificate");
+        assert!(certificate.public_key().expect("key").public_eq(&key));
+        assert!(certificate.verify(&key).expect("checked"), "self-signed");
+    }
+
+    #[test]
+    fn requests_out_of_bounds_are_refused() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (bad, code) in [
+            (KeyRequest { bits: 1024, ..request() }, "key-size-invalid"),
+            (KeyRequest { days: 0, ..request() }, "validity-invalid"),
+            (KeyRequest { common_name: String::new(), ..request() }, "common-name-invalid"),
+        ] {
+            assert_eq!(generate(&bad, None, now).expect_err("refused").code(), code, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Certificates and private keys from files: PEM (RFC 7468), PKCS#8 (RFC 5958, encrypted or not), PKCS#12 (RFC 7292).
+//!
+//! A private file that its group or others may read is refused, not warned about: the gateway must not start on it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use openssl::pkey::PKey;
+use zeroize::Zeroizing;
+
+use crate::bilingual;
+use crate::cms::{Certificate, PrivateKey};
+use crate::ground::secret::Secret;
+use crate::ground::text::Bilingual;
+
+/// Bytes of the largest key, certificate or passphrase file that is read.
+pub const MAX_FILE: u64 = 1024 * 1024;
+
+/// Why a key, certificate or secret could not be taken from its file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFileError {
+    /// The file is missing or may not be read by us.
+    #[error("{} cannot be read: {reason}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// Larger than [`MAX_FILE`].
+    #[error("{} is too large for a key or certificate", file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Group or others may read a private file.
+    #[error("{} may be read by others (mode {mode:03o})", file.display())]
+    Exposed {
+        /// The file.
+        file: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// No certificate in it.
+    #[error("{} holds no certificate", file.display())]
+    NoCertificate {
+        /// The file.
+        file: PathBuf,
+    },
+    /// No private key in it, or not with this passphrase.
+    #[error("{} holds no private key that opens with the passphrase given", file.display())]
+    NoKey {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Key and certificate do not belong together.
+    #[error("{} is not the key of the certificate", file.display())]
+    Mismatch {
+        /// The key's file.
+        file: PathBuf,
+    },
+    /// A passphrase, password or token file is empty or not text.
+    #[error("{} holds no line of text", file.display())]
+    NoSecret {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl KeyFileError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            KeyFileError::Unreadable { .. } => "file-unreadable",
+            KeyFileError::TooLarge { .. } => "file-too-large",
+            KeyFileError::Exposed { .. } => "private-file-exposed",
+            KeyFileError::NoCertificate { .. } => "certificate-unreadable",
+            KeyFileError::NoKey { .. } => "private-key-unreadable",
+            KeyFileError::Mismatch { .. } => "key-certificate-mismatch",
+            KeyFileError::NoSecret { .. } => "secret-empty",
+        }
+    }
+
+    /// What happened and what to do.
+    pub fn text(&self) -> Bilingual {
+        let file = self.file().display();
+        match self {
+            KeyFileError::Unreadable { reason, .. } => bilingual!(
+                "无法读取文件 {file}：{reason}。请检查路径和运行用户的读取权限。",
+                "{file} cannot be read: {reason}. Check the path and that the gateway's user may read it."
+            ),
+            KeyFileError::TooLarge { .. } => bilingual!(
+                "文件 {file} 超过 1 MiB，不会是密钥或证书。请检查路径。",
+                "{file} is larger than 1 MiB and cannot be a key or certificate. Check the path."
+            ),
+            KeyFileError::Exposed { mode, .. } => bilingual!(
+                "文件 {file} 可被其他用户读取（权限 {mode:03o}）。请执行：chmod 600 {file}",
+                "{file} may be read by other users (mode {mode:03o}). Run: chmod 600 {file}"
+            ),
+            KeyFileError::NoCertificate { .. } => bilingual!(
+                "文件 {file} 中没有 X.509 证书。需要 PEM(-----BEGIN CERTIFICATE-----)或 DER 格式。",
+                "{file} holds no X.509 certificate. PEM (-----BEGIN CERTIFICATE-----) or DER is expected."
+            ),
+            KeyFileError::NoKey { .. } => bilingual!(
+                "文件 {file} 中没有能打开的 RSA 私钥。请检查口令（passphrase_file 或 passphrase_env）和文件格式（PKCS#8 PEM 或 PKCS#12）。",
+                "{file} holds no private key that can be opened. Check the passphrase (passphrase_file or passphrase_env) and the format (PKCS#8 PEM or PKCS#12)."
+            ),
+            KeyFileError::Mismatch { .. } => bilingual!(
+                "私钥 {file} 与证书不匹配。请使用同一对密钥的两个文件。",
+                "the private key {file} does not belong to the certificate. Use the two files of one pair."
+            ),
+            KeyFileError::NoSecret { .. } => bilingual!(
+                "文件 {file} 为空或不是文本。请在第一行写入口令或令牌。",
+                "{file} is empty or not text. Put the secret on its first line."
+            ),
+        }
+    }
+
+    /// The file in question.
+    pub fn file(&self) -> &Path {
+        match self {
+            KeyFileError::Unreadable { file, .. }
+            | KeyFileError::TooLarge { file }
+            | KeyFileError::Exposed { file, .. }
+            | KeyFileError::NoCertificate { file }
+            | KeyFileError::NoKey { file }
+            | KeyFileError::Mismatch { file }
+            | KeyFileError::NoSecret { file } => file,
+        }
+    }
+}
+
+/// The certificate of `file` (the first, when it holds a chain), PEM or DER.
+///
+/// # Errors
+/// The file cannot be read or holds none.
+pub fn certificate(file: &Path) -> Result<Certificate, KeyFileError> {
+    let bytes = read(file)?;
+    parse_certificate(&bytes).ok_or_else(|| KeyFileError::NoCertificate { file: file.to_owned() })
+}
+
+/// A certificate and its key from two files.
+///
+/// # Errors
+/// Either file is unusable, the key file is exposed, or they do not belong together.
+pub fn key_pair(
+    certificate_file: &Path,
+    key_file: &Path,
+    passphrase: Option<&Secret<String>>,
+) -> Result<(Certificate, PrivateKey), KeyFileError> {
+    let certificate = certificate(certificate_file)?;
+    let bytes = read_private(key_file)?;
+    let key =
+        PrivateKey::from_pem(&bytes, passphrase).map_err(|_| KeyFileError::NoKey { file: key_file.to_owned() })?;
+    if key.matches(&certificate) {
+        Ok((certificate, key))
+    } else {
+        Err(KeyFileError::Mismatch { file: key_file.to_owned() })
+    }
+}
+
+/// A certificate and its key from a PKCS#12 file.
+///
+/// # Errors
+/// The file is unusable, exposed, or the passphrase is not its own.
+pub fn pkcs12(file: &Path, passphrase: Option<&Secret<String>>) -> Result<(Certificate, PrivateKey), KeyFileError> {
+    let bytes = read_private(file)?;
+    let empty = Secret::new(String::new());
+    let opened = PrivateKey::from_pkcs12(&bytes, passphrase.unwrap_or(&empty));
+    let (key, certificate, _chain) = opened.map_err(|_| KeyFileError::NoKey { file: file.to_owned() })?;
+    if key.matches(&certificate) {
+        Ok((certificate, key))
+    } else {
+        Err(KeyFileError::Mismatch { file: file.to_owned() })
+    }
+}
+
+/// The first line of a private file: a passphrase, a password or a token.
+///
+/// # Errors
+/// The file is unusable, exposed, or has no first line.
+pub fn secret_line(file: &Path) -> Result<Secret<String>, KeyFileError> {
+    let bytes = read_private(file)?;
+    let line = std::str::from_utf8(&bytes).ok().and_then(|text| text.lines().next()).map(str::trim_end);
+    match line {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line.to_owned())),
+        _ => Err(KeyFileError::NoSecret { file: file.to_owned() }),
+    }
+}
+
+/// What a TLS server or client shows of itself, in the forms that TLS libraries take. The key is not encrypted any more.
+#[derive(Debug, Clone)]
+pub struct TlsIdentity {
+    /// Our certificate first, then its issuers.
+    pub chain: Vec<Certificate>,
+    /// The private key, unencrypted PKCS#8 DER.
+    pub key_der: Secret<Vec<u8>>,
+}
+
+impl TlsIdentity {
+    /// From a PEM chain and a PEM key.
+    ///
+    /// # Errors
+    /// Either file is unusable, the key file is exposed, or they do not belong together.
+    pub fn from_files(
+        certificate_file: &Path,
+        key_file: &Path,
+        passphrase: Option<&Secret<String>>,
+    ) -> Result<TlsIdentity, KeyFileError> {
+        let no_certificate = || KeyFileError::NoCertificate { file: certificate_file.to_owned() };
+        let chain = Certificate::all_from_pem(&read(certificate_file)?).map_err(|_| no_certificate())?;
+        let own = chain.first().ok_or_else(no_certificate)?;
+        let no_key = |_| KeyFileError::NoKey { file: key_file.to_owned() };
+        let bytes = read_private(key_file)?;
+        // OpenSSL asks on the terminal when an encrypted key comes without a passphrase; an empty one prevents that.
+        let phrase = passphrase.map_or("", |secret| secret.expose().as_str());
+        let key = PKey::private_key_from_pem_passphrase(&bytes, phrase.as_bytes()).map_err(no_key)?;
+        let shown = openssl::x509::X509::from_der(own.der()).and_then(|x509| x509.public_key());
+        if !shown.is_ok_and(|shown| shown.public_eq(&key)) {
+            return Err(KeyFileError::Mismatch { file: key_file.to_owned() });
+        }
+        let der = key.private_key_to_pkcs8().map_err(no_key)?;
+        Ok(TlsIdentity { chain, key_der: Secret::new(der) })
+    }
+}
+
+/// Refuses a file whose permission bits let its group or others at it. Nothing to check outside Unix.
+///
+/// # Errors
+/// Unreadable or exposed.
+pub fn check_private(file: &Path) -> Result<(), KeyFileError> {
+    let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, &error))?;
+    exposure(&metadata).map_or(Ok(()), |mode| Err(KeyFileError::Exposed { file: file.to_owned(), mode }))
+}
+
+/// PEM first, else DER.
+fn parse_certificate(bytes: &[u8]) -> Option<Certificate> {
+    Certificate::from_pem(bytes).or_else(|_| Certificate::from_der(bytes)).ok()
+}
+
+/// A file that must not be open to others. Checked on the open file, so that nobody can swap it in between.
+fn read_private(file: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    let opened = File::open(file).map_err(|error| unreadable(file, &error))?;
+    let metadata = opened.metadata().map_err(|error| unreadable(file, &error))?;
+    if let Some(mode) = exposure(&metadata) {
+        return Err(KeyFileError::Exposed { file: file.to_owned(), mode });
+    }
+    read_opened(file, opened)
+}
+
+fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    read_opened(file, File::open(file).map_err(|error| unreadable(file, &error))?)
+}
+
+fn read_opened(file: &Path, opened: File) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    opened.take(MAX_FILE.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| unreadable(file, &error))?;
+    let too_large = u64::try_from(bytes.len()).map_or(true, |length| length > MAX_FILE);
+    if too_large { Err(KeyFileError::TooLarge { file: file.to_owned() }) } else { Ok(bytes) }
+}
+
+#[cfg(unix)]
+fn exposure(metadata: &std::fs::Metadata) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = metadata.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+fn exposure(_metadata: &std::fs::Metadata) -> Option<u32> {
+    None
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> KeyFileError {
+    KeyFileError::Unreadable { file: file.to_owned(), reason: error.kind().to_string() }
+}

@@ -1,0 +1,151 @@
+//! Which of several keys is used when.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::expiry::Expiry;
+use super::window::Window;
+use crate::cms::{Certificate, DecryptionKey, KeyTransport, PrivateKey, SigningKey};
+
+/// What one of our keys is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUses {
+    /// Signs messages and MDNs.
+    pub sign: bool,
+    /// Decrypts what partners send.
+    pub decrypt: bool,
+}
+
+/// One of our keys with its certificate.
+#[derive(Debug, Clone)]
+pub struct StationKey {
+    /// What partners hold of it.
+    pub certificate: Certificate,
+    /// The secret half.
+    pub key: PrivateKey,
+    /// What it is for.
+    pub uses: KeyUses,
+    /// When it signs. It decrypts for as long as it is configured: a partner may be late in changing over.
+    pub window: Window,
+    /// Key transports it may be used with; an OAEP-only key never runs PKCS#1 v1.5.
+    pub transports: Vec<KeyTransport>,
+    /// The file the certificate came from, for reports.
+    pub file: PathBuf,
+}
+
+/// Our keys. Built by the configuration, handed to whoever signs or decrypts.
+#[derive(Debug, Clone, Default)]
+pub struct KeyRing {
+    /// Newest window first.
+    keys: Vec<StationKey>,
+}
+
+impl KeyRing {
+    /// A ring of these keys, in any order.
+    pub fn new(mut keys: Vec<StationKey>) -> KeyRing {
+        keys.sort_by_key(|key| std::cmp::Reverse(newness(&key.window, &key.certificate)));
+        KeyRing { keys }
+    }
+
+    /// The key that signs at `now`: the active one whose window began last.
+    pub fn signing_key(&self, now: Timestamp) -> Option<SigningKey> {
+        let active = self.keys.iter().find(|key| key.uses.sign && key.window.holds(now))?;
+        Some(SigningKey { certificate: active.certificate.clone(), key: active.key.clone() })
+    }
+
+    /// Every key that decrypts, newest first; windows and expiry do not matter here.
+    pub fn decryption_keys(&self) -> Vec<DecryptionKey> {
+        let decrypting = self.keys.iter().filter(|key| key.uses.decrypt);
+        decrypting
+            .map(|key| DecryptionKey {
+                certificate: key.certificate.clone(),
+                key: key.key.clone(),
+                transports: key.transports.clone(),
+            })
+            .collect()
+    }
+
+    /// All keys, newest first.
+    pub fn keys(&self) -> &[StationKey] {
+        &self.keys
+    }
+
+    /// Certificates that are expired at `now` or will be within `expiry::HORIZON`.
+    pub fn expiring(&self, now: Timestamp) -> Vec<Expiry> {
+        self.keys.iter().filter_map(|key| Expiry::of(&key.certificate, &key.file, now)).collect()
+    }
+}
+
+/// What one of a partner's certificates is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CertificateUses {
+    /// Verifies signatures of messages and MDNs.
+    pub verify: bool,
+    /// Messages are encrypted to it.
+    pub encrypt: bool,
+    /// The partner's HTTPS server shows it (pinned instead of a public CA).
+    pub tls: bool,
+}
+
+/// One of a partner's certificates.
+#[derive(Debug, Clone)]
+pub struct PartnerCertificate {
+    /// The pinned certificate.
+    pub certificate: Certificate,
+    /// What it is for.
+    pub uses: CertificateUses,
+    /// When it is used.
+    pub window: Window,
+    /// The file it came from, for reports.
+    pub file: PathBuf,
+}
+
+/// A partner's certificates.
+#[derive(Debug, Clone, Default)]
+pub struct CertificateSet {
+    /// Newest window first.
+    certificates: Vec<PartnerCertificate>,
+}
+
+impl CertificateSet {
+    /// A set of these certificates, in any order.
+    pub fn new(mut certificates: Vec<PartnerCertificate>) -> CertificateSet {
+        certificates.sort_by_key(|one| std::cmp::Reverse(newness(&one.window, &one.certificate)));
+        CertificateSet { certificates }
+    }
+
+    /// Every certificate that verifies a signature at `now`, newest first.
+    pub fn verifying(&self, now: Timestamp) -> Vec<Certificate> {
+        self.active(now).filter(|one| one.uses.verify).map(|one| one.certificate.clone()).collect()
+    }
+
+    /// The certificate to encrypt to at `now`: the active one whose window began last.
+    pub fn encrypting(&self, now: Timestamp) -> Option<Certificate> {
+        self.active(now).find(|one| one.uses.encrypt).map(|one| one.certificate.clone())
+    }
+
+    /// The certificates pinned for the partner's HTTPS server at `now`; none means that the system's CAs decide.
+    pub fn tls(&self, now: Timestamp) -> Vec<Certificate> {
+        self.active(now).filter(|one| one.uses.tls).map(|one| one.certificate.clone()).collect()
+    }
+
+    /// All certificates, newest first.
+    pub fn certificates(&self) -> &[PartnerCertificate] {
+        &self.certificates
+    }
+
+    /// Certificates that are expired at `now` or will be within `expiry::HORIZON`.
+    pub fn expiring(&self, now: Timestamp) -> Vec<Expiry> {
+        self.certificates.iter().filter_map(|one| Expiry::of(&one.certificate, &one.file, now)).collect()
+    }
+
+    fn active(&self, now: Timestamp) -> impl Iterator<Item = &PartnerCertificate> {
+        self.certificates.iter().filter(move |one| one.window.holds(now))
+    }
+}
+
+/// Sorts by the begin of use; the certificate's own begin decides between equals.
+fn newness(window: &Window, certificate: &Certificate) -> (Timestamp, Timestamp) {
+    (window.from, certificate.not_before())
+}

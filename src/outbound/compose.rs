@@ -1,0 +1,136 @@
+//! Step 3: the wire bytes, made once. What is made here is what every attempt sends.
+
+use std::io;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Outbound;
+use crate::as2::{self, MessageId, Stamp};
+use crate::bilingual;
+use crate::ground::id::Id;
+use crate::mime::{BytesSource, Source};
+use crate::partner::Partner;
+use crate::store::draft::{Draft, Sink};
+use crate::store::record::{Fact, Message, Reason, State};
+use crate::store::{Precondition, Transaction};
+
+/// A composed message before it is committed.
+pub(super) struct Wire {
+    pub(super) message_id: MessageId,
+    pub(super) composed: as2::Composed,
+    pub(super) bytes: Draft,
+}
+
+/// What is to be composed.
+pub(super) struct Content<'a> {
+    pub(super) payload: &'a Draft,
+    pub(super) file_name: &'a str,
+}
+
+impl Outbound {
+    /// Signs, compresses and encrypts under the partner's agreement at `now`.
+    pub(super) fn compose(
+        &self,
+        partner: &Partner,
+        content: &Content<'_>,
+        id: Id,
+        now: Timestamp,
+    ) -> Result<Wire, Reason> {
+        let plan = partner.send_plan(&self.station, now, Some(content.file_name), None);
+        let plan = plan.map_err(|error| Reason { code: error.code().to_owned(), text: error.text() })?;
+        let message_id = MessageId::generate(id, &self.settings.message_id_host);
+        let stamp = Stamp { message_id: message_id.clone(), date: now };
+        let mut sink = Sink::new(&self.store);
+        let composed = self
+            .with_source(content.payload, |source| {
+                as2::compose(&plan, &stamp, source, &self.store.scratch(), &mut sink).map_err(|error| error.to_string())
+            })
+            .map_err(|error| failed(&error))?;
+        let bytes = sink.finish().map_err(|error| failed(&error.to_string()))?;
+        Ok(Wire { message_id, composed, bytes })
+    }
+
+    fn with_source<T>(&self, draft: &Draft, work: impl FnOnce(&dyn Source) -> T) -> T {
+        match draft {
+            Draft::Inline(bytes) => work(&BytesSource(bytes.as_slice())),
+            Draft::File(body) => work(&self.store.source(body)),
+        }
+    }
+
+    /// The fact that makes a composition binding; its bytes become part of `transaction`.
+    pub(super) fn composed_fact(wire: Wire, due: Timestamp, transaction: &mut Transaction) -> Fact {
+        Fact::Composed {
+            message_id: wire.message_id.as_str().to_owned(),
+            headers: wire.composed.headers,
+            mics: wire.composed.mics,
+            wire: wire.bytes.into_body(transaction),
+            due,
+        }
+    }
+
+    /// Composes a message that was queued without wire bytes (its partner was unusable then), and commits it.
+    pub(super) async fn compose_late(&self, partner: Arc<Partner>, message: &Message) -> Result<(), ComposeLate> {
+        let Some(payload) = message.payload else { return Err(ComposeLate::Impossible(no_payload())) };
+        let flow = self.clone();
+        let (id, file_name) = (message.id, message.file_name.clone());
+        let wire = self
+            .composing(move || {
+                let draft = Draft::File(payload);
+                let again = flow.envelope_again(&partner, &draft, id)?;
+                let (payload, name) = again.as_ref().map_or((&draft, &file_name), |(draft, name)| (draft, name));
+                let content = Content { payload, file_name: name };
+                flow.compose(&partner, &content, id, flow.clock.now())
+            })
+            .await
+            .map_err(ComposeLate::Impossible)?;
+        let now = self.clock.now();
+        let mut transaction = Transaction::new(now);
+        transaction.require(Precondition::StateIs(id, vec![State::Queued]));
+        let fact = Outbound::composed_fact(wire, now, &mut transaction);
+        transaction.fact(id, fact);
+        self.store.commit(transaction).await.map(drop).map_err(ComposeLate::Journal)
+    }
+
+    /// The envelope of a declaration that waited without one.
+    fn envelope_again(&self, partner: &Partner, payload: &Draft, id: Id) -> Result<Option<(Draft, String)>, Reason> {
+        let io_failed = |error: io::Error| failed(&error.to_string());
+        match self.precheck(partner, payload, id, self.clock.now()).map_err(io_failed)? {
+            super::precheck::Decision::AsIs(_) => Ok(None),
+            super::precheck::Decision::Wrap(head, _) => {
+                let envelope = self.wrap(&head, payload).map_err(io_failed)?;
+                Ok(Some((envelope, head.file_name.unwrap_or(head.cop_msg_id))))
+            }
+            super::precheck::Decision::Refuse(refusal) => Err(refusal.reason),
+        }
+    }
+
+    /// Runs a composition on the blocking pool, a few at a time.
+    pub(super) async fn composing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Reason> + Send + 'static,
+    ) -> Result<T, Reason> {
+        let _permit = self.compositions.acquire().await.map_err(|error| failed(&error.to_string()))?;
+        tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error.to_string()))?
+    }
+}
+
+/// Why a late composition did not happen.
+pub(super) enum ComposeLate {
+    /// The partner or the payload does not allow it.
+    Impossible(Reason),
+    /// The journal refused.
+    Journal(crate::store::CommitError),
+}
+
+fn failed(error: &str) -> Reason {
+    let text = bilingual!(
+        "无法生成 AS2 报文：{error}。修正后用 dxgate messages retry 继续。",
+        "the AS2 message could not be composed: {error}. Mend the cause, then continue with dxgate messages retry."
+    );
+    Reason { code: "compose-failed".to_owned(), text }
+}
+
+fn no_payload() -> Reason {
+    failed("the message has no payload")
+}

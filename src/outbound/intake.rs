@@ -1,0 +1,172 @@
+//! Steps 3 and 4: a claimed file becomes a message, in one transaction; then the claimed file goes away.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Outbound;
+use super::compose::{Content, Wire};
+use super::precheck::{Decision, Refusal};
+use super::scan::{Claim, Trouble};
+use crate::bilingual;
+use crate::ground::durable;
+use crate::ground::id::Id;
+use crate::partner::Partner;
+use crate::store::draft::{Draft, Sink};
+use crate::store::record::{self, DeclarationSummary, Fact, JobKind, Reason};
+use crate::store::{CommitError, Precondition, Transaction};
+
+/// Who is named in facts that no person caused.
+pub(super) const GATEWAY: &str = "gateway";
+
+/// A claimed or submitted file that could not be recorded; it stays claimed and is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The partner is unknown or disabled.
+    #[error("partner {0} is not configured or disabled")]
+    Partner(String),
+    /// The file could not be read, or its copy not written.
+    #[error("the file cannot be read or stored: {0}")]
+    File(#[from] io::Error),
+    /// The journal refused.
+    #[error(transparent)]
+    Journal(#[from] CommitError),
+}
+
+impl IntakeError {
+    /// For the operator's list.
+    pub(super) fn trouble(&self, claim: &Claim) -> Trouble {
+        let (error, name) = (self.to_string(), &claim.file_name);
+        let text = bilingual!(
+            "文件 {name} 已取出但尚未登记：{error}。文件保存在 .claimed 中，将自动重试。",
+            "{name} was claimed but is not recorded yet: {error}. It is kept in .claimed and tried again by itself."
+        );
+        Trouble { path: claim.path.clone(), reason: Reason { code: "intake-failed".to_owned(), text } }
+    }
+}
+
+/// What becomes of a file.
+enum Prepared {
+    Refused { payload: Draft, refusal: Refusal },
+    Ready { payload: Draft, summary: Option<DeclarationSummary>, wire: Result<Wire, Reason> },
+}
+
+impl Outbound {
+    /// Records a claimed file and removes it.
+    pub(super) async fn take(&self, claim: Claim) -> Result<(), IntakeError> {
+        if self.store.message(&claim.id).is_none() {
+            let partner = self.enabled_partner(&claim.partner)?;
+            let path = claim.path.clone();
+            let read = move |flow: &Outbound| flow.read_payload(&path);
+            match self.accept(partner, claim.id, &claim.file_name, read).await {
+                Ok(()) | Err(IntakeError::Journal(CommitError::Conflict(_))) => {}
+                Err(IntakeError::File(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        match tokio::task::spawn_blocking(move || fs::remove_file(&claim.path)).await {
+            Ok(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Records a payload handed over by a program; durable when this returns.
+    pub async fn submit(&self, partner: &str, file_name: &str, payload: Draft) -> Result<Id, IntakeError> {
+        let partner = self.enabled_partner(partner)?;
+        let id = Id::new(self.clock.now());
+        let name = crate::mime::safe_file_name(file_name);
+        self.accept(partner, id, &name, move |_| Ok(payload)).await?;
+        Ok(id)
+    }
+
+    fn enabled_partner(&self, id: &str) -> Result<Arc<Partner>, IntakeError> {
+        let directory = self.directory.load();
+        let partner = directory.by_id(id).filter(|partner| partner.enabled);
+        partner.cloned().ok_or_else(|| IntakeError::Partner(id.to_owned()))
+    }
+
+    async fn accept(
+        &self,
+        partner: Arc<Partner>,
+        id: Id,
+        file_name: &str,
+        read: impl FnOnce(&Outbound) -> io::Result<Draft> + Send + 'static,
+    ) -> Result<(), IntakeError> {
+        let now = self.clock.now();
+        let (flow, of, name) = (self.clone(), partner.clone(), file_name.to_owned());
+        let permit = self.compositions.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let prepared = tokio::task::spawn_blocking(move || {
+            let payload = read(&flow)?;
+            flow.prepare(&of, payload, &name, id, now)
+        })
+        .await
+        .map_err(io::Error::other)??;
+        drop(permit);
+        let transaction = record_of(prepared, &partner, id, file_name, now);
+        self.store.commit(transaction).await?;
+        Ok(())
+    }
+
+    fn read_payload(&self, path: &std::path::Path) -> io::Result<Draft> {
+        let mut file = durable::open_regular(path)?;
+        let mut sink = Sink::new(&self.store);
+        io::copy(&mut file, &mut sink)?;
+        sink.finish()
+    }
+
+    fn prepare(
+        &self,
+        partner: &Partner,
+        payload: Draft,
+        name: &str,
+        id: Id,
+        now: Timestamp,
+    ) -> io::Result<Prepared> {
+        if payload.len() > self.limits.payload {
+            return Ok(Prepared::Refused { payload, refusal: Refusal::oversize(self.limits.payload) });
+        }
+        let compose = |payload: &Draft, file_name: &str| {
+            self.compose(partner, &Content { payload, file_name }, id, now)
+        };
+        match self.precheck(partner, &payload, id, now)? {
+            Decision::Refuse(refusal) => Ok(Prepared::Refused { payload, refusal }),
+            Decision::AsIs(summary) => {
+                let wire = compose(&payload, name);
+                Ok(Prepared::Ready { payload, summary, wire })
+            }
+            Decision::Wrap(head, summary) => {
+                let envelope = self.wrap(&head, &payload)?;
+                let wire = compose(&envelope, head.file_name.as_deref().unwrap_or(name));
+                Ok(Prepared::Ready { payload, summary: Some(summary), wire })
+            }
+        }
+    }
+}
+
+fn record_of(prepared: Prepared, partner: &Partner, id: Id, file_name: &str, now: Timestamp) -> Transaction {
+    let mut transaction = Transaction::new(now);
+    transaction.require(Precondition::Absent(id));
+    let (partner, file_name) = (partner.id.clone(), file_name.to_owned());
+    match prepared {
+        Prepared::Refused { payload, refusal } => {
+            let payload = payload.into_body(&mut transaction);
+            let files = vec![refusal.publication(&file_name, record::Content::Body(payload))];
+            let fact = Fact::Rejected { partner, file_name, payload: Some(payload), reason: refusal.reason, files };
+            transaction.fact(id, fact);
+        }
+        Prepared::Ready { payload, summary, wire } => {
+            let payload = Some(payload.into_body(&mut transaction));
+            let kind = JobKind::Payload;
+            let fact = Fact::Queued { kind, partner, file_name, payload, declaration: summary, about: None };
+            transaction.fact(id, fact);
+            let next = match wire {
+                Ok(wire) => Outbound::composed_fact(wire, now, &mut transaction),
+                Err(reason) => Fact::Held { reason, by: GATEWAY.to_owned() },
+            };
+            transaction.fact(id, next);
+        }
+    }
+    transaction
+}

@@ -1,0 +1,142 @@
+//! What a person may do to a message. Each action is a fact in the journal, with who and why.
+
+use super::Outbound;
+use super::outcome::failed_files;
+use crate::bilingual;
+use crate::ground::id::Id;
+use crate::ground::text::Bilingual;
+use crate::store::record::{Direction, Fact, Message, Reason, State};
+use crate::store::{CommitError, Precondition, Transaction};
+
+/// An operator's decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Send the same bytes again, now.
+    Retry,
+    /// Stop sending until released.
+    Hold,
+    /// Let a held message go on.
+    Release,
+    /// End it; it lands in `failed/`.
+    Cancel,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Action; 4] = [Action::Retry, Action::Hold, Action::Release, Action::Cancel];
+
+    /// Its name in commands and routes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Retry => "retry",
+            Action::Hold => "hold",
+            Action::Release => "release",
+            Action::Cancel => "cancel",
+        }
+    }
+
+    /// The action of that name.
+    pub fn named(name: &str) -> Option<Action> {
+        Action::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    /// The states in which the action makes sense.
+    fn allowed(self) -> &'static [State] {
+        match self {
+            Action::Retry => &[State::Composed, State::AwaitingReceipt, State::Held, State::Failed, State::Queued],
+            Action::Hold => &[State::Queued, State::Composed, State::AwaitingReceipt],
+            Action::Release => &[State::Held],
+            Action::Cancel => &[State::Queued, State::Composed, State::AwaitingReceipt, State::Held],
+        }
+    }
+}
+
+/// Why an action was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// There is no such message.
+    #[error("no message has the id {0}")]
+    Unknown(Id),
+    /// Its state does not allow it.
+    #[error("the message is {0:?}, which does not allow this")]
+    State(State),
+    /// Every action needs a reason.
+    #[error("a reason is required")]
+    NoReason,
+    /// The journal refused.
+    #[error(transparent)]
+    Journal(#[from] CommitError),
+}
+
+impl ActionError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ActionError::Unknown(_) => "message-unknown",
+            ActionError::State(_) => "message-state",
+            ActionError::NoReason => "reason-required",
+            ActionError::Journal(_) => "journal-failed",
+        }
+    }
+
+    /// What is wrong and what to do.
+    pub fn text(&self) -> Bilingual {
+        match self {
+            ActionError::Unknown(id) => bilingual!(
+                "没有编号为 {id} 的报文。用 dxgate messages list 查看。",
+                "no message has the id {id}. See dxgate messages list."
+            ),
+            ActionError::State(state) => bilingual!(
+                "报文处于 {state:?} 状态，不能这样操作。",
+                "the message is {state:?}; this action does not apply to it."
+            ),
+            ActionError::NoReason => bilingual!("请说明原因。", "give a reason."),
+            ActionError::Journal(error) => bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}"),
+        }
+    }
+}
+
+impl Outbound {
+    /// Carries out `action` on a message of ours; `by` is who asked, `reason` why.
+    pub async fn act(&self, id: Id, action: Action, reason: &str, by: &str) -> Result<Message, ActionError> {
+        if reason.trim().is_empty() {
+            return Err(ActionError::NoReason);
+        }
+        let message = self.store.message(&id).filter(|message| message.direction == Direction::Outbound);
+        let message = message.ok_or(ActionError::Unknown(id))?;
+        if !action.allowed().contains(&message.state) {
+            return Err(ActionError::State(message.state));
+        }
+        let mut transaction = Transaction::new(self.clock.now());
+        transaction.require(Precondition::StateIs(id, vec![message.state]));
+        transaction.fact(id, self.operator_fact(&message, action, reason, by));
+        match self.store.commit(transaction).await {
+            Ok(_) => {}
+            Err(CommitError::Conflict(_)) => {
+                let now = self.store.message(&id).map_or(message.state, |message| message.state);
+                return Err(ActionError::State(now));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tracing::info!(%id, ?action, by, "operator action");
+        self.store.message(&id).ok_or(ActionError::Unknown(id))
+    }
+
+    fn operator_fact(&self, message: &Message, action: Action, reason: &str, by: &str) -> Fact {
+        let now = self.clock.now();
+        let (reason, by) = (reason.to_owned(), by.to_owned());
+        match action {
+            Action::Retry | Action::Release => Fact::Released { reason, by, due: now },
+            Action::Hold => {
+                let text = bilingual!("操作员 {by} 暂停：{reason}", "held by {by}: {reason}");
+                Fact::Held { reason: Reason { code: "held-by-operator".to_owned(), text }, by }
+            }
+            Action::Cancel => {
+                let text = bilingual!("操作员 {by} 取消：{reason}", "cancelled by {by}: {reason}");
+                let why = Reason { code: "cancelled-by-operator".to_owned(), text };
+                let files = failed_files(message, &why, None, now, message.attempts);
+                Fact::Cancelled { reason, by, files }
+            }
+        }
+    }
+}

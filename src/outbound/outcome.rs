@@ -1,0 +1,220 @@
+//! Step 6, second half: what an attempt or an MDN came to becomes one fact, with the files that users see.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::retry::{self, Circumstances, Next, Outcome};
+use super::{Outbound, intake};
+use crate::bilingual;
+use crate::ground::clock::customs_time;
+use crate::ground::random;
+use crate::mime::Headers;
+use crate::partner::Partner;
+use crate::store::record::{Content, Fact, Folder, JobKind, Message, Publication, Reason, Receipt, State};
+use crate::store::{CommitError, Precondition, Transaction};
+
+/// What was learned about a message.
+pub(super) struct Examined {
+    pub(super) outcome: Outcome,
+    pub(super) reason: Option<Reason>,
+    pub(super) receipt: Option<Seen>,
+}
+
+/// An MDN as it arrived and what was found in it.
+pub(super) struct Seen {
+    pub(super) headers: Headers,
+    /// Header block, blank line, body.
+    pub(super) raw: Vec<u8>,
+    pub(super) disposition: String,
+    pub(super) mic: Option<String>,
+    pub(super) mic_matches: Option<bool>,
+    pub(super) signer: Option<String>,
+}
+
+impl Examined {
+    /// An outcome that needs no words.
+    pub(super) fn plain(outcome: Outcome) -> Examined {
+        Examined { outcome, reason: None, receipt: None }
+    }
+}
+
+impl Outbound {
+    /// Records what follows; a message that was settled meanwhile (its asynchronous MDN was faster) stays as it is.
+    pub(super) async fn settle(
+        &self,
+        partner: &Partner,
+        message: &Message,
+        attempts: u32,
+        examined: Examined,
+    ) -> Result<(), CommitError> {
+        let now = self.clock.now();
+        let next = retry::next(
+            examined.outcome,
+            &Circumstances {
+                attempts,
+                queued: message.created,
+                now,
+                receipt_deadline: partner.agreement.mdn.deadline,
+                schedule: &partner.delivery.retry,
+                noise: noise(),
+            },
+        );
+        let mut transaction = Transaction::new(now);
+        transaction.require(Precondition::StateIs(message.id, vec![State::Composed, State::Sending, State::AwaitingReceipt]));
+        let receipt = examined.receipt.map(|seen| seen.into_receipt(&mut transaction));
+        let reason = examined.reason;
+        log(message, examined.outcome, next, reason.as_ref());
+        let fact = follow_up(message, next, reason, receipt, now, attempts);
+        transaction.fact(message.id, fact);
+        match self.store.commit(transaction).await {
+            Ok(_) | Err(CommitError::Conflict(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    pub(super) fn into_receipt(self, transaction: &mut Transaction) -> Receipt {
+        Receipt {
+            body: transaction.body(self.raw),
+            headers: self.headers,
+            disposition: self.disposition,
+            mic: self.mic,
+            mic_matches: self.mic_matches,
+            signer: self.signer,
+        }
+    }
+}
+
+fn follow_up(
+    message: &Message,
+    next: Next,
+    reason: Option<Reason>,
+    receipt: Option<Receipt>,
+    now: Timestamp,
+    attempts: u32,
+) -> Fact {
+    let why = || reason.clone().unwrap_or_else(no_receipt);
+    match next {
+        Next::Deliver => {
+            let files = delivered_files(message, receipt.as_ref(), now, attempts);
+            Fact::Delivered { receipt, note: reason, files }
+        }
+        Next::Await { deadline } => Fact::AwaitingReceipt { deadline },
+        Next::RetryAt(due) => Fact::RetryAt { due, reason: why() },
+        Next::Hold => Fact::Held { reason: why(), by: intake::GATEWAY.to_owned() },
+        Next::Fail => {
+            let reason = why();
+            let files = failed_files(message, &reason, receipt.as_ref(), now, attempts);
+            Fact::Failed { reason, receipt, files }
+        }
+    }
+}
+
+/// `sent/<name>`, and `receipts/<name>.mdn` with `.json` beside it.
+fn delivered_files(message: &Message, receipt: Option<&Receipt>, now: Timestamp, attempts: u32) -> Vec<Publication> {
+    let mut files = Vec::new();
+    if let (JobKind::Payload, Some(payload)) = (message.kind, message.payload) {
+        let content = vec![(String::new(), Content::Body(payload))];
+        files.push(Publication { folder: Folder::Sent, name: message.file_name.clone(), files: content });
+    }
+    files.extend(receipt.map(|receipt| receipt_files(message, State::Delivered, receipt, now, attempts)));
+    files
+}
+
+/// `failed/<name>` with `.error.json` beside it, and the MDN when there is one.
+pub(super) fn failed_files(
+    message: &Message,
+    reason: &Reason,
+    receipt: Option<&Receipt>,
+    now: Timestamp,
+    attempts: u32,
+) -> Vec<Publication> {
+    let mut files = Vec::new();
+    if let (JobKind::Payload, Some(payload)) = (message.kind, message.payload) {
+        let report = serde_json::json!({
+            "id": message.id, "file": message.file_name, "partner": message.partner, "at": customs_time(now),
+            "message_id": message.message_id, "attempts": attempts, "code": reason.code, "text": reason.text,
+        });
+        let content = vec![
+            (".error.json".to_owned(), Content::Text(format!("{report:#}\n"))),
+            (String::new(), Content::Body(payload)),
+        ];
+        files.push(Publication { folder: Folder::Failed, name: message.file_name.clone(), files: content });
+    }
+    files.extend(receipt.map(|receipt| receipt_files(message, State::Failed, receipt, now, attempts)));
+    files
+}
+
+/// What `receipts/<name>.mdn.json` says.
+#[derive(Serialize)]
+struct ReceiptReport<'a> {
+    id: String,
+    file: &'a str,
+    partner: &'a str,
+    state: State,
+    message_id: Option<&'a str>,
+    disposition: &'a str,
+    mic: Option<&'a str>,
+    mic_matches: Option<bool>,
+    signed_by: Option<&'a str>,
+    queued_at: String,
+    received_at: String,
+    attempts: u32,
+    message_type: Option<&'a str>,
+    documents: Option<u32>,
+    cop_msg_id: Option<&'a str>,
+}
+
+fn receipt_files(message: &Message, state: State, receipt: &Receipt, now: Timestamp, attempts: u32) -> Publication {
+    let declaration = message.declaration.as_ref();
+    let report = ReceiptReport {
+        id: message.id.to_string(),
+        file: &message.file_name,
+        partner: &message.partner,
+        state,
+        message_id: message.message_id.as_deref(),
+        disposition: &receipt.disposition,
+        mic: receipt.mic.as_deref(),
+        mic_matches: receipt.mic_matches,
+        signed_by: receipt.signer.as_deref(),
+        queued_at: customs_time(message.created),
+        received_at: customs_time(now),
+        attempts,
+        message_type: declaration.map(|declaration| declaration.message_type.as_str()),
+        documents: declaration.map(|declaration| declaration.documents),
+        cop_msg_id: declaration.and_then(|declaration| declaration.cop_msg_id.as_deref()),
+    };
+    let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
+    Publication {
+        folder: Folder::Receipts,
+        name: format!("{}.mdn", message.file_name),
+        files: vec![(".json".to_owned(), Content::Text(text)), (String::new(), Content::Body(receipt.body))],
+    }
+}
+
+fn noise() -> f64 {
+    let step = u32::try_from(random::below(2001)).unwrap_or(1000);
+    f64::from(step) / 1000.0 - 1.0
+}
+
+fn no_receipt() -> Reason {
+    let text = bilingual!(
+        "对方已接收传输，但没有返回要求的回执（MDN）。将重发相同的字节。",
+        "the transfer succeeded, but the MDN that was asked for did not come back. The same bytes are sent again."
+    );
+    Reason { code: "mdn-missing".to_owned(), text }
+}
+
+fn log(message: &Message, outcome: Outcome, next: Next, reason: Option<&Reason>) {
+    let code = reason.map_or("", |reason| reason.code.as_str());
+    let (id, partner) = (message.id, message.partner.as_str());
+    match next {
+        Next::Deliver => tracing::info!(%id, partner, code, "delivered"),
+        Next::Await { deadline } => tracing::info!(%id, partner, %deadline, "transferred; the MDN is awaited"),
+        Next::RetryAt(due) => tracing::warn!(%id, partner, code, %due, ?outcome, "not delivered; sent again later"),
+        Next::Hold => tracing::error!(%id, partner, code, ?outcome, "held: a person has to decide"),
+        Next::Fail => tracing::error!(%id, partner, code, ?outcome, "failed"),
+    }
+}

@@ -1,0 +1,174 @@
+//! Step 3 for partners with profile `dxp`: refuse what customs could not read, wrap a bare declaration in a DxpMsg.
+//!
+//! A file that already is a DxpMsg goes as it is. What is refused lands in `rejected/` with its findings beside it.
+
+use std::io::{self, BufReader};
+
+use jiff::Timestamp;
+
+use super::Outbound;
+use crate::bilingual;
+use crate::declaration::envelope::{self, EnvelopeHead, Kind};
+use crate::declaration::family::{self, Family};
+use crate::declaration::precheck::{self, Expectations, Report, Verdict};
+use crate::ground::id::Id;
+use crate::ground::text::{Bilingual, Language};
+use crate::partner::{Dxp, Partner, Profile};
+use crate::store::draft::{Draft, Sink};
+use crate::store::record::{Content, DeclarationSummary, Folder, Publication, Reason};
+
+/// Business keys kept in the message's summary.
+const KEYS: usize = 8;
+
+/// What the pre-check decided.
+pub(super) enum Decision {
+    /// Send the payload itself, under its own name.
+    AsIs(Option<DeclarationSummary>),
+    /// Send it inside this envelope.
+    Wrap(EnvelopeHead, DeclarationSummary),
+    /// Do not send it.
+    Refuse(Refusal),
+}
+
+/// Why a file is refused, for the journal and for the folder.
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    pub(super) findings_json: String,
+    pub(super) findings_text: String,
+}
+
+impl Outbound {
+    /// Decides about a payload under the partner's profile.
+    pub(super) fn precheck(&self, partner: &Partner, payload: &Draft, id: Id, now: Timestamp) -> io::Result<Decision> {
+        if payload.is_empty() {
+            let text = bilingual!(
+                "文件为空，未发送。请重新生成后放入发件箱。",
+                "the file is empty and was not sent. Write it again and drop it into the outbox."
+            );
+            return Ok(Decision::Refuse(Refusal::from_text("payload-empty", text)));
+        }
+        let (Profile::Dxp, Some(dxp)) = (partner.profile, &partner.dxp) else { return Ok(Decision::AsIs(None)) };
+        let report = self.check_declaration(dxp, payload)?;
+        if report.verdict() == Verdict::Refused {
+            return Ok(Decision::Refuse(Refusal::from_report(&report)));
+        }
+        let mut summary = summary(&report);
+        match &report.kind {
+            Kind::Ceb { message_type } => match self.envelope_head(dxp, message_type, id, now) {
+                Ok(head) => {
+                    summary.cop_msg_id = Some(head.cop_msg_id.clone());
+                    Ok(Decision::Wrap(head, summary))
+                }
+                Err(text) => Ok(Decision::Refuse(Refusal::from_text("no-receiver", text))),
+            },
+            _ => Ok(Decision::AsIs(Some(summary))),
+        }
+    }
+
+    fn check_declaration(&self, dxp: &Dxp, payload: &Draft) -> io::Result<Report> {
+        let mut input = BufReader::with_capacity(64 * 1024, payload.open(&self.store)?);
+        let expect = Expectations {
+            dxpid: self.station.dxpid.as_deref(),
+            max_bytes: self.limits.payload,
+            import_receivers: &[dxp.import_receiver.as_str()],
+            export_receivers: &[dxp.export_receiver.as_str()],
+            ..Expectations::default()
+        };
+        Ok(precheck::check(&mut input, &expect, &self.limits))
+    }
+
+    fn envelope_head(&self, dxp: &Dxp, message_type: &str, id: Id, now: Timestamp) -> Result<EnvelopeHead, Bilingual> {
+        let receiver = match family::receiver_for(message_type) {
+            Some(Family::Import) => &dxp.import_receiver,
+            Some(Family::Export) => &dxp.export_receiver,
+            None => {
+                return Err(bilingual!(
+                    "不知道 {message_type} 应发往进口还是出口系统，未发送。请自行封装为 DxpMsg 后再放入发件箱。",
+                    "{message_type} belongs neither to the import nor to the export system and was not sent. Wrap it in a DxpMsg yourself."
+                ));
+            }
+        };
+        let Some(dxpid) = self.station.dxpid.clone() else {
+            return Err(bilingual!(
+                "未配置 DXPID，无法封装。请在 gateway.toml 的 [station] 中设置 dxpid。",
+                "no DXPID is configured, so no envelope can be made. Set dxpid in [station] of gateway.toml."
+            ));
+        };
+        let cop_msg_id = id.hyphenated().to_uppercase();
+        Ok(EnvelopeHead {
+            file_name: Some(format!("{message_type}_{cop_msg_id}.xml")),
+            cop_msg_id,
+            sender_id: dxpid,
+            receiver_ids: vec![receiver.clone()],
+            creat_time: envelope::creat_time(now),
+            msg_type: message_type.to_owned(),
+        })
+    }
+
+    /// The envelope's bytes.
+    pub(super) fn wrap(&self, head: &EnvelopeHead, payload: &Draft) -> io::Result<Draft> {
+        let mut sink = Sink::new(&self.store);
+        let mut document = payload.open(&self.store)?;
+        envelope::wrap(head, &mut document, &mut sink).map_err(io::Error::other)?;
+        sink.finish()
+    }
+}
+
+fn summary(report: &Report) -> DeclarationSummary {
+    DeclarationSummary {
+        message_type: report.message_type.clone().unwrap_or_default(),
+        documents: report.documents,
+        cop_msg_id: report.envelope.as_ref().map(|head| head.cop_msg_id.clone()),
+        keys: report.keys.iter().take(KEYS).map(|key| (key.name.clone(), key.value.clone())).collect(),
+    }
+}
+
+impl Refusal {
+    /// The file is longer than `max` bytes.
+    pub(super) fn oversize(max: u64) -> Refusal {
+        let text = bilingual!(
+            "文件超过 {max} 字节的上限，未发送。请拆分，或提高 gateway.toml 中 [limits] 的 payload。",
+            "the file is longer than {max} bytes and was not sent. Split it, or raise payload in [limits] of gateway.toml."
+        );
+        Refusal::from_text("payload-too-large", text)
+    }
+
+    fn from_text(code: &str, text: Bilingual) -> Refusal {
+        let findings = serde_json::json!({ "findings": [{ "code": code, "level": "error", "text": &text }] });
+        Refusal {
+            findings_json: format!("{findings:#}\n"),
+            findings_text: format!("{}\n{}\n", text.zh, text.en),
+            reason: Reason { code: code.to_owned(), text },
+        }
+    }
+
+    fn from_report(report: &Report) -> Refusal {
+        let count = report.findings.len();
+        let text = bilingual!(
+            "预检发现 {count} 个问题，未发送。请按同名 .findings.txt 修正后重新放入发件箱。",
+            "the pre-check has {count} findings and the file was not sent. Mend what the .findings.txt beside it says and drop it again."
+        );
+        let mut lines = report.lines(Language::Chinese).join("\n");
+        lines.push_str("\n\n");
+        lines.push_str(&report.lines(Language::English).join("\n"));
+        lines.push('\n');
+        Refusal {
+            reason: Reason { code: "precheck-refused".to_owned(), text },
+            findings_json: serde_json::to_string_pretty(report).unwrap_or_default() + "\n",
+            findings_text: lines,
+        }
+    }
+
+    /// The refused file with its findings, in `rejected/`.
+    pub(super) fn publication(&self, file_name: &str, payload: Content) -> Publication {
+        Publication {
+            folder: Folder::Rejected,
+            name: file_name.to_owned(),
+            files: vec![
+                (".findings.json".to_owned(), Content::Text(self.findings_json.clone())),
+                (".findings.txt".to_owned(), Content::Text(self.findings_text.clone())),
+                (String::new(), payload),
+            ],
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Steps 1 and 2: find settled files in a partner's outbox and claim them by rename.
+//!
+//! A file is taken when it is a regular file, its name is neither hidden nor ignored (`*.tmp`, `*.part`, …), and its
+//! size, inode and modification time have not changed for the settle time. A file that was renamed into the folder is
+//! complete by that; one whose writer closed it waits a fifth of the settle time. Subfolders are left alone.
+//!
+//! The claim moves the file to `.claimed/<id>~<name>` on the same filesystem; the folders are synced once per sweep,
+//! before any claimed file is recorded, so that a power cut cannot bring a recorded file back into the outbox.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::bilingual;
+use crate::ground::durable;
+use crate::ground::id::Id;
+use crate::ground::text::printable;
+use crate::store::record::Reason;
+
+/// Where claimed files wait to be recorded, inside the partner's folder.
+pub const CLAIMED: &str = ".claimed";
+/// Files claimed in one sweep of one outbox; more wait for the next sweep, which follows at once.
+const SWEEP_MAX: usize = 256;
+/// A claimed name is 33 bytes longer, and companions add a suffix; 255 is the filesystem's end.
+const NAME_MAX: usize = 180;
+
+/// A file taken out of an outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Becomes the message's id.
+    pub id: Id,
+    /// Partner id.
+    pub partner: String,
+    /// The name it had in the outbox.
+    pub file_name: String,
+    /// Where it is now.
+    pub path: PathBuf,
+}
+
+/// Something in an outbox that cannot be taken, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What is wrong and what to do.
+    pub reason: Reason,
+}
+
+/// What a watcher saw of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// It was renamed into the folder: complete.
+    MovedIn,
+    /// Its writer closed it.
+    Closed,
+}
+
+/// What one sweep of one outbox found.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    /// Claimed now.
+    pub claims: Vec<Claim>,
+    /// Reported once each until they change.
+    pub troubles: Vec<Trouble>,
+    /// More settled files are there.
+    pub more: bool,
+    /// Files were seen that have not settled yet.
+    pub unsettled: bool,
+}
+
+/// One partner's outbox and what is remembered of it between sweeps.
+#[derive(Debug)]
+pub struct Outbox {
+    partner: String,
+    folder: PathBuf,
+    claimed: PathBuf,
+    settle: Duration,
+    ignore: Vec<String>,
+    seen: HashMap<String, Seen>,
+    reported: HashSet<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    stamp: Stamp,
+    since: Timestamp,
+}
+
+impl Outbox {
+    /// The outbox of `partner` below `home` (its folder in the exchange tree).
+    pub fn new(partner: &str, home: &Path, settle: Duration, ignore: &[String]) -> Outbox {
+        Outbox {
+            partner: partner.to_owned(),
+            folder: home.join("outbox"),
+            claimed: home.join(CLAIMED),
+            settle,
+            ignore: ignore.to_vec(),
+            seen: HashMap::new(),
+            reported: HashSet::new(),
+        }
+    }
+
+    /// The watched folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Claims what has settled at `now`.
+    pub fn sweep(&mut self, now: Timestamp, hints: &HashMap<PathBuf, Hint>) -> Sweep {
+        let mut sweep = Sweep::default();
+        let names = match self.names() {
+            Ok(names) => names,
+            Err(error) => {
+                self.report(&mut sweep, self.folder.clone(), folder_unreadable(&self.folder, &error));
+                return sweep;
+            }
+        };
+        self.reported.remove(&self.folder);
+        let mut present = HashSet::new();
+        for name in names {
+            if sweep.claims.len() == SWEEP_MAX {
+                sweep.more = true;
+                break;
+            }
+            self.consider(&name, now, hints, &mut sweep);
+            present.insert(name);
+        }
+        if !sweep.more {
+            self.seen.retain(|name, _| present.contains(name));
+            self.reported.retain(|path| path.symlink_metadata().is_ok());
+        }
+        if !sweep.claims.is_empty()
+            && let Err(error) = durable::fsync_dir(&self.claimed).and_then(|()| durable::fsync_dir(&self.folder))
+        {
+            self.report(&mut sweep, self.claimed.clone(), folder_unreadable(&self.claimed, &error.into()));
+            sweep.claims.clear();
+        }
+        sweep
+    }
+
+    /// Claims that an earlier process left behind, or that could not be recorded.
+    pub fn leftovers(&self) -> io::Result<Vec<Claim>> {
+        let mut claims = Vec::new();
+        for entry in fs::read_dir(&self.claimed)? {
+            let entry = entry?;
+            let Some((id, file_name)) = entry.file_name().to_str().and_then(split_claimed) else { continue };
+            claims.push(Claim { id, partner: self.partner.clone(), file_name, path: entry.path() });
+        }
+        claims.sort_by_key(|claim| claim.id);
+        Ok(claims)
+    }
+
+    /// Candidate names, oldest name order; folders and ignored names are left out.
+    fn names(&mut self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            match name.to_str() {
+                Some(name) if !is_ignored(name, &self.ignore) => names.push(name.to_owned()),
+                Some(_) => {}
+                None => names.push(name.to_string_lossy().into_owned()),
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn consider(&mut self, name: &str, now: Timestamp, hints: &HashMap<PathBuf, Hint>, sweep: &mut Sweep) {
+        let path = self.folder.join(name);
+        let metadata = match path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.vanished(name, &path, sweep),
+            Err(error) => return self.report(sweep, path.clone(), unreadable(&path, &error)),
+        };
+        if metadata.is_dir() {
+            return;
+        }
+        if let Some(reason) = refusal(&path, name, &metadata) {
+            return self.report(sweep, path, reason);
+        }
+        if !self.settled(name, &metadata, hints.get(&path).copied(), now) {
+            sweep.unsettled = true;
+            return;
+        }
+        match self.claim(name, &path, now) {
+            Ok(claim) => {
+                self.seen.remove(name);
+                self.reported.remove(&path);
+                sweep.claims.push(claim);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.vanished(name, &path, sweep),
+            Err(error) => self.report(sweep, path.clone(), unreadable(&path, &error)),
+        }
+    }
+
+    fn settled(&mut self, name: &str, metadata: &Metadata, hint: Option<Hint>, now: Timestamp) -> bool {
+        let stamp = Stamp {
+            inode: metadata.ino(),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        };
+        let quiet = match hint {
+            Some(Hint::MovedIn) => return true,
+            Some(Hint::Closed) => self.settle / 5,
+            None => self.settle,
+        };
+        let seen = self.seen.entry(name.to_owned()).or_insert(Seen { stamp, since: now });
+        if seen.stamp != stamp {
+            *seen = Seen { stamp, since: now };
+        }
+        now.duration_since(seen.since) >= SignedDuration::try_from(quiet).unwrap_or(SignedDuration::MAX)
+    }
+
+    /// Opens the file once, so that an unreadable one stays where its owner finds it, then moves it.
+    fn claim(&self, name: &str, path: &Path, now: Timestamp) -> io::Result<Claim> {
+        drop(durable::open_regular(path)?);
+        let id = Id::new(now);
+        let target = self.claimed.join(format!("{id}~{name}"));
+        durable::rename_noreplace_unsynced(path, &target)?;
+        Ok(Claim { id, partner: self.partner.clone(), file_name: name.to_owned(), path: target })
+    }
+
+    fn vanished(&mut self, name: &str, path: &Path, sweep: &mut Sweep) {
+        if self.seen.remove(name).is_some() {
+            let shown = printable(&path.display().to_string());
+            let text = bilingual!(
+                "文件 {shown} 在被取走之前消失了，未发送。若为误删，请重新放入发件箱。",
+                "{shown} vanished before it was taken and was not sent. If that was not intended, drop it again."
+            );
+            sweep.troubles.push(Trouble { path: path.into(), reason: reason("outbox-file-vanished", text) });
+        }
+    }
+
+    fn report(&mut self, sweep: &mut Sweep, path: PathBuf, reason: Reason) {
+        if self.reported.insert(path.clone()) {
+            sweep.troubles.push(Trouble { path, reason });
+        }
+    }
+}
+
+/// Why an entry can never be taken, whatever its age.
+fn refusal(path: &Path, name: &str, metadata: &Metadata) -> Option<Reason> {
+    let shown = printable(&path.display().to_string());
+    if !metadata.is_file() {
+        let text = bilingual!(
+            "{shown} 不是普通文件（符号链接、管道等），不会发送。请放入文件本身。",
+            "{shown} is not a regular file (a link, a pipe, …) and is not sent. Put the file itself there."
+        );
+        return Some(reason("outbox-not-a-file", text));
+    }
+    if name.len() > NAME_MAX || name.contains('\u{FFFD}') || printable(name) != name {
+        let text = bilingual!(
+            "{shown} 的文件名过长（超过 {NAME_MAX} 字节）或含不可用字符，不会发送。请改名。",
+            "the name of {shown} is longer than {NAME_MAX} bytes or has unusable characters; it is not sent. Rename it."
+        );
+        return Some(reason("outbox-bad-name", text));
+    }
+    None
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Reason {
+    let shown = printable(&path.display().to_string());
+    let text = bilingual!(
+        "无法读取或移动 {shown}：{error}。请检查权限；文件保留原处，修正后自动发送。",
+        "{shown} cannot be read or moved: {error}. Check its permissions; it stays where it is and is sent once they allow it."
+    );
+    reason("outbox-file-unreadable", text)
+}
+
+fn folder_unreadable(folder: &Path, error: &io::Error) -> Reason {
+    let shown = printable(&folder.display().to_string());
+    let text = bilingual!(
+        "无法使用文件夹 {shown}：{error}。请检查它是否存在以及网关用户的权限。",
+        "the folder {shown} cannot be used: {error}. Check that it exists and that the gateway's user may write there."
+    );
+    reason("outbox-folder-unreadable", text)
+}
+
+fn reason(code: &str, text: crate::ground::text::Bilingual) -> Reason {
+    Reason { code: code.to_owned(), text }
+}
+
+/// Hidden names, names ending in `~`, and the configured patterns (`*.ext`, or a whole name).
+fn is_ignored(name: &str, patterns: &[String]) -> bool {
+    name.starts_with('.')
+        || name.ends_with('~')
+        || patterns.iter().any(|pattern| match pattern.strip_prefix('*') {
+            Some(suffix) => name.to_ascii_lowercase().ends_with(&suffix.to_ascii_lowercase()),
+            None => name.eq_ignore_ascii_case(pattern),
+        })
+}
+
+fn split_claimed(name: &str) -> Option<(Id, String)> {
+    let (id, file_name) = name.split_once('~')?;
+    Some((id.parse().ok()?, file_name.to_owned()))
+}
+
+/// The safe folder-tree name of a path's last element, for watchers.
+pub(super) fn is_candidate(path: &Path) -> bool {
+    path.file_name().and_then(OsStr::to_str).is_some_and(|name| !name.starts_with('.'))
+}
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

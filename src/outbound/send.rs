@@ -1,0 +1,274 @@
+//! Step 5: due messages are leased, an attempt is recorded, exactly the stored bytes are POSTed.
+//!
+//! One dispatcher hands leases to tasks: at most `workers` in all, at most a partner's `concurrency` for it. Payloads
+//! and the asynchronous MDNs that we owe travel the same way.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use super::compose::ComposeLate;
+use super::outcome::Examined;
+use super::retry::Outcome;
+use super::{Outbound, intake};
+use crate::as2::headers;
+use crate::bilingual;
+use crate::ground::drain::Shutdown;
+use crate::http::{
+    Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, SendBody, Timeouts, Trust,
+};
+use crate::mime::Headers;
+use crate::partner::Partner;
+use crate::store::record::{Body, Fact, JobKind, Message, Reason, State};
+use crate::store::{CommitError, Lease, Precondition, Transaction};
+
+/// HTTP clients by TLS profile.
+#[derive(Default)]
+pub(super) struct Clients(ClientCache);
+
+/// Longest nap of the dispatcher; new and due messages wake it.
+const NAP: Duration = Duration::from_secs(60);
+
+impl Outbound {
+    /// Delivers until shutdown; then waits for the attempts in work.
+    pub async fn run_senders(self, shutdown: Shutdown) {
+        let mut in_work: JoinSet<String> = JoinSet::new();
+        let mut busy: HashMap<String, usize> = HashMap::new();
+        let due = self.store.wake();
+        while !shutdown.is_triggered() {
+            for lease in self.due_leases(&busy, in_work.len()) {
+                *busy.entry(lease.message.partner.clone()).or_default() += 1;
+                let flow = self.clone();
+                in_work.spawn(async move { flow.work(lease).await });
+            }
+            tokio::select! {
+                Some(finished) = in_work.join_next(), if !in_work.is_empty() => release(&mut busy, finished),
+                () = due.notified() => {}
+                () = tokio::time::sleep(self.nap()) => {}
+                () = shutdown.triggered() => {}
+            }
+            while let Some(finished) = in_work.try_join_next() {
+                release(&mut busy, finished);
+            }
+        }
+        while in_work.join_next().await.is_some() {}
+    }
+
+    fn due_leases(&self, busy: &HashMap<String, usize>, in_work: usize) -> Vec<Lease> {
+        let free = self.settings.workers.saturating_sub(in_work);
+        if free == 0 {
+            return Vec::new();
+        }
+        let directory = self.directory.load();
+        let mut left = free;
+        let slots = |partner: &str| {
+            let allowed = directory.by_id(partner).map_or(1, |partner| partner.delivery.concurrency);
+            let slots = allowed.saturating_sub(busy.get(partner).copied().unwrap_or(0)).min(left);
+            left -= slots;
+            slots
+        };
+        self.store.lease_due(self.clock.now(), slots)
+    }
+
+    /// Until the next message is due; leased ones come back through their tasks.
+    fn nap(&self) -> Duration {
+        let now = self.clock.now();
+        let Some(due) = self.store.next_due(now) else { return NAP };
+        let wait = due.duration_since(now);
+        Duration::try_from(wait).unwrap_or(Duration::from_millis(20)).clamp(Duration::from_millis(20), NAP)
+    }
+
+    /// One lease from beginning to end; returns the partner whose slot becomes free.
+    async fn work(&self, lease: Lease) -> String {
+        let partner = lease.message.partner.clone();
+        if let Err(error) = self.attempt(&lease.message).await {
+            tracing::error!(%error, id = %lease.message.id, "the delivery stopped: the journal takes no more facts");
+        }
+        partner
+    }
+
+    async fn attempt(&self, message: &Message) -> Result<(), CommitError> {
+        let Some(partner) = self.directory.load().by_id(&message.partner).filter(|p| p.enabled).cloned() else {
+            return self.hold(message, partner_missing(&message.partner)).await;
+        };
+        let Some(message) = self.with_wire(&partner, message).await? else { return Ok(()) };
+        let Some(wire) = message.wire else { return Ok(()) };
+        let url = match self.target(&partner, &message) {
+            Ok(url) => url,
+            Err(reason) => return self.hold(&message, reason).await,
+        };
+        let number = message.attempts.saturating_add(1);
+        if !self.fact_if(message.id, &[State::Composed, State::Sending, State::AwaitingReceipt], Fact::Attempted { number }).await? {
+            return Ok(());
+        }
+        tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
+        let answer = self.post(&partner, &url, &message, wire).await;
+        let examined = self.examine_answer(&partner, &message, answer);
+        self.settle(&partner, &message, number, examined).await
+    }
+
+    /// The message with wire bytes; composes it now when its partner was unusable before. `None`: it is held.
+    async fn with_wire(&self, partner: &Arc<Partner>, message: &Message) -> Result<Option<Message>, CommitError> {
+        if message.wire.is_some() {
+            return Ok(Some(message.clone()));
+        }
+        match self.compose_late(partner.clone(), message).await {
+            Ok(()) => Ok(self.store.message(&message.id)),
+            Err(ComposeLate::Impossible(reason)) => self.hold(message, reason).await.map(|()| None),
+            Err(ComposeLate::Journal(CommitError::Conflict(_))) => Ok(None),
+            Err(ComposeLate::Journal(error)) => Err(error),
+        }
+    }
+
+    /// Where this message goes: the partner's URL, or, for an MDN that we owe, where the partner asked for it as far
+    /// as the agreement allows that.
+    fn target(&self, partner: &Partner, message: &Message) -> Result<String, Reason> {
+        if message.kind == JobKind::Payload {
+            return Ok(partner.url.as_str().to_owned());
+        }
+        let about = message.about.and_then(|id| self.store.message(&id));
+        let asked = about.and_then(|about| about.headers.get(headers::RECEIPT_DELIVERY).map(str::to_owned));
+        match asked {
+            Some(url) if partner.allows_async_mdn_to(&url) => Ok(url),
+            _ => Err(mdn_url_refused()),
+        }
+    }
+
+    async fn hold(&self, message: &Message, reason: Reason) -> Result<(), CommitError> {
+        tracing::warn!(id = %message.id, partner = %message.partner, code = %reason.code, "held: {}", reason.text);
+        let mut transaction = Transaction::new(self.clock.now());
+        transaction.require(Precondition::StateIs(message.id, vec![message.state]));
+        transaction.fact(message.id, Fact::Held { reason, by: intake::GATEWAY.to_owned() });
+        match self.store.commit(transaction).await {
+            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn post(&self, partner: &Partner, url: &str, message: &Message, wire: Body) -> Result<Answer, PostError> {
+        let unusable = |detail: String| PostError { kind: PostErrorKind::Body, detail };
+        let client = self.clients.for_partner(partner, self.clock.now()).map_err(unusable)?;
+        let store = self.store.clone();
+        let body = if wire.len <= store.inline_threshold().saturating_mul(2) {
+            let read = tokio::task::spawn_blocking(move || store.read_all(&wire, wire.len)).await;
+            let bytes = read.map_err(io::Error::other).and_then(|bytes| bytes);
+            SendBody::Bytes(bytes.map_err(|error| unusable(error.to_string()))?.into())
+        } else {
+            SendBody::reader(wire.len, move || store.read(&wire))
+        };
+        let mut fields: Vec<(String, String)> =
+            message.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        if let Some(authorization) = &partner.http.authorization {
+            fields.push(("Authorization".to_owned(), authorization.header_value().expose().clone()));
+        }
+        let timeouts = Timeouts { connect: partner.delivery.connect_timeout, total: partner.delivery.timeout };
+        client.post(url, &fields, body, timeouts).await
+    }
+
+    fn examine_answer(&self, partner: &Partner, message: &Message, answer: Result<Answer, PostError>) -> Examined {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return no_answer(&error),
+        };
+        if !(200..300).contains(&answer.status) {
+            return other_status(&answer);
+        }
+        let asked = message.headers.get(headers::NOTIFICATION_TO).is_some();
+        let later = message.headers.get(headers::RECEIPT_DELIVERY).is_some();
+        if message.kind == JobKind::Mdn || !asked {
+            return Examined::plain(Outcome::Accepted);
+        }
+        if answer.body.is_empty() && later {
+            return Examined::plain(Outcome::Transferred);
+        }
+        let examined = self.examine_mdn(partner, message, &answer_headers(&answer), &answer.body);
+        match examined.outcome {
+            Outcome::NoReceipt if later => Examined::plain(Outcome::Transferred),
+            _ => examined,
+        }
+    }
+}
+
+impl Clients {
+    /// Connections to this partner, under its TLS rules.
+    fn for_partner(&self, partner: &Partner, now: Timestamp) -> Result<Client, String> {
+        let pinned: Vec<Vec<u8>> = partner.certificates.tls(now).iter().map(|c| c.der().to_vec()).collect();
+        let settings = ClientSettings {
+            trust: if pinned.is_empty() { Trust::System } else { Trust::Pinned(pinned) },
+            identity: partner.http.identity.as_ref().map(Identity::from),
+            addresses: if partner.delivery.private_network { Addresses::Any } else { Addresses::PublicOnly },
+            ..ClientSettings::default()
+        };
+        self.0.client(&settings).map_err(|error| error.to_string())
+    }
+}
+
+fn release(busy: &mut HashMap<String, usize>, finished: Result<String, tokio::task::JoinError>) {
+    match finished {
+        Ok(partner) => {
+            if let Some(count) = busy.get_mut(&partner) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        // A panic: which slot it held is unknown, so all are counted anew.
+        Err(error) => {
+            tracing::error!(%error, "a delivery ended unexpectedly; its message is due again");
+            busy.clear();
+        }
+    }
+}
+
+fn answer_headers(answer: &Answer) -> Headers {
+    let mut headers = Headers::new();
+    for (name, value) in &answer.headers {
+        // What is not a legal field cannot matter for the receipt.
+        let _ = headers.push(name, value);
+    }
+    headers
+}
+
+fn no_answer(error: &PostError) -> Examined {
+    let outcome = match error.kind {
+        PostErrorKind::BadUrl | PostErrorKind::Forbidden | PostErrorKind::Certificate | PostErrorKind::Body => Outcome::Blocked,
+        _ => Outcome::Unreachable,
+    };
+    Examined { outcome, reason: Some(Reason { code: error.code().to_owned(), text: error.text() }), receipt: None }
+}
+
+fn other_status(answer: &Answer) -> Examined {
+    let code = answer.status;
+    let retry_after = answer.header("Retry-After").and_then(|value| value.trim().parse().ok());
+    let location = answer.header("Location").map(crate::ground::text::printable);
+    let text = match location {
+        Some(location) if (300..400).contains(&code) => bilingual!(
+            "对方要求转到 {location}（HTTP {code}）；网关从不跟随转向。请与对方核对网址并修改伙伴配置。",
+            "the partner redirects to {location} (HTTP {code}), which is never followed. Agree on the URL and change the partner's file."
+        ),
+        _ => bilingual!(
+            "对方的 HTTP 服务器以状态 {code} 拒绝。请核对网址、AS2 标识和凭据，或询问对方。",
+            "the partner's HTTP server answered {code}. Check URL, AS2 names and credentials, or ask the partner."
+        ),
+    };
+    let reason = Some(Reason { code: format!("http-{code}"), text });
+    Examined { outcome: Outcome::Status { code, retry_after }, reason, receipt: None }
+}
+
+fn partner_missing(partner: &str) -> Reason {
+    let text = bilingual!(
+        "伙伴 {partner} 未配置或已停用。恢复其配置后用 dxgate messages release 继续。",
+        "partner {partner} is not configured or disabled. Restore its file, then continue with dxgate messages release."
+    );
+    Reason { code: "partner-missing".to_owned(), text }
+}
+
+fn mdn_url_refused() -> Reason {
+    let text = bilingual!(
+        "对方要求把回执发往的网址不在其配置之内，未发送。如属实，请加入伙伴配置的 [accept] async_mdn_urls。",
+        "the partner asked for its receipt at a URL outside its configuration; it was not sent. If the URL is right, add it to async_mdn_urls in [accept] of the partner's file."
+    );
+    Reason { code: "mdn-url-refused".to_owned(), text }
+}

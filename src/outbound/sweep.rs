@@ -1,0 +1,203 @@
+//! The loop around [`scan`](super::scan): every outbox is swept periodically; a folder watcher only wakes it earlier.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+
+use super::Outbound;
+use super::scan::{self, Claim, Hint, Outbox, Sweep};
+use crate::ground::drain::Shutdown;
+
+/// Claims in work at a time: enough to share group commits, few enough to bound memory.
+const IN_WORK: usize = 64;
+/// Files already claimed are looked at again this often, should an earlier try have failed.
+const LEFTOVERS_EVERY: Duration = Duration::from_secs(30);
+
+/// Watches folders and remembers what it saw until the next sweep.
+struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    hints: Arc<Mutex<HashMap<PathBuf, Hint>>>,
+    wake: Arc<Notify>,
+}
+
+impl Watch {
+    fn new() -> Watch {
+        let hints: Arc<Mutex<HashMap<PathBuf, Hint>>> = Arc::default();
+        let wake = Arc::new(Notify::new());
+        let (seen, waker) = (hints.clone(), wake.clone());
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if let Ok(event) = event {
+                remember(&seen, &event);
+            }
+            waker.notify_one();
+        });
+        if let Err(error) = &watcher {
+            tracing::warn!(%error, "no folder notifications; outboxes are swept periodically");
+        }
+        Watch { watcher: watcher.ok(), hints, wake }
+    }
+
+    fn add(&mut self, folder: &Path) {
+        if let Some(watcher) = &mut self.watcher
+            && let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive)
+        {
+            tracing::warn!(%error, folder = %folder.display(), "no notifications for this outbox; it is swept periodically");
+        }
+    }
+
+    fn take(&self) -> HashMap<PathBuf, Hint> {
+        self.hints.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn forget(&self, claims: &[Claim], folder: &Path) {
+        let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
+        for claim in claims {
+            hints.remove(&folder.join(&claim.file_name));
+        }
+        if hints.len() > 10_000 {
+            hints.clear();
+        }
+    }
+}
+
+fn remember(hints: &Mutex<HashMap<PathBuf, Hint>>, event: &notify::Event) {
+    let hint = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Hint::Closed,
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::MovedIn,
+        EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => {
+            // Being written (again): what was said before no longer holds.
+            let mut hints = hints.lock().unwrap_or_else(PoisonError::into_inner);
+            event.paths.iter().for_each(|path| drop(hints.remove(path)));
+            return;
+        }
+        _ => return,
+    };
+    let mut hints = hints.lock().unwrap_or_else(PoisonError::into_inner);
+    for path in event.paths.iter().filter(|path| scan::is_candidate(path)) {
+        hints.insert(path.clone(), hint);
+    }
+}
+
+/// The outboxes as last swept.
+type Outboxes = HashMap<String, Outbox>;
+
+impl Outbound {
+    /// Sweeps until shutdown; returns when every claim in work is recorded.
+    pub async fn run_sweeps(self, shutdown: Shutdown) {
+        let mut watch = Watch::new();
+        let mut outboxes = Outboxes::new();
+        let mut in_work: JoinSet<()> = JoinSet::new();
+        let permits = Arc::new(Semaphore::new(IN_WORK));
+        let mut leftovers_at = tokio::time::Instant::now();
+        while !shutdown.is_triggered() {
+            self.renew(&mut outboxes, &mut watch);
+            let mut claims = Vec::new();
+            if leftovers_at <= tokio::time::Instant::now() && in_work.is_empty() {
+                claims.extend(self.leftovers(&outboxes));
+                leftovers_at = tokio::time::Instant::now() + LEFTOVERS_EVERY;
+            }
+            let hints = watch.take();
+            let swept;
+            (outboxes, swept) = self.sweep_all(outboxes, hints).await;
+            let (mut more, mut unsettled) = (false, false);
+            for (folder, sweep) in swept {
+                watch.forget(&sweep.claims, &folder);
+                sweep.troubles.into_iter().for_each(|trouble| self.remember_trouble(trouble));
+                claims.extend(sweep.claims);
+                more |= sweep.more;
+                unsettled |= sweep.unsettled;
+            }
+            self.start_work(claims, &permits, &mut in_work).await;
+            while in_work.try_join_next().is_some() {}
+            if !more {
+                self.rest(&watch, unsettled, &shutdown).await;
+            }
+        }
+        while in_work.join_next().await.is_some() {}
+    }
+
+    async fn start_work(&self, claims: Vec<Claim>, permits: &Arc<Semaphore>, in_work: &mut JoinSet<()>) {
+        for claim in claims {
+            let Ok(permit) = permits.clone().acquire_owned().await else { return };
+            let flow = self.clone();
+            in_work.spawn(async move {
+                if let Err(error) = flow.take(claim.clone()).await {
+                    flow.remember_trouble(error.trouble(&claim));
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn rest(&self, watch: &Watch, unsettled: bool, shutdown: &Shutdown) {
+        let pause = if unsettled { self.settings.settle / 5 } else { self.settings.sweep };
+        tokio::select! {
+            () = watch.wake.notified() => {}
+            () = tokio::time::sleep(pause.max(Duration::from_millis(20))) => {}
+            () = shutdown.triggered() => {}
+        }
+    }
+
+    /// One outbox per enabled partner of the current directory.
+    fn renew(&self, outboxes: &mut Outboxes, watch: &mut Watch) {
+        let directory = self.directory.load();
+        outboxes.retain(|id, _| directory.by_id(id).is_some_and(|partner| partner.enabled));
+        for partner in directory.all().filter(|partner| partner.enabled) {
+            if outboxes.contains_key(&partner.id) {
+                continue;
+            }
+            let home = self.settings.exchange.join(&partner.id);
+            if let Err(error) = create_folders(&home) {
+                tracing::error!(%error, partner = %partner.id, "the partner's folders cannot be created");
+                continue;
+            }
+            let outbox = Outbox::new(&partner.id, &home, self.settings.settle, &self.settings.ignore);
+            watch.add(outbox.folder());
+            outboxes.insert(partner.id.clone(), outbox);
+        }
+    }
+
+    async fn sweep_all(
+        &self,
+        mut outboxes: Outboxes,
+        hints: HashMap<PathBuf, Hint>,
+    ) -> (Outboxes, Vec<(PathBuf, Sweep)>) {
+        let clock = self.clock.clone();
+        let work = move || {
+            let swept = outboxes
+                .values_mut()
+                .map(|outbox| (outbox.folder().to_owned(), outbox.sweep(clock.now(), &hints)))
+                .collect();
+            (outboxes, swept)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a sweep ended unexpectedly; the outboxes are read anew");
+            (Outboxes::new(), Vec::new())
+        })
+    }
+
+    fn leftovers(&self, outboxes: &Outboxes) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        for outbox in outboxes.values() {
+            match outbox.leftovers() {
+                Ok(found) => claims.extend(found),
+                Err(error) => tracing::error!(%error, folder = %outbox.folder().display(), "claimed files cannot be listed"),
+            }
+        }
+        claims
+    }
+}
+
+/// Every folder of the contract with users, and the two hidden ones.
+fn create_folders(home: &Path) -> std::io::Result<()> {
+    for name in ["outbox", "sent", "rejected", "failed", "receipts", "inbox", scan::CLAIMED, crate::store::publisher::STAGING] {
+        crate::ground::durable::create_dir_all(&home.join(name))?;
+    }
+    Ok(())
+}

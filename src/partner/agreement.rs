@@ -1,0 +1,167 @@
+//! What both sides agreed on, and the plans that follow from it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Partner, PartnerUrl, Station};
+use crate::as2::{AcceptPolicy, Compression, Encryption, MdnAsk, MicalgStyle, SendPlan, Signing};
+use crate::bilingual;
+use crate::cms::{Certificate, ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
+use crate::ground::text::Bilingual;
+
+/// What we do to a payload when we send it (RFC 4130 2.4.2, RFC 5402 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreement {
+    /// How we sign; `None` sends unsigned.
+    pub sign: Option<SignatureScheme>,
+    /// Digest of our signatures.
+    pub digest: DigestAlgorithm,
+    /// How we encrypt the content; `None` sends in the clear.
+    pub encrypt: Option<ContentCipher>,
+    /// How the content key travels.
+    pub key_transport: KeyTransport,
+    /// Whether and where we compress.
+    pub compress: Compression,
+    /// Spelling of `micalg` for partners that know only one.
+    pub micalg_style: MicalgStyle,
+    /// The receipt we ask for.
+    pub mdn: MdnAgreement,
+}
+
+/// The receipt we ask for (RFC 4130 7.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MdnAgreement {
+    /// How it comes back, whether it is signed, and with which digests.
+    pub ask: MdnAsk,
+    /// An asynchronous receipt is late after this time.
+    pub deadline: Duration,
+}
+
+/// What a message from the partner must satisfy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accept {
+    /// It must be signed.
+    pub signature: bool,
+    /// It must be encrypted.
+    pub encryption: bool,
+    /// Digests a signature may use.
+    pub digests: Vec<DigestAlgorithm>,
+    /// Signature schemes.
+    pub schemes: Vec<SignatureScheme>,
+    /// Content ciphers.
+    pub ciphers: Vec<ContentCipher>,
+    /// Bytes of a payload after decryption and decompression.
+    pub max_payload: u64,
+    /// Servers that asynchronous MDNs may be sent to, besides the partner's own.
+    pub async_mdn_urls: Vec<PartnerUrl>,
+}
+
+/// Why nothing can be sent to the partner at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The partner is disabled.
+    #[error("the partner is disabled")]
+    Disabled,
+    /// None of our keys signs now.
+    #[error("no key of the station is active for signing")]
+    NoSigningKey,
+    /// None of the partner's certificates can be encrypted to now.
+    #[error("no certificate of the partner is active for encryption")]
+    NoEncryptionCertificate,
+}
+
+impl PlanError {
+    /// Stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            PlanError::Disabled => "partner-disabled",
+            PlanError::NoSigningKey => "no-active-signing-key",
+            PlanError::NoEncryptionCertificate => "no-active-encryption-certificate",
+        }
+    }
+
+    /// What happened and what to do.
+    pub fn text(self) -> Bilingual {
+        match self {
+            PlanError::Disabled => bilingual!(
+                "该伙伴已停用。请在其配置文件中设置 enabled = true。",
+                "the partner is disabled. Set enabled = true in its file."
+            ),
+            PlanError::NoSigningKey => bilingual!(
+                "当前没有可用于签名的本站密钥（已过期或未到启用时间）。请在 gateway.toml 的 [[station.keys]] 中加入新密钥。",
+                "none of our keys is active for signing (expired or not yet begun). Add one under [[station.keys]] in gateway.toml."
+            ),
+            PlanError::NoEncryptionCertificate => bilingual!(
+                "当前没有可用于加密的伙伴证书（已过期或未到启用时间）。请向对方索取新证书并加入 [[certificates]]。",
+                "none of the partner's certificates is active for encryption (expired or not yet begun). Obtain one and add it under [[certificates]]."
+            ),
+        }
+    }
+}
+
+impl Partner {
+    /// How a payload is sent at `now`. `content_type` overrides the partner's default.
+    ///
+    /// # Errors
+    /// The partner is disabled, or a key or certificate that the agreement needs is not active.
+    pub fn send_plan(
+        &self,
+        station: &Station,
+        now: Timestamp,
+        file_name: Option<&str>,
+        content_type: Option<&str>,
+    ) -> Result<SendPlan, PlanError> {
+        if !self.enabled {
+            return Err(PlanError::Disabled);
+        }
+        Ok(SendPlan {
+            from: station.as2_name.clone(),
+            to: self.as2_name.clone(),
+            signing: self.signing(station, now)?,
+            encryption: self.encryption(now)?,
+            compression: self.agreement.compress,
+            mdn: self.agreement.mdn.ask.clone(),
+            content_type: content_type.unwrap_or(&self.content_type).to_owned(),
+            file_name: file_name.map(str::to_owned),
+            subject: self.subject.clone(),
+            micalg_style: self.agreement.micalg_style,
+        })
+    }
+
+    /// What an incoming message must satisfy.
+    pub fn accept_policy(&self) -> AcceptPolicy {
+        AcceptPolicy {
+            require_signature: self.accept.signature,
+            require_encryption: self.accept.encryption,
+            digests: self.accept.digests.clone(),
+            schemes: self.accept.schemes.clone(),
+            ciphers: self.accept.ciphers.clone(),
+            max_payload: self.accept.max_payload,
+            ..AcceptPolicy::default()
+        }
+    }
+
+    /// The certificates that verify the partner's signatures at `now`.
+    pub fn trusted(&self, now: Timestamp) -> Vec<Certificate> {
+        self.certificates.verifying(now)
+    }
+
+    /// Whether an asynchronous MDN may be sent to this URL, which came in a message: only to the partner's own server
+    /// or to one that the operator listed. Scheme, host and port must be equal.
+    pub fn allows_async_mdn_to(&self, url: &str) -> bool {
+        let Ok(url) = PartnerUrl::parse(url) else { return false };
+        self.url.same_origin(&url) || self.accept.async_mdn_urls.iter().any(|listed| listed.same_origin(&url))
+    }
+
+    fn signing(&self, station: &Station, now: Timestamp) -> Result<Option<Signing>, PlanError> {
+        let Some(scheme) = self.agreement.sign else { return Ok(None) };
+        station.signing(now, self.agreement.digest, scheme).map(Some).ok_or(PlanError::NoSigningKey)
+    }
+
+    fn encryption(&self, now: Timestamp) -> Result<Option<Encryption>, PlanError> {
+        let Some(cipher) = self.agreement.encrypt else { return Ok(None) };
+        let recipient = self.certificates.encrypting(now).ok_or(PlanError::NoEncryptionCertificate)?;
+        Ok(Some(Encryption { recipients: vec![recipient], cipher, transport: self.agreement.key_transport }))
+    }
+}

@@ -1,0 +1,112 @@
+//! The parts of a partner that are plain settings.
+
+use std::time::Duration;
+
+use crate::ground::secret::Secret;
+use crate::keys::TlsIdentity;
+
+/// What travels in the payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Any payload, untouched.
+    #[default]
+    Plain,
+    /// Declarations to customs: pre-checked and wrapped in the DXP envelope; answers are unwrapped and matched.
+    Dxp,
+}
+
+impl Profile {
+    /// The name in configuration files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Profile::Plain => "plain",
+            Profile::Dxp => "dxp",
+        }
+    }
+}
+
+/// Settings of the profile `dxp`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dxp {
+    /// Receiver of import declarations (`receiverIds` of the envelope).
+    pub import_receiver: String,
+    /// Receiver of export declarations.
+    pub export_receiver: String,
+}
+
+/// When a failed attempt is repeated. The decision itself is made in `outbound::retry`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetrySchedule {
+    /// Pause after attempt 1, 2, …; the last one repeats. Never empty.
+    pub delays: Vec<Duration>,
+    /// Time after the first attempt at which delivery gives up.
+    pub give_up_after: Duration,
+    /// Each pause varies at random by up to this fraction, 0.0 to 0.5.
+    pub jitter: f64,
+    /// HTTP status codes that are repeated although they are final by default.
+    pub retry_status: Vec<u16>,
+}
+
+/// How messages are carried to the partner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// Resolve, connect and TLS handshake.
+    pub connect_timeout: Duration,
+    /// The whole POST including its answer.
+    pub timeout: Duration,
+    /// Connections at the same time.
+    pub concurrency: usize,
+    /// Repetition of failed attempts.
+    pub retry: RetrySchedule,
+    /// The partner's URL may resolve to a private or loopback address.
+    pub private_network: bool,
+}
+
+/// What the partner's HTTP server wants to see besides AS2.
+#[derive(Debug, Clone, Default)]
+pub struct HttpAccess {
+    /// `Authorization` header.
+    pub authorization: Option<Authorization>,
+    /// Client certificate.
+    pub identity: Option<TlsIdentity>,
+}
+
+/// Credentials in the `Authorization` header.
+#[derive(Debug, Clone)]
+pub enum Authorization {
+    /// RFC 7617.
+    Basic {
+        /// User name, without a colon.
+        user: String,
+        /// Password.
+        password: Secret<String>,
+    },
+    /// RFC 6750.
+    Bearer(Secret<String>),
+}
+
+impl Authorization {
+    /// The header's value.
+    pub fn header_value(&self) -> Secret<String> {
+        use base64::Engine as _;
+        Secret::new(match self {
+            Authorization::Basic { user, password } => {
+                let pair = zeroize::Zeroizing::new(format!("{user}:{}", password.expose()));
+                format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()))
+            }
+            Authorization::Bearer(token) => format!("Bearer {}", token.expose()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_credentials_are_those_of_rfc_7617() {
+        let basic = Authorization::Basic { user: "Aladdin".into(), password: Secret::new("open sesame".into()) };
+        assert_eq!(basic.header_value().expose(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert!(!format!("{basic:?}").contains("sesame"));
+    }
+}

@@ -1,0 +1,133 @@
+//! URLs of AS2 servers: absolute, http or https, without user, password and fragment (RFC 9110 4.2).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use http::Uri;
+
+use crate::bilingual;
+use crate::ground::text::Bilingual;
+
+/// A checked URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartnerUrl {
+    text: String,
+    secure: bool,
+    host: String,
+    port: u16,
+}
+
+impl PartnerUrl {
+    /// Checks a URL.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn parse(text: &str) -> Result<PartnerUrl, Bilingual> {
+        let bad = || {
+            bilingual!(
+                "不是可用的 URL。应为 http:// 或 https:// 开头、含主机名且不含用户名和 # 的完整地址，例如 https://as2.example.com/as2。",
+                "not a usable URL. Give a complete http:// or https:// address with a host and without user name or #, such as https://as2.example.com/as2."
+            )
+        };
+        if text.len() > 2048 || text.contains(['#', '@', '\\']) {
+            return Err(bad());
+        }
+        let uri = Uri::from_str(text).map_err(|_| bad())?;
+        let secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(bad()),
+        };
+        let authority = uri.authority().ok_or_else(bad)?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let port_is_wrong = authority
+            .as_str()
+            .rsplit_once(':')
+            .is_some_and(|(before, port)| authority.port_u16().is_none() && !port.contains(']') && !before.is_empty());
+        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        if host.is_empty() || port == 0 || port_is_wrong {
+            return Err(bad());
+        }
+        Ok(PartnerUrl { text: text.to_owned(), secure, host, port })
+    }
+
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is https.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Host name or address, lower case, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, explicit or the scheme's own.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it can only mean this machine: `localhost`, 127.0.0.0/8 or ::1.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    /// Whether the other URL leads to the same server: scheme, host and port (RFC 6454 4).
+    pub fn same_origin(&self, other: &PartnerUrl) -> bool {
+        (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
+    }
+}
+
+impl fmt::Display for PartnerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complete_http_urls_are_taken() {
+        let url = PartnerUrl::parse("https://AS2.example.com/as2?x=1").expect("fine");
+        assert_eq!((url.host(), url.port(), url.is_secure()), ("as2.example.com", 443, true));
+        assert!(PartnerUrl::parse("http://[::1]:8080/").expect("fine").is_loopback());
+        assert!(PartnerUrl::parse("http://127.0.0.9/").expect("fine").is_loopback());
+        assert!(!PartnerUrl::parse("http://127.0.0.1.example.com/").expect("fine").is_loopback());
+    }
+
+    #[test]
+    fn incomplete_or_deceiving_urls_are_refused() {
+        for bad in [
+            "",
+            "as2.example.com",
+            "/as2",
+            "ftp://example.com/",
+            "https://",
+            "https:///as2",
+            "http://user@example.com/",
+            "http://example.com/#top",
+            "http://example.com:99999/",
+            "http://example.com:0/",
+            "http://exa mple.com/",
+            "http://example.com\\@evil.example/",
+        ] {
+            assert!(PartnerUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn another_port_is_another_server() {
+        let parse = |text| PartnerUrl::parse(text).expect("fine");
+        let ours = parse("https://a.example/as2");
+        assert!(ours.same_origin(&parse("https://A.example:443/mdn")));
+        assert!(!ours.same_origin(&parse("https://a.example:8443/as2")));
+        assert!(!ours.same_origin(&parse("http://a.example:443/as2")));
+    }
+}

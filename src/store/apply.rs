@@ -1,0 +1,376 @@
+//! What a fact does to a message: a pure function, the state picture of [`record`](super::record) as code.
+//!
+//! Beyond the picture, four things happen in life and are lawful here: an asynchronous MDN may settle a message that
+//! is waiting for its next attempt or was held meanwhile (`Delivered` and `Failed` after at least one attempt); a
+//! message whose attempt was cut off by a crash is attempted again from `Sending`; composing may be postponed
+//! (`RetryAt` in `Queued`); a person may release a message that waits or has failed, which sends the same bytes again.
+
+use jiff::Timestamp;
+
+use super::record::Body;
+use super::record::{
+    Content, Direction, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason, Receipt, State,
+};
+use crate::as2::SentMics;
+use crate::ground::id::Id;
+use crate::mime::Headers;
+
+/// Lines of history kept in the view.
+pub const TIMELINE_LINES: usize = 100;
+
+/// A fact cannot happen to a message in its state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTransition {
+    /// The fact begins a message, but the message exists in this state.
+    #[error("{fact} begins a message, but it exists and is {state:?}")]
+    Exists {
+        /// The fact's name.
+        fact: &'static str,
+        /// Its state.
+        state: State,
+    },
+    /// The fact needs a message, but there is none.
+    #[error("{fact} needs a message that exists")]
+    Missing {
+        /// The fact's name.
+        fact: &'static str,
+    },
+    /// The fact does not follow from the state.
+    #[error("{fact} cannot happen in state {state:?}")]
+    State {
+        /// The fact's name.
+        fact: &'static str,
+        /// The state.
+        state: State,
+    },
+    /// An attempt's number is not the next one.
+    #[error("attempt {given} is not the next one, {next}")]
+    AttemptNumber {
+        /// The number given.
+        given: u32,
+        /// The number expected.
+        next: u32,
+    },
+    /// There is no such publication, or it is not at the stage before.
+    #[error("{fact} does not apply to publication {index}")]
+    Publication {
+        /// The fact's name.
+        fact: &'static str,
+        /// The publication's index.
+        index: u32,
+    },
+}
+
+/// The message after `fact` happened to it at `at`. `message` is the message before, none for its first fact.
+///
+/// # Errors
+/// The fact is not lawful in that state.
+pub fn apply(message: Option<Message>, id: Id, at: Timestamp, fact: &Fact) -> Result<Message, BadTransition> {
+    let mut message = match (message, begins(fact)) {
+        (None, Some(direction)) => blank(id, direction, at),
+        (Some(message), None) => message,
+        (Some(message), Some(Direction::Inbound)) if continues_reception(&message, fact) => message,
+        (Some(message), Some(_)) => return Err(BadTransition::Exists { fact: fact.name(), state: message.state }),
+        (None, None) => return Err(BadTransition::Missing { fact: fact.name() }),
+    };
+    match message.direction {
+        Direction::Outbound => outbound(&mut message, at, fact)?,
+        Direction::Inbound => inbound(&mut message, fact)?,
+    }
+    message.updated = at;
+    if message.timeline.len() >= TIMELINE_LINES {
+        let surplus = message.timeline.len().saturating_sub(TIMELINE_LINES.saturating_sub(1));
+        message.timeline.drain(..surplus);
+    }
+    message.timeline.push(Event { at, fact: fact.name().to_owned(), detail: detail(fact) });
+    Ok(message)
+}
+
+/// The direction of the message that the fact may begin.
+fn begins(fact: &Fact) -> Option<Direction> {
+    match fact {
+        Fact::Queued { .. } | Fact::Rejected { .. } => Some(Direction::Outbound),
+        Fact::Received { .. } | Fact::Accepted { .. } | Fact::Declined { .. } => Some(Direction::Inbound),
+        _ => None,
+    }
+}
+
+/// An asynchronous reception is opened: the same partner, from `Received`.
+fn continues_reception(message: &Message, fact: &Fact) -> bool {
+    let (Fact::Accepted { partner, .. } | Fact::Declined { partner, .. }) = fact else { return false };
+    message.state == State::Received && message.partner == *partner
+}
+
+/// A message to which nothing has happened; its first fact sets the state.
+fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
+    Message {
+        id,
+        direction,
+        kind: JobKind::Payload,
+        partner: String::new(),
+        state: if direction == Direction::Outbound { State::Queued } else { State::Received },
+        file_name: String::new(),
+        message_id: None,
+        created: at,
+        updated: at,
+        attempts: 0,
+        due: None,
+        payload: None,
+        wire: None,
+        headers: Headers::default(),
+        mics: SentMics::default(),
+        receipt: None,
+        declaration: None,
+        signer: None,
+        reason: None,
+        about: None,
+        publications: Vec::new(),
+        timeline: Vec::new(),
+    }
+}
+
+fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), BadTransition> {
+    use State::*;
+    let state = message.state;
+    let only = |lawful: bool| if lawful { Ok(()) } else { Err(BadTransition::State { fact: fact.name(), state }) };
+    let open = !state.is_final();
+    match fact {
+        Fact::Queued { .. } | Fact::Rejected { .. } => begin_outbound(message, at, fact),
+        Fact::Composed { message_id, headers, wire, mics, due } => {
+            only(state == Queued)?;
+            message.message_id = Some(message_id.clone());
+            message.headers = headers.clone();
+            message.wire = Some(*wire);
+            message.mics = mics.clone();
+            message.become_due(Composed, *due);
+        }
+        Fact::Attempted { number } => {
+            only(matches!(state, Composed | Sending | AwaitingReceipt))?;
+            let next = message.attempts.saturating_add(1);
+            if *number != next {
+                return Err(BadTransition::AttemptNumber { given: *number, next });
+            }
+            message.attempts = next;
+            message.state = Sending;
+        }
+        Fact::RetryAt { due, reason } => {
+            only(matches!(state, Queued | Composed | Sending | AwaitingReceipt))?;
+            message.reason = Some(reason.clone());
+            message.become_due(if state == Queued { Queued } else { Composed }, *due);
+        }
+        Fact::AwaitingReceipt { deadline } => {
+            only(state == Sending)?;
+            message.become_due(AwaitingReceipt, *deadline);
+        }
+        Fact::Delivered { receipt, note, files } => {
+            only(open && message.attempts > 0)?;
+            message.settle(Delivered, note.clone(), receipt.as_ref(), files);
+        }
+        Fact::Failed { reason, receipt, files } => {
+            only(open)?;
+            message.settle(Failed, Some(reason.clone()), receipt.as_ref(), files);
+        }
+        Fact::Cancelled { files, .. } => {
+            only(open)?;
+            message.settle(Cancelled, None, None, files);
+        }
+        Fact::Held { reason, .. } => {
+            only(open && state != Held)?;
+            message.reason = Some(reason.clone());
+            (message.state, message.due) = (Held, None);
+        }
+        Fact::Released { due, .. } => {
+            only(matches!(state, Held | Failed | Queued | Composed | AwaitingReceipt))?;
+            message.become_due(if message.wire.is_some() { Composed } else { Queued }, *due);
+        }
+        Fact::StrayReceipt { .. } => {}
+        Fact::Staged { index } | Fact::Published { index, .. } => message.publish(*index, fact)?,
+        Fact::Received { .. } | Fact::Accepted { .. } | Fact::Answered { .. } | Fact::Declined { .. } => only(false)?,
+    }
+    Ok(())
+}
+
+/// The first fact of an outbound message.
+fn begin_outbound(message: &mut Message, at: Timestamp, fact: &Fact) {
+    match fact {
+        Fact::Queued { kind, partner, file_name, payload, declaration, about } => {
+            message.kind = *kind;
+            message.partner = partner.clone();
+            message.file_name = file_name.clone();
+            message.payload = *payload;
+            message.declaration = declaration.clone();
+            message.about = *about;
+            message.become_due(State::Queued, at);
+        }
+        Fact::Rejected { partner, file_name, payload, reason, files } => {
+            message.partner = partner.clone();
+            message.file_name = file_name.clone();
+            message.payload = *payload;
+            message.settle(State::Rejected, Some(reason.clone()), None, files);
+        }
+        _ => {}
+    }
+}
+
+fn inbound(message: &mut Message, fact: &Fact) -> Result<(), BadTransition> {
+    let state = message.state;
+    let only = |lawful: bool| if lawful { Ok(()) } else { Err(BadTransition::State { fact: fact.name(), state }) };
+    match fact {
+        Fact::Received { partner, message_id, headers, wire } => message.receive(partner, message_id, headers, *wire),
+        Fact::Accepted { partner, key, headers, wire, payload, file_name, declaration, signer, files } => {
+            message.receive(partner, &key.message_id, headers, *wire);
+            message.payload = Some(*payload);
+            message.file_name = file_name.clone();
+            message.declaration = declaration.clone();
+            message.signer = signer.clone();
+            message.settle(State::Accepted, None, None, files);
+        }
+        Fact::Answered { mdn } => {
+            only(state == State::Accepted && message.receipt.is_none())?;
+            message.receipt = Some(mdn.clone());
+        }
+        Fact::Declined { partner, message_id, headers, wire, reason, mdn } => {
+            message.receive(partner, message_id, headers, *wire);
+            message.settle(State::Declined, Some(reason.clone()), mdn.as_ref(), &[]);
+        }
+        Fact::StrayReceipt { .. } => {}
+        Fact::Staged { index } | Fact::Published { index, .. } => message.publish(*index, fact)?,
+        _ => only(false)?,
+    }
+    Ok(())
+}
+
+impl Message {
+    /// Something is to be done at `due`.
+    fn become_due(&mut self, state: State, due: Timestamp) {
+        (self.state, self.due) = (state, Some(due));
+    }
+
+    /// Nothing more is to be done by itself; users see the files.
+    fn settle(&mut self, state: State, reason: Option<Reason>, receipt: Option<&Receipt>, files: &[Publication]) {
+        (self.state, self.due) = (state, None);
+        if reason.is_some() || state == State::Delivered {
+            self.reason = reason;
+        }
+        if let Some(receipt) = receipt {
+            self.receipt = Some(receipt.clone());
+        }
+        self.publications.extend(files.iter().map(|files| (files.clone(), PublicationStage::Committed)));
+    }
+
+    /// What every reception knows. An exact Message-ID noted by `Received` is kept: the dedup key has no brackets.
+    fn receive(&mut self, partner: &str, message_id: &str, headers: &Headers, wire: Body) {
+        self.partner = partner.to_owned();
+        self.message_id.get_or_insert_with(|| message_id.to_owned());
+        self.headers = headers.clone();
+        self.wire = Some(wire);
+    }
+
+    /// Moves a publication one stage on; staging again what is staged changes nothing.
+    fn publish(&mut self, index: u32, fact: &Fact) -> Result<(), BadTransition> {
+        let publication = usize::try_from(index).ok().and_then(|index| self.publications.get_mut(index));
+        let Some((_, stage)) = publication else {
+            return Err(BadTransition::Publication { fact: fact.name(), index });
+        };
+        *stage = match (&*stage, fact) {
+            (PublicationStage::Committed | PublicationStage::Staged, Fact::Staged { .. }) => PublicationStage::Staged,
+            (PublicationStage::Staged, Fact::Published { name, .. }) => PublicationStage::Published(name.clone()),
+            _ => return Err(BadTransition::Publication { fact: fact.name(), index }),
+        };
+        Ok(())
+    }
+}
+
+impl Fact {
+    /// The fact's kebab-case name, as in the journal.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Fact::Queued { .. } => "queued",
+            Fact::Rejected { .. } => "rejected",
+            Fact::Composed { .. } => "composed",
+            Fact::Attempted { .. } => "attempted",
+            Fact::RetryAt { .. } => "retry-at",
+            Fact::AwaitingReceipt { .. } => "awaiting-receipt",
+            Fact::Delivered { .. } => "delivered",
+            Fact::Failed { .. } => "failed",
+            Fact::Held { .. } => "held",
+            Fact::Released { .. } => "released",
+            Fact::Cancelled { .. } => "cancelled",
+            Fact::Received { .. } => "received",
+            Fact::Accepted { .. } => "accepted",
+            Fact::Answered { .. } => "answered",
+            Fact::Declined { .. } => "declined",
+            Fact::StrayReceipt { .. } => "stray-receipt",
+            Fact::Staged { .. } => "staged",
+            Fact::Published { .. } => "published",
+        }
+    }
+
+    /// Every body that the fact names.
+    pub fn bodies(&self) -> Vec<Body> {
+        let mut bodies = Vec::new();
+        match self {
+            Fact::Queued { payload, .. } => bodies.extend(*payload),
+            Fact::Rejected { payload, files, .. } => {
+                bodies.extend(*payload);
+                add_files(&mut bodies, files);
+            }
+            Fact::Composed { wire, .. } | Fact::Received { wire, .. } => bodies.push(*wire),
+            Fact::Delivered { receipt, files, .. } | Fact::Failed { receipt, files, .. } => {
+                bodies.extend(receipt.iter().map(|receipt| receipt.body));
+                add_files(&mut bodies, files);
+            }
+            Fact::Cancelled { files, .. } => add_files(&mut bodies, files),
+            Fact::Accepted { wire, payload, files, .. } => {
+                bodies.extend([*wire, *payload]);
+                add_files(&mut bodies, files);
+            }
+            Fact::Answered { mdn: receipt } | Fact::StrayReceipt { receipt, .. } => bodies.push(receipt.body),
+            Fact::Declined { wire, mdn, .. } => {
+                bodies.push(*wire);
+                bodies.extend(mdn.iter().map(|receipt| receipt.body));
+            }
+            Fact::Attempted { .. }
+            | Fact::RetryAt { .. }
+            | Fact::AwaitingReceipt { .. }
+            | Fact::Held { .. }
+            | Fact::Released { .. }
+            | Fact::Staged { .. }
+            | Fact::Published { .. } => {}
+        }
+        bodies
+    }
+}
+
+fn add_files(bodies: &mut Vec<Body>, files: &[Publication]) {
+    for (_, content) in files.iter().flat_map(|publication| &publication.files) {
+        if let Content::Body(body) = content {
+            bodies.push(*body);
+        }
+    }
+}
+
+/// The timeline's short detail.
+fn detail(fact: &Fact) -> String {
+    match fact {
+        Fact::Queued { file_name, .. } | Fact::Accepted { file_name, .. } => file_name.clone(),
+        Fact::Attempted { number } => number.to_string(),
+        Fact::AwaitingReceipt { deadline } => deadline.to_string(),
+        Fact::Rejected { reason, .. }
+        | Fact::RetryAt { reason, .. }
+        | Fact::Failed { reason, .. }
+        | Fact::Declined { reason, .. }
+        | Fact::StrayReceipt { reason, .. } => reason.code.clone(),
+        Fact::Delivered { note, .. } => note.as_ref().map(|note| note.code.clone()).unwrap_or_default(),
+        Fact::Held { reason, by } => format!("{by}: {}", reason.code),
+        Fact::Released { reason, by, .. } | Fact::Cancelled { reason, by, .. } => format!("{by}: {reason}"),
+        Fact::Composed { message_id, .. } | Fact::Received { message_id, .. } => message_id.clone(),
+        Fact::Answered { mdn } => mdn.disposition.clone(),
+        Fact::Staged { index } => index.to_string(),
+        Fact::Published { name, .. } => name.clone(),
+    }
+}
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

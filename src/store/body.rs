@@ -1,0 +1,117 @@
+//! Bodies: writing large ones as files, reading all of them.
+
+use std::fs::File;
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::Store;
+use super::index::Location;
+use super::record::Body;
+use crate::ground::durable::NewFile;
+use crate::ground::id::Id;
+use crate::mime::Source;
+
+/// The file of a body that is not in the journal.
+pub(super) fn path(dir: &Path, id: &Id) -> PathBuf {
+    dir.join(id.to_string())
+}
+
+/// Writes a body of any size as a stream. Dropped before [`finish`](BodyWriter::finish), it leaves nothing behind;
+/// finished but never named by a fact, it is swept at the next start.
+#[derive(Debug)]
+pub struct BodyWriter {
+    file: NewFile,
+    path: PathBuf,
+    id: Id,
+    len: u64,
+    sha256: Sha256,
+}
+
+impl BodyWriter {
+    pub(super) fn new(temporary_dir: &Path, bodies: &Path, id: Id) -> io::Result<BodyWriter> {
+        let file = NewFile::create_in(temporary_dir)?;
+        Ok(BodyWriter { file, path: path(bodies, &id), id, len: 0, sha256: Sha256::new() })
+    }
+
+    /// Makes the bytes durable: when this returns, a fact may name them.
+    ///
+    /// # Errors
+    /// Any failure of the disk; the bytes are removed.
+    pub fn finish(self) -> io::Result<Body> {
+        self.file.publish(&self.path)?;
+        Ok(Body { id: self.id, len: self.len, sha256: self.sha256.finalize().into() })
+    }
+}
+
+impl Write for BodyWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        let taken = bytes.get(..written).unwrap_or(bytes);
+        self.sha256.update(taken);
+        self.len = self.len.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A stored body that can be read again and again.
+#[derive(Debug, Clone)]
+pub struct StoredBody {
+    pub(super) store: Store,
+    pub(super) body: Body,
+}
+
+impl Source for StoredBody {
+    fn len(&self) -> u64 {
+        self.body.len
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        self.store.read(&self.body)
+    }
+}
+
+/// Opens a body's bytes; they end after its length.
+pub(super) fn open(location: Location, body: &Body, journal: &Path, bodies: &Path) -> io::Result<Box<dyn Read + Send>> {
+    let (path, offset, len) = match location {
+        Location::Journal { segment, offset, len } => (super::journal::segment_path(journal, segment), offset, len),
+        Location::File => {
+            let path = path(bodies, &body.id);
+            let len = std::fs::metadata(&path).map_err(|error| at(&path, error))?.len();
+            (path, 0, len)
+        }
+    };
+    if len != body.len {
+        let id = body.id;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("body {id} does not have its length")));
+    }
+    let mut file = File::open(&path).map_err(|error| at(&path, error))?;
+    file.seek(SeekFrom::Start(offset)).map_err(|error| at(&path, error))?;
+    Ok(Box::new(file.take(len)))
+}
+
+/// Reads a body whole and compares its digest.
+pub(super) fn read_whole(mut input: Box<dyn Read + Send>, body: &Body, max: u64) -> io::Result<Vec<u8>> {
+    if body.len > max {
+        let (id, len) = (body.id, body.len);
+        let text = format!("body {id} has {len} bytes, more than the {max} that are wanted");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes)?;
+    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    if digest != body.sha256 {
+        let id = body.id;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("body {id} has been damaged on disk")));
+    }
+    Ok(bytes)
+}
+
+fn at(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,60 @@
+//! The journal: an append-only, segmented file of everything that ever happened. It is the truth; the index is a view.
+//!
+//! # Format, version 1
+//!
+//! Segments are `journal/00000000000000000001.log`, `…2.log` and so on without gaps. Integers are little-endian.
+//! A segment begins with a header, written whole and durable before the first frame:
+//!
+//! | offset | bytes | |
+//! |---|---|---|
+//! | 0 | 8 | `dxgatejl` |
+//! | 8 | 4 | format version, 1 |
+//! | 12 | 8 | salt: random per segment, part of every checksum in it |
+//! | 20 | 8 | number of the segment, as in its name |
+//! | 28 | 8 | sequence of the first frame |
+//! | 36 | 32 | hash of the frame before it, zeros in segment 1 |
+//! | 68 | 4 | CRC32C of the bytes before |
+//!
+//! Frames follow without padding; sequences count from 1 through all segments without gaps:
+//!
+//! | offset | bytes | |
+//! |---|---|---|
+//! | 0 | 4 | length n of the payload, at most 64 MiB |
+//! | 4 | 4 | CRC32C of the segment's salt, bytes 0 to 3, and bytes 8 to the end |
+//! | 8 | 8 | sequence |
+//! | 16 | 32 | hash of the frame before |
+//! | 48 | 1 | kind: 1 facts, 2 body |
+//! | 49 | n | payload |
+//!
+//! *Facts* are one transaction, as JSON: `{"at": instant, "facts": [[message id, fact], …]}`; one frame, so that a
+//! transaction is never half there. A *body* is its id (16 bytes), the SHA-256 of its bytes (32) and its bytes.
+//!
+//! The hash of a frame is SHA-256 of its bytes; of a body frame, of its bytes without the body's own, which are
+//! represented by their SHA-256. So the chain binds every byte ever acknowledged, and each large body is hashed once.
+//!
+//! # Reading after a crash
+//!
+//! Only the end of the last segment may be torn: when a frame there does not hold, nothing after it is a frame, and
+//! the index has not seen it either, it was never acknowledged and is cut off. Anything else that does not hold is
+//! damage, reported with segment and offset, and never shortened. The salt keeps bytes sent by a partner, or left on
+//! the disk by an older file, from looking like frames.
+
+pub(super) mod frame;
+pub(super) mod reader;
+pub(super) mod writer;
+
+use std::path::{Path, PathBuf};
+
+/// The path of segment `number` in the journal's directory.
+pub(super) fn segment_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:020}.log"))
+}
+
+/// The number of the segment with this file name, if it is one.
+pub(super) fn segment_number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".log")?;
+    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}

@@ -1,0 +1,267 @@
+//! Reads the journal from a given sequence to its end, checks every frame, and finds where to go on.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::frame::{self, BadHeader, Chain, FORMAT, FRAME_HEAD, FrameHead, Kind, SEGMENT_HEADER, SegmentHeader};
+use super::writer::{Tail, TailSegment};
+use super::{segment_number, segment_path};
+use crate::store::error::StoreError;
+
+/// A frame that holds.
+#[derive(Debug)]
+pub(in crate::store) struct Frame<'a> {
+    /// Its segment.
+    pub(in crate::store) segment: u64,
+    /// Offset of the frame in its segment.
+    pub(in crate::store) offset: u64,
+    pub(in crate::store) sequence: u64,
+    pub(in crate::store) kind: Kind,
+    pub(in crate::store) payload: &'a [u8],
+    /// Hash of this frame.
+    pub(in crate::store) hash: frame::Hash,
+}
+
+/// What a reading found.
+#[derive(Debug)]
+pub(in crate::store) struct Reading {
+    /// Where to go on.
+    pub(in crate::store) tail: Tail,
+    /// Segments of the journal.
+    pub(in crate::store) segments: u64,
+    /// Bytes cut off the last segment, and where: an append that was never acknowledged.
+    pub(in crate::store) torn: Option<TornTail>,
+}
+
+/// An append that a crash cut off; nobody was told that it was durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TornTail {
+    /// The last segment.
+    pub segment: PathBuf,
+    /// Where the journal ends now.
+    pub offset: u64,
+    /// Bytes dropped behind that.
+    pub bytes: u64,
+}
+
+/// Which part of a journal is read.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Range {
+    /// Reading begins in the segment that holds this sequence, or in the last one if that is earlier.
+    pub(in crate::store) from: u64,
+    /// Known to have been acknowledged: a frame up to this one that does not hold is damage, wherever it is.
+    pub(in crate::store) acknowledged: u64,
+}
+
+/// Reads frames in order and hands each to `visit`.
+///
+/// # Errors
+/// Damage before the end, an unreadable file, or whatever `visit` says.
+pub(in crate::store) fn read(
+    dir: &Path,
+    range: Range,
+    visit: &mut dyn FnMut(&Frame<'_>) -> Result<(), StoreError>,
+) -> Result<Reading, StoreError> {
+    let segments = open_segments(dir)?;
+    let count = u64::try_from(segments.len()).unwrap_or(u64::MAX);
+    let reaches = |segment: &&Segment| segment.header.chain.next <= range.from.max(1);
+    let skipped = segments.iter().take_while(reaches).count().saturating_sub(1);
+    let mut tail = Tail { segment: None, chain: Chain::START };
+    let mut torn = None;
+    let mut segments = segments.into_iter().skip(skipped).peekable();
+    let mut before: Option<(PathBuf, u64)> = None;
+    while let Some(segment) = segments.next() {
+        if let Some((path, len)) = before.take() {
+            follows(&segment.header, &tail.chain, &path, len)?;
+        }
+        tail.chain = segment.header.chain;
+        let is_last = segments.peek().is_none();
+        let path = segment.path.clone();
+        let (len, cut) = read_segment(&segment, is_last, range.acknowledged, &mut tail.chain, visit)?;
+        tail.segment = Some(TailSegment { number: segment.header.number, salt: segment.header.salt, len });
+        torn = cut;
+        before = Some((path, len));
+    }
+    Ok(Reading { tail, segments: count, torn })
+}
+
+struct Segment {
+    path: PathBuf,
+    header: SegmentHeader,
+    len: u64,
+}
+
+/// Headers of all segments, in order, without gaps.
+fn open_segments(dir: &Path) -> Result<Vec<Segment>, StoreError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| StoreError::Unreadable { path, source }
+    };
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable(dir))? {
+        let entry = entry.map_err(unreadable(dir))?;
+        numbers.extend(entry.file_name().to_str().and_then(segment_number));
+    }
+    numbers.sort_unstable();
+    let mut segments = Vec::new();
+    for (expected, number) in (1..).zip(numbers) {
+        if number != expected {
+            return Err(damaged(&segment_path(dir, expected), 0, "this segment is missing"));
+        }
+        let path = segment_path(dir, number);
+        let mut file = File::open(&path).map_err(unreadable(&path))?;
+        let len = file.metadata().map_err(unreadable(&path))?.len();
+        let mut bytes = [0u8; SEGMENT_HEADER];
+        match file.read_exact(&mut bytes) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(damaged(&path, 0, "it is shorter than its header"));
+            }
+            Err(error) => return Err(unreadable(&path)(error)),
+        }
+        let header = SegmentHeader::decode(&bytes).map_err(|bad| match bad {
+            BadHeader::Broken(what) => damaged(&path, 0, what),
+            BadHeader::TooNew(found) => StoreError::TooNew { path: path.clone(), found, known: FORMAT },
+        })?;
+        if header.number != number {
+            return Err(damaged(&path, 0, "its header names another segment"));
+        }
+        segments.push(Segment { path, header, len });
+    }
+    Ok(segments)
+}
+
+/// Checks that a segment begins where the one before it ended.
+fn follows(header: &SegmentHeader, chain: &Chain, before: &Path, len: u64) -> Result<(), StoreError> {
+    if header.chain == *chain {
+        return Ok(());
+    }
+    let (next, first) = (chain.next, header.chain.next);
+    Err(damaged(before, len, &format!("it ends before frame {next}, the next segment begins with frame {first}")))
+}
+
+/// Reads one segment; returns how many of its bytes hold, and what was cut off.
+fn read_segment(
+    segment: &Segment,
+    is_last: bool,
+    acknowledged: u64,
+    chain: &mut Chain,
+    visit: &mut dyn FnMut(&Frame<'_>) -> Result<(), StoreError>,
+) -> Result<(u64, Option<TornTail>), StoreError> {
+    let unreadable = |source| StoreError::Unreadable { path: segment.path.clone(), source };
+    let file = File::open(&segment.path).map_err(unreadable)?;
+    let mut frames = Frames::new(BufReader::with_capacity(READ_BUFFER, file), segment).map_err(unreadable)?;
+    loop {
+        let offset = frames.offset;
+        match frames.next().map_err(unreadable)? {
+            Step::End => return Ok((offset, None)),
+            Step::Frame { head, kind, hash } => {
+                if head.sequence != chain.next || head.previous != chain.previous {
+                    let what = format!("frame {} does not follow the frame before it", head.sequence);
+                    return Err(damaged(&segment.path, offset, &what));
+                }
+                *chain = Chain { next: head.sequence.saturating_add(1), previous: hash };
+                let payload = &frames.payload;
+                let number = segment.header.number;
+                visit(&Frame { segment: number, offset, sequence: head.sequence, kind, payload, hash })?;
+            }
+            Step::Foreign => return Err(damaged(&segment.path, offset, "the kind of its frame is unknown")),
+            Step::Broken(what) => {
+                let torn = is_last && chain.next > acknowledged && !holds_later(segment, offset, chain.next)?;
+                if !torn {
+                    return Err(damaged(&segment.path, offset, what));
+                }
+                let bytes = segment.len.saturating_sub(offset);
+                return Ok((offset, Some(TornTail { segment: segment.path.clone(), offset, bytes })));
+            }
+        }
+    }
+}
+
+const READ_BUFFER: usize = 1024 * 1024;
+
+/// The frames of one segment, checked for themselves but not yet for their place in the chain.
+struct Frames<'a, R> {
+    input: R,
+    segment: &'a Segment,
+    offset: u64,
+    head: [u8; FRAME_HEAD],
+    payload: Vec<u8>,
+}
+
+enum Step {
+    Frame {
+        head: FrameHead,
+        kind: Kind,
+        hash: frame::Hash,
+    },
+    End,
+    /// Does not hold: torn or damaged.
+    Broken(&'static str),
+    /// Holds, but this program does not know its kind.
+    Foreign,
+}
+
+impl<'a, R: Read> Frames<'a, R> {
+    /// `input` is at the beginning of the segment.
+    fn new(mut input: R, segment: &'a Segment) -> io::Result<Frames<'a, R>> {
+        let header = u64::try_from(SEGMENT_HEADER).unwrap_or(u64::MAX);
+        io::copy(&mut input.by_ref().take(header), &mut io::sink())?;
+        Ok(Frames { input, segment, offset: header, head: [0; FRAME_HEAD], payload: Vec::new() })
+    }
+
+    fn next(&mut self) -> io::Result<Step> {
+        let rest = self.segment.len.saturating_sub(self.offset);
+        if rest == 0 {
+            return Ok(Step::End);
+        }
+        let head_len = u64::try_from(FRAME_HEAD).unwrap_or(u64::MAX);
+        if rest < head_len {
+            return Ok(Step::Broken("it is cut off"));
+        }
+        self.input.read_exact(&mut self.head)?;
+        let head = match FrameHead::decode(&self.head) {
+            Ok(head) => head,
+            Err(what) => return Ok(Step::Broken(what)),
+        };
+        let length = u64::try_from(head.payload).unwrap_or(u64::MAX);
+        if rest.saturating_sub(head_len) < length {
+            return Ok(Step::Broken("it is cut off"));
+        }
+        self.payload.clear();
+        self.input.by_ref().take(length).read_to_end(&mut self.payload)?;
+        if !head.holds(&self.segment.header.salt, &self.head, &self.payload) {
+            return Ok(Step::Broken("its checksum is wrong"));
+        }
+        let Some(kind) = head.kind() else { return Ok(Step::Foreign) };
+        self.offset = self.offset.saturating_add(head_len).saturating_add(length);
+        Ok(Step::Frame { head, kind, hash: frame::frame_hash(kind, &self.head, &self.payload) })
+    }
+}
+
+/// Whether a whole frame with a later sequence stands anywhere behind `offset`: then the frame there was damaged
+/// after it had been written, for frames are written in order.
+fn holds_later(segment: &Segment, offset: u64, sequence: u64) -> Result<bool, StoreError> {
+    let unreadable = |source| StoreError::Unreadable { path: segment.path.clone(), source };
+    let bytes = std::fs::read(&segment.path).map_err(unreadable)?;
+    let start = usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(1);
+    let mut rest = bytes.get(start..).unwrap_or_default();
+    while let Some((head_bytes, behind)) = rest.split_first_chunk::<FRAME_HEAD>() {
+        let furthest = sequence.saturating_add(segment.len);
+        if let Ok(head) = FrameHead::decode(head_bytes)
+            && head.sequence > sequence
+            && head.sequence < furthest
+            && let Some(payload) = behind.get(..head.payload)
+            && head.holds(&segment.header.salt, head_bytes, payload)
+        {
+            return Ok(true);
+        }
+        rest = rest.split_first().map(|(_, rest)| rest).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+fn damaged(path: &Path, offset: u64, what: &str) -> StoreError {
+    StoreError::Damaged { path: path.to_path_buf(), offset, what: what.to_owned() }
+}

@@ -1,0 +1,159 @@
+//! Appends groups of frames to the journal: everything of a group in one write, then one `fdatasync`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
+
+use super::frame::{self, Chain, SEGMENT_HEADER, Salt, SegmentHeader};
+use super::segment_path;
+use crate::ground::{durable, random};
+use crate::store::index::{Applied, Location};
+use crate::store::record::Body;
+
+/// A segment open for appending. Tests put one that fails in its place.
+pub(in crate::store) trait JournalFile: Send {
+    /// Writes all bytes at the end.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Returns when everything appended survives a power cut.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Where segments come from.
+pub(in crate::store) trait SegmentFiles: Send {
+    /// A new segment with this header, durable, name included.
+    fn create(&mut self, number: u64, header: &[u8]) -> io::Result<Box<dyn JournalFile>>;
+    /// An existing segment, cut to `len` bytes, durably so if it was longer.
+    fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>>;
+}
+
+/// Segments in a directory.
+#[derive(Debug)]
+pub(in crate::store) struct DiskSegments {
+    /// The journal's directory.
+    pub(in crate::store) dir: PathBuf,
+}
+
+impl SegmentFiles for DiskSegments {
+    fn create(&mut self, number: u64, header: &[u8]) -> io::Result<Box<dyn JournalFile>> {
+        durable::write_new(&segment_path(&self.dir, number), header)?;
+        self.resume(number, u64::try_from(header.len()).unwrap_or(u64::MAX))
+    }
+
+    fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>> {
+        let mut file = OpenOptions::new().read(true).write(true).open(segment_path(&self.dir, number))?;
+        if file.metadata()?.len() > len {
+            file.set_len(len)?;
+            file.sync_all()?;
+        }
+        file.seek(SeekFrom::Start(len))?;
+        Ok(Box::new(file))
+    }
+}
+
+impl JournalFile for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Where the journal ends: what a [`Writer`] needs to go on.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Tail {
+    /// The last segment, none in a new journal.
+    pub(in crate::store) segment: Option<TailSegment>,
+    /// The chain after the last frame.
+    pub(in crate::store) chain: Chain,
+}
+
+/// The segment that is appended to.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct TailSegment {
+    pub(in crate::store) number: u64,
+    pub(in crate::store) salt: Salt,
+    /// Bytes that hold.
+    pub(in crate::store) len: u64,
+}
+
+/// The journal's only writer.
+pub(in crate::store) struct Writer {
+    files: Box<dyn SegmentFiles>,
+    file: Box<dyn JournalFile>,
+    segment: TailSegment,
+    chain: Chain,
+    segment_bytes: u64,
+    group: Vec<u8>,
+}
+
+impl Writer {
+    /// Goes on where the journal ends; begins it when it is new.
+    pub(in crate::store) fn open(
+        mut files: Box<dyn SegmentFiles>,
+        tail: Tail,
+        segment_bytes: u64,
+    ) -> io::Result<Writer> {
+        let (file, segment) = match tail.segment {
+            Some(segment) => (files.resume(segment.number, segment.len)?, segment),
+            None => begin(files.as_mut(), 1, tail.chain)?,
+        };
+        Ok(Writer { files, file, segment, chain: tail.chain, segment_bytes, group: Vec::new() })
+    }
+
+    /// Adds a body to the group; returns where its bytes will be.
+    pub(in crate::store) fn add_body(&mut self, body: &Body, bytes: &[u8]) -> Location {
+        frame::encode_body(&mut self.group, &self.segment.salt, &mut self.chain, body, bytes);
+        let end = self.segment.len.saturating_add(length(&self.group));
+        Location::Journal { segment: self.segment.number, offset: end.saturating_sub(length(bytes)), len: body.len }
+    }
+
+    /// Adds the facts of a transaction to the group; returns their sequence.
+    pub(in crate::store) fn add_facts(&mut self, facts: &[u8]) -> u64 {
+        frame::encode_facts(&mut self.group, &self.segment.salt, &mut self.chain, facts)
+    }
+
+    /// The last frame added.
+    pub(in crate::store) fn last(&self) -> Applied {
+        Applied { sequence: self.chain.last(), hash: self.chain.previous }
+    }
+
+    /// Bytes waiting for [`commit_group`](Writer::commit_group).
+    pub(in crate::store) fn group_len(&self) -> usize {
+        self.group.len()
+    }
+
+    /// Writes the group and syncs. After an error the journal's end is unknown: this writer must not be used again.
+    pub(in crate::store) fn commit_group(&mut self) -> io::Result<()> {
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        self.file.append(&self.group)?;
+        self.file.sync()?;
+        self.segment.len = self.segment.len.saturating_add(length(&self.group));
+        self.group.clear();
+        self.group.shrink_to(GROUP_KEPT);
+        if self.segment.len >= self.segment_bytes {
+            let next = self.segment.number.saturating_add(1);
+            (self.file, self.segment) = begin(self.files.as_mut(), next, self.chain)?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of buffer kept between groups.
+const GROUP_KEPT: usize = 4 * 1024 * 1024;
+
+fn begin(files: &mut dyn SegmentFiles, number: u64, chain: Chain) -> io::Result<(Box<dyn JournalFile>, TailSegment)> {
+    let mut salt = Salt::default();
+    random::fill(&mut salt);
+    let header = SegmentHeader { salt, number, chain }.encode();
+    debug_assert_eq!(header.len(), SEGMENT_HEADER);
+    let file = files.create(number, &header)?;
+    Ok((file, TailSegment { number, salt, len: length(&header) }))
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,62 @@
+//! What a caller asks the store to make durable, all or nothing.
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::record::{Body, DedupKey, Fact, State};
+use crate::ground::id::Id;
+
+/// Bodies and facts that become durable together, if every precondition holds.
+///
+/// A fact must not name bytes that the store does not have: its bodies are in this transaction, in an earlier one,
+/// or were [finished](super::BodyWriter::finish) as files.
+#[derive(Debug)]
+pub struct Transaction {
+    pub(super) at: Timestamp,
+    pub(super) bodies: Vec<(Body, Vec<u8>)>,
+    pub(super) facts: Vec<(Id, Fact)>,
+    pub(super) preconditions: Vec<Precondition>,
+}
+
+/// What must be true at the moment of the commit, judged after every transaction before this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Precondition {
+    /// No accepted message has claimed the key. (`Accepted` facts imply it for their own key.)
+    KeyFree(DedupKey),
+    /// The message is in one of these states.
+    StateIs(Id, Vec<State>),
+    /// The store does not know the message.
+    Absent(Id),
+}
+
+impl Transaction {
+    /// An empty transaction whose facts happen at `at`.
+    pub fn new(at: Timestamp) -> Transaction {
+        Transaction { at, bodies: Vec::new(), facts: Vec::new(), preconditions: Vec::new() }
+    }
+
+    /// When its facts happen.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Adds bytes to be kept in the journal; at most [`Store::inline_threshold`](super::Store::inline_threshold).
+    pub fn body(&mut self, bytes: Vec<u8>) -> Body {
+        let len = u64::try_from(bytes.len()).expect("a buffer in memory is shorter than 2^64 bytes");
+        let body = Body { id: Id::new(self.at), len, sha256: Sha256::digest(&bytes).into() };
+        self.bodies.push((body, bytes));
+        body
+    }
+
+    /// Adds a fact about a message.
+    pub fn fact(&mut self, id: Id, fact: Fact) -> &mut Transaction {
+        self.facts.push((id, fact));
+        self
+    }
+
+    /// Adds a precondition.
+    pub fn require(&mut self, precondition: Precondition) -> &mut Transaction {
+        self.preconditions.push(precondition);
+        self
+    }
+}

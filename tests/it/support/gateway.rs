@@ -1,0 +1,114 @@
+//! `dxgate serve` as a child process.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use serde_json::Value;
+
+use super::home::Home;
+use super::{eventually, http};
+
+/// A running gateway; killed when dropped.
+pub struct Gateway<'h> {
+    pub home: &'h Home,
+    child: Child,
+}
+
+impl<'h> Gateway<'h> {
+    /// Starts and waits until it is ready.
+    pub fn start(home: &'h Home) -> Gateway<'h> {
+        let mut gateway = Gateway::spawn(home);
+        gateway.wait_ready();
+        gateway
+    }
+
+    /// Starts without waiting.
+    pub fn spawn(home: &'h Home) -> Gateway<'h> {
+        let log = File::options().create(true).append(true).open(home.path("gateway.log")).unwrap();
+        let child = dxgate()
+            .args(["serve", "--config"])
+            .arg(home.config())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Gateway { home, child }
+    }
+
+    pub fn wait_ready(&mut self) {
+        let log = self.home.path("gateway.log");
+        eventually("the gateway is ready", || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the gateway ended with {status} instead of becoming ready:\n{}", tail(&log));
+            }
+            let answer = http::get(self.home.console, "/readyz", None).ok()?;
+            (answer.status == 200).then_some(())
+        });
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(9), "it did not end by itself before:\n{}", self.log());
+    }
+
+    /// Asks it to stop and waits.
+    pub fn stop(mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        eventually("the gateway stops", || self.child.try_wait().unwrap())
+    }
+
+    /// An answer of the console API.
+    pub fn api(&self, path: &str) -> Value {
+        let answer = http::get(self.home.console, path, self.home.token().as_deref()).unwrap();
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    pub fn is_ready(&self) -> bool {
+        http::get(self.home.console, "/readyz", None).is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// The end of its log, for messages of failed tests.
+    pub fn log(&self) -> String {
+        tail(&self.home.path("gateway.log"))
+    }
+
+    /// Waits until a file is in one of the partner's folders and returns its content.
+    pub fn wait_for(&self, partner: &str, folder: &str, name: &str) -> Vec<u8> {
+        let path = self.home.exchange(partner, folder).join(name);
+        let found = std::panic::catch_unwind(|| {
+            eventually(&format!("{partner}/{folder}/{name} appears"), || fs::read(&path).ok())
+        });
+        found.unwrap_or_else(|_| panic!("{partner}/{folder}/{name} never appeared; the gateway says:\n{}", self.log()))
+    }
+}
+
+impl Drop for Gateway<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, with nothing of the developer's environment that could change what it says.
+pub fn dxgate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dxgate"));
+    command.env_remove("LC_ALL").env("LANG", "en_US.UTF-8").env_remove("RUST_LOG");
+    command
+}
+
+/// Runs a command of the program to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    dxgate().args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn tail(log: &std::path::Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}

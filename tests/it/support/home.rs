@@ -1,0 +1,177 @@
+//! Homes of gateways: a folder with `gateway.toml`, partner files, and the exchange folders that users see.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::free_port;
+use super::keys::{self, Party};
+
+/// A home in a temporary folder.
+pub struct Home {
+    folder: tempfile::TempDir,
+    pub as2: SocketAddr,
+    pub console: SocketAddr,
+}
+
+/// What `gateway.toml` shall say.
+pub struct Station<'a> {
+    pub as2_name: &'a str,
+    pub party: &'static Party,
+    /// Lines of further tables.
+    pub more: &'a str,
+}
+
+impl Home {
+    /// A station called `ours` with the keys of [`keys::ours`].
+    pub fn ours() -> Home {
+        Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "" })
+    }
+
+    /// A home with a configuration that picks files up at once.
+    pub fn of(station: &Station<'_>) -> Home {
+        let home = Home {
+            folder: tempfile::Builder::new().prefix("dxgate-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+            as2: SocketAddr::from(([127, 0, 0, 1], free_port())),
+            console: SocketAddr::from(([127, 0, 0, 1], free_port())),
+        };
+        fs::create_dir_all(home.path("partners")).unwrap();
+        let mut limits = "[limits]\nfree_space_floor = 0\n".to_owned();
+        if station.more.contains("[limits]") {
+            limits.clear();
+        }
+        let text = format!(
+            r#"[station]
+as2_name = "{name}"
+[[station.keys]]
+certificate = "{certificate}"
+private_key = "{key}"
+[folders]
+allow_any_filesystem = true
+[as2]
+listen = "{as2}"
+public_url = "http://{as2}/as2"
+[console]
+listen = "{console}"
+token_file = "console.token"
+[outbox]
+sweep = "200ms"
+settle = "200ms"
+{limits}{more}
+"#,
+            name = station.as2_name,
+            certificate = station.party.certificate_file.display(),
+            key = station.party.key_file.display(),
+            as2 = home.as2,
+            console = home.console,
+            more = station.more,
+        );
+        fs::write(home.config(), text).unwrap();
+        home
+    }
+
+    /// Adds a partner.
+    pub fn partner(&self, id: &str, partner: &PartnerFile<'_>) -> &Home {
+        fs::write(self.path("partners").join(format!("{id}.toml")), partner.to_toml()).unwrap();
+        self
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.path("gateway.toml")
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join(below)
+    }
+
+    /// `exchange/<partner>/<folder>`.
+    pub fn exchange(&self, partner: &str, folder: &str) -> PathBuf {
+        self.path("exchange").join(partner).join(folder)
+    }
+
+    /// Puts a file into a partner's outbox the way a careful program does: write aside, rename.
+    pub fn submit(&self, partner: &str, name: &str, content: &[u8]) {
+        let outbox = self.exchange(partner, "outbox");
+        fs::create_dir_all(&outbox).unwrap();
+        let aside = outbox.join(format!(".{name}"));
+        fs::write(&aside, content).unwrap();
+        fs::rename(&aside, outbox.join(name)).unwrap();
+    }
+
+    /// Names in one of a partner's folders, sorted; dotfiles are nobody's business.
+    pub fn names(&self, partner: &str, folder: &str) -> Vec<String> {
+        names(&self.exchange(partner, folder))
+    }
+
+    pub fn token(&self) -> Option<String> {
+        fs::read_to_string(self.path("console.token")).ok().map(|token| token.trim().to_owned())
+    }
+
+    /// Where this gateway takes AS2 messages.
+    pub fn url(&self) -> String {
+        format!("http://{}/as2", self.as2)
+    }
+}
+
+/// Visible names in a folder, sorted; none when it is not there.
+pub fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    names.sort();
+    names
+}
+
+/// A partner file; the defaults sign and encrypt and ask for a signed synchronous MDN.
+pub struct PartnerFile<'a> {
+    pub as2_name: &'a str,
+    pub url: String,
+    pub party: &'static Party,
+    /// Lines of `[agreement]`.
+    pub agreement: &'a str,
+    /// Lines of `[agreement.mdn]`.
+    pub mdn: &'a str,
+    /// Lines of `[accept]`.
+    pub accept: &'a str,
+    /// Lines of `[delivery]`.
+    pub delivery: &'a str,
+}
+
+impl Default for PartnerFile<'_> {
+    fn default() -> Self {
+        PartnerFile {
+            as2_name: "theirs",
+            url: "http://127.0.0.1:9/as2".to_owned(),
+            party: keys::theirs(),
+            agreement: "sign = \"rsa-pkcs1\"\nencrypt = \"aes256-cbc\"\nkey_transport = \"rsa-pkcs1\"",
+            mdn: "mode = \"sync\"\nsigned = true",
+            accept: "signature = false\nencryption = false",
+            delivery: "retry = [\"1s\"]\ngive_up_after = \"1h\"\njitter = 0.0",
+        }
+    }
+}
+
+impl PartnerFile<'_> {
+    fn to_toml(&self) -> String {
+        let mut text = format!(
+            "as2_name = \"{}\"\nurl = \"{}\"\n[[certificates]]\nfile = \"{}\"\n",
+            self.as2_name,
+            self.url,
+            self.party.certificate_file.display()
+        );
+        let tables = [
+            ("agreement", self.agreement),
+            ("agreement.mdn", self.mdn),
+            ("accept", self.accept),
+            ("delivery", self.delivery),
+        ];
+        for (table, lines) in tables {
+            writeln!(text, "[{table}]\n{lines}").unwrap();
+        }
+        text
+    }
+}

@@ -1,0 +1,84 @@
+//! Keys and certificates made for one run.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use openssl::asn1::Asn1Time;
+use openssl::bn::{BigNum, MsbOption};
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::x509::{X509, X509NameBuilder};
+
+/// A party: private key and self-signed certificate, in memory and as PEM files.
+pub struct Party {
+    pub key: PKey<Private>,
+    pub certificate: X509,
+    pub key_file: PathBuf,
+    pub certificate_file: PathBuf,
+    /// Key and certificate in one file, as the peers want them.
+    pub bundle_file: PathBuf,
+}
+
+/// The gateway under test.
+pub fn ours() -> &'static Party {
+    &PARTIES.0
+}
+
+/// Its partner.
+pub fn theirs() -> &'static Party {
+    &PARTIES.1
+}
+
+/// Somebody nobody has an agreement with.
+pub fn stranger() -> &'static Party {
+    &PARTIES.2
+}
+
+static PARTIES: LazyLock<(Party, Party, Party)> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keys-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    (party(&folder, "ours"), party(&folder, "theirs"), party(&folder, "stranger"))
+});
+
+fn party(folder: &Path, name: &str) -> Party {
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let certificate = certificate(name, &key);
+    let key_pem = key.private_key_to_pem_pkcs8().unwrap();
+    let certificate_pem = certificate.to_pem().unwrap();
+    let file = |suffix: &str, content: &[u8]| {
+        let path = folder.join(format!("{name}.{suffix}"));
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    Party {
+        key_file: file("key", &key_pem),
+        certificate_file: file("crt", &certificate_pem),
+        bundle_file: file("pem", &[key_pem, certificate_pem].concat()),
+        key,
+        certificate,
+    }
+}
+
+fn certificate(name: &str, key: &PKey<Private>) -> X509 {
+    let mut subject = X509NameBuilder::new().unwrap();
+    subject.append_entry_by_text("C", "CN").unwrap();
+    subject.append_entry_by_text("CN", name).unwrap();
+    let subject = subject.build();
+    let mut serial = BigNum::new().unwrap();
+    serial.rand(120, MsbOption::MAYBE_ZERO, false).unwrap();
+    let now = jiff::Timestamp::now().as_second();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_serial_number(&serial.to_asn1_integer().unwrap()).unwrap();
+    builder.set_subject_name(&subject).unwrap();
+    builder.set_issuer_name(&subject).unwrap();
+    builder.set_pubkey(key).unwrap();
+    builder.set_not_before(&Asn1Time::from_unix(now - 86_400).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_unix(now + 400 * 86_400).unwrap()).unwrap();
+    builder.sign(key, MessageDigest::sha256()).unwrap();
+    builder.build()
+}

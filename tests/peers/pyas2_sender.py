@@ -1,0 +1,167 @@
+"""An AS2 sender made of pyas2lib, for the interop tests.
+
+Sends one file, checks the MDN with pyas2lib and prints one JSON object:
+
+  http_status      of the answer to the POST
+  status, detail   what pyas2lib makes of the MDN: `processed` when signature and MIC are right
+  mdn_signed       the MDN came as multipart/signed
+  mic_sent         what pyas2lib computed (null for unsigned messages: it computes none)
+  mic_received     the MDN's Received-Content-MIC
+  disposition      the MDN's Disposition field
+  body             the answer when it is not an MDN (text, at most 2000 characters)
+
+Exits 0 when status is `processed`, 1 otherwise, 3 when the receiver could not be reached.
+"""
+
+import argparse
+import http.client
+import json
+import sys
+import threading
+import urllib.parse
+from email import message_from_bytes
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from pyas2lib import as2
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--as2-name", required=True, help="our AS2 name")
+    parser.add_argument("--partner", required=True, help="the receiver's AS2 name")
+    parser.add_argument("--key", required=True, help="PEM file: our private key and certificate")
+    parser.add_argument("--partner-cert", required=True, help="PEM file: the receiver's certificate")
+    parser.add_argument("--file", required=True)
+    parser.add_argument("--file-name", help="name told to the receiver")
+    parser.add_argument("--content-type", default="application/octet-stream")
+    parser.add_argument("--sign", action="store_true")
+    parser.add_argument("--digest", default="sha256")
+    parser.add_argument("--signature", default="rsassa_pkcs1v15", choices=["rsassa_pkcs1v15", "rsassa_pss"])
+    parser.add_argument("--encrypt", action="store_true")
+    parser.add_argument("--cipher", default="aes_256_cbc")
+    parser.add_argument("--compress", action="store_true")
+    parser.add_argument("--mdn", default="signed", choices=["signed", "unsigned", "none"])
+    parser.add_argument("--mdn-digest", default="sha256")
+    parser.add_argument("--async-mdn", action="store_true", help="take the MDN on a port of our own")
+    parser.add_argument("--mdn-port", type=int, default=0)
+    parser.add_argument("--message-id", help="left side of the Message-ID, to send a duplicate")
+    parser.add_argument("--timeout", type=float, default=30)
+    return parser.parse_args()
+
+
+def build(args, mdn_url):
+    with open(args.key, "rb") as file:
+        pem = file.read()
+    with open(args.partner_cert, "rb") as file:
+        certificate = file.read()
+    with open(args.file, "rb") as file:
+        payload = file.read()
+    station = as2.Organization(
+        as2_name=args.as2_name, sign_key=pem, decrypt_key=pem, domain="pyas2.test", mdn_url=mdn_url
+    )
+    partner = as2.Partner(
+        as2_name=args.partner,
+        verify_cert=certificate,
+        encrypt_cert=certificate,
+        validate_certs=False,
+        sign=args.sign,
+        digest_alg=args.digest,
+        sign_alg=args.signature,
+        encrypt=args.encrypt,
+        enc_alg=args.cipher,
+        compress=args.compress,
+        mdn_mode=None if args.mdn == "none" else "ASYNC" if mdn_url else "SYNC",
+        mdn_digest_alg=args.mdn_digest if args.mdn == "signed" else None,
+    )
+    message = as2.Message(station, partner)
+    message.build(payload, filename=args.file_name, content_type=args.content_type, message_id=args.message_id)
+    return message
+
+
+class MdnListener:
+    """Takes one asynchronous MDN."""
+
+    def __init__(self, port):
+        self.arrived = threading.Event()
+        self.raw = None
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                listener.raw = raw(self.headers.items(), self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                listener.arrived.set()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", port), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/mdn"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def raw(headers, body):
+    head = "".join(f"{key}: {value}\r\n" for key, value in headers)
+    return head.encode("latin-1") + b"\r\n" + body
+
+
+def post(args, message):
+    url = urllib.parse.urlsplit(args.url)
+    connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=args.timeout)
+    headers = {key: " ".join(value.split()) for key, value in message.headers.items()}
+    connection.request("POST", url.path or "/", body=message.content, headers=headers)
+    answer = connection.getresponse()
+    return answer.status, raw(answer.getheaders(), answer.read())
+
+
+def judge(message, raw_mdn, result):
+    status, detail = as2.Mdn().parse(raw_mdn, lambda message_id, _: message if message_id == message.message_id else None)
+    parsed = message_from_bytes(raw_mdn)
+    result.update(status=status, detail=detail, mdn_signed=parsed.get_content_type() == "multipart/signed")
+    for part in parsed.walk():
+        if part.get_content_type() == "message/disposition-notification":
+            fields = part.get_payload()[-1]
+            result.update(mic_received=fields.get("Received-Content-MIC"), disposition=fields.get("Disposition"))
+    if result["disposition"] is None:
+        result["body"] = raw_mdn.split(b"\r\n\r\n", 1)[1][:2000].decode("utf-8", "replace")
+
+
+def main():
+    args = arguments()
+    listener = MdnListener(args.mdn_port) if args.async_mdn else None
+    message = build(args, listener.url if listener else None)
+    result = {
+        "message_id": message.message_id,
+        "http_status": None,
+        "status": None,
+        "detail": None,
+        "mdn_signed": None,
+        "mic_sent": message.mic.decode() if message.mic else None,
+        "mic_received": None,
+        "disposition": None,
+        "body": None,
+    }
+    try:
+        result["http_status"], answer = post(args, message)
+    except (OSError, http.client.HTTPException) as error:
+        result["detail"] = repr(error)
+        print(json.dumps(result))
+        return 3
+    if listener and result["http_status"] < 300:
+        if listener.arrived.wait(args.timeout):
+            answer = listener.raw
+        else:
+            result["detail"] = "no asynchronous MDN came"
+    if args.mdn == "none":
+        result["status"] = "processed" if result["http_status"] < 300 else "failed"
+    elif result["detail"] is None:
+        judge(message, answer, result)
+    print(json.dumps(result))
+    return 0 if result["status"] == "processed" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
