@@ -86,3 +86,15 @@ fn memory_filesystems_are_not_trusted() {
         assert!(!filesystem_kind(shared).unwrap().is_trusted());
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, link) = (dir.path().join("a"), dir.path().join("b"));
+    write_new(&file, b"a").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    open_regular(&file).unwrap();
+    open_regular(&link).unwrap_err();
+    assert_eq!(open_regular(dir.path()).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+}

@@ -2,7 +2,7 @@
 //!
 //! Beyond the picture, four things happen in life and are lawful here: an asynchronous MDN may settle a message that
 //! is waiting for its next attempt or was held meanwhile (`Delivered` and `Failed` after at least one attempt); a
-//! message whose attempt was cut off by a crash is attempted again from `Sending`; composing may be postponed
+//! message whose attempt was cut off by a crash, or whose receipt is overdue, is attempted again at once; composing may be postponed
 //! (`RetryAt` in `Queued`); a person may release a message that waits or has failed, which sends the same bytes again.
 
 use jiff::Timestamp;

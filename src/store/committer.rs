@@ -20,7 +20,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::body;
 use super::error::CommitError;
-use super::group::{Effects, FactsRecord, Group, Refusal};
+use super::group::{FactsRecord, Group, Refusal};
 use super::index::Index;
 use super::journal::frame::{BODY_HEAD, MAX_PAYLOAD};
 use super::journal::writer::Writer;
@@ -58,10 +58,10 @@ impl Request {
     /// Writes the facts out, on the caller's time.
     pub(super) fn new(
         transaction: Transaction,
-        inline_threshold: u64,
+        inline_threshold: usize,
     ) -> Result<(Request, oneshot::Receiver<Answer>), CommitError> {
         let largest = u64::try_from(MAX_PAYLOAD.saturating_sub(BODY_HEAD)).unwrap_or(u64::MAX);
-        let limit = inline_threshold.min(largest);
+        let limit = u64::try_from(inline_threshold).unwrap_or(u64::MAX).min(largest);
         for (body, _) in &transaction.bodies {
             if body.len > limit {
                 return Err(CommitError::TooLarge { len: body.len, limit });
@@ -90,8 +90,6 @@ pub(super) struct Signals {
     pub(super) poison: watch::Sender<Option<String>>,
     /// Something may be due.
     pub(super) due: Arc<Notify>,
-    /// Something may be published.
-    pub(super) publications: Arc<Notify>,
 }
 
 /// The thread's state.
@@ -177,17 +175,10 @@ impl Committer {
         self.writer.commit_group().map_err(|error| error.to_string())?;
         let (changes, effects) = group.finish().map_err(|error| error.to_string())?;
         index.apply(changes, self.writer.last()).map_err(|error| error.to_string())?;
-        self.wake(effects);
-        Ok(())
-    }
-
-    fn wake(&self, effects: Effects) {
         if effects.due {
             self.signals.due.notify_one();
         }
-        if effects.publications {
-            self.signals.publications.notify_one();
-        }
+        Ok(())
     }
 
     /// Notes the first cause; returns it.

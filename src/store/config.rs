@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ground::clock::{Clock, SystemClock};
+use crate::ground::clock::Clock;
 
 /// Settings of a store.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct StoreConfig {
     pub segment_bytes: u64,
     /// Bodies up to this many bytes may travel inside a transaction; larger ones are files
     /// ([`Store::body_writer`](super::Store::body_writer)).
-    pub inline_threshold: u64,
+    pub inline_threshold: usize,
     /// How often the index is flushed; it only shortens the next start.
     pub index_flush_every: Duration,
     /// Bytes of the index that sled may keep in memory.
@@ -29,7 +29,7 @@ pub struct StoreConfig {
 
 impl StoreConfig {
     /// Defaults for a store in `data_dir`.
-    pub fn new(data_dir: impl Into<PathBuf>) -> StoreConfig {
+    pub fn new(data_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> StoreConfig {
         StoreConfig {
             data_dir: data_dir.into(),
             segment_bytes: 128 * 1024 * 1024,
@@ -37,7 +37,7 @@ impl StoreConfig {
             index_flush_every: Duration::from_secs(10),
             index_cache_bytes: 64 * 1024 * 1024,
             allow_untrusted_filesystem: false,
-            clock: Arc::new(SystemClock),
+            clock,
         }
     }
 }

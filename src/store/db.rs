@@ -57,9 +57,7 @@ impl Db {
             .flush_every_ms(None)
             .cache_capacity(cache_bytes)
             .mode(sled::Mode::HighThroughput);
-        let opening = std::thread::Builder::new()
-            .name("index-open".to_owned())
-            .spawn(move || config.open())?;
+        let opening = std::thread::Builder::new().name("index-open".to_owned()).spawn(move || config.open())?;
         match opening.join() {
             Ok(db) => Ok(Db { db: db?, dir: dir.to_path_buf() }),
             Err(_) => Err(DbError("sled panicked while opening".to_owned())),

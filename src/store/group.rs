@@ -32,10 +32,13 @@ pub(super) struct Group<'a> {
     bodies: HashMap<Id, Location>,
 }
 
+/// A message as the index has it, with the bytes it is there; none when the index does not have it.
+type Stored = Option<(Message, Bytes)>;
+
 /// A message that the group changes.
 struct Touched {
     /// As the index has it.
-    before: Option<(Message, Bytes)>,
+    before: Stored,
     /// As the group leaves it.
     after: Arc<Message>,
 }
@@ -72,8 +75,6 @@ impl From<DbError> for Refusal {
 pub(super) struct Effects {
     /// Some message has something to do.
     pub(super) due: bool,
-    /// Some message has files to publish.
-    pub(super) publications: bool,
 }
 
 impl<'a> Group<'a> {
@@ -133,7 +134,6 @@ impl<'a> Group<'a> {
             changes.message(before, &touched.after)?;
             let due_before = touched.before.as_ref().and_then(|(message, _)| message.due);
             effects.due |= touched.after.due.is_some() && touched.after.due != due_before;
-            effects.publications |= !touched.after.publications.is_empty();
         }
         for (key, id) in &self.keys {
             changes.claim(key, id);
@@ -202,7 +202,7 @@ impl<'a> Group<'a> {
     }
 
     /// A message as the group has it, and its stored form if this group has not changed it yet.
-    fn current(&self, id: &Id) -> Result<Option<(Option<(Message, Bytes)>, Arc<Message>)>, DbError> {
+    fn current(&self, id: &Id) -> Result<Option<(Stored, Arc<Message>)>, DbError> {
         if let Some(touched) = self.messages.get(id) {
             return Ok(Some((None, touched.after.clone())));
         }

@@ -29,16 +29,16 @@ mod body;
 mod committer;
 mod config;
 mod db;
+pub mod draft;
 mod error;
 mod group;
 mod index;
 mod journal;
-mod queue;
-pub mod draft;
 pub mod publisher;
+mod queue;
 pub mod record;
-mod scratch;
 mod recovery;
+mod scratch;
 mod transaction;
 
 use std::collections::HashMap;
@@ -48,6 +48,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use self::apply::{BadTransition, TIMELINE_LINES, apply};
@@ -61,8 +62,8 @@ pub use self::record::{
     Body, Content, DeclarationSummary, DedupKey, Direction, Event, Fact, Folder, JobKind, Message, Publication,
     PublicationStage, Reason, Receipt, State,
 };
-pub use self::scratch::SpoolScratch;
 pub use self::recovery::{IndexRecovery, Progress, RecoveryReport};
+pub use self::scratch::StoreScratch;
 pub use self::transaction::{Precondition, Transaction};
 
 use self::committer::{Answer, Committer, Request, Signals};
@@ -161,16 +162,27 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingPublication {
     /// The message it belongs to.
-    pub message: Message,
+    pub message: Id,
+    /// That message's partner.
+    pub partner: String,
     /// Its place in [`Message::publications`].
     pub index: u32,
+    /// What is to appear where.
+    pub publication: Publication,
+    /// How far it is.
+    pub stage: PublicationStage,
 }
 
 impl PendingPublication {
-    /// The publication and how far it is.
-    pub fn publication(&self) -> Option<&(Publication, PublicationStage)> {
-        usize::try_from(self.index).ok().and_then(|index| self.message.publications.get(index))
+    fn of(message: &Message, index: u32) -> Option<PendingPublication> {
+        let (publication, stage) = message.publications.get(usize::try_from(index).ok()?)?.clone();
+        Some(PendingPublication { message: message.id, partner: message.partner.clone(), index, publication, stage })
     }
+}
+
+/// An instant for people: China Standard Time to the second, with its offset.
+pub fn local_time(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::fixed(Offset::constant(8))).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
 impl Store {
@@ -211,11 +223,7 @@ impl Store {
         let writer = Writer::open(files, reading.tail, config.segment_bytes)
             .map_err(|source| StoreError::Unreadable { path: layout.journal.clone(), source })?;
         let due = Arc::new(Notify::new());
-        let signals = Arc::new(Signals {
-            poison: watch::Sender::new(None),
-            due: due.clone(),
-            publications: Arc::new(Notify::new()),
-        });
+        let signals = Arc::new(Signals { poison: watch::Sender::new(None), due: due.clone() });
         let (requests, receiver) = mpsc::channel(committer::QUEUE);
         let committer =
             Committer { writer, index: index.clone(), bodies: layout.bodies.clone(), signals: signals.clone() };
@@ -287,7 +295,7 @@ impl Store {
     }
 
     /// Resolves with the cause when the store stops acknowledging. The process should then end with an error.
-    pub async fn until_poisoned(&self) -> String {
+    pub async fn failed(&self) -> String {
         let mut poison = self.0.signals.poison.subscribe();
         match poison.wait_for(Option::is_some).await {
             Ok(cause) => cause.clone().unwrap_or_default(),
@@ -297,7 +305,7 @@ impl Store {
     }
 
     /// Bytes up to which a body may travel in a transaction.
-    pub fn inline_threshold(&self) -> u64 {
+    pub fn inline_threshold(&self) -> usize {
         self.0.config.inline_threshold
     }
 
@@ -330,6 +338,11 @@ impl Store {
         body::read_whole(self.read(body)?, body, max)
     }
 
+    /// Room for intermediate results beside the bodies; they vanish when dropped, or at the next start.
+    pub fn scratch(&self) -> StoreScratch {
+        StoreScratch { dir: self.0.layout.temporary.clone(), in_memory: self.0.config.inline_threshold }
+    }
+
     /// A body as something that can be read again and again.
     pub fn source(&self, body: &Body) -> StoredBody {
         StoredBody { store: self.clone(), body: *body }
@@ -345,10 +358,10 @@ impl Store {
         self.ask(self.0.index.claimant(key)).flatten().and_then(|id| self.message(&id))
     }
 
-    /// The latest message to or from a partner with this Message-ID, with or without brackets. Directions are apart,
-    /// so that nothing a partner sends can hide what we sent.
-    pub fn by_message_id(&self, direction: Direction, partner: &str, message_id: &str) -> Option<Message> {
-        let found = self.ask(self.0.index.by_message_id(direction, partner, message_id));
+    /// The message that we sent a partner under this Message-ID, with or without brackets. What the partner sends
+    /// under the same one cannot hide it; that is found by [`messages`](Store::messages).
+    pub fn by_message_id(&self, partner: &str, message_id: &str) -> Option<Message> {
+        let found = self.ask(self.0.index.by_message_id(Direction::Outbound, partner, message_id));
         found.flatten().and_then(|id| self.message(&id))
     }
 
@@ -369,40 +382,29 @@ impl Store {
         Counts { by_state: self.0.index.states() }
     }
 
-    /// Leases outbound messages that are due at `now`: waiting for composing or for an attempt, cut off in an attempt
-    /// by a crash, or past the deadline of their receipt. For each partner at most as many as `free_slots` says,
-    /// which is asked once per partner and call and must take the leases still held into account.
-    pub fn lease_due(&self, now: Timestamp, free_slots: impl FnMut(&str) -> usize) -> Vec<Lease> {
-        self.ask(self.0.leases.lease_due(&self.0.index, now, free_slots)).unwrap_or_default()
+    /// Leases at most `max` outbound messages that are due at `now`: waiting for composing or for an attempt, cut off
+    /// in an attempt by a crash, or past the deadline of their receipt. For each partner at most as many as
+    /// `free_slots` says, which takes the leases still held into account. Partners take turns.
+    pub fn lease_due(&self, now: Timestamp, max: usize, free_slots: &dyn Fn(&str) -> usize) -> Vec<Lease> {
+        self.ask(self.0.leases.lease_due(&self.0.index, now, max, free_slots)).unwrap_or_default()
     }
 
-    /// The earliest instant after `after` at which a message becomes due. What was due before and could not be leased
-    /// waits for a [`wake`](Store::wake).
-    pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
-        self.ask(self.0.leases.next_due(&self.0.index, after)).flatten()
+    /// The earliest instant, later than what [`lease_due`](Store::lease_due) was asked about last, at which a message
+    /// becomes due. What was due before and found no slot waits for [`due_changed`](Store::due_changed).
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.ask(self.0.leases.next_due(&self.0.index)).flatten()
     }
 
-    /// Notified when something may have become due earlier than known, or a lease was given back.
-    pub fn wake(&self) -> Arc<Notify> {
-        self.0.signals.due.clone()
+    /// Resolves when something may have become due earlier than known, or a lease was given back, since the last
+    /// call. For one waiter.
+    pub async fn due_changed(&self) {
+        self.0.signals.due.notified().await;
     }
 
     /// Publications that are not done, oldest message first, at most `limit`.
     pub fn pending_publications(&self, limit: usize) -> Vec<PendingPublication> {
-        let pending = self.0.index.unpublished().map_while(|entry| self.ask(entry));
-        let with_message =
-            pending.filter_map(|(id, index)| Some(PendingPublication { message: self.message(&id)?, index }));
-        with_message.take(limit).collect()
-    }
-
-    /// Room for the intermediate form of a message that is being composed.
-    pub fn scratch(&self) -> SpoolScratch {
-        SpoolScratch::new(self.inline_threshold(), &self.0.layout.temporary)
-    }
-
-    /// Notified when there may be publications to do.
-    pub fn wake_publications(&self) -> Arc<Notify> {
-        self.0.signals.publications.clone()
+        let entries = self.0.index.unpublished().map_while(|entry| self.ask(entry));
+        entries.filter_map(|(id, index)| PendingPublication::of(&self.message(&id)?, index)).take(limit).collect()
     }
 
     /// Reads the whole journal and checks every frame and its place in the chain (blocking I/O; may run while

@@ -19,7 +19,9 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::record::{Content, Fact, Message, Publication, PublicationStage};
+use tokio::sync::Notify;
+
+use super::record::{Content, Fact, Publication, PublicationStage};
 use super::{CommitError, PendingPublication, Store, Transaction};
 use crate::ground::clock::Clock;
 use crate::ground::drain::Shutdown;
@@ -39,6 +41,7 @@ pub struct Publisher {
     store: Store,
     exchange: Arc<Path>,
     clock: Arc<dyn Clock>,
+    wake: Arc<Notify>,
 }
 
 /// Why a batch could not be published. The next round tries again; nothing is lost meanwhile.
@@ -55,7 +58,12 @@ pub enum PublishError {
 impl Publisher {
     /// A publisher into `exchange/<partner>/…`.
     pub fn new(store: Store, exchange: &Path, clock: Arc<dyn Clock>) -> Publisher {
-        Publisher { store, exchange: exchange.into(), clock }
+        Publisher { store, exchange: exchange.into(), clock, wake: Arc::new(Notify::new()) }
+    }
+
+    /// Says that a fact with a publication was committed.
+    pub fn wake(&self) {
+        self.wake.notify_one();
     }
 
     /// Publishes whatever is pending until shutdown, and once more before it returns.
@@ -83,9 +91,8 @@ impl Publisher {
     }
 
     async fn idle(&self, shutdown: &Shutdown, at_most: std::time::Duration) {
-        let wake = self.store.wake_publications();
         tokio::select! {
-            () = wake.notified() => {}
+            () = self.wake.notified() => {}
             () = shutdown.triggered() => {}
             () = tokio::time::sleep(at_most) => {}
         }
@@ -93,12 +100,12 @@ impl Publisher {
 
     /// Publishes one batch; returns how many publications it finished.
     pub async fn publish_pending(&self) -> Result<usize, PublishError> {
-        let pending: Vec<Pending> =
-            self.store.pending_publications(BATCH).into_iter().filter_map(Pending::of).collect();
+        let pending = self.store.pending_publications(BATCH);
         if pending.is_empty() {
             return Ok(0);
         }
-        let (staged, to_stage): (Vec<_>, Vec<_>) = pending.into_iter().partition(|pending| pending.is_staged);
+        let (staged, to_stage): (Vec<_>, Vec<_>) =
+            pending.into_iter().partition(|p| matches!(p.stage, PublicationStage::Staged));
         let this = self.clone();
         let to_stage = blocking(move || this.stage(&to_stage).map(|()| to_stage)).await?;
         self.record(&to_stage, |p| Fact::Staged { index: p.index }).await?;
@@ -121,7 +128,7 @@ impl Publisher {
     }
 
     /// Step 1: every file of the batch lies in `.staged/` and survives a power cut.
-    fn stage(&self, batch: &[Pending]) -> io::Result<()> {
+    fn stage(&self, batch: &[PendingPublication]) -> io::Result<()> {
         let mut written = Vec::new();
         let mut folders = BTreeSet::new();
         for pending in batch {
@@ -161,7 +168,7 @@ impl Publisher {
     }
 
     /// Step 3: companions first, the principal file last; then the folders are synced.
-    fn rename(&self, batch: Vec<Pending>) -> io::Result<Vec<(Pending, String)>> {
+    fn rename(&self, batch: Vec<PendingPublication>) -> io::Result<Vec<(PendingPublication, String)>> {
         let mut named = Vec::with_capacity(batch.len());
         let mut folders = BTreeSet::new();
         for pending in batch {
@@ -179,30 +186,8 @@ impl Publisher {
     }
 }
 
-/// One publication to carry out.
-struct Pending {
-    message: Id,
-    partner: String,
-    index: u32,
-    publication: Publication,
-    is_staged: bool,
-}
-
-impl Pending {
-    fn of(pending: PendingPublication) -> Option<Pending> {
-        let (publication, stage) = pending.publication()?.clone();
-        let is_staged = match stage {
-            PublicationStage::Committed => false,
-            PublicationStage::Staged => true,
-            PublicationStage::Published(_) => return None,
-        };
-        let Message { id, partner, .. } = pending.message;
-        Some(Pending { message: id, partner, index: pending.index, publication, is_staged })
-    }
-}
-
 /// Moves one publication's files; a missing principal file means that it was done before a crash.
-fn rename_group(staging: &Path, target: &Path, pending: &Pending) -> io::Result<String> {
+fn rename_group(staging: &Path, target: &Path, pending: &PendingPublication) -> io::Result<String> {
     let plain = pending.publication.name.clone();
     let unique = name_with_id(&plain, &pending.message);
     if !staged_path(staging, pending, "").exists() {
@@ -212,12 +197,12 @@ fn rename_group(staging: &Path, target: &Path, pending: &Pending) -> io::Result<
     let mut name = if is_free(target, &pending.publication, staging, pending, &plain) { plain } else { unique.clone() };
     for (suffix, _) in in_order(&pending.publication) {
         let from = staged_path(staging, pending, suffix);
-        match durable::rename_noreplace_unsynced(&from, &target.join(format!("{name}{suffix}"))) {
+        match durable::rename_unsynced(&from, &target.join(format!("{name}{suffix}"))) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && name != unique => {
                 name.clone_from(&unique);
-                durable::rename_noreplace_unsynced(&from, &target.join(format!("{name}{suffix}")))?;
+                durable::rename_unsynced(&from, &target.join(format!("{name}{suffix}")))?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -227,7 +212,7 @@ fn rename_group(staging: &Path, target: &Path, pending: &Pending) -> io::Result<
 
 /// No file of the publication would meet a stranger. A companion that is gone from staging is our own, moved before a
 /// crash.
-fn is_free(target: &Path, publication: &Publication, staging: &Path, pending: &Pending, name: &str) -> bool {
+fn is_free(target: &Path, publication: &Publication, staging: &Path, pending: &PendingPublication, name: &str) -> bool {
     publication.files.iter().all(|(suffix, _)| {
         let taken = target.join(format!("{name}{suffix}")).symlink_metadata().is_ok();
         !taken || !staged_path(staging, pending, suffix).exists()
@@ -240,7 +225,7 @@ fn in_order(publication: &Publication) -> impl Iterator<Item = &(String, Content
     companions.chain(publication.files.iter().filter(|(suffix, _)| suffix.is_empty()))
 }
 
-fn staged_path(staging: &Path, pending: &Pending, suffix: &str) -> PathBuf {
+fn staged_path(staging: &Path, pending: &PendingPublication, suffix: &str) -> PathBuf {
     staging.join(format!("{}.{}{suffix}", pending.message, pending.index))
 }
 
@@ -261,13 +246,13 @@ trait HasId {
     fn id(&self) -> Id;
 }
 
-impl HasId for Pending {
+impl HasId for PendingPublication {
     fn id(&self) -> Id {
         self.message
     }
 }
 
-impl HasId for (Pending, String) {
+impl HasId for (PendingPublication, String) {
     fn id(&self) -> Id {
         self.0.message
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::db::DbError;
@@ -15,8 +15,17 @@ use crate::ground::id::Id;
 /// Who holds what.
 #[derive(Debug)]
 pub(super) struct Leases {
-    taken: Mutex<HashSet<Id>>,
+    state: Mutex<LeaseState>,
     due: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct LeaseState {
+    taken: HashSet<Id>,
+    /// The latest instant that was asked about. What was due then and not leased waits for a slot, not for time.
+    asked: Timestamp,
+    /// The partner that was served last: the next call begins with the one after it.
+    served: Option<String>,
 }
 
 /// The right to work on a message that is due. Dropped, it goes back: if the message is still due then, it is leased
@@ -35,7 +44,7 @@ impl fmt::Debug for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.leases.taken().remove(&self.message.id);
+        self.leases.state().taken.remove(&self.message.id);
         // A slot is free: something else of this partner may be due.
         self.leases.due.notify_one();
     }
@@ -43,46 +52,73 @@ impl Drop for Lease {
 
 impl Leases {
     pub(super) fn new(due: Arc<Notify>) -> Leases {
-        Leases { taken: Mutex::new(HashSet::new()), due }
+        let state = LeaseState { taken: HashSet::new(), asked: Timestamp::UNIX_EPOCH, served: None };
+        Leases { state: Mutex::new(state), due }
     }
 
-    /// Leases what is due at `now`, for each partner at most as many as `free_slots` says, earliest first.
+    /// Leases at most `max` messages that are due at `now`, for each partner at most as many as `free_slots` says,
+    /// earliest first. Partners take turns, so that none starves behind the others.
     pub(super) fn lease_due(
         self: &Arc<Leases>,
         index: &Index,
         now: Timestamp,
-        mut free_slots: impl FnMut(&str) -> usize,
+        max: usize,
+        free_slots: &dyn Fn(&str) -> usize,
     ) -> Result<Vec<Lease>, DbError> {
+        let served = {
+            let mut state = self.state();
+            state.asked = state.asked.max(now);
+            state.served.clone()
+        };
         let mut leased = Vec::new();
-        let mut partner = index.next_partner(None)?;
-        while let Some(name) = partner {
-            let due = |entry: &Result<(Timestamp, Id), DbError>| entry.as_ref().map_or(true, |(due, _)| *due <= now);
-            let mut slots = None;
-            for entry in index.due(&name, None).take_while(due) {
-                let (_, id) = entry?;
-                let slots = slots.get_or_insert_with(|| free_slots(&name));
-                if *slots == 0 {
-                    break;
-                }
-                if let Some(lease) = self.lease(index, id, now)? {
-                    leased.push(lease);
-                    *slots = slots.saturating_sub(1);
-                }
+        for name in partners_after(index, served.as_deref())? {
+            if leased.len() >= max {
+                break;
             }
-            partner = index.next_partner(Some(&name))?;
+            let slots = free_slots(&name).min(max.saturating_sub(leased.len()));
+            let before = leased.len();
+            self.lease_of_partner(index, &name, now, slots, &mut leased)?;
+            if leased.len() > before {
+                self.state().served = Some(name);
+            }
         }
         Ok(leased)
     }
 
+    fn lease_of_partner(
+        self: &Arc<Leases>,
+        index: &Index,
+        partner: &str,
+        now: Timestamp,
+        mut slots: usize,
+        leased: &mut Vec<Lease>,
+    ) -> Result<(), DbError> {
+        if slots == 0 {
+            return Ok(());
+        }
+        for entry in index.due(partner, None) {
+            let (due, id) = entry?;
+            if due > now || slots == 0 {
+                return Ok(());
+            }
+            if let Some(lease) = self.lease(index, id, now)? {
+                leased.push(lease);
+                slots = slots.saturating_sub(1);
+            }
+        }
+        Ok(())
+    }
+
     /// Leases one message unless it is taken or has changed since its entry was read.
     fn lease(self: &Arc<Leases>, index: &Index, id: Id, now: Timestamp) -> Result<Option<Lease>, DbError> {
-        if !self.taken().insert(id) {
+        if !self.state().taken.insert(id) {
             return Ok(None);
         }
         // Read only now: the one who held it before has written what it did before letting go.
         let message = index.message(&id).inspect_err(|_| self.release(&id))?;
         match message {
-            Some((message, _)) if message.due.is_some_and(|due| due <= now) => {
+            // To the millisecond, as the index has it.
+            Some((message, _)) if message.due.is_some_and(|due| due.as_millisecond() <= now.as_millisecond()) => {
                 Ok(Some(Lease { message, leases: self.clone() }))
             }
             _ => {
@@ -93,25 +129,37 @@ impl Leases {
     }
 
     fn release(&self, id: &Id) {
-        self.taken().remove(id);
+        self.state().taken.remove(id);
     }
 
-    /// The earliest instant after `after` at which some message becomes due.
-    pub(super) fn next_due(&self, index: &Index, after: Timestamp) -> Result<Option<Timestamp>, DbError> {
+    /// The earliest instant, after the one last asked about, at which some message becomes due.
+    pub(super) fn next_due(&self, index: &Index) -> Result<Option<Timestamp>, DbError> {
+        let asked = self.state().asked;
+        let from = asked.checked_add(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MAX);
         let mut earliest: Option<Timestamp> = None;
-        let mut partner = index.next_partner(None)?;
-        while let Some(name) = partner {
-            let from = after.checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(Timestamp::MAX);
-            if let Some(entry) = index.due(&name, Some(from)).next() {
+        for partner in partners_after(index, None)? {
+            if let Some(entry) = index.due(&partner, Some(from)).next() {
                 let (due, _) = entry?;
                 earliest = Some(earliest.map_or(due, |earliest| earliest.min(due)));
             }
-            partner = index.next_partner(Some(&name))?;
         }
         Ok(earliest)
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashSet<Id>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, LeaseState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Partners with something to do, in a circle that begins behind `served`.
+fn partners_after(index: &Index, served: Option<&str>) -> Result<Vec<String>, DbError> {
+    let mut partners = Vec::new();
+    let mut next = index.next_partner(None)?;
+    while let Some(name) = next {
+        next = index.next_partner(Some(&name))?;
+        partners.push(name);
+    }
+    let turn = served.map_or(0, |served| partners.partition_point(|name| name.as_str() <= served));
+    partners.rotate_left(turn);
+    Ok(partners)
 }

@@ -1,61 +1,74 @@
-//! Room for what is made between a payload and its wire bytes (a compressed entity): memory first, an unnamed file
-//! beyond the threshold. Nothing of it survives the process, and nothing needs to.
+//! Room for what a composition makes on its way (compressed, signed): in memory while it is small, then in a file
+//! without a name, which the kernel removes with its last reader.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
-
-use tempfile::{SpooledData, SpooledTempFile, spooled_tempfile_in};
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::mime::{BytesSource, Scratch, ScratchWriter, Source};
 
-/// Makes scratch writers below a folder.
+/// Scratch space in the store's directory of temporary files.
 #[derive(Debug, Clone)]
-pub struct SpoolScratch {
-    threshold: usize,
-    folder: PathBuf,
+pub struct StoreScratch {
+    pub(super) dir: PathBuf,
+    /// Bytes up to which nothing is written to disk.
+    pub(super) in_memory: usize,
 }
 
-impl SpoolScratch {
-    pub(super) fn new(threshold: u64, folder: &Path) -> SpoolScratch {
-        SpoolScratch { threshold: usize::try_from(threshold).unwrap_or(usize::MAX), folder: folder.to_owned() }
-    }
-}
-
-impl Scratch for SpoolScratch {
+impl Scratch for StoreScratch {
     fn create(&self) -> io::Result<Box<dyn ScratchWriter>> {
-        Ok(Box::new(Spool(spooled_tempfile_in(self.threshold, &self.folder))))
+        Ok(Box::new(Spill { scratch: self.clone(), held: Vec::new(), file: None, len: 0 }))
     }
 }
 
-struct Spool(SpooledTempFile);
+/// Bytes being collected.
+struct Spill {
+    scratch: StoreScratch,
+    held: Vec<u8>,
+    file: Option<File>,
+    len: u64,
+}
 
-impl Write for Spool {
+impl Write for Spill {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        if self.file.is_none() && self.held.len().saturating_add(bytes.len()) > self.scratch.in_memory {
+            let mut file = tempfile::tempfile_in(&self.scratch.dir)?;
+            file.write_all(&self.held)?;
+            (self.held, self.file) = (Vec::new(), Some(file));
+        }
+        match &mut self.file {
+            Some(file) => file.write_all(bytes)?,
+            None => self.held.extend_from_slice(bytes),
+        }
+        self.len = self.len.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
     }
 }
 
-impl ScratchWriter for Spool {
+impl ScratchWriter for Spill {
     fn into_source(self: Box<Self>) -> io::Result<Box<dyn Source>> {
-        match self.0.into_inner() {
-            SpooledData::InMemory(cursor) => Ok(Box::new(BytesSource(cursor.into_inner()))),
-            SpooledData::OnDisk(file) => {
-                let len = file.metadata()?.len();
-                Ok(Box::new(FileSource { file, len }))
-            }
-        }
+        Ok(match self.file {
+            Some(file) => Box::new(FileSource { file: Mutex::new(file), len: self.len }),
+            None => Box::new(BytesSource(self.held)),
+        })
     }
 }
 
+/// A file without a name. Its readers share one position, so each sets it before it reads.
 struct FileSource {
-    file: File,
+    file: Mutex<File>,
     len: u64,
+}
+
+impl FileSource {
+    fn file(&self) -> MutexGuard<'_, File> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Source for FileSource {
@@ -64,20 +77,47 @@ impl Source for FileSource {
     }
 
     fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(FileReader { file: &self.file, at: 0 }))
+        Ok(Box::new(FileReader { source: self, position: 0 }))
     }
 }
 
-/// Reads by position, so that several readers share one file.
 struct FileReader<'a> {
-    file: &'a File,
-    at: u64,
+    source: &'a FileSource,
+    position: u64,
 }
 
 impl Read for FileReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
-        self.at = self.at.saturating_add(read as u64);
+        let mut file = self.source.file();
+        file.seek(SeekFrom::Start(self.position))?;
+        let read = file.read(buffer)?;
+        self.position = self.position.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_and_spilled_results_read_back_again_and_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = StoreScratch { dir: dir.path().to_path_buf(), in_memory: 10 };
+        for len in [0usize, 10, 11, 5000] {
+            let bytes: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            let mut writer = scratch.create().unwrap();
+            for chunk in bytes.chunks(7) {
+                writer.write_all(chunk).unwrap();
+            }
+            let source = writer.into_source().unwrap();
+            assert_eq!(source.len(), len as u64);
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            let mut one = source.open().unwrap();
+            source.open().unwrap().read_to_end(&mut second).unwrap();
+            one.read_to_end(&mut first).unwrap();
+            assert_eq!((&first, &second), (&bytes, &bytes));
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

@@ -1,1 +1,5 @@
-
+mod commits;
+mod frames;
+mod leases;
+mod recovery;
+mod support;
