@@ -32,7 +32,7 @@ async fn stay(context: &mut Context<'_>, config: Config, role: Role) -> Result<E
     announce(context, &running)?;
     let failed = tokio::select! {
         () = signals.next() => false,
-        () = running.store_failed() => true,
+        _cause = running.store_failed() => true,
     };
     let in_order = tokio::select! {
         _late = running.stop() => true,
