@@ -85,7 +85,7 @@ impl GatewayBackend {
 impl Backend for GatewayBackend {
     async fn readiness(&self) -> Vec<Unready> {
         let mut unready: Vec<Unready> = self.unready_space().into_iter().chain(self.unready_keys()).collect();
-        if self.store.is_failed() {
+        if self.store.poisoned().is_some() {
             let text = bilingual!(
                 "日志写入失败，进程即将退出。请检查磁盘后重启。",
                 "the journal failed and the process is about to end. Check the disk and start again."
@@ -120,7 +120,10 @@ impl Backend for GatewayBackend {
 
     async fn summary(&self) -> Vec<StateCount> {
         let counts = self.store.counts();
-        counts.by_state().map(|(state, count)| StateCount { state, count }).collect()
+        let mut counts: Vec<StateCount> =
+            counts.by_state.into_iter().map(|(state, count)| StateCount { state, count }).collect();
+        counts.sort_by_key(|count| count.state);
+        counts
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::bilingual;
+use crate::console::TokenError;
 use crate::ground::durable::DurableError;
 use crate::ground::text::Bilingual;
 use crate::http::{BindError, TlsError};
@@ -18,8 +19,8 @@ pub enum StartError {
     #[error(transparent)]
     Files(#[from] DurableError),
     /// The console's token file cannot be used.
-    #[error("the console token cannot be read or made: {0}")]
-    Token(#[from] std::io::Error),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The filesystem may lose acknowledged data.
     #[error("{folder} is on {kind}, which may lose acknowledged data")]
     Filesystem {
@@ -48,7 +49,7 @@ impl StartError {
         match self {
             StartError::Bind(error) => error.code(),
             StartError::Files(error) => error.code(),
-            StartError::Token(_) => "console-token",
+            StartError::Token(error) => error.code(),
             StartError::Filesystem { .. } => "filesystem-not-trusted",
             StartError::Tls(error) => error.code(),
             StartError::Store(error) => error.code(),
@@ -62,10 +63,7 @@ impl StartError {
         match self {
             StartError::Bind(error) => error.text(),
             StartError::Files(error) => error.text(),
-            StartError::Token(error) => bilingual!(
-                "控制台令牌文件无法读取或创建：{error}。请检查 [console] token_file 及其权限。",
-                "the console's token file cannot be read or made: {error}. Check token_file in [console] and its permissions."
-            ),
+            StartError::Token(error) => error.text(),
             StartError::Filesystem { folder, kind } => {
                 let folder = folder.display();
                 bilingual!(

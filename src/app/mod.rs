@@ -93,7 +93,6 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
         drain: config.server.shutdown,
     };
     running.publishing.spawn("publisher", parts.publisher.clone().run(running.stop_publishing.clone()));
-    parts.outbound.resume().await?;
     parts.inbound.resume();
     running.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(running.stop_flows.clone()));
     running.flows.spawn("senders", parts.outbound.clone().run_senders(running.stop_flows.clone()));
@@ -109,9 +108,10 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
 }
 
 impl Running {
-    /// The journal failed: nothing can be acknowledged any more, the process must end and be started again.
-    pub async fn store_failed(&self) {
-        self.store.failed().await;
+    /// Completes when the journal has failed: nothing can be acknowledged any more, the process must end and be started
+    /// again. Says why.
+    pub async fn store_failed(&self) -> String {
+        self.store.failed().await
     }
 
     /// Stops in order; returns the names of tasks that did not end in time.
@@ -142,7 +142,7 @@ impl Running {
         self.listeners.spawn("as2-listener", async move {
             http::serve(as2_listener, as2_tls, handler, settings, async move { stop.triggered().await }).await;
         });
-        let token = crate::console::auth::load_or_create_token(&config.console.token_file)?;
+        let token = crate::console::Token::load_or_create(&config.console.token_file)?;
         let router = crate::console::router(Arc::new(parts.backend.clone()), token);
         let console_tls = config.console.tls.as_ref().map(translate::server_tls).transpose()?;
         let settings = translate::console_server(&config.server);
@@ -171,7 +171,6 @@ fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>) -> Asse
     let outbound = Outbound::new(
         outbound::Parts {
             store: store.clone(),
-            publisher: publisher.clone(),
             station: config.station.clone(),
             directory: directory.clone(),
             clock: clock.clone(),
@@ -182,7 +181,6 @@ fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>) -> Asse
     let inbound = Inbound::new(
         inbound::Parts {
             store: store.clone(),
-            publisher: publisher.clone(),
             station: config.station.clone(),
             directory: directory.clone(),
             clock: clock.clone(),

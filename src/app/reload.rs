@@ -55,10 +55,8 @@ impl Reloads {
                 Severity::Warning => tracing::warn!(%file, line, key, code = problem.code, "{}", problem.text),
             }
         }
-        if !reload.changed.is_empty() {
-            tracing::info!(partners = ?reload.changed, "partner settings apply now");
-            self.directory.store(Arc::new(reload.partners));
-        }
+        tracing::info!(partners = reload.partners.all().len(), "partner files were read again");
+        self.directory.store(Arc::new(reload.partners));
     }
 
     fn stamps(&self) -> Stamps {

@@ -29,8 +29,11 @@ pub(super) fn inbound(config: &Config) -> inbound::Settings {
 }
 
 pub(super) fn store(config: &Config, clock: Arc<dyn Clock>) -> StoreConfig {
-    let inline = usize::try_from(config.server.inline).unwrap_or(usize::MAX);
-    StoreConfig { inline_threshold: inline, ..StoreConfig::new(&config.folders.data, clock) }
+    StoreConfig {
+        inline_threshold: usize::try_from(config.server.inline).unwrap_or(usize::MAX),
+        allow_untrusted_filesystem: config.folders.allow_any_filesystem,
+        ..StoreConfig::new(&config.folders.data, clock)
+    }
 }
 
 pub(super) fn as2_server(server: &ServerSettings) -> http::ServerSettings {
@@ -50,5 +53,5 @@ pub(super) fn console_server(server: &ServerSettings) -> http::ServerSettings {
 }
 
 pub(super) fn server_tls(identity: &TlsIdentity) -> Result<ServerTls, TlsError> {
-    ServerTls::new(&Identity::from(identity), ClientAuth::Off)
+    ServerTls::new(&Identity::from(identity), ClientAuth::None)
 }

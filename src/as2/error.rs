@@ -283,10 +283,20 @@ impl OpenError {
 /// The one sentence for every failure of a message in an unauthenticated envelope.
 pub(super) const UNIFORM_EXPLANATION: &str = "The message could not be decrypted and verified.";
 
-/// Who signed is a matter of authentication, what was signed a matter of integrity.
+/// Who signed is a matter of authentication, what was signed a matter of integrity, and how a matter of the agreement.
 fn signature_told(cause: &SignatureError) -> Disposition {
     match cause {
-        SignatureError::Malformed(_) => Disposition::integrity_check_failed(),
-        SignatureError::DigestNotComputed(_) => Disposition::insufficient_message_security(),
+        SignatureError::Malformed(_)
+        | SignatureError::ContentPresent
+        | SignatureError::ContentAbsent
+        | SignatureError::Attributes(_)
+        | SignatureError::DigestMismatch
+        | SignatureError::BadSignature => Disposition::integrity_check_failed(),
+        SignatureError::NotOneSigner | SignatureError::UnknownSigner => Disposition::authentication_failed(),
+        SignatureError::UnknownDigest
+        | SignatureError::DigestNotComputed(_)
+        | SignatureError::UnknownScheme
+        | SignatureError::WeakKey => Disposition::insufficient_message_security(),
+        SignatureError::Io(_) => Disposition::unexpected_processing_error(),
     }
 }

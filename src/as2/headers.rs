@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use jiff::tz::TimeZone;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -64,7 +65,8 @@ pub fn repeated_singleton(headers: &Headers) -> Option<&'static str> {
 /// `date` as RFC 2822 text in UTC, e.g. `Sun, 22 Nov 2026 06:00:00 +0000`.
 pub fn date_value(date: Timestamp) -> String {
     let fallback = || "Thu, 01 Jan 1970 00:00:00 +0000".to_owned();
-    rfc2822::DateTimePrinter::new().timestamp_to_string(&date).unwrap_or_else(|_| fallback())
+    let date = date.to_zoned(TimeZone::UTC);
+    rfc2822::DateTimePrinter::new().zoned_to_string(&date).unwrap_or_else(|_| fallback())
 }
 
 /// Free text as a field value: ASCII as it is, other text as RFC 2047 encoded words; control characters become blanks.

@@ -13,8 +13,8 @@ use openssl::x509::{X509, X509Name};
 use super::mdn::{self, BuiltMdn, Mdn, MdnPlan};
 use super::*;
 use crate::cms::{
-    self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, EnvelopeWriter, KeyTransport, MultiHasher,
-    PrivateKey, Recipient, SignatureScheme, SigningKey,
+    self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, EnvelopeWriter, KeyTransport, PrivateKey,
+    Recipient, SignatureScheme, SigningKey,
 };
 use crate::ground::limits::Limits;
 use crate::mime::{BytesSource, Headers, MemoryScratch};
@@ -235,10 +235,4 @@ pub(super) fn judged(mdn: &Mdn, composed: &Composed, signed_wanted: bool) -> Ver
         algorithm: Some(composed.algorithm),
     };
     judge(mdn, &sent)
-}
-
-pub(super) fn digests(octets: &[u8]) -> cms::Digests {
-    let mut hasher = MultiHasher::new(&DigestAlgorithm::ALL);
-    hasher.update(octets);
-    hasher.finish()
 }

@@ -1,8 +1,146 @@
-//! Layer of `cli`.
+//! Layer 11: the command line.
+//!
+//! Every command is a client of something: of the configuration (`init`, `doctor`, `cert`, `partner`), of the pure core
+//! (`precheck`), or of the running gateway's API (`send`, `messages`). None opens the store. [`arguments`] says what
+//! there is, [`voice`] and [`output`] how it is said, [`exit_code`] how it ends; [`run`] joins them.
 
+pub mod api_client;
+pub mod arguments;
 pub mod cert;
+mod chinese;
+pub mod demo;
 pub mod doctor;
 pub mod exit_code;
+pub mod failure;
 pub mod init;
+pub mod messages;
+pub mod output;
 pub mod partner;
+pub mod precheck;
+pub mod send;
+pub mod serve;
 pub mod voice;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use arguments::{Arguments, CertCommand, Command, Format, PartnerCommand};
+use clap::{CommandFactory, FromArgMatches};
+use exit_code::ExitCode;
+use failure::Failure;
+use voice::Voice;
+
+use crate::app::Role;
+use crate::config::{self, Config};
+use crate::ground::clock::{Clock, SystemClock};
+use crate::ground::text::Language;
+
+/// Runs the command line `arguments` (the program's name first). Results go to `out`, errors and progress to `err`;
+/// `environment` is asked for the locale and for passphrases.
+pub fn run(
+    arguments: Vec<OsString>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitCode {
+    let language = language(&arguments, environment);
+    let command = chinese::localised(Arguments::command(), language);
+    let parsed = command.try_get_matches_from(arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
+        Ok(arguments) => arguments,
+        Err(usage) => return report_usage(&usage, out, err),
+    };
+    let json = arguments.global.format == Format::Json;
+    let mut context = Context { global: &arguments.global, environment, voice: Voice { out, language, json }, err };
+    match dispatch(&mut context, &arguments.command) {
+        Ok(code) => code,
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Done,
+        Err(failure) => {
+            // Nobody is left to tell when the error output is closed too.
+            let _ = failure.report(err, language, json);
+            failure.exit_code()
+        }
+    }
+}
+
+/// What every command gets.
+pub struct Context<'c> {
+    /// Options of every command.
+    pub global: &'c arguments::Global,
+    /// The process environment, or a table in tests.
+    pub environment: &'c dyn Fn(&str) -> Option<String>,
+    /// Where results go.
+    pub voice: Voice<'c>,
+    /// Where progress goes.
+    pub err: &'c mut dyn Write,
+}
+
+impl Context<'_> {
+    /// The configuration that `--config` names.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Ok(config::load(&self.global.config, self.environment, SystemClock.now())?)
+    }
+}
+
+fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure> {
+    let now = SystemClock.now();
+    let (file, environment) = (context.global.config.as_path(), context.environment);
+    let voice = &mut context.voice;
+    Ok(match command {
+        Command::Init(arguments) => init::run(&arguments.dir, &arguments.plan(voice.language), now, voice)?,
+        Command::Serve => serve::run(context, Role::Gateway)?,
+        Command::Demo(options) => run_demo(voice, options)?,
+        Command::Testbed => serve::run(context, Role::Testbed)?,
+        Command::Precheck(arguments) => precheck::run(context, arguments)?,
+        Command::Send(arguments) => send::run(context, arguments)?,
+        Command::Messages(command) => messages::run(context, command)?,
+        Command::Partner(PartnerCommand::List) => partner::list(file, environment, now, voice)?,
+        Command::Partner(PartnerCommand::Check { id }) => {
+            partner::check(file, id.as_deref(), environment, now, voice)?
+        }
+        Command::Cert(CertCommand::List) => cert::list(file, environment, now, voice)?,
+        Command::Cert(CertCommand::Generate(arguments)) => {
+            let passphrase = arguments.passphrase(environment)?;
+            cert::make(&arguments.request(), &arguments.target(), passphrase.as_ref(), now, voice)?
+        }
+        Command::Doctor => doctor::run(file, environment, now, voice)?,
+    })
+}
+
+fn run_demo(voice: &mut Voice<'_>, options: &demo::DemoOptions) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(demo::run(options, voice));
+    ended.map_err(|error| Failure::new(ExitCode::Unreachable, "demo-failed", error.text()))
+}
+
+/// Help and version are results; everything else is a wrong usage.
+fn report_usage(usage: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+    let rendered = usage.render();
+    if usage.use_stderr() {
+        let _ = write!(err, "{rendered}");
+        ExitCode::Usage
+    } else {
+        let _ = write!(out, "{rendered}");
+        ExitCode::Done
+    }
+}
+
+/// `--lang` before everything, so that help and usage errors speak it too; then the locale (POSIX XBD 8.2 order).
+fn language(arguments: &[OsString], environment: &dyn Fn(&str) -> Option<String>) -> Language {
+    let mut words = arguments.iter().map(|word| word.to_string_lossy());
+    while let Some(word) = words.next() {
+        if word == "--lang" {
+            return words.next().map_or(Language::English, |tag| Language::from_locale(&tag));
+        }
+        if let Some(tag) = word.strip_prefix("--lang=") {
+            return Language::from_locale(tag);
+        }
+    }
+    let variables = ["LC_ALL", "LC_MESSAGES", "LANG"];
+    let set = variables.iter().find_map(|name| environment(name).filter(|value| !value.is_empty()));
+    set.map_or(Language::English, |locale| Language::from_locale(&locale))
+}
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;

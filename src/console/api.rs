@@ -11,7 +11,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::backend::{Action, Backend, Query, Unready};
+use super::backend::{Backend, Query, Unready};
+use crate::outbound::Action;
 use super::problem::Problem;
 use super::token::Token;
 use super::wire::{

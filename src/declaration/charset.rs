@@ -272,10 +272,9 @@ fn sniff(head: &[u8]) -> Result<Charset, Fault> {
     if let Some((encoding, _)) = Encoding::for_bom(head) {
         if encoding == UTF_8
             && let Some(declared) = declared(head)
+            && Encoding::for_label(declared.as_bytes()) != Some(UTF_8)
         {
-            if Encoding::for_label(declared.as_bytes()) != Some(UTF_8) {
-                return Err(Fault::EncodingConflict { declared, marked: encoding.name().to_owned() });
-            }
+            return Err(Fault::EncodingConflict { declared, marked: encoding.name().to_owned() });
         }
         return Ok(Charset { encoding, marked: true });
     }

@@ -1,1 +1,106 @@
-//! Check characters of Chinese identity and enterprise numbers.
+//! Check characters of Chinese identity and enterprise numbers, and of bar codes.
+
+/// Weights of the first seventeen digits of a 居民身份证 (GB 11643): powers of two modulo 11.
+const IDENTITY_WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
+/// Check characters by the weighted sum modulo 11.
+const IDENTITY_CHECKS: &[u8; 11] = b"10X98765432";
+/// The alphabet of a 统一社会信用代码 (GB 32100): no I, O, S, V, Z.
+const CREDIT_ALPHABET: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
+
+/// The check character of a citizen's number (GB 11643) from its first seventeen digits.
+pub fn identity_check(first_seventeen: &str) -> Option<char> {
+    let mut sum = 0u32;
+    let digits: Option<Vec<u32>> = first_seventeen.chars().map(|c| c.to_digit(10)).collect();
+    let digits = digits.filter(|digits| digits.len() == IDENTITY_WEIGHTS.len())?;
+    for (digit, weight) in digits.iter().zip(IDENTITY_WEIGHTS) {
+        sum = sum.saturating_add(digit.saturating_mul(weight));
+    }
+    IDENTITY_CHECKS.get(usize::try_from(sum % 11).ok()?).map(|check| char::from(*check))
+}
+
+/// Whether a citizen's number has eighteen characters, a date of birth and the right check character.
+pub fn is_identity(number: &str) -> bool {
+    let Some((first, check)) = number.split_at_checked(17) else { return false };
+    let born = first.get(6..14).is_some_and(is_date);
+    born && identity_check(first).is_some_and(|expected| check.chars().eq([expected]))
+}
+
+/// The check character of a unified social credit code (GB 32100) from its first seventeen characters.
+pub fn credit_check(first_seventeen: &str) -> Option<char> {
+    if first_seventeen.len() != 17 {
+        return None;
+    }
+    let (mut sum, mut weight) = (0usize, 1usize);
+    for byte in first_seventeen.bytes() {
+        let value = CREDIT_ALPHABET.iter().position(|letter| *letter == byte)?;
+        sum = sum.saturating_add(value.saturating_mul(weight));
+        weight = weight.saturating_mul(3) % 31;
+    }
+    let check = 31usize.saturating_sub(sum % 31) % 31;
+    CREDIT_ALPHABET.get(check).map(|letter| char::from(*letter))
+}
+
+/// Whether an enterprise code has eighteen characters of the alphabet and the right check character.
+pub fn is_credit_code(code: &str) -> bool {
+    let Some((first, check)) = code.split_at_checked(17) else { return false };
+    credit_check(first).is_some_and(|expected| check.chars().eq([expected]))
+}
+
+/// Whether an enterprise code has the ten-character form of the customs register.
+pub fn is_customs_code(code: &str) -> bool {
+    let Some((region, rest)) = code.split_at_checked(4) else { return false };
+    region.bytes().all(|b| b.is_ascii_digit())
+        && rest.len() == 6
+        && rest.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+}
+
+/// The check digit of an EAN-13 bar code (GB 12904) from its first twelve digits.
+pub fn barcode_check(first_twelve: &str) -> Option<char> {
+    let digits: Option<Vec<u32>> = first_twelve.chars().map(|c| c.to_digit(10)).collect();
+    let digits = digits.filter(|digits| digits.len() == 12)?;
+    let weights = [1u32, 3].into_iter().cycle();
+    let sum =
+        digits.iter().zip(weights).fold(0u32, |sum, (digit, weight)| sum.saturating_add(digit.saturating_mul(weight)));
+    char::from_digit(10u32.saturating_sub(sum % 10) % 10, 10)
+}
+
+/// `YYYYMMDD` of a day that exists.
+fn is_date(digits: &str) -> bool {
+    let part = |range| digits.get(range).and_then(|part: &str| part.parse::<i16>().ok());
+    let (Some(year), Some(month), Some(day)) = (part(0..4), part(4..6), part(6..8)) else { return false };
+    let (Ok(month), Ok(day)) = (i8::try_from(month), i8::try_from(day)) else { return false };
+    year >= 1850 && jiff::civil::Date::new(year, month, day).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_citizens_number_is_checked_with_its_date_of_birth() {
+        // The example of GB 11643, annex A.
+        assert_eq!(identity_check("11010519491231002"), Some('X'));
+        assert!(is_identity("11010519491231002X") && is_identity("440524188001010014"));
+        assert!(!is_identity("110105194912310021") && !is_identity("11010519491331002X"));
+        assert!(!is_identity("") && !is_identity("11010519491231002") && !is_identity("一二三四五六七八九十"));
+    }
+
+    #[test]
+    fn a_credit_code_is_checked() {
+        assert!(is_credit_code("91350100M000100Y43"));
+        assert!(!is_credit_code("91350100M000100Y44") && !is_credit_code("91350100I000100Y43"));
+        assert!(!is_credit_code("91350100M000100Y4") && !is_credit_code("信用代码信用代码"));
+    }
+
+    #[test]
+    fn a_customs_code_has_ten_characters_after_a_region() {
+        assert!(is_customs_code("1101000001") && is_customs_code("3301961Q43"));
+        assert!(!is_customs_code("A101000001") && !is_customs_code("110100000") && !is_customs_code("1101海关"));
+    }
+
+    #[test]
+    fn a_bar_code_is_checked() {
+        assert_eq!(barcode_check("400638133393"), Some('1'));
+        assert_eq!(barcode_check("40063813339"), None);
+    }
+}

@@ -26,9 +26,10 @@ use super::markup::Markup;
 use super::scanner::{Event, Namespace, Scanner};
 use crate::ground::limits::Limits;
 
-#[path = "envelope_reading.rs"]
+mod codes;
 mod reading;
 
+pub use codes::{response_is_transient, response_meaning};
 pub(super) use reading::pass;
 
 /// What kind of document a file is, judged by its root element alone.
@@ -287,5 +288,4 @@ pub(super) fn kind_of_root(scanner: &Scanner<'_>) -> Kind {
 }
 
 #[cfg(test)]
-#[path = "envelope_tests.rs"]
 mod tests;

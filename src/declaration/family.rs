@@ -118,7 +118,7 @@ impl MessageType {
         self
     }
 
-    const fn from_customs(mut self, role: Role) -> MessageType {
+    const fn sent_by_customs(mut self, role: Role) -> MessageType {
         self.role = role;
         self
     }
@@ -291,17 +291,17 @@ const RECEIPTS: [MessageType; 23] = [
         ),
     MessageType::import("CEB816Message", "电子税单", "tax bill", "")
         .at("Tax", Some("TaxHeadRd"), &["invtNo", "taxNo", "entDutyNo"])
-        .from_customs(Role::Notice)
+        .sent_by_customs(Role::Notice)
         .at_most(u32::MAX),
     MessageType::import("CEB818Message", "电子税单状态", "tax bill status", "")
         .at("Tax", Some("TaxHeadStatus"), &["invtNo", "taxNo", "entDutyNo"])
-        .from_customs(Role::Notice)
+        .sent_by_customs(Role::Notice)
         .at_most(u32::MAX),
     MessageType {
         family: None,
         ..MessageType::import("CEB900Message", "报文格式校验回执", "format check receipt", "")
             .at("MessageReturn", None, &["oriCopMsgId", "oriMessageType"])
-            .from_customs(Role::Receipt)
+            .sent_by_customs(Role::Receipt)
             .at_most(1)
     },
     MessageType::export("CEB304Message", "出口电子订单回执", "receipt of an export order", "")
@@ -404,7 +404,7 @@ const RECEIPTS: [MessageType; 23] = [
         ),
     MessageType::export("CEB792Message", "汇总结果单", "summary result", "")
         .at("SummaryResult", Some("SummaryResultHead"), &["sumNo", "msgSeqNo", "agentCode", "ebcCode"])
-        .from_customs(Role::Notice),
+        .sent_by_customs(Role::Notice),
 ];
 
 /// Fields of the receipts of cancellations and returns.

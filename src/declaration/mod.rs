@@ -13,6 +13,8 @@
 //! that streams, resolves namespaces, refuses document types and entities, and holds every limit of
 //! [`Limits`](crate::ground::limits::Limits).
 
+#![deny(clippy::indexing_slicing)]
+
 mod base64_data;
 mod charset;
 pub mod checkdigit;
@@ -26,6 +28,9 @@ pub mod receipt;
 pub mod sample;
 mod scanner;
 mod serial;
+
+#[cfg(test)]
+mod robustness_tests;
 
 pub use error::{DeclarationError, Fault};
 

@@ -5,7 +5,6 @@
 
 use std::io::BufRead;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::documents;
@@ -17,7 +16,6 @@ use crate::bilingual;
 use crate::ground::limits::Limits;
 use crate::ground::text::{Bilingual, printable};
 
-#[path = "receipt_writing.rs"]
 mod writing;
 
 pub use writing::{answer, format_error};
@@ -207,5 +205,4 @@ pub struct OriginalMessage<'a> {
 }
 
 #[cfg(test)]
-#[path = "receipt_tests.rs"]
 mod tests;

@@ -106,7 +106,6 @@ pub(super) struct Scanner<'a> {
     /// The end was told: the element goes before the next event.
     pop_due: bool,
     prefix: &'static str,
-    remarks: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -126,7 +125,6 @@ impl<'a> Scanner<'a> {
             end_due: false,
             pop_due: false,
             prefix: "",
-            remarks: false,
         }
     }
 
@@ -169,11 +167,6 @@ impl<'a> Scanner<'a> {
     /// Encoding of the document.
     pub(super) fn charset(&self) -> Option<Charset> {
         self.reader.get_ref().charset()
-    }
-
-    /// The document holds comments or processing instructions.
-    pub(super) fn remarks(&self) -> bool {
-        self.remarks
     }
 
     /// Path of the element of the last event.
@@ -305,15 +298,11 @@ impl<'a> Scanner<'a> {
             }
             Token::CData(text) => self.characters(&text.xml10_content(), at).map(|()| None),
             Token::GeneralRef(reference) => self.reference(&reference, at).map(|()| None),
-            Token::Comment(_) => {
-                self.remarks = true;
-                Ok(None)
-            }
+            Token::Comment(_) => Ok(None),
             Token::PI(instruction) => {
                 if instruction.target().eq_ignore_ascii_case("xml") {
                     return Err(self.malformed("XML declaration not at the start", at));
                 }
-                self.remarks = true;
                 Ok(None)
             }
             Token::Decl(declaration) => {
@@ -494,5 +483,4 @@ fn is_name(name: QName<'_>) -> bool {
 }
 
 #[cfg(test)]
-#[path = "scanner_tests.rs"]
 mod tests;

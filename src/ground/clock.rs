@@ -2,12 +2,17 @@
 
 use std::sync::Mutex;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz};
 
 /// Where the server tier asks for the time, so that tests can pin and move it.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The current instant (UTC).
     fn now(&self) -> Timestamp;
+}
+
+/// RFC 3339 in the time zone of the customs (UTC+8, no daylight saving), to the second: what files for people say.
+pub fn customs_time(at: Timestamp) -> String {
+    at.to_zoned(tz::TimeZone::fixed(tz::offset(8))).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
 /// The machine's clock.

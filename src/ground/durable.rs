@@ -8,7 +8,7 @@
 //! The first failed sync of a file is final: the kernel may have dropped the dirty pages, a second sync would answer
 //! "done". Callers stop acknowledging and start again from what is on disk.
 //!
-//! Batches: rename with [`rename_unsynced`], then one [`fsync_dir`] per directory; write without a sync,
+//! Batches: rename with [`rename_noreplace_unsynced`], then one [`fsync_dir`] per directory; write without a sync,
 //! then one [`sync_filesystem`]. Every call of the platform beyond std lives in this file, each with a portable
 //! fallback: where directories cannot be synced (Windows) that step is left out.
 
@@ -211,7 +211,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when the name is taken; otherwise like [`rename`].
 pub fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {
-    rename_unsynced(from, to)?;
+    rename_noreplace_unsynced(from, to)?;
     sync_parents(from, to)
 }
 
@@ -219,8 +219,21 @@ pub fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when the name is taken; nothing changed.
-pub fn rename_unsynced(from: &Path, to: &Path) -> Result<()> {
+pub fn rename_noreplace_unsynced(from: &Path, to: &Path) -> Result<()> {
     platform::rename_noreplace(from, to).at("rename to", to)
+}
+
+/// Opens an existing regular file for reading; never follows a link, never waits for a pipe's writer.
+///
+/// # Errors
+/// It is missing, not readable, or not a regular file.
+pub fn open_regular(path: &Path) -> Result<File> {
+    let file = platform::open_no_follow(path).at("open", path)?;
+    let metadata = file.metadata().at("examine", path)?;
+    if metadata.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")).at("open", path)
 }
 
 /// The destination first: a power cut between the two shows the file under both names rather than under none.
@@ -238,21 +251,6 @@ fn sync_parents(from: &Path, to: &Path) -> Result<()> {
 /// The directory cannot be opened or synced.
 pub fn fsync_dir(dir: &Path) -> Result<()> {
     platform::fsync_dir(dir).at("sync directory", dir)
-}
-
-/// Opens a file that others put there, for reading: a regular file, not a link, pipe or device.
-///
-/// # Errors
-/// [`io::ErrorKind::InvalidInput`] when it is something else; it does not exist or cannot be read.
-pub fn open_regular(path: &Path) -> Result<File> {
-    platform::open_no_follow(path).and_then(regular).at("open", path)
-}
-
-fn regular(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() {
-        return Ok(file);
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
 /// Removes a file durably.
@@ -373,128 +371,8 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-#[cfg(unix)]
-mod posix {
-    use super::*;
-    use std::os::unix::fs::MetadataExt as _;
-
-    pub(super) fn fsync_dir(dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
-    }
-
-    pub(super) fn same_filesystem(a: &Path, b: &Path) -> Result<bool> {
-        let device = |path: &Path| fs::metadata(path).at("inspect", path).map(|metadata| metadata.dev());
-        Ok(device(a)? == device(b)?)
-    }
-
-    pub(super) fn free_space(dir: &Path) -> io::Result<u64> {
-        let status = rustix::fs::statvfs(dir)?;
-        Ok(status.f_bavail.saturating_mul(status.f_frsize))
-    }
-}
-
-#[cfg(target_os = "linux")]
-mod platform {
-    use super::*;
-    use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
-
-    pub(super) use super::posix::{free_space, fsync_dir, same_filesystem};
-
-    pub(super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
-        Ok(rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
-    }
-
-    /// Not blocking, so that a pipe without a writer does not hold us up.
-    pub(super) fn open_no_follow(path: &Path) -> io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
-    }
-
-    pub(super) fn sync_filesystem(dir: &Path) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(File::open(dir)?)?)
-    }
-
-    /// Magic numbers of statfs(2) and linux/magic.h; anything not listed counts as local.
-    pub(super) fn filesystem_kind(dir: &Path) -> io::Result<FilesystemKind> {
-        let magic = rustix::fs::statfs(dir)?.f_type as u64 & 0xffff_ffff;
-        Ok(match magic {
-            0x0102_1994 | 0x8584_58f6 => FilesystemKind::Memory,
-            0x794c_7630 => FilesystemKind::Overlay,
-            // nfs, smb, cifs, smb2, 9p, ceph, afs, coda
-            0x6969 | 0x517b | 0xff53_4d42 | 0xfe53_4d42 | 0x0102_1997 | 0x00c3_6400 | 0x5346_414f | 0x7375_7245 => {
-                FilesystemKind::Network
-            }
-            _ => FilesystemKind::Local,
-        })
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod platform {
-    use super::*;
-
-    #[cfg(unix)]
-    pub(super) use super::posix::{free_space, fsync_dir, same_filesystem};
-
-    /// A hard link refuses a taken name; then the old name goes. Where links are not possible, look first.
-    pub(super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
-        match fs::hard_link(from, to) {
-            Ok(()) => return fs::remove_file(from),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
-            Err(_) if to.try_exists()? => return Err(io::ErrorKind::AlreadyExists.into()),
-            Err(_) => {}
-        }
-        #[expect(clippy::disallowed_methods, reason = "this is the replacement that the lint names")]
-        fs::rename(from, to)
-    }
-
-    /// Looks before it opens; whoever can swap the file in between can read it as well.
-    pub(super) fn open_no_follow(path: &Path) -> io::Result<File> {
-        if !fs::symlink_metadata(path)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-        }
-        File::open(path)
-    }
-
-    /// No such call: every file of the directory is synced instead.
-    pub(super) fn sync_filesystem(dir: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                OpenOptions::new().write(true).open(entry.path())?.sync_data()?;
-            }
-        }
-        fsync_dir(dir)
-    }
-
-    pub(super) fn filesystem_kind(_dir: &Path) -> io::Result<FilesystemKind> {
-        Ok(FilesystemKind::Local)
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn fsync_dir(_dir: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn same_filesystem(a: &Path, b: &Path) -> Result<bool> {
-        let name = format!("{TEMPORARY_PREFIX}{}", random::hex(8));
-        let (from, to) = (a.join(&name), b.join(&name));
-        File::create_new(&from).at("create", &from)?;
-        let renamed = rename_noreplace(&from, &to);
-        discard(&from);
-        discard(&to);
-        match renamed {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Ok(false),
-            other => other.at("rename to", &to).map(|()| true),
-        }
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn free_space(_dir: &Path) -> io::Result<u64> {
-        Ok(u64::MAX)
-    }
-}
+#[path = "durable/platform.rs"]
+mod platform;
 
 #[cfg(test)]
 #[path = "durable_tests.rs"]

@@ -1,1 +1,318 @@
+//! The client against scripted peers: each kind of failure, and what is and is not sent.
 
+use std::io;
+
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::x509::extension::SubjectAlternativeName;
+use openssl::x509::{X509, X509Name};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::ground::drain::Shutdown;
+use crate::http::{ClientAuth, Exchange, Handler, Reply, ServerSettings, ServerTls, serve};
+
+const QUICK: Timeouts = Timeouts { connect: Duration::from_millis(500), total: Duration::from_secs(1) };
+const PATIENT: Timeouts = Timeouts { connect: Duration::from_secs(10), total: Duration::from_secs(20) };
+
+fn client() -> Client {
+    Client::new(ClientSettings { addresses: Addresses::Any, answer_limit: 1000, ..ClientSettings::default() })
+        .expect("plain settings")
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/as2?x=1", listener.local_addr().expect("bound"));
+    (listener, url)
+}
+
+/// Reads one request: its head and as many body bytes as it announces.
+async fn request(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap_or("0");
+            if body.len() >= length.parse().expect("a number") {
+                return Some(text);
+            }
+        }
+        if stream.read_buf(&mut bytes).await.expect("readable") == 0 {
+            return None;
+        }
+    }
+}
+
+/// Accepts once, reads one request, writes `answer`, closes.
+async fn answer_once(listener: &TcpListener, answer: &str) -> String {
+    let (mut stream, _) = listener.accept().await.expect("accepted");
+    let seen = request(&mut stream).await.unwrap_or_default();
+    stream.write_all(answer.as_bytes()).await.expect("sent");
+    seen
+}
+
+async fn outcome(answer: &str) -> Result<Answer, PostErrorKind> {
+    let (listener, url) = listen().await;
+    let client = client();
+    let post = client.post(&url, &[], b"hello".to_vec().into(), QUICK);
+    let (result, _) = tokio::join!(post, answer_once(&listener, answer));
+    result.map_err(|error| error.kind)
+}
+
+#[tokio::test]
+async fn a_post_has_a_length_a_host_and_the_given_fields_only() {
+    let (listener, url) = listen().await;
+    let client = client();
+    let fields = [
+        ("AS2-From".to_owned(), "\"a b\"".to_owned()),
+        ("Content-Length".to_owned(), "99".to_owned()),
+        ("Transfer-Encoding".to_owned(), "chunked".to_owned()),
+        ("Expect".to_owned(), "100-continue".to_owned()),
+        ("Subject".to_owned(), "订单".to_owned()),
+    ];
+    let post = client.post(&url, &fields, b"hello".to_vec().into(), PATIENT);
+    let answer = "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Y: z\r\n\r\nok";
+    let (result, seen) = tokio::join!(post, answer_once(&listener, answer));
+    let answer = result.expect("answered");
+    assert_eq!((answer.status, answer.header("x-y"), &answer.body[..]), (200, Some("z"), &b"ok"[..]));
+    let host = url.trim_start_matches("http://").trim_end_matches("/as2?x=1");
+    let expected = format!(
+        "POST /as2?x=1 HTTP/1.1\r\nHost: {host}\r\nAs2-From: \"a b\"\r\nSubject: 订单\r\nContent-Length: 5\r\n\r\nhello"
+    );
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_like_any_other() {
+    let answer = outcome("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n").await;
+    let answer = answer.expect("answered");
+    assert_eq!((answer.status, answer.header("location")), (302, Some("http://169.254.169.254/")));
+}
+
+#[tokio::test]
+async fn every_broken_answer_has_its_kind() {
+    let large = format!("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n{}", "x".repeat(2000));
+    let endless_head = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    let table = [
+        ("", PostErrorKind::Closed),
+        ("HTTP/1.1 200 O", PostErrorKind::Closed),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", PostErrorKind::Closed),
+        ("220 mail.example.com ESMTP\r\n", PostErrorKind::Protocol),
+        ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", PostErrorKind::Protocol),
+        (&endless_head, PostErrorKind::Protocol),
+        (&large, PostErrorKind::TooLarge),
+    ];
+    for (answer, kind) in table {
+        assert_eq!(outcome(answer).await, Err(kind), "{:.60}", answer);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_left_at_the_deadline() {
+    let (listener, url) = listen().await;
+    let timeouts = Timeouts { total: Duration::from_millis(200), ..QUICK };
+    let client = client();
+    let (result, held) = tokio::join!(client.post(&url, &[], SendBody::empty(), timeouts), listener.accept());
+    assert_eq!(result.expect_err("late").kind, PostErrorKind::Timeout);
+    drop(held);
+}
+
+#[tokio::test]
+async fn failures_before_the_first_byte_are_told_apart() {
+    let (listener, url) = listen().await;
+    drop(listener);
+    let guarded = Client::new(ClientSettings::default()).expect("plain settings");
+    let table = [
+        (client(), url.as_str(), PostErrorKind::Connect),
+        (client(), "http://no-such-host.invalid/", PostErrorKind::Resolve),
+        (client(), "not a url", PostErrorKind::BadUrl),
+        (guarded.clone(), url.as_str(), PostErrorKind::Forbidden),
+        (guarded.clone(), "http://localhost:8080/", PostErrorKind::Forbidden),
+        (guarded.clone(), "http://2130706433:8080/", PostErrorKind::Forbidden),
+        (guarded.clone(), "http://0x7f000001:8080/", PostErrorKind::Forbidden),
+        (guarded.clone(), "http://[::ffff:127.0.0.1]:8080/", PostErrorKind::Forbidden),
+        (guarded, "https://example.com:25/", PostErrorKind::Forbidden),
+    ];
+    for (client, url, kind) in table {
+        let error = client.post(url, &[], SendBody::empty(), PATIENT).await.expect_err(url);
+        assert_eq!(error.kind, kind, "{url}: {error}");
+        assert!(error.kind.nothing_sent());
+        assert!(!error.text().zh.is_empty() && error.text().en.contains(&error.detail));
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_would_break_the_head_is_refused() {
+    let (_listener, url) = listen().await;
+    for (name, value) in [("X", "a\r\nY: b"), ("X Y", "a"), ("", "a"), ("X", "a\0")] {
+        let fields = [(name.to_owned(), value.to_owned())];
+        let error = client().post(&url, &fields, SendBody::empty(), QUICK).await.expect_err("refused");
+        assert_eq!(error.kind, PostErrorKind::BadUrl);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_and_a_stale_one_replaced() {
+    let (listener, url) = listen().await;
+    let client = client();
+    let post = || client.post(&url, &[], b"hello".to_vec().into(), PATIENT);
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let peer = async {
+        let (mut first, _) = listener.accept().await.expect("accepted");
+        for _ in 0..2 {
+            request(&mut first).await.expect("a request");
+            first.write_all(answer).await.expect("sent");
+        }
+        // Closed while idle: the third request must arrive on a second connection.
+        drop(first);
+        let (mut second, _) = listener.accept().await.expect("accepted");
+        request(&mut second).await.expect("a request");
+        second.write_all(answer).await.expect("sent");
+    };
+    let posts = async {
+        for _ in 0..3 {
+            assert_eq!(post().await.expect("answered").status, 200);
+        }
+    };
+    tokio::join!(posts, peer);
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_arrived_is_not_repeated() {
+    let (listener, url) = listen().await;
+    let client = client();
+    let post = || client.post(&url, &[], b"hello".to_vec().into(), PATIENT);
+    let peer = async {
+        let (mut first, _) = listener.accept().await.expect("accepted");
+        request(&mut first).await.expect("a request");
+        first.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("sent");
+        // The second request is read and then left without an answer.
+        request(&mut first).await.expect("a request");
+        drop(first);
+        listener
+    };
+    let posts = async {
+        assert_eq!(post().await.expect("answered").status, 200);
+        assert_eq!(post().await.expect_err("no answer").kind, PostErrorKind::Closed);
+    };
+    let ((), listener) = tokio::join!(posts, peer);
+    let second = std::future::poll_fn(|cx| std::task::Poll::Ready(listener.poll_accept(cx).is_ready())).await;
+    assert!(!second, "the request came a second time");
+}
+
+#[tokio::test]
+async fn a_reader_is_streamed_and_its_early_end_is_our_own_failure() {
+    let (listener, url) = listen().await;
+    let client = client();
+    let whole = SendBody::reader(200_000, || Ok(Box::new(io::Read::take(io::repeat(b'x'), 200_000))));
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let (result, seen) = tokio::join!(client.post(&url, &[], whole, PATIENT), answer_once(&listener, answer));
+    assert_eq!(result.expect("answered").status, 200);
+    assert!(seen.contains("Content-Length: 200000\r\n") && seen.ends_with(&"x".repeat(1000)));
+    let short = SendBody::reader(200_000, || Ok(Box::new(io::Read::take(io::repeat(b'x'), 100_000))));
+    let peer = async {
+        let (mut stream, _) = listener.accept().await.expect("accepted");
+        assert_eq!(request(&mut stream).await, None);
+    };
+    let (result, ()) = tokio::join!(client.post(&url, &[], short, PATIENT), peer);
+    assert_eq!(result.expect_err("too short").kind, PostErrorKind::Body);
+}
+
+/// A self-signed certificate for `host` and its key, both PEM.
+fn self_signed(host: &str) -> (Vec<u8>, Vec<u8>) {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).expect("a curve");
+    let key = PKey::from_ec_key(EcKey::generate(&group).expect("a key")).expect("a key");
+    let mut name = X509Name::builder().expect("a name");
+    name.append_entry_by_text("CN", host).expect("a name");
+    let name = name.build();
+    let mut builder = X509::builder().expect("a builder");
+    builder.set_version(2).expect("v3");
+    let serial = BigNum::from_u32(1).and_then(|serial| serial.to_asn1_integer()).expect("a serial");
+    builder.set_serial_number(&serial).expect("a serial");
+    builder.set_subject_name(&name).expect("a subject");
+    builder.set_issuer_name(&name).expect("an issuer");
+    builder.set_pubkey(&key).expect("a key");
+    builder.set_not_before(&Asn1Time::from_unix(0).expect("a time")).expect("a time");
+    builder.set_not_after(&Asn1Time::from_unix(86_400).expect("a time")).expect("a time");
+    let names = SubjectAlternativeName::new().dns(host).build(&builder.x509v3_context(None, None)).expect("names");
+    builder.append_extension(names).expect("an extension");
+    builder.sign(&key, MessageDigest::sha256()).expect("signed");
+    (builder.build().to_pem().expect("PEM"), key.private_key_to_pem_pkcs8().expect("PEM"))
+}
+
+fn der(pem: &[u8]) -> Vec<u8> {
+    X509::from_pem(pem).and_then(|certificate| certificate.to_der()).expect("a certificate")
+}
+
+/// Answers with the length of the client's certificate.
+struct WhoAreYou;
+
+impl Handler for WhoAreYou {
+    async fn handle(&self, request: Exchange) -> Reply {
+        let certificate = request.client_certificate.unwrap_or_default();
+        Reply::new(200).body(certificate)
+    }
+}
+
+#[tokio::test]
+async fn only_the_pinned_certificate_is_believed() {
+    let (certificate, key) = self_signed("as2.example.com");
+    let (other, other_key) = self_signed("as2.example.com");
+    let identity = Identity::from_pem(&certificate, &key, None).expect("a pair");
+    assert_eq!(Identity::from_pem(&certificate, &other_key, None).expect_err("no pair").code(), "tls-key-mismatch");
+    let tls = ServerTls::new(&identity, ClientAuth::Ask).expect("usable");
+    let (listener, url) = listen().await;
+    let url = url.replace("http:", "https:");
+    let shutdown = Shutdown::new();
+    let stop = async { shutdown.triggered().await };
+    let served = serve(listener, Some(tls), Arc::new(WhoAreYou), ServerSettings::default(), stop);
+    let post = async |trust: Trust, identity: Option<Identity>| {
+        let settings = ClientSettings { trust, identity, addresses: Addresses::Any, ..ClientSettings::default() };
+        Client::new(settings).expect("usable").post(&url, &[], SendBody::empty(), PATIENT).await
+    };
+    let posts = async {
+        // Name and dates of the certificate do not fit: the pin is what counts.
+        let answer = post(Trust::Pinned(vec![der(&other), der(&certificate)]), None).await.expect("pinned");
+        assert!(answer.body.is_empty());
+        let ours = Identity::from_pem(&other, &other_key, None).expect("a pair");
+        let answer = post(Trust::Pinned(vec![der(&certificate)]), Some(ours)).await.expect("pinned");
+        assert_eq!(answer.body, der(&other));
+        for trust in [Trust::Pinned(vec![der(&other)]), Trust::Pinned(Vec::new())] {
+            assert_eq!(post(trust, None).await.expect_err("not believed").kind, PostErrorKind::Certificate);
+        }
+        shutdown.trigger();
+    };
+    tokio::join!(served, posts);
+}
+
+#[tokio::test]
+async fn a_plain_server_behind_an_https_url_fails_the_handshake() {
+    let (listener, url) = listen().await;
+    let (certificate, _) = self_signed("a");
+    let trust = Trust::Pinned(vec![der(&certificate)]);
+    let settings = ClientSettings { trust, addresses: Addresses::Any, ..ClientSettings::default() };
+    let client = Client::new(settings).expect("usable");
+    let url = url.replace("http:", "https:");
+    let peer = async {
+        let (mut stream, _) = listener.accept().await.expect("accepted");
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("sent");
+        stream
+    };
+    let (result, _stream) = tokio::join!(client.post(&url, &[], SendBody::empty(), PATIENT), peer);
+    assert_eq!(result.expect_err("no TLS").kind, PostErrorKind::Tls);
+}
+
+#[test]
+fn equal_settings_share_a_client() {
+    let cache = ClientCache::default();
+    let mut settings = ClientSettings::default();
+    let first = cache.client(&settings).expect("usable");
+    assert!(Arc::ptr_eq(&first.0, &cache.client(&settings).expect("usable").0));
+    settings.addresses = Addresses::Any;
+    assert!(!Arc::ptr_eq(&first.0, &cache.client(&settings).expect("usable").0));
+}

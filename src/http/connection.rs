@@ -193,8 +193,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_head_in_many_pieces_is_seen_whole() {
+    #[tokio::test]
+    async fn a_head_in_many_pieces_is_seen_whole() {
         let mut connection = Watched::new(tokio::io::empty(), Duration::ZERO, 1024);
         for byte in b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n" {
             connection.look_at(&[*byte]);

@@ -33,7 +33,6 @@ use crate::ground::drain::Tasks;
 use crate::ground::limits::Limits;
 use crate::partner::{Directory, Partner, Station};
 use crate::store::Store;
-use crate::store::publisher::Publisher;
 use crate::store::record::DedupKey;
 
 mod asynchronous;
@@ -60,7 +59,6 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Inbound {
     store: Store,
-    publisher: Publisher,
     station: Arc<Station>,
     directory: Arc<ArcSwap<Directory>>,
     clock: Arc<dyn Clock>,
@@ -76,8 +74,6 @@ pub struct Inbound {
 pub struct Parts {
     /// Journal, queue and bodies.
     pub store: Store,
-    /// Publishes inbox files.
-    pub publisher: Publisher,
     /// Our side.
     pub station: Arc<Station>,
     /// The partners, swapped on reload.
@@ -96,7 +92,6 @@ impl Inbound {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Inbound {
             store: parts.store,
-            publisher: parts.publisher,
             station: parts.station,
             directory: parts.directory,
             clock: parts.clock,

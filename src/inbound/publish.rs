@@ -8,6 +8,7 @@ use super::unwrap::{DxpMeta, Unwrapped};
 use crate::as2::proof::Stored;
 use crate::as2::request::Request;
 use crate::as2::{Opened, headers};
+use crate::ground::clock::customs_time;
 use crate::ground::id::Id;
 use crate::ground::text::printable;
 use crate::partner::Partner;
@@ -64,7 +65,7 @@ impl Inbound {
         let now = self.clock.now();
         let mut transaction = Transaction::new(now);
         transaction.require(Precondition::KeyFree(key.clone()));
-        let meta = meta_text(id, partner, request, &opened, unwrapped.as_ref(), &crate::store::local_time(now));
+        let meta = meta_text(id, partner, request, &opened, unwrapped.as_ref(), &customs_time(now));
         let declaration = unwrapped.as_ref().and_then(|unwrapped| summary(&unwrapped.dxp));
         let name = file_name(id, &opened, unwrapped.as_ref());
         let wire = wire.into_body(&mut transaction);
@@ -90,7 +91,6 @@ impl Inbound {
         };
         transaction.fact(id, fact);
         self.store.commit(transaction).await?;
-        self.publisher.wake();
         tracing::info!(%id, partner = %partner.id, bytes = opened.payload_len, "received");
         Ok(Published::New(opened, Stored::assertion()))
     }

@@ -13,7 +13,7 @@ use super::asynchronous::{add_mdn_job, asks_later};
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
 use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
-use crate::as2::{Disposition, MessageId, Mic, Unmet};
+use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic, Unmet};
 use crate::bilingual;
 use crate::cms::{DigestAlgorithm, SignatureScheme};
 use crate::ground::id::Id;
@@ -79,7 +79,7 @@ impl Inbound {
         request: &Arc<Request>,
         wire: Draft,
     ) -> Result<Answer, NoAnswer> {
-        if let Some(refusal) = precondition(request) {
+        if let Some(refusal) = precondition(request, &partner.accept_policy()) {
             return self.decline(id, partner, request, wire, refusal).await;
         }
         let (wire, opened) = self.open(partner, request, wire).await;
@@ -259,7 +259,7 @@ impl Refusal {
 }
 
 /// What can be refused before any cryptography.
-fn precondition(request: &Request) -> Option<Refusal> {
+fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
     if request.is_loop() {
         return Some(Refusal {
             told: Disposition::sender_equals_receiver(),
@@ -268,7 +268,7 @@ fn precondition(request: &Request) -> Option<Refusal> {
             text: bilingual!("AS2-From 与 AS2-To 相同，未接收。", "AS2-From equals AS2-To; the message was not accepted."),
         });
     }
-    let unmet = request.mdn.as_ref()?.options.unmet(&crate::as2::mic::ALGORITHMS)?;
+    let unmet = request.mdn.as_ref()?.options.unmet(&policy.mic_algorithms)?;
     let (told, explanation) = match unmet {
         Unmet::Format => (Disposition::unsupported_format(), "The requested receipt format is not supported."),
         Unmet::MicAlgorithms => {

@@ -26,7 +26,6 @@ pub(super) struct Wire {
 pub(super) struct Content<'a> {
     pub(super) payload: &'a Draft,
     pub(super) file_name: &'a str,
-    pub(super) content_type: &'a str,
 }
 
 impl Outbound {
@@ -38,7 +37,8 @@ impl Outbound {
         id: Id,
         now: Timestamp,
     ) -> Result<Wire, Reason> {
-        let plan = partner.send_plan(&self.station, now, content.file_name, content.content_type)?;
+        let plan = partner.send_plan(&self.station, now, Some(content.file_name), None);
+        let plan = plan.map_err(|error| Reason { code: error.code().to_owned(), text: error.text() })?;
         let message_id = MessageId::generate(id, &self.settings.message_id_host);
         let stamp = Stamp { message_id: message_id.clone(), date: now };
         let mut sink = Sink::new(&self.store);
@@ -79,8 +79,7 @@ impl Outbound {
                 let draft = Draft::File(payload);
                 let again = flow.envelope_again(&partner, &draft, id)?;
                 let (payload, name) = again.as_ref().map_or((&draft, &file_name), |(draft, name)| (draft, name));
-                let content_type = partner.content_type(name);
-                let content = Content { payload, file_name: name, content_type: &content_type };
+                let content = Content { payload, file_name: name };
                 flow.compose(&partner, &content, id, flow.clock.now())
             })
             .await

@@ -106,7 +106,6 @@ impl Outbound {
         drop(permit);
         let transaction = record_of(prepared, &partner, id, file_name, now);
         self.store.commit(transaction).await?;
-        self.publisher.wake();
         Ok(())
     }
 
@@ -129,8 +128,7 @@ impl Outbound {
             return Ok(Prepared::Refused { payload, refusal: Refusal::oversize(self.limits.payload) });
         }
         let compose = |payload: &Draft, file_name: &str| {
-            let content_type = partner.content_type(file_name);
-            self.compose(partner, &Content { payload, file_name, content_type: &content_type }, id, now)
+            self.compose(partner, &Content { payload, file_name }, id, now)
         };
         match self.precheck(partner, &payload, id, now)? {
             Decision::Refuse(refusal) => Ok(Prepared::Refused { payload, refusal }),

@@ -17,7 +17,7 @@
 //! | claim, before the commit of step 4 | file in `.claimed/` | takes it up again under the same id |
 //! | commit, before the claimed file is removed | message and file | knows the id, removes the file |
 //! | commit, before an attempt | `Composed` | sends the stored bytes |
-//! | socket opened, answer unknown | `Sending` | back to `Composed`, the attempt stays counted; same bytes, same Message-ID |
+//! | socket opened, answer unknown | `Sending` | due again, the attempt stays counted; same bytes, same Message-ID |
 //! | MDN received, before it is committed | `Sending` | sends again; the partner repeats its MDN |
 //! | settled, before publication | `Delivered`/`Failed` and the promise | publishes |
 
@@ -31,9 +31,8 @@ use crate::ground::clock::Clock;
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::partner::{Directory, Station};
-use crate::store::publisher::Publisher;
-use crate::store::record::{Fact, Reason, State};
-use crate::store::{CommitError, Filter, Precondition, Store, Transaction};
+use crate::store::record::{Fact, State};
+use crate::store::{CommitError, Precondition, Store, Transaction};
 
 mod compose;
 mod intake;
@@ -48,6 +47,7 @@ mod sweep;
 
 pub use intake::IntakeError;
 pub use operator::{Action, ActionError};
+pub use receipt::Arrival;
 
 /// Settings of the flow, translated from the configuration by `app`.
 #[derive(Debug, Clone)]
@@ -70,7 +70,6 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Outbound {
     store: Store,
-    publisher: Publisher,
     station: Arc<Station>,
     directory: Arc<ArcSwap<Directory>>,
     clock: Arc<dyn Clock>,
@@ -86,8 +85,6 @@ pub struct Outbound {
 pub struct Parts {
     /// Journal, queue and bodies.
     pub store: Store,
-    /// Publishes outcome files.
-    pub publisher: Publisher,
     /// Our side.
     pub station: Arc<Station>,
     /// The partners, swapped on reload.
@@ -107,7 +104,6 @@ impl Outbound {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Outbound {
             store: parts.store,
-            publisher: parts.publisher,
             station: parts.station,
             directory: parts.directory,
             clock: parts.clock,
@@ -116,29 +112,6 @@ impl Outbound {
             clients: Arc::new(send::Clients::default()),
             compositions: Arc::new(tokio::sync::Semaphore::new(processors)),
             troubles: Arc::new(Mutex::new(Vec::new())),
-        }
-    }
-
-    /// Puts attempts that a crash interrupted back into the queue. Call once, before the senders run.
-    pub async fn resume(&self) -> Result<usize, CommitError> {
-        let mut resumed = 0;
-        loop {
-            let filter = Filter { state: Some(State::Sending), limit: 500, ..Filter::default() };
-            let interrupted = self.store.messages(&filter);
-            if interrupted.is_empty() {
-                return Ok(resumed);
-            }
-            let mut transaction = Transaction::new(self.clock.now());
-            for message in &interrupted {
-                let text = crate::bilingual!(
-                    "上次发送在得到答复前中断；将用相同的字节重发。",
-                    "the previous attempt was interrupted before its answer; the same bytes are sent again."
-                );
-                let reason = Reason { code: "attempt-interrupted".to_owned(), text };
-                transaction.fact(message.id, Fact::RetryAt { due: self.clock.now(), reason });
-            }
-            resumed += interrupted.len();
-            self.store.commit(transaction).await?;
         }
     }
 

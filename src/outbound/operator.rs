@@ -118,7 +118,6 @@ impl Outbound {
             }
             Err(error) => return Err(error.into()),
         }
-        self.publisher.wake();
         tracing::info!(%id, ?action, by, "operator action");
         self.store.message(&id).ok_or(ActionError::Unknown(id))
     }

@@ -1,11 +1,12 @@
 //! Step 6, second half: what an attempt or an MDN came to becomes one fact, with the files that users see.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::retry::{self, Circumstances, Next, Outcome};
 use super::{Outbound, intake};
 use crate::bilingual;
+use crate::ground::clock::customs_time;
 use crate::ground::random;
 use crate::mime::Headers;
 use crate::partner::Partner;
@@ -59,15 +60,14 @@ impl Outbound {
             },
         );
         let mut transaction = Transaction::new(now);
-        transaction.require(Precondition::StateIs(message.id, vec![State::Sending, State::AwaitingReceipt]));
+        transaction.require(Precondition::StateIs(message.id, vec![State::Composed, State::Sending, State::AwaitingReceipt]));
         let receipt = examined.receipt.map(|seen| seen.into_receipt(&mut transaction));
         let reason = examined.reason;
         log(message, examined.outcome, next, reason.as_ref());
         let fact = follow_up(message, next, reason, receipt, now, attempts);
         transaction.fact(message.id, fact);
         match self.store.commit(transaction).await {
-            Ok(_) => self.publisher.wake(),
-            Err(CommitError::Conflict(_)) => {}
+            Ok(_) | Err(CommitError::Conflict(_)) => {}
             Err(error) => return Err(error),
         }
         Ok(())
@@ -134,7 +134,7 @@ pub(super) fn failed_files(
     let mut files = Vec::new();
     if let (JobKind::Payload, Some(payload)) = (message.kind, message.payload) {
         let report = serde_json::json!({
-            "id": message.id, "file": message.file_name, "partner": message.partner, "at": local(now),
+            "id": message.id, "file": message.file_name, "partner": message.partner, "at": customs_time(now),
             "message_id": message.message_id, "attempts": attempts, "code": reason.code, "text": reason.text,
         });
         let content = vec![
@@ -179,8 +179,8 @@ fn receipt_files(message: &Message, state: State, receipt: &Receipt, now: Timest
         mic: receipt.mic.as_deref(),
         mic_matches: receipt.mic_matches,
         signed_by: receipt.signer.as_deref(),
-        queued_at: local(message.created),
-        received_at: local(now),
+        queued_at: customs_time(message.created),
+        received_at: customs_time(now),
         attempts,
         message_type: declaration.map(|declaration| declaration.message_type.as_str()),
         documents: declaration.map(|declaration| declaration.documents),
@@ -192,12 +192,6 @@ fn receipt_files(message: &Message, state: State, receipt: &Receipt, now: Timest
         name: format!("{}.mdn", message.file_name),
         files: vec![(".json".to_owned(), Content::Text(text)), (String::new(), Content::Body(receipt.body))],
     }
-}
-
-/// RFC 3339 in the time of the customs.
-fn local(at: Timestamp) -> String {
-    let zone = TimeZone::fixed(jiff::tz::offset(8));
-    at.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
 fn noise() -> f64 {

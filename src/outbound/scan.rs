@@ -145,7 +145,7 @@ impl Outbox {
         if !sweep.claims.is_empty()
             && let Err(error) = durable::fsync_dir(&self.claimed).and_then(|()| durable::fsync_dir(&self.folder))
         {
-            self.report(&mut sweep, self.claimed.clone(), folder_unreadable(&self.claimed, &error));
+            self.report(&mut sweep, self.claimed.clone(), folder_unreadable(&self.claimed, &error.into()));
             sweep.claims.clear();
         }
         sweep
@@ -230,7 +230,7 @@ impl Outbox {
         drop(durable::open_regular(path)?);
         let id = Id::new(now);
         let target = self.claimed.join(format!("{id}~{name}"));
-        durable::rename_unsynced(path, &target)?;
+        durable::rename_noreplace_unsynced(path, &target)?;
         Ok(Claim { id, partner: self.partner.clone(), file_name: name.to_owned(), path: target })
     }
 

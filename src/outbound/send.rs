@@ -97,7 +97,7 @@ impl Outbound {
             Err(reason) => return self.hold(&message, reason).await,
         };
         let number = message.attempts.saturating_add(1);
-        if !self.fact_if(message.id, &[State::Composed, State::AwaitingReceipt], Fact::Attempted { number }).await? {
+        if !self.fact_if(message.id, &[State::Composed, State::Sending, State::AwaitingReceipt], Fact::Attempted { number }).await? {
             return Ok(());
         }
         tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
@@ -148,7 +148,8 @@ impl Outbound {
         let unusable = |detail: String| PostError { kind: PostErrorKind::Body, detail };
         let client = self.clients.for_partner(partner, self.clock.now()).map_err(unusable)?;
         let store = self.store.clone();
-        let body = if usize::try_from(wire.len).is_ok_and(|len| len <= store.inline_threshold().saturating_mul(2)) {
+        let small = store.inline_threshold().saturating_mul(2) as u64;
+        let body = if wire.len <= small {
             let read = tokio::task::spawn_blocking(move || store.read_all(&wire, wire.len)).await;
             let bytes = read.map_err(io::Error::other).and_then(|bytes| bytes);
             SendBody::Bytes(bytes.map_err(|error| unusable(error.to_string()))?.into())

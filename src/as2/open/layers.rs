@@ -138,7 +138,10 @@ impl<'a> Walk<'a> {
         // Until the cipher is known it must be taken for one without integrity.
         self.veiled = true;
         let envelope = EnvelopeReader::open(&mut *body, self.keys.decryption, &self.policy.ciphers, self.limits)
-            .map_err(OpenError::Decryption)?;
+            .map_err(|error| match error {
+                CmsError::CipherNotAllowed(cipher) => OpenError::Cipher(cipher),
+                other => OpenError::Decryption(other),
+            })?;
         let cipher = envelope.cipher();
         self.veiled = !cipher.is_aead();
         self.found.cipher = Some(cipher);
@@ -149,10 +152,10 @@ impl<'a> Walk<'a> {
         // as long wherever it happened.
         let drained = drain(&mut reader);
         if let (_, Some(fault)) = watched.into_parts() {
-            return Err(OpenError::Decryption(CmsError::Io(fault)));
+            return Err(OpenError::Decryption(CmsError::from(fault)));
         }
         let payload = inner?;
-        drained.map_err(|error| OpenError::Decryption(CmsError::Io(error)))?;
+        drained.map_err(|error| OpenError::Decryption(CmsError::from(error)))?;
         end_of_cms(body)?;
         Ok(payload)
     }
@@ -168,11 +171,11 @@ impl<'a> Walk<'a> {
         let mut watched = Watched::new(inflate);
         let mut reader = BufReader::with_capacity(BUFFER, &mut watched);
         let outcome = self.inner_entity(&mut reader, depth).and_then(|payload| {
-            drain(&mut reader).map_err(|error| OpenError::Decompression(CmsError::Io(error)))?;
+            drain(&mut reader).map_err(|error| OpenError::Decompression(CmsError::from(error)))?;
             Ok(payload)
         });
         if let (_, Some(fault)) = watched.into_parts() {
-            return Err(OpenError::Decompression(CmsError::Io(fault)));
+            return Err(OpenError::Decompression(CmsError::from(fault)));
         }
         let payload = outcome?;
         end_of_cms(body)?;
@@ -231,9 +234,10 @@ impl<'a> Walk<'a> {
         let drained = drain(&mut reader);
         drop(reader);
         let (opaque, fault) = watched.into_parts();
-        if fault.is_some() || drained.is_err() {
-            return Err(OpenError::Signature(SignatureError::Malformed("the signed content cannot be read")));
+        if let Some(fault) = fault {
+            return Err(OpenError::Signature(fault.downcast().unwrap_or_else(SignatureError::Io)));
         }
+        drained.map_err(|error| OpenError::Signature(SignatureError::Io(error)))?;
         let valid = opaque.finish(self.keys.trusted).map_err(OpenError::Signature)?;
         self.signature_holds(valid, hasher.finish())?;
         end_of_cms(body)?;

@@ -65,7 +65,9 @@ fn write_entry(markup: &mut Markup, receipt: &MessageType, fields: &Fields, seri
     markup.open(receipt.node);
     markup.leaf("guid", &serials.guid());
     for (name, fill) in receipt.fields {
-        let given = fields.get(name).map(str::to_owned);
+        // A list number of another length than the schema's could not be repeated.
+        let fits = |value: &&str| *fill == Fill::Copied || *name != "invtNo" || value.chars().count() == 18;
+        let given = fields.get(name).filter(fits).map(str::to_owned);
         let value = match fill {
             Fill::Copied => given.or_else(|| Some(if *name == "msgSeqNo" { "1".into() } else { String::new() })),
             Fill::IfGiven => given,
@@ -85,7 +87,8 @@ fn write_entry(markup: &mut Markup, receipt: &MessageType, fields: &Fields, seri
 
 /// `returnStatus` and `returnInfo`; customs ends the text of a success with the document's guid.
 fn status_and_info(receipt: &MessageType, outcome: &Outcome, guid: &str) -> (String, String) {
-    let named = |status: &str| (status.to_owned(), format!("{}[{guid}]", meaning(receipt.name, status).1.zh));
+    let suffix = if guid.is_empty() { String::new() } else { format!("[{guid}]") };
+    let named = |status: &str| (status.to_owned(), format!("{}{suffix}", meaning(receipt.name, status).1.zh));
     let (status, info) = match outcome {
         Outcome::Declaring => named("2"),
         Outcome::Accepted => named(receipt.good.first().copied().unwrap_or("120")),

@@ -1,3 +1,5 @@
+use jiff::Timestamp;
+
 use super::*;
 use crate::declaration::CEB_NS;
 use crate::ground::text::Language;

@@ -1,0 +1,319 @@
+//! The command tree. The names are a contract with scripts; options may be added.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::cert::GenerateTarget;
+use super::demo::DemoOptions;
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use crate::bilingual;
+use crate::config::home::HomePlan;
+use crate::ground::id::Id;
+use crate::ground::secret::Secret;
+use crate::ground::text::Language;
+use crate::keys::generate::KeyRequest;
+use crate::store::record::{Direction, State};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dxgate",
+    version,
+    about = "AS2 gateway to the customs data exchange platform and to any AS2 partner",
+    after_help = "Exit codes: 0 done; 1 the answer is no; 2 wrong usage or configuration; 3 gateway or file not reachable",
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Arguments {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The gateway's configuration file
+    #[arg(long, global = true, env = "DXGATE_CONFIG", value_name = "FILE", default_value = "gateway.toml")]
+    pub config: PathBuf,
+    /// Output for people or for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Language of texts for people, zh-CN or en [default: the locale]
+    #[arg(long, global = true, value_name = "TAG", value_parser = ["zh-CN", "en"])]
+    pub lang: Option<String>,
+}
+
+/// Form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text and tables in the reader's language.
+    Human,
+    /// JSON, the same in every language.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create a runnable home: configuration, keys, folders
+    Init(InitArguments),
+    /// Run the gateway
+    Serve,
+    /// Run gateway and testbed on this machine and exchange sample declarations
+    Demo(DemoOptions),
+    /// Run the customs side alone, for tests
+    Testbed,
+    /// Check declarations, envelopes or folders of them
+    Precheck(PrecheckArguments),
+    /// Hand a file to the running gateway
+    Send(SendArguments),
+    /// See and steer messages of the running gateway
+    #[command(subcommand)]
+    Messages(MessagesCommand),
+    /// Partners as configured
+    #[command(subcommand)]
+    Partner(PartnerCommand),
+    /// Keys and certificates
+    #[command(subcommand)]
+    Cert(CertCommand),
+    /// Check configuration, keys and folders
+    Doctor,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct InitArguments {
+    /// An empty or new folder
+    pub dir: PathBuf,
+    /// The DXPID issued by customs
+    #[arg(long)]
+    pub dxpid: Option<String>,
+    /// Our AS2 name [default: the DXPID, else DXGATE]
+    #[arg(long)]
+    pub as2_name: Option<String>,
+    /// A name for people, such as the company's
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Address of the AS2 listener
+    #[arg(long, default_value = "127.0.0.1:4080")]
+    pub as2_listen: SocketAddr,
+    /// Address of the console and its API
+    #[arg(long, default_value = "127.0.0.1:4081")]
+    pub console_listen: SocketAddr,
+    /// Bits of the RSA key
+    #[arg(long, default_value_t = 3072)]
+    pub key_bits: u32,
+}
+
+impl InitArguments {
+    pub(super) fn plan(&self, language: Language) -> HomePlan {
+        let as2_name = self.as2_name.clone().or_else(|| self.dxpid.clone());
+        HomePlan {
+            dxpid: self.dxpid.clone(),
+            as2_name: as2_name.unwrap_or_else(|| "DXGATE".to_owned()),
+            name: self.name.clone(),
+            as2_listen: self.as2_listen,
+            console_listen: self.console_listen,
+            language,
+            key_bits: self.key_bits,
+        }
+    }
+}
+
+/// `precheck`.
+#[derive(Debug, Args)]
+pub struct PrecheckArguments {
+    /// Files, or folders whose .xml files are checked
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// The DXPID that the declarations must carry
+    #[arg(long)]
+    pub dxpid: Option<String>,
+}
+
+/// `send`.
+#[derive(Debug, Args)]
+pub struct SendArguments {
+    /// The file
+    pub file: PathBuf,
+    /// The partner's id
+    #[arg(long, short)]
+    pub partner: String,
+    /// File name for the partner [default: the file's own]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Wait until the message is settled; exit 1 when it was not delivered
+    #[arg(long)]
+    pub wait: bool,
+    /// Longest wait, such as 90s, 10m or 2h
+    #[arg(long, default_value = "30m", value_parser = duration, requires = "wait")]
+    pub timeout: Duration,
+}
+
+/// `messages …`.
+#[derive(Debug, Subcommand)]
+pub enum MessagesCommand {
+    /// List messages, newest first
+    List(ListArguments),
+    /// Show one message with its history
+    Show {
+        /// The message
+        id: Id,
+    },
+    /// Try again now, with the same bytes
+    Retry(ActionArguments),
+    /// Do not send until released
+    Hold(ActionArguments),
+    /// Let a held message go on
+    Release(ActionArguments),
+    /// Never send it
+    Cancel(ActionArguments),
+}
+
+/// `messages list`.
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// Only those in this state
+    #[arg(long, value_parser = kebab::<State>)]
+    pub state: Option<State>,
+    /// Only outbound or inbound ones
+    #[arg(long, value_parser = kebab::<Direction>)]
+    pub direction: Option<Direction>,
+    /// Only those with this partner
+    #[arg(long, short)]
+    pub partner: Option<String>,
+    /// Only those whose file name contains this
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Only the one with this AS2 Message-ID
+    #[arg(long)]
+    pub message_id: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub limit: u16,
+    /// Only those older than this message
+    #[arg(long)]
+    pub before: Option<Id>,
+}
+
+/// `messages retry` and the like.
+#[derive(Debug, Args)]
+pub struct ActionArguments {
+    /// The message
+    pub id: Id,
+    /// Why; kept in the journal
+    #[arg(long, short)]
+    pub reason: String,
+}
+
+/// `partner …`.
+#[derive(Debug, Subcommand)]
+pub enum PartnerCommand {
+    /// List partners
+    List,
+    /// Check a partner's configuration and certificates
+    Check {
+        /// The partner's id; all when absent
+        id: Option<String>,
+    },
+}
+
+/// `cert …`.
+#[derive(Debug, Subcommand)]
+pub enum CertCommand {
+    /// List keys and certificates with their validity
+    List,
+    /// Make a key and a self-signed certificate
+    Generate(GenerateArguments),
+}
+
+/// `cert generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArguments {
+    /// Common name of the certificate
+    #[arg(long)]
+    pub common_name: String,
+    /// Organization of the certificate
+    #[arg(long)]
+    pub organization: Option<String>,
+    /// DNS names or addresses, for a TLS certificate
+    #[arg(long = "host")]
+    pub hosts: Vec<String>,
+    /// Bits of the RSA key
+    #[arg(long, default_value_t = 3072)]
+    pub bits: u32,
+    /// Days of validity
+    #[arg(long, default_value_t = 1095)]
+    pub days: u32,
+    /// File of the certificate; the key gets the same name with .key
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// File with the passphrase that encrypts the key
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Environment variable with that passphrase
+    #[arg(long, value_name = "NAME", conflicts_with = "passphrase_file")]
+    pub passphrase_env: Option<String>,
+}
+
+impl GenerateArguments {
+    pub(super) fn request(&self) -> KeyRequest {
+        KeyRequest {
+            common_name: self.common_name.clone(),
+            organization: self.organization.clone(),
+            hosts: self.hosts.clone(),
+            bits: self.bits,
+            days: self.days,
+        }
+    }
+
+    pub(super) fn target(&self) -> GenerateTarget {
+        GenerateTarget { certificate: self.out.clone(), key: self.out.with_extension("key") }
+    }
+
+    /// The passphrase; an empty one is refused rather than taken for none.
+    pub(super) fn passphrase(
+        &self,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<Secret<String>>, Failure> {
+        let text = match (&self.passphrase_file, &self.passphrase_env) {
+            (None, None) => return Ok(None),
+            (Some(file), _) => std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?,
+            (None, Some(name)) => environment(name).unwrap_or_default(),
+        };
+        let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
+        if secret.expose().is_empty() {
+            let text = bilingual!("口令为空；请检查口令文件或环境变量", "the passphrase is empty; check its file or variable");
+            return Err(Failure::new(ExitCode::Usage, "empty-passphrase", text));
+        }
+        Ok(Some(secret))
+    }
+}
+
+/// A value by its kebab-case name, as in the API.
+fn kebab<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|error| error.to_string())
+}
+
+/// `90s`, `10m`, `2h`, `3d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let unknown = || "a number with s, m, h or d is expected, such as 90s".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(unknown)?;
+    let number: u64 = number.parse().map_err(|_| unknown())?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86400,
+        _ => return Err(unknown()),
+    };
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(unknown)
+}

@@ -1,0 +1,46 @@
+//! Help texts in Chinese; the English ones stand with the arguments.
+
+use clap::Command;
+
+use crate::ground::text::Language;
+
+/// What each command does, by its path.
+const ABOUT: [(&[&str], &str); 19] = [
+    (&[], "连接海关数据交换平台（DXP）及任何 AS2 合作方的网关"),
+    (&["init"], "创建可运行的目录：配置、密钥、文件夹"),
+    (&["serve"], "运行网关"),
+    (&["demo"], "在本机同时运行网关和测试端，并交换示例申报"),
+    (&["testbed"], "单独运行海关测试端"),
+    (&["precheck"], "检查申报文件、信封或文件夹"),
+    (&["send"], "把文件交给运行中的网关"),
+    (&["messages"], "查看和处理报文"),
+    (&["messages", "list"], "列出报文，新的在前"),
+    (&["messages", "show"], "显示一个报文及其经过"),
+    (&["messages", "retry"], "立即重发，内容不变"),
+    (&["messages", "hold"], "挂起，直到放行"),
+    (&["messages", "release"], "放行已挂起的报文"),
+    (&["messages", "cancel"], "取消发送"),
+    (&["partner"], "已配置的合作方"),
+    (&["partner", "list"], "列出合作方"),
+    (&["partner", "check"], "检查合作方的配置和证书"),
+    (&["cert"], "密钥和证书"),
+    (&["doctor"], "检查配置、密钥和文件夹"),
+];
+
+/// The command tree in the reader's language.
+pub(super) fn localised(command: Command, language: Language) -> Command {
+    match language {
+        Language::English => command,
+        Language::Chinese => ABOUT
+            .iter()
+            .fold(command, |command, (path, about)| described(command, path, about))
+            .after_help("退出码：0 完成；1 结果为否；2 用法或配置错误；3 网关或文件无法访问"),
+    }
+}
+
+fn described(command: Command, path: &[&str], about: &'static str) -> Command {
+    match path.split_first() {
+        None => command.about(about),
+        Some((first, rest)) => command.mut_subcommand(first, |command| described(command, rest, about)),
+    }
+}

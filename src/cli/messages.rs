@@ -1,0 +1,172 @@
+//! `dxgate messages …`: through the API, never at the store.
+
+use super::Context;
+use super::api_client::{ApiClient, block_on, encoded};
+use super::arguments::{ActionArguments, ListArguments, MessagesCommand};
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::output;
+use super::voice::Voice;
+use crate::bilingual;
+use crate::console::Action;
+use crate::console::wire::{ActionRequest, MessageDetail, MessageLine, MessageList};
+use crate::ground::id::Id;
+use crate::ground::text::Language;
+
+/// Runs one of the commands.
+pub fn run(context: &mut Context<'_>, command: &MessagesCommand) -> Result<ExitCode, Failure> {
+    let api = ApiClient::from_config(context)?;
+    let voice = &mut context.voice;
+    match command {
+        MessagesCommand::List(arguments) => list(voice, &api, arguments),
+        MessagesCommand::Show { id } => show(voice, &api, *id),
+        MessagesCommand::Retry(arguments) => act(voice, &api, Action::Retry, arguments),
+        MessagesCommand::Hold(arguments) => act(voice, &api, Action::Hold, arguments),
+        MessagesCommand::Release(arguments) => act(voice, &api, Action::Release, arguments),
+        MessagesCommand::Cancel(arguments) => act(voice, &api, Action::Cancel, arguments),
+    }
+}
+
+fn list(voice: &mut Voice<'_>, api: &ApiClient, arguments: &ListArguments) -> Result<ExitCode, Failure> {
+    let list: MessageList = block_on(api.get(&format!("/api/v1/messages?{}", query(arguments))))?;
+    if voice.json {
+        voice.value(&list)?;
+        return Ok(ExitCode::Done);
+    }
+    if list.messages.is_empty() {
+        voice.say(&bilingual!("没有符合条件的报文", "no message fits"))?;
+        return Ok(ExitCode::Done);
+    }
+    let headings = [
+        bilingual!("编号", "id"),
+        bilingual!("时间", "created"),
+        bilingual!("方向", "way"),
+        bilingual!("合作方", "partner"),
+        bilingual!("状态", "state"),
+        bilingual!("次数", "tries"),
+        bilingual!("大小", "size"),
+        bilingual!("文件", "file"),
+        bilingual!("原因", "reason"),
+    ];
+    let rows: Vec<Vec<String>> = list.messages.iter().map(|line| row(line, voice.language)).collect();
+    output::table(voice, &headings, &rows)?;
+    if let Some(next) = list.next {
+        voice.say(&bilingual!("还有更多：--before {next}", "there are more: --before {next}"))?;
+    }
+    Ok(ExitCode::Done)
+}
+
+fn query(arguments: &ListArguments) -> String {
+    let ListArguments { state, direction, partner, name, message_id, limit, before } = arguments;
+    let kebab = |value: serde_json::Result<serde_json::Value>| value.ok()?.as_str().map(str::to_owned);
+    let parameters = [
+        ("state", state.and_then(|state| kebab(serde_json::to_value(state)))),
+        ("direction", direction.and_then(|direction| kebab(serde_json::to_value(direction)))),
+        ("partner", partner.clone()),
+        ("name", name.clone()),
+        ("message_id", message_id.clone()),
+        ("limit", Some(limit.to_string())),
+        ("before", before.map(|before| before.to_string())),
+    ];
+    let given = parameters.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(&value?))));
+    given.collect::<Vec<String>>().join("&")
+}
+
+fn row(line: &MessageLine, language: Language) -> Vec<String> {
+    vec![
+        line.id.to_string(),
+        output::local_time(line.created),
+        output::direction(line.direction).text(language).to_owned(),
+        line.partner.clone(),
+        output::state(line.state).text(language).to_owned(),
+        line.attempts.to_string(),
+        line.size.map(output::size).unwrap_or_default(),
+        line.file_name.clone(),
+        line.reason.as_ref().map(|reason| reason.code.clone()).unwrap_or_default(),
+    ]
+}
+
+fn show(voice: &mut Voice<'_>, api: &ApiClient, id: Id) -> Result<ExitCode, Failure> {
+    let message: MessageDetail = block_on(api.get(&format!("/api/v1/messages/{id}")))?;
+    print(voice, &message)?;
+    Ok(ExitCode::Done)
+}
+
+fn act(
+    voice: &mut Voice<'_>,
+    api: &ApiClient,
+    action: Action,
+    arguments: &ActionArguments,
+) -> Result<ExitCode, Failure> {
+    let ActionArguments { id, reason } = arguments;
+    let path = format!("/api/v1/messages/{id}/{}", action.name());
+    let message: MessageDetail = block_on(api.post(&path, &ActionRequest { reason: reason.clone() }))?;
+    if voice.json {
+        voice.value(&message)?;
+    } else {
+        let state = output::state(message.line.state);
+        let (zh, en) = (state.zh, state.en);
+        voice.say(&bilingual!("报文 {id} 现在的状态：{zh}", "message {id} is now: {en}"))?;
+    }
+    Ok(ExitCode::Done)
+}
+
+/// One message: what it is, then its history as a timeline.
+pub(super) fn print(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::Result<()> {
+    if voice.json {
+        return voice.value(message);
+    }
+    facts(voice, message)?;
+    receipt(voice, message)?;
+    for file in &message.files {
+        let mark = if file.published { "✓" } else { "…" };
+        voice.line(&format!("  {mark} {}/{}", file.folder, file.name))?;
+    }
+    voice.say(&bilingual!("经过：", "history:"))?;
+    for event in &message.timeline {
+        voice.line(&format!("  {}  {:<18} {}", output::local_time(event.at), event.fact, event.detail))?;
+    }
+    Ok(())
+}
+
+fn facts(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::Result<()> {
+    let line = &message.line;
+    let language = voice.language;
+    let declaration = line.message_type.as_ref().map(|kind| format!("{kind} × {}", line.documents.unwrap_or(0)));
+    let keys: Vec<String> = message.keys.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let fields = [
+        (bilingual!("编号", "id"), Some(line.id.to_string())),
+        (bilingual!("状态", "state"), Some(output::state(line.state).text(language).to_owned())),
+        (bilingual!("原因", "reason"), line.reason.as_ref().map(|reason| reason.text.text(language).to_owned())),
+        (bilingual!("方向", "way"), Some(output::direction(line.direction).text(language).to_owned())),
+        (bilingual!("合作方", "partner"), Some(line.partner.clone())),
+        (bilingual!("文件", "file"), Some(line.file_name.clone())),
+        (bilingual!("大小", "size"), line.size.map(output::size)),
+        (bilingual!("报文类型", "declaration"), declaration),
+        (bilingual!("业务编号", "keys"), Some(keys.join(", ")).filter(|keys| !keys.is_empty())),
+        (bilingual!("信封编号", "CopMsgId"), message.cop_msg_id.clone()),
+        (bilingual!("AS2 编号", "Message-ID"), line.message_id.clone()),
+        (bilingual!("次数", "tries"), Some(line.attempts.to_string())),
+        (bilingual!("下次", "due"), line.due.map(output::local_time)),
+        (bilingual!("签名证书", "signer"), message.signer.clone()),
+        (bilingual!("关联报文", "about"), message.about.map(|about| about.to_string())),
+    ];
+    output::fields(voice, &fields)
+}
+
+/// The MDN: what it says and whether it proves anything.
+pub(super) fn receipt(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::Result<()> {
+    let Some(receipt) = &message.receipt else { return Ok(()) };
+    let matches = receipt.mic_matches.map(|matches| match matches {
+        true => bilingual!("一致", "matches"),
+        false => bilingual!("不一致", "does not match"),
+    });
+    let language = voice.language;
+    let fields = [
+        (bilingual!("MDN 处置", "MDN"), Some(receipt.disposition.clone())),
+        (bilingual!("MIC", "MIC"), receipt.mic.clone()),
+        (bilingual!("MIC 核对", "MIC check"), matches.map(|matches| matches.text(language).to_owned())),
+        (bilingual!("MDN 签名证书", "MDN signer"), receipt.signer.clone()),
+    ];
+    output::fields(voice, &fields)
+}

@@ -1,0 +1,127 @@
+//! `dxgate send`: hands a file to the gateway and, with `--wait`, stays until its end is known.
+
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+
+use super::Context;
+use super::api_client::{ApiClient, block_on, encoded};
+use super::arguments::SendArguments;
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::voice::Voice;
+use super::{messages, output};
+use crate::bilingual;
+use crate::console::wire::{MessageDetail, Submitted};
+use crate::ground::id::Id;
+use crate::ground::text::Language;
+use crate::http::SendBody;
+use crate::store::record::State;
+
+/// Pauses between two looks at the message, the last one repeated.
+const PAUSES_MS: [u64; 5] = [100, 200, 400, 800, 1500];
+
+/// Runs the command. Exit 1 when the message was not delivered, or not within the timeout.
+pub fn run(context: &mut Context<'_>, arguments: &SendArguments) -> Result<ExitCode, Failure> {
+    let api = ApiClient::from_config(context)?;
+    let SendArguments { file, partner, name, wait, timeout } = arguments;
+    let name = match name {
+        Some(name) => name.clone(),
+        None => own_name(file)?,
+    };
+    let body = SendBody::file(file).map_err(|error| Failure::file(file, &error))?;
+    let path = format!("/api/v1/partners/{}/messages?name={}", encoded(partner), encoded(&name));
+    let language = context.voice.language;
+    let outcome = block_on(async {
+        let Submitted { id } = api.upload(&path, body).await?;
+        if !wait {
+            return Ok(Sent::Queued(id));
+        }
+        let spinner = spinner(context.voice.json);
+        let watched = watch(&api, id, *timeout, &spinner, language).await;
+        spinner.finish_and_clear();
+        watched
+    })?;
+    report(&mut context.voice, outcome)
+}
+
+/// How far it got.
+enum Sent {
+    Queued(Id),
+    Waiting(Box<MessageDetail>),
+    Settled(Box<MessageDetail>),
+}
+
+fn own_name(file: &Path) -> Result<String, Failure> {
+    let unnamed = || {
+        let path = file.display();
+        let text = bilingual!("{path} 没有可用的文件名；请使用 --name", "{path} has no usable file name; use --name");
+        Failure::new(ExitCode::Usage, "no-file-name", text)
+    };
+    file.file_name().and_then(|name| name.to_str()).map(str::to_owned).ok_or_else(unnamed)
+}
+
+/// Turns while we wait; draws on a terminal only.
+fn spinner(quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    let spinner = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner());
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
+}
+
+async fn watch(
+    api: &ApiClient,
+    id: Id,
+    timeout: Duration,
+    spinner: &ProgressBar,
+    language: Language,
+) -> Result<Sent, Failure> {
+    let end = Instant::now() + timeout;
+    let mut pauses = PAUSES_MS.iter();
+    let mut pause = Duration::ZERO;
+    loop {
+        let message: MessageDetail = api.get(&format!("/api/v1/messages/{id}")).await?;
+        // A held message waits for a person, so nothing more will come of waiting here.
+        if message.line.settled || message.line.state == State::Held {
+            return Ok(Sent::Settled(Box::new(message)));
+        }
+        if Instant::now() >= end {
+            return Ok(Sent::Waiting(Box::new(message)));
+        }
+        spinner.set_message(output::state(message.line.state).text(language).to_owned());
+        pause = pauses.next().map_or(pause, |millis| Duration::from_millis(*millis));
+        tokio::time::sleep_until(end.min(Instant::now() + pause)).await;
+    }
+}
+
+fn report(voice: &mut Voice<'_>, sent: Sent) -> Result<ExitCode, Failure> {
+    let (message, exit) = match sent {
+        Sent::Queued(id) => {
+            if voice.json {
+                voice.value(&Submitted { id })?;
+            } else {
+                voice.say(&bilingual!("已排队，编号 {id}", "queued as {id}"))?;
+            }
+            return Ok(ExitCode::Done);
+        }
+        Sent::Settled(message) if message.line.state == State::Delivered => (message, ExitCode::Done),
+        Sent::Settled(message) | Sent::Waiting(message) => (message, ExitCode::No),
+    };
+    if voice.json {
+        voice.value(&message)?;
+        return Ok(exit);
+    }
+    let id = message.line.id;
+    let state = output::state(message.line.state);
+    let (zh, en) = (state.zh, state.en);
+    voice.say(&bilingual!("报文 {id}：{zh}", "message {id}: {en}"))?;
+    if let Some(reason) = &message.line.reason {
+        voice.say(&reason.text)?;
+    }
+    messages::receipt(voice, &message)?;
+    Ok(exit)
+}

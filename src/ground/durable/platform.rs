@@ -1,0 +1,128 @@
+//! Platform calls of the durable-write recipe: Linux, other Unix systems, and the rest, each with the same names.
+
+pub(super) use system::{
+    filesystem_kind, free_space, fsync_dir, open_no_follow, rename_noreplace, same_filesystem, sync_filesystem,
+};
+
+#[cfg(unix)]
+mod posix {
+    use super::super::*;
+    use std::os::unix::fs::MetadataExt as _;
+
+    pub(in super::super) fn open_no_follow(path: &Path) -> io::Result<File> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+    }
+
+    pub(in super::super) fn fsync_dir(dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    pub(in super::super) fn same_filesystem(a: &Path, b: &Path) -> Result<bool> {
+        let device = |path: &Path| fs::metadata(path).at("inspect", path).map(|metadata| metadata.dev());
+        Ok(device(a)? == device(b)?)
+    }
+
+    pub(in super::super) fn free_space(dir: &Path) -> io::Result<u64> {
+        let status = rustix::fs::statvfs(dir)?;
+        Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use super::super::*;
+    use rustix::fs::{CWD, RenameFlags};
+
+    pub(in super::super) use super::posix::{free_space, fsync_dir, open_no_follow, same_filesystem};
+
+    pub(in super::super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
+        Ok(rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+    }
+
+    pub(in super::super) fn sync_filesystem(dir: &Path) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(dir)?)?)
+    }
+
+    /// Magic numbers of statfs(2) and linux/magic.h; anything not listed counts as local.
+    pub(in super::super) fn filesystem_kind(dir: &Path) -> io::Result<FilesystemKind> {
+        let magic = rustix::fs::statfs(dir)?.f_type as u64 & 0xffff_ffff;
+        Ok(match magic {
+            0x0102_1994 | 0x8584_58f6 => FilesystemKind::Memory,
+            0x794c_7630 => FilesystemKind::Overlay,
+            // nfs, smb, cifs, smb2, 9p, ceph, afs, coda
+            0x6969 | 0x517b | 0xff53_4d42 | 0xfe53_4d42 | 0x0102_1997 | 0x00c3_6400 | 0x5346_414f | 0x7375_7245 => {
+                FilesystemKind::Network
+            }
+            _ => FilesystemKind::Local,
+        })
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use super::super::*;
+
+    #[cfg(unix)]
+    pub(in super::super) use super::posix::{free_space, fsync_dir, open_no_follow, same_filesystem};
+
+    /// A hard link refuses a taken name; then the old name goes. Where links are not possible, look first.
+    pub(in super::super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
+        match fs::hard_link(from, to) {
+            Ok(()) => return fs::remove_file(from),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) if to.try_exists()? => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => {}
+        }
+        #[expect(clippy::disallowed_methods, reason = "this is the replacement that the lint names")]
+        fs::rename(from, to)
+    }
+
+    /// No such call: every file of the directory is synced instead.
+    pub(in super::super) fn sync_filesystem(dir: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                OpenOptions::new().write(true).open(entry.path())?.sync_data()?;
+            }
+        }
+        fsync_dir(dir)
+    }
+
+    pub(in super::super) fn filesystem_kind(_dir: &Path) -> io::Result<FilesystemKind> {
+        Ok(FilesystemKind::Local)
+    }
+
+    #[cfg(not(unix))]
+    pub(in super::super) fn open_no_follow(path: &Path) -> io::Result<File> {
+        if fs::symlink_metadata(path)?.is_symlink() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a link"));
+        }
+        File::open(path)
+    }
+
+    #[cfg(not(unix))]
+    pub(in super::super) fn fsync_dir(_dir: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    pub(in super::super) fn same_filesystem(a: &Path, b: &Path) -> Result<bool> {
+        let name = format!("{TEMPORARY_PREFIX}{}", random::hex(8));
+        let (from, to) = (a.join(&name), b.join(&name));
+        File::create_new(&from).at("create", &from)?;
+        let renamed = rename_noreplace(&from, &to);
+        discard(&from);
+        discard(&to);
+        match renamed {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Ok(false),
+            other => other.at("rename to", &to).map(|()| true),
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(in super::super) fn free_space(_dir: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+}
