@@ -111,7 +111,7 @@ impl Running {
     /// Completes when the journal has failed: nothing can be acknowledged any more, the process must end and be started
     /// again. Says why.
     pub async fn store_failed(&self) -> String {
-        self.store.until_poisoned().await
+        self.store.failed().await
     }
 
     /// Stops in order; returns the names of tasks that did not end in time.

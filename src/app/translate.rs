@@ -30,10 +30,9 @@ pub(super) fn inbound(config: &Config) -> inbound::Settings {
 
 pub(super) fn store(config: &Config, clock: Arc<dyn Clock>) -> StoreConfig {
     StoreConfig {
-        inline_threshold: config.server.inline,
+        inline_threshold: usize::try_from(config.server.inline).unwrap_or(usize::MAX),
         allow_untrusted_filesystem: config.folders.allow_any_filesystem,
-        clock,
-        ..StoreConfig::new(&config.folders.data)
+        ..StoreConfig::new(&config.folders.data, clock)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::bilingual;
 use crate::ground::text::{Bilingual, printable};
 use crate::mime::Headers;
 use crate::partner::Partner;
-use crate::store::record::{Direction, Fact, Message, Reason, State};
+use crate::store::record::{Fact, Message, Reason, State};
 use crate::store::{CommitError, Transaction};
 
 /// What became of an MDN that was POSTed to us.
@@ -82,7 +82,7 @@ impl Outbound {
         let trusted = partner.trusted(self.clock.now());
         let Ok(parsed) = mdn::parse(head, body, &trusted, &self.limits) else { return Ok(Arrival::Unreadable) };
         let about = parsed.original_message_id.as_ref();
-        let Some(message) = about.and_then(|id| self.store.by_message_id(Direction::Outbound, &partner.id, id.as_str())) else {
+        let Some(message) = about.and_then(|id| self.store.by_message_id(&partner.id, id.as_str())) else {
             let id = about.map_or(String::new(), |id| printable(id.as_str()));
             tracing::warn!(partner = %partner.id, original_message_id = %id, code = "mdn-unknown-message", "an MDN about no message of ours");
             return Ok(Arrival::Unknown);

@@ -38,7 +38,6 @@ impl Outbound {
     pub async fn run_senders(self, shutdown: Shutdown) {
         let mut in_work: JoinSet<String> = JoinSet::new();
         let mut busy: HashMap<String, usize> = HashMap::new();
-        let due = self.store.wake();
         while !shutdown.is_triggered() {
             for lease in self.due_leases(&busy, in_work.len()) {
                 *busy.entry(lease.message.partner.clone()).or_default() += 1;
@@ -47,7 +46,7 @@ impl Outbound {
             }
             tokio::select! {
                 Some(finished) = in_work.join_next(), if !in_work.is_empty() => release(&mut busy, finished),
-                () = due.notified() => {}
+                () = self.store.due_changed() => {}
                 () = tokio::time::sleep(self.nap()) => {}
                 () = shutdown.triggered() => {}
             }
@@ -64,21 +63,17 @@ impl Outbound {
             return Vec::new();
         }
         let directory = self.directory.load();
-        let mut left = free;
         let slots = |partner: &str| {
             let allowed = directory.by_id(partner).map_or(1, |partner| partner.delivery.concurrency);
-            let slots = allowed.saturating_sub(busy.get(partner).copied().unwrap_or(0)).min(left);
-            left -= slots;
-            slots
+            allowed.saturating_sub(busy.get(partner).copied().unwrap_or(0))
         };
-        self.store.lease_due(self.clock.now(), slots)
+        self.store.lease_due(self.clock.now(), free, &slots)
     }
 
     /// Until the next message is due; leased ones come back through their tasks.
     fn nap(&self) -> Duration {
-        let now = self.clock.now();
-        let Some(due) = self.store.next_due(now) else { return NAP };
-        let wait = due.duration_since(now);
+        let Some(due) = self.store.next_due() else { return NAP };
+        let wait = due.duration_since(self.clock.now());
         Duration::try_from(wait).unwrap_or(Duration::from_millis(20)).clamp(Duration::from_millis(20), NAP)
     }
 
@@ -153,7 +148,8 @@ impl Outbound {
         let unusable = |detail: String| PostError { kind: PostErrorKind::Body, detail };
         let client = self.clients.for_partner(partner, self.clock.now()).map_err(unusable)?;
         let store = self.store.clone();
-        let body = if wire.len <= store.inline_threshold().saturating_mul(2) {
+        let small = store.inline_threshold().saturating_mul(2) as u64;
+        let body = if wire.len <= small {
             let read = tokio::task::spawn_blocking(move || store.read_all(&wire, wire.len)).await;
             let bytes = read.map_err(io::Error::other).and_then(|bytes| bytes);
             SendBody::Bytes(bytes.map_err(|error| unusable(error.to_string()))?.into())

@@ -90,6 +90,8 @@ pub(super) struct Signals {
     pub(super) poison: watch::Sender<Option<String>>,
     /// Something may be due.
     pub(super) due: Arc<Notify>,
+    /// Something may be published.
+    pub(super) publications: Arc<Notify>,
 }
 
 /// The thread's state.
@@ -177,6 +179,9 @@ impl Committer {
         index.apply(changes, self.writer.last()).map_err(|error| error.to_string())?;
         if effects.due {
             self.signals.due.notify_one();
+        }
+        if effects.publications {
+            self.signals.publications.notify_one();
         }
         Ok(())
     }

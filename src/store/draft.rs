@@ -42,7 +42,7 @@ impl Sink {
     /// `more` bytes would move it into a file.
     pub fn would_spill(&self, more: usize) -> bool {
         match &self.state {
-            SinkState::Memory(held) => held.len().saturating_add(more) as u64 > self.store.inline_threshold(),
+            SinkState::Memory(held) => held.len().saturating_add(more) > self.store.inline_threshold(),
             SinkState::File(_) => false,
         }
     }
@@ -59,7 +59,7 @@ impl Sink {
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let SinkState::Memory(held) = &mut self.state {
-            if (held.len().saturating_add(bytes.len()) as u64) <= self.store.inline_threshold() {
+            if held.len().saturating_add(bytes.len()) <= self.store.inline_threshold() {
                 held.extend_from_slice(bytes);
                 return Ok(bytes.len());
             }

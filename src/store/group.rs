@@ -75,6 +75,8 @@ impl From<DbError> for Refusal {
 pub(super) struct Effects {
     /// Some message has something to do.
     pub(super) due: bool,
+    /// Some message has files to publish.
+    pub(super) publications: bool,
 }
 
 impl<'a> Group<'a> {
@@ -134,6 +136,7 @@ impl<'a> Group<'a> {
             changes.message(before, &touched.after)?;
             let due_before = touched.before.as_ref().and_then(|(message, _)| message.due);
             effects.due |= touched.after.due.is_some() && touched.after.due != due_before;
+            effects.publications |= !touched.after.publications.is_empty();
         }
         for (key, id) in &self.keys {
             changes.claim(key, id);

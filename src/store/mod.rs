@@ -48,7 +48,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use jiff::Timestamp;
-use jiff::tz::{Offset, TimeZone};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use self::apply::{BadTransition, TIMELINE_LINES, apply};
@@ -180,11 +179,6 @@ impl PendingPublication {
     }
 }
 
-/// An instant for people: China Standard Time to the second, with its offset.
-pub fn local_time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::fixed(Offset::constant(8))).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
-}
-
 impl Store {
     /// Opens a data directory, or begins it: takes the lock, reads the journal, and makes the index agree with it.
     ///
@@ -223,7 +217,11 @@ impl Store {
         let writer = Writer::open(files, reading.tail, config.segment_bytes)
             .map_err(|source| StoreError::Unreadable { path: layout.journal.clone(), source })?;
         let due = Arc::new(Notify::new());
-        let signals = Arc::new(Signals { poison: watch::Sender::new(None), due: due.clone() });
+        let signals = Arc::new(Signals {
+            poison: watch::Sender::new(None),
+            due: due.clone(),
+            publications: Arc::new(Notify::new()),
+        });
         let (requests, receiver) = mpsc::channel(committer::QUEUE);
         let committer =
             Committer { writer, index: index.clone(), bodies: layout.bodies.clone(), signals: signals.clone() };
@@ -399,6 +397,11 @@ impl Store {
     /// call. For one waiter.
     pub async fn due_changed(&self) {
         self.0.signals.due.notified().await;
+    }
+
+    /// Notified when there may be publications to do.
+    pub fn wake_publications(&self) -> Arc<Notify> {
+        self.0.signals.publications.clone()
     }
 
     /// Publications that are not done, oldest message first, at most `limit`.

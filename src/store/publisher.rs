@@ -19,8 +19,6 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
 use super::record::{Content, Fact, Publication, PublicationStage};
 use super::{CommitError, PendingPublication, Store, Transaction};
 use crate::ground::clock::Clock;
@@ -41,7 +39,6 @@ pub struct Publisher {
     store: Store,
     exchange: Arc<Path>,
     clock: Arc<dyn Clock>,
-    wake: Arc<Notify>,
 }
 
 /// Why a batch could not be published. The next round tries again; nothing is lost meanwhile.
@@ -58,12 +55,7 @@ pub enum PublishError {
 impl Publisher {
     /// A publisher into `exchange/<partner>/…`.
     pub fn new(store: Store, exchange: &Path, clock: Arc<dyn Clock>) -> Publisher {
-        Publisher { store, exchange: exchange.into(), clock, wake: Arc::new(Notify::new()) }
-    }
-
-    /// Says that a fact with a publication was committed.
-    pub fn wake(&self) {
-        self.wake.notify_one();
+        Publisher { store, exchange: exchange.into(), clock }
     }
 
     /// Publishes whatever is pending until shutdown, and once more before it returns.
@@ -91,8 +83,9 @@ impl Publisher {
     }
 
     async fn idle(&self, shutdown: &Shutdown, at_most: std::time::Duration) {
+        let wake = self.store.wake_publications();
         tokio::select! {
-            () = self.wake.notified() => {}
+            () = wake.notified() => {}
             () = shutdown.triggered() => {}
             () = tokio::time::sleep(at_most) => {}
         }
@@ -197,12 +190,12 @@ fn rename_group(staging: &Path, target: &Path, pending: &PendingPublication) -> 
     let mut name = if is_free(target, &pending.publication, staging, pending, &plain) { plain } else { unique.clone() };
     for (suffix, _) in in_order(&pending.publication) {
         let from = staged_path(staging, pending, suffix);
-        match durable::rename_unsynced(&from, &target.join(format!("{name}{suffix}"))) {
+        match durable::rename_noreplace_unsynced(&from, &target.join(format!("{name}{suffix}"))) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && name != unique => {
                 name.clone_from(&unique);
-                durable::rename_unsynced(&from, &target.join(format!("{name}{suffix}")))?;
+                durable::rename_noreplace_unsynced(&from, &target.join(format!("{name}{suffix}")))?;
             }
             Err(error) => return Err(error.into()),
         }
