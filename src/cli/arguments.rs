@@ -291,7 +291,8 @@ impl GenerateArguments {
         };
         let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
         if secret.expose().is_empty() {
-            let text = bilingual!("口令为空；请检查口令文件或环境变量", "the passphrase is empty; check its file or variable");
+            let text =
+                bilingual!("口令为空；请检查口令文件或环境变量", "the passphrase is empty; check its file or variable");
             return Err(Failure::new(ExitCode::Usage, "empty-passphrase", text));
         }
         Ok(Some(secret))

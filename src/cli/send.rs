@@ -26,6 +26,12 @@ const PAUSES_MS: [u64; 5] = [100, 200, 400, 800, 1500];
 /// Runs the command. Exit 1 when the message was not delivered, or not within the timeout.
 pub fn run(context: &mut Context<'_>, arguments: &SendArguments) -> Result<ExitCode, Failure> {
     let api = ApiClient::from_config(context)?;
+    let outcome = block_on(submit(&api, arguments, &context.voice))?;
+    report(&mut context.voice, outcome)
+}
+
+/// Uploads the file and waits if asked to.
+pub(super) async fn submit(api: &ApiClient, arguments: &SendArguments, voice: &Voice<'_>) -> Result<Sent, Failure> {
     let SendArguments { file, partner, name, wait, timeout } = arguments;
     let name = match name {
         Some(name) => name.clone(),
@@ -33,24 +39,23 @@ pub fn run(context: &mut Context<'_>, arguments: &SendArguments) -> Result<ExitC
     };
     let body = SendBody::file(file).map_err(|error| Failure::file(file, &error))?;
     let path = format!("/api/v1/partners/{}/messages?name={}", encoded(partner), encoded(&name));
-    let language = context.voice.language;
-    let outcome = block_on(async {
-        let Submitted { id } = api.upload(&path, body).await?;
-        if !wait {
-            return Ok(Sent::Queued(id));
-        }
-        let spinner = spinner(context.voice.json);
-        let watched = watch(&api, id, *timeout, &spinner, language).await;
-        spinner.finish_and_clear();
-        watched
-    })?;
-    report(&mut context.voice, outcome)
+    let Submitted { id } = api.upload(&path, body).await?;
+    if !wait {
+        return Ok(Sent::Queued(id));
+    }
+    let spinner = spinner(voice.json);
+    let watched = watch(api, id, *timeout, &spinner, voice.language).await;
+    spinner.finish_and_clear();
+    watched
 }
 
 /// How far it got.
-enum Sent {
+pub(super) enum Sent {
+    /// The gateway has it; nobody waited.
     Queued(Id),
+    /// The timeout passed first.
     Waiting(Box<MessageDetail>),
+    /// Nothing more will happen by itself.
     Settled(Box<MessageDetail>),
 }
 
@@ -98,7 +103,8 @@ async fn watch(
     }
 }
 
-fn report(voice: &mut Voice<'_>, sent: Sent) -> Result<ExitCode, Failure> {
+/// Tells it; the exit code is whether it was delivered.
+pub(super) fn report(voice: &mut Voice<'_>, sent: Sent) -> Result<ExitCode, Failure> {
     let (message, exit) = match sent {
         Sent::Queued(id) => {
             if voice.json {

@@ -30,15 +30,27 @@ async fn stay(context: &mut Context<'_>, config: Config, role: Role) -> Result<E
     let mut signals = Signals::listen()?;
     let running = app::start(config, role, Arc::new(SystemClock)).await.map_err(|error| not_started(&error))?;
     announce(context, &running)?;
-    let failed = tokio::select! {
-        () = signals.next() => false,
-        _cause = running.store_failed() => true,
+    let failure = tokio::select! {
+        () = signals.next() => None,
+        reason = running.store_failed() => Some(reason),
     };
     let in_order = tokio::select! {
         _late = running.stop() => true,
         () = signals.next() => false,
     };
-    Ok(if failed || !in_order { ExitCode::Unreachable } else { ExitCode::Done })
+    match failure {
+        Some(reason) => Err(journal_failed(&reason)),
+        None if in_order => Ok(ExitCode::Done),
+        None => Ok(ExitCode::Unreachable),
+    }
+}
+
+fn journal_failed(reason: &str) -> Failure {
+    let text = bilingual!(
+        "日志无法写入，网关已停止确认报文并退出：{reason}；请检查磁盘后重新启动",
+        "the journal cannot be written, so the gateway stopped acknowledging and ended: {reason}; check the disk, start again"
+    );
+    Failure::new(ExitCode::Unreachable, "journal-failed", text)
 }
 
 fn announce(context: &mut Context<'_>, running: &Running) -> Result<(), Failure> {

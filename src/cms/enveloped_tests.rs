@@ -1,9 +1,9 @@
 use std::io::{Read, Write};
 
-use super::super::specimens::{ALICE, BOB, decryption_key, same_name_as_alice};
-use super::super::{CmsError, ContentCipher, DecryptionKey, KeyTransport, PrivateKey, SigningKey, der, oid};
 use super::*;
 use crate::cms::der::Fields;
+use crate::cms::specimens::{ALICE, BOB, decryption_key, same_name_as_alice};
+use crate::cms::{CmsError, ContentCipher, DecryptionKey, KeyTransport, PrivateKey, SigningKey, der, oid};
 use crate::ground::limits::Limits;
 
 fn recipient(who: &SigningKey, transport: KeyTransport) -> Recipient {

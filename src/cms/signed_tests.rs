@@ -1,9 +1,9 @@
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 
-use super::super::specimens::{ALICE, BOB, certificate, same_name_as_alice};
 use super::*;
 use crate::cms::MultiHasher;
+use crate::cms::specimens::{ALICE, BOB, certificate, same_name_as_alice};
 
 const CONTENT: &[u8] = b"Content-Type: text/plain\r\n\r\nhello";
 const SHA256: DigestAlgorithm = DigestAlgorithm::Sha256;

@@ -12,7 +12,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::backend::{Backend, Query, Unready};
-use crate::outbound::Action;
 use super::problem::Problem;
 use super::token::Token;
 use super::wire::{
@@ -21,6 +20,7 @@ use super::wire::{
 };
 use crate::ground::id::Id;
 use crate::http::RequestBody;
+use crate::outbound::Action;
 use crate::store::record::{Direction, Reason, State};
 
 /// Who did it, in the journal: there are no user accounts yet.

@@ -99,7 +99,7 @@ listen = "{console}"
 [limits]
 free_space_floor = "16MiB"
 [log]
-level = "debug"
+level = "warn"
 "#
     )
 }

@@ -199,7 +199,11 @@ fn a_pkcs12_file_stands_for_certificate_and_key() {
 
 #[test]
 fn example_keys_are_refused_beyond_loopback() {
-    for more in ["[as2]\nlisten = \"0.0.0.0:4080\"\n", "[console]\nlisten = \"[::]:4081\"\n"] {
+    for more in [
+        "[as2]\nlisten = \"0.0.0.0:4080\"\n",
+        "[as2]\npublic_url = \"https://as2.example.com/as2\"\n",
+        "[console]\nlisten = \"[::]:4081\"\n",
+    ] {
         let sandbox = Sandbox::new();
         sandbox.gateway(more);
         let problems = sandbox.places();

@@ -136,6 +136,19 @@ fn what_is_unwise_is_warned_about_and_allowed() {
 }
 
 #[test]
+fn a_pinned_tls_certificate_needs_an_https_url() {
+    let sandbox = Sandbox::new();
+    sandbox.partner("use = [\"verify\", \"encrypt\", \"tls\"]\n");
+    sandbox.expect("tls-certificate-unused", "customs.toml", Some(2), "url");
+    sandbox.write(
+        "partners/customs.toml",
+        format!("{PARTNER}use = [\"verify\", \"encrypt\", \"tls\"]\n").replace("http://", "https://").as_bytes(),
+    );
+    let config = sandbox.load().expect("loads");
+    assert_eq!(config.partners.by_id("customs").map(|one| one.certificates.tls(sandbox.now).len()), Some(1));
+}
+
+#[test]
 fn credentials_never_travel_in_the_clear() {
     let sandbox = Sandbox::new().with_real_keys();
     sandbox.write("gateway.toml", GATEWAY.replace("keys/station", "keys/own").as_bytes());
@@ -176,17 +189,15 @@ fn any_active_certificate_verifies_and_the_newest_one_is_encrypted_to() {
 #[test]
 fn a_plan_follows_the_agreement() {
     let sandbox = Sandbox::new();
-    sandbox
-        .gateway("[as2]\npublic_url = \"https://as2.example.com/as2\"\n")
-        .partner("[agreement.mdn]\nmode = \"async\"\n");
+    sandbox.gateway("[as2]\npublic_url = \"http://localhost/as2\"\n").partner("[agreement.mdn]\nmode = \"async\"\n");
     let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(config.station.message_id_host, "as2.example.com");
+    assert_eq!(config.station.message_id_host, "localhost");
     let customs = config.partners.by_id("customs").expect("there");
     let plan = customs.send_plan(&config.station, sandbox.now, Some("a.xml"), Some("text/xml")).expect("a plan");
     assert_eq!((plan.from.as_str(), plan.to.as_str()), ("STATION", "CUSTOMS"));
     assert_eq!((plan.content_type.as_str(), plan.file_name.as_deref()), ("text/xml", Some("a.xml")));
     assert!(plan.signing.is_some() && plan.encryption.is_some());
-    assert_eq!(plan.mdn.mode, MdnMode::Async { url: "https://as2.example.com/as2".to_owned() });
+    assert_eq!(plan.mdn.mode, MdnMode::Async { url: "http://localhost/as2".to_owned() });
     let late = at("2060-01-01T00:00:00Z");
     let refused = customs.send_plan(&config.station, late, None, None).expect_err("no key is valid");
     assert_eq!(refused, PlanError::NoSigningKey);
