@@ -46,9 +46,7 @@ fn fact(name: &str) -> Fact {
             about: None,
         },
         "rejected" => Fact::Rejected { partner, file_name, payload: None, reason: reason("R01"), files: vec![] },
-        "composed" => {
-            Fact::Composed { message_id, headers, wire: body(2), mics: SentMics::default(), due: at(5) }
-        }
+        "composed" => Fact::Composed { message_id, headers, wire: body(2), mics: SentMics::default(), due: at(5) },
         "attempted" => Fact::Attempted { number: 1 },
         "retry-at" => Fact::RetryAt { due: at(60), reason: reason("refused") },
         "awaiting-receipt" => Fact::AwaitingReceipt { deadline: at(90) },
@@ -79,8 +77,24 @@ fn fact(name: &str) -> Fact {
 }
 
 const NAMES: [&str; 18] = [
-    "queued", "rejected", "composed", "attempted", "retry-at", "awaiting-receipt", "delivered", "failed", "held",
-    "released", "cancelled", "received", "accepted", "answered", "declined", "stray-receipt", "staged", "published",
+    "queued",
+    "rejected",
+    "composed",
+    "attempted",
+    "retry-at",
+    "awaiting-receipt",
+    "delivered",
+    "failed",
+    "held",
+    "released",
+    "cancelled",
+    "received",
+    "accepted",
+    "answered",
+    "declined",
+    "stray-receipt",
+    "staged",
+    "published",
 ];
 
 fn after(facts: &str) -> Result<Message, BadTransition> {

@@ -96,7 +96,10 @@ fn a_fact_must_not_name_bytes_that_are_not_there() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
     let absent = Body { id: id(77), len: 1, sha256: [0; 32] };
-    assert_eq!(happen(&store, id(1), 1, queued("customs", Some(absent))).unwrap_err(), CommitError::UnknownBody(id(77)));
+    assert_eq!(
+        happen(&store, id(1), 1, queued("customs", Some(absent))).unwrap_err(),
+        CommitError::UnknownBody(id(77))
+    );
     let mut transaction = Transaction::new(at(1));
     transaction.body(vec![0; store.inline_threshold() + 1]);
     assert_eq!(store.commit_blocking(transaction).unwrap_err().code(), "transaction-too-large");

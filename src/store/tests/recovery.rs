@@ -76,9 +76,9 @@ fn a_broken_index_is_rebuilt_equal() {
         }
         assert_eq!(everything(&store), before);
     }
-    let kept = fs::read_dir(dir.path()).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("index.bad-")
-    });
+    let kept = fs::read_dir(dir.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("index.bad-"));
     assert!(kept.count() <= 2);
 }
 
@@ -160,7 +160,10 @@ fn segments_follow_each_other() {
     let small = || StoreConfig { segment_bytes: 1, ..config(dir.path()) };
     for number in 1..=5 {
         let (store, report) = Store::open(small()).unwrap();
-        assert_eq!((report.segments, report.messages), (u64::from(number) - u64::from(number == 1), u64::from(number) - 1));
+        assert_eq!(
+            (report.segments, report.messages),
+            (u64::from(number) - u64::from(number == 1), u64::from(number) - 1)
+        );
         compose_one(&store, number, "customs", at(0));
     }
     let (store, _) = Store::open(small()).unwrap();
