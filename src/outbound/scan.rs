@@ -139,7 +139,11 @@ impl Outbox {
             present.insert(name);
         }
         if !sweep.more {
-            self.seen.retain(|name, _| present.contains(name));
+            let gone: Vec<String> = self.seen.keys().filter(|name| !present.contains(*name)).cloned().collect();
+            for name in gone {
+                let path = self.folder.join(&name);
+                self.vanished(&name, &path, &mut sweep);
+            }
             self.reported.retain(|path| path.symlink_metadata().is_ok());
         }
         if !sweep.claims.is_empty()
