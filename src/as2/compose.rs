@@ -1,9 +1,9 @@
 //! From the payload to the wire (RFC 4130 5, RFC 5402 3, RFC 8551 3).
 //!
-//! Order outward: payload entity → [compress] → [sign] → [compress] → [encrypt]; one compression at most. The payload
-//! is binary and never touched. Two passes over it: one for the digests, one for the bytes; a compressed intermediate
-//! goes to the scratch place. Without any layer the entity's fields are the fields of the POST and its body is the
-//! payload itself.
+//! Order outward: payload entity, compression, signature, compression, envelope; each is optional, and there is one
+//! compression at most. The payload is binary and never touched. Two passes over it: one for the digests, one for the
+//! bytes; a compressed intermediate goes to the scratch place. Without any layer the entity's fields are the fields of
+//! the POST and its body is the payload itself.
 //!
 //! A message is composed once; every retry sends the same bytes, because Message-ID, boundaries, keys and digests are
 //! fixed here.

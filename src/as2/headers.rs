@@ -94,7 +94,8 @@ fn encoded_word(text: &str) -> String {
     format!("=?UTF-8?B?{}?=", STANDARD.encode(text))
 }
 
-/// `attachment; filename="…"`, with `filename*` (RFC 2231, RFC 6266 4.3) when the name is not plain ASCII.
+/// `attachment; filename="…"`; when the name is not plain ASCII, `filename*` (RFC 2231) before a plain stand-in,
+/// because receivers that know both take the first.
 pub fn attachment_value(file_name: &str) -> String {
     let quoted = |c: char| match c {
         '"' | '\\' => '_',
@@ -113,7 +114,7 @@ pub fn attachment_value(file_name: &str) -> String {
             extended.push_str(&format!("%{byte:02X}"));
         }
     }
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}")
+    format!("attachment; filename*=UTF-8''{extended}; filename=\"{plain}\"")
 }
 
 #[cfg(test)]
@@ -137,8 +138,8 @@ mod tests {
     #[test]
     fn file_names_are_quoted_and_extended() {
         assert_eq!(attachment_value("a b.xml"), "attachment; filename=\"a b.xml\"");
-        assert_eq!(attachment_value("a\".xml"), "attachment; filename=\"a_.xml\"; filename*=UTF-8''a%22.xml");
-        assert_eq!(attachment_value("单.xml"), "attachment; filename=\"_.xml\"; filename*=UTF-8''%E5%8D%95.xml");
+        assert_eq!(attachment_value("a\".xml"), "attachment; filename*=UTF-8''a%22.xml; filename=\"a_.xml\"");
+        assert_eq!(attachment_value("单.xml"), "attachment; filename*=UTF-8''%E5%8D%95.xml; filename=\"_.xml\"");
         assert!(!attachment_value("a\r\nb").contains(['\r', '\n']));
     }
 }

@@ -43,6 +43,8 @@ pub mod mdn;
 pub mod verdict;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod specimens;
 
 pub use compose::{Composed, compose};

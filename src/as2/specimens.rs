@@ -181,7 +181,7 @@ pub(super) fn lax() -> AcceptPolicy {
 
 /// Bob opens what Alice sent.
 pub(super) fn receive(wire: &Wire, policy: &AcceptPolicy) -> Result<(Opened, Vec<u8>), OpenFailure> {
-    receive_with(wire, policy, KeyTransport::ALL, &[ALICE.certificate.clone()], &Limits::default())
+    receive_with(wire, policy, KeyTransport::ALL, std::slice::from_ref(&ALICE.certificate), &Limits::default())
 }
 
 pub(super) fn receive_with(
@@ -221,7 +221,7 @@ pub(super) fn answer(disposition: &Disposition, mic: Option<&Mic>, key: Option<&
 
 /// Alice reads Bob's answer.
 pub(super) fn read(mdn: &BuiltMdn) -> Mdn {
-    mdn::parse(&mdn.headers, &mdn.body, &[BOB.certificate.clone()], &Limits::default()).unwrap()
+    mdn::parse(&mdn.headers, &mdn.body, std::slice::from_ref(&BOB.certificate), &Limits::default()).unwrap()
 }
 
 /// Alice judges an answer to what she composed.

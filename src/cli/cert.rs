@@ -15,7 +15,7 @@ use crate::config::{self, Environment};
 use crate::ground::durable;
 use crate::ground::secret::Secret;
 use crate::keys::generate::{KeyRequest, generate};
-use crate::keys::{Expiry, Window, specimen};
+use crate::keys::{Expiry, Window, save, specimen};
 
 /// What `cert list` shows of one certificate.
 #[derive(Debug, Serialize)]
@@ -98,7 +98,7 @@ pub fn make(
         }
     };
     // The key first: a certificate whose key was lost is the worse half to be left with.
-    let written = durable::write_new(&target.key, pair.key_pem.expose())
+    let written = save::private(&target.key, pair.key_pem.expose())
         .and_then(|()| durable::write_new(&target.certificate, &pair.certificate_pem));
     if let Err(error) = written {
         voice.failure(error.code(), &error.text())?;

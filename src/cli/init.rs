@@ -48,3 +48,7 @@ pub fn run(folder: &Path, plan: &HomePlan, now: Timestamp, voice: &mut Voice<'_>
     }
     Ok(ExitCode::Done)
 }
+
+#[cfg(test)]
+#[path = "home_tests.rs"]
+mod tests;

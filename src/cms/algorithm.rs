@@ -193,10 +193,10 @@ fn pss_parameters(parameters: Tlv<'_>, digest: DigestAlgorithm) -> Result<Option
         Some(field) => Fields::only(field.content, der::INTEGER)?.small_integer()?,
         None => 20,
     };
-    if let Some(field) = fields.optional(der::context_constructed(3))? {
-        if Fields::only(field.content, der::INTEGER)?.small_integer()? != 1 {
-            return Err(DerError("PSS trailer"));
-        }
+    if let Some(field) = fields.optional(der::context_constructed(3))?
+        && Fields::only(field.content, der::INTEGER)?.small_integer()? != 1
+    {
+        return Err(DerError("PSS trailer"));
     }
     fields.end()?;
     match (hash, mgf) {

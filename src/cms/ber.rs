@@ -71,6 +71,8 @@ struct Octets {
     base: usize,
     /// Bytes left of the current segment.
     left: u64,
+    /// Position after which no further segment may start.
+    last: u64,
 }
 
 /// Reads BER from `R`. See the module text.
@@ -191,7 +193,7 @@ impl<R: Read> BerReader<R> {
         } else {
             return Err(BerError::Tag);
         }
-        self.octets = Some(Octets { base, left });
+        self.octets = Some(Octets { base, left, last: u64::MAX });
         Ok(())
     }
 
@@ -207,6 +209,9 @@ impl<R: Read> BerReader<R> {
             if self.frames.len() == octets.base {
                 self.octets = None;
                 break;
+            }
+            if self.position > octets.last {
+                return Err(BerError::TooLarge);
             }
             match self.peek()? {
                 None => {
@@ -277,7 +282,7 @@ impl<R: Read> BerReader<R> {
         self.open(header)?;
         let mut content = Vec::new();
         if header.tag == SEGMENTED {
-            self.octets = Some(Octets { base: self.frames.len().saturating_sub(1), left: 0 });
+            self.octets = Some(Octets { base: self.frames.len().saturating_sub(1), left: 0, last });
             self.copy_octets(&mut content, last)?;
             out.extend(der::tlv(der::OCTET_STRING, &content));
             return Ok(());

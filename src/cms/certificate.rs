@@ -284,10 +284,8 @@ fn names(certificate: &[u8]) -> Result<Names, DerError> {
 fn one_line(name: &X509NameRef) -> String {
     let entries = name.entries().map(|entry| {
         let kind = entry.object().nid().short_name().unwrap_or("OID");
-        let value = match entry.data().as_utf8() {
-            Ok(text) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
-            Err(_) => String::from_utf8_lossy(entry.data().as_slice()).into_owned(),
-        };
+        let value = entry.data().to_string();
+        let value = value.unwrap_or_else(|_| String::from_utf8_lossy(entry.data().as_slice()).into_owned());
         format!("{kind}={}", printable(&value))
     });
     entries.collect::<Vec<_>>().join(", ")

@@ -1,1 +1,261 @@
+use std::io::{Read, Write};
 
+use super::*;
+use crate::cms::der::Fields;
+use crate::cms::specimens::{ALICE, BOB, decryption_key, same_name_as_alice};
+use crate::cms::{CmsError, ContentCipher, DecryptionKey, KeyTransport, PrivateKey, SigningKey, der, oid};
+use crate::ground::limits::Limits;
+
+fn recipient(who: &SigningKey, transport: KeyTransport) -> Recipient {
+    Recipient { certificate: who.certificate.clone(), transport }
+}
+
+fn seal(recipients: &[Recipient], cipher: ContentCipher, content: &[u8]) -> Vec<u8> {
+    let mut writer = EnvelopeWriter::new(Vec::new(), recipients, cipher, content.len() as u64).unwrap();
+    writer.write_all(content).unwrap();
+    let wire = writer.finish().unwrap();
+    assert_eq!(wire.len() as u64, wire_len(recipients, cipher, content.len() as u64).unwrap());
+    wire
+}
+
+fn sealed_for_bob(cipher: ContentCipher, content: &[u8]) -> Vec<u8> {
+    seal(&[recipient(&BOB, KeyTransport::RsaPkcs1)], cipher, content)
+}
+
+fn open_with(wire: &[u8], keys: &[DecryptionKey]) -> Result<Vec<u8>, CmsError> {
+    let mut reader = EnvelopeReader::open(wire, keys, ContentCipher::ALL, &Limits::default())?;
+    let mut content = Vec::new();
+    reader.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn open(wire: &[u8]) -> Result<Vec<u8>, CmsError> {
+    open_with(wire, &[decryption_key(&BOB)])
+}
+
+/// Bob's certificate with somebody else's private key.
+fn wrong_key() -> DecryptionKey {
+    DecryptionKey { key: ALICE.key.clone(), ..decryption_key(&BOB) }
+}
+
+/// The same EnvelopedData or AuthEnvelopedData under another content type.
+fn relabel(wire: &[u8], kind: &[u8]) -> Vec<u8> {
+    let mut fields = Fields::only(wire, der::SEQUENCE).unwrap().fields();
+    fields.expect(der::OID).unwrap();
+    der::sequence(&[&der::object_identifier(kind), fields.take().unwrap().unwrap().raw])
+}
+
+#[test]
+fn every_cipher_and_key_transport_is_read_back() {
+    for cipher in ContentCipher::ALL {
+        for transport in KeyTransport::ALL {
+            let wire = seal(&[recipient(&BOB, *transport)], *cipher, b"declaration");
+            let keys = [decryption_key(&BOB)];
+            let reader = EnvelopeReader::open(wire.as_slice(), &keys, &[*cipher], &Limits::default()).unwrap();
+            assert_eq!((reader.cipher(), reader.transport()), (*cipher, *transport));
+            assert_eq!(open(&wire).unwrap(), b"declaration");
+        }
+    }
+}
+
+#[test]
+fn every_length_around_a_block_and_a_chunk_is_read_back() {
+    for cipher in [ContentCipher::Aes256Cbc, ContentCipher::Aes128Gcm] {
+        for len in [0, 1, 15, 16, 17, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {
+            let content: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
+            assert!(open(&sealed_for_bob(cipher, &content)).unwrap() == content, "{cipher} {len}");
+        }
+    }
+}
+
+#[test]
+fn each_of_several_recipients_reads_the_same_content() {
+    let both = [recipient(&ALICE, KeyTransport::RsaOaepSha256), recipient(&BOB, KeyTransport::RsaPkcs1)];
+    let wire = seal(&both, ContentCipher::Aes128Cbc, b"x");
+    for who in [&*ALICE, &*BOB] {
+        assert_eq!(open_with(&wire, &[decryption_key(who)]).unwrap(), b"x");
+    }
+}
+
+#[test]
+fn an_envelope_for_others_is_refused_before_any_key_is_used() {
+    let wire = sealed_for_bob(ContentCipher::Aes128Cbc, b"x");
+    assert!(matches!(open_with(&wire, &[decryption_key(&ALICE)]), Err(CmsError::NotForUs)));
+    assert!(matches!(open_with(&wire, &[]), Err(CmsError::NotForUs)));
+}
+
+#[test]
+fn a_key_for_oaep_never_runs_pkcs1() {
+    let wire = sealed_for_bob(ContentCipher::Aes128Cbc, b"x");
+    let key = DecryptionKey { transports: vec![KeyTransport::RsaOaepSha256], ..decryption_key(&BOB) };
+    let refused = open_with(&wire, &[key]);
+    assert!(matches!(refused, Err(CmsError::KeyTransportNotAllowed(KeyTransport::RsaPkcs1))));
+}
+
+#[test]
+fn a_cipher_outside_the_agreement_is_refused() {
+    let wire = sealed_for_bob(ContentCipher::Aes128Cbc, b"x");
+    let keys = [decryption_key(&BOB)];
+    let refused = EnvelopeReader::open(wire.as_slice(), &keys, &[ContentCipher::Aes256Gcm], &Limits::default());
+    assert!(matches!(refused.err(), Some(CmsError::CipherNotAllowed(ContentCipher::Aes128Cbc))));
+}
+
+#[test]
+fn relabelled_envelopes_are_refused() {
+    let gcm = relabel(&sealed_for_bob(ContentCipher::Aes256Gcm, b"x"), oid::ENVELOPED_DATA);
+    let cbc = relabel(&sealed_for_bob(ContentCipher::Aes256Cbc, b"x"), oid::AUTH_ENVELOPED_DATA);
+    for wire in [gcm, cbc] {
+        assert!(matches!(open(&wire), Err(CmsError::CipherMisplaced)));
+    }
+    let other = relabel(&sealed_for_bob(ContentCipher::Aes256Cbc, b"x"), oid::SIGNED_DATA);
+    assert!(matches!(open(&other), Err(CmsError::WrongContentType)));
+    // GCM content and parameters under a CBC identifier: the parameters do not fit.
+    let mut disguised = sealed_for_bob(ContentCipher::Aes256Gcm, b"x");
+    let place = memchr::memmem::find(&disguised, oid::AES256_GCM).unwrap() + oid::AES256_GCM.len() - 1;
+    disguised[place] = 0x2a;
+    assert!(matches!(open(&relabel(&disguised, oid::ENVELOPED_DATA)), Err(CmsError::Malformed(_))));
+}
+
+#[test]
+fn any_change_to_gcm_content_or_tag_fails_at_the_end() {
+    let content = vec![b'x'; 100];
+    let wire = sealed_for_bob(ContentCipher::Aes256Gcm, &content);
+    for back in [1, 8, 16, 19, 50, 118] {
+        let mut changed = wire.clone();
+        let place = changed.len() - back;
+        changed[place] ^= 1;
+        assert!(matches!(open(&changed), Err(CmsError::Decrypt)), "{back}");
+    }
+}
+
+#[test]
+fn tags_of_other_lengths_are_refused() {
+    let wire = sealed_for_bob(ContentCipher::Aes128Gcm, b"x");
+    for len in [0, 4, 12, 15, 17] {
+        // The lengths around the tag are made indefinite so that only the tag changes.
+        let body = wire[..wire.len() - 18].to_vec();
+        let mut fields = Fields::only(&wire, der::SEQUENCE).unwrap().fields();
+        fields.expect(der::OID).unwrap();
+        let explicit = fields.take().unwrap().unwrap();
+        let inner = Fields::only(explicit.content, der::SEQUENCE).unwrap().content;
+        let inner = &inner[..inner.len() - 18];
+        assert!(body.ends_with(inner));
+        let data = [inner, &der::tlv(der::OCTET_STRING, &vec![0; len])].concat();
+        let data = der::tlv(der::context_constructed(0), &der::tlv(der::SEQUENCE, &data));
+        let changed = der::sequence(&[&der::object_identifier(oid::AUTH_ENVELOPED_DATA), &data]);
+        assert!(matches!(open(&changed), Err(CmsError::Malformed("tag length"))), "{len}");
+    }
+}
+
+#[test]
+fn a_wrong_key_and_a_damaged_key_look_alike() {
+    let gcm = sealed_for_bob(ContentCipher::Aes256Gcm, b"secret");
+    assert!(matches!(open_with(&gcm, &[wrong_key()]), Err(CmsError::Decrypt)));
+    for transport in KeyTransport::ALL {
+        let mut wire = seal(&[recipient(&BOB, *transport)], ContentCipher::Aes256Gcm, b"secret");
+        let place = memchr::memmem::find(&wire, oid::AES256_GCM).unwrap() - 60;
+        wire[place] ^= 1;
+        let keys = [decryption_key(&BOB)];
+        let mut reader = EnvelopeReader::open(wire.as_slice(), &keys, ContentCipher::ALL, &Limits::default()).unwrap();
+        let error = CmsError::from(reader.read_to_end(&mut Vec::new()).unwrap_err());
+        assert_eq!(error.code(), "cms-decryption-failed", "{transport}");
+        let again = CmsError::from(reader.read(&mut [0; 8]).unwrap_err());
+        assert!(matches!(again, CmsError::Decrypt), "a failed reader stays failed");
+    }
+    let cbc = sealed_for_bob(ContentCipher::Aes256Cbc, b"secret");
+    match open_with(&cbc, &[wrong_key()]) {
+        Err(error) => assert!(matches!(error, CmsError::Decrypt)),
+        Ok(garbage) => assert_ne!(garbage, b"secret"),
+    }
+}
+
+#[test]
+fn a_key_encrypted_with_another_length_gives_no_content() {
+    let mut wire = sealed_for_bob(ContentCipher::Aes256Cbc, &[b'x'; 64]);
+    let place = memchr::memmem::find(&wire, oid::AES256_CBC).unwrap() + oid::AES256_CBC.len() - 1;
+    wire[place] = 0x02; // claims AES-128, so that a 32-byte key is not what is expected
+    match open(&wire) {
+        Err(error) => assert!(matches!(error, CmsError::Decrypt)),
+        Ok(garbage) => assert_ne!(garbage, [b'x'; 64]),
+    }
+}
+
+#[test]
+fn an_impostors_certificate_does_not_open_the_envelope() {
+    let wire = seal(&[recipient(&ALICE, KeyTransport::RsaOaepSha256)], ContentCipher::Aes128Gcm, b"x");
+    let impostor = same_name_as_alice();
+    assert!(matches!(open_with(&wire, &[decryption_key(&impostor)]), Err(CmsError::Decrypt)));
+}
+
+#[test]
+fn recipients_are_counted() {
+    let many = vec![recipient(&BOB, KeyTransport::RsaPkcs1); 17];
+    assert!(matches!(open(&seal(&many, ContentCipher::Aes128Cbc, b"x")), Err(CmsError::Malformed(_))));
+    let none = EnvelopeWriter::new(Vec::new(), &[], ContentCipher::Aes128Cbc, 1);
+    assert!(matches!(none.err(), Some(CmsError::UnusableKey(_))));
+}
+
+#[test]
+fn the_writer_holds_its_caller_to_the_announced_length() {
+    let to = [recipient(&BOB, KeyTransport::RsaPkcs1)];
+    let mut writer = EnvelopeWriter::new(Vec::new(), &to, ContentCipher::Aes128Cbc, 5).unwrap();
+    writer.write_all(b"1234").unwrap();
+    assert!(matches!(writer.finish(), Err(CmsError::ContentLength)));
+    let mut writer = EnvelopeWriter::new(Vec::new(), &to, ContentCipher::Aes128Cbc, 5).unwrap();
+    assert!(writer.write_all(b"123456").is_err());
+    assert!(wire_len(&to, ContentCipher::Aes128Gcm, 1 << 36).is_err());
+    assert!(wire_len(&to, ContentCipher::Aes128Cbc, u64::MAX).is_err());
+}
+
+#[test]
+fn truncated_envelopes_are_refused() {
+    for cipher in [ContentCipher::Aes128Cbc, ContentCipher::Aes128Gcm] {
+        let wire = sealed_for_bob(cipher, b"some content");
+        for len in (0..wire.len()).step_by(7).chain([wire.len() - 1]) {
+            assert!(open(&wire[..len]).is_err(), "{cipher} {len}");
+        }
+    }
+}
+
+#[test]
+fn memory_stays_flat_for_large_content() {
+    struct Counter(u64);
+    impl Write for Counter {
+        fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+            self.0 += buf.len() as u64;
+            Ok(buf.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let len = 64 << 20;
+    let to = [recipient(&BOB, KeyTransport::RsaPkcs1)];
+    let mut writer = EnvelopeWriter::new(Counter(0), &to, ContentCipher::Aes256Gcm, len).unwrap();
+    std::io::copy(&mut std::io::repeat(0).take(len), &mut writer).unwrap();
+    assert_eq!(writer.finish().unwrap().0, wire_len(&to, ContentCipher::Aes256Gcm, len).unwrap());
+}
+
+#[test]
+fn keys_with_a_small_exponent_are_not_used() {
+    let e = openssl::bn::BigNum::from_u32(3).unwrap();
+    let key = openssl::pkey::PKey::from_rsa(openssl::rsa::Rsa::generate_with_e(2048, &e).unwrap()).unwrap();
+    assert!(matches!(PrivateKey::from_pkey(key), Err(CmsError::UnusableKey(_))));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn no_damage_makes_opening_panic(place in 0usize..600, bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..6)) {
+        for cipher in [ContentCipher::Aes128Cbc, ContentCipher::Aes128Gcm] {
+            let mut wire = sealed_for_bob(cipher, b"content");
+            for (offset, byte) in bytes.iter().enumerate() {
+                if let Some(target) = wire.get_mut(place + offset) {
+                    *target = *byte;
+                }
+            }
+            let _ = open(&wire);
+        }
+    }
+}

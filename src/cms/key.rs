@@ -1,18 +1,30 @@
 //! Private keys: read from PEM or PKCS#12, never shown, wiped by OpenSSL when dropped.
+//!
+//! A key file says itself how often its passphrase is to be hashed; the count is looked at before OpenSSL obeys.
 
 use std::cell::Cell;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use memchr::memmem;
 use openssl::error::ErrorStack;
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, PKeyRef, Private};
 
+use super::ber::BerReader;
 use super::certificate::is_strong_rsa;
+use super::der::{self, Fields};
 use super::{Certificate, CmsError, KeyTransport};
+use crate::ground::limits::Limits;
 use crate::ground::secret::Secret;
 
 /// Largest key file looked at.
 const MAX_FILE: usize = 1024 * 1024;
+/// Most rounds of a passphrase hash; usual counts are 2,048 to 600,000.
+const MAX_ROUNDS: u32 = 2_000_000;
+/// Deepest nesting looked at for rounds; a PKCS#12 file has them at about twelve.
+const MAX_DEPTH: usize = 24;
 
 /// An RSA private key of 2048 to 8192 bits; cheap to clone, `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -27,6 +39,9 @@ impl PrivateKey {
     pub fn from_pem(pem: &[u8], passphrase: Option<&Secret<String>>) -> Result<PrivateKey, CmsError> {
         if pem.len() > MAX_FILE {
             return Err(CmsError::NotAKey);
+        }
+        if encrypted_pkcs8(pem).is_some_and(|der| !is_affordable(&der, MAX_DEPTH)) {
+            return Err(TOO_MANY_ROUNDS);
         }
         let asked = Cell::new(false);
         // Without this callback OpenSSL would ask on the terminal.
@@ -49,13 +64,18 @@ impl PrivateKey {
     /// PKCS#12 or holds no key, [`CmsError::NotACertificate`] when it holds no certificate of that key,
     /// [`CmsError::UnusableKey`].
     pub fn from_pkcs12(
-        der: &[u8],
+        file: &[u8],
         passphrase: &Secret<String>,
     ) -> Result<(PrivateKey, Certificate, Vec<Certificate>), CmsError> {
-        if der.len() > MAX_FILE || passphrase.expose().contains('\0') {
+        if file.len() > MAX_FILE || passphrase.expose().contains('\0') {
             return Err(CmsError::NotAKey);
         }
-        let file = Pkcs12::from_der(der).map_err(|_| CmsError::NotAKey)?;
+        let limits = Limits { ber_depth: MAX_DEPTH, ber_value: MAX_FILE, ..Limits::default() };
+        let normalised = BerReader::new(file, &limits).value().map_err(|_| CmsError::NotAKey)?;
+        if !is_affordable(&normalised, MAX_DEPTH) {
+            return Err(TOO_MANY_ROUNDS);
+        }
+        let file = Pkcs12::from_der(file).map_err(|_| CmsError::NotAKey)?;
         let parsed = file.parse2(passphrase.expose()).map_err(|_| CmsError::Passphrase)?;
         let key = PrivateKey::from_pkey(parsed.pkey.ok_or(CmsError::NotAKey)?)?;
         let certificate = Certificate::from_x509(&*parsed.cert.ok_or(CmsError::NotACertificate)?)?;
@@ -113,6 +133,37 @@ pub struct DecryptionKey {
     pub transports: Vec<KeyTransport>,
 }
 
+const TOO_MANY_ROUNDS: CmsError = CmsError::UnusableKey("more than 2,000,000 passphrase rounds");
+
+/// DER of a PEM `ENCRYPTED PRIVATE KEY` (RFC 7468 11).
+fn encrypted_pkcs8(pem: &[u8]) -> Option<Vec<u8>> {
+    let begin = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
+    let start = memmem::find(pem, begin)?.checked_add(begin.len())?;
+    let body = pem.get(start..)?;
+    let body = body.get(..memmem::find(body, b"-----END")?)?;
+    let text: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(text).ok()
+}
+
+/// Whether no salt in the structure is followed by too large a count: PBKDF2-params and PBEParameter (RFC 8018 A),
+/// MacData (RFC 7292 4). OCTET STRINGs that hold values are looked into, as PKCS#12 nests them.
+fn is_affordable(values: &[u8], depth: usize) -> bool {
+    let mut fields = Fields::new(values);
+    let mut after_salt = false;
+    while let Ok(Some(value)) = fields.take() {
+        let too_many = || value.small_integer().is_ok_and(|rounds| rounds > MAX_ROUNDS) || value.content.len() > 5;
+        if value.tag == der::INTEGER && after_salt && too_many() {
+            return false;
+        }
+        after_salt = value.tag == der::OCTET_STRING;
+        let nests = value.tag & 0x20 != 0 || (after_salt && value.content.first() == Some(&der::SEQUENCE));
+        if nests && (depth == 0 || !is_affordable(value.content, depth.saturating_sub(1))) {
+            return false;
+        }
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use openssl::rsa::Rsa;
@@ -166,6 +217,25 @@ mod tests {
         assert!(key.matches(&certificate) && certificate == ALICE.certificate && others.is_empty());
         assert!(matches!(PrivateKey::from_pkcs12(&der, &secret("wrong")), Err(CmsError::Passphrase)));
         assert!(matches!(PrivateKey::from_pkcs12(&der, &secret("nul\0")), Err(CmsError::NotAKey)));
+    }
+
+    #[test]
+    fn files_that_demand_endless_hashing_are_refused_at_once() {
+        let mut builder = Pkcs12::builder();
+        builder.pkey(ALICE.key.pkey()).cert(ALICE.certificate.x509()).mac_iter(70_000);
+        let mut file = builder.build2("pass").unwrap().to_der().unwrap();
+        assert!(PrivateKey::from_pkcs12(&file, &secret("pass")).is_ok());
+        let count = memmem::rfind(&file, &der::integer(70_000)).unwrap();
+        file[count + 2] = 0x7f;
+        let refused = PrivateKey::from_pkcs12(&file, &secret("pass"));
+        assert!(matches!(refused, Err(CmsError::UnusableKey(_))));
+
+        let parameters = der::sequence(&[&der::tlv(der::OCTET_STRING, &[1; 8]), &der::integer(1 << 31)]);
+        let key = der::sequence(&[&der::sequence(&[&parameters]), &der::tlv(der::OCTET_STRING, &[2; 64])]);
+        let text = STANDARD.encode(key);
+        let pem = format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\n{text}\n-----END ENCRYPTED PRIVATE KEY-----\n");
+        let refused = PrivateKey::from_pem(pem.as_bytes(), Some(&secret("pass")));
+        assert!(matches!(refused, Err(CmsError::UnusableKey(_))));
     }
 
     #[test]

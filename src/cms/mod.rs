@@ -19,6 +19,8 @@ pub mod enveloped;
 mod error;
 mod key;
 pub mod oid;
+#[cfg(test)]
+mod openssl_cli_tests;
 pub mod signed;
 #[cfg(test)]
 mod specimens;

@@ -1,1 +1,265 @@
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
 
+use super::*;
+use crate::cms::MultiHasher;
+use crate::cms::specimens::{ALICE, BOB, certificate, same_name_as_alice};
+
+const CONTENT: &[u8] = b"Content-Type: text/plain\r\n\r\nhello";
+const SHA256: DigestAlgorithm = DigestAlgorithm::Sha256;
+
+fn limits() -> Limits {
+    Limits::default()
+}
+
+fn digests(content: &[u8]) -> Digests {
+    let mut hasher = MultiHasher::new(&DigestAlgorithm::ALL);
+    hasher.update(content);
+    hasher.finish()
+}
+
+fn at() -> Timestamp {
+    "2026-03-04T05:06:07Z".parse().unwrap()
+}
+
+fn signature(include_certificate: bool) -> Vec<u8> {
+    let scheme = SignatureScheme::RsaPkcs1;
+    sign_detached(SHA256, &SHA256.digest(CONTENT), &ALICE, scheme, at(), include_certificate).unwrap()
+}
+
+fn verify(ber: &[u8], trusted: &[&SigningKey]) -> Result<SignatureValid, SignatureError> {
+    let trusted: Vec<_> = trusted.iter().map(|key| key.certificate.clone()).collect();
+    verify_detached(ber, &digests(CONTENT), &trusted, &limits())
+}
+
+/// Values inside the SignedData of a message.
+fn signed_data(ber: &[u8]) -> Vec<Vec<u8>> {
+    let mut outer = Fields::only(ber, der::SEQUENCE).unwrap().fields();
+    outer.expect(der::OID).unwrap();
+    let mut inner = outer.expect(der::context_constructed(0)).unwrap().fields().expect(der::SEQUENCE).unwrap().fields();
+    std::iter::from_fn(|| inner.take().unwrap().map(|value| value.raw.to_vec())).collect()
+}
+
+fn content_info(signed_data: &[Vec<u8>]) -> Vec<u8> {
+    let data = der::tlv(der::SEQUENCE, &signed_data.concat());
+    der::sequence(&[&der::object_identifier(oid::SIGNED_DATA), &der::tlv(der::context_constructed(0), &data)])
+}
+
+/// The one SignerInfo of our own signature.
+fn signer_info() -> Vec<u8> {
+    let data = signed_data(&signature(false));
+    Fields::only(data.last().unwrap(), der::SET).unwrap().content.to_vec()
+}
+
+fn with_signers(signers: &[Vec<u8>]) -> Vec<u8> {
+    let mut data = signed_data(&signature(false));
+    *data.last_mut().unwrap() = der::tlv(der::SET, &signers.concat());
+    content_info(&data)
+}
+
+/// A message whose signer signed these attributes.
+fn with_attributes(attributes: Vec<Vec<u8>>) -> Vec<u8> {
+    let attributes = der::set_of(attributes);
+    let scheme = SignatureScheme::RsaPkcs1;
+    let signed = sign(&SHA256.digest(&attributes), SHA256, &ALICE, scheme).unwrap();
+    with_signers(&[der::sequence(&[
+        &der::integer(1),
+        &ALICE.certificate.issuer_and_serial(),
+        &SHA256.identifier(),
+        &retag(&attributes, der::context_constructed(0)),
+        &scheme.identifier(SHA256),
+        &der::tlv(der::OCTET_STRING, &signed),
+    ])])
+}
+
+fn content_type() -> Vec<u8> {
+    attribute(oid::CONTENT_TYPE, &der::object_identifier(oid::DATA))
+}
+
+fn message_digest() -> Vec<u8> {
+    attribute(oid::MESSAGE_DIGEST, &der::tlv(der::OCTET_STRING, &SHA256.digest(CONTENT)))
+}
+
+#[test]
+fn a_signature_is_accepted_with_every_digest_and_scheme() {
+    for digest in DigestAlgorithm::ALL {
+        for scheme in SignatureScheme::ALL {
+            let ber = sign_detached(digest, &digest.digest(CONTENT), &ALICE, *scheme, at(), true).unwrap();
+            let valid = verify(&ber, &[&BOB, &ALICE]).unwrap();
+            assert_eq!((valid.digest(), valid.scheme()), (digest, *scheme));
+            assert_eq!(valid.signer(), ALICE.certificate.fingerprint());
+            assert_eq!(valid.signing_time(), Some(at()));
+            assert_eq!(valid.content_digest(), digest.digest(CONTENT));
+        }
+    }
+}
+
+#[test]
+fn only_pinned_certificates_count_whatever_the_message_carries() {
+    assert!(matches!(verify(&signature(true), &[&BOB]), Err(SignatureError::UnknownSigner)));
+    assert!(matches!(verify(&signature(true), &[]), Err(SignatureError::UnknownSigner)));
+    let impostor = same_name_as_alice();
+    assert!(matches!(verify(&signature(true), &[&impostor]), Err(SignatureError::BadSignature)));
+    assert!(verify(&signature(true), &[&impostor, &ALICE]).is_ok());
+}
+
+#[test]
+fn a_weak_key_does_not_count() {
+    let small = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap();
+    let trusted = [certificate("alice 订单", 1, &small)];
+    let refused = verify_detached(&signature(false), &digests(CONTENT), &trusted, &limits());
+    assert!(matches!(refused, Err(SignatureError::WeakKey)));
+}
+
+#[test]
+fn exactly_one_signer_is_demanded() {
+    let signer = signer_info();
+    assert!(verify(&with_signers(std::slice::from_ref(&signer)), &[&ALICE]).is_ok());
+    assert!(matches!(verify(&with_signers(&[]), &[&ALICE]), Err(SignatureError::NotOneSigner)));
+    let two = verify(&with_signers(&[signer.clone(), signer]), &[&ALICE]);
+    assert!(matches!(two, Err(SignatureError::NotOneSigner)));
+}
+
+#[test]
+fn content_inside_a_detached_signature_is_refused() {
+    for content in [&b""[..], CONTENT] {
+        let mut data = signed_data(&signature(false));
+        let content = der::tlv(der::context_constructed(0), &der::tlv(der::OCTET_STRING, content));
+        data[2] = der::sequence(&[&der::object_identifier(oid::DATA), &content]);
+        assert!(matches!(verify(&content_info(&data), &[&ALICE]), Err(SignatureError::ContentPresent)));
+    }
+}
+
+#[test]
+fn other_content_is_refused() {
+    let trusted = [ALICE.certificate.clone()];
+    let other = verify_detached(&signature(false), &digests(b"other"), &trusted, &limits());
+    assert!(matches!(other, Err(SignatureError::DigestMismatch)));
+}
+
+#[test]
+fn a_digest_the_caller_did_not_compute_is_not_accepted() {
+    let ber = sign_detached(
+        DigestAlgorithm::Sha1,
+        &DigestAlgorithm::Sha1.digest(CONTENT),
+        &ALICE,
+        SignatureScheme::RsaPkcs1,
+        at(),
+        false,
+    );
+    let mut hasher = MultiHasher::new(&[SHA256]);
+    hasher.update(CONTENT);
+    let refused = verify_detached(&ber.unwrap(), &hasher.finish(), std::slice::from_ref(&ALICE.certificate), &limits());
+    assert!(matches!(refused, Err(SignatureError::DigestNotComputed(DigestAlgorithm::Sha1))));
+}
+
+#[test]
+fn signed_attributes_must_be_complete_and_unambiguous() {
+    assert!(verify(&with_attributes(vec![content_type(), message_digest()]), &[&ALICE]).is_ok());
+    let wrong_type = attribute(oid::CONTENT_TYPE, &der::object_identifier(oid::SIGNED_DATA));
+    let two_values = attribute(oid::CONTENT_TYPE, &der::object_identifier(oid::DATA).repeat(2));
+    let bad_time = attribute(oid::SIGNING_TIME, &der::tlv(der::UTC_TIME, b"not a time..Z"));
+    for attributes in [
+        vec![content_type()],
+        vec![message_digest()],
+        vec![],
+        vec![content_type(), content_type(), message_digest()],
+        vec![content_type(), message_digest(), message_digest()],
+        vec![wrong_type, message_digest()],
+        vec![two_values, message_digest()],
+        vec![content_type(), message_digest(), bad_time],
+    ] {
+        assert!(verify(&with_attributes(attributes), &[&ALICE]).is_err());
+    }
+}
+
+#[test]
+fn no_flipped_byte_changes_what_was_signed() {
+    let ber = signature(false);
+    let mut accepted = 0;
+    for place in 0..ber.len() {
+        let mut flipped = ber.clone();
+        flipped[place] ^= 0x01;
+        if let Ok(valid) = verify(&flipped, &[&ALICE]) {
+            accepted += 1;
+            assert_eq!(valid.content_digest(), SHA256.digest(CONTENT));
+        }
+    }
+    // Version numbers and the advisory list of digests are not signed.
+    assert!(accepted < 30, "{accepted}");
+}
+
+#[test]
+fn truncated_and_trailing_bytes_are_refused() {
+    let ber = signature(true);
+    for len in 0..ber.len() {
+        assert!(verify(&ber[..len], &[&ALICE]).is_err(), "{len}");
+    }
+    assert!(verify(&[ber.as_slice(), b"\r\n"].concat(), &[&ALICE]).is_ok());
+    assert!(verify(&[ber.as_slice(), b"x"].concat(), &[&ALICE]).is_err());
+}
+
+#[test]
+fn floods_of_certificates_are_refused() {
+    let mut data = signed_data(&signature(true));
+    data[3] = der::tlv(der::context_constructed(0), &ALICE.certificate.der().repeat(17));
+    assert!(matches!(verify(&content_info(&data), &[&ALICE]), Err(SignatureError::Malformed(_))));
+}
+
+/// SignedData around `content`, signed without attributes by a signature made over `signed`.
+fn opaque(content: &[u8], signed: &[u8]) -> Vec<u8> {
+    let scheme = SignatureScheme::RsaPkcs1;
+    let signature = sign(&SHA256.digest(signed), SHA256, &ALICE, scheme).unwrap();
+    let signer = der::sequence(&[
+        &der::integer(1),
+        &ALICE.certificate.issuer_and_serial(),
+        &SHA256.identifier(),
+        &scheme.identifier(SHA256),
+        &der::tlv(der::OCTET_STRING, &signature),
+    ]);
+    let content = der::tlv(der::context_constructed(0), &der::tlv(der::OCTET_STRING, content));
+    content_info(&[
+        der::integer(1),
+        der::set_of(vec![SHA256.identifier()]),
+        der::sequence(&[&der::object_identifier(oid::DATA), &content]),
+        der::set_of(vec![signer]),
+    ])
+}
+
+fn read_opaque(ber: &[u8]) -> Result<(Vec<u8>, SignatureValid), SignatureError> {
+    let mut reader = OpaqueReader::open(ber, &limits())?;
+    let mut content = Vec::new();
+    reader.read_to_end(&mut content).map_err(SignatureError::Io)?;
+    Ok((content, reader.finish(std::slice::from_ref(&ALICE.certificate))?))
+}
+
+#[test]
+fn opaque_signed_data_yields_its_content_and_the_proof() {
+    let (content, valid) = read_opaque(&opaque(CONTENT, CONTENT)).unwrap();
+    assert_eq!((content.as_slice(), valid.content_digest()), (CONTENT, SHA256.digest(CONTENT).as_slice()));
+    assert!(matches!(read_opaque(&opaque(b"other", CONTENT)), Err(SignatureError::BadSignature)));
+    assert!(matches!(read_opaque(&signature(false)), Err(SignatureError::ContentAbsent)));
+}
+
+#[test]
+fn attributes_presented_as_content_are_refused() {
+    let attributes = der::set_of(vec![content_type(), message_digest()]);
+    let refused = read_opaque(&opaque(&attributes, &attributes));
+    assert!(matches!(refused, Err(SignatureError::Attributes(_))));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_damage_makes_verifying_panic(place in 0usize..700, bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..6)) {
+        let mut ber = signature(true);
+        for (offset, byte) in bytes.iter().enumerate() {
+            if let Some(target) = ber.get_mut(place + offset) {
+                *target = *byte;
+            }
+        }
+        let _ = verify(&ber, &[&ALICE]);
+        let _ = read_opaque(&ber);
+    }
+}

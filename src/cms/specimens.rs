@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::hash::MessageDigest;
-use openssl::pkey::PKey;
+use openssl::pkey::{PKey, PKeyRef, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::SubjectKeyIdentifier;
 use openssl::x509::{X509, X509Name};
@@ -18,6 +18,11 @@ pub(super) static BOB: LazyLock<SigningKey> = LazyLock::new(|| station("bob", 0x
 /// A self-signed certificate with a fresh key, valid from 2020 to 2049.
 pub(super) fn station(name: &str, serial: u32, bits: u32) -> SigningKey {
     let key = PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
+    SigningKey { certificate: certificate(name, serial, &key), key: PrivateKey::from_pkey(key).unwrap() }
+}
+
+/// A self-signed certificate of `key`, valid from 2020 to 2049.
+pub(super) fn certificate(name: &str, serial: u32, key: &PKeyRef<Private>) -> Certificate {
     let mut subject = X509Name::builder().unwrap();
     subject.append_entry_by_text("CN", name).unwrap();
     let subject = subject.build();
@@ -28,12 +33,11 @@ pub(super) fn station(name: &str, serial: u32, bits: u32) -> SigningKey {
     builder.set_issuer_name(&subject).unwrap();
     builder.set_not_before(&Asn1Time::from_str("20200101000000Z").unwrap()).unwrap();
     builder.set_not_after(&Asn1Time::from_str("20491231235959Z").unwrap()).unwrap();
-    builder.set_pubkey(&key).unwrap();
+    builder.set_pubkey(key).unwrap();
     let key_id = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).unwrap();
     builder.append_extension(key_id).unwrap();
-    builder.sign(&key, MessageDigest::sha256()).unwrap();
-    let certificate = Certificate::from_x509(&builder.build()).unwrap();
-    SigningKey { certificate, key: PrivateKey::from_pkey(key).unwrap() }
+    builder.sign(key, MessageDigest::sha256()).unwrap();
+    Certificate::from_x509(&builder.build()).unwrap()
 }
 
 /// An attacker's certificate with Alice's name and serial number.

@@ -15,7 +15,6 @@ use super::*;
 use crate::bilingual;
 use crate::ground::text::Bilingual;
 use crate::keys::specimen;
-use crate::partner::PartnerUrl;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -85,7 +84,7 @@ pub(super) fn known_keys(file: &Path, text: &str, reading: &Reading<'_>) -> std:
 fn surroundings(draft: &Draft) -> Surroundings<'_> {
     Surroundings {
         station: draft.station.station.as_ref(),
-        exposed: !draft.as2.listen.ip().is_loopback(),
+        exposed: draft.as2.is_exposed(),
         max_payload: draft.limits.payload,
     }
 }
@@ -111,8 +110,7 @@ fn read(root: &Section<'_>, reading: &Reading<'_>, sheet: &Sheet) -> Draft {
         station,
         as2,
     };
-    let exposed = !draft.as2.listen.ip().is_loopback() || !draft.console.listen.ip().is_loopback();
-    if exposed {
+    if draft.as2.is_exposed() || !draft.console.listen.ip().is_loopback() {
         refuse_specimens(sheet, &draft.station.specimens);
     }
     draft

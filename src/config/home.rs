@@ -11,6 +11,7 @@ use crate::ground::random;
 use crate::ground::secret::Secret;
 use crate::ground::text::{Bilingual, Language};
 use crate::keys::generate::{GenerateError, KeyRequest, generate};
+use crate::keys::save;
 use crate::partner::Profile;
 
 /// Days for which the first key is valid; partners rarely accept more than a few years.
@@ -132,10 +133,10 @@ pub fn create(folder: &Path, plan: &HomePlan, now: Timestamp) -> Result<Home, Ho
         certificate: keys.join("station.crt"),
         token_file: keys.join("console.token"),
     };
-    write_private(&keys.join("station.pass"), phrase.expose().as_bytes())?;
-    write_private(&keys.join("station.key"), pair.key_pem.expose())?;
+    save::private(&keys.join("station.pass"), phrase.expose().as_bytes())?;
+    save::private(&keys.join("station.key"), pair.key_pem.expose())?;
     durable::write_new(&home.certificate, &pair.certificate_pem)?;
-    write_private(&home.token_file, token().expose().as_bytes())?;
+    save::private(&home.token_file, token().expose().as_bytes())?;
     durable::write_new(&folder.join("partners/customs.toml.example"), CUSTOMS.as_bytes())?;
     durable::write_new(&folder.join("partners/trading-partner.toml.example"), TRADING_PARTNER.as_bytes())?;
     durable::write_new(&folder.join("gateway.toml.example"), GATEWAY.as_bytes())?;
@@ -210,38 +211,18 @@ fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// A file for the gateway's user alone, whatever the umask says.
-fn write_private(file: &Path, bytes: &[u8]) -> Result<(), DurableError> {
-    durable::write_new(file, bytes)?;
-    close_file_to_others(file)
-}
-
+/// Closes the folder of keys to other users.
 #[cfg(unix)]
 fn close_to_others(folder: &Path) -> Result<(), DurableError> {
-    set_mode(folder, 0o700)
-}
-
-#[cfg(unix)]
-fn close_file_to_others(file: &Path) -> Result<(), DurableError> {
-    set_mode(file, 0o600)
-}
-
-#[cfg(unix)]
-fn set_mode(path: &Path, mode: u32) -> Result<(), DurableError> {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(|source| DurableError {
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(|source| DurableError {
         step: "protect",
-        path: path.to_owned(),
+        path: folder.to_owned(),
         source,
     })
 }
 
 #[cfg(not(unix))]
 fn close_to_others(_folder: &Path) -> Result<(), DurableError> {
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn close_file_to_others(_file: &Path) -> Result<(), DurableError> {
     Ok(())
 }

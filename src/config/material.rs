@@ -92,7 +92,7 @@ impl Reading<'_> {
         match (certificate, key) {
             (Some(certificate), Some(key)) => {
                 let identity = TlsIdentity::from_files(&certificate, &key, passphrase.as_ref());
-                let identity = note_files(section, identity, &certificate, "certificate", "private_key")?;
+                let identity = note_pair(section, &certificate, identity)?;
                 if let Some(own) = identity.chain.first() {
                     self.report_expiry(section, "certificate", own, &certificate);
                 }
@@ -143,17 +143,12 @@ pub(crate) fn note<T>(section: &Section<'_>, key: &'static str, result: Result<T
     result.map_err(|error| section.error(key, error.code(), error.text())).ok()
 }
 
-/// The same for two files read together.
-pub(crate) fn note_files<T>(
-    section: &Section<'_>,
-    result: Result<T, KeyFileError>,
-    first: &Path,
-    first_key: &'static str,
-    second_key: &'static str,
-) -> Option<T> {
-    let key = match &result {
-        Err(error) if error.file() == first => first_key,
-        _ => second_key,
-    };
-    note(section, key, result)
+/// The same for a certificate and its key, read together.
+pub(crate) fn note_pair<T>(section: &Section<'_>, certificate: &Path, result: Result<T, KeyFileError>) -> Option<T> {
+    let about_certificate = result.as_ref().err().is_some_and(|error| match error {
+        KeyFileError::NoCertificate { .. } => true,
+        KeyFileError::Unreadable { file, .. } | KeyFileError::TooLarge { file } => file == certificate,
+        _ => false,
+    });
+    note(section, if about_certificate { "certificate" } else { "private_key" }, result)
 }

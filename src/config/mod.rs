@@ -32,7 +32,7 @@ use jiff::Timestamp;
 use crate::ground::limits::Limits;
 use crate::ground::text::Language;
 use crate::keys::TlsIdentity;
-use crate::partner::{Directory, Station};
+use crate::partner::{Directory, PartnerUrl, Station};
 
 /// Everything a gateway needs to know, checked.
 #[derive(Debug, Clone)]
@@ -89,6 +89,14 @@ pub struct As2Settings {
     pub public_url: Option<String>,
     /// Serve TLS ourselves; `None` behind a proxy that does.
     pub tls: Option<TlsIdentity>,
+}
+
+impl As2Settings {
+    /// Whether other machines reach the endpoint: directly, or through a proxy that serves `public_url`.
+    pub fn is_exposed(&self) -> bool {
+        let public = self.public_url.as_deref().and_then(|url| PartnerUrl::parse(url).ok());
+        !self.listen.ip().is_loopback() || public.is_some_and(|url| !url.is_loopback())
+    }
 }
 
 /// `[console]`
@@ -193,3 +201,6 @@ pub struct Reload {
 pub fn reload_partners(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
     partners::reload(config, old, environment, now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -417,6 +417,13 @@ fn user_name(text: &str) -> Result<String, Bilingual> {
 
 /// What the URL means for keys and secrecy.
 fn judge_transport(root: &Section<'_>, partner: &Partner, surroundings: &Surroundings<'_>) {
+    if !partner.url.is_secure() && partner.certificates.certificates().iter().any(|one| one.uses.tls) {
+        let text = bilingual!(
+            "有用途为 tls 的证书，但 URL 不是 https://，该证书不起作用。",
+            "a certificate is for use \"tls\", but the URL is not https://: it has no effect."
+        );
+        root.warning("url", "tls-certificate-unused", text);
+    }
     if partner.url.is_loopback() {
         return;
     }

@@ -79,7 +79,7 @@ pub(super) fn reload(config: &Config, old: &Directory, environment: Environment<
     let reading = Reading { home: &config.home, environment, now };
     let surroundings = Surroundings {
         station: Some(&config.station),
-        exposed: !config.as2.listen.ip().is_loopback(),
+        exposed: config.as2.is_exposed(),
         max_payload: config.limits.payload,
     };
     let read = read_all(&config.folders.partners, &reading, &surroundings, old);

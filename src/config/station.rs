@@ -1,7 +1,7 @@
 //! `[station]` of `gateway.toml`: who we are and the keys we hold.
 
 use super::document::{Place, Section};
-use super::material::{Reading, note, note_files};
+use super::material::{Reading, note, note_pair};
 use super::quantity;
 use crate::as2::As2Name;
 use crate::bilingual;
@@ -136,7 +136,7 @@ fn key(section: &Section<'_>, reading: &Reading<'_>) -> Option<StationKey> {
         }
         (None, Some(file), Some(key_file)) => {
             let read = load::key_pair(&file, &key_file, passphrase.as_ref());
-            let read = note_files(section, read, &file, "certificate", "private_key");
+            let read = note_pair(section, &file, read);
             (file, read)
         }
         (Some(_), _, _) => {
@@ -216,8 +216,7 @@ pub(super) fn one_of<'w>(text: &str, words: &[&'w str]) -> Result<&'w str, Bilin
 
 /// An algorithm by its configuration name.
 pub(super) fn algorithm<A: Named>(text: &str) -> Result<A, Bilingual> {
-    let found = A::choices().iter().copied().find(|one| one.to_string() == text);
-    found.ok_or_else(|| {
+    A::named(text).ok_or_else(|| {
         let names: Vec<String> = A::choices().iter().map(ToString::to_string).collect();
         expected(&names.iter().map(String::as_str).collect::<Vec<&str>>())
     })
@@ -227,6 +226,11 @@ pub(super) fn algorithm<A: Named>(text: &str) -> Result<A, Bilingual> {
 pub(super) trait Named: Copy + std::fmt::Display + 'static {
     /// All of them.
     fn choices() -> &'static [Self];
+
+    /// The one of this name.
+    fn named(text: &str) -> Option<Self> {
+        Self::choices().iter().copied().find(|one| one.to_string() == text)
+    }
 }
 
 impl Named for KeyTransport {
@@ -250,6 +254,11 @@ impl Named for crate::cms::ContentCipher {
 impl Named for crate::cms::DigestAlgorithm {
     fn choices() -> &'static [Self] {
         &crate::cms::DigestAlgorithm::ALL
+    }
+
+    /// `sha-256` and `sha256` are both in use.
+    fn named(text: &str) -> Option<Self> {
+        crate::cms::DigestAlgorithm::parse(text)
     }
 }
 

@@ -10,7 +10,7 @@ use openssl::pkey::PKey;
 use zeroize::Zeroizing;
 
 use crate::bilingual;
-use crate::cms::{Certificate, PrivateKey};
+use crate::cms::{Certificate, CmsError, PrivateKey};
 use crate::ground::secret::Secret;
 use crate::ground::text::Bilingual;
 
@@ -48,9 +48,21 @@ pub enum KeyFileError {
         /// The file.
         file: PathBuf,
     },
-    /// No private key in it, or not with this passphrase.
-    #[error("{} holds no private key that opens with the passphrase given", file.display())]
+    /// No private key in it.
+    #[error("{} holds no private key", file.display())]
     NoKey {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The passphrase is missing or not the file's.
+    #[error("{} does not open with the passphrase given", file.display())]
+    Passphrase {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Not an RSA key of 2048 bits or more.
+    #[error("{} is not an RSA key of 2048 to 8192 bits", file.display())]
+    KeyUnusable {
         /// The file.
         file: PathBuf,
     },
@@ -77,6 +89,8 @@ impl KeyFileError {
             KeyFileError::Exposed { .. } => "private-file-exposed",
             KeyFileError::NoCertificate { .. } => "certificate-unreadable",
             KeyFileError::NoKey { .. } => "private-key-unreadable",
+            KeyFileError::Passphrase { .. } => "passphrase-wrong",
+            KeyFileError::KeyUnusable { .. } => "private-key-weak",
             KeyFileError::Mismatch { .. } => "key-certificate-mismatch",
             KeyFileError::NoSecret { .. } => "secret-empty",
         }
@@ -103,8 +117,16 @@ impl KeyFileError {
                 "{file} holds no X.509 certificate. PEM (-----BEGIN CERTIFICATE-----) or DER is expected."
             ),
             KeyFileError::NoKey { .. } => bilingual!(
-                "文件 {file} 中没有能打开的 RSA 私钥。请检查口令（passphrase_file 或 passphrase_env）和文件格式（PKCS#8 PEM 或 PKCS#12）。",
-                "{file} holds no private key that can be opened. Check the passphrase (passphrase_file or passphrase_env) and the format (PKCS#8 PEM or PKCS#12)."
+                "文件 {file} 中没有私钥。需要 PEM（PKCS#8）或 PKCS#12 格式。",
+                "{file} holds no private key. PEM (PKCS#8) or PKCS#12 is expected."
+            ),
+            KeyFileError::Passphrase { .. } => bilingual!(
+                "口令无法打开文件 {file}。请检查 passphrase_file 或 passphrase_env。",
+                "{file} does not open with the passphrase. Check passphrase_file or passphrase_env."
+            ),
+            KeyFileError::KeyUnusable { .. } => bilingual!(
+                "文件 {file} 中的密钥不是 2048 至 8192 位的 RSA 密钥。请用 dxgate cert generate 生成新密钥。",
+                "the key in {file} is not RSA of 2048 to 8192 bits. Make a new one with dxgate cert generate."
             ),
             KeyFileError::Mismatch { .. } => bilingual!(
                 "私钥 {file} 与证书不匹配。请使用同一对密钥的两个文件。",
@@ -125,6 +147,8 @@ impl KeyFileError {
             | KeyFileError::Exposed { file, .. }
             | KeyFileError::NoCertificate { file }
             | KeyFileError::NoKey { file }
+            | KeyFileError::Passphrase { file }
+            | KeyFileError::KeyUnusable { file }
             | KeyFileError::Mismatch { file }
             | KeyFileError::NoSecret { file } => file,
         }
@@ -151,8 +175,7 @@ pub fn key_pair(
 ) -> Result<(Certificate, PrivateKey), KeyFileError> {
     let certificate = certificate(certificate_file)?;
     let bytes = read_private(key_file)?;
-    let key =
-        PrivateKey::from_pem(&bytes, passphrase).map_err(|_| KeyFileError::NoKey { file: key_file.to_owned() })?;
+    let key = PrivateKey::from_pem(&bytes, passphrase).map_err(|why| unusable(key_file, &why))?;
     if key.matches(&certificate) {
         Ok((certificate, key))
     } else {
@@ -168,7 +191,7 @@ pub fn pkcs12(file: &Path, passphrase: Option<&Secret<String>>) -> Result<(Certi
     let bytes = read_private(file)?;
     let empty = Secret::new(String::new());
     let opened = PrivateKey::from_pkcs12(&bytes, passphrase.unwrap_or(&empty));
-    let (key, certificate, _chain) = opened.map_err(|_| KeyFileError::NoKey { file: file.to_owned() })?;
+    let (key, certificate, _chain) = opened.map_err(|why| unusable(file, &why))?;
     if key.matches(&certificate) {
         Ok((certificate, key))
     } else {
@@ -215,7 +238,8 @@ impl TlsIdentity {
         let bytes = read_private(key_file)?;
         // OpenSSL asks on the terminal when an encrypted key comes without a passphrase; an empty one prevents that.
         let phrase = passphrase.map_or("", |secret| secret.expose().as_str());
-        let key = PKey::private_key_from_pem_passphrase(&bytes, phrase.as_bytes()).map_err(no_key)?;
+        let key = PKey::private_key_from_pem_passphrase(&bytes, phrase.as_bytes());
+        let key = key.map_err(|_| KeyFileError::Passphrase { file: key_file.to_owned() })?;
         let shown = openssl::x509::X509::from_der(own.der()).and_then(|x509| x509.public_key());
         if !shown.is_ok_and(|shown| shown.public_eq(&key)) {
             return Err(KeyFileError::Mismatch { file: key_file.to_owned() });
@@ -225,13 +249,15 @@ impl TlsIdentity {
     }
 }
 
-/// Refuses a file whose permission bits let its group or others at it. Nothing to check outside Unix.
-///
-/// # Errors
-/// Unreadable or exposed.
-pub fn check_private(file: &Path) -> Result<(), KeyFileError> {
-    let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, &error))?;
-    exposure(&metadata).map_or(Ok(()), |mode| Err(KeyFileError::Exposed { file: file.to_owned(), mode }))
+/// Why the CMS layer does not take a key, in terms of its file.
+fn unusable(file: &Path, why: &CmsError) -> KeyFileError {
+    let file = file.to_owned();
+    match why {
+        CmsError::Passphrase => KeyFileError::Passphrase { file },
+        CmsError::UnusableKey(_) => KeyFileError::KeyUnusable { file },
+        CmsError::NotACertificate => KeyFileError::NoCertificate { file },
+        _ => KeyFileError::NoKey { file },
+    }
 }
 
 /// PEM first, else DER.

@@ -6,6 +6,7 @@
 //! a message (RFC 5652 10.2.3 leaves the choice to us).
 //!
 //! - [`load`]: PEM, PKCS#8 (encrypted or not), PKCS#12; refuses private files that others may read
+//! - [`save`]: writes private files
 //! - [`ring`]: [`KeyRing`] (ours) and [`CertificateSet`] (a partner's)
 //! - [`window`]: the span of time in which one of them is used
 //! - [`expiry`]: what runs out soon
@@ -16,6 +17,7 @@ pub mod expiry;
 pub mod generate;
 pub mod load;
 pub mod ring;
+pub mod save;
 pub mod specimen;
 pub mod window;
 

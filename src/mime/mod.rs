@@ -4,7 +4,7 @@
 //! range of what came in. And nothing grows with the input: heads, parts and lines are capped by
 //! [`Limits`](crate::ground::limits::Limits), payloads flow through fixed buffers.
 //!
-//! mail-parser reads header fields and the structure of small multiparts ([`header`], [`multipart::parts`]); the
+//! mail-parser reads header fields and the structure of small multiparts ([`Headers`], [`parts`]); the
 //! splitter of `multipart/signed` ([`SignedParts`]) is ours, because it must stream.
 #![deny(clippy::indexing_slicing)]
 

@@ -131,6 +131,16 @@ fn nested_parts_and_messages_keep_their_whole_range() {
 }
 
 #[test]
+fn an_inner_boundary_that_starts_like_the_outer_one_is_no_delimiter() {
+    let (headers, body) = report(
+        "--r\r\nContent-Type: multipart/mixed; boundary=r1\r\n\r\n--r1\r\n\r\na\r\n--r1--\r\n\r\n--r\r\n\r\nb\r\n--r--\r\n",
+    );
+    let found = parts(&headers, &body, &Limits::default()).unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(&body[found[1].body_range.clone()], b"b");
+}
+
+#[test]
 fn reports_that_can_be_read_in_two_ways_are_refused() {
     for text in ["", "--r\r\n\r\nx", "--r--", "--r\r\nbad line\r\n\r\nx\r\n--r--"] {
         let (headers, body) = report(text);

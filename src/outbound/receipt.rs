@@ -63,14 +63,8 @@ impl Outbound {
         let to = message.headers.get(headers::AS2_TO).and_then(|name| As2Name::parse(name).ok());
         let (from, to) = (from.unwrap_or(self.station.as2_name.clone()), to.unwrap_or(partner.as2_name.clone()));
         let signed_wanted = message.headers.get(headers::NOTIFICATION_OPTIONS).is_some();
-        let sent = Sent {
-            message_id: &message_id,
-            from: &from,
-            to: &to,
-            mics: &message.mics,
-            signed_wanted,
-            algorithm: partner.agreement.sign.map(|_| partner.agreement.digest),
-        };
+        let sent =
+            Sent { message_id: &message_id, from: &from, to: &to, mics: &message.mics, signed_wanted, algorithm: None };
         verdict::judge(parsed, &sent)
     }
 

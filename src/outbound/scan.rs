@@ -208,11 +208,8 @@ impl Outbox {
     }
 
     fn settled(&mut self, name: &str, metadata: &Metadata, hint: Option<Hint>, now: Timestamp) -> bool {
-        let stamp = Stamp {
-            inode: metadata.ino(),
-            len: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        };
+        let stamp =
+            Stamp { inode: metadata.ino(), len: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) };
         let quiet = match hint {
             Some(Hint::MovedIn) => return true,
             Some(Hint::Closed) => self.settle / 5,

@@ -97,15 +97,13 @@ pub(super) fn recover(
     layout: &Layout,
     progress: &dyn Fn(Progress),
 ) -> Result<(Arc<Index>, Reading, RecoveryReport), StoreError> {
-    let present = layout.index.is_dir();
     let (index, reading, recovery) = match open_index(config, layout) {
-        Ok((index, Condition::Empty)) if !present => {
+        Ok((index, Condition::Empty)) => {
             let (reading, frames) = replay(&index, layout, progress)?;
-            let reason = "it was missing".to_owned();
+            let reason = "it was missing or empty".to_owned();
             let rebuilt = IndexRecovery::Rebuilt { reason, frames, kept_as: None };
             (index, reading, if frames == 0 { IndexRecovery::Created } else { rebuilt })
         }
-        Ok((index, Condition::Empty)) => catch_up(config, layout, index, Applied::default(), progress)?,
         Ok((index, Condition::Sound(applied))) => catch_up(config, layout, index, applied, progress)?,
         Ok((index, Condition::Unsound(reason))) => {
             drop(index);

@@ -19,7 +19,13 @@ const AGREEMENTS: &[(&str, &str, bool, bool, bool)] = &[
     ("signed-sha512", "sign = \"rsa-pkcs1\"\ndigest = \"sha-512\"\nencrypt = \"none\"", true, false, false),
     ("signed-pss", "sign = \"rsa-pss\"\nencrypt = \"none\"", true, false, false),
     ("encrypted", "sign = \"none\"\nencrypt = \"aes256-cbc\"\nkey_transport = \"rsa-pkcs1\"", false, true, false),
-    ("encrypted-oaep", "sign = \"none\"\nencrypt = \"aes128-cbc\"\nkey_transport = \"rsa-oaep-sha1\"", false, true, false),
+    (
+        "encrypted-oaep",
+        "sign = \"none\"\nencrypt = \"aes128-cbc\"\nkey_transport = \"rsa-oaep-sha1\"",
+        false,
+        true,
+        false,
+    ),
     ("both", "sign = \"rsa-pkcs1\"\nencrypt = \"aes128-cbc\"\nkey_transport = \"rsa-pkcs1\"", true, true, false),
     ("compressed", "sign = \"none\"\nencrypt = \"none\"\ncompress = \"before-signing\"", false, false, true),
     (
@@ -55,7 +61,8 @@ fn pyas2_accepts_what_we_send_under_every_agreement_and_we_accept_its_receipts()
     for (id, ..) in AGREEMENTS {
         for (name, content) in payloads() {
             assert_eq!(gateway.wait_for(id, "sent", name), content, "{id}/sent/{name}");
-            let receipt: Value = serde_json::from_slice(&gateway.wait_for(id, "receipts", &format!("{name}.mdn.json"))).unwrap();
+            let receipt: Value =
+                serde_json::from_slice(&gateway.wait_for(id, "receipts", &format!("{name}.mdn.json"))).unwrap();
             assert!(receipt["signed_by"].is_string(), "{id}: {receipt:#}");
             assert_eq!(receipt["attempts"], 1, "{id}: {receipt:#}");
         }
@@ -203,8 +210,16 @@ fn what_the_agreement_does_not_allow_is_refused_with_a_signed_receipt() {
         ("unsigned", honest.send(&file, &["--encrypt"]), &["insufficient-message-security"]),
         ("unencrypted", honest.send(&file, &["--sign"]), &["insufficient-message-security"]),
         ("plain", honest.send(&file, &[]), &["insufficient-message-security"]),
-        ("other signer", impostor.send(&file, &["--sign", "--encrypt"]), &["authentication-failed", "integrity-check-failed"]),
-        ("other recipient", misled.send(&file, &["--sign", "--encrypt"]), &["decryption-failed", "integrity-check-failed"]),
+        (
+            "other signer",
+            impostor.send(&file, &["--sign", "--encrypt"]),
+            &["authentication-failed", "integrity-check-failed"],
+        ),
+        (
+            "other recipient",
+            misled.send(&file, &["--sign", "--encrypt"]),
+            &["decryption-failed", "integrity-check-failed"],
+        ),
     ];
     for (case, result, reasons) in cases {
         let told = result["disposition"].as_str().unwrap_or_default().to_lowercase();
@@ -237,7 +252,8 @@ fn payloads() -> [(&'static str, Vec<u8>); 2] {
 }
 
 /// CRLF lines: what pyas2lib makes of any other line end is its own business.
-const XML: &[u8] = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<order>\r\n  <name>跨境电商</name>\r\n</order>\r\n".as_bytes();
+const XML: &[u8] =
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<order>\r\n  <name>跨境电商</name>\r\n</order>\r\n".as_bytes();
 
 /// Every byte value, bare CR and LF, a line that looks like a boundary; long enough for several reads.
 fn binary() -> Vec<u8> {

@@ -1,6 +1,11 @@
 //! The integration tests: one binary, one module per behaviour.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod bad_input;
+mod demo;
+mod interop_openssl;
 mod interop_pyas2;
+mod kill9;
 mod layers;
 mod support;

@@ -17,4 +17,4 @@ pub use build::{BuiltMdn, MdnPlan, build};
 pub use parse::{Mdn, MdnError, parse};
 
 #[cfg(test)]
-mod specimens;
+mod receipts_tests;

@@ -160,11 +160,8 @@ impl<R: Read> Read for EnvelopeReader<R> {
                 return Err(error.into());
             }
         }
-        let ready = self.plain.get(self.taken..self.filled).unwrap_or_default();
-        let n = ready.len().min(buf.len());
-        for (to, from) in buf.iter_mut().zip(ready.iter().take(n)) {
-            *to = *from;
-        }
+        let mut ready = self.plain.get(self.taken..self.filled).unwrap_or_default();
+        let n = ready.read(buf)?;
         self.taken = self.taken.saturating_add(n);
         Ok(n)
     }

@@ -1,0 +1,246 @@
+//! What a commit promises, refuses, and shows.
+
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::support::*;
+use crate::mime::Source as _;
+use crate::store::*;
+
+#[tokio::test]
+async fn a_committed_fact_is_visible_when_the_answer_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, report) = open(dir.path());
+    assert_eq!((report.index, report.messages), (IndexRecovery::Created, 0));
+    let mut transaction = Transaction::new(at(1));
+    let payload = transaction.body(b"payload".to_vec());
+    transaction.fact(id(1), queued("customs", Some(payload)));
+    let committed = store.commit(transaction).await.unwrap();
+    assert_eq!(committed.sequence, 2);
+    assert_eq!(store.message(&id(1)).as_ref(), Some(&*committed.messages[0]));
+    assert_eq!(store.read_all(&payload, 100).unwrap(), b"payload");
+    assert_eq!(store.read_all(&payload, 6).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    store.close().await;
+    assert_eq!(store.commit(Transaction::new(at(2))).await.unwrap_err(), CommitError::Closed);
+}
+
+#[tokio::test]
+async fn of_two_commits_that_claim_one_key_at_once_one_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let attempts = (1..=16).map(|number| {
+        let mut transaction = Transaction::new(at(0));
+        let body = transaction.body(vec![1]);
+        if number % 2 == 0 {
+            transaction.require(Precondition::KeyFree(key("same@customs")));
+        }
+        transaction.fact(id(number), accepted("same@customs", body, body));
+        let store = store.clone();
+        async move { store.commit(transaction).await }
+    });
+    let mut tasks = tokio::task::JoinSet::new();
+    attempts.for_each(|attempt| {
+        tasks.spawn(attempt);
+    });
+    let answers = tasks.join_all().await;
+    let winner = answers.iter().find_map(|answer| answer.as_ref().ok()).unwrap().messages[0].id;
+    let refused = CommitError::Conflict(Conflict::KeyTaken { by: winner });
+    assert_eq!(answers.iter().filter(|answer| answer.as_ref().err() == Some(&refused)).count(), 15);
+    assert_eq!(store.by_dedup_key(&key("<same@customs>")).map(|message| message.id), Some(winner));
+    assert_eq!(store.counts().total(), 1);
+}
+
+#[test]
+fn a_transaction_with_one_unlawful_fact_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    compose_one(&store, 1, "customs", at(5));
+    let before = everything(&store);
+    let mut transaction = Transaction::new(at(2));
+    transaction.fact(id(1), Fact::Attempted { number: 1 });
+    transaction.fact(id(2), Fact::Attempted { number: 1 });
+    let error = store.commit_blocking(transaction).unwrap_err();
+    assert!(matches!(error, CommitError::Conflict(Conflict::Transition { .. })), "{error}");
+    assert_eq!(error.code(), "bad-transition");
+    assert_eq!(everything(&store), before);
+    happen(&store, id(1), 3, Fact::Attempted { number: 1 }).unwrap();
+}
+
+#[test]
+fn preconditions_are_judged_at_the_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    compose_one(&store, 1, "customs", at(5));
+    let refusal = |precondition| {
+        let mut transaction = Transaction::new(at(2));
+        transaction.require(precondition);
+        transaction.fact(id(9), queued("customs", None));
+        store.commit_blocking(transaction).unwrap_err()
+    };
+    assert_eq!(refusal(Precondition::Absent(id(1))), Conflict::AlreadyPresent(id(1)).into());
+    let state = Some(State::Composed);
+    assert_eq!(
+        refusal(Precondition::StateIs(id(1), vec![State::Queued, State::Held])),
+        Conflict::WrongState { id: id(1), state }.into()
+    );
+    assert_eq!(
+        refusal(Precondition::StateIs(id(2), vec![State::Queued])),
+        Conflict::WrongState { id: id(2), state: None }.into()
+    );
+    assert_eq!(store.message(&id(9)), None);
+}
+
+#[test]
+fn a_fact_must_not_name_bytes_that_are_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let absent = Body { id: id(77), len: 1, sha256: [0; 32] };
+    assert_eq!(
+        happen(&store, id(1), 1, queued("customs", Some(absent))).unwrap_err(),
+        CommitError::UnknownBody(id(77))
+    );
+    let mut transaction = Transaction::new(at(1));
+    transaction.body(vec![0; store.inline_threshold() + 1]);
+    assert_eq!(store.commit_blocking(transaction).unwrap_err().code(), "transaction-too-large");
+}
+
+#[test]
+fn large_bodies_are_files_and_read_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
+    let mut writer = store.body_writer().unwrap();
+    writer.write_all(&bytes).unwrap();
+    let body = writer.finish().unwrap();
+    assert_eq!(body.len, 3_000_000);
+    happen(&store, id(1), 1, queued("customs", Some(body))).unwrap();
+    assert_eq!(store.read_all(&body, u64::MAX).unwrap(), bytes);
+    let source = store.source(&body);
+    for _ in 0..2 {
+        let mut read = Vec::new();
+        source.open().unwrap().read_to_end(&mut read).unwrap();
+        assert_eq!((source.len(), read.len()), (body.len, bytes.len()));
+    }
+    let file = dir.path().join("bodies").join(body.id.to_string());
+    std::fs::write(&file, vec![0; bytes.len()]).unwrap();
+    assert_eq!(store.read_all(&body, u64::MAX).unwrap_err().kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn messages_are_found_and_paged_newest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for number in 1..=6 {
+        compose_one(&store, number, if number % 2 == 0 { "customs" } else { "acme" }, at(5));
+    }
+    accept_one(&store, 7);
+    happen(&store, id(6), 8, Fact::Held { reason: reason("why"), by: "ann".to_owned() }).unwrap();
+    let ids = |filter: Filter| store.messages(&filter).iter().map(|message| message.id).collect::<Vec<_>>();
+    let all = Filter { limit: 3, ..Filter::default() };
+    assert_eq!(ids(all.clone()), [id(7), id(6), id(5)]);
+    assert_eq!(ids(Filter { before: Some(id(5)), ..all.clone() }), [id(4), id(3), id(2)]);
+    let partner = Some("customs".to_owned());
+    assert_eq!(ids(Filter { partner: partner.clone(), ..Filter::default() }), [id(7), id(6), id(4), id(2)]);
+    let composed = Filter { state: Some(State::Composed), partner, ..Filter::default() };
+    assert_eq!(ids(composed.clone()), [id(4), id(2)]);
+    assert_eq!(ids(Filter { before: Some(id(4)), ..composed }), [id(2)]);
+    assert_eq!(ids(Filter { name: Some("RECEIPT".to_owned()), ..Filter::default() }), [id(7)]);
+    assert_eq!(ids(Filter { direction: Some(Direction::Inbound), ..Filter::default() }), [id(7)]);
+    assert_eq!(ids(Filter { message_id: Some("3@station".to_owned()), ..Filter::default() }), [id(3)]);
+    let counts = store.counts();
+    assert_eq!((counts.state(State::Composed), counts.state(State::Held), counts.state(State::Queued)), (5, 1, 0));
+    assert_eq!((counts.direction(Direction::Inbound), counts.total()), (1, 7));
+}
+
+#[test]
+fn what_a_partner_sends_cannot_hide_what_we_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    compose_one(&store, 1, "customs", at(5));
+    let mut transaction = Transaction::new(at(6));
+    let body = transaction.body(vec![1]);
+    transaction.fact(id(2), accepted("1@station", body, body));
+    store.commit_blocking(transaction).unwrap();
+    for spelling in ["<1@station>", "1@station"] {
+        assert_eq!(store.by_message_id("customs", spelling).map(|message| message.id), Some(id(1)));
+    }
+    assert_eq!(store.by_message_id("acme", "<1@station>"), None);
+}
+
+#[test]
+fn publications_stay_pending_until_they_are_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    accept_one(&store, 1);
+    accept_one(&store, 2);
+    let pending = store.pending_publications(10);
+    let places: Vec<_> = pending.iter().map(|p| (p.message, p.index, p.stage.clone())).collect();
+    assert_eq!(places, [(id(1), 0, PublicationStage::Committed), (id(2), 0, PublicationStage::Committed)]);
+    assert_eq!((pending[0].partner.as_str(), pending[0].publication.name.as_str()), ("customs", "receipt.xml"));
+    let published = || Fact::Published { index: 0, name: "receipt.xml".to_owned() };
+    happen(&store, id(1), 3, published()).unwrap_err();
+    happen(&store, id(1), 3, Fact::Staged { index: 0 }).unwrap();
+    assert_eq!(store.pending_publications(1)[0].stage, PublicationStage::Staged);
+    happen(&store, id(1), 4, published()).unwrap();
+    assert_eq!(store.pending_publications(10).len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_failed_write_nothing_is_acknowledged() {
+    // Operations: create the first segment; then append and sync of each commit.
+    for allowed in 1..8 {
+        let dir = tempfile::tempdir().unwrap();
+        let operations_left = Arc::new(AtomicUsize::new(allowed));
+        let disk = DiskSegments { dir: dir.path().join("journal") };
+        let files = Box::new(FailingSegments { disk, operations_left: operations_left.clone() });
+        let (store, _) = Store::open_on(config(dir.path()), files, &|_| {}).unwrap();
+        let mut acknowledged = 0;
+        let mut failures = Vec::new();
+        for number in 1..=6 {
+            let mut transaction = Transaction::new(at(1));
+            transaction.fact(id(number), queued("customs", None));
+            match store.commit(transaction).await {
+                Ok(_) => acknowledged += 1,
+                Err(error) => failures.push(error),
+            }
+            if operations_left.load(Ordering::SeqCst) == 0 && !failures.is_empty() {
+                // The disk works again: that must not help.
+                operations_left.store(1000, Ordering::SeqCst);
+            }
+        }
+        assert_eq!(acknowledged, (allowed - 1) / 2, "{allowed} operations");
+        let poisoned = CommitError::StorePoisoned("injected failure".to_owned());
+        assert!(failures.len() == 6 - acknowledged && failures.iter().all(|failure| *failure == poisoned));
+        assert_eq!((store.failed().await.as_str(), store.counts().total()), ("injected failure", acknowledged as u64));
+        drop(store);
+        let (store, report) = open(dir.path());
+        assert!((acknowledged..=acknowledged + 1).contains(&(report.messages as usize)));
+        let mut transaction = Transaction::new(at(2));
+        transaction.fact(id(60), queued("customs", None));
+        store.commit(transaction).await.unwrap();
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_begun_poisons_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = DiskSegments { dir: dir.path().join("journal") };
+    let files = Box::new(FailingSegments { disk, operations_left: Arc::new(AtomicUsize::new(3)) });
+    let config = StoreConfig { segment_bytes: 100, ..config(dir.path()) };
+    let (store, _) = Store::open_on(config, files, &|_| {}).unwrap();
+    let error = happen(&store, id(1), 1, queued("customs", None)).unwrap_err();
+    assert_eq!(error.code(), "store-poisoned");
+    drop(store);
+    assert_eq!(open(dir.path()).1.messages, 1, "it was durable, only nobody was told");
+}
+
+#[test]
+fn a_second_opener_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let error = Store::open(config(dir.path())).unwrap_err();
+    assert_eq!(error.code(), "directory-in-use");
+    drop(store);
+    open(dir.path());
+}

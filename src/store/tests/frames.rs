@@ -172,6 +172,3 @@ fn last_frame(whole: &[u8]) -> usize {
     let payload = facts(2, composed("<1@station>", Body { id: id(7), len: 4, sha256: [0xab; 32] }, at(3)));
     whole.len() - payload.len() - FRAME_HEAD
 }
-
-#[test]
-fn tmp_make_golden() { fs::write("tests/golden/journal-v1.log", segment()).unwrap(); }

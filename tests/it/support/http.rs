@@ -28,8 +28,9 @@ pub fn get(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<A
 /// `POST path` with the given header lines (each ending in CRLF).
 pub fn post(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> io::Result<Answer> {
     let length = body.len();
-    let head =
-        format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
+    );
     exchange(address, &[head.as_bytes(), body].concat())
 }
 

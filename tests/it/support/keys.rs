@@ -10,6 +10,7 @@ use openssl::bn::{BigNum, MsbOption};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
+use openssl::x509::extension::SubjectKeyIdentifier;
 use openssl::x509::{X509, X509NameBuilder};
 
 /// A party: private key and self-signed certificate, in memory and as PEM files.
@@ -79,6 +80,8 @@ fn certificate(name: &str, key: &PKey<Private>) -> X509 {
     builder.set_pubkey(key).unwrap();
     builder.set_not_before(&Asn1Time::from_unix(now - 86_400).unwrap()).unwrap();
     builder.set_not_after(&Asn1Time::from_unix(now + 400 * 86_400).unwrap()).unwrap();
+    let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).unwrap();
+    builder.append_extension(identifier).unwrap();
     builder.sign(key, MessageDigest::sha256()).unwrap();
     builder.build()
 }

@@ -92,7 +92,7 @@ fn old_and_missing_smime_types_are_understood() {
 fn line_ends_after_a_cms_structure_are_ignored_and_other_octets_are_not() {
     let envelope =
         enveloped(&signed_entity(&payload_entity(), &ALICE), ContentCipher::Aes256Gcm, KeyTransport::RsaPkcs1);
-    for (tail, accepted) in [("\r\n", true), ("\n", true), ("\r\n\r\n", true), ("x", false), ("\r\n\r\n\r\n", false)] {
+    for (tail, accepted) in [("\r\n", true), ("\n", true), ("\r\n\r\n", true), ("x", false), ("\r\nx", false)] {
         let mut wire = envelope.clone();
         wire.body.extend_from_slice(tail.as_bytes());
         assert_eq!(receive(&wire, &lax()).is_ok(), accepted, "{tail:?}");

@@ -1,0 +1,138 @@
+//! `init`, `doctor`, `partner` and `cert` over a home in a temporary folder.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::cli::cert::{self, GenerateTarget};
+use crate::cli::exit_code::ExitCode;
+use crate::cli::voice::Voice;
+use crate::cli::{doctor, init, partner};
+use crate::config::home::{HomePlan, PartnerPlan, add_partner};
+use crate::ground::secret::Secret;
+use crate::ground::text::Language;
+use crate::keys::generate::{KeyRequest, generate};
+use crate::keys::load;
+use crate::partner::Profile;
+
+fn now() -> Timestamp {
+    "2026-06-01T00:00:00Z".parse().expect("an instant")
+}
+
+fn no_variables(_: &str) -> Option<String> {
+    None
+}
+
+/// Runs a command and returns its exit code and output.
+fn spoken(
+    language: Language,
+    json: bool,
+    command: impl FnOnce(&mut Voice<'_>) -> std::io::Result<ExitCode>,
+) -> (ExitCode, String) {
+    let mut out = Vec::new();
+    let code = command(&mut Voice { out: &mut out, language, json }).expect("a vector takes everything");
+    (code, String::from_utf8(out).expect("text"))
+}
+
+fn request() -> KeyRequest {
+    KeyRequest { common_name: "customs".into(), organization: None, hosts: Vec::new(), bits: 2048, days: 365 }
+}
+
+/// A home with one partner; its `gateway.toml`.
+fn home(folder: &Path) -> PathBuf {
+    let plan = HomePlan {
+        dxpid: None,
+        as2_name: "STATION".to_owned(),
+        name: None,
+        as2_listen: ([127, 0, 0, 1], 4080).into(),
+        console_listen: ([127, 0, 0, 1], 4081).into(),
+        language: Language::English,
+        key_bits: 2048,
+    };
+    let (code, said) = spoken(Language::English, false, |voice| init::run(folder, &plan, now(), voice));
+    assert_eq!(code, ExitCode::Done, "{said}");
+    let (code, said) = spoken(Language::Chinese, false, |voice| init::run(folder, &plan, now(), voice));
+    assert_eq!(code, ExitCode::Usage);
+    assert!(said.starts_with("[folder-not-empty] ") && said.contains("不是空文件夹"), "{said}");
+    let partner = PartnerPlan {
+        id: "customs".to_owned(),
+        as2_name: "CUSTOMS".to_owned(),
+        url: "https://as2.example.com/as2".to_owned(),
+        profile: Profile::Plain,
+        certificate_pem: generate(&request(), None, now()).expect("made").certificate_pem,
+    };
+    add_partner(folder, &partner).expect("added");
+    folder.join("gateway.toml")
+}
+
+#[test]
+fn a_new_home_passes_the_doctor() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = home(folder.path());
+    let (code, said) = spoken(Language::English, false, |voice| doctor::run(&file, &no_variables, now(), voice));
+    assert_eq!(code, ExitCode::Done, "{said}");
+    assert!(said.contains("0 errors, 0 warnings") && said.contains("1 partners"), "{said}");
+}
+
+#[test]
+fn the_doctor_reports_every_problem_in_both_forms() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = home(folder.path());
+    let text = std::fs::read_to_string(&file).expect("read").replace("127.0.0.1", "nowhere");
+    crate::ground::durable::replace(&file, text.as_bytes()).expect("written");
+    let (code, said) = spoken(Language::Chinese, false, |voice| doctor::run(&file, &no_variables, now(), voice));
+    assert_eq!(code, ExitCode::Usage);
+    assert_eq!(said.matches("错误 [value-invalid]").count(), 2, "{said}");
+    assert!(said.contains("2 个错误，0 个警告"), "{said}");
+    let (_, said) = spoken(Language::English, true, |voice| doctor::run(&file, &no_variables, now(), voice));
+    let value: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(value["errors"], 2);
+    assert_eq!(value["problems"][0]["key"], "as2.listen");
+    assert!(value["problems"][0]["text"]["zh"].is_string() && value["problems"][0]["line"].is_u64());
+}
+
+#[test]
+fn partners_are_listed_and_checked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = home(folder.path());
+    let (code, said) = spoken(Language::English, false, |voice| partner::list(&file, &no_variables, now(), voice));
+    assert_eq!((code, said.trim()), (ExitCode::Done, "customs  CUSTOMS  plain  https://as2.example.com/as2  enabled"));
+    let check =
+        |id, at| spoken(Language::English, false, |voice| partner::check(&file, Some(id), &no_variables, at, voice));
+    assert_eq!(check("customs", now()).0, ExitCode::Done);
+    let (code, said) = check("nobody", now());
+    assert_eq!(code, ExitCode::Usage);
+    assert!(said.contains("[partner-unknown]") && said.contains("customs"), "{said}");
+    let (code, said) = check("customs", "2031-01-01T00:00:00Z".parse().expect("an instant"));
+    assert_eq!(code, ExitCode::No);
+    assert!(said.contains("[no-active-signing-key]"), "{said}");
+}
+
+#[test]
+fn certificates_are_listed_with_their_state() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = home(folder.path());
+    let (code, said) = spoken(Language::English, true, |voice| cert::list(&file, &no_variables, now(), voice));
+    assert_eq!(code, ExitCode::Done, "{said}");
+    let rows: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((rows[0]["holder"].as_str(), rows[1]["holder"].as_str()), (Some("station"), Some("customs")));
+    let soon = "2027-05-20T00:00:00Z".parse().expect("an instant");
+    let (code, said) = spoken(Language::English, false, |voice| cert::list(&file, &no_variables, soon, voice));
+    assert_eq!(code, ExitCode::No);
+    assert!(said.contains("expires soon"), "{said}");
+}
+
+#[test]
+fn a_made_key_is_private_encrypted_and_never_overwrites() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = GenerateTarget { certificate: folder.path().join("a.crt"), key: folder.path().join("a.key") };
+    let phrase = Secret::new("open sesame".to_owned());
+    let make =
+        || spoken(Language::English, false, |voice| cert::make(&request(), &target, Some(&phrase), now(), voice));
+    assert_eq!(make().0, ExitCode::Done);
+    load::key_pair(&target.certificate, &target.key, Some(&phrase)).expect("they fit and the key is private");
+    let before = std::fs::read(&target.key).expect("there");
+    let (code, said) = make();
+    assert_eq!((code, said.contains("[file-exists]")), (ExitCode::Unreachable, true), "{said}");
+    assert_eq!(std::fs::read(&target.key).expect("there"), before);
+}

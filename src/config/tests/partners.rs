@@ -1,0 +1,237 @@
+//! What is refused or warned about in partner files, with its line.
+
+use std::time::Duration;
+
+use super::*;
+use crate::as2::MdnMode;
+use crate::partner::PlanError;
+
+#[test]
+fn values_that_cannot_be_are_reported_with_line_and_key() {
+    for (more, code, line, key) in [
+        ("[agreement]\nsign = \"rsa\"\n", "value-invalid", 6, "agreement.sign"),
+        ("[agreement]\ndigest = \"md5\"\n", "value-invalid", 6, "agreement.digest"),
+        ("[agreement]\nencrypt = \"3des\"\n", "value-invalid", 6, "agreement.encrypt"),
+        ("[agreement]\nkey_transport = \"rsa\"\n", "value-invalid", 6, "agreement.key_transport"),
+        ("[agreement]\ncompress = \"zip\"\n", "value-invalid", 6, "agreement.compress"),
+        ("[agreement]\nmicalg_style = \"SHA256\"\n", "value-invalid", 6, "agreement.micalg_style"),
+        ("[agreement.mdn]\nmode = \"later\"\n", "value-invalid", 6, "agreement.mdn.mode"),
+        ("[agreement.mdn]\nmode = \"async\"\n", "receipt-url-missing", 6, "agreement.mdn.mode"),
+        ("[agreement.mdn]\nmicalg = [\"sha-256\", \"crc32\"]\n", "value-invalid", 6, "agreement.mdn.micalg"),
+        ("[agreement.mdn]\ndeadline = \"1s\"\n", "value-out-of-range", 6, "agreement.mdn.deadline"),
+        ("[accept]\nciphers = [\"rc2\"]\n", "value-invalid", 6, "accept.ciphers"),
+        ("[accept]\nasync_mdn_urls = [\"nowhere\"]\n", "value-invalid", 6, "accept.async_mdn_urls"),
+        ("[accept]\nmax_payload = \"1TiB\"\n", "value-out-of-range", 6, "accept.max_payload"),
+        ("[delivery]\nretry = []\n", "value-out-of-range", 6, "delivery.retry"),
+        ("[delivery]\nretry = [\"soon\"]\n", "value-invalid", 6, "delivery.retry"),
+        ("[delivery]\njitter = 0.9\n", "value-out-of-range", 6, "delivery.jitter"),
+        ("[delivery]\njitter = \"much\"\n", "value-wrong-type", 6, "delivery.jitter"),
+        ("[delivery]\nretry_status = [200]\n", "value-out-of-range", 6, "delivery.retry_status"),
+        ("[delivery]\nconcurrency = 0\n", "value-out-of-range", 6, "delivery.concurrency"),
+        ("[dxp]\nimport_receiver = \"DXPEDCCEB0000002\"\n", "profile-not-dxp", 5, "dxp"),
+        ("[http]\npassword = \"x\"\n", "secret-inline", 6, "http.password"),
+        ("[http]\ntoken = \"x\"\n", "secret-inline", 6, "http.token"),
+        ("[http]\nuser = \"x\"\n", "key-missing", 5, "http.password_file"),
+        ("[http]\nuser = \"a:b\"\n", "value-invalid", 6, "http.user"),
+        ("[http]\ntoken_env = \"DXGATE_TEST_NONE\"\n", "variable-missing", 6, "http.token_env"),
+        ("use = [\"verfy\"]\n", "value-invalid", 5, "certificates[0].use"),
+        ("[[certificates]]\nuse = [\"tls\"]\n", "key-missing", 5, "certificates[1].file"),
+        ("[[certificates]]\nfile = \"keys/weak.crt\"\n", "certificate-weak", 6, "certificates[1].file"),
+        ("[[certificates]]\nfile = \"keys/none.crt\"\n", "file-unreadable", 6, "certificates[1].file"),
+        ("[deliver]\n", "key-unknown", 5, "deliver"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.partner(more).expect(code, "customs.toml", Some(line), key);
+        assert!(sandbox.load().is_err(), "{more}");
+    }
+}
+
+#[test]
+fn the_head_of_a_partner_is_checked() {
+    for (from, to, code, line, key) in [
+        ("as2_name = \"CUSTOMS\"", "", "key-missing", None, "as2_name"),
+        ("\"CUSTOMS\"", "\"STATION\"", "as2-name-ours", Some(1), "as2_name"),
+        ("\"CUSTOMS\"", "\"海关\"", "value-invalid", Some(1), "as2_name"),
+        ("http://127.0.0.1:4090/as2", "127.0.0.1:4090", "value-invalid", Some(2), "url"),
+        ("http://127.0.0.1:4090/as2", "https://user:pass@example.com/", "value-invalid", Some(2), "url"),
+        ("[[certificates]]\nfile = \"keys/customs.crt\"", "", "certificate-missing", None, "certificates"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("partners/customs.toml", PARTNER.replace(from, to).as_bytes());
+        let problems = sandbox.places();
+        let wanted = (code, "customs.toml".to_owned(), line, key.to_owned());
+        assert!(problems.contains(&wanted), "expected {wanted:?}, found {problems:#?}");
+    }
+}
+
+#[test]
+fn a_partner_id_must_be_a_safe_folder_name() {
+    for bad in ["Customs", "海关", "-a", ".b", "a b", "con", "com1.x", &"a".repeat(65)] {
+        let sandbox = Sandbox::new();
+        sandbox.write(&format!("partners/{bad}.toml"), PARTNER.as_bytes());
+        let problems = sandbox.places();
+        if bad.starts_with('.') {
+            assert_eq!(problems, Vec::new(), "dotfiles are not partner files");
+        } else {
+            sandbox.expect("partner-id-invalid", &format!("{bad}.toml"), None, "");
+        }
+    }
+    let sandbox = Sandbox::new();
+    let other = PARTNER.replace("CUSTOMS", "OTHER");
+    sandbox.write("partners/0a.b_c-d.toml", other.as_bytes());
+    assert!(sandbox.load().expect("fine").partners.by_id("0a.b_c-d").is_some());
+}
+
+#[test]
+fn two_partners_with_one_as2_name_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("partners/second.toml", format!("\n{PARTNER}").as_bytes());
+    sandbox.expect("as2-name-taken", "second.toml", Some(2), "as2_name");
+}
+
+#[test]
+fn the_dxp_profile_needs_a_dxpid() {
+    let sandbox = Sandbox::new();
+    sandbox.write("partners/customs.toml", format!("profile = \"dxp\"\n{PARTNER}").as_bytes());
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let customs = config.partners.by_id("customs").expect("there");
+    assert_eq!(customs.content_type, "application/xml");
+    assert_eq!(customs.dxp.as_ref().map(|dxp| dxp.import_receiver.as_str()), Some("DXPEDCCEB0000002"));
+    sandbox.write("gateway.toml", GATEWAY.replace("dxpid = \"DXPENT0000012345\"\n", "").as_bytes());
+    sandbox.expect("dxpid-missing", "customs.toml", Some(1), "profile");
+}
+
+#[test]
+fn example_keys_are_refused_for_partners_beyond_loopback() {
+    let sandbox = Sandbox::new();
+    let far = PARTNER.replace("http://127.0.0.1:4090", "https://as2.example.com");
+    sandbox.write("partners/customs.toml", far.as_bytes());
+    sandbox.expect("example-key", "customs.toml", Some(2), "url");
+
+    let sandbox = Sandbox::new().with_real_keys();
+    let ours = GATEWAY.replace("keys/station", "keys/own");
+    sandbox.write("gateway.toml", format!("{ours}[as2]\nlisten = \"0.0.0.0:4080\"\n").as_bytes());
+    sandbox.expect("example-key", "customs.toml", Some(4), "certificates[0].file");
+}
+
+#[test]
+fn what_is_unwise_is_warned_about_and_allowed() {
+    let clear = "[agreement]\nsign = \"none\"\nencrypt = \"none\"\n[agreement.mdn]\nmode = \"none\"\n[accept]\ndigests = [\"sha-1\"]\n";
+    let sandbox = Sandbox::new().with_real_keys();
+    sandbox.write("gateway.toml", GATEWAY.replace("keys/station", "keys/own").as_bytes());
+    let far = PARTNER.replace("http://127.0.0.1:4090", "http://as2.example.com").replace("customs.crt", "theirs.crt");
+    sandbox.write("partners/customs.toml", format!("{far}{clear}").as_bytes());
+    let found: Vec<_> = sandbox.places().into_iter().map(|one| (one.0, one.2)).collect();
+    let wanted = [
+        ("sent-in-clear", Some(2)),
+        ("sent-unsigned", Some(6)),
+        ("no-receipt", Some(9)),
+        ("unsigned-accepted", Some(10)),
+        ("digest-weak", Some(11)),
+    ];
+    assert_eq!(found, wanted);
+    let config = sandbox.load().expect("allowed");
+    let policy = config.partners.by_id("customs").expect("there").accept_policy();
+    assert!(!policy.require_signature && !policy.require_encryption, "mirrors the agreement");
+}
+
+#[test]
+fn a_pinned_tls_certificate_needs_an_https_url() {
+    let sandbox = Sandbox::new();
+    sandbox.partner("use = [\"verify\", \"encrypt\", \"tls\"]\n");
+    sandbox.expect("tls-certificate-unused", "customs.toml", Some(2), "url");
+    sandbox.write(
+        "partners/customs.toml",
+        format!("{PARTNER}use = [\"verify\", \"encrypt\", \"tls\"]\n").replace("http://", "https://").as_bytes(),
+    );
+    let config = sandbox.load().expect("loads");
+    assert_eq!(config.partners.by_id("customs").map(|one| one.certificates.tls(sandbox.now).len()), Some(1));
+}
+
+#[test]
+fn credentials_never_travel_in_the_clear() {
+    let sandbox = Sandbox::new().with_real_keys();
+    sandbox.write("gateway.toml", GATEWAY.replace("keys/station", "keys/own").as_bytes());
+    sandbox.write("keys/token", b"abc\n");
+    let far = PARTNER.replace("http://127.0.0.1:4090", "http://as2.example.com").replace("customs.crt", "theirs.crt");
+    sandbox.write("partners/customs.toml", format!("{far}[http]\ntoken_file = \"keys/token\"\n").as_bytes());
+    sandbox.expect("credentials-in-clear", "customs.toml", Some(2), "url");
+    let https = far.replace("http://", "https://");
+    sandbox.write("partners/customs.toml", format!("{https}[http]\ntoken_file = \"keys/token\"\n").as_bytes());
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let access = &config.partners.by_id("customs").expect("there").http;
+    let header = access.authorization.as_ref().expect("read").header_value();
+    assert_eq!(header.expose(), "Bearer abc");
+}
+
+#[test]
+fn any_active_certificate_verifies_and_the_newest_one_is_encrypted_to() {
+    let sandbox = Sandbox::new().with_real_keys();
+    sandbox.partner(
+        "until = \"2026-09-30T00:00:00Z\"\n[[certificates]]\nfile = \"keys/theirs.crt\"\nfrom = \"2026-09-01T00:00:00Z\"\n\
+         [[certificates]]\nfile = \"keys/expired.crt\"\nuse = [\"verify\"]\n",
+    );
+    assert_eq!(sandbox.places().iter().map(|one| one.0).collect::<Vec<_>>(), ["certificate-expired"]);
+    let config = sandbox.load().expect("a warning only");
+    let set = &config.partners.by_id("customs").expect("there").certificates;
+    let count = |when: &str| set.verifying(at(when)).len();
+    assert_eq!(
+        (count("2026-08-01T00:00:00Z"), count("2026-09-15T00:00:00Z"), count("2026-12-01T00:00:00Z")),
+        (1, 2, 1)
+    );
+    let newest = |when: &str| set.encrypting(at(when)).map(|one| one.subject().contains("CN=theirs"));
+    assert_eq!(newest("2026-08-01T00:00:00Z"), Some(false));
+    assert_eq!(newest("2026-09-15T00:00:00Z"), Some(true));
+    assert_eq!(newest("2031-01-01T00:00:00Z"), None);
+    assert_eq!(set.expiring(sandbox.now).len(), 1);
+}
+
+#[test]
+fn a_plan_follows_the_agreement() {
+    let sandbox = Sandbox::new();
+    sandbox.gateway("[as2]\npublic_url = \"http://localhost/as2\"\n").partner("[agreement.mdn]\nmode = \"async\"\n");
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.station.message_id_host, "localhost");
+    let customs = config.partners.by_id("customs").expect("there");
+    let plan = customs.send_plan(&config.station, sandbox.now, Some("a.xml"), Some("text/xml")).expect("a plan");
+    assert_eq!((plan.from.as_str(), plan.to.as_str()), ("STATION", "CUSTOMS"));
+    assert_eq!((plan.content_type.as_str(), plan.file_name.as_deref()), ("text/xml", Some("a.xml")));
+    assert!(plan.signing.is_some() && plan.encryption.is_some());
+    assert_eq!(plan.mdn.mode, MdnMode::Async { url: "http://localhost/as2".to_owned() });
+    let late = at("2060-01-01T00:00:00Z");
+    let refused = customs.send_plan(&config.station, late, None, None).expect_err("no key is valid");
+    assert_eq!(refused, PlanError::NoSigningKey);
+    assert_eq!(customs.trusted(late), Vec::new());
+}
+
+#[test]
+fn a_disabled_partner_sends_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("partners/customs.toml", format!("enabled = false\n{PARTNER}").as_bytes());
+    let config = sandbox.load().expect("loads");
+    let customs = config.partners.by_id("customs").expect("there");
+    let refused = customs.send_plan(&config.station, sandbox.now, None, None).expect_err("disabled");
+    assert_eq!(refused, PlanError::Disabled);
+}
+
+#[test]
+fn the_schedule_is_read_as_written() {
+    let sandbox = Sandbox::new();
+    sandbox.partner("[delivery]\nretry = [\"1s\", \"2m\"]\ngive_up_after = \"1h\"\njitter = 0\nretry_status = [404]\n");
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let retry = &config.partners.by_id("customs").expect("there").delivery.retry;
+    assert_eq!(retry.delays, [Duration::from_secs(1), Duration::from_secs(120)]);
+    assert_eq!((retry.give_up_after, retry.jitter), (Duration::from_secs(3600), 0.0));
+    assert_eq!(retry.retry_status, [404]);
+}
+
+#[test]
+fn no_partner_at_all_is_a_warning_and_no_folder_an_error() {
+    let sandbox = Sandbox::new();
+    std::fs::remove_file(sandbox.path("partners/customs.toml")).expect("removed");
+    sandbox.expect("no-partner", "partners", None, "");
+    assert!(sandbox.load().is_ok());
+    std::fs::remove_dir(sandbox.path("partners")).expect("removed");
+    sandbox.expect("partners-unreadable", "partners", None, "");
+    assert!(sandbox.load().is_err());
+}

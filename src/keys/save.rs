@@ -1,0 +1,48 @@
+//! Writing private files: closed to others from the first byte on, whatever the umask says.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::ground::durable::{self, DurableError};
+
+/// Writes a file that must not exist yet and that only its owner may read. It survives a power cut once this returns.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] when the name is taken; any failure of the disk. What was begun is removed.
+pub fn private(file: &Path, bytes: &[u8]) -> Result<(), DurableError> {
+    let failed = |source| DurableError { step: "write", path: file.to_owned(), source };
+    let mut opened = create(file).map_err(failed)?;
+    if let Err(source) = opened.write_all(bytes).and_then(|()| opened.sync_all()) {
+        let _ = std::fs::remove_file(file);
+        return Err(failed(source));
+    }
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    durable::fsync_dir(folder.unwrap_or(Path::new(".")))
+}
+
+#[cfg(unix)]
+fn create(file: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)
+}
+
+#[cfg(not(unix))]
+fn create(file: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::load;
+
+    #[test]
+    fn a_private_file_can_be_read_back_and_is_never_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("token");
+        private(&file, b"first\n").expect("written");
+        assert_eq!(private(&file, b"second").expect_err("taken").kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(load::secret_line(&file).expect("private enough").expose(), "first");
+    }
+}

@@ -1,0 +1,212 @@
+//! What goes wrong in daily life: each gets a clear answer, loses nothing, and leaves the gateway working.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Output;
+
+use crate::support::gateway::{Gateway, dxgate, run};
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::peers::{Receiver, Sender};
+use crate::support::{eventually, http, keys};
+
+const PLAIN: &str = "AS2-Version: 1.2\r\nAS2-To: ours\r\nContent-Type: application/octet-stream\r\n";
+
+#[test]
+fn a_message_from_an_unknown_partner_is_refused_and_kept_out() {
+    let home = home_with_partner();
+    let gateway = Gateway::start(&home);
+    let headers = format!("{PLAIN}AS2-From: nobody\r\nMessage-ID: <1@test>\r\n");
+    let answer = http::post(home.as2, "/as2", &headers, b"hello").unwrap();
+    assert!((400..500).contains(&answer.status), "{answer:?}");
+    let headers =
+        format!("{PLAIN}AS2-From: theirs\r\nMessage-ID: <2@test>\r\n").replace("AS2-To: ours", "AS2-To: other");
+    let answer = http::post(home.as2, "/as2", &headers, b"hello").unwrap();
+    assert!((400..500).contains(&answer.status), "{answer:?}");
+    still_works(&home, &gateway);
+}
+
+#[test]
+fn a_post_that_is_not_as2_is_refused() {
+    let home = home_with_partner();
+    let gateway = Gateway::start(&home);
+    for headers in [
+        "",
+        "AS2-From: theirs\r\n",
+        "AS2-Version: 1.2\r\nAS2-To: ours\r\nAS2-From: theirs\r\n",
+        "AS2-Version: 1.2\r\nAS2-To: ours\r\nAS2-From: theirs\r\nAS2-From: other\r\nMessage-ID: <1@t>\r\n",
+    ] {
+        let answer = http::post(home.as2, "/as2", headers, b"hello").unwrap();
+        assert_eq!(answer.status, 400, "{headers:?}: {answer:?}");
+    }
+    let answer = http::post(home.as2, "/elsewhere", "", b"hello").unwrap();
+    assert_eq!(answer.status, 404, "{answer:?}");
+    still_works(&home, &gateway);
+}
+
+#[test]
+fn a_body_that_breaks_off_is_not_a_message() {
+    let home = home_with_partner();
+    let gateway = Gateway::start(&home);
+    let mut socket = TcpStream::connect(home.as2).unwrap();
+    let head = format!(
+        "POST /as2 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n{PLAIN}AS2-From: theirs\r\nMessage-ID: <1@t>\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    socket.write_all(&[b'x'; 500]).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    still_works(&home, &gateway);
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused_with_413() {
+    let limits = "[limits]\nfree_space_floor = 0\nbody = \"64KiB\"";
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: limits });
+    home.partner("theirs", &PartnerFile::default());
+    let gateway = Gateway::start(&home);
+    let headers = format!("{PLAIN}AS2-From: theirs\r\nMessage-ID: <1@test>\r\n");
+    let answer = http::post(home.as2, "/as2", &headers, &vec![b'x'; 200_000]).unwrap();
+    assert_eq!(answer.status, 413, "{answer:?}");
+    still_works(&home, &gateway);
+}
+
+#[test]
+fn what_cannot_be_read_in_an_outbox_stays_there_and_holds_up_nothing() {
+    let receiver = Receiver::start(&["theirs"], &[]);
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: receiver.url.clone(), ..PartnerFile::default() });
+    let outbox = home.exchange("theirs", "outbox");
+    fs::create_dir_all(outbox.join("folder.xml")).unwrap();
+    symlink("/nonexistent", outbox.join("dangling.xml")).unwrap();
+    symlink("/etc/passwd", outbox.join("elsewhere.xml")).unwrap();
+    fs::write(outbox.join("locked.xml"), "secret").unwrap();
+    fs::set_permissions(outbox.join("locked.xml"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::write(outbox.join("unfinished.tmp"), "half").unwrap();
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "good.xml", b"good");
+    gateway.wait_for("theirs", "sent", "good.xml");
+    assert!(gateway.is_ready(), "{}", gateway.log());
+    let received = receiver.received();
+    let payloads: Vec<Vec<u8>> = received.iter().map(|one| receiver.payload(one)).collect();
+    // Root can read the locked file; anybody else leaves it where it is. The link's target must never travel.
+    assert!(payloads.iter().all(|payload| payload == b"good" || payload == b"secret"), "{received:#?}");
+    for name in ["folder.xml", "unfinished.tmp"] {
+        assert!(outbox.join(name).exists(), "{name}");
+    }
+    assert!(outbox.join("elsewhere.xml").is_symlink());
+}
+
+#[test]
+fn a_partner_that_cannot_be_reached_costs_nothing_but_time() {
+    let receiver_port = crate::support::free_port();
+    let home = Home::ours();
+    let url = format!("http://127.0.0.1:{receiver_port}/as2");
+    home.partner("theirs", &PartnerFile { url, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "patient.xml", b"patient");
+    eventually("the first attempt failed", || {
+        let listed = gateway.api("/api/v1/messages?name=patient.xml").to_string();
+        (listed.contains("\"composed\"") && !listed.contains("\"attempts\":0")).then_some(())
+    });
+    let _receiver = Receiver::start(&["theirs"], &["--port", &receiver_port.to_string()]);
+    assert_eq!(gateway.wait_for("theirs", "sent", "patient.xml"), b"patient");
+}
+
+#[test]
+fn a_port_in_use_is_said_plainly() {
+    let home = home_with_partner();
+    let _taken = TcpListener::bind(home.as2).unwrap();
+    let output = dxgate().args(["serve", "--config"]).arg(home.config()).output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains(&home.as2.port().to_string()), "names the address: {said}");
+}
+
+#[test]
+fn a_second_gateway_on_the_same_data_is_refused() {
+    let home = home_with_partner();
+    let gateway = Gateway::start(&home);
+    let text = fs::read_to_string(home.config()).unwrap();
+    let (as2, console) = (crate::support::free_port(), crate::support::free_port());
+    let text = text
+        .replace(&home.as2.to_string(), &format!("127.0.0.1:{as2}"))
+        .replace(&home.console.to_string(), &format!("127.0.0.1:{console}"));
+    fs::write(home.path("second.toml"), text).unwrap();
+    let output = dxgate().args(["serve", "--config"]).arg(home.path("second.toml")).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    still_works(&home, &gateway);
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_named_with_file_and_line() {
+    let home = home_with_partner();
+    let good = fs::read_to_string(home.config()).unwrap();
+    let stranger = keys::stranger().key_file.display().to_string();
+    let cases = [
+        (good.replace("[outbox]", "[outbox]\nsweeep = \"2s\""), "sweeep"),
+        (good.replace("listen = \"127", "listen = \"here:"), "listen"),
+        (good.replace(&keys::ours().key_file.display().to_string(), &stranger), "private_key"),
+        (good.replace(&keys::ours().key_file.display().to_string(), "/nonexistent.key"), "nonexistent.key"),
+        (good.replace("[station]", "[station"), "gateway.toml"),
+    ];
+    for (text, named) in cases {
+        fs::write(home.config(), text).unwrap();
+        let output = dxgate().args(["serve", "--config"]).arg(home.config()).output().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{named}: {said}");
+        assert!(said.contains(named) && said.contains("gateway.toml:"), "{named}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    fs::remove_file(home.config()).unwrap();
+    let output = dxgate().args(["serve", "--config"]).arg(home.config()).output().unwrap();
+    assert!([2, 3].contains(&output.status.code().unwrap()), "{}", said(&output));
+}
+
+#[test]
+fn a_private_key_that_others_may_read_is_refused() {
+    let home = home_with_partner();
+    let exposed = home.path("exposed.key");
+    fs::copy(&keys::ours().key_file, &exposed).unwrap();
+    fs::set_permissions(&exposed, fs::Permissions::from_mode(0o644)).unwrap();
+    let text = fs::read_to_string(home.config()).unwrap();
+    let text = text.replace(&keys::ours().key_file.display().to_string(), &exposed.display().to_string());
+    fs::write(home.config(), text).unwrap();
+    let output = dxgate().args(["serve", "--config"]).arg(home.config()).output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("chmod 600"), "{said}");
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_an_unreachable_gateway_with_3() {
+    assert_eq!(run(&["no-such-command"]).status.code(), Some(2));
+    assert_eq!(run(&["serve"]).status.code().map(|code| code == 2 || code == 3), Some(true));
+    let home = home_with_partner();
+    let output = dxgate().args(["messages", "list", "--config"]).arg(home.config()).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+}
+
+fn home_with_partner() -> Home {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile::default());
+    home
+}
+
+/// Nothing of the bad input arrived, and a good message does.
+fn still_works(home: &Home, gateway: &Gateway<'_>) {
+    assert!(gateway.is_ready(), "{}", gateway.log());
+    assert_eq!(home.names("theirs", "inbox"), Vec::<String>::new());
+    let file = home.path("good");
+    fs::write(&file, "good").unwrap();
+    let result = Sender::to(&home.url()).send(&file, &["--sign", "--encrypt", "--file-name", "good.txt"]);
+    assert_eq!(result["status"], "processed", "{result:#}\n{}", gateway.log());
+    assert_eq!(gateway.wait_for("theirs", "inbox", "good.txt"), b"good");
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
