@@ -86,7 +86,8 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    durable::fsync_dir(path.parent().unwrap_or(Path::new("."))).map_err(|error| error.source)
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    durable::fsync_dir(folder.unwrap_or(Path::new("."))).map_err(|error| error.source)
 }
 
 #[cfg(unix)]
