@@ -159,6 +159,11 @@ impl SentMics {
         self.expected.iter().find(|sent| sent.mic.matches(mic)).map(|sent| sent.variant)
     }
 
+    /// The message was signed: the signature fixes the octets, so there is one way to compute the digest.
+    pub(super) fn is_of_signed_message(&self) -> bool {
+        self.expected.iter().all(|sent| sent.variant == MicVariant::Exact)
+    }
+
     /// Adds the digests of one choice of octets.
     pub(super) fn add(&mut self, digests: &Digests, variant: MicVariant) {
         for (algorithm, value) in digests.iter() {

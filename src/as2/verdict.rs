@@ -170,13 +170,20 @@ fn names_match(mdn: &Mdn, sent: &Sent<'_>) -> bool {
     same(&mdn.from, sent.to) && same(&mdn.to, sent.from)
 }
 
+/// Whether a positive receipt without a digest proves nothing. RFC 4130 7.3.1 demands the digest of every signed receipt,
+/// but some products (pyas2) compute none for unsigned messages, and none when they recognise a duplicate: they then say
+/// that they have the message of this identifier, under which we never sent any other bytes.
+fn mic_is_due(mdn: &Mdn, sent: &Sent<'_>) -> bool {
+    sent.mics.is_of_signed_message() && !mdn.disposition.says("duplicate-document")
+}
+
 /// The digest of a positive receipt.
 fn judge_mic(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
     let Some(mic) = &mdn.mic else {
         return match (mdn.mic_unreadable, sent.signed_wanted) {
             (true, _) => Verdict::Doubtful(Doubt::UnreadableMic),
-            (false, true) => Verdict::Doubtful(Doubt::NoMic),
-            (false, false) => Verdict::Accepted { matched: None },
+            (false, true) if mic_is_due(mdn, sent) => Verdict::Doubtful(Doubt::NoMic),
+            (false, _) => Verdict::Accepted { matched: None },
         };
     };
     match sent.mics.find(mic) {

@@ -43,6 +43,9 @@ impl Outbound {
         let verdict = self.judge(partner, message, &parsed);
         let receipt = Some(seen(head, body, &parsed, &verdict));
         let (outcome, reason) = match &verdict {
+            Verdict::Accepted { matched: None } if asked_for_signature(message) => {
+                (Outcome::Accepted, Some(reason(Doubt::NoMic.code(), Doubt::NoMic.text())))
+            }
             Verdict::Accepted { matched } => {
                 let variant = matched.filter(|matched| !matched.is_ordinary());
                 (Outcome::Accepted, variant.map(|matched| mic_variant(&format!("{:?}", matched.variant))))
@@ -62,9 +65,15 @@ impl Outbound {
         let from = message.headers.get(headers::AS2_FROM).and_then(|name| As2Name::parse(name).ok());
         let to = message.headers.get(headers::AS2_TO).and_then(|name| As2Name::parse(name).ok());
         let (from, to) = (from.unwrap_or(self.station.as2_name.clone()), to.unwrap_or(partner.as2_name.clone()));
-        let signed_wanted = message.headers.get(headers::NOTIFICATION_OPTIONS).is_some();
-        let sent =
-            Sent { message_id: &message_id, from: &from, to: &to, mics: &message.mics, signed_wanted, algorithm: None };
+        let signed_wanted = asked_for_signature(message);
+        let sent = Sent {
+            message_id: &message_id,
+            from: &from,
+            to: &to,
+            mics: &message.mics,
+            signed_wanted,
+            algorithm: partner.agreement.sign.map(|_| partner.agreement.digest),
+        };
         verdict::judge(parsed, &sent)
     }
 
@@ -104,6 +113,10 @@ impl Outbound {
         transaction.fact(message.id, Fact::StrayReceipt { reason, receipt });
         self.store.commit(transaction).await.map(drop)
     }
+}
+
+fn asked_for_signature(message: &Message) -> bool {
+    message.headers.get(headers::NOTIFICATION_OPTIONS).is_some()
 }
 
 fn seen(head: &Headers, body: &[u8], parsed: &Mdn, verdict: &Verdict) -> Seen {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile};
 use crate::support::peers::{Receiver, Sender};
-use crate::support::{eventually, keys};
+use crate::support::{eventually, free_port, keys};
 
 /// `(partner, [agreement], signed, encrypted, compressed)`
 const AGREEMENTS: &[(&str, &str, bool, bool, bool)] = &[
@@ -64,7 +64,7 @@ fn pyas2_accepts_what_we_send_under_every_agreement_and_we_accept_its_receipts()
             let receipt: Value =
                 serde_json::from_slice(&gateway.wait_for(id, "receipts", &format!("{name}.mdn.json"))).unwrap();
             assert!(receipt["signed_by"].is_string(), "{id}: {receipt:#}");
-            assert_eq!(receipt["attempts"], 1, "{id}: {receipt:#}");
+            assert_eq!(receipt["attempts"], 1, "{id}: {receipt:#}\n{}", gateway.log());
         }
         assert_eq!(home.names(id, "failed"), Vec::<String>::new());
         assert_eq!(home.names(id, "outbox"), Vec::<String>::new());
@@ -138,20 +138,23 @@ fn a_receipt_that_proves_nothing_or_says_no_is_not_a_delivery() {
 #[test]
 fn we_accept_what_pyas2_sends_and_it_accepts_our_signed_receipts() {
     let home = Home::ours();
-    home.partner("theirs", &PartnerFile::default());
+    let mdn_port = free_port().to_string();
+    let accept =
+        format!("signature = false\nencryption = false\nasync_mdn_urls = [\"http://127.0.0.1:{mdn_port}/mdn\"]");
+    home.partner("theirs", &PartnerFile { accept: &accept, ..PartnerFile::default() });
     let gateway = Gateway::start(&home);
     let options: &[&[&str]] = &[
         &[],
         &["--sign"],
         &["--sign", "--digest", "sha512", "--mdn-digest", "sha512"],
-        &["--sign", "--signature", "rsassa_pss"],
+        // Not PSS: pyas2lib 1.4.4 leaves out the parameters that RFC 4056 3 demands.
         &["--encrypt"],
         &["--encrypt", "--cipher", "aes_128_cbc"],
         &["--sign", "--encrypt"],
         &["--compress"],
         &["--sign", "--compress"],
         &["--sign", "--encrypt", "--compress"],
-        &["--sign", "--encrypt", "--compress", "--async-mdn"],
+        &["--sign", "--encrypt", "--compress", "--async-mdn", "--mdn-port", &mdn_port],
     ];
     let folder = tempfile::tempdir().unwrap();
     for (number, options) in options.iter().enumerate() {
@@ -206,27 +209,23 @@ fn what_the_agreement_does_not_allow_is_refused_with_a_signed_receipt() {
     let honest = Sender::to(&url);
     let impostor = Sender { party: keys::stranger(), ..Sender::to(&url) };
     let misled = Sender { partner: keys::stranger(), ..Sender::to(&url) };
-    let cases: [(&str, Value, &[&str]); 5] = [
-        ("unsigned", honest.send(&file, &["--encrypt"]), &["insufficient-message-security"]),
-        ("unencrypted", honest.send(&file, &["--sign"]), &["insufficient-message-security"]),
-        ("plain", honest.send(&file, &[]), &["insufficient-message-security"]),
-        (
-            "other signer",
-            impostor.send(&file, &["--sign", "--encrypt"]),
-            &["authentication-failed", "integrity-check-failed"],
-        ),
-        (
-            "other recipient",
-            misled.send(&file, &["--sign", "--encrypt"]),
-            &["decryption-failed", "integrity-check-failed"],
-        ),
+    // In the clear the reason is told. Inside an envelope that anybody could have made, every failure looks alike:
+    // otherwise the answers would help to decrypt intercepted messages.
+    let insufficient = "insufficient-message-security";
+    let uniform = "decryption-failed";
+    let cases = [
+        ("plain", honest.send(&file, &[]), insufficient),
+        ("unencrypted", honest.send(&file, &["--sign"]), insufficient),
+        ("unsigned in an envelope", honest.send(&file, &["--encrypt"]), uniform),
+        ("other signer in an envelope", impostor.send(&file, &["--sign", "--encrypt"]), uniform),
+        ("other recipient", misled.send(&file, &["--sign", "--encrypt"]), uniform),
     ];
-    for (case, result, reasons) in cases {
-        let told = result["disposition"].as_str().unwrap_or_default().to_lowercase();
-        assert!(told.contains("processed/error"), "{case}: {result:#}\n{}", gateway.log());
-        assert!(reasons.iter().any(|reason| told.contains(reason)), "{case}: {told}");
+    for (case, result, reason) in cases {
+        let told = result["disposition"].as_str().unwrap_or_default();
+        assert!(told.ends_with(&format!("processed/error: {reason}")), "{case}: {result:#}\n{}", gateway.log());
         assert_eq!(result["http_status"], 200, "{case}: the transfer itself succeeded");
         assert_eq!(result["mdn_signed"], true, "{case}");
+        assert_eq!(result["mic_received"], Value::Null, "{case}");
     }
     let accepted = honest.send(&file, &["--sign", "--encrypt", "--file-name", "good.xml"]);
     assert_eq!(accepted["status"], "processed", "{accepted:#}\n{}", gateway.log());

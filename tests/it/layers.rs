@@ -89,7 +89,7 @@ fn crates(path: &str, source: &str) -> Vec<String> {
 
 fn pure(path: &str, source: &str) -> Vec<String> {
     let in_core = ["mime", "cms", "as2", "declaration"].contains(&module_of(path).unwrap_or(""));
-    if !in_core || path.ends_with("tests.rs") {
+    if !in_core || is_test_file(path) {
         return Vec::new();
     }
     let tokens = without_tests(&tokens(source));
@@ -106,7 +106,7 @@ fn pure(path: &str, source: &str) -> Vec<String> {
 }
 
 fn proofs(path: &str, source: &str) -> Vec<String> {
-    if path.ends_with("tests.rs") || !path.starts_with("src/") {
+    if is_test_file(path) || !path.starts_with("src/") {
         return Vec::new();
     }
     let tokens = without_tests(&tokens(source));
@@ -116,6 +116,11 @@ fn proofs(path: &str, source: &str) -> Vec<String> {
         .filter(|(proof, _)| has_path(&tokens, proof, "assertion"))
         .map(|(proof, home)| format!("{path}: mints {proof}, which only {home} may"))
         .collect()
+}
+
+/// Files that only tests compile: `x_tests.rs` and what is in a folder `tests`.
+fn is_test_file(path: &str) -> bool {
+    path.ends_with("tests.rs") || path.contains("/tests/")
 }
 
 fn is_vague(path: &str) -> bool {
@@ -142,7 +147,8 @@ fn rank(module: &str) -> Option<u8> {
 /// Top-level modules reached by `crate::x`, `crate::{x, y}` and by a chain of `super::` that arrives at the root.
 fn imported_modules(path: &str, tokens: &[String]) -> BTreeSet<String> {
     let inside = path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
-    let depth = inside.split('/').count();
+    // `x_tests.rs` is the module `x::tests` under another path.
+    let depth = inside.split('/').count() + usize::from(inside.ends_with("_tests"));
     let mut found = BTreeSet::new();
     let mut inline = Vec::new();
     let mut braces = 0usize;
@@ -420,7 +426,7 @@ mod the_rules_bite {
         for good in [
             "use crate::{cms::Digests, mime};",
             "use crate::as2::mic::Mic; pub(crate) fn f() {}",
-            "use super::store; mod tests { use super::*; use super::super::mic; }",
+            "use super::store; mod inner { use super::super::mic; } mod tests { use super::*; use super::super::mic; }",
             "// use crate::store\n/* crate::cli /* nested */ */ const A: &str = r#\"crate::app\"#; const B: char = '\"';",
             "fn f<'a>(x: &'a str) -> Text { crate::bilingual!(\"a\", \"b\") }",
         ] {

@@ -178,11 +178,16 @@ def deliver(mdn):
         print(f"asynchronous MDN not delivered: {error}", file=sys.stderr)
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # The default of 5 makes the kernel reset connections when a gateway opens many at once.
+    request_queue_size = 128
+
+
 def main():
     args = arguments()
     os.makedirs(args.out, exist_ok=True)
-    server = ThreadingHTTPServer(("127.0.0.1", args.port), handler(Receiver(args)))
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", args.port), handler(Receiver(args)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"READY {server.server_address[1]}", flush=True)
     sys.stdin.read()
