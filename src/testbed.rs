@@ -14,8 +14,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::declaration::envelope::{self, EnvelopeHead, Unwrapped};
-use crate::declaration::receipt::{self, OriginalMessage, Outcome};
 use crate::declaration::family;
+use crate::declaration::receipt::{self, OriginalMessage, Outcome};
 use crate::ground::clock::Clock;
 use crate::ground::drain::Shutdown;
 use crate::ground::durable;

@@ -158,7 +158,8 @@ fn body_refusal(error: &BodyError) -> Refusal {
 
 fn storage(error: &std::io::Error) -> Refusal {
     tracing::error!(%error, code = "storage-failed", "a submitted file could not be stored");
-    let text = bilingual!("文件无法保存：{error}。请检查磁盘。", "the file could not be stored: {error}. Check the disk.");
+    let text =
+        bilingual!("文件无法保存：{error}。请检查磁盘。", "the file could not be stored: {error}. Check the disk.");
     refusal(503, "storage-failed", text)
 }
 
@@ -182,9 +183,11 @@ fn intake_refusal(error: &IntakeError) -> Refusal {
             refusal(404, "partner-unknown", text)
         }
         IntakeError::File(error) => storage(error),
-        IntakeError::Journal(error) => {
-            refusal(503, "journal-failed", bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}"))
-        }
+        IntakeError::Journal(error) => refusal(
+            503,
+            "journal-failed",
+            bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}"),
+        ),
     }
 }
 

@@ -20,7 +20,7 @@ impl Handler for As2Endpoint {
     async fn handle(&self, request: Exchange) -> Reply {
         match self.inbound.receive(request).await {
             Err(reply) => reply,
-            Ok(Arrived::Message(message)) => self.inbound.accept(message).await,
+            Ok(Arrived::Message(message)) => self.inbound.accept(*message).await,
             Ok(Arrived::Mdn(mdn)) => match self.outbound.mdn_arrived(&mdn.partner, &mdn.headers, &mdn.body).await {
                 Ok(Arrival::Unreadable) => Reply::plain(400, "not a readable MDN\n"),
                 Ok(Arrival::Settled | Arrival::Late | Arrival::Unknown) => Reply::new(200),

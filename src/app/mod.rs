@@ -148,7 +148,8 @@ impl Running {
         let settings = translate::console_server(&config.server);
         let stop = self.stop_listeners.clone();
         self.listeners.spawn("console-listener", async move {
-            http::serve_router(console_listener, console_tls, router, settings, async move { stop.triggered().await }).await;
+            http::serve_router(console_listener, console_tls, router, settings, async move { stop.triggered().await })
+                .await;
         });
         Ok(())
     }

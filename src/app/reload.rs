@@ -51,7 +51,9 @@ impl Reloads {
         for problem in &reload.problems {
             let (file, line, key) = (problem.file.display(), problem.line.unwrap_or(0), problem.key.as_str());
             match problem.severity {
-                Severity::Error => tracing::error!(%file, line, key, code = problem.code, "the old settings stay: {}", problem.text),
+                Severity::Error => {
+                    tracing::error!(%file, line, key, code = problem.code, "the old settings stay: {}", problem.text)
+                }
                 Severity::Warning => tracing::warn!(%file, line, key, code = problem.code, "{}", problem.text),
             }
         }

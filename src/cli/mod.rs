@@ -95,9 +95,7 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Send(arguments) => send::run(context, arguments)?,
         Command::Messages(command) => messages::run(context, command)?,
         Command::Partner(PartnerCommand::List) => partner::list(file, environment, now, voice)?,
-        Command::Partner(PartnerCommand::Check { id }) => {
-            partner::check(file, id.as_deref(), environment, now, voice)?
-        }
+        Command::Partner(PartnerCommand::Check { id }) => partner::check(file, id.as_deref(), environment, now, voice)?,
         Command::Cert(CertCommand::List) => cert::list(file, environment, now, voice)?,
         Command::Cert(CertCommand::Generate(arguments)) => {
             let passphrase = arguments.passphrase(environment)?;

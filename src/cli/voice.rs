@@ -34,6 +34,14 @@ impl Voice<'_> {
         self.line(&text)
     }
 
+    /// Bilingual text of several lines for people; everything but the line ends is shown, not obeyed.
+    ///
+    /// # Errors
+    /// The output is closed.
+    pub fn paragraph(&mut self, text: &Bilingual) -> io::Result<()> {
+        text.text(self.language).to_owned().lines().try_for_each(|line| self.line(line))
+    }
+
     /// A failure: `code: text`, or `{"code": …, "text": {"zh": …, "en": …}}`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! at the first start, and replaced by removing the file and starting again.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use openssl::sha::sha256;
@@ -38,7 +38,7 @@ impl Token {
                 if let Some(folder) = path.parent() {
                     std::fs::create_dir_all(folder).map_err(unwritable)?;
                 }
-                durable::write_new(path, format!("{token}\n").as_bytes()).map_err(|error| unwritable(error.source))?;
+                write_private(path, format!("{token}\n").as_bytes()).map_err(unwritable)?;
                 Ok(Token(Secret::new(token)))
             }
             loaded => loaded,
@@ -75,6 +75,19 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
     }
+}
+
+/// A new file that is never, not even for a moment, readable by others; durable when this returns.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    durable::fsync_dir(folder.unwrap_or(Path::new("."))).map_err(|error| error.source)
 }
 
 #[cfg(unix)]

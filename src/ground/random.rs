@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 /// Fills `buffer` with cryptographically strong bytes.
 pub fn fill(buffer: &mut [u8]) {
+    #[expect(clippy::disallowed_methods, reason = "this is the replacement that the lint names")]
     openssl::rand::rand_bytes(buffer).expect("the operating system has a random generator");
 }
 

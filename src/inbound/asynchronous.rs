@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Inbound;
-use super::open::Wire;
 use super::receive::{MessageArrived, busy};
 use super::reply::NoAnswer;
 use crate::as2::request::{self, Incoming, Request};
@@ -15,6 +14,7 @@ use crate::ground::id::Id;
 use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
+use crate::store::draft::Draft;
 use crate::store::record::{Body, Fact, JobKind, Message, State};
 use crate::store::{CommitError, Filter, Transaction};
 
@@ -74,7 +74,7 @@ impl Inbound {
         let flow = self.clone();
         self.tasks.spawn("open-received", async move {
             let request = Arc::new(request);
-            match flow.settle(id, &partner, &request, Wire::Stored(wire).into_draft()).await {
+            match flow.settle(id, &partner, &request, Draft::File(wire)).await {
                 Ok(answer) => {
                     if let (false, Some((head, body))) = (answer.queued, answer.mdn)
                         && let Err(error) = flow.queue_mdn(id, &partner, &head, body).await
@@ -82,8 +82,12 @@ impl Inbound {
                         tracing::error!(%id, %error, "an MDN could not be queued");
                     }
                 }
-                Err(NoAnswer::Storage(error)) => tracing::error!(%id, %error, "a received message waits for the next start"),
-                Err(NoAnswer::Journal(error)) => tracing::error!(%id, %error, "a received message waits for the next start"),
+                Err(NoAnswer::Storage(error)) => {
+                    tracing::error!(%id, %error, "a received message waits for the next start")
+                }
+                Err(NoAnswer::Journal(error)) => {
+                    tracing::error!(%id, %error, "a received message waits for the next start")
+                }
             }
         });
     }
@@ -123,7 +127,6 @@ pub(super) fn add_mdn_job(
         about: Some(about),
     };
     transaction.fact(id, queued);
-    let composed =
-        Fact::Composed { message_id, headers: head.clone(), wire, mics: SentMics::default(), due: now };
+    let composed = Fact::Composed { message_id, headers: head.clone(), wire, mics: SentMics::default(), due: now };
     transaction.fact(id, composed);
 }

@@ -10,25 +10,6 @@ use crate::as2::{self, OpenFailure, OpenKeys, Opened};
 use crate::cms::ContentCipher;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
-use crate::store::record::Body;
-
-/// Where the wire bytes are.
-pub(super) enum Wire {
-    /// Not recorded yet.
-    Draft(Draft),
-    /// Durable since `Received`.
-    Stored(Body),
-}
-
-impl Wire {
-    /// As a draft that can be read and made part of a transaction; a stored one stays where it is.
-    pub(super) fn into_draft(self) -> Draft {
-        match self {
-            Wire::Draft(draft) => draft,
-            Wire::Stored(body) => Draft::File(body),
-        }
-    }
-}
 
 /// A message that satisfies the agreement, in quarantine.
 pub(super) struct Verified {
@@ -74,11 +55,12 @@ impl Inbound {
         let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
         let mut body = wire.open(&self.store).map_err(NotOpened::Storage)?;
         let mut sink = Sink::new(&self.store);
-        let opened = as2::open(request, &mut body, &partner.accept_policy(), &keys, &self.limits, &mut sink)
-            .map_err(|failure| match failure.cause.is_ours() {
+        let opened = as2::open(request, &mut body, &partner.accept_policy(), &keys, &self.limits, &mut sink).map_err(
+            |failure| match failure.cause.is_ours() {
                 true => NotOpened::Storage(io::Error::other(failure.cause)),
                 false => NotOpened::Refused(Box::new(failure)),
-            })?;
+            },
+        )?;
         let payload = sink.finish().map_err(NotOpened::Storage)?;
         let unwrapped = self.unwrap(partner, &payload).map_err(NotOpened::Storage)?;
         Ok(Verified { opened, payload, unwrapped })

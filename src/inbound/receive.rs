@@ -22,7 +22,7 @@ const PREFIX: u64 = 8 * 1024;
 /// What arrived from a partner.
 pub enum Arrived {
     /// A message for the inbox.
-    Message(MessageArrived),
+    Message(Box<MessageArrived>),
     /// An asynchronous MDN about something we sent.
     Mdn(MdnArrived),
 }
@@ -57,7 +57,7 @@ impl Inbound {
         let peeked = wire.open(&self.store).and_then(|body| body.take(PREFIX).read_to_end(&mut prefix));
         peeked.map_err(|error| unavailable("reading back a received body failed", &error))?;
         match request::read_head(&head, &prefix, &self.limits) {
-            Ok(Incoming::Message(request)) => Ok(Arrived::Message(MessageArrived { partner, request, wire })),
+            Ok(Incoming::Message(request)) => Ok(Arrived::Message(Box::new(MessageArrived { partner, request, wire }))),
             Ok(Incoming::Mdn(envelope)) => {
                 let body = self.small(wire)?;
                 Ok(Arrived::Mdn(MdnArrived { partner, headers: envelope.headers, body }))
@@ -86,7 +86,8 @@ impl Inbound {
 
     /// The partner behind AS2-From and AS2-To. Who it really is, the signature shows later.
     fn named_partner(&self, head: &Headers, exchange: &Exchange) -> Result<Arc<Partner>, Reply> {
-        let name = |field| (head.count(field) == 1).then(|| head.get(field).and_then(|value| As2Name::parse(value).ok()));
+        let name =
+            |field| (head.count(field) == 1).then(|| head.get(field).and_then(|value| As2Name::parse(value).ok()));
         let names = (name(headers::AS2_FROM).flatten(), name(headers::AS2_TO).flatten());
         let (Some(from), Some(to)) = names else {
             return Err(Reply::plain(400, "AS2-From and AS2-To are required, once each\n").closing());
@@ -102,7 +103,12 @@ impl Inbound {
         match durable::free_space(&self.settings.data) {
             Ok(free) if free >= self.settings.free_space_floor => Ok(()),
             Ok(free) => {
-                tracing::error!(free, floor = self.settings.free_space_floor, code = "disk-nearly-full", "a message is refused: make room on the data filesystem");
+                tracing::error!(
+                    free,
+                    floor = self.settings.free_space_floor,
+                    code = "disk-nearly-full",
+                    "a message is refused: make room on the data filesystem"
+                );
                 Err(busy())
             }
             Err(error) => Err(unavailable("the data filesystem cannot be examined", &error.into())),
@@ -128,7 +134,10 @@ impl Inbound {
                 .map_err(|error| unavailable("a body could not be stored", &error))?;
         }
         let finished = if sink.is_file() {
-            tokio::task::spawn_blocking(move || sink.finish()).await.map_err(std::io::Error::other).and_then(|done| done)
+            tokio::task::spawn_blocking(move || sink.finish())
+                .await
+                .map_err(std::io::Error::other)
+                .and_then(|done| done)
         } else {
             sink.finish()
         };

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Inbound;
+use super::asynchronous::{add_mdn_job, asks_later};
 use super::open::{NotOpened, Verified};
 use super::publish::{Published, dedup_key};
 use super::receive::{MessageArrived, busy, unavailable};
-use super::Inbound;
-use super::asynchronous::{add_mdn_job, asks_later};
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
 use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
-use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic, Unmet};
+use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic};
 use crate::bilingual;
 use crate::cms::{DigestAlgorithm, SignatureScheme};
 use crate::ground::id::Id;
@@ -125,9 +125,7 @@ impl Inbound {
                     }
                 }
             }
-            Published::OtherContent => {
-                self.decline(id, partner, request, spare, Refusal::other_content()).await
-            }
+            Published::OtherContent => self.decline(id, partner, request, spare, Refusal::other_content()).await,
         }
     }
 
@@ -265,16 +263,14 @@ fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
             told: Disposition::sender_equals_receiver(),
             explanation: "AS2-From and AS2-To are the same.",
             code: "sender-equals-receiver",
-            text: bilingual!("AS2-From 与 AS2-To 相同，未接收。", "AS2-From equals AS2-To; the message was not accepted."),
+            text: bilingual!(
+                "AS2-From 与 AS2-To 相同，未接收。",
+                "AS2-From equals AS2-To; the message was not accepted."
+            ),
         });
     }
-    let unmet = request.mdn.as_ref()?.options.unmet(&policy.mic_algorithms)?;
-    let (told, explanation) = match unmet {
-        Unmet::Format => (Disposition::unsupported_format(), "The requested receipt format is not supported."),
-        Unmet::MicAlgorithms => {
-            (Disposition::unsupported_mic_algorithms(), "None of the requested MIC algorithms is supported.")
-        }
-    };
+    let told = request.unmet(policy)?;
+    let explanation = "The receipt that the message asks for is not supported.";
     let text = bilingual!(
         "对方要求的回执格式或算法不受支持，未接收。请与对方商定回执选项。",
         "the receipt that the partner asks for is not supported; the message was not accepted. Agree on the receipt options."

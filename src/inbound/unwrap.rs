@@ -104,12 +104,8 @@ impl Inbound {
 
     fn bare(&self, payload: &Draft, message_type: String) -> io::Result<Unwrapped> {
         let receipt = self.receipt_entries(&message_type, payload)?;
-        let dxp = DxpMeta {
-            kind: message_type.clone(),
-            receipt,
-            message_type: Some(message_type),
-            ..DxpMeta::default()
-        };
+        let dxp =
+            DxpMeta { kind: message_type.clone(), receipt, message_type: Some(message_type), ..DxpMeta::default() };
         Ok(Unwrapped::without_document(dxp))
     }
 

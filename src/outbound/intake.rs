@@ -116,20 +116,12 @@ impl Outbound {
         sink.finish()
     }
 
-    fn prepare(
-        &self,
-        partner: &Partner,
-        payload: Draft,
-        name: &str,
-        id: Id,
-        now: Timestamp,
-    ) -> io::Result<Prepared> {
+    fn prepare(&self, partner: &Partner, payload: Draft, name: &str, id: Id, now: Timestamp) -> io::Result<Prepared> {
         if payload.len() > self.limits.payload {
             return Ok(Prepared::Refused { payload, refusal: Refusal::oversize(self.limits.payload) });
         }
-        let compose = |payload: &Draft, file_name: &str| {
-            self.compose(partner, &Content { payload, file_name }, id, now)
-        };
+        let compose =
+            |payload: &Draft, file_name: &str| self.compose(partner, &Content { payload, file_name }, id, now);
         match self.precheck(partner, &payload, id, now)? {
             Decision::Refuse(refusal) => Ok(Prepared::Refused { payload, refusal }),
             Decision::AsIs(summary) => {

@@ -91,7 +91,9 @@ impl ActionError {
                 "the message is {state:?}; this action does not apply to it."
             ),
             ActionError::NoReason => bilingual!("请说明原因。", "give a reason."),
-            ActionError::Journal(error) => bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}"),
+            ActionError::Journal(error) => {
+                bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}")
+            }
         }
     }
 }

@@ -60,7 +60,8 @@ impl Outbound {
             },
         );
         let mut transaction = Transaction::new(now);
-        transaction.require(Precondition::StateIs(message.id, vec![State::Composed, State::Sending, State::AwaitingReceipt]));
+        transaction
+            .require(Precondition::StateIs(message.id, vec![State::Composed, State::Sending, State::AwaitingReceipt]));
         let receipt = examined.receipt.map(|seen| seen.into_receipt(&mut transaction));
         let reason = examined.reason;
         log(message, examined.outcome, next, reason.as_ref());

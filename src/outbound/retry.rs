@@ -196,7 +196,8 @@ mod tests {
         for code in [408, 425, 429, 500, 502, 503, 504, 507] {
             assert!(matches!(status(code), Next::RetryAt(_)), "{code}");
         }
-        for code in [301, 302, 307, 400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 417, 422, 431, 501, 505] {
+        for code in [301, 302, 307, 400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 417, 422, 431, 501, 505]
+        {
             assert_eq!(status(code), Next::Hold, "{code}");
         }
         let second = circumstances(&schedule, 2, 0);

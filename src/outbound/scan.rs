@@ -139,7 +139,11 @@ impl Outbox {
             present.insert(name);
         }
         if !sweep.more {
-            self.seen.retain(|name, _| present.contains(name));
+            let gone: Vec<String> = self.seen.keys().filter(|name| !present.contains(*name)).cloned().collect();
+            for name in gone {
+                let path = self.folder.join(&name);
+                self.vanished(&name, &path, &mut sweep);
+            }
             self.reported.retain(|path| path.symlink_metadata().is_ok());
         }
         if !sweep.claims.is_empty()
@@ -208,11 +212,8 @@ impl Outbox {
     }
 
     fn settled(&mut self, name: &str, metadata: &Metadata, hint: Option<Hint>, now: Timestamp) -> bool {
-        let stamp = Stamp {
-            inode: metadata.ino(),
-            len: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        };
+        let stamp =
+            Stamp { inode: metadata.ino(), len: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) };
         let quiet = match hint {
             Some(Hint::MovedIn) => return true,
             Some(Hint::Closed) => self.settle / 5,

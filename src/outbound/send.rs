@@ -19,7 +19,8 @@ use crate::as2::headers;
 use crate::bilingual;
 use crate::ground::drain::Shutdown;
 use crate::http::{
-    Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, SendBody, Timeouts, Trust,
+    Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, SendBody, Timeouts,
+    Trust,
 };
 use crate::mime::Headers;
 use crate::partner::Partner;
@@ -97,7 +98,10 @@ impl Outbound {
             Err(reason) => return self.hold(&message, reason).await,
         };
         let number = message.attempts.saturating_add(1);
-        if !self.fact_if(message.id, &[State::Composed, State::Sending, State::AwaitingReceipt], Fact::Attempted { number }).await? {
+        if !self
+            .fact_if(message.id, &[State::Composed, State::Sending, State::AwaitingReceipt], Fact::Attempted { number })
+            .await?
+        {
             return Ok(());
         }
         tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
@@ -229,7 +233,9 @@ fn answer_headers(answer: &Answer) -> Headers {
 
 fn no_answer(error: &PostError) -> Examined {
     let outcome = match error.kind {
-        PostErrorKind::BadUrl | PostErrorKind::Forbidden | PostErrorKind::Certificate | PostErrorKind::Body => Outcome::Blocked,
+        PostErrorKind::BadUrl | PostErrorKind::Forbidden | PostErrorKind::Certificate | PostErrorKind::Body => {
+            Outcome::Blocked
+        }
         _ => Outcome::Unreachable,
     };
     Examined { outcome, reason: Some(Reason { code: error.code().to_owned(), text: error.text() }), receipt: None }

@@ -73,7 +73,9 @@ fn remember(hints: &Mutex<HashMap<PathBuf, Hint>>, event: &notify::Event) {
         EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => {
             // Being written (again): what was said before no longer holds.
             let mut hints = hints.lock().unwrap_or_else(PoisonError::into_inner);
-            event.paths.iter().for_each(|path| drop(hints.remove(path)));
+            for path in &event.paths {
+                hints.remove(path);
+            }
             return;
         }
         _ => return,
@@ -187,7 +189,9 @@ impl Outbound {
         for outbox in outboxes.values() {
             match outbox.leftovers() {
                 Ok(found) => claims.extend(found),
-                Err(error) => tracing::error!(%error, folder = %outbox.folder().display(), "claimed files cannot be listed"),
+                Err(error) => {
+                    tracing::error!(%error, folder = %outbox.folder().display(), "claimed files cannot be listed")
+                }
             }
         }
         claims
@@ -196,7 +200,9 @@ impl Outbound {
 
 /// Every folder of the contract with users, and the two hidden ones.
 fn create_folders(home: &Path) -> std::io::Result<()> {
-    for name in ["outbox", "sent", "rejected", "failed", "receipts", "inbox", scan::CLAIMED, crate::store::publisher::STAGING] {
+    for name in
+        ["outbox", "sent", "rejected", "failed", "receipts", "inbox", scan::CLAIMED, crate::store::publisher::STAGING]
+    {
         crate::ground::durable::create_dir_all(&home.join(name))?;
     }
     Ok(())

@@ -24,7 +24,7 @@ enum SinkState {
 pub enum Draft {
     /// Small: will be appended to the journal with the facts.
     Inline(Vec<u8>),
-    /// Large: already durable in a file.
+    /// Durable already: a large body in a file of its own, or one that an earlier fact names.
     File(Body),
 }
 

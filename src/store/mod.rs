@@ -407,4 +407,5 @@ fn start(committer: Committer, requests: mpsc::Receiver<Request>, config: &Store
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests damage files on purpose")]
 mod tests;

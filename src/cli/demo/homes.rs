@@ -33,7 +33,13 @@ impl Homes {
         let partner = customs_partner(their_as2);
         home(&homes.enterprise, &station(Some(DXPID), DXPID, as2, console), PARTNER, &partner, [&ours, &theirs])?;
         let partner = enterprise_partner(as2);
-        home(&homes.customs, &station(None, CUSTOMS, their_as2, their_console), "enterprise", &partner, [&theirs, &ours])?;
+        home(
+            &homes.customs,
+            &station(None, CUSTOMS, their_as2, their_console),
+            "enterprise",
+            &partner,
+            [&theirs, &ours],
+        )?;
         Ok(homes)
     }
 

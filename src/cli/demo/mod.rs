@@ -65,7 +65,9 @@ impl DemoError {
     pub fn text(&self) -> Bilingual {
         match self {
             DemoError::Start(error) => error.text(),
-            DemoError::Config(problems) => bilingual!("演示配置有误：{problems}", "the demonstration's configuration is wrong: {problems}"),
+            DemoError::Config(problems) => {
+                bilingual!("演示配置有误：{problems}", "the demonstration's configuration is wrong: {problems}")
+            }
             DemoError::Io(error) => bilingual!(
                 "演示所需的文件或端口不可用：{error}。可用 --dir 指定一个空文件夹。",
                 "a file or port that the demonstration needs is not usable: {error}. Name an empty folder with --dir."
@@ -160,7 +162,7 @@ fn answers(sent: &Message, received: &Message) -> bool {
 
 fn introduce(homes: &Homes, enterprise: &Running, customs: &Running, voice: &mut Voice<'_>) -> io::Result<()> {
     let (ours, theirs, home) = (enterprise.as2, customs.as2, homes.enterprise.display());
-    voice.say(&bilingual!(
+    voice.paragraph(&bilingual!(
         "企业网关 {ours}  ⇄  海关测试端 {theirs}（AS2，签名 + 加密，同步签名 MDN）\n目录：{home}",
         "enterprise gateway {ours}  <->  customs testbed {theirs} (AS2, signed + encrypted, synchronous signed MDN)\nhome: {home}"
     ))
@@ -171,7 +173,7 @@ async fn stay(homes: &Homes, gateway: &Running, voice: &mut Voice<'_>) -> io::Re
     let (outbox, inbox, receipts) = (outbox.display(), inbox.display(), receipts.display());
     let (config, console) = (homes.enterprise.join("gateway.toml"), gateway.console);
     let config = config.display();
-    voice.say(&bilingual!(
+    voice.paragraph(&bilingual!(
         "\n继续运行。把 CEB 报文放入：\n  {outbox}\n回执出现在：\n  {receipts}\n  {inbox}\n查看报文：dxgate messages list --config {config}（API {console}）\n按 Ctrl-C 结束。",
         "\nStaying up. Drop CEB messages into\n  {outbox}\nReceipts appear in\n  {receipts}\n  {inbox}\nLook at messages: dxgate messages list --config {config} (API {console})\nCtrl-C ends it."
     ))?;

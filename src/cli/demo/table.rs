@@ -80,7 +80,9 @@ impl Row {
         }
         match self.state {
             None => bilingual!("等待取走", "waiting to be taken"),
-            Some(State::Delivered) => bilingual!("MDN 已验证，等待业务回执", "MDN verified, waiting for the business receipt"),
+            Some(State::Delivered) => {
+                bilingual!("MDN 已验证，等待业务回执", "MDN verified, waiting for the business receipt")
+            }
             Some(state) => {
                 let state = state_name(state);
                 bilingual!("{state}", "{state}")
@@ -112,7 +114,7 @@ pub(super) fn show(rows: &[Row], voice: &mut Voice<'_>) -> io::Result<()> {
         return voice.value(&summary);
     }
     let language = voice.language;
-    voice.line(&table(rows, language).to_string())?;
+    table(rows, language).lines().try_for_each(|line| voice.line(&line))?;
     for row in rows.iter().filter(|row| row.has_failed()) {
         if let Some(reason) = &row.reason {
             voice.line(&format!("{}: {}", printable(&row.file), reason.text(language)))?;
@@ -140,7 +142,9 @@ fn table(rows: &[Row], language: Language) -> Table {
             text(&row.message_type.as_ref().map(|kind| kind.trim_end_matches("Message").to_owned())),
             Cell::new(row.documents.map_or_else(|| "–".to_owned(), |count| count.to_string())),
             text(&row.message_id.as_ref().map(|id| shortened(id))),
-            Cell::new(row.mdn.as_deref().and_then(|mdn| mdn.split(';').nth(1)).map_or(state, |mdn| mdn.trim().to_owned())),
+            Cell::new(
+                row.mdn.as_deref().and_then(|mdn| mdn.split(';').nth(1)).map_or(state, |mdn| mdn.trim().to_owned()),
+            ),
             Cell::new(match row.mic_matches {
                 Some(true) => "✓",
                 Some(false) => "✗",
@@ -157,7 +161,8 @@ fn table(rows: &[Row], language: Language) -> Table {
 fn shortened(id: &str) -> String {
     match id.split_once('@') {
         Some((left, right)) if left.len() > 14 && left.is_ascii() => {
-            let (head, tail) = (left.get(..5).unwrap_or(left), left.get(left.len().saturating_sub(4)..).unwrap_or_default());
+            let (head, tail) =
+                (left.get(..5).unwrap_or(left), left.get(left.len().saturating_sub(4)..).unwrap_or_default());
             format!("{head}…{tail}@{right}")
         }
         _ => id.to_owned(),

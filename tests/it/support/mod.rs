@@ -1,5 +1,7 @@
 //! What the integration tests stand on: keys, homes, gateways as child processes, the pyas2lib peers.
 
+#![allow(unreachable_pub, reason = "shared by the integration tests and a bench")]
+
 use std::time::{Duration, Instant};
 
 pub mod gateway;

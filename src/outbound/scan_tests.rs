@@ -1,0 +1,149 @@
+//! Outboxes in a temporary folder, with a clock that only moves when told.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+
+use super::*;
+
+struct Fixture {
+    home: tempfile::TempDir,
+    outbox: Outbox,
+    now: Timestamp,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let home = tempfile::tempdir().unwrap();
+        for name in ["outbox", CLAIMED] {
+            fs::create_dir(home.path().join(name)).unwrap();
+        }
+        let ignore = ["*.tmp".to_owned(), "*.part".to_owned()];
+        let outbox = Outbox::new("customs", home.path(), Duration::from_secs(1), &ignore);
+        Fixture { home, outbox, now: Timestamp::from_second(1_700_000_000).unwrap() }
+    }
+
+    fn drop_file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.home.path().join("outbox").join(name);
+        File::create(&path).unwrap().write_all(content.as_bytes()).unwrap();
+        path
+    }
+
+    fn sweep(&mut self, later_ms: i64) -> Sweep {
+        self.sweep_with(later_ms, &HashMap::new())
+    }
+
+    fn sweep_with(&mut self, later_ms: i64, hints: &HashMap<PathBuf, Hint>) -> Sweep {
+        self.now = self.now.checked_add(SignedDuration::from_millis(later_ms)).unwrap();
+        self.outbox.sweep(self.now, hints)
+    }
+}
+
+fn names(sweep: &Sweep) -> Vec<&str> {
+    sweep.claims.iter().map(|claim| claim.file_name.as_str()).collect()
+}
+
+#[test]
+fn a_file_is_taken_once_it_has_not_changed_for_the_settle_time() {
+    let mut fixture = Fixture::new();
+    fixture.drop_file("a.xml", "1");
+    let first = fixture.sweep(0);
+    assert!(first.claims.is_empty() && first.unsettled);
+    assert!(fixture.sweep(900).claims.is_empty());
+    assert_eq!(names(&fixture.sweep(100)), ["a.xml"]);
+    assert!(fixture.sweep(5000).claims.is_empty(), "no double pick-up");
+}
+
+#[test]
+fn a_file_that_grows_waits_anew() {
+    let mut fixture = Fixture::new();
+    fixture.drop_file("a.xml", "1");
+    fixture.sweep(0);
+    fixture.drop_file("a.xml", "12");
+    assert!(fixture.sweep(1000).claims.is_empty());
+    assert_eq!(names(&fixture.sweep(1000)), ["a.xml"]);
+}
+
+#[test]
+fn a_renamed_file_is_complete_at_once_and_a_closed_one_nearly() {
+    let mut fixture = Fixture::new();
+    let moved = fixture.drop_file("moved.xml", "1");
+    let closed = fixture.drop_file("closed.xml", "1");
+    let hints = HashMap::from([(moved, Hint::MovedIn), (closed, Hint::Closed)]);
+    assert_eq!(names(&fixture.sweep_with(0, &hints)), ["moved.xml"]);
+    assert_eq!(names(&fixture.sweep_with(200, &hints)), ["closed.xml"]);
+}
+
+#[test]
+fn hidden_ignored_and_unfinished_names_and_subfolders_are_left_alone() {
+    let mut fixture = Fixture::new();
+    for name in [".hidden", "a.tmp", "B.TMP", "a.part", "backup~"] {
+        fixture.drop_file(name, "1");
+    }
+    fs::create_dir(fixture.home.path().join("outbox/sub")).unwrap();
+    fixture.sweep(0);
+    let sweep = fixture.sweep(5000);
+    assert!(sweep.claims.is_empty() && sweep.troubles.is_empty() && !sweep.unsettled);
+}
+
+#[test]
+fn links_and_bad_names_are_reported_once_and_never_taken() {
+    let mut fixture = Fixture::new();
+    std::os::unix::fs::symlink("/etc/hostname", fixture.home.path().join("outbox/link.xml")).unwrap();
+    fixture.drop_file(&format!("{}.xml", "x".repeat(200)), "1");
+    fixture.sweep(0);
+    let codes = |sweep: &Sweep| sweep.troubles.iter().map(|t| t.reason.code.clone()).collect::<Vec<_>>();
+    let second = fixture.sweep(2000);
+    assert!(second.claims.is_empty() && codes(&second).is_empty());
+    let mut fresh = Fixture::new();
+    std::os::unix::fs::symlink("/etc/hostname", fresh.home.path().join("outbox/link.xml")).unwrap();
+    assert_eq!(codes(&fresh.sweep(0)), ["outbox-not-a-file"]);
+}
+
+#[test]
+fn a_file_that_vanishes_before_it_is_taken_is_reported() {
+    let mut fixture = Fixture::new();
+    let path = fixture.drop_file("a.xml", "1");
+    fixture.sweep(0);
+    fs::remove_file(path).unwrap();
+    let sweep = fixture.sweep(1000);
+    assert_eq!(sweep.troubles.len(), 1);
+    assert_eq!(sweep.troubles[0].reason.code, "outbox-file-vanished");
+    assert!(fixture.sweep(1000).troubles.is_empty());
+}
+
+#[test]
+fn a_missing_outbox_is_reported_once_and_again_after_it_came_back() {
+    let mut fixture = Fixture::new();
+    let folder = fixture.home.path().join("outbox");
+    fs::remove_dir(&folder).unwrap();
+    assert_eq!(fixture.sweep(0).troubles.len(), 1);
+    assert!(fixture.sweep(1000).troubles.is_empty());
+    fs::create_dir(&folder).unwrap();
+    assert!(fixture.sweep(1000).troubles.is_empty());
+    fs::remove_dir(&folder).unwrap();
+    assert_eq!(fixture.sweep(1000).troubles.len(), 1);
+}
+
+#[test]
+fn thousands_of_files_are_taken_in_rounds_without_losing_one() {
+    let mut fixture = Fixture::new();
+    for number in 0..1000 {
+        fixture.drop_file(&format!("{number:04}.xml"), "1");
+    }
+    let mut taken = HashSet::new();
+    for _ in 0..20 {
+        let sweep = fixture.sweep(1000);
+        taken.extend(sweep.claims.into_iter().map(|claim| claim.file_name));
+    }
+    assert_eq!(taken.len(), 1000);
+}
+
+#[test]
+fn claimed_files_are_found_again_with_their_ids_and_names() {
+    let mut fixture = Fixture::new();
+    fixture.drop_file("订单 1~2.xml", "1");
+    fixture.sweep(0);
+    let claimed = fixture.sweep(1000).claims;
+    assert_eq!(fixture.outbox.leftovers().unwrap(), claimed);
+    assert_eq!(claimed[0].file_name, "订单 1~2.xml");
+}
