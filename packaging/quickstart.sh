@@ -20,4 +20,4 @@ command -v cargo >/dev/null || {
   echo "quickstart: cargo is not here; install Rust 1.95 or later (https://rustup.rs)" >&2
   exit 3
 }
-exec cargo run --release --locked --quiet -- demo "$@"
+exec cargo run --release --locked -- demo "$@"
