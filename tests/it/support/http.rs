@@ -4,11 +4,10 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Status, header block and body of an answer.
+/// Status and body of an answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    pub head: String,
     pub body: Vec<u8>,
 }
 
@@ -52,7 +51,7 @@ fn parse(raw: &[u8]) -> Option<Answer> {
     if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
         body = unchunk(&body);
     }
-    Some(Answer { status, head, body })
+    Some(Answer { status, body })
 }
 
 fn unchunk(mut rest: &[u8]) -> Vec<u8> {
