@@ -50,9 +50,9 @@ impl Inbound {
         let in_state = |state, limit| Filter { state: Some(state), limit, ..Filter::default() };
         let taken = self.store.messages(&in_state(State::Received, usize::MAX));
         let accepted = self.store.messages(&in_state(State::Accepted, RECENT));
-        let unanswered = accepted.into_iter().filter(|message| {
-            message.receipt.is_none() && message.headers.get(headers::RECEIPT_DELIVERY).is_some()
-        });
+        let unanswered = accepted
+            .into_iter()
+            .filter(|message| message.receipt.is_none() && message.headers.get(headers::RECEIPT_DELIVERY).is_some());
         let mut count = 0;
         for message in taken.into_iter().chain(unanswered) {
             count += 1;

@@ -50,8 +50,15 @@ impl IntakeError {
 /// What becomes of a file.
 enum Prepared {
     /// `None`: too large to be copied; the claimed file itself moves to `rejected/`.
-    Refused { payload: Option<Draft>, refusal: Refusal },
-    Ready { payload: Draft, summary: Option<DeclarationSummary>, wire: Result<Wire, Reason> },
+    Refused {
+        payload: Option<Draft>,
+        refusal: Refusal,
+    },
+    Ready {
+        payload: Draft,
+        summary: Option<DeclarationSummary>,
+        wire: Result<Wire, Reason>,
+    },
 }
 
 impl Outbound {
@@ -76,8 +83,10 @@ impl Outbound {
 
     /// The claimed file has done its service; one that was too large to be copied becomes the rejected original.
     fn dispose(&self, claim: &Claim) -> io::Result<()> {
-        let refused_uncopied =
-            self.store.message(&claim.id).is_some_and(|message| message.state == State::Rejected && message.payload.is_none());
+        let refused_uncopied = self
+            .store
+            .message(&claim.id)
+            .is_some_and(|message| message.state == State::Rejected && message.payload.is_none());
         if !refused_uncopied {
             return fs::remove_file(&claim.path);
         }
@@ -142,7 +151,14 @@ impl Outbound {
         sink.finish().map(Some)
     }
 
-    fn prepare(&self, partner: &Partner, payload: Option<Draft>, name: &str, id: Id, now: Timestamp) -> io::Result<Prepared> {
+    fn prepare(
+        &self,
+        partner: &Partner,
+        payload: Option<Draft>,
+        name: &str,
+        id: Id,
+        now: Timestamp,
+    ) -> io::Result<Prepared> {
         let Some(payload) = payload.filter(|payload| payload.len() <= self.limits.payload) else {
             return Ok(Prepared::Refused { payload: None, refusal: Refusal::oversize(self.limits.payload) });
         };

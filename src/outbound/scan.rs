@@ -297,9 +297,7 @@ fn reason(code: &str, text: crate::ground::text::Bilingual) -> Reason {
 
 /// Hidden names, names ending in `~`, and the configured patterns.
 fn is_ignored(name: &str, patterns: &[String]) -> bool {
-    name.starts_with('.')
-        || name.ends_with('~')
-        || patterns.iter().any(|pattern| matches_pattern(pattern, name))
+    name.starts_with('.') || name.ends_with('~') || patterns.iter().any(|pattern| matches_pattern(pattern, name))
 }
 
 fn split_claimed(name: &str) -> Option<(Id, String)> {

@@ -1,7 +1,8 @@
 //! Platform calls of the durable-write recipe: Linux, other Unix systems, and the rest, each with the same names.
 
 pub(super) use system::{
-    filesystem_kind, free_space, fsync_dir, identity, open_no_follow, rename_noreplace, same_filesystem, sync_filesystem,
+    filesystem_kind, free_space, fsync_dir, identity, open_no_follow, rename_noreplace, same_filesystem,
+    sync_filesystem,
 };
 
 #[cfg(unix)]
