@@ -16,7 +16,10 @@ use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::Draft;
 use crate::store::record::{Body, Fact, JobKind, Message, State};
-use crate::store::{CommitError, Filter, Transaction};
+use crate::store::{Filter, Transaction};
+
+/// Accepted messages looked at after a start; far more than can be in work at once.
+const RECENT: usize = 2000;
 
 impl Inbound {
     /// Takes a message durably and answers 202; it is opened in the background.
@@ -41,12 +44,18 @@ impl Inbound {
         Reply::new(202)
     }
 
-    /// Takes up receptions that a crash interrupted. Call once at start.
+    /// Takes up receptions that a crash interrupted: taken but not opened, or accepted but not answered though an
+    /// asynchronous MDN is owed. Opening the latter again finds their key and answers. Call once at start.
     pub fn resume(&self) -> usize {
-        let filter = Filter { state: Some(State::Received), limit: usize::MAX, ..Filter::default() };
-        let interrupted = self.store.messages(&filter);
-        let count = interrupted.len();
-        for message in interrupted {
+        let in_state = |state, limit| Filter { state: Some(state), limit, ..Filter::default() };
+        let taken = self.store.messages(&in_state(State::Received, usize::MAX));
+        let accepted = self.store.messages(&in_state(State::Accepted, RECENT));
+        let unanswered = accepted
+            .into_iter()
+            .filter(|message| message.receipt.is_none() && message.headers.get(headers::RECEIPT_DELIVERY).is_some());
+        let mut count = 0;
+        for message in taken.into_iter().chain(unanswered) {
+            count += 1;
             if let Err(why) = self.resume_one(&message) {
                 tracing::error!(id = %message.id, partner = %message.partner, code = "resume-failed", "a received message waits: {why}");
             }
@@ -76,11 +85,7 @@ impl Inbound {
             let request = Arc::new(request);
             match flow.settle(id, &partner, &request, Draft::File(wire)).await {
                 Ok(answer) => {
-                    if let (false, Some((head, body))) = (answer.queued, answer.mdn)
-                        && let Err(error) = flow.queue_mdn(id, &partner, &head, body).await
-                    {
-                        tracing::error!(%id, %error, "an MDN could not be queued");
-                    }
+                    tracing::debug!(%id, queued = answer.queued, "opened");
                 }
                 Err(NoAnswer::Storage(error)) => {
                     tracing::error!(%id, %error, "a received message waits for the next start")
@@ -90,14 +95,6 @@ impl Inbound {
                 }
             }
         });
-    }
-
-    /// Sends the MDN of an earlier reception once more.
-    async fn queue_mdn(&self, about: Id, partner: &Partner, head: &Headers, body: Vec<u8>) -> Result<(), CommitError> {
-        let now = self.clock.now();
-        let mut transaction = Transaction::new(now);
-        add_mdn_job(&mut transaction, now, about, partner, head, body);
-        self.store.commit(transaction).await.map(drop)
     }
 }
 

@@ -23,10 +23,10 @@ use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::Draft;
-use crate::store::record::{Fact, Message, Reason, Receipt};
+use crate::store::record::{Fact, Message, Reason, Receipt, State};
 use crate::store::{CommitError, Transaction};
 
-/// Refusals after an opened envelope leave on these boundaries, so that their timing says little (RFC 4130 has no
+/// Refusals after decryption was tried leave on these boundaries, so that their timing says little (RFC 4130 has no
 /// such rule; an MDN is a decryption oracle without one).
 const REFUSAL_GRID: Duration = Duration::from_millis(250);
 const REFUSAL_JITTER_MS: u64 = 50;
@@ -117,16 +117,48 @@ impl Inbound {
             }
             Published::Duplicate(opened, stored, existing) => {
                 tracing::info!(id = %existing.id, partner = %partner.id, "a repetition; the stored MDN is sent again");
-                match self.stored_answer(&existing).map_err(NoAnswer::Storage)? {
-                    Some(answer) => Ok(answer),
+                let answer = match self.stored_answer(&existing).map_err(NoAnswer::Storage)? {
+                    Some(answer) => answer,
                     None => {
                         let disposition = proof::processed(&opened, &stored);
-                        self.answer(existing.id, partner, request, &disposition, opened.mic.as_ref()).await
+                        self.answer(existing.id, partner, request, &disposition, opened.mic.as_ref()).await?
                     }
-                }
+                };
+                self.close_repetition(id, partner, existing.id, answer).await
             }
             Published::OtherContent => self.decline(id, partner, request, spare, Refusal::other_content()).await,
         }
+    }
+
+    /// A repetition that was taken for an asynchronous answer has a record of its own: it ends here, together with the
+    /// job that sends the earlier MDN again.
+    async fn close_repetition(
+        &self,
+        id: Id,
+        partner: &Partner,
+        earlier: Id,
+        answer: Answer,
+    ) -> Result<Answer, NoAnswer> {
+        let Some(record) = self.store.message(&id).filter(|record| record.state == State::Received) else {
+            return Ok(answer);
+        };
+        let Some(wire) = record.wire else { return Ok(answer) };
+        let now = self.clock.now();
+        let mut transaction = Transaction::new(now);
+        let fact = Fact::Declined {
+            partner: partner.id.clone(),
+            message_id: record.message_id.unwrap_or_default(),
+            headers: record.headers,
+            wire,
+            reason: repetition(earlier),
+            mdn: None,
+        };
+        transaction.fact(id, fact);
+        if let (false, Some((head, body))) = (answer.queued, &answer.mdn) {
+            add_mdn_job(&mut transaction, now, id, partner, head, body.clone());
+        }
+        self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
+        Ok(Answer { queued: true, ..answer })
     }
 
     /// Builds the MDN of an accepted message and commits it.
@@ -254,6 +286,14 @@ impl Refusal {
             ),
         }
     }
+}
+
+fn repetition(earlier: Id) -> Reason {
+    let text = bilingual!(
+        "对方重发了已接收的报文 {earlier}；未再次投递，只重发原回执。",
+        "the partner repeated message {earlier}, which was accepted before; it was not delivered again, its MDN is sent again."
+    );
+    Reason { code: "repetition".to_owned(), text }
 }
 
 /// What can be refused before any cryptography.

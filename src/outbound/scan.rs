@@ -11,13 +11,13 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bilingual;
+use crate::config::quantity::matches_pattern;
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::text::printable;
@@ -88,9 +88,9 @@ pub struct Outbox {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
-    inode: u64,
+    identity: u64,
     len: u64,
-    modified: (i64, i64),
+    modified: Option<SystemTime>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -213,7 +213,7 @@ impl Outbox {
 
     fn settled(&mut self, name: &str, metadata: &Metadata, hint: Option<Hint>, now: Timestamp) -> bool {
         let stamp =
-            Stamp { inode: metadata.ino(), len: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) };
+            Stamp { identity: durable::identity(metadata), len: metadata.len(), modified: metadata.modified().ok() };
         let quiet = match hint {
             Some(Hint::MovedIn) => return true,
             Some(Hint::Closed) => self.settle / 5,
@@ -295,14 +295,9 @@ fn reason(code: &str, text: crate::ground::text::Bilingual) -> Reason {
     Reason { code: code.to_owned(), text }
 }
 
-/// Hidden names, names ending in `~`, and the configured patterns (`*.ext`, or a whole name).
+/// Hidden names, names ending in `~`, and the configured patterns.
 fn is_ignored(name: &str, patterns: &[String]) -> bool {
-    name.starts_with('.')
-        || name.ends_with('~')
-        || patterns.iter().any(|pattern| match pattern.strip_prefix('*') {
-            Some(suffix) => name.to_ascii_lowercase().ends_with(&suffix.to_ascii_lowercase()),
-            None => name.eq_ignore_ascii_case(pattern),
-        })
+    name.starts_with('.') || name.ends_with('~') || patterns.iter().any(|pattern| matches_pattern(pattern, name))
 }
 
 fn split_claimed(name: &str) -> Option<(Id, String)> {

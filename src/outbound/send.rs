@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
 use super::compose::ComposeLate;
@@ -31,6 +31,8 @@ use crate::store::{CommitError, Lease, Precondition, Transaction};
 #[derive(Default)]
 pub(super) struct Clients(ClientCache);
 
+/// Transfers of a message whose asynchronous MDN never comes.
+const TRANSFERS: u32 = 10;
 /// Longest nap of the dispatcher; new and due messages wake it.
 const NAP: Duration = Duration::from_secs(60);
 
@@ -97,6 +99,9 @@ impl Outbound {
             Ok(url) => url,
             Err(reason) => return self.hold(&message, reason).await,
         };
+        if message.state == State::AwaitingReceipt && self.is_overdue_for_good(&partner, &message) {
+            return self.give_up_waiting(&partner, &message).await;
+        }
         let number = message.attempts.saturating_add(1);
         if !self
             .fact_if(message.id, &[State::Composed, State::Sending, State::AwaitingReceipt], Fact::Attempted { number })
@@ -135,6 +140,18 @@ impl Outbound {
             Some(url) if partner.allows_async_mdn_to(&url) => Ok(url),
             _ => Err(mdn_url_refused()),
         }
+    }
+
+    /// The deadline of an asynchronous MDN has passed often enough, or long enough.
+    fn is_overdue_for_good(&self, partner: &Partner, message: &Message) -> bool {
+        let waited = self.clock.now().duration_since(message.created);
+        let patience = SignedDuration::try_from(partner.delivery.retry.give_up_after).unwrap_or(SignedDuration::MAX);
+        message.attempts >= TRANSFERS || waited >= patience
+    }
+
+    async fn give_up_waiting(&self, partner: &Partner, message: &Message) -> Result<(), CommitError> {
+        let examined = Examined { outcome: Outcome::Refused, reason: Some(mdn_overdue()), receipt: None };
+        self.settle(partner, message, message.attempts, examined).await
     }
 
     async fn hold(&self, message: &Message, reason: Reason) -> Result<(), CommitError> {
@@ -265,6 +282,14 @@ fn partner_missing(partner: &str) -> Reason {
         "partner {partner} is not configured or disabled. Restore its file, then continue with dxgate messages release."
     );
     Reason { code: "partner-missing".to_owned(), text }
+}
+
+fn mdn_overdue() -> Reason {
+    let text = bilingual!(
+        "报文已多次成功传输，但对方始终没有返回异步回执（MDN）。请与对方核对其是否收到以及回执网址。",
+        "the message was transferred several times, but its asynchronous MDN never came. Ask the partner whether it arrived and where its receipts go."
+    );
+    Reason { code: "mdn-overdue".to_owned(), text }
 }
 
 fn mdn_url_refused() -> Reason {

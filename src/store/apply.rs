@@ -1,7 +1,7 @@
 //! What a fact does to a message: a pure function, the state picture of [`record`](super::record) as code.
 //!
 //! Beyond the picture, four things happen in life and are lawful here: an asynchronous MDN may settle a message that
-//! is waiting for its next attempt or was held meanwhile (`Delivered` and `Failed` after at least one attempt); a
+//! is waiting for its next attempt (`Delivered` and `Failed` after at least one attempt); a
 //! message whose attempt was cut off by a crash, or whose receipt is overdue, is attempted again at once; composing may be postponed
 //! (`RetryAt` in `Queued`); a person may release a message that waits or has failed, which sends the same bytes again.
 

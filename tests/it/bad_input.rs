@@ -122,7 +122,7 @@ fn a_port_in_use_is_said_plainly() {
     let _taken = TcpListener::bind(home.as2).unwrap();
     let output = dxgate().args(["serve", "--config"]).arg(home.config()).output().unwrap();
     let said = said(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains(&home.as2.port().to_string()), "names the address: {said}");
 }
 
@@ -186,9 +186,12 @@ fn wrong_usage_exits_with_2_and_an_unreachable_gateway_with_3() {
     assert_eq!(run(&["no-such-command"]).status.code(), Some(2));
     assert_eq!(run(&["serve"]).status.code().map(|code| code == 2 || code == 3), Some(true));
     let home = home_with_partner();
+    let list = || dxgate().args(["messages", "list", "--config"]).arg(home.config()).output().unwrap();
+    let never_started = list();
+    assert_eq!(never_started.status.code(), Some(3), "{}", said(&never_started));
     Gateway::start(&home).stop();
-    let output = dxgate().args(["messages", "list", "--config"]).arg(home.config()).output().unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let stopped = list();
+    assert_eq!(stopped.status.code(), Some(3), "{}", said(&stopped));
 }
 
 fn home_with_partner() -> Home {
