@@ -60,8 +60,7 @@ impl Outbound {
             },
         );
         let mut transaction = Transaction::new(now);
-        transaction
-            .require(Precondition::StateIs(message.id, SETTLEABLE.to_vec()));
+        transaction.require(Precondition::StateIs(message.id, SETTLEABLE.to_vec()));
         let receipt = examined.receipt.map(|seen| seen.into_receipt(&mut transaction));
         let reason = examined.reason;
         log(message, examined.outcome, next, reason.as_ref());

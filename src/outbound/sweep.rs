@@ -10,8 +10,8 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use super::{Outbound, disk_nearly_full};
 use super::scan::{self, Claim, Hint, Outbox, Sweep};
+use super::{Outbound, disk_nearly_full};
 use crate::ground::drain::Shutdown;
 use crate::ground::durable;
 use crate::ground::id::Id;
