@@ -7,15 +7,16 @@ use jiff::Timestamp;
 
 use super::Inbound;
 use super::receive::{MessageArrived, busy};
-use super::reply::NoAnswer;
+use super::reply::{Answer, NoAnswer};
 use crate::as2::request::{self, Incoming, Request};
 use crate::as2::{SentMics, headers};
+use crate::bilingual;
 use crate::ground::id::Id;
 use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::Draft;
-use crate::store::record::{Body, Fact, JobKind, Message, State};
+use crate::store::record::{Body, Fact, JobKind, Message, Reason, State};
 use crate::store::{CommitError, Filter, Transaction};
 
 impl Inbound {
@@ -76,10 +77,8 @@ impl Inbound {
             let request = Arc::new(request);
             match flow.settle(id, &partner, &request, Draft::File(wire)).await {
                 Ok(answer) => {
-                    if let (false, Some((head, body))) = (answer.queued, answer.mdn)
-                        && let Err(error) = flow.queue_mdn(id, &partner, &head, body).await
-                    {
-                        tracing::error!(%id, %error, "an MDN could not be queued");
+                    if let Err(error) = flow.end_repetition(id, &partner, &request, wire, answer).await {
+                        tracing::error!(%id, %error, "a repeated message waits for the next start");
                     }
                 }
                 Err(NoAnswer::Storage(error)) => {
@@ -92,13 +91,43 @@ impl Inbound {
         });
     }
 
-    /// Sends the MDN of an earlier reception once more.
-    async fn queue_mdn(&self, about: Id, partner: &Partner, head: &Headers, body: Vec<u8>) -> Result<(), CommitError> {
+    /// Ends a reception that turned out to repeat an accepted message, and sends that message's MDN once more. Any
+    /// other reception has its end already.
+    async fn end_repetition(
+        &self,
+        id: Id,
+        partner: &Partner,
+        request: &Request,
+        wire: Body,
+        answer: Answer,
+    ) -> Result<(), CommitError> {
+        if self.store.message(&id).is_none_or(|message| message.state != State::Received) {
+            return Ok(());
+        }
         let now = self.clock.now();
         let mut transaction = Transaction::new(now);
-        add_mdn_job(&mut transaction, now, about, partner, head, body);
+        let fact = Fact::Declined {
+            partner: partner.id.clone(),
+            message_id: request.message_id.as_str().to_owned(),
+            headers: request.headers.clone(),
+            wire,
+            reason: repetition(),
+            mdn: None,
+        };
+        transaction.fact(id, fact);
+        if let (false, Some((head, body))) = (answer.queued, answer.mdn) {
+            add_mdn_job(&mut transaction, now, id, partner, &head, body);
+        }
         self.store.commit(transaction).await.map(drop)
     }
+}
+
+fn repetition() -> Reason {
+    let text = bilingual!(
+        "重复的报文：相同内容此前已接收，未再次投递，仅重发其回执。无需处理。",
+        "a repetition of a message that was accepted before; it was not delivered again, its receipt was sent again. Nothing is to be done."
+    );
+    Reason { code: "duplicate".to_owned(), text }
 }
 
 /// The message asks for its MDN on a connection of its own.
