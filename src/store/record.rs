@@ -81,7 +81,8 @@ pub enum State {
     Received,
     /// Verified and durable; its positive MDN may go out.
     Accepted,
-    /// Refused; its negative MDN may go out. Not sticky: the partner may send it again.
+    /// Refused, its negative MDN may go out; not sticky: the partner may send it again. Or an asynchronous reception
+    /// that repeated an accepted message.
     Declined,
 }
 
