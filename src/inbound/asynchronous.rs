@@ -2,8 +2,9 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Inbound;
 use super::receive::{MessageArrived, busy};
@@ -18,6 +19,11 @@ use crate::store::draft::Draft;
 use crate::store::record::{Body, Fact, JobKind, Message, State};
 use crate::store::{Filter, Transaction};
 
+/// Pauses before a reception that our own storage failed is opened again.
+const RETRY_FIRST: Duration = Duration::from_secs(5);
+const RETRY_LAST: Duration = Duration::from_secs(300);
+/// An MDN job waits for the connection on which the message came to end (RFC 4130 7.2: answered first).
+const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
 /// Accepted messages looked at after a start; far more than can be in work at once.
 const RECENT: usize = 2000;
 
@@ -83,16 +89,22 @@ impl Inbound {
         let flow = self.clone();
         self.tasks.spawn("open-received", async move {
             let request = Arc::new(request);
-            match flow.settle(id, &partner, &request, Draft::File(wire)).await {
-                Ok(answer) => {
-                    tracing::debug!(%id, queued = answer.queued, "opened");
-                }
-                Err(NoAnswer::Storage(error)) => {
-                    tracing::error!(%id, %error, "a received message waits for the next start")
-                }
-                Err(NoAnswer::Journal(error)) => {
-                    tracing::error!(%id, %error, "a received message waits for the next start")
-                }
+            let mut pause = RETRY_FIRST;
+            loop {
+                let error = match flow.settle(id, &partner, &request, Draft::File(wire)).await {
+                    Ok(answer) => {
+                        tracing::debug!(%id, queued = answer.queued, "opened");
+                        return;
+                    }
+                    Err(NoAnswer::Journal(error)) => {
+                        tracing::error!(%id, %error, code = "journal-failed", "a received message waits for the next start");
+                        return;
+                    }
+                    Err(NoAnswer::Storage(error)) => error,
+                };
+                tracing::error!(%id, %error, code = "storage-failed", "a received message is opened again later");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_LAST);
             }
         });
     }
@@ -113,6 +125,7 @@ pub(super) fn add_mdn_job(
     body: Vec<u8>,
 ) {
     let id = Id::new(now);
+    let due = now.checked_add(MDN_DELAY).unwrap_or(now);
     let message_id = head.get(headers::MESSAGE_ID).unwrap_or_default().to_owned();
     let wire = transaction.body(body);
     let queued = Fact::Queued {
@@ -124,6 +137,6 @@ pub(super) fn add_mdn_job(
         about: Some(about),
     };
     transaction.fact(id, queued);
-    let composed = Fact::Composed { message_id, headers: head.clone(), wire, mics: SentMics::default(), due: now };
+    let composed = Fact::Composed { message_id, headers: head.clone(), wire, mics: SentMics::default(), due };
     transaction.fact(id, composed);
 }

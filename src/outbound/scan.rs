@@ -157,6 +157,9 @@ impl Outbox {
 
     /// Claims that an earlier process left behind, or that could not be recorded.
     pub fn leftovers(&self) -> io::Result<Vec<Claim>> {
+        // Their renames may not be durable yet; nothing may be recorded before they are.
+        durable::fsync_dir(&self.claimed)?;
+        durable::fsync_dir(&self.folder)?;
         let mut claims = Vec::new();
         for entry in fs::read_dir(&self.claimed)? {
             let entry = entry?;

@@ -1,7 +1,7 @@
 //! What a fact does to a message: a pure function, the state picture of [`record`](super::record) as code.
 //!
 //! Beyond the picture, four things happen in life and are lawful here: an asynchronous MDN may settle a message that
-//! is waiting for its next attempt (`Delivered` and `Failed` after at least one attempt); a
+//! is waiting for its next attempt or was held meanwhile (`Delivered` and `Failed` after at least one attempt); a
 //! message whose attempt was cut off by a crash, or whose receipt is overdue, is attempted again at once; composing may be postponed
 //! (`RetryAt` in `Queued`); a person may release a message that waits or has failed, which sends the same bytes again.
 
@@ -114,6 +114,8 @@ fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
         created: at,
         updated: at,
         attempts: 0,
+        transfers: 0,
+        patient_since: at,
         due: None,
         payload: None,
         wire: None,
@@ -160,6 +162,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
         }
         Fact::AwaitingReceipt { deadline } => {
             only(state == Sending)?;
+            message.transfers = message.transfers.saturating_add(1);
             message.become_due(AwaitingReceipt, *deadline);
         }
         Fact::Delivered { receipt, note, files } => {
@@ -181,6 +184,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
         }
         Fact::Released { due, .. } => {
             only(matches!(state, Held | Failed | Queued | Composed | AwaitingReceipt))?;
+            (message.transfers, message.patient_since) = (0, at);
             message.become_due(if message.wire.is_some() { Composed } else { Queued }, *due);
         }
         Fact::StrayReceipt { .. } => {}

@@ -3,9 +3,14 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod bad_input;
+mod crash;
+mod delivery;
 mod demo;
+mod duplicates;
 mod interop_openssl;
 mod interop_pyas2;
 mod kill9;
 mod layers;
+mod outbox;
 mod support;
+mod two_gateways;

@@ -4,10 +4,11 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Status and body of an answer.
+/// An answer: status, head (status line and fields) and body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    pub head: String,
     pub body: Vec<u8>,
 }
 
@@ -51,7 +52,7 @@ fn parse(raw: &[u8]) -> Option<Answer> {
     if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
         body = unchunk(&body);
     }
-    Some(Answer { status, body })
+    Some(Answer { status, head, body })
 }
 
 fn unchunk(mut rest: &[u8]) -> Vec<u8> {

@@ -4,11 +4,13 @@
 
 use std::time::{Duration, Instant};
 
+pub mod correspondent;
 pub mod gateway;
 pub mod home;
 pub mod http;
 pub mod keys;
 pub mod peers;
+pub mod scripted;
 
 /// Long enough for a loaded machine; a test that passes never waits for it.
 pub const DEADLINE: Duration = Duration::from_secs(90);

@@ -1,0 +1,144 @@
+//! Ends that come in the middle of something, set up one by one; `kill9` plays them at random.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use dxgate::as2::{MdnAsk, MdnMode, SendPlan};
+use dxgate::ground::id::Id;
+use jiff::Timestamp;
+
+use crate::support::correspondent::{self, Kind, acknowledge, letter, open, plan};
+use crate::support::gateway::Gateway;
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::scripted::{self, Scripted};
+use crate::support::{eventually, http, keys};
+
+/// The longest orderly end that is allowed: `[limits] shutdown`.
+const DRAIN: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_file_claimed_before_the_end_is_taken_up_at_the_next_start() {
+    let peer = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let id = Id::new(Timestamp::now());
+    let claimed = home.exchange("theirs", ".claimed");
+    fs::create_dir_all(&claimed).unwrap();
+    fs::write(claimed.join(format!("{id}~订单.xml")), "<claimed/>").unwrap();
+    let gateway = Gateway::start(&home);
+    assert_eq!(gateway.wait_for("theirs", "sent", "订单.xml"), b"<claimed/>");
+    assert_eq!(gateway.api("/api/v1/messages")["messages"][0]["id"], id.to_string());
+    assert_eq!(fs::read_dir(&claimed).unwrap().count(), 0);
+
+    // Recorded, but the power failed before the claimed file was removed.
+    assert!(gateway.stop().success());
+    fs::write(claimed.join(format!("{id}~订单.xml")), "<claimed/>").unwrap();
+    let gateway = Gateway::start(&home);
+    eventually("the claimed file is removed", || (fs::read_dir(&claimed).unwrap().count() == 0).then_some(()));
+    home.submit("theirs", "next.xml", b"<next/>");
+    gateway.wait_for("theirs", "sent", "next.xml");
+    let payloads: Vec<Vec<u8>> = peer.posted().iter().map(|posted| open(posted).payload).collect();
+    assert_eq!(payloads, [b"<claimed/>".to_vec(), b"<next/>".to_vec()], "nothing was sent twice");
+    assert_eq!(home.names("theirs", "sent"), ["next.xml", "订单.xml"]);
+}
+
+#[test]
+fn an_attempt_cut_off_by_a_kill_is_made_again_with_the_same_bytes() {
+    let home = Home::ours();
+    let (cut, was_cut) = std::sync::mpsc::channel::<()>();
+    let (go_on, released) = std::sync::mpsc::channel::<()>();
+    let peer = Scripted::start(move |number, posted| {
+        if number == 0 {
+            // The partner has it, and its answer never arrives.
+            cut.send(()).unwrap();
+            let _ = released.recv();
+            return None;
+        }
+        Some(acknowledge(posted, Kind::default()))
+    });
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "order.xml", b"<order/>");
+    was_cut.recv_timeout(Duration::from_secs(60)).unwrap();
+    gateway.kill();
+    go_on.send(()).unwrap();
+    let gateway = Gateway::start(&home);
+    assert_eq!(gateway.wait_for("theirs", "sent", "order.xml"), b"<order/>");
+    let posted = peer.posted();
+    assert_eq!(posted.len(), 2);
+    assert!(posted[0].body == posted[1].body);
+    assert_eq!(posted[0].header("Message-ID"), posted[1].header("Message-ID"));
+    let listed = gateway.api("/api/v1/messages?name=order.xml");
+    assert_eq!(listed["messages"][0]["attempts"], 2, "the lost attempt counts: {listed:#}");
+}
+
+#[test]
+fn a_message_taken_with_a_promise_to_answer_later_survives_a_kill() {
+    let peer = Scripted::start(|_, _| Some(scripted::answer(200, "", b"")));
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let mdn = MdnAsk { mode: MdnMode::Async { url: peer.url() }, signed: true, micalgs: Vec::new() };
+    let plan = SendPlan { mdn, file_name: Some("promised.bin".to_owned()), ..plan() };
+    // Long enough that opening it takes longer than the way of the signal.
+    let payload = vec![b'p'; 8 << 20];
+    let message = letter(&plan, "<promised@theirs>", &payload);
+    let gateway = Gateway::start(&home);
+    let answer = http::post(home.as2, "/as2", &message.headers, &message.body).unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    gateway.kill();
+    let gateway = Gateway::start(&home);
+    assert!(gateway.wait_for("theirs", "inbox", "promised.bin") == payload);
+    let receipt = eventually("the receipt comes", || peer.posted().first().cloned());
+    assert!(correspondent::receipt(&receipt.headers, &receipt.body).disposition.is_positive());
+    assert!(gateway.stop().success());
+    assert_eq!(home.names("theirs", "inbox"), ["promised.bin", "promised.bin.meta.json"]);
+}
+
+#[test]
+fn an_orderly_end_under_load_is_quick_and_loses_nothing() {
+    let left = Home::ours();
+    let right = Home::of(&Station { as2_name: "theirs", party: keys::theirs(), more: "" });
+    left.partner("right", &PartnerFile { url: right.url(), ..PartnerFile::default() });
+    let ours = PartnerFile { as2_name: "ours", url: left.url(), party: keys::ours(), ..PartnerFile::default() };
+    right.partner("left", &ours);
+    let names: BTreeSet<String> = (0..200).map(|number| format!("{number:03}.xml")).collect();
+    for (home, partner) in [(&left, "right"), (&right, "left")] {
+        let outbox = home.exchange(partner, "outbox");
+        fs::create_dir_all(&outbox).unwrap();
+        for name in &names {
+            fs::write(outbox.join(name), content(name)).unwrap();
+        }
+    }
+    let (mut sender, mut receiver) = (Gateway::start(&left), Gateway::start(&right));
+    for round in 1..=3 {
+        let under_way = || left.names("right", "sent").len() >= 10 * round;
+        eventually("there is traffic", || under_way().then_some(()));
+        let start = Instant::now();
+        assert!(sender.stop().success(), "round {round}");
+        assert!(start.elapsed() < DRAIN, "{:?}", start.elapsed());
+        sender = Gateway::start(&left);
+        let start = Instant::now();
+        assert!(receiver.stop().success(), "round {round}");
+        assert!(start.elapsed() < DRAIN, "{:?}", start.elapsed());
+        receiver = Gateway::start(&right);
+    }
+    for (home, partner, gateway) in [(&left, "right", &sender), (&right, "left", &receiver)] {
+        for name in &names {
+            assert_eq!(gateway.wait_for(partner, "sent", name), content(name).into_bytes());
+            assert_eq!(gateway.wait_for(partner, "inbox", name), content(name).into_bytes());
+        }
+        let inbox: BTreeSet<String> =
+            home.names(partner, "inbox").into_iter().filter(|name| !name.ends_with(".meta.json")).collect();
+        assert_eq!(inbox, names, "once each");
+        for folder in ["outbox", "failed", "rejected"] {
+            assert_eq!(home.names(partner, folder), Vec::<String>::new(), "{folder}");
+        }
+        assert_eq!(fs::read_dir(home.exchange(partner, ".claimed")).unwrap().count(), 0);
+    }
+    assert!(sender.stop().success() && receiver.stop().success());
+}
+
+fn content(name: &str) -> String {
+    format!("<order name=\"{name}\"/>\n")
+}

@@ -1,0 +1,328 @@
+//! Outboxes: what is taken when, what customs declarations become on their way, and partners that come and change while
+//! the gateway runs.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use dxgate::declaration::envelope::{self, EnvelopeHead, Unwrapped};
+use dxgate::declaration::sample;
+use dxgate::ground::limits::Limits;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::support::correspondent::{Kind, acknowledge, open};
+use crate::support::gateway::{Gateway, run};
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::scripted::Scripted;
+use crate::support::{eventually, keys};
+
+const DXPID: &str = "DXPENT0000012345";
+const IMPORT: &str = "DXPEDCCEB0000002";
+const EXPORT: &str = "DXPEDCCEB0000003";
+
+#[test]
+fn a_bare_declaration_travels_in_an_envelope_to_the_receiver_of_its_family() {
+    let peer = peer();
+    let home = customs_home(&peer, "");
+    let gateway = Gateway::start(&home);
+    let now = Timestamp::now();
+    let rows = [
+        ("order.xml", sample::order(3, DXPID, now, 1), "CEB311Message", IMPORT),
+        ("list.xml", sample::inventory(2, DXPID, now, 1), "CEB621Message", IMPORT),
+        ("export.xml", sample::export_order(1, DXPID, now, 1), "CEB303Message", EXPORT),
+    ];
+    for (index, (name, document, message_type, receiver)) in rows.iter().enumerate() {
+        home.submit("customs", name, document);
+        assert!(gateway.wait_for("customs", "sent", name) == *document, "sent/ holds the original {name}");
+        let received = open(&peer.posted()[index]).payload;
+        let (head, inside) = unwrap(&received);
+        assert!(inside == *document, "{name} arrived byte for byte");
+        assert_eq!((head.sender_id.as_str(), head.msg_type.as_str()), (DXPID, *message_type), "{head:?}");
+        assert_eq!(head.receiver_ids, [*receiver], "{head:?}");
+        assert!(head.file_name.as_ref().unwrap().starts_with(message_type), "{head:?}");
+        let receipt = json(&gateway.wait_for("customs", "receipts", &format!("{name}.mdn.json")));
+        assert_eq!(receipt["cop_msg_id"], head.cop_msg_id.as_str(), "{receipt:#}");
+        assert_eq!(receipt["message_type"], *message_type, "{receipt:#}");
+    }
+}
+
+#[test]
+fn an_envelope_goes_as_it_is() {
+    let peer = peer();
+    let home = customs_home(&peer, "");
+    let gateway = Gateway::start(&home);
+    let now = Timestamp::now();
+    let head = EnvelopeHead {
+        cop_msg_id: "A5E0C1F2-0000-4000-8000-000000000001".to_owned(),
+        sender_id: DXPID.to_owned(),
+        receiver_ids: vec![IMPORT.to_owned()],
+        creat_time: envelope::creat_time(now),
+        msg_type: "CEB311Message".to_owned(),
+        file_name: None,
+    };
+    let mut dropped = Vec::new();
+    envelope::wrap(&head, &mut sample::order(2, DXPID, now, 2).as_slice(), &mut dropped).unwrap();
+    home.submit("customs", "ready.xml", &dropped);
+    assert!(gateway.wait_for("customs", "sent", "ready.xml") == dropped);
+    assert!(open(&peer.posted()[0]).payload == dropped, "not a byte was changed");
+}
+
+#[test]
+fn what_customs_could_not_read_is_rejected_with_its_findings() {
+    let peer = peer();
+    let home = customs_home(&peer, "[limits]\nfree_space_floor = 0\npayload = \"64KiB\"");
+    let gateway = Gateway::start(&home);
+    let now = Timestamp::now();
+    let order = String::from_utf8(sample::order(1, DXPID, now, 3)).unwrap();
+    let mut foreign = Vec::new();
+    let head = EnvelopeHead {
+        cop_msg_id: "A5E0C1F2-0000-4000-8000-000000000002".to_owned(),
+        sender_id: "DXPENT0000099999".to_owned(),
+        receiver_ids: vec![IMPORT.to_owned()],
+        creat_time: envelope::creat_time(now),
+        msg_type: "CEB311Message".to_owned(),
+        file_name: None,
+    };
+    envelope::wrap(&head, &mut order.as_bytes(), &mut foreign).unwrap();
+    let rows: [(&str, Vec<u8>); 8] = [
+        ("malformed.xml", order.replace("</ceb:Order>", "").into_bytes()),
+        ("broken-off.xml", order.as_bytes()[..order.len() / 2].to_vec()),
+        ("not-xml.xml", b"orderNo,amount\n1,2\n".to_vec()),
+        ("other-root.xml", b"<?xml version=\"1.0\"?><invoice/>".to_vec()),
+        ("other-dxpid.xml", order.replace(DXPID, "DXPENT0000099999").into_bytes()),
+        ("other-sender.xml", foreign),
+        ("oversize.xml", sample::order(100, DXPID, now, 3)),
+        ("empty.xml", Vec::new()),
+    ];
+    assert!(rows[6].1.len() > 64 * 1024, "the sample is longer than the limit: {}", rows[6].1.len());
+    for (name, content) in &rows {
+        home.submit("customs", name, content);
+    }
+    for (name, content) in &rows {
+        assert!(gateway.wait_for("customs", "rejected", name) == *content, "{name}");
+        let findings = json(&gateway.wait_for("customs", "rejected", &format!("{name}.findings.json")));
+        let errors: Vec<&Value> =
+            findings["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == "error").collect();
+        assert!(!errors.is_empty(), "{name}: {findings:#}");
+        assert!(errors[0]["code"].is_string() && errors[0]["text"]["zh"].is_string(), "{name}: {findings:#}");
+        let words = gateway.wait_for("customs", "rejected", &format!("{name}.findings.txt"));
+        assert!(String::from_utf8(words).unwrap().lines().count() >= 2, "{name}");
+    }
+    let good = sample::order(1, DXPID, now, 4);
+    home.submit("customs", "good.xml", &good);
+    assert!(gateway.wait_for("customs", "sent", "good.xml") == good, "what is refused holds up nothing");
+    assert_eq!(peer.posted().len(), 1, "nothing else went out");
+    assert_eq!(home.names("customs", "outbox"), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_that_is_still_being_written_is_not_taken() {
+    let peer = peer();
+    let home = plain_home(&peer);
+    change(&home.config(), "settle = \"200ms\"", "settle = \"3s\"");
+    let gateway = Gateway::start(&home);
+    let outbox = home.exchange("theirs", "outbox");
+    eventually("the outbox is there", || outbox.is_dir().then_some(()));
+    let line = b"one line of a slow program\n";
+    let mut file = File::create(outbox.join("slow.txt")).unwrap();
+    for _ in 0..120 {
+        file.write_all(line).unwrap();
+        // The slowness of the writer, not a wait: longer in all than the settle time, each pause much shorter.
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(outbox.join("slow.txt").exists(), "taken while it was being written");
+    }
+    file.write_all(b"end\n").unwrap();
+    drop(file);
+    let whole = [line.repeat(120), b"end\n".to_vec()].concat();
+    assert!(gateway.wait_for("theirs", "sent", "slow.txt") == whole);
+    assert!(open(&peer.posted()[0]).payload == whole);
+    assert_eq!(peer.posted().len(), 1);
+}
+
+#[test]
+fn a_temporary_name_is_left_alone_until_it_is_renamed() {
+    let peer = peer();
+    let home = plain_home(&peer);
+    let gateway = Gateway::start(&home);
+    let outbox = home.exchange("theirs", "outbox");
+    eventually("the outbox is there", || outbox.is_dir().then_some(()));
+    let left_alone = ["a.tmp", "b.part", ".hidden.xml", "c.xml~", "~d.xml", "e.TMP"];
+    for name in left_alone {
+        fs::write(outbox.join(name), "not yet").unwrap();
+    }
+    fs::write(outbox.join("order.tmp"), "<order/>").unwrap();
+    home.submit("theirs", "marker.xml", b"<marker/>");
+    gateway.wait_for("theirs", "sent", "marker.xml");
+    assert_eq!(peer.posted().len(), 1);
+    fs::rename(outbox.join("order.tmp"), outbox.join("order.xml")).unwrap();
+    assert_eq!(gateway.wait_for("theirs", "sent", "order.xml"), b"<order/>");
+    for name in left_alone {
+        assert!(outbox.join(name).exists(), "{name}");
+    }
+    assert_eq!(peer.posted().len(), 2);
+}
+
+#[test]
+fn a_partner_can_be_added_while_the_gateway_runs() {
+    let (first, second) = (peer(), peer());
+    let home = plain_home(&first);
+    let gateway = Gateway::start(&home);
+    home.partner("late", &PartnerFile { as2_name: "late", url: second.url(), ..PartnerFile::default() });
+    for folder in ["outbox", "sent", "rejected", "failed", "receipts", "inbox"] {
+        let path = home.exchange("late", folder);
+        eventually(&format!("{folder} is there"), || path.is_dir().then_some(()));
+    }
+    fs::write(home.exchange("late", "outbox").join("order.xml"), "<order/>").unwrap();
+    assert_eq!(gateway.wait_for("late", "sent", "order.xml"), b"<order/>");
+    assert_eq!(second.posted()[0].header("AS2-To"), "late");
+    home.submit("theirs", "order.xml", b"<order/>");
+    gateway.wait_for("theirs", "sent", "order.xml");
+}
+
+#[test]
+fn a_partner_file_with_a_mistake_leaves_the_partner_as_it_was() {
+    let peer = peer();
+    let home = plain_home(&peer);
+    let gateway = Gateway::start(&home);
+    let file = home.path("partners/theirs.toml");
+    let sound = fs::read_to_string(&file).unwrap();
+    for (broken, code) in [
+        (sound.replace("[agreement]", "[agreement"), "syntax"),
+        (sound.replace("rsa-pkcs1", "rsa-pkcs7"), "value"),
+        (format!("surprise = 1\n{sound}"), "key"),
+    ] {
+        let before = reports(&home);
+        fs::write(&file, broken).unwrap();
+        eventually(&format!("the mistake ({code}) is reported"), || (reports(&home) > before).then_some(()));
+        let name = format!("{code}.xml");
+        home.submit("theirs", &name, b"<order/>");
+        assert_eq!(gateway.wait_for("theirs", "sent", &name), b"<order/>", "{code}");
+    }
+    assert!(gateway.log().contains("theirs.toml"), "the log names the file:\n{}", gateway.log());
+    // Mended: the new settings count.
+    let other = self::peer();
+    fs::write(&file, sound.replace(&peer.url(), &other.url())).unwrap();
+    let mut number = 0;
+    eventually("the new address is used", || {
+        number += 1;
+        let name = format!("mended{number}.xml");
+        home.submit("theirs", &name, b"<order/>");
+        gateway.wait_for("theirs", "sent", &name);
+        (!other.posted().is_empty()).then_some(())
+    });
+}
+
+#[test]
+fn what_waits_for_a_partner_that_was_taken_away_goes_on_when_it_is_back() {
+    let peer = Scripted::start(|number, posted| match number {
+        0 => None,
+        _ => Some(acknowledge(posted, Kind::default())),
+    });
+    let home = plain_home(&peer);
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "order.xml", b"<order/>");
+    eventually("the first attempt failed", || (peer.posted().len() == 1).then_some(()));
+    let file = home.path("partners/theirs.toml");
+    let aside = home.path("theirs.toml");
+    fs::rename(&file, &aside).unwrap();
+    let held = eventually("the message is held", || {
+        let message = gateway.api("/api/v1/messages?name=order.xml")["messages"][0].clone();
+        // The retry may have been faster than the reload.
+        (message["state"] == "held" || message["state"] == "delivered").then_some(message)
+    });
+    if held["state"] == "held" {
+        assert_eq!(held["reason"]["code"], "partner-missing", "{held:#}");
+        fs::rename(&aside, &file).unwrap();
+        let id = held["id"].as_str().unwrap();
+        let config = home.config();
+        let release = ["messages", "release", id, "--reason", "partner is back", "--config", config.to_str().unwrap()];
+        eventually("it goes on", || {
+            run(&release);
+            home.exchange("theirs", "sent").join("order.xml").exists().then_some(())
+        });
+    }
+    assert_eq!(gateway.wait_for("theirs", "sent", "order.xml"), b"<order/>");
+}
+
+#[test]
+fn published_example_keys_are_refused_where_other_machines_can_connect() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("certs-example");
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile::default());
+    for name in ["station.crt", "station.key", "customs.crt"] {
+        fs::copy(root.join(name), home.path(name)).unwrap();
+        fs::set_permissions(home.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let ours = keys::ours();
+    change(&home.config(), ours.certificate_file.to_str().unwrap(), "station.crt");
+    change(&home.config(), ours.key_file.to_str().unwrap(), "station.key");
+    let config = home.config();
+    let serve = ["serve", "--config", config.to_str().unwrap()];
+    drop(Gateway::start(&home));
+
+    let everywhere = format!("0.0.0.0:{}", home.as2.port());
+    change(&config, &format!("listen = \"{}\"", home.as2), &format!("listen = \"{everywhere}\""));
+    let refused = run(&serve);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("certs-example") && said.contains("gateway.toml"), "{said}");
+
+    // The partner's side of it: our own keys are real, the partner's certificate is a published one.
+    change(&config, "station.crt", ours.certificate_file.to_str().unwrap());
+    change(&config, "station.key", ours.key_file.to_str().unwrap());
+    let file = home.path("partners/theirs.toml");
+    change(&file, keys::theirs().certificate_file.to_str().unwrap(), home.path("customs.crt").to_str().unwrap());
+    let refused = run(&serve);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("certs-example") && said.contains("theirs.toml"), "{said}");
+}
+
+/// A partner that takes everything.
+fn peer() -> Scripted {
+    Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())))
+}
+
+fn plain_home(peer: &Scripted) -> Home {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    home
+}
+
+/// A station with a DXPID and `peer` as customs.
+fn customs_home(peer: &Scripted, more: &str) -> Home {
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
+    change(&home.config(), "[station]\n", &format!("[station]\ndxpid = \"{DXPID}\"\n"));
+    home.partner("customs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    change(&home.path("partners/customs.toml"), "as2_name", "profile = \"dxp\"\nas2_name");
+    home
+}
+
+fn change(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{from} in {text}");
+    fs::write(file, text.replacen(from, to, 1)).unwrap();
+}
+
+fn unwrap(received: &[u8]) -> (EnvelopeHead, Vec<u8>) {
+    let mut inside = Vec::new();
+    match envelope::unwrap(&mut &received[..], &mut inside, &Limits::default()).unwrap() {
+        Unwrapped::Message { head, deviations, .. } => {
+            assert!(deviations.is_empty(), "{deviations:?}");
+            (head, inside)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How often the log says that a partner keeps its old settings.
+fn reports(home: &Home) -> usize {
+    fs::read_to_string(home.path("gateway.log")).unwrap().matches("the old settings stay").count()
+}
+
+fn json(text: &[u8]) -> Value {
+    serde_json::from_slice(text).unwrap()
+}
