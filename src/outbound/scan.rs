@@ -18,6 +18,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bilingual;
+use crate::config::quantity::matches_pattern;
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::text::printable;
@@ -295,14 +296,9 @@ fn reason(code: &str, text: crate::ground::text::Bilingual) -> Reason {
     Reason { code: code.to_owned(), text }
 }
 
-/// Hidden names, names ending in `~`, and the configured patterns (`*.ext`, or a whole name).
+/// Hidden names, names ending in `~`, and the configured patterns.
 fn is_ignored(name: &str, patterns: &[String]) -> bool {
-    name.starts_with('.')
-        || name.ends_with('~')
-        || patterns.iter().any(|pattern| match pattern.strip_prefix('*') {
-            Some(suffix) => name.to_ascii_lowercase().ends_with(&suffix.to_ascii_lowercase()),
-            None => name.eq_ignore_ascii_case(pattern),
-        })
+    name.starts_with('.') || name.ends_with('~') || patterns.iter().any(|pattern| matches_pattern(pattern, name))
 }
 
 fn split_claimed(name: &str) -> Option<(Id, String)> {
