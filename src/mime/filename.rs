@@ -35,12 +35,16 @@ pub fn file_name(headers: &Headers) -> Option<FileName> {
 
 /// One path component that is safe on Linux and Windows, never empty, never hidden, at most 180 bytes.
 ///
-/// Letters of any script and ASCII digits stay, `.`, `-`, `_`, blank and round brackets too; everything else becomes
-/// `_`. What precedes the last `/` or `\` goes, as do dots, blanks and dashes at the start and dots and blanks at the
+/// Letters of any script and ASCII digits stay, `.`, `-`, `_`, blank, round brackets and the Chinese brackets and comma
+/// `（）【】、` too; everything else becomes `_`. What precedes the last `/` or `\` goes, as do dots, blanks and dashes at the start and dots and blanks at the
 /// end; names of Windows devices get a `_` in front.
 pub fn safe_file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let allowed = |c: char| c.is_alphabetic() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_' | ' ' | '(' | ')');
+    let allowed = |c: char| {
+        c.is_alphabetic()
+            || c.is_ascii_digit()
+            || matches!(c, '.' | '-' | '_' | ' ' | '(' | ')' | '（' | '）' | '【' | '】' | '、')
+    };
     let clean: String = last.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
     let clean = shorten(trim(&clean));
     let clean = trim(&clean);
@@ -137,6 +141,8 @@ mod tests {
             ("Com¹.xml", "_Com_.xml"),
             ("a\u{202e}lmx.exe", "a_lmx.exe"),
             ("订单 (1).xml", "订单 (1).xml"),
+            ("订单、清单（终稿）【一】.xml", "订单、清单（终稿）【一】.xml"),
+            ("全角／斜线＼.xml", "全角_斜线_.xml"),
         ];
         for (name, safe) in cases {
             assert_eq!(safe_file_name(name), safe, "{name:?}");
