@@ -212,6 +212,12 @@ impl Store {
         self.0.signals.poison.borrow().clone()
     }
 
+    /// Stops all acknowledging, as after a failed write of the store's own: somebody else's sync failed, and what the
+    /// facts say about those files may not be true after a power cut.
+    pub(crate) fn poison(&self, reason: String) {
+        self.0.signals.poison(reason);
+    }
+
     /// Resolves with the cause when the store stops acknowledging. The process should then end with an error.
     pub async fn failed(&self) -> String {
         let mut poison = self.0.signals.poison.subscribe();
@@ -326,8 +332,18 @@ impl Store {
 
     /// Publications that are not done, oldest message first, at most `limit`.
     pub fn pending_publications(&self, limit: usize) -> Vec<PendingPublication> {
+        self.pending_publications_but(limit, &|_, _| false)
+    }
+
+    /// [`pending_publications`](Store::pending_publications) without those that `skip` names by message and index.
+    pub(crate) fn pending_publications_but(
+        &self,
+        limit: usize,
+        skip: &dyn Fn(Id, u32) -> bool,
+    ) -> Vec<PendingPublication> {
         let entries = self.0.index.unpublished().map_while(|entry| self.ask(entry));
-        entries.filter_map(|(id, index)| PendingPublication::of(&self.message(&id)?, index)).take(limit).collect()
+        let wanted = entries.filter(|(id, index)| !skip(*id, *index));
+        wanted.filter_map(|(id, index)| PendingPublication::of(&self.message(&id)?, index)).take(limit).collect()
     }
 
     /// Reads the whole journal and checks every frame and its place in the chain (blocking I/O; may run while
