@@ -196,7 +196,7 @@ impl Store {
         }
         let sender = self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sender = sender.ok_or(CommitError::Closed)?;
-        let (request, answered) = Request::new(transaction, self.0.config.inline_threshold)?;
+        let (request, answered) = Request::new(transaction)?;
         Ok((sender, request, answered))
     }
 
@@ -228,7 +228,7 @@ impl Store {
         }
     }
 
-    /// Bytes up to which a body may travel in a transaction.
+    /// Bytes up to which a body of unknown length is kept in the journal by a [`Sink`](draft::Sink).
     pub fn inline_threshold(&self) -> usize {
         self.0.config.inline_threshold
     }

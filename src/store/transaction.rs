@@ -40,7 +40,8 @@ impl Transaction {
         self.at
     }
 
-    /// Adds bytes to be kept in the journal; at most [`Store::inline_threshold`](super::Store::inline_threshold).
+    /// Adds bytes to be kept in the journal: at most what a frame holds, some 64 MiB, else the commit is refused. What
+    /// may be large is written through a [`Sink`](super::draft::Sink).
     pub fn body(&mut self, bytes: Vec<u8>) -> Body {
         let len = u64::try_from(bytes.len()).expect("a buffer in memory is shorter than 2^64 bytes");
         let body = Body { id: Id::new(self.at), len, sha256: Sha256::digest(&bytes).into() };
