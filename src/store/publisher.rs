@@ -5,7 +5,7 @@
 //! | step | durable afterwards | power fails here: at restart |
 //! |---|---|---|
 //! | 0 a fact with a [`Publication`] was committed | bytes, promise | nothing was renamed: stage again |
-//! | 1 write `.staged/<message>.<index><suffix>`, sync them together | staged files | stage again (overwrites) |
+//! | 1 write `.staged/<message>.<index><suffix>`, sync each, or with many files their filesystems | staged files | stage again (overwrites) |
 //! | 2 fact `Staged` | that nothing but a rename is missing | staged file present: rename it |
 //! | 3 rename companions, then the principal file; sync the folders | the files | staged file absent: it *was* published, even if the consumer has taken it already |
 //! | 4 fact `Published` | the end | – |
@@ -36,7 +36,7 @@ mod naming;
 mod waiting;
 
 /// Publications that share one pass of syncs.
-const BATCH: usize = 256;
+const BATCH: usize = 64;
 /// From this many files on, one `syncfs` is cheaper than a sync for each.
 const SYNCFS_FROM: usize = 5;
 /// Longest time without looking for publications.
@@ -259,32 +259,42 @@ impl Publisher {
     fn stage(&self, batch: Vec<PendingPublication>) -> io::Result<Sorted<PendingPublication>> {
         let mut done = Vec::with_capacity(batch.len());
         let mut failed = Vec::new();
-        let mut written = Vec::new();
+        let files: usize = batch.iter().map(|pending| pending.publication.files.len()).sum();
+        let sync_each = files < SYNCFS_FROM;
         for pending in batch {
             let staging = self.exchange.join(&pending.partner).join(STAGING);
-            match self.stage_one(&staging, &pending) {
-                Ok(files) => {
-                    written.extend(files);
-                    done.push((pending, vec![staging]));
-                }
+            match self.stage_one(&staging, &pending, sync_each) {
+                Ok(()) => done.push((pending, vec![staging])),
                 Err(Trouble::Own(error)) => failed.push((pending, error)),
                 Err(Trouble::Sync(error)) => return Err(error),
             }
         }
-        match done.first().and_then(|(_, folders)| folders.first()) {
-            Some(folder) if written.len() >= SYNCFS_FROM => durable::sync_filesystem(folder)?,
-            _ => written.iter().try_for_each(File::sync_data)?,
+        if !sync_each {
+            for folder in one_of_each_filesystem(done.iter().flat_map(|(_, folders)| folders)) {
+                match durable::sync_filesystem(folder).map_err(Trouble::from) {
+                    Ok(()) => {}
+                    Err(Trouble::Sync(error)) => return Err(error),
+                    Err(Trouble::Own(error)) => {
+                        failed.extend(done.into_iter().map(|(pending, _)| (pending, again(&error))));
+                        return Ok((Vec::new(), failed));
+                    }
+                }
+            }
         }
         let done = sync_folders(done, &mut failed, |pending| pending)?;
         Ok((done, failed))
     }
 
-    fn stage_one(&self, staging: &Path, pending: &PendingPublication) -> Result<Vec<File>, Trouble> {
+    /// Writes the files of one publication and closes each at once, so that a batch needs few descriptors.
+    fn stage_one(&self, staging: &Path, pending: &PendingPublication, sync: bool) -> Result<(), Trouble> {
         durable::create_dir_all(staging)?;
-        let files = pending.publication.files.iter();
-        files
-            .map(|(suffix, content)| Ok(self.write_staged(&naming::staged_path(staging, pending, suffix), content)?))
-            .collect()
+        for (suffix, content) in &pending.publication.files {
+            let file = self.write_staged(&naming::staged_path(staging, pending, suffix), content)?;
+            if sync {
+                file.sync_data().map_err(Trouble::Sync)?;
+            }
+        }
+        Ok(())
     }
 
     fn write_staged(&self, path: &Path, content: &Content) -> io::Result<File> {
@@ -325,6 +335,19 @@ impl Publisher {
     }
 }
 
+/// The first folder on each filesystem. One that cannot be told from the others counts as another.
+fn one_of_each_filesystem<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> Vec<&'a Path> {
+    let mut apart: Vec<&Path> = Vec::new();
+    let distinct: BTreeSet<&PathBuf> = folders.collect();
+    for folder in distinct {
+        let known = apart.iter().any(|known| durable::same_filesystem(known, folder).unwrap_or(false));
+        if !known {
+            apart.push(folder);
+        }
+    }
+    apart
+}
+
 /// Syncs the folders of all, each once. What a folder that cannot be opened holds has failed; the next time it is
 /// synced with the rest.
 fn sync_folders<T>(
@@ -350,10 +373,15 @@ fn sync_folders<T>(
     for (item, folders) in done {
         match folders.iter().find_map(|folder| unopened.get(folder)) {
             None => synced.push(item),
-            Some(error) => failed.push((pending(item), io::Error::new(error.kind(), error.to_string()))),
+            Some(error) => failed.push((pending(item), again(error))),
         }
     }
     Ok(synced)
+}
+
+/// The same error for one more publication.
+fn again(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }
 
 /// The journal takes nothing more, whatever it is given.

@@ -152,3 +152,26 @@ fn a_failed_sync_is_told_from_a_folder_that_is_not_there() {
     assert!(matches!(failed("sync directory", io::ErrorKind::NotFound), Trouble::Own(_)));
     assert!(matches!(failed("create directory", io::ErrorKind::StorageFull), Trouble::Own(_)));
 }
+
+#[test]
+fn each_filesystem_is_synced_once() {
+    let (here, there) = (tempfile::tempdir().unwrap(), PathBuf::from("/proc"));
+    let folders: Vec<PathBuf> = ["a", "b"].iter().map(|name| here.path().join(name)).collect();
+    folders.iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    assert_eq!(one_of_each_filesystem(folders.iter().chain(&folders)), [folders.first().unwrap()]);
+    if there.is_dir() {
+        assert_eq!(one_of_each_filesystem(folders.iter().chain([&there])).len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_many_files_of_several_partners_is_published() {
+    let bench = bench();
+    for number in 1..=80 {
+        bench.promise(number, if number % 2 == 0 { "acme" } else { "customs" }, 1).await;
+    }
+    let now = Instant::now();
+    assert_eq!(bench.publisher.round(now).await.unwrap(), Round { tried: 64, published: 64 });
+    assert_eq!(bench.publisher.round(now).await.unwrap(), Round { tried: 16, published: 16 });
+    assert_eq!(fs::read_dir(bench.path("acme/rejected")).unwrap().count(), 80);
+}
