@@ -18,7 +18,7 @@
 //! |---|---|---|---|
 //! | a large body was finished, before its fact | file without fact | sweeps it | `a_body_that_no_fact_names_is_swept` |
 //! | part of a group was appended | torn tail | cuts it off | `a_tail_torn_at_any_byte_is_cut_off` |
-//! | all of it, before the sync returned | whole frames or a torn tail | keeps or cuts; nobody was told | `a_copy_cut_anywhere_opens_with_a_prefix` |
+//! | all of it, before the sync returned | whole frames or a torn tail | keeps and syncs, or cuts; nobody was told | `a_copy_cut_anywhere_opens_with_a_prefix` |
 //! | the sync returned, before the index | journal ahead | adds the missing frames | `an_index_that_is_behind_is_caught_up` |
 //! | the index was written in part | sled behind or broken | catches up or rebuilds | `a_broken_index_is_rebuilt_equal` |
 //! | a sync failed | unknown | the process has ended; reads what is there | `after_a_failed_write_nothing_is_acknowledged` |
