@@ -212,6 +212,10 @@ impl Store {
         self.0.signals.poison.borrow().clone()
     }
 
+    fn is_poisoned(&self) -> bool {
+        self.0.signals.poison.borrow().is_some()
+    }
+
     /// Stops all acknowledging, as after a failed write of the store's own: somebody else's sync failed, and what the
     /// facts say about those files may not be true after a power cut.
     pub(crate) fn poison(&self, reason: String) {
@@ -308,14 +312,22 @@ impl Store {
 
     /// Leases at most `max` outbound messages that are due at `now`: waiting for composing or for an attempt, cut off
     /// in an attempt by a crash, or past the deadline of their receipt. For each partner at most as many as
-    /// `free_slots` says, which takes the leases still held into account. Partners take turns.
+    /// `free_slots` says, which takes the leases still held into account. Partners take turns. A poisoned store leases
+    /// nothing: no attempt could be recorded.
     pub fn lease_due(&self, now: Timestamp, max: usize, free_slots: &dyn Fn(&str) -> usize) -> Vec<Lease> {
+        if self.is_poisoned() {
+            return Vec::new();
+        }
         self.ask(self.0.leases.lease_due(&self.0.index, now, max, free_slots)).unwrap_or_default()
     }
 
     /// The earliest instant, later than what [`lease_due`](Store::lease_due) was asked about last, at which a message
-    /// becomes due. What was due before and found no slot waits for [`due_changed`](Store::due_changed).
+    /// becomes due. What was due before and found no slot waits for [`due_changed`](Store::due_changed). None once the
+    /// store is poisoned.
     pub fn next_due(&self) -> Option<Timestamp> {
+        if self.is_poisoned() {
+            return None;
+        }
         self.ask(self.0.leases.next_due(&self.0.index)).flatten()
     }
 
