@@ -83,7 +83,7 @@ impl Inbound {
         let flow = self.clone();
         self.tasks.spawn("open-received", async move {
             let request = Arc::new(request);
-            match flow.settle(id, &partner, &request, Draft::File(wire)).await {
+            match flow.settle(id, &partner, &request, Draft::Stored(wire)).await {
                 Ok(answer) => {
                     tracing::debug!(%id, queued = answer.queued, "opened");
                 }

@@ -156,6 +156,7 @@ impl Committer {
                     continue;
                 }
             };
+            transaction.keep_files();
             for (body, bytes) in &transaction.bodies {
                 group.place_body(body.id, self.writer.add_body(body, bytes));
             }
