@@ -23,7 +23,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use self::waiting::Waiting;
 use super::record::{Content, Fact, PublicationStage};
@@ -402,4 +404,5 @@ impl AsRef<PendingPublication> for (PendingPublication, String) {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests put files of others in the way")]
 mod tests;

@@ -1,7 +1,9 @@
 //! Publications that failed, and how long they are left alone. In memory: after a restart everything is tried again.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::ground::id::Id;
 
