@@ -91,7 +91,7 @@ impl Inbound {
             let request = Arc::new(request);
             let mut pause = RETRY_FIRST;
             loop {
-                let error = match flow.settle(id, &partner, &request, Draft::File(wire)).await {
+                let error = match flow.settle(id, &partner, &request, Draft::Stored(wire)).await {
                     Ok(answer) => {
                         tracing::debug!(%id, queued = answer.queued, "opened");
                         return;

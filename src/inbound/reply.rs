@@ -419,6 +419,7 @@ fn receipt_of(
 fn spare_wire(wire: &Draft) -> Draft {
     match wire {
         Draft::Inline(bytes) => Draft::Inline(bytes.clone()),
-        Draft::File(body) => Draft::File(*body),
+        Draft::File(file) => Draft::File(file.clone()),
+        Draft::Stored(body) => Draft::Stored(*body),
     }
 }

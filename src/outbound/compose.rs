@@ -54,7 +54,8 @@ impl Outbound {
     fn with_source<T>(&self, draft: &Draft, work: impl FnOnce(&dyn Source) -> T) -> T {
         match draft {
             Draft::Inline(bytes) => work(&BytesSource(bytes.as_slice())),
-            Draft::File(body) => work(&self.store.source(body)),
+            Draft::File(file) => work(&self.store.source(file.body())),
+            Draft::Stored(body) => work(&self.store.source(body)),
         }
     }
 
@@ -76,7 +77,7 @@ impl Outbound {
         let (id, file_name) = (message.id, message.file_name.clone());
         let wire = self
             .composing(move || {
-                let draft = Draft::File(payload);
+                let draft = Draft::Stored(payload);
                 let again = flow.envelope_again(&partner, &draft, id)?;
                 let (payload, name) = again.as_ref().map_or((&draft, &file_name), |(draft, name)| (draft, name));
                 let content = Content { payload, file_name: name };

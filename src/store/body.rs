@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
 
@@ -42,6 +44,53 @@ impl BodyWriter {
     pub fn finish(self) -> io::Result<Body> {
         self.file.publish(&self.path)?;
         Ok(Body { id: self.id, len: self.len, sha256: self.sha256.finalize().into() })
+    }
+
+    /// [`finish`](BodyWriter::finish) with a guard that removes the file again unless a fact comes to name it.
+    ///
+    /// # Errors
+    /// As [`finish`](BodyWriter::finish).
+    pub(super) fn finish_guarded(self) -> io::Result<Finished> {
+        let path = self.path.clone();
+        let body = self.finish()?;
+        Ok(Finished(Arc::new(Unnamed { body, path, named: AtomicBool::new(false) })))
+    }
+}
+
+/// A large body, durable in a file of its own, that no fact names yet. When the last clone is dropped before a commit
+/// has named it, the file is removed. A commit whose outcome is unknown keeps it: the next start sweeps it, or finds
+/// its fact.
+#[derive(Debug, Clone)]
+pub struct Finished(Arc<Unnamed>);
+
+#[derive(Debug)]
+struct Unnamed {
+    body: Body,
+    path: PathBuf,
+    named: AtomicBool,
+}
+
+impl Finished {
+    /// The body that a fact may name.
+    pub fn body(&self) -> &Body {
+        &self.0.body
+    }
+
+    /// The file stays.
+    pub(super) fn keep(&self) {
+        self.0.named.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        if self.named.load(Ordering::Acquire) {
+            return;
+        }
+        // One left behind is swept at the next start, so the removal need not be durable.
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "an unused body could not be removed before the next start");
+        }
     }
 }
 

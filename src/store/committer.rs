@@ -56,12 +56,8 @@ pub(super) struct Request {
 
 impl Request {
     /// Writes the facts out, on the caller's time.
-    pub(super) fn new(
-        transaction: Transaction,
-        inline_threshold: usize,
-    ) -> Result<(Request, oneshot::Receiver<Answer>), CommitError> {
-        let largest = u64::try_from(MAX_PAYLOAD.saturating_sub(BODY_HEAD)).unwrap_or(u64::MAX);
-        let limit = u64::try_from(inline_threshold).unwrap_or(u64::MAX).min(largest);
+    pub(super) fn new(transaction: Transaction) -> Result<(Request, oneshot::Receiver<Answer>), CommitError> {
+        let limit = u64::try_from(MAX_PAYLOAD.saturating_sub(BODY_HEAD)).unwrap_or(u64::MAX);
         for (body, _) in &transaction.bodies {
             if body.len > limit {
                 return Err(CommitError::TooLarge { len: body.len, limit });
@@ -71,7 +67,7 @@ impl Request {
         let facts = serde_json::to_vec(&record).expect("facts are plain data with string keys");
         if facts.len() > MAX_PAYLOAD {
             let len = u64::try_from(facts.len()).unwrap_or(u64::MAX);
-            return Err(CommitError::TooLarge { len, limit: largest });
+            return Err(CommitError::TooLarge { len, limit });
         }
         let (answer, answered) = oneshot::channel();
         Ok((Request { transaction, facts, answer }, answered))
@@ -160,6 +156,7 @@ impl Committer {
                     continue;
                 }
             };
+            transaction.keep_files();
             for (body, bytes) in &transaction.bodies {
                 group.place_body(body.id, self.writer.add_body(body, bytes));
             }

@@ -14,8 +14,8 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// Bytes after which the journal goes on in a new segment; one transaction is never split.
     pub segment_bytes: u64,
-    /// Bodies up to this many bytes may travel inside a transaction; larger ones are files
-    /// ([`Store::body_writer`](super::Store::body_writer)).
+    /// Payloads and wire bytes up to this many bytes travel inside a transaction; larger ones become files, see
+    /// [`Sink`](super::draft::Sink). Receipts are in the journal whatever this says.
     pub inline_threshold: usize,
     /// How often the index is flushed; it only shortens the next start.
     pub index_flush_every: Duration,

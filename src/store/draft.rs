@@ -1,9 +1,11 @@
 //! Bytes on their way into the store: in memory while they are small, in a file of their own beyond the threshold.
 //!
 //! A [`Sink`] takes bytes of unknown length; what it becomes is a [`Draft`], which a transaction turns into a
-//! [`Body`]. Dropping either leaves nothing behind.
+//! [`Body`]. Dropping either leaves nothing behind, and so does a transaction that is refused.
 
 use std::io::{self, Cursor, Read, Write};
+
+pub use super::body::Finished;
 
 use super::body::BodyWriter;
 use super::record::Body;
@@ -20,12 +22,14 @@ enum SinkState {
     File(BodyWriter),
 }
 
-/// Finished bytes that no fact mentions yet.
+/// Finished bytes.
 pub enum Draft {
     /// Small: will be appended to the journal with the facts.
     Inline(Vec<u8>),
-    /// Durable already: a large body in a file of its own, or one that an earlier fact names.
-    File(Body),
+    /// Large, in a file of its own that no fact names yet; it goes with the draft unless a commit names it.
+    File(Finished),
+    /// An earlier fact names them.
+    Stored(Body),
 }
 
 impl Sink {
@@ -51,7 +55,7 @@ impl Sink {
     pub fn finish(self) -> io::Result<Draft> {
         match self.state {
             SinkState::Memory(bytes) => Ok(Draft::Inline(bytes)),
-            SinkState::File(writer) => writer.finish().map(Draft::File),
+            SinkState::File(writer) => writer.finish_guarded().map(Draft::File),
         }
     }
 }
@@ -83,7 +87,8 @@ impl Draft {
     pub fn len(&self) -> u64 {
         match self {
             Draft::Inline(bytes) => bytes.len() as u64,
-            Draft::File(body) => body.len,
+            Draft::File(file) => file.body().len,
+            Draft::Stored(body) => body.len,
         }
     }
 
@@ -96,15 +101,91 @@ impl Draft {
     pub fn open<'a>(&'a self, store: &Store) -> io::Result<Box<dyn Read + Send + 'a>> {
         match self {
             Draft::Inline(bytes) => Ok(Box::new(Cursor::new(bytes.as_slice()))),
-            Draft::File(body) => store.read(body),
+            Draft::File(file) => store.read(file.body()),
+            Draft::Stored(body) => store.read(body),
         }
     }
 
-    /// Makes the bytes part of `transaction`.
+    /// Makes the bytes part of `transaction`, which must have a fact that names them.
     pub fn into_body(self, transaction: &mut Transaction) -> Body {
         match self {
             Draft::Inline(bytes) => transaction.body(bytes),
-            Draft::File(body) => body,
+            Draft::File(file) => transaction.finished(file),
+            Draft::Stored(body) => body,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::ground::clock::ManualClock;
+    use crate::ground::id::Id;
+    use crate::store::record::{Fact, JobKind};
+    use crate::store::{Precondition, State, StoreConfig};
+
+    fn small_store(dir: &std::path::Path) -> Store {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let config =
+            StoreConfig { inline_threshold: 4, allow_untrusted_filesystem: true, ..StoreConfig::new(dir, clock) };
+        Store::open(config).unwrap().0
+    }
+
+    fn large(store: &Store) -> Draft {
+        let mut sink = Sink::new(store);
+        sink.write_all(b"more than four bytes").unwrap();
+        sink.finish().unwrap()
+    }
+
+    fn queued(payload: Body) -> Fact {
+        Fact::Queued {
+            kind: JobKind::Payload,
+            partner: "customs".to_owned(),
+            file_name: "order.xml".to_owned(),
+            payload: Some(payload),
+            declaration: None,
+            about: None,
+        }
+    }
+
+    #[test]
+    fn a_large_draft_that_no_fact_names_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small_store(dir.path());
+        let files = || std::fs::read_dir(dir.path().join("bodies")).unwrap().count();
+        let draft = large(&store);
+        assert!(matches!(&draft, Draft::File(_)) && files() == 1);
+        drop(draft);
+        assert_eq!(files(), 0);
+
+        let mut refused = Transaction::new(Timestamp::UNIX_EPOCH);
+        let id = Id::new(Timestamp::UNIX_EPOCH);
+        refused.require(Precondition::StateIs(id, vec![State::Queued]));
+        let body = large(&store).into_body(&mut refused);
+        refused.fact(id, queued(body));
+        store.commit_blocking(refused).unwrap_err();
+        assert_eq!(files(), 0);
+
+        let mut unnamed = Transaction::new(Timestamp::UNIX_EPOCH);
+        large(&store).into_body(&mut unnamed);
+        store.commit_blocking(unnamed).unwrap();
+        assert_eq!(files(), 0, "it was committed without a fact");
+    }
+
+    #[test]
+    fn a_large_draft_that_a_commit_names_stays_whatever_becomes_of_its_clones() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small_store(dir.path());
+        let Draft::File(file) = large(&store) else { panic!("not a file") };
+        let mut transaction = Transaction::new(Timestamp::UNIX_EPOCH);
+        let body = Draft::File(file.clone()).into_body(&mut transaction);
+        transaction.fact(Id::new(Timestamp::UNIX_EPOCH), queued(body));
+        store.commit_blocking(transaction).unwrap();
+        drop(file);
+        assert_eq!(store.read_all(&body, 100).unwrap(), b"more than four bytes");
     }
 }

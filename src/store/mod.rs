@@ -18,7 +18,7 @@
 //! |---|---|---|---|
 //! | a large body was finished, before its fact | file without fact | sweeps it | `a_body_that_no_fact_names_is_swept` |
 //! | part of a group was appended | torn tail | cuts it off | `a_tail_torn_at_any_byte_is_cut_off` |
-//! | all of it, before the sync returned | whole frames or a torn tail | keeps or cuts; nobody was told | `a_copy_cut_anywhere_opens_with_a_prefix` |
+//! | all of it, before the sync returned | whole frames or a torn tail | keeps and syncs, or cuts; nobody was told | `a_copy_cut_anywhere_opens_with_a_prefix` |
 //! | the sync returned, before the index | journal ahead | adds the missing frames | `an_index_that_is_behind_is_caught_up` |
 //! | the index was written in part | sled behind or broken | catches up or rebuilds | `a_broken_index_is_rebuilt_equal` |
 //! | a sync failed | unknown | the process has ended; reads what is there | `after_a_failed_write_nothing_is_acknowledged` |
@@ -196,7 +196,7 @@ impl Store {
         }
         let sender = self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sender = sender.ok_or(CommitError::Closed)?;
-        let (request, answered) = Request::new(transaction, self.0.config.inline_threshold)?;
+        let (request, answered) = Request::new(transaction)?;
         Ok((sender, request, answered))
     }
 
@@ -212,6 +212,16 @@ impl Store {
         self.0.signals.poison.borrow().clone()
     }
 
+    fn is_poisoned(&self) -> bool {
+        self.0.signals.poison.borrow().is_some()
+    }
+
+    /// Stops all acknowledging, as after a failed write of the store's own: somebody else's sync failed, and what the
+    /// facts say about those files may not be true after a power cut.
+    pub(crate) fn poison(&self, reason: String) {
+        self.0.signals.poison(reason);
+    }
+
     /// Resolves with the cause when the store stops acknowledging. The process should then end with an error.
     pub async fn failed(&self) -> String {
         let mut poison = self.0.signals.poison.subscribe();
@@ -222,7 +232,7 @@ impl Store {
         }
     }
 
-    /// Bytes up to which a body may travel in a transaction.
+    /// Bytes up to which a body of unknown length is kept in the journal by a [`Sink`](draft::Sink).
     pub fn inline_threshold(&self) -> usize {
         self.0.config.inline_threshold
     }
@@ -302,14 +312,22 @@ impl Store {
 
     /// Leases at most `max` outbound messages that are due at `now`: waiting for composing or for an attempt, cut off
     /// in an attempt by a crash, or past the deadline of their receipt. For each partner at most as many as
-    /// `free_slots` says, which takes the leases still held into account. Partners take turns.
+    /// `free_slots` says, which takes the leases still held into account. Partners take turns. A poisoned store leases
+    /// nothing: no attempt could be recorded.
     pub fn lease_due(&self, now: Timestamp, max: usize, free_slots: &dyn Fn(&str) -> usize) -> Vec<Lease> {
+        if self.is_poisoned() {
+            return Vec::new();
+        }
         self.ask(self.0.leases.lease_due(&self.0.index, now, max, free_slots)).unwrap_or_default()
     }
 
     /// The earliest instant, later than what [`lease_due`](Store::lease_due) was asked about last, at which a message
-    /// becomes due. What was due before and found no slot waits for [`due_changed`](Store::due_changed).
+    /// becomes due. What was due before and found no slot waits for [`due_changed`](Store::due_changed). None once the
+    /// store is poisoned.
     pub fn next_due(&self) -> Option<Timestamp> {
+        if self.is_poisoned() {
+            return None;
+        }
         self.ask(self.0.leases.next_due(&self.0.index)).flatten()
     }
 
@@ -326,8 +344,18 @@ impl Store {
 
     /// Publications that are not done, oldest message first, at most `limit`.
     pub fn pending_publications(&self, limit: usize) -> Vec<PendingPublication> {
+        self.pending_publications_but(limit, &|_, _| false)
+    }
+
+    /// [`pending_publications`](Store::pending_publications) without those that `skip` names by message and index.
+    pub(crate) fn pending_publications_but(
+        &self,
+        limit: usize,
+        skip: &dyn Fn(Id, u32) -> bool,
+    ) -> Vec<PendingPublication> {
         let entries = self.0.index.unpublished().map_while(|entry| self.ask(entry));
-        entries.filter_map(|(id, index)| PendingPublication::of(&self.message(&id)?, index)).take(limit).collect()
+        let wanted = entries.filter(|(id, index)| !skip(*id, *index));
+        wanted.filter_map(|(id, index)| PendingPublication::of(&self.message(&id)?, index)).take(limit).collect()
     }
 
     /// Reads the whole journal and checks every frame and its place in the chain (blocking I/O; may run while

@@ -5,84 +5,144 @@
 //! | step | durable afterwards | power fails here: at restart |
 //! |---|---|---|
 //! | 0 a fact with a [`Publication`] was committed | bytes, promise | nothing was renamed: stage again |
-//! | 1 write `.staged/<message>.<index><suffix>`, sync them together | staged files | stage again (overwrites) |
+//! | 1 write `.staged/<message>.<index><suffix>`, sync each, or with many files their filesystems | staged files | stage again (overwrites) |
 //! | 2 fact `Staged` | that nothing but a rename is missing | staged file present: rename it |
 //! | 3 rename companions, then the principal file; sync the folders | the files | staged file absent: it *was* published, even if the consumer has taken it already |
 //! | 4 fact `Published` | the end | – |
 //!
+//! Each publication succeeds or fails by itself: what cannot be created, written or renamed waits, from two seconds
+//! doubling to five minutes, while the others go on. A failed *sync* is another matter: what is durable is unknown
+//! then and a second sync would lie, so it poisons the store.
+//!
 //! The staging folder lies inside the partner's own folder tree, so a rename never crosses a filesystem. A name that
-//! is already taken gets the message id in front of its extension; nothing is ever overwritten.
+//! is already taken gets the message id in front of its extension, then the publication's index and a count as well,
+//! until it is free; nothing is ever overwritten.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::record::{Content, Fact, Publication, PublicationStage};
+use tokio::time::Instant;
+
+use self::waiting::Waiting;
+use super::record::{Content, Fact, PublicationStage};
 use super::{CommitError, PendingPublication, Store, Transaction};
 use crate::ground::clock::Clock;
 use crate::ground::drain::Shutdown;
-use crate::ground::durable;
-use crate::ground::id::Id;
+use crate::ground::durable::{self, DurableError};
+
+mod naming;
+mod waiting;
 
 /// Publications that share one pass of syncs.
-const BATCH: usize = 256;
+const BATCH: usize = 64;
 /// From this many files on, one `syncfs` is cheaper than a sync for each.
 const SYNCFS_FROM: usize = 5;
+/// Longest time without looking for publications.
+const IDLE: Duration = Duration::from_secs(30);
 /// Where a partner's files wait for their rename.
 pub const STAGING: &str = ".staged";
 
-/// Carries out publications, one batch at a time.
+/// Carries out publications, one batch at a time. Clones share what they know about failures.
 #[derive(Clone)]
 pub struct Publisher {
     store: Store,
     exchange: Arc<Path>,
     clock: Arc<dyn Clock>,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
-/// Why a batch could not be published. The next round tries again; nothing is lost meanwhile.
+/// Why nothing can be published any more.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The folders could not be written.
-    #[error("publishing into the exchange folders failed: {0}")]
-    Files(#[from] io::Error),
-    /// The journal refused the facts.
+    /// A sync of the exchange folders failed: what is durable there is unknown. The store is poisoned.
+    #[error("a sync of the exchange folders failed: {0}")]
+    Sync(io::Error),
+    /// The journal takes no more facts: the store is poisoned or closed.
     #[error("recording a publication failed: {0}")]
-    Journal(#[from] CommitError),
+    Journal(CommitError),
+    /// The work on a batch broke off. The next round tries again.
+    #[error("publishing broke off: {0}")]
+    Broken(io::Error),
 }
+
+/// What a round did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Round {
+    /// Publications that were taken up.
+    tried: usize,
+    /// Those of them that are done.
+    published: usize,
+}
+
+/// What went wrong with a file.
+#[derive(Debug)]
+enum Trouble {
+    /// Nothing more than this publication is concerned.
+    Own(io::Error),
+    /// A sync failed.
+    Sync(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Own(error)
+    }
+}
+
+impl From<DurableError> for Trouble {
+    fn from(error: DurableError) -> Trouble {
+        // A directory that could not even be opened was not synced in vain: the next time it is.
+        let unopened = matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
+        );
+        if error.step.starts_with("sync") && !unopened {
+            Trouble::Sync(error.into())
+        } else {
+            Trouble::Own(error.into())
+        }
+    }
+}
+
+/// Publications that came through a step, and those that did not.
+type Sorted<T> = (Vec<T>, Vec<(PendingPublication, io::Error)>);
 
 impl Publisher {
     /// A publisher into `exchange/<partner>/…`.
     pub fn new(store: Store, exchange: &Path, clock: Arc<dyn Clock>) -> Publisher {
-        Publisher { store, exchange: exchange.into(), clock }
+        Publisher { store, exchange: exchange.into(), clock, waiting: Arc::default() }
     }
 
-    /// Publishes whatever is pending until shutdown, and once more before it returns.
+    /// Publishes whatever is pending until shutdown, and once more before it returns. It returns early only when the
+    /// journal takes no more facts.
     pub async fn run(self, shutdown: Shutdown) {
         loop {
             let stopping = shutdown.is_triggered();
-            match self.publish_pending().await {
-                Ok(published) if published > 0 => continue,
+            match self.round(Instant::now()).await {
+                // What failed waits at least two seconds, so this comes to an end.
+                Ok(round) if round.tried > 0 => continue,
                 Ok(_) if stopping => return,
-                Ok(_) => self.idle(&shutdown, std::time::Duration::from_secs(30)).await,
-                Err(PublishError::Journal(error)) => {
-                    tracing::error!(%error, "publication stopped: the journal takes no more facts");
-                    return;
+                Ok(_) => {
+                    let wait = self.waiting().shortest(Instant::now()).unwrap_or(IDLE);
+                    self.idle(&shutdown, wait.min(IDLE)).await;
                 }
-                Err(error) if stopping => {
-                    tracing::warn!(%error, "files stay staged until the next start");
-                    return;
+                Err(PublishError::Broken(error)) if !stopping => {
+                    tracing::error!(%error, "publication broke off and is retried");
+                    self.idle(&shutdown, waiting::FIRST).await;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "publication is retried: check space and permissions of the exchange folder");
-                    self.idle(&shutdown, std::time::Duration::from_secs(2)).await;
+                    tracing::error!(%error, "publication stopped; what is staged stays until the next start");
+                    return;
                 }
             }
         }
     }
 
-    async fn idle(&self, shutdown: &Shutdown, at_most: std::time::Duration) {
+    async fn idle(&self, shutdown: &Shutdown, at_most: Duration) {
         let wake = self.store.wake_publications();
         tokio::select! {
             () = wake.notified() => {}
@@ -91,57 +151,152 @@ impl Publisher {
         }
     }
 
-    /// Publishes one batch; returns how many publications it finished.
+    /// Publishes one batch; returns how many publications it finished. Those that failed are left out of the next
+    /// batches for a while.
+    ///
+    /// # Errors
+    /// Only what concerns every publication: a failed sync, a journal that takes no more facts.
     pub async fn publish_pending(&self) -> Result<usize, PublishError> {
-        let pending = self.store.pending_publications(BATCH);
-        if pending.is_empty() {
-            return Ok(0);
-        }
-        let (staged, to_stage): (Vec<_>, Vec<_>) =
-            pending.into_iter().partition(|p| matches!(p.stage, PublicationStage::Staged));
-        let this = self.clone();
-        let to_stage = blocking(move || this.stage(&to_stage).map(|()| to_stage)).await?;
-        self.record(&to_stage, |p| Fact::Staged { index: p.index }).await?;
-        let batch: Vec<_> = staged.into_iter().chain(to_stage).collect();
-        let this = self.clone();
-        let named = blocking(move || this.rename(batch)).await?;
-        self.record(&named, |(p, name)| Fact::Published { index: p.index, name: name.clone() }).await?;
-        Ok(named.len())
+        self.round(Instant::now()).await.map(|round| round.published)
     }
 
-    async fn record<T: HasId>(&self, items: &[T], fact: impl Fn(&T) -> Fact) -> Result<(), CommitError> {
-        if items.is_empty() {
-            return Ok(());
+    async fn round(&self, now: Instant) -> Result<Round, PublishError> {
+        if let Some(cause) = self.store.poisoned() {
+            return Err(PublishError::Journal(CommitError::StorePoisoned(cause)));
         }
+        let set_aside = self.waiting().at(now);
+        let pending = self.store.pending_publications_but(BATCH, &|id, index| set_aside.contains(&(id, index)));
+        let tried = pending.len();
+        let (mut staged, to_stage): (Vec<_>, Vec<_>) =
+            pending.into_iter().partition(|p| matches!(p.stage, PublicationStage::Staged));
+        let newly = self.step(now, to_stage, Publisher::stage).await?;
+        staged.extend(self.record(now, newly, |p| Fact::Staged { index: p.index }).await?);
+        let named = self.step(now, staged, Publisher::rename).await?;
+        let fact = |(p, name): &(PendingPublication, String)| Fact::Published { index: p.index, name: name.clone() };
+        let published = self.record(now, named, fact).await?;
+        let mut waiting = self.waiting();
+        published.iter().for_each(|(p, _)| waiting.done((p.message, p.index)));
+        Ok(Round { tried, published: published.len() })
+    }
+
+    /// Takes a batch through a step on the blocking pool; what fails there by itself is set aside.
+    async fn step<T: Send + 'static>(
+        &self,
+        now: Instant,
+        batch: Vec<PendingPublication>,
+        work: fn(&Publisher, Vec<PendingPublication>) -> io::Result<Sorted<T>>,
+    ) -> Result<Vec<T>, PublishError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let this = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&this, batch)).await;
+        let (passed, failed) =
+            done.map_err(|error| PublishError::Broken(io::Error::other(error)))?.map_err(|error| {
+                self.store.poison(format!("exchange folders: {error}"));
+                PublishError::Sync(error)
+            })?;
+        for (pending, error) in failed {
+            self.set_aside(now, &pending, &error);
+        }
+        Ok(passed)
+    }
+
+    /// Commits a fact about each; returns those that were recorded.
+    async fn record<T: AsRef<PendingPublication>>(
+        &self,
+        now: Instant,
+        items: Vec<T>,
+        fact: impl Fn(&T) -> Fact,
+    ) -> Result<Vec<T>, PublishError> {
+        if items.is_empty() {
+            return Ok(items);
+        }
+        match self.commit(&items, &fact).await {
+            Ok(()) => return Ok(items),
+            Err(error) if is_final(&error) => return Err(PublishError::Journal(error)),
+            Err(_) => {}
+        }
+        // One of them is refused; the others shall not wait for it.
+        let mut recorded = Vec::with_capacity(items.len());
+        for item in items {
+            match self.commit(std::slice::from_ref(&item), &fact).await {
+                Ok(()) => recorded.push(item),
+                Err(error) if is_final(&error) => return Err(PublishError::Journal(error)),
+                Err(error) => self.set_aside(now, item.as_ref(), &error),
+            }
+        }
+        Ok(recorded)
+    }
+
+    async fn commit<T: AsRef<PendingPublication>>(
+        &self,
+        items: &[T],
+        fact: &impl Fn(&T) -> Fact,
+    ) -> Result<(), CommitError> {
         let mut transaction = Transaction::new(self.clock.now());
         for item in items {
-            transaction.fact(item.id(), fact(item));
+            transaction.fact(item.as_ref().message, fact(item));
         }
         self.store.commit(transaction).await.map(drop)
     }
 
-    /// Step 1: every file of the batch lies in `.staged/` and survives a power cut.
-    fn stage(&self, batch: &[PendingPublication]) -> io::Result<()> {
-        let mut written = Vec::new();
-        let mut folders = BTreeSet::new();
+    /// Leaves a publication out for a while; it is reported the first time.
+    fn set_aside(&self, now: Instant, pending: &PendingPublication, error: &dyn std::error::Error) {
+        let first = self.waiting().failed((pending.message, pending.index), now);
+        if first {
+            tracing::error!(
+                id = %pending.message, index = pending.index, partner = %pending.partner, %error, code = "not-published",
+                "files of a message are not in {}/ and are retried: check space and permissions of the exchange folder",
+                pending.publication.folder.name()
+            );
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Step 1: every file of the batch lies in `.staged/` and survives a power cut. An error is that of a sync.
+    fn stage(&self, batch: Vec<PendingPublication>) -> io::Result<Sorted<PendingPublication>> {
+        let mut done = Vec::with_capacity(batch.len());
+        let mut failed = Vec::new();
+        let files: usize = batch.iter().map(|pending| pending.publication.files.len()).sum();
+        let sync_each = files < SYNCFS_FROM;
         for pending in batch {
             let staging = self.exchange.join(&pending.partner).join(STAGING);
-            durable::create_dir_all(&staging)?;
-            for (suffix, content) in &pending.publication.files {
-                let path = staged_path(&staging, pending, suffix);
-                written.push(self.write_staged(&path, content)?);
+            match self.stage_one(&staging, &pending, sync_each) {
+                Ok(()) => done.push((pending, vec![staging])),
+                Err(Trouble::Own(error)) => failed.push((pending, error)),
+                Err(Trouble::Sync(error)) => return Err(error),
             }
-            folders.insert(staging);
         }
-        match folders.first() {
-            Some(folder) if written.len() >= SYNCFS_FROM => Ok(durable::sync_filesystem(folder)?),
-            _ => {
-                for file in &written {
-                    file.sync_data()?;
+        if !sync_each {
+            for folder in one_of_each_filesystem(done.iter().flat_map(|(_, folders)| folders)) {
+                match durable::sync_filesystem(folder).map_err(Trouble::from) {
+                    Ok(()) => {}
+                    Err(Trouble::Sync(error)) => return Err(error),
+                    Err(Trouble::Own(error)) => {
+                        failed.extend(done.into_iter().map(|(pending, _)| (pending, again(&error))));
+                        return Ok((Vec::new(), failed));
+                    }
                 }
-                Ok(folders.iter().try_for_each(|folder| durable::fsync_dir(folder))?)
             }
         }
+        let done = sync_folders(done, &mut failed, |pending| pending)?;
+        Ok((done, failed))
+    }
+
+    /// Writes the files of one publication and closes each at once, so that a batch needs few descriptors.
+    fn stage_one(&self, staging: &Path, pending: &PendingPublication, sync: bool) -> Result<(), Trouble> {
+        durable::create_dir_all(staging)?;
+        for (suffix, content) in &pending.publication.files {
+            let file = self.write_staged(&naming::staged_path(staging, pending, suffix), content)?;
+            if sync {
+                file.sync_data().map_err(Trouble::Sync)?;
+            }
+        }
+        Ok(())
     }
 
     fn write_staged(&self, path: &Path, content: &Content) -> io::Result<File> {
@@ -160,106 +315,94 @@ impl Publisher {
         out.into_inner().map_err(io::IntoInnerError::into_error)
     }
 
-    /// Step 3: companions first, the principal file last; then the folders are synced.
-    fn rename(&self, batch: Vec<PendingPublication>) -> io::Result<Vec<(PendingPublication, String)>> {
-        let mut named = Vec::with_capacity(batch.len());
-        let mut folders = BTreeSet::new();
+    /// Step 3: companions first, the principal file last; then the folders are synced. An error is that of a sync.
+    fn rename(&self, batch: Vec<PendingPublication>) -> io::Result<Sorted<(PendingPublication, String)>> {
+        let mut done = Vec::with_capacity(batch.len());
+        let mut failed = Vec::new();
         for pending in batch {
             let home = self.exchange.join(&pending.partner);
-            let target = home.join(pending.publication.folder.name());
-            durable::create_dir_all(&target)?;
-            let staging = home.join(STAGING);
-            let name = rename_group(&staging, &target, &pending)?;
-            folders.insert(target);
-            folders.insert(staging);
-            named.push((pending, name));
-        }
-        folders.iter().try_for_each(|folder| durable::fsync_dir(folder))?;
-        Ok(named)
-    }
-}
-
-/// Moves one publication's files; a missing principal file means that it was done before a crash.
-fn rename_group(staging: &Path, target: &Path, pending: &PendingPublication) -> io::Result<String> {
-    let plain = pending.publication.name.clone();
-    let unique = name_with_id(&plain, &pending.message);
-    if !staged_path(staging, pending, "").exists() {
-        let name = if target.join(&unique).exists() { unique } else { plain };
-        return Ok(name);
-    }
-    let mut name = if is_free(target, &pending.publication, staging, pending, &plain) { plain } else { unique.clone() };
-    for (suffix, _) in in_order(&pending.publication) {
-        let from = staged_path(staging, pending, suffix);
-        match durable::rename_noreplace_unsynced(&from, &target.join(format!("{name}{suffix}"))) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && name != unique => {
-                name.clone_from(&unique);
-                durable::rename_noreplace_unsynced(&from, &target.join(format!("{name}{suffix}")))?;
+            let (staging, target) = (home.join(STAGING), home.join(pending.publication.folder.name()));
+            let name = durable::create_dir_all(&target)
+                .map_err(Trouble::from)
+                .and_then(|()| Ok(naming::rename_group(&staging, &target, &pending)?));
+            match name {
+                // The destination first: a power cut between the two shows the file under both names.
+                Ok(name) => done.push(((pending, name), vec![target, staging])),
+                Err(Trouble::Own(error)) => failed.push((pending, error)),
+                Err(Trouble::Sync(error)) => return Err(error),
             }
-            Err(error) => return Err(error.into()),
+        }
+        let done = sync_folders(done, &mut failed, |(pending, _)| pending)?;
+        Ok((done, failed))
+    }
+}
+
+/// The first folder on each filesystem. One that cannot be told from the others counts as another.
+fn one_of_each_filesystem<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> Vec<&'a Path> {
+    let mut apart: Vec<&Path> = Vec::new();
+    let distinct: BTreeSet<&PathBuf> = folders.collect();
+    for folder in distinct {
+        let known = apart.iter().any(|known| durable::same_filesystem(known, folder).unwrap_or(false));
+        if !known {
+            apart.push(folder);
         }
     }
-    Ok(name)
+    apart
 }
 
-/// No file of the publication would meet a stranger. A companion that is gone from staging is our own, moved before a
-/// crash.
-fn is_free(target: &Path, publication: &Publication, staging: &Path, pending: &PendingPublication, name: &str) -> bool {
-    publication.files.iter().all(|(suffix, _)| {
-        let taken = target.join(format!("{name}{suffix}")).symlink_metadata().is_ok();
-        !taken || !staged_path(staging, pending, suffix).exists()
-    })
+/// Syncs the folders of all, each once. What a folder that cannot be opened holds has failed; the next time it is
+/// synced with the rest.
+fn sync_folders<T>(
+    done: Vec<(T, Vec<PathBuf>)>,
+    failed: &mut Vec<(PendingPublication, io::Error)>,
+    pending: impl Fn(T) -> PendingPublication,
+) -> io::Result<Vec<T>> {
+    let mut unopened: BTreeMap<PathBuf, io::Error> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for folder in done.iter().flat_map(|(_, folders)| folders) {
+        if !seen.insert(folder) {
+            continue;
+        }
+        match durable::fsync_dir(folder).map_err(Trouble::from) {
+            Ok(()) => {}
+            Err(Trouble::Sync(error)) => return Err(error),
+            Err(Trouble::Own(error)) => {
+                unopened.insert(folder.clone(), error);
+            }
+        }
+    }
+    let mut synced = Vec::with_capacity(done.len());
+    for (item, folders) in done {
+        match folders.iter().find_map(|folder| unopened.get(folder)) {
+            None => synced.push(item),
+            Some(error) => failed.push((pending(item), again(error))),
+        }
+    }
+    Ok(synced)
 }
 
-/// Companions in their order, then the principal file.
-fn in_order(publication: &Publication) -> impl Iterator<Item = &(String, Content)> {
-    let companions = publication.files.iter().filter(|(suffix, _)| !suffix.is_empty());
-    companions.chain(publication.files.iter().filter(|(suffix, _)| suffix.is_empty()))
+/// The same error for one more publication.
+fn again(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }
 
-fn staged_path(staging: &Path, pending: &PendingPublication, suffix: &str) -> PathBuf {
-    staging.join(format!("{}.{}{suffix}", pending.message, pending.index))
+/// The journal takes nothing more, whatever it is given.
+fn is_final(error: &CommitError) -> bool {
+    matches!(error, CommitError::StorePoisoned(_) | CommitError::Closed)
 }
 
-/// `order.xml` → `order.<id>.xml`.
-fn name_with_id(name: &str, id: &Id) -> String {
-    match name.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() => format!("{stem}.{id}.{extension}"),
-        _ => format!("{name}.{id}"),
+impl AsRef<PendingPublication> for PendingPublication {
+    fn as_ref(&self) -> &PendingPublication {
+        self
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
-}
-
-/// What a fact about a publication is recorded under.
-trait HasId {
-    fn id(&self) -> Id;
-}
-
-impl HasId for PendingPublication {
-    fn id(&self) -> Id {
-        self.message
-    }
-}
-
-impl HasId for (PendingPublication, String) {
-    fn id(&self) -> Id {
-        self.0.message
+impl AsRef<PendingPublication> for (PendingPublication, String) {
+    fn as_ref(&self) -> &PendingPublication {
+        &self.0
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_taken_name_gets_the_message_id_before_its_extension() {
-        let id = Id::from_bytes([7; 16]);
-        assert_eq!(name_with_id("订单.xml", &id), format!("订单.{id}.xml"));
-        assert_eq!(name_with_id("noext", &id), format!("noext.{id}"));
-        assert_eq!(name_with_id(".hidden", &id), format!(".hidden.{id}"));
-    }
-}
+#[allow(clippy::disallowed_methods, reason = "tests put files of others in the way")]
+mod tests;

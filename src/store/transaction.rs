@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::body::Finished;
 use super::record::{Body, DedupKey, Fact, State};
 use crate::ground::id::Id;
 
@@ -14,6 +15,8 @@ use crate::ground::id::Id;
 pub struct Transaction {
     pub(super) at: Timestamp,
     pub(super) bodies: Vec<(Body, Vec<u8>)>,
+    /// Files that are removed again unless this is committed.
+    pub(super) finished: Vec<Finished>,
     pub(super) facts: Vec<(Id, Fact)>,
     pub(super) preconditions: Vec<Precondition>,
 }
@@ -32,7 +35,7 @@ pub enum Precondition {
 impl Transaction {
     /// An empty transaction whose facts happen at `at`.
     pub fn new(at: Timestamp) -> Transaction {
-        Transaction { at, bodies: Vec::new(), facts: Vec::new(), preconditions: Vec::new() }
+        Transaction { at, bodies: Vec::new(), finished: Vec::new(), facts: Vec::new(), preconditions: Vec::new() }
     }
 
     /// When its facts happen.
@@ -40,12 +43,30 @@ impl Transaction {
         self.at
     }
 
-    /// Adds bytes to be kept in the journal; at most [`Store::inline_threshold`](super::Store::inline_threshold).
+    /// Adds bytes to be kept in the journal: at most what a frame holds, some 64 MiB, else the commit is refused. What
+    /// may be large is written through a [`Sink`](super::draft::Sink).
     pub fn body(&mut self, bytes: Vec<u8>) -> Body {
         let len = u64::try_from(bytes.len()).expect("a buffer in memory is shorter than 2^64 bytes");
         let body = Body { id: Id::new(self.at), len, sha256: Sha256::digest(&bytes).into() };
         self.bodies.push((body, bytes));
         body
+    }
+
+    /// Adds a body that is a file.
+    pub(super) fn finished(&mut self, file: Finished) -> Body {
+        let body = *file.body();
+        self.finished.push(file);
+        body
+    }
+
+    /// From here on the transaction may be durable: the files that its facts name stay.
+    pub(super) fn keep_files(&self) {
+        for file in &self.finished {
+            let named = |fact: &Fact| fact.bodies().iter().any(|body| body.id == file.body().id);
+            if self.facts.iter().any(|(_, fact)| named(fact)) {
+                file.keep();
+            }
+        }
     }
 
     /// Adds a fact about a message.

@@ -22,7 +22,7 @@ pub(in crate::store) trait JournalFile: Send {
 pub(in crate::store) trait SegmentFiles: Send {
     /// A new segment with this header, durable, name included.
     fn create(&mut self, number: u64, header: &[u8]) -> io::Result<Box<dyn JournalFile>>;
-    /// An existing segment, cut to `len` bytes, durably so if it was longer.
+    /// An existing segment, cut to `len` bytes if it is longer. What was read from it is durable when this returns.
     fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>>;
 }
 
@@ -43,8 +43,11 @@ impl SegmentFiles for DiskSegments {
         let mut file = OpenOptions::new().read(true).write(true).open(segment_path(&self.dir, number))?;
         if file.metadata()?.len() > len {
             file.set_len(len)?;
-            file.sync_all()?;
         }
+        // Killed between append and sync, a process leaves frames that only the page cache has: they were read, and
+        // are answered from, so they must not vanish in a power cut.
+        file.sync_all()?;
+        durable::fsync_dir(&self.dir)?;
         file.seek(SeekFrom::Start(len))?;
         Ok(Box::new(file))
     }

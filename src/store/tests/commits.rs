@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::support::*;
 use crate::mime::Source as _;
+use crate::store::journal::frame::{BODY_HEAD, MAX_PAYLOAD};
 use crate::store::*;
 
 #[tokio::test]
@@ -100,8 +101,19 @@ fn a_fact_must_not_name_bytes_that_are_not_there() {
         happen(&store, id(1), 1, queued("customs", Some(absent))).unwrap_err(),
         CommitError::UnknownBody(id(77))
     );
+}
+
+#[test]
+fn a_transaction_carries_what_a_frame_holds_whatever_the_threshold() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(StoreConfig { inline_threshold: 0, ..config(dir.path()) }).unwrap();
     let mut transaction = Transaction::new(at(1));
-    transaction.body(vec![0; store.inline_threshold() + 1]);
+    let body = transaction.body(vec![7; 1024 * 1024]);
+    transaction.fact(id(1), queued("customs", Some(body)));
+    store.commit_blocking(transaction).unwrap();
+    assert_eq!(store.read_all(&body, u64::MAX).unwrap().len(), 1024 * 1024);
+    let mut transaction = Transaction::new(at(1));
+    transaction.body(vec![0; MAX_PAYLOAD - BODY_HEAD + 1]);
     assert_eq!(store.commit_blocking(transaction).unwrap_err().code(), "transaction-too-large");
 }
 

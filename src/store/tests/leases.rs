@@ -86,3 +86,14 @@ async fn new_work_and_returned_leases_wake_the_one_who_waits() {
     drop(store.lease_due(at(1), 1, &|_| 1));
     store.due_changed().await;
 }
+
+#[test]
+fn a_poisoned_store_leases_nothing_and_has_nothing_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    compose_one(&store, 1, "customs", at(5));
+    compose_one(&store, 2, "customs", at(90));
+    store.poison("a sync failed".to_owned());
+    assert!(store.lease_due(at(10), 10, &|_| 10).is_empty());
+    assert_eq!(store.next_due(), None);
+}

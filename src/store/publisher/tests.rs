@@ -1,0 +1,177 @@
+//! One bad publication, and all the others.
+
+use std::fs;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::ground::clock::ManualClock;
+use crate::ground::id::Id;
+use crate::store::StoreConfig;
+use crate::store::record::{Folder, Publication, Reason};
+
+struct Bench {
+    store: Store,
+    publisher: Publisher,
+    dir: tempfile::TempDir,
+}
+
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_second(1_800_000_000).unwrap()));
+    let config =
+        StoreConfig { allow_untrusted_filesystem: true, ..StoreConfig::new(dir.path().join("data"), clock.clone()) };
+    let (store, _) = Store::open(config).unwrap();
+    let publisher = Publisher::new(store.clone(), &dir.path().join("exchange"), clock);
+    Bench { store, publisher, dir }
+}
+
+fn id(number: u8) -> Id {
+    Id::from_bytes([1, 2, 3, 4, 5, 6, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, number])
+}
+
+impl Bench {
+    fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join("exchange").join(below)
+    }
+
+    /// A message with `count` publications, all of the same name.
+    async fn promise(&self, number: u8, partner: &str, count: usize) {
+        let files = vec![
+            (".findings.txt".to_owned(), Content::Text("why".to_owned())),
+            (String::new(), Content::Text(format!("content of {number}"))),
+        ];
+        let publication = Publication { folder: Folder::Rejected, name: "x.txt".to_owned(), files };
+        let fact = Fact::Rejected {
+            partner: partner.to_owned(),
+            file_name: "x.txt".to_owned(),
+            payload: None,
+            reason: Reason { code: "bad".to_owned(), text: crate::bilingual!("坏", "bad") },
+            files: vec![publication; count],
+        };
+        let mut transaction = Transaction::new(self.publisher.clock.now());
+        transaction.fact(id(number), fact);
+        self.store.commit(transaction).await.unwrap();
+    }
+
+    fn stages(&self, number: u8) -> Vec<PublicationStage> {
+        self.store.message(&id(number)).unwrap().publications.into_iter().map(|(_, stage)| stage).collect()
+    }
+}
+
+fn published(name: String) -> PublicationStage {
+    PublicationStage::Published(name)
+}
+
+#[tokio::test]
+async fn one_name_promised_again_and_again_is_counted_on() {
+    let bench = bench();
+    bench.promise(1, "acme", 3).await;
+    assert_eq!(bench.publisher.publish_pending().await.unwrap(), 3);
+    let own = id(1);
+    let names = [published("x.txt".into()), published(format!("x.{own}-1.txt")), published(format!("x.{own}-2.txt"))];
+    assert_eq!(bench.stages(1), names);
+    for name in ["x.txt".to_owned(), format!("x.{own}-1.txt"), format!("x.{own}-2.txt")] {
+        assert_eq!(fs::read_to_string(bench.path("acme/rejected").join(&name)).unwrap(), "content of 1");
+        assert_eq!(fs::read_to_string(bench.path("acme/rejected").join(name + ".findings.txt")).unwrap(), "why");
+    }
+    assert_eq!(fs::read_dir(bench.path("acme").join(STAGING)).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn names_taken_by_strangers_are_passed_over() {
+    let bench = bench();
+    let folder = bench.path("acme/rejected");
+    fs::create_dir_all(&folder).unwrap();
+    let own = id(1);
+    for taken in ["x.txt".to_owned(), format!("x.{own}.txt.findings.txt"), format!("x.{own}-0-2.txt")] {
+        fs::write(folder.join(taken), "a stranger's").unwrap();
+    }
+    bench.promise(1, "acme", 1).await;
+    assert_eq!(bench.publisher.publish_pending().await.unwrap(), 1);
+    assert_eq!(bench.stages(1), [published(format!("x.{own}-0-3.txt"))]);
+    assert_eq!(fs::read_to_string(folder.join("x.txt")).unwrap(), "a stranger's");
+}
+
+#[tokio::test]
+async fn a_publication_that_fails_holds_up_no_other_and_is_tried_again() {
+    let bench = bench();
+    fs::create_dir_all(bench.path("customs")).unwrap();
+    fs::write(bench.path("acme"), "no folder").unwrap();
+    fs::write(bench.path("customs/rejected"), "no folder").unwrap();
+    bench.promise(1, "acme", 1).await;
+    bench.promise(2, "customs", 1).await;
+    bench.promise(3, "zebra", 1).await;
+    let start = Instant::now();
+    assert_eq!(bench.publisher.round(start).await.unwrap(), Round { tried: 3, published: 1 });
+    assert_eq!(bench.stages(1), [PublicationStage::Committed]);
+    assert_eq!(bench.stages(2), [PublicationStage::Staged]);
+    assert_eq!(bench.stages(3), [published("x.txt".into())]);
+    assert_eq!(bench.publisher.round(start).await.unwrap(), Round { tried: 0, published: 0 });
+
+    fs::remove_file(bench.path("acme")).unwrap();
+    fs::remove_file(bench.path("customs/rejected")).unwrap();
+    assert_eq!(bench.publisher.round(start + waiting::FIRST).await.unwrap(), Round { tried: 2, published: 2 });
+    assert_eq!(bench.publisher.waiting().shortest(start), None);
+    assert_eq!(bench.store.poisoned(), None);
+}
+
+#[tokio::test]
+async fn a_refused_fact_concerns_its_own_publication_only() {
+    let bench = bench();
+    bench.promise(1, "acme", 1).await;
+    bench.promise(2, "acme", 1).await;
+    let pending = bench.store.pending_publications(10);
+    let now = Instant::now();
+    let staged = |p: &PendingPublication| Fact::Staged { index: p.index };
+    let mut again = bench.publisher.record(now, pending, staged).await.unwrap();
+    assert_eq!(again.len(), 2);
+    again.push(PendingPublication { message: id(9), ..again.first().unwrap().clone() });
+    let published = |p: &PendingPublication| Fact::Published { index: p.index, name: "x.txt".to_owned() };
+    let recorded = bench.publisher.record(now, again, published).await.unwrap();
+    assert_eq!(recorded.iter().map(|p| p.message).collect::<Vec<_>>(), [id(1), id(2)]);
+    assert!(bench.publisher.waiting().at(now).contains(&(id(9), 0)));
+}
+
+#[tokio::test]
+async fn nothing_is_published_by_a_poisoned_store() {
+    let bench = bench();
+    bench.promise(1, "acme", 1).await;
+    bench.store.poison("a sync failed".to_owned());
+    assert!(matches!(bench.publisher.publish_pending().await, Err(PublishError::Journal(_))));
+    assert!(!bench.path("acme").exists());
+    assert_eq!(bench.store.failed().await, "a sync failed");
+}
+
+#[test]
+fn a_failed_sync_is_told_from_a_folder_that_is_not_there() {
+    let failed =
+        |step, kind| Trouble::from(DurableError { step, path: PathBuf::from("inbox"), source: io::Error::from(kind) });
+    assert!(matches!(failed("sync directory", io::ErrorKind::Other), Trouble::Sync(_)));
+    assert!(matches!(failed("sync filesystem of", io::ErrorKind::StorageFull), Trouble::Sync(_)));
+    assert!(matches!(failed("sync directory", io::ErrorKind::NotFound), Trouble::Own(_)));
+    assert!(matches!(failed("create directory", io::ErrorKind::StorageFull), Trouble::Own(_)));
+}
+
+#[test]
+fn each_filesystem_is_synced_once() {
+    let (here, there) = (tempfile::tempdir().unwrap(), PathBuf::from("/proc"));
+    let folders: Vec<PathBuf> = ["a", "b"].iter().map(|name| here.path().join(name)).collect();
+    folders.iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    assert_eq!(one_of_each_filesystem(folders.iter().chain(&folders)), [folders.first().unwrap()]);
+    if there.is_dir() {
+        assert_eq!(one_of_each_filesystem(folders.iter().chain([&there])).len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_many_files_of_several_partners_is_published() {
+    let bench = bench();
+    for number in 1..=80 {
+        bench.promise(number, if number % 2 == 0 { "acme" } else { "customs" }, 1).await;
+    }
+    let now = Instant::now();
+    assert_eq!(bench.publisher.round(now).await.unwrap(), Round { tried: 64, published: 64 });
+    assert_eq!(bench.publisher.round(now).await.unwrap(), Round { tried: 16, published: 16 });
+    assert_eq!(fs::read_dir(bench.path("acme/rejected")).unwrap().count(), 80);
+}
