@@ -18,7 +18,7 @@ fuzz-smoke:
 
 # Every bench once: that they run, not how fast.
 bench-smoke:
-    cargo bench --locked --benches -- --test
+    cargo bench --locked --profile dev --benches -- --test
 
 bench:
     cargo bench --locked --benches

@@ -21,7 +21,10 @@ const COMMITS: usize = 512;
 fn commit(bencher: Bencher<'_, '_>, writers: usize) {
     // Beside the build, not in /tmp, which may be memory.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let config = StoreConfig { allow_untrusted_filesystem: true, ..StoreConfig::new(folder.path(), std::sync::Arc::new(dxgate::ground::clock::SystemClock)) };
+    let config = StoreConfig {
+        allow_untrusted_filesystem: true,
+        ..StoreConfig::new(folder.path(), std::sync::Arc::new(dxgate::ground::clock::SystemClock))
+    };
     let (store, _) = Store::open(config).unwrap();
     bencher.counter(ItemsCount::new(COMMITS)).bench_local(|| {
         thread::scope(|scope| {

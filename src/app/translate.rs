@@ -16,6 +16,8 @@ pub(super) fn outbound(config: &Config) -> outbound::Settings {
         settle: config.outbox.settle,
         ignore: config.outbox.ignore.clone(),
         workers: config.delivery.workers,
+        data: config.folders.data.clone(),
+        free_space_floor: config.server.free_space_floor,
         message_id_host: config.station.message_id_host.clone(),
     }
 }

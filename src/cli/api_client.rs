@@ -10,8 +10,8 @@ use super::Context;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use crate::bilingual;
-use crate::console::Token;
 use crate::console::wire::ProblemWire;
+use crate::console::{Token, TokenError};
 use crate::http::{Addresses, Answer, Client, ClientSettings, PostError, SendBody, Timeouts, Trust};
 
 /// Largest answer in bytes.
@@ -32,8 +32,13 @@ impl ApiClient {
     pub fn from_config(context: &Context<'_>) -> Result<ApiClient, Failure> {
         let config = context.config()?;
         let console = &config.console;
-        let refused = |code: &str, text| Failure::new(ExitCode::Usage, code, text);
-        let token = Token::load(&console.token_file).map_err(|error| refused(error.code(), error.text()))?;
+        let token = Token::load(&console.token_file).map_err(|error| {
+            let exit = match error {
+                TokenError::Unreadable { .. } => ExitCode::Unreachable,
+                _ => ExitCode::Usage,
+            };
+            Failure::new(exit, error.code(), error.text())
+        })?;
         let trust = match &console.tls {
             Some(tls) => Trust::Pinned(tls.chain.iter().map(|certificate| certificate.der().to_vec()).collect()),
             None => Trust::System,

@@ -14,7 +14,6 @@ use crate::bilingual;
 use crate::config::home::HomePlan;
 use crate::ground::id::Id;
 use crate::ground::secret::Secret;
-use crate::ground::text::Language;
 use crate::keys::generate::KeyRequest;
 use crate::store::record::{Direction, State};
 
@@ -114,7 +113,7 @@ pub struct InitArguments {
 }
 
 impl InitArguments {
-    pub(super) fn plan(&self, language: Language) -> HomePlan {
+    pub(super) fn plan(&self) -> HomePlan {
         let as2_name = self.as2_name.clone().or_else(|| self.dxpid.clone());
         HomePlan {
             dxpid: self.dxpid.clone(),
@@ -122,7 +121,6 @@ impl InitArguments {
             name: self.name.clone(),
             as2_listen: self.as2_listen,
             console_listen: self.console_listen,
-            language,
             key_bits: self.key_bits,
         }
     }

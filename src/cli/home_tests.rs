@@ -46,7 +46,6 @@ fn home(folder: &Path) -> PathBuf {
         name: None,
         as2_listen: ([127, 0, 0, 1], 4080).into(),
         console_listen: ([127, 0, 0, 1], 4081).into(),
-        language: Language::English,
         key_bits: 2048,
     };
     let (code, said) = spoken(Language::English, false, |voice| init::run(folder, &plan, now(), voice));

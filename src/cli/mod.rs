@@ -87,7 +87,7 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
     let (file, environment) = (context.global.config.as_path(), context.environment);
     let voice = &mut context.voice;
     Ok(match command {
-        Command::Init(arguments) => init::run(&arguments.dir, &arguments.plan(voice.language), now, voice)?,
+        Command::Init(arguments) => init::run(&arguments.dir, &arguments.plan(), now, voice)?,
         Command::Serve => serve::run(context, Role::Gateway)?,
         Command::Demo(options) => run_demo(voice, options)?,
         Command::Testbed => serve::run(context, Role::Testbed)?,

@@ -242,11 +242,9 @@ fn server(section: &Section<'_>) -> ServerSettings {
 fn log(section: &Section<'_>) -> LogSettings {
     let format = section.parsed("format", |text| station::one_of(text, &["human", "json"]));
     let level = section.parsed("level", |text| station::one_of(text, &["error", "warn", "info", "debug", "trace"]));
-    let language = section.parsed("language", |text| station::one_of(text, &["zh-CN", "en"]));
     LogSettings {
         format: if format == Some("json") { LogFormat::Json } else { LogFormat::Human },
         level: level.unwrap_or("info").to_owned(),
-        language: if language == Some("zh-CN") { Language::Chinese } else { Language::English },
     }
 }
 

@@ -9,7 +9,7 @@ use crate::bilingual;
 use crate::ground::durable::{self, DurableError};
 use crate::ground::random;
 use crate::ground::secret::Secret;
-use crate::ground::text::{Bilingual, Language};
+use crate::ground::text::Bilingual;
 use crate::keys::generate::{GenerateError, KeyRequest, generate};
 use crate::keys::save;
 use crate::partner::Profile;
@@ -30,8 +30,6 @@ pub struct HomePlan {
     pub as2_listen: SocketAddr,
     /// The console listener.
     pub console_listen: SocketAddr,
-    /// Language of logs and findings.
-    pub language: Language,
     /// RSA key size.
     pub key_bits: u32,
 }
@@ -198,9 +196,6 @@ fn gateway_toml(plan: &HomePlan) -> String {
         "[console]".to_owned(),
         format!("listen = {}", quoted(&plan.console_listen.to_string())),
         "token_file = \"keys/console.token\"".to_owned(),
-        String::new(),
-        "[log]".to_owned(),
-        format!("language = {}", quoted(if plan.language == Language::Chinese { "zh-CN" } else { "en" })),
         String::new(),
     ]);
     lines.join("\n")

@@ -30,7 +30,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::ground::limits::Limits;
-use crate::ground::text::Language;
 use crate::keys::TlsIdentity;
 use crate::partner::{Directory, PartnerUrl, Station};
 
@@ -163,8 +162,6 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug` or `trace`, or a `tracing` filter.
     pub level: String,
-    /// Language of texts for people.
-    pub language: Language,
 }
 
 /// Shape of a log line.

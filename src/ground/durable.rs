@@ -75,8 +75,8 @@ impl DurableError {
                 "{path} is in use by another dxgate process: stop it first, or use another directory"
             ),
             "different-filesystems" => bilingual!(
-                "{path} 不在同一个文件系统上：数据目录和交换目录必须在同一文件系统",
-                "{path} is on another filesystem: the data and exchange directories must share one"
+                "{path} 不在同一个文件系统上：伙伴的各个文件夹必须在同一文件系统",
+                "{path} is on another filesystem: all folders of a partner must share one"
             ),
             "read-only-filesystem" => {
                 bilingual!(
@@ -221,6 +221,11 @@ pub fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {
 /// [`io::ErrorKind::AlreadyExists`] when the name is taken; nothing changed.
 pub fn rename_noreplace_unsynced(from: &Path, to: &Path) -> Result<()> {
     platform::rename_noreplace(from, to).at("rename to", to)
+}
+
+/// A number that changes when another file takes a name: the inode; always 0 where the system has none.
+pub fn identity(metadata: &fs::Metadata) -> u64 {
+    platform::identity(metadata)
 }
 
 /// Opens an existing regular file for reading; never follows a link, never waits for a pipe's writer.

@@ -2,22 +2,30 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Inbound;
 use super::receive::{MessageArrived, busy};
-use super::reply::{Answer, NoAnswer};
+use super::reply::NoAnswer;
 use crate::as2::request::{self, Incoming, Request};
 use crate::as2::{SentMics, headers};
-use crate::bilingual;
 use crate::ground::id::Id;
 use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::Draft;
-use crate::store::record::{Body, Fact, JobKind, Message, Reason, State};
-use crate::store::{CommitError, Filter, Transaction};
+use crate::store::record::{Body, Fact, JobKind, Message, State};
+use crate::store::{Filter, Transaction};
+
+/// Pauses before a reception that our own storage failed is opened again.
+const RETRY_FIRST: Duration = Duration::from_secs(5);
+const RETRY_LAST: Duration = Duration::from_secs(300);
+/// An MDN job waits for the connection on which the message came to end (RFC 4130 7.2: answered first).
+const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
+/// Accepted messages looked at after a start; far more than can be in work at once.
+const RECENT: usize = 2000;
 
 impl Inbound {
     /// Takes a message durably and answers 202; it is opened in the background.
@@ -42,12 +50,18 @@ impl Inbound {
         Reply::new(202)
     }
 
-    /// Takes up receptions that a crash interrupted. Call once at start.
+    /// Takes up receptions that a crash interrupted: taken but not opened, or accepted but not answered though an
+    /// asynchronous MDN is owed. Opening the latter again finds their key and answers. Call once at start.
     pub fn resume(&self) -> usize {
-        let filter = Filter { state: Some(State::Received), limit: usize::MAX, ..Filter::default() };
-        let interrupted = self.store.messages(&filter);
-        let count = interrupted.len();
-        for message in interrupted {
+        let in_state = |state, limit| Filter { state: Some(state), limit, ..Filter::default() };
+        let taken = self.store.messages(&in_state(State::Received, usize::MAX));
+        let accepted = self.store.messages(&in_state(State::Accepted, RECENT));
+        let unanswered = accepted
+            .into_iter()
+            .filter(|message| message.receipt.is_none() && message.headers.get(headers::RECEIPT_DELIVERY).is_some());
+        let mut count = 0;
+        for message in taken.into_iter().chain(unanswered) {
+            count += 1;
             if let Err(why) = self.resume_one(&message) {
                 tracing::error!(id = %message.id, partner = %message.partner, code = "resume-failed", "a received message waits: {why}");
             }
@@ -75,59 +89,25 @@ impl Inbound {
         let flow = self.clone();
         self.tasks.spawn("open-received", async move {
             let request = Arc::new(request);
-            match flow.settle(id, &partner, &request, Draft::File(wire)).await {
-                Ok(answer) => {
-                    if let Err(error) = flow.end_repetition(id, &partner, &request, wire, answer).await {
-                        tracing::error!(%id, %error, "a repeated message waits for the next start");
+            let mut pause = RETRY_FIRST;
+            loop {
+                let error = match flow.settle(id, &partner, &request, Draft::File(wire)).await {
+                    Ok(answer) => {
+                        tracing::debug!(%id, queued = answer.queued, "opened");
+                        return;
                     }
-                }
-                Err(NoAnswer::Storage(error)) => {
-                    tracing::error!(%id, %error, "a received message waits for the next start")
-                }
-                Err(NoAnswer::Journal(error)) => {
-                    tracing::error!(%id, %error, "a received message waits for the next start")
-                }
+                    Err(NoAnswer::Journal(error)) => {
+                        tracing::error!(%id, %error, code = "journal-failed", "a received message waits for the next start");
+                        return;
+                    }
+                    Err(NoAnswer::Storage(error)) => error,
+                };
+                tracing::error!(%id, %error, code = "storage-failed", "a received message is opened again later");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_LAST);
             }
         });
     }
-
-    /// Ends a reception that turned out to repeat an accepted message, and sends that message's MDN once more. Any
-    /// other reception has its end already.
-    async fn end_repetition(
-        &self,
-        id: Id,
-        partner: &Partner,
-        request: &Request,
-        wire: Body,
-        answer: Answer,
-    ) -> Result<(), CommitError> {
-        if self.store.message(&id).is_none_or(|message| message.state != State::Received) {
-            return Ok(());
-        }
-        let now = self.clock.now();
-        let mut transaction = Transaction::new(now);
-        let fact = Fact::Declined {
-            partner: partner.id.clone(),
-            message_id: request.message_id.as_str().to_owned(),
-            headers: request.headers.clone(),
-            wire,
-            reason: repetition(),
-            mdn: None,
-        };
-        transaction.fact(id, fact);
-        if let (false, Some((head, body))) = (answer.queued, answer.mdn) {
-            add_mdn_job(&mut transaction, now, id, partner, &head, body);
-        }
-        self.store.commit(transaction).await.map(drop)
-    }
-}
-
-fn repetition() -> Reason {
-    let text = bilingual!(
-        "重复的报文：相同内容此前已接收，未再次投递，仅重发其回执。无需处理。",
-        "a repetition of a message that was accepted before; it was not delivered again, its receipt was sent again. Nothing is to be done."
-    );
-    Reason { code: "duplicate".to_owned(), text }
 }
 
 /// The message asks for its MDN on a connection of its own.
@@ -145,6 +125,7 @@ pub(super) fn add_mdn_job(
     body: Vec<u8>,
 ) {
     let id = Id::new(now);
+    let due = now.checked_add(MDN_DELAY).unwrap_or(now);
     let message_id = head.get(headers::MESSAGE_ID).unwrap_or_default().to_owned();
     let wire = transaction.body(body);
     let queued = Fact::Queued {
@@ -156,6 +137,6 @@ pub(super) fn add_mdn_job(
         about: Some(about),
     };
     transaction.fact(id, queued);
-    let composed = Fact::Composed { message_id, headers: head.clone(), wire, mics: SentMics::default(), due: now };
+    let composed = Fact::Composed { message_id, headers: head.clone(), wire, mics: SentMics::default(), due };
     transaction.fact(id, composed);
 }

@@ -50,7 +50,7 @@ impl Inbound {
         self.check_request(&exchange)?;
         let head = header_fields(&exchange)?;
         let partner = self.named_partner(&head, &exchange)?;
-        self.check_space()?;
+        self.check_space(exchange.body.content_length())?;
         exchange.body.limit(self.limits.body);
         let wire = self.spool(&mut exchange).await?;
         let mut prefix = Vec::new();
@@ -99,9 +99,10 @@ impl Inbound {
         })
     }
 
-    fn check_space(&self) -> Result<(), Reply> {
+    fn check_space(&self, announced: Option<u64>) -> Result<(), Reply> {
+        let needed = self.settings.free_space_floor.saturating_add(announced.unwrap_or(0));
         match durable::free_space(&self.settings.data) {
-            Ok(free) if free >= self.settings.free_space_floor => Ok(()),
+            Ok(free) if free >= needed => Ok(()),
             Ok(free) => {
                 tracing::error!(
                     free,

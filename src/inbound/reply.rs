@@ -1,15 +1,15 @@
 //! Step 4: the answer. A positive MDN needs the proofs of verification and storage; it is committed before it is sent.
 
+use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::time::Duration;
-
-use jiff::Timestamp;
 
 use super::Inbound;
 use super::asynchronous::{add_mdn_job, asks_later};
 use super::open::{NotOpened, Verified};
 use super::publish::{Published, dedup_key};
 use super::receive::{MessageArrived, busy, unavailable};
+use crate::as2::headers;
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
 use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
@@ -23,13 +23,16 @@ use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::Draft;
-use crate::store::record::{Fact, Message, Reason, Receipt};
+use crate::store::record::{Fact, Message, Reason, Receipt, State};
 use crate::store::{CommitError, Transaction};
 
-/// Refusals after an opened envelope leave on these boundaries, so that their timing says little (RFC 4130 has no
+/// Refusals after decryption was tried leave on these boundaries, so that their timing says little (RFC 4130 has no
 /// such rule; an MDN is a decryption oracle without one).
 const REFUSAL_GRID: Duration = Duration::from_millis(250);
 const REFUSAL_JITTER_MS: u64 = 50;
+const GRID_STEP: u64 = 8 * 1024 * 1024;
+/// Bytes kept of a refused message: anybody can send one, so it must not fill the disk.
+const EVIDENCE: u64 = 64 * 1024;
 /// The human-readable part of a positive MDN.
 const RECEIVED: &str = "The message was received, verified and stored.";
 
@@ -42,7 +45,7 @@ pub(super) struct Answer {
 
 /// Why no answer can be given; the partner shall try again.
 pub(super) enum NoAnswer {
-    Storage(std::io::Error),
+    Storage(io::Error),
     Journal(CommitError),
 }
 
@@ -80,7 +83,7 @@ impl Inbound {
         wire: Draft,
     ) -> Result<Answer, NoAnswer> {
         if let Some(refusal) = precondition(request, &partner.accept_policy()) {
-            return self.decline(id, partner, request, wire, refusal).await;
+            return self.decline(id, partner, request, self.evidence(wire)?, refusal).await;
         }
         let (wire, opened) = self.open(partner, request, wire).await;
         match opened {
@@ -88,14 +91,14 @@ impl Inbound {
             Err(NotOpened::Storage(error)) => Err(NoAnswer::Storage(error)),
             Err(NotOpened::Refused(failure)) => {
                 let refusal = Refusal {
+                    may_sign: true,
                     told: failure.told,
                     explanation: failure.explanation,
                     code: failure.cause.code(),
                     text: failure.cause.text(),
                 };
-                let answer = self.decline(id, partner, request, wire, refusal).await;
-                self.wait_for_grid().await;
-                answer
+                self.wait_for_grid(wire.len()).await;
+                self.decline(id, partner, request, self.evidence(wire)?, refusal).await
             }
         }
     }
@@ -104,7 +107,7 @@ impl Inbound {
         &self,
         id: Id,
         partner: &Arc<Partner>,
-        request: &Request,
+        request: &Arc<Request>,
         verified: Verified,
         wire: Draft,
     ) -> Result<Answer, NoAnswer> {
@@ -113,33 +116,83 @@ impl Inbound {
         match self.publish(id, partner, request, verified, wire).await.map_err(NoAnswer::Journal)? {
             Published::New(opened, stored) => {
                 let disposition = proof::processed(&opened, &stored);
-                self.answer(id, partner, request, &disposition, opened.mic.as_ref()).await
+                self.answer(id, id, partner, request, &disposition, opened.mic.as_ref()).await
             }
             Published::Duplicate(opened, stored, existing) => {
                 tracing::info!(id = %existing.id, partner = %partner.id, "a repetition; the stored MDN is sent again");
-                match self.stored_answer(&existing).map_err(NoAnswer::Storage)? {
-                    Some(answer) => Ok(answer),
-                    None => {
-                        let disposition = proof::processed(&opened, &stored);
-                        self.answer(existing.id, partner, request, &disposition, opened.mic.as_ref()).await
+                let disposition = proof::processed(&opened, &stored);
+                let mic = opened.mic.as_ref();
+                let answer = match self.stored_answer(&existing, request).map_err(NoAnswer::Storage)? {
+                    Some(answer) => answer,
+                    None if existing.receipt.is_none() => {
+                        self.answer(existing.id, id, partner, request, &disposition, mic).await?
                     }
-                }
+                    None => self.answer_otherwise(partner, request, &disposition, mic).await?,
+                };
+                self.close_repetition(id, partner, existing.id, answer).await
             }
             Published::OtherContent => self.decline(id, partner, request, spare, Refusal::other_content()).await,
         }
     }
 
-    /// Builds the MDN of an accepted message and commits it.
-    async fn answer(
+    /// A repetition that was taken for an asynchronous answer has a record of its own: it ends here, together with the
+    /// job that sends the earlier MDN again.
+    async fn close_repetition(
         &self,
         id: Id,
         partner: &Partner,
-        request: &Request,
+        earlier: Id,
+        answer: Answer,
+    ) -> Result<Answer, NoAnswer> {
+        let Some(record) = self.store.message(&id).filter(|record| record.state == State::Received) else {
+            return Ok(answer);
+        };
+        let Some(wire) = record.wire else { return Ok(answer) };
+        let now = self.clock.now();
+        let mut transaction = Transaction::new(now);
+        let fact = Fact::Declined {
+            partner: partner.id.clone(),
+            message_id: record.message_id.unwrap_or_default(),
+            headers: record.headers,
+            wire,
+            reason: repetition(earlier),
+            mdn: None,
+        };
+        transaction.fact(id, fact);
+        if let (false, Some((head, body))) = (answer.queued, &answer.mdn) {
+            add_mdn_job(&mut transaction, now, id, partner, head, body.clone());
+        }
+        self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
+        Ok(Answer { queued: true, ..answer })
+    }
+
+    /// The MDN for a repetition that asks for another kind than the message did at first: same disposition, same MIC.
+    async fn answer_otherwise(
+        &self,
+        partner: &Arc<Partner>,
+        request: &Arc<Request>,
+        disposition: &Disposition,
+        mic: Option<&Mic>,
+    ) -> Result<Answer, NoAnswer> {
+        let told = Told { disposition: disposition.clone(), mic: mic.cloned(), explanation: RECEIVED, may_sign: true };
+        let built = self.build_mdn(partner, request, told).await?;
+        Ok(Answer { mdn: built.map(|built| (built.headers, built.body)), queued: false })
+    }
+
+    /// Builds the MDN of an accepted message and commits it. `asking` is the reception that asks for it: the message
+    /// itself or a repetition.
+    async fn answer(
+        &self,
+        id: Id,
+        asking: Id,
+        partner: &Arc<Partner>,
+        request: &Arc<Request>,
         disposition: &Disposition,
         mic: Option<&Mic>,
     ) -> Result<Answer, NoAnswer> {
         let now = self.clock.now();
-        let Some(built) = self.build_mdn(partner, request, disposition, mic, RECEIVED, now)? else {
+        let told = Told { disposition: disposition.clone(), mic: mic.cloned(), explanation: RECEIVED, may_sign: true };
+        let Some(built) = self.build_mdn(partner, request, told).await? else {
             return Ok(Answer { mdn: None, queued: false });
         };
         let mut transaction = Transaction::new(now);
@@ -147,7 +200,7 @@ impl Inbound {
         transaction.fact(id, Fact::Answered { mdn: receipt });
         let queued = asks_later(request);
         if queued {
-            add_mdn_job(&mut transaction, now, id, partner, &built.headers, built.body.clone());
+            add_mdn_job(&mut transaction, now, asking, partner, &built.headers, built.body.clone());
         }
         self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
         Ok(Answer { mdn: Some((built.headers, built.body)), queued })
@@ -157,14 +210,20 @@ impl Inbound {
     async fn decline(
         &self,
         id: Id,
-        partner: &Partner,
-        request: &Request,
+        partner: &Arc<Partner>,
+        request: &Arc<Request>,
         wire: Draft,
         refusal: Refusal,
     ) -> Result<Answer, NoAnswer> {
         let now = self.clock.now();
         tracing::warn!(%id, partner = %partner.id, code = refusal.code, "refused: {}", refusal.text);
-        let built = self.build_mdn(partner, request, &refusal.told, None, refusal.explanation, now)?;
+        let told = Told {
+            disposition: refusal.told.clone(),
+            mic: None,
+            explanation: refusal.explanation,
+            may_sign: refusal.may_sign,
+        };
+        let built = self.build_mdn(partner, request, told).await?;
         let mut transaction = Transaction::new(now);
         let mdn = built.as_ref().map(|built| receipt_of(built, &refusal.told, None, &mut transaction));
         let fact = Fact::Declined {
@@ -184,58 +243,100 @@ impl Inbound {
         Ok(Answer { mdn: built.map(|built| (built.headers, built.body)), queued })
     }
 
-    /// The MDN as the request asks for it; `None` when it asks for none.
-    fn build_mdn(
+    /// The MDN as the request asks for it; `None` when it asks for none. Signing is computation, so it runs on the
+    /// blocking pool.
+    async fn build_mdn(
         &self,
-        partner: &Partner,
-        request: &Request,
-        disposition: &Disposition,
-        mic: Option<&Mic>,
-        explanation: &str,
-        now: Timestamp,
+        partner: &Arc<Partner>,
+        request: &Arc<Request>,
+        told: Told,
     ) -> Result<Option<BuiltMdn>, NoAnswer> {
-        let Some(asked) = &request.mdn else { return Ok(None) };
+        if request.mdn.is_none() {
+            return Ok(None);
+        }
+        let (flow, partner, request) = (self.clone(), partner.clone(), request.clone());
+        let built = tokio::task::spawn_blocking(move || flow.build_mdn_blocking(&partner, &request, &told)).await;
+        built.map_err(|error| NoAnswer::Storage(io::Error::other(error)))?.map(Some)
+    }
+
+    fn build_mdn_blocking(&self, partner: &Partner, request: &Request, told: &Told) -> Result<BuiltMdn, NoAnswer> {
+        let now = self.clock.now();
         let message_id = MessageId::generate(Id::new(now), &self.station.message_id_host);
-        let signing = if asked.options.signed {
-            let scheme = partner.agreement.sign.unwrap_or(SignatureScheme::RsaPkcs1);
-            self.station.signing(now, mdn_digest(asked, mic), scheme)
-        } else {
-            None
+        let asked = request.mdn.as_ref().filter(|asked| told.may_sign && asked.options.signed);
+        let signing = match asked {
+            None => None,
+            Some(asked) => {
+                let scheme = partner.agreement.sign.unwrap_or(SignatureScheme::RsaPkcs1);
+                let signing = self.station.signing(now, mdn_digest(asked, told.mic.as_ref()), scheme);
+                // An unsigned MDN would be no answer, and would be repeated for ever.
+                Some(signing.ok_or_else(|| NoAnswer::Storage(io::Error::other("no signing key is active")))?)
+            }
         };
         let plan = MdnPlan {
             from: &request.to,
             to: &request.from,
             original_message_id: &request.message_id,
-            disposition,
-            mic,
-            explanation,
+            disposition: &told.disposition,
+            mic: told.mic.as_ref(),
+            explanation: told.explanation,
             signing: signing.as_ref(),
             micalg_style: partner.agreement.micalg_style,
             message_id: &message_id,
             date: now,
         };
-        mdn::build(&plan).map(Some).map_err(|error| NoAnswer::Storage(std::io::Error::other(error)))
+        mdn::build(&plan).map_err(|error| NoAnswer::Storage(io::Error::other(error)))
     }
 
-    /// The MDN that answered a message before, byte for byte.
-    fn stored_answer(&self, existing: &Message) -> std::io::Result<Option<Answer>> {
+    /// What is kept of a message that nobody vouches for: its beginning.
+    fn evidence(&self, wire: Draft) -> Result<Draft, NoAnswer> {
+        if wire.len() <= EVIDENCE {
+            return Ok(wire);
+        }
+        let mut beginning = Vec::new();
+        let read = wire.open(&self.store).and_then(|body| body.take(EVIDENCE).read_to_end(&mut beginning));
+        read.map_err(NoAnswer::Storage)?;
+        Ok(Draft::Inline(beginning))
+    }
+
+    /// The MDN that answered a message before, byte for byte, when the repetition asks for the same kind.
+    fn stored_answer(&self, existing: &Message, request: &Request) -> io::Result<Option<Answer>> {
         let Some(receipt) = &existing.receipt else { return Ok(None) };
+        let Some(asked) = &request.mdn else { return Ok(Some(Answer { mdn: None, queued: false })) };
+        if asked.options.signed != is_signed(&receipt.headers) {
+            return Ok(None);
+        }
         let raw = self.store.read_all(&receipt.body, receipt.body.len)?;
         let head = receipt.headers.to_bytes().len().saturating_add(2);
         let body = raw.get(head..).unwrap_or_default().to_vec();
         Ok(Some(Answer { mdn: Some((receipt.headers.clone(), body)), queued: false }))
     }
 
-    async fn wait_for_grid(&self) {
-        let grid = REFUSAL_GRID.as_millis().max(1);
+    /// Sleeps until the next boundary; they lie further apart for larger messages, whose steps take longer.
+    async fn wait_for_grid(&self, wire_len: u64) {
+        let steps = u32::try_from(wire_len / GRID_STEP).unwrap_or(u32::MAX).saturating_add(1);
+        let grid = REFUSAL_GRID.saturating_mul(steps).as_millis().max(1);
         let now = u128::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
         let to_grid = u64::try_from(grid - now % grid).unwrap_or(0);
         tokio::time::sleep(Duration::from_millis(to_grid + random::below(REFUSAL_JITTER_MS))).await;
     }
 }
 
+/// What an MDN shall say.
+struct Told {
+    disposition: Disposition,
+    mic: Option<Mic>,
+    explanation: &'static str,
+    /// Signed if that was asked for. Not when the very request for a signature cannot be met (RFC 4130 7.5.3).
+    may_sign: bool,
+}
+
+fn is_signed(mdn: &Headers) -> bool {
+    mdn.get(headers::CONTENT_TYPE).is_some_and(|value| value.to_ascii_lowercase().starts_with("multipart/signed"))
+}
+
 /// Why a message is refused, for the partner and for us.
 pub(super) struct Refusal {
+    pub(super) may_sign: bool,
     pub(super) told: Disposition,
     pub(super) explanation: &'static str,
     pub(super) code: &'static str,
@@ -245,6 +346,7 @@ pub(super) struct Refusal {
 impl Refusal {
     fn other_content() -> Refusal {
         Refusal {
+            may_sign: true,
             told: Disposition::unexpected_processing_error(),
             explanation: "A message with the same Message-ID and different content was received before.",
             code: "duplicate-other-content",
@@ -256,10 +358,19 @@ impl Refusal {
     }
 }
 
+fn repetition(earlier: Id) -> Reason {
+    let text = bilingual!(
+        "对方重发了已接收的报文 {earlier}；未再次投递，只重发原回执。",
+        "the partner repeated message {earlier}, which was accepted before; it was not delivered again, its MDN is sent again."
+    );
+    Reason { code: "repetition".to_owned(), text }
+}
+
 /// What can be refused before any cryptography.
 fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
     if request.is_loop() {
         return Some(Refusal {
+            may_sign: true,
             told: Disposition::sender_equals_receiver(),
             explanation: "AS2-From and AS2-To are the same.",
             code: "sender-equals-receiver",
@@ -275,7 +386,7 @@ fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
         "对方要求的回执格式或算法不受支持，未接收。请与对方商定回执选项。",
         "the receipt that the partner asks for is not supported; the message was not accepted. Agree on the receipt options."
     );
-    Some(Refusal { told, explanation, code: "mdn-options-unsupported", text })
+    Some(Refusal { may_sign: false, told, explanation, code: "mdn-options-unsupported", text })
 }
 
 /// The digest that signs the MDN: that of its MIC, else the sender's first choice, else SHA-256.

@@ -1,7 +1,7 @@
 //! Steps 3 and 4: a claimed file becomes a message, in one transaction; then the claimed file goes away.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
-use crate::store::record::{self, DeclarationSummary, Fact, JobKind, Reason};
+use crate::store::record::{self, DeclarationSummary, Fact, Folder, JobKind, Reason, State};
 use crate::store::{CommitError, Precondition, Transaction};
 
 /// Who is named in facts that no person caused.
@@ -49,8 +49,16 @@ impl IntakeError {
 
 /// What becomes of a file.
 enum Prepared {
-    Refused { payload: Draft, refusal: Refusal },
-    Ready { payload: Draft, summary: Option<DeclarationSummary>, wire: Result<Wire, Reason> },
+    /// `None`: too large to be copied; the claimed file itself moves to `rejected/`.
+    Refused {
+        payload: Option<Draft>,
+        refusal: Refusal,
+    },
+    Ready {
+        payload: Draft,
+        summary: Option<DeclarationSummary>,
+        wire: Result<Wire, Reason>,
+    },
 }
 
 impl Outbound {
@@ -59,16 +67,36 @@ impl Outbound {
         if self.store.message(&claim.id).is_none() {
             let partner = self.enabled_partner(&claim.partner)?;
             let path = claim.path.clone();
-            let read = move |flow: &Outbound| flow.read_payload(&path);
+            let read = move |flow: &Outbound| flow.read_claimed(&path);
             match self.accept(partner, claim.id, &claim.file_name, read).await {
                 Ok(()) | Err(IntakeError::Journal(CommitError::Conflict(_))) => {}
                 Err(IntakeError::File(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
-        match tokio::task::spawn_blocking(move || fs::remove_file(&claim.path)).await {
+        let flow = self.clone();
+        match tokio::task::spawn_blocking(move || flow.dispose(&claim)).await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
+        }
+    }
+
+    /// The claimed file has done its service; one that was too large to be copied becomes the rejected original.
+    fn dispose(&self, claim: &Claim) -> io::Result<()> {
+        let refused_uncopied = self
+            .store
+            .message(&claim.id)
+            .is_some_and(|message| message.state == State::Rejected && message.payload.is_none());
+        if !refused_uncopied {
+            return fs::remove_file(&claim.path);
+        }
+        let rejected = self.settings.exchange.join(&claim.partner).join(Folder::Rejected.name());
+        match durable::rename_noreplace(&claim.path, &rejected.join(&claim.file_name)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let unique = format!("{}.{}", claim.id, claim.file_name);
+                Ok(durable::rename_noreplace(&claim.path, &rejected.join(unique))?)
+            }
+            moved => Ok(moved?),
         }
     }
 
@@ -77,7 +105,7 @@ impl Outbound {
         let partner = self.enabled_partner(partner)?;
         let id = Id::new(self.clock.now());
         let name = crate::mime::safe_file_name(file_name);
-        self.accept(partner, id, &name, move |_| Ok(payload)).await?;
+        self.accept(partner, id, &name, move |_| Ok(Some(payload))).await?;
         Ok(id)
     }
 
@@ -92,7 +120,7 @@ impl Outbound {
         partner: Arc<Partner>,
         id: Id,
         file_name: &str,
-        read: impl FnOnce(&Outbound) -> io::Result<Draft> + Send + 'static,
+        read: impl FnOnce(&Outbound) -> io::Result<Option<Draft>> + Send + 'static,
     ) -> Result<(), IntakeError> {
         let now = self.clock.now();
         let (flow, of, name) = (self.clone(), partner.clone(), file_name.to_owned());
@@ -109,21 +137,35 @@ impl Outbound {
         Ok(())
     }
 
-    fn read_payload(&self, path: &std::path::Path) -> io::Result<Draft> {
-        let mut file = durable::open_regular(path)?;
+    /// A copy of a claimed file, unless it is longer than the limit.
+    fn read_claimed(&self, path: &std::path::Path) -> io::Result<Option<Draft>> {
+        let file = durable::open_regular(path)?;
+        if file.metadata()?.len() > self.limits.payload {
+            return Ok(None);
+        }
         let mut sink = Sink::new(&self.store);
-        io::copy(&mut file, &mut sink)?;
-        sink.finish()
+        let copied = io::copy(&mut file.take(self.limits.payload.saturating_add(1)), &mut sink)?;
+        if copied > self.limits.payload {
+            return Ok(None);
+        }
+        sink.finish().map(Some)
     }
 
-    fn prepare(&self, partner: &Partner, payload: Draft, name: &str, id: Id, now: Timestamp) -> io::Result<Prepared> {
-        if payload.len() > self.limits.payload {
-            return Ok(Prepared::Refused { payload, refusal: Refusal::oversize(self.limits.payload) });
-        }
+    fn prepare(
+        &self,
+        partner: &Partner,
+        payload: Option<Draft>,
+        name: &str,
+        id: Id,
+        now: Timestamp,
+    ) -> io::Result<Prepared> {
+        let Some(payload) = payload.filter(|payload| payload.len() <= self.limits.payload) else {
+            return Ok(Prepared::Refused { payload: None, refusal: Refusal::oversize(self.limits.payload) });
+        };
         let compose =
             |payload: &Draft, file_name: &str| self.compose(partner, &Content { payload, file_name }, id, now);
         match self.precheck(partner, &payload, id, now)? {
-            Decision::Refuse(refusal) => Ok(Prepared::Refused { payload, refusal }),
+            Decision::Refuse(refusal) => Ok(Prepared::Refused { payload: Some(payload), refusal }),
             Decision::AsIs(summary) => {
                 let wire = compose(&payload, name);
                 Ok(Prepared::Ready { payload, summary, wire })
@@ -143,9 +185,9 @@ fn record_of(prepared: Prepared, partner: &Partner, id: Id, file_name: &str, now
     let (partner, file_name) = (partner.id.clone(), file_name.to_owned());
     match prepared {
         Prepared::Refused { payload, refusal } => {
-            let payload = payload.into_body(&mut transaction);
-            let files = vec![refusal.publication(&file_name, record::Content::Body(payload))];
-            let fact = Fact::Rejected { partner, file_name, payload: Some(payload), reason: refusal.reason, files };
+            let payload = payload.map(|payload| payload.into_body(&mut transaction));
+            let files = refusal.publications(&file_name, payload.map(record::Content::Body));
+            let fact = Fact::Rejected { partner, file_name, payload, reason: refusal.reason, files };
             transaction.fact(id, fact);
         }
         Prepared::Ready { payload, summary, wire } => {

@@ -31,7 +31,7 @@ use crate::ground::clock::Clock;
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::partner::{Directory, Station};
-use crate::store::record::{Fact, State};
+use crate::store::record::{Fact, Reason, State};
 use crate::store::{CommitError, Precondition, Store, Transaction};
 
 mod compose;
@@ -62,6 +62,10 @@ pub struct Settings {
     pub ignore: Vec<String>,
     /// Deliveries at a time, all partners together.
     pub workers: usize,
+    /// Folder whose filesystem must keep the floor free.
+    pub data: PathBuf,
+    /// Bytes that must stay free; below, nothing is taken.
+    pub free_space_floor: u64,
     /// Right-hand side of our Message-IDs.
     pub message_id_host: String,
 }
@@ -95,6 +99,16 @@ pub struct Parts {
     pub limits: Limits,
 }
 
+/// Why nothing is taken for the moment.
+fn disk_nearly_full(free: u64) -> Reason {
+    let mebibytes = free / (1024 * 1024);
+    let text = crate::bilingual!(
+        "数据盘仅剩约 {mebibytes} MiB，低于下限，暂不取件；文件留在发件箱。请腾出空间。",
+        "only {mebibytes} MiB are free on the data filesystem, below the floor: nothing is taken, files wait. Make room."
+    );
+    Reason { code: "disk-nearly-full".to_owned(), text }
+}
+
 /// Most troubles kept for the operator.
 const TROUBLES: usize = 200;
 
@@ -121,6 +135,9 @@ impl Outbound {
     }
 
     fn remember_trouble(&self, trouble: scan::Trouble) {
+        if self.troubles().contains(&trouble) {
+            return;
+        }
         tracing::warn!(path = %trouble.path.display(), code = %trouble.reason.code, "{}", trouble.reason.text);
         let mut troubles = self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         troubles.retain(|known| known.path != trouble.path);

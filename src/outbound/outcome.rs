@@ -39,20 +39,20 @@ impl Examined {
 }
 
 impl Outbound {
-    /// Records what follows; a message that was settled meanwhile (its asynchronous MDN was faster) stays as it is.
+    /// Records what follows. `false`: it was settled meanwhile (its asynchronous MDN was faster) and stays as it is.
     pub(super) async fn settle(
         &self,
         partner: &Partner,
         message: &Message,
         attempts: u32,
         examined: Examined,
-    ) -> Result<(), CommitError> {
+    ) -> Result<bool, CommitError> {
         let now = self.clock.now();
         let next = retry::next(
             examined.outcome,
             &Circumstances {
                 attempts,
-                queued: message.created,
+                patient_since: message.patient_since,
                 now,
                 receipt_deadline: partner.agreement.mdn.deadline,
                 schedule: &partner.delivery.retry,
@@ -60,20 +60,22 @@ impl Outbound {
             },
         );
         let mut transaction = Transaction::new(now);
-        transaction
-            .require(Precondition::StateIs(message.id, vec![State::Composed, State::Sending, State::AwaitingReceipt]));
+        transaction.require(Precondition::StateIs(message.id, SETTLEABLE.to_vec()));
         let receipt = examined.receipt.map(|seen| seen.into_receipt(&mut transaction));
         let reason = examined.reason;
         log(message, examined.outcome, next, reason.as_ref());
         let fact = follow_up(message, next, reason, receipt, now, attempts);
         transaction.fact(message.id, fact);
         match self.store.commit(transaction).await {
-            Ok(_) | Err(CommitError::Conflict(_)) => {}
-            Err(error) => return Err(error),
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }
+
+/// States in which an answer may settle a message: in an attempt, between attempts, or held meanwhile.
+const SETTLEABLE: [State; 4] = [State::Composed, State::Sending, State::AwaitingReceipt, State::Held];
 
 impl Seen {
     pub(super) fn into_receipt(self, transaction: &mut Transaction) -> Receipt {

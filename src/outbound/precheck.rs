@@ -159,16 +159,21 @@ impl Refusal {
         }
     }
 
-    /// The refused file with its findings, in `rejected/`.
-    pub(super) fn publication(&self, file_name: &str, payload: Content) -> Publication {
-        Publication {
-            folder: Folder::Rejected,
-            name: file_name.to_owned(),
-            files: vec![
-                (".findings.json".to_owned(), Content::Text(self.findings_json.clone())),
-                (".findings.txt".to_owned(), Content::Text(self.findings_text.clone())),
-                (String::new(), payload),
-            ],
+    /// The refused file with its findings, in `rejected/`; the findings alone when the file itself moves there.
+    pub(super) fn publications(&self, file_name: &str, payload: Option<Content>) -> Vec<Publication> {
+        let json = Content::Text(self.findings_json.clone());
+        let text = Content::Text(self.findings_text.clone());
+        let publication = |name: String, files| Publication { folder: Folder::Rejected, name, files };
+        match payload {
+            Some(payload) => {
+                let companions = [(".findings.json".to_owned(), json), (".findings.txt".to_owned(), text)];
+                let files = companions.into_iter().chain([(String::new(), payload)]).collect();
+                vec![publication(file_name.to_owned(), files)]
+            }
+            None => [(".findings.json", json), (".findings.txt", text)]
+                .into_iter()
+                .map(|(suffix, content)| publication(format!("{file_name}{suffix}"), vec![(String::new(), content)]))
+                .collect(),
         }
     }
 }

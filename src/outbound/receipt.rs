@@ -83,7 +83,13 @@ impl Outbound {
     /// The journal refused; the partner must be told to send it again.
     pub async fn mdn_arrived(&self, partner: &Partner, head: &Headers, body: &[u8]) -> Result<Arrival, CommitError> {
         let trusted = partner.trusted(self.clock.now());
-        let Ok(parsed) = mdn::parse(head, body, &trusted, &self.limits) else { return Ok(Arrival::Unreadable) };
+        let parsed = match mdn::parse(head, body, &trusted, &self.limits) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                tracing::warn!(partner = %partner.id, code = "mdn-unreadable", "what arrived as an MDN cannot be read: {error}");
+                return Ok(Arrival::Unreadable);
+            }
+        };
         let about = parsed.original_message_id.as_ref();
         let Some(message) = about.and_then(|id| self.store.by_message_id(&partner.id, id.as_str())) else {
             let id = about.map_or(String::new(), |id| printable(id.as_str()));
@@ -91,13 +97,16 @@ impl Outbound {
             return Ok(Arrival::Unknown);
         };
         let examined = self.examine_mdn(partner, &message, head, body);
-        let open = matches!(message.state, State::Sending | State::AwaitingReceipt | State::Composed);
-        if !open || !matches!(examined.outcome, Outcome::Accepted | Outcome::Refused | Outcome::Contradicted) {
-            self.keep_stray(&message, examined).await?;
-            return Ok(Arrival::Late);
+        let open = !message.state.is_final() && message.attempts > 0;
+        let decisive = matches!(examined.outcome, Outcome::Accepted | Outcome::Refused | Outcome::Contradicted);
+        if open && decisive && self.settle(partner, &message, message.attempts, examined).await? {
+            return Ok(Arrival::Settled);
         }
-        self.settle(partner, &message, message.attempts, examined).await?;
-        Ok(Arrival::Settled)
+        // Examined once more: what it came to before is spent, and the message may have moved on.
+        let message = self.store.message(&message.id).unwrap_or(message);
+        let examined = self.examine_mdn(partner, &message, head, body);
+        self.keep_stray(&message, examined).await?;
+        Ok(Arrival::Late)
     }
 
     async fn keep_stray(&self, message: &Message, examined: Examined) -> Result<(), CommitError> {

@@ -9,11 +9,12 @@
 //! | verified MDN with another MIC, or for another message | hold: the content arrived altered, or a peer is confused |
 //! | verified negative MDN | fail |
 //! | no connection, timeout, connection lost, 408 425 429 500 502 503 504 507 | retry (a `Retry-After` is kept) |
-//! | other 5xx | retry three times, then hold |
+//! | other 5xx | retry while there were fewer than three attempts, then hold |
 //! | TLS certificate not trusted, URL not usable | hold: no byte was sent |
 //! | 3xx (never followed), other 4xx | hold, unless the agreement lists the status for retries |
 //!
-//! The schedule's last delay repeats until `give_up_after` has passed since the message was queued; then it fails.
+//! The schedule's last delay repeats until `give_up_after` has passed since the message was queued, or
+//! released by a person; then it fails.
 
 use std::time::Duration;
 
@@ -70,8 +71,8 @@ pub enum Next {
 pub struct Circumstances<'a> {
     /// Attempts begun, this one included.
     pub attempts: u32,
-    /// When the message was queued.
-    pub queued: Timestamp,
+    /// Since when delivery is tried: queued, or released by a person.
+    pub patient_since: Timestamp,
     /// Now.
     pub now: Timestamp,
     /// How long an asynchronous MDN may take.
@@ -114,7 +115,7 @@ fn class(code: u16, retry_status: &[u16]) -> StatusClass {
 }
 
 fn retry(c: &Circumstances<'_>, retry_after: Option<u32>) -> Next {
-    let waited = c.now.duration_since(c.queued);
+    let waited = c.now.duration_since(c.patient_since);
     if waited >= signed(c.schedule.give_up_after) {
         return Next::Fail;
     }
@@ -155,7 +156,7 @@ mod tests {
     fn circumstances(schedule: &RetrySchedule, attempts: u32, now: i64) -> Circumstances<'_> {
         Circumstances {
             attempts,
-            queued: at(0),
+            patient_since: at(0),
             now: at(now),
             receipt_deadline: Duration::from_secs(1800),
             schedule,

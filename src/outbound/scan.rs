@@ -11,9 +11,8 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -89,9 +88,9 @@ pub struct Outbox {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
-    inode: u64,
+    identity: u64,
     len: u64,
-    modified: (i64, i64),
+    modified: Option<SystemTime>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -158,6 +157,9 @@ impl Outbox {
 
     /// Claims that an earlier process left behind, or that could not be recorded.
     pub fn leftovers(&self) -> io::Result<Vec<Claim>> {
+        // Their renames may not be durable yet; nothing may be recorded before they are.
+        durable::fsync_dir(&self.claimed)?;
+        durable::fsync_dir(&self.folder)?;
         let mut claims = Vec::new();
         for entry in fs::read_dir(&self.claimed)? {
             let entry = entry?;
@@ -214,7 +216,7 @@ impl Outbox {
 
     fn settled(&mut self, name: &str, metadata: &Metadata, hint: Option<Hint>, now: Timestamp) -> bool {
         let stamp =
-            Stamp { inode: metadata.ino(), len: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) };
+            Stamp { identity: durable::identity(metadata), len: metadata.len(), modified: metadata.modified().ok() };
         let quiet = match hint {
             Some(Hint::MovedIn) => return true,
             Some(Hint::Closed) => self.settle / 5,

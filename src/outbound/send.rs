@@ -8,8 +8,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::task::JoinSet;
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
 use super::compose::ComposeLate;
 use super::outcome::Examined;
@@ -18,12 +18,13 @@ use super::{Outbound, intake};
 use crate::as2::headers;
 use crate::bilingual;
 use crate::ground::drain::Shutdown;
+use crate::ground::id::Id;
 use crate::http::{
     Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, SendBody, Timeouts,
     Trust,
 };
 use crate::mime::Headers;
-use crate::partner::Partner;
+use crate::partner::{Partner, PartnerUrl};
 use crate::store::record::{Body, Fact, JobKind, Message, Reason, State};
 use crate::store::{CommitError, Lease, Precondition, Transaction};
 
@@ -31,42 +32,58 @@ use crate::store::{CommitError, Lease, Precondition, Transaction};
 #[derive(Default)]
 pub(super) struct Clients(ClientCache);
 
+/// Pause after a trouble of our own.
+const POSTPONED: SignedDuration = SignedDuration::from_secs(60);
+/// Transfers of a message whose asynchronous MDN never comes.
+const TRANSFERS: u32 = 10;
 /// Longest nap of the dispatcher; new and due messages wake it.
 const NAP: Duration = Duration::from_secs(60);
 
 impl Outbound {
     /// Delivers until shutdown; then waits for the attempts in work.
     pub async fn run_senders(self, shutdown: Shutdown) {
-        let mut in_work: JoinSet<String> = JoinSet::new();
-        let mut busy: HashMap<String, usize> = HashMap::new();
-        while !shutdown.is_triggered() {
-            for lease in self.due_leases(&busy, in_work.len()) {
-                *busy.entry(lease.message.partner.clone()).or_default() += 1;
+        let mut work = Work::default();
+        while !shutdown.is_triggered() && self.store.poisoned().is_none() {
+            for lease in self.due_leases(&work) {
+                let (partner, id) = (lease.message.partner.clone(), lease.message.id);
                 let flow = self.clone();
-                in_work.spawn(async move { flow.work(lease).await });
+                let task = work.tasks.spawn(async move { flow.work(lease).await });
+                work.running.insert(task.id(), (partner, id));
             }
             tokio::select! {
-                Some(finished) = in_work.join_next(), if !in_work.is_empty() => release(&mut busy, finished),
+                Some(finished) = work.tasks.join_next_with_id(), if !work.tasks.is_empty() => self.finished(&mut work, finished).await,
                 () = self.store.due_changed() => {}
                 () = tokio::time::sleep(self.nap()) => {}
                 () = shutdown.triggered() => {}
             }
-            while let Some(finished) = in_work.try_join_next() {
-                release(&mut busy, finished);
+            while let Some(finished) = work.tasks.try_join_next_with_id() {
+                self.finished(&mut work, finished).await;
             }
         }
-        while in_work.join_next().await.is_some() {}
+        while work.tasks.join_next().await.is_some() {}
     }
 
-    fn due_leases(&self, busy: &HashMap<String, usize>, in_work: usize) -> Vec<Lease> {
-        let free = self.settings.workers.saturating_sub(in_work);
+    /// Frees the slot of a task. One that panicked left its message in an attempt: it is postponed like any other.
+    async fn finished(&self, work: &mut Work, finished: Result<(TaskId, ()), JoinError>) {
+        let (task, panicked) = match &finished {
+            Ok((task, ())) => (*task, false),
+            Err(error) => (error.id(), true),
+        };
+        if let (Some((_, id)), true) = (work.running.remove(&task), panicked) {
+            tracing::error!(%id, "a delivery ended unexpectedly");
+            self.postpone(id, internal_error()).await;
+        }
+    }
+
+    fn due_leases(&self, work: &Work) -> Vec<Lease> {
+        let free = self.settings.workers.saturating_sub(work.running.len());
         if free == 0 {
             return Vec::new();
         }
         let directory = self.directory.load();
         let slots = |partner: &str| {
             let allowed = directory.by_id(partner).map_or(1, |partner| partner.delivery.concurrency);
-            allowed.saturating_sub(busy.get(partner).copied().unwrap_or(0))
+            allowed.saturating_sub(work.of_partner(partner))
         };
         self.store.lease_due(self.clock.now(), free, &slots)
     }
@@ -78,18 +95,28 @@ impl Outbound {
         Duration::try_from(wait).unwrap_or(Duration::from_millis(20)).clamp(Duration::from_millis(20), NAP)
     }
 
-    /// One lease from beginning to end; returns the partner whose slot becomes free.
-    async fn work(&self, lease: Lease) -> String {
-        let partner = lease.message.partner.clone();
+    /// One lease from beginning to end. Whatever goes wrong on our side, the message is not leased again at once.
+    async fn work(&self, lease: Lease) {
+        let id = lease.message.id;
         if let Err(error) = self.attempt(&lease.message).await {
-            tracing::error!(%error, id = %lease.message.id, "the delivery stopped: the journal takes no more facts");
+            tracing::error!(%error, %id, "what an attempt came to could not be recorded");
+            self.postpone(id, internal_error()).await;
         }
-        partner
+    }
+
+    /// Makes an open message due again in a minute.
+    async fn postpone(&self, id: Id, reason: Reason) {
+        let due = self.clock.now().checked_add(POSTPONED).unwrap_or(Timestamp::MAX);
+        let open = [State::Queued, State::Composed, State::Sending, State::AwaitingReceipt];
+        if let Err(error) = self.fact_if(id, &open, Fact::RetryAt { due, reason }).await {
+            tracing::error!(%error, %id, "a message could not be postponed");
+        }
     }
 
     async fn attempt(&self, message: &Message) -> Result<(), CommitError> {
         let Some(partner) = self.directory.load().by_id(&message.partner).filter(|p| p.enabled).cloned() else {
-            return self.hold(message, partner_missing(&message.partner)).await;
+            self.postpone(message.id, partner_missing(&message.partner)).await;
+            return Ok(());
         };
         let Some(message) = self.with_wire(&partner, message).await? else { return Ok(()) };
         let Some(wire) = message.wire else { return Ok(()) };
@@ -97,6 +124,9 @@ impl Outbound {
             Ok(url) => url,
             Err(reason) => return self.hold(&message, reason).await,
         };
+        if message.state == State::AwaitingReceipt && self.is_overdue_for_good(&partner, &message) {
+            return self.give_up_waiting(&partner, &message).await;
+        }
         let number = message.attempts.saturating_add(1);
         if !self
             .fact_if(message.id, &[State::Composed, State::Sending, State::AwaitingReceipt], Fact::Attempted { number })
@@ -107,7 +137,7 @@ impl Outbound {
         tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
         let answer = self.post(&partner, &url, &message, wire).await;
         let examined = self.examine_answer(&partner, &message, answer);
-        self.settle(&partner, &message, number, examined).await
+        self.settle(&partner, &message, number, examined).await.map(drop)
     }
 
     /// The message with wire bytes; composes it now when its partner was unusable before. `None`: it is held.
@@ -137,6 +167,18 @@ impl Outbound {
         }
     }
 
+    /// The deadline of an asynchronous MDN has passed often enough, or long enough.
+    fn is_overdue_for_good(&self, partner: &Partner, message: &Message) -> bool {
+        let waited = self.clock.now().duration_since(message.patient_since);
+        let patience = SignedDuration::try_from(partner.delivery.retry.give_up_after).unwrap_or(SignedDuration::MAX);
+        message.transfers >= TRANSFERS || waited >= patience
+    }
+
+    async fn give_up_waiting(&self, partner: &Partner, message: &Message) -> Result<(), CommitError> {
+        let examined = Examined { outcome: Outcome::Refused, reason: Some(mdn_overdue()), receipt: None };
+        self.settle(partner, message, message.attempts, examined).await.map(drop)
+    }
+
     async fn hold(&self, message: &Message, reason: Reason) -> Result<(), CommitError> {
         tracing::warn!(id = %message.id, partner = %message.partner, code = %reason.code, "held: {}", reason.text);
         let mut transaction = Transaction::new(self.clock.now());
@@ -150,7 +192,7 @@ impl Outbound {
 
     async fn post(&self, partner: &Partner, url: &str, message: &Message, wire: Body) -> Result<Answer, PostError> {
         let unusable = |detail: String| PostError { kind: PostErrorKind::Body, detail };
-        let client = self.clients.for_partner(partner, self.clock.now()).map_err(unusable)?;
+        let client = self.clients.for_partner(partner, url, self.clock.now()).map_err(unusable)?;
         let store = self.store.clone();
         let small = store.inline_threshold().saturating_mul(2) as u64;
         let body = if wire.len <= small {
@@ -162,7 +204,7 @@ impl Outbound {
         };
         let mut fields: Vec<(String, String)> =
             message.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        if let Some(authorization) = &partner.http.authorization {
+        if let Some(authorization) = partner.http.authorization.as_ref().filter(|_| may_see_credentials(partner, url)) {
             fields.push(("Authorization".to_owned(), authorization.header_value().expose().clone()));
         }
         let timeouts = Timeouts { connect: partner.delivery.connect_timeout, total: partner.delivery.timeout };
@@ -195,11 +237,11 @@ impl Outbound {
 
 impl Clients {
     /// Connections to this partner, under its TLS rules.
-    fn for_partner(&self, partner: &Partner, now: Timestamp) -> Result<Client, String> {
+    fn for_partner(&self, partner: &Partner, url: &str, now: Timestamp) -> Result<Client, String> {
         let pinned: Vec<Vec<u8>> = partner.certificates.tls(now).iter().map(|c| c.der().to_vec()).collect();
         let settings = ClientSettings {
             trust: if pinned.is_empty() { Trust::System } else { Trust::Pinned(pinned) },
-            identity: partner.http.identity.as_ref().map(Identity::from),
+            identity: partner.http.identity.as_ref().filter(|_| may_see_credentials(partner, url)).map(Identity::from),
             addresses: if partner.delivery.private_network { Addresses::Any } else { Addresses::PublicOnly },
             ..ClientSettings::default()
         };
@@ -207,19 +249,31 @@ impl Clients {
     }
 }
 
-fn release(busy: &mut HashMap<String, usize>, finished: Result<String, tokio::task::JoinError>) {
-    match finished {
-        Ok(partner) => {
-            if let Some(count) = busy.get_mut(&partner) {
-                *count = count.saturating_sub(1);
-            }
-        }
-        // A panic: which slot it held is unknown, so all are counted anew.
-        Err(error) => {
-            tracing::error!(%error, "a delivery ended unexpectedly; its message is due again");
-            busy.clear();
-        }
+/// Deliveries in work.
+#[derive(Default)]
+struct Work {
+    tasks: JoinSet<()>,
+    /// Partner and message of each task.
+    running: HashMap<TaskId, (String, Id)>,
+}
+
+impl Work {
+    fn of_partner(&self, partner: &str) -> usize {
+        self.running.values().filter(|(of, _)| of == partner).count()
     }
+}
+
+/// The partner's credentials go to its own server alone, not to another URL at which it wants its receipts.
+fn may_see_credentials(partner: &Partner, url: &str) -> bool {
+    PartnerUrl::parse(url).is_ok_and(|url| partner.url.same_origin(&url))
+}
+
+fn internal_error() -> Reason {
+    let text = bilingual!(
+        "网关内部错误，一分钟后重试。详情见日志；如反复出现，请报告。",
+        "an internal error of the gateway; tried again in a minute. The log has the details; report it if it persists."
+    );
+    Reason { code: "internal-error".to_owned(), text }
 }
 
 fn answer_headers(answer: &Answer) -> Headers {
@@ -261,10 +315,18 @@ fn other_status(answer: &Answer) -> Examined {
 
 fn partner_missing(partner: &str) -> Reason {
     let text = bilingual!(
-        "伙伴 {partner} 未配置或已停用。恢复其配置后用 dxgate messages release 继续。",
-        "partner {partner} is not configured or disabled. Restore its file, then continue with dxgate messages release."
+        "伙伴 {partner} 未配置或已停用；恢复其配置后自动继续。",
+        "partner {partner} is not configured or disabled; delivery goes on by itself once its file is restored."
     );
     Reason { code: "partner-missing".to_owned(), text }
+}
+
+fn mdn_overdue() -> Reason {
+    let text = bilingual!(
+        "报文已多次成功传输，但对方始终没有返回异步回执（MDN）。请与对方核对其是否收到以及回执网址。",
+        "the message was transferred several times, but its asynchronous MDN never came. Ask the partner whether it arrived and where its receipts go."
+    );
+    Reason { code: "mdn-overdue".to_owned(), text }
 }
 
 fn mdn_url_refused() -> Reason {

@@ -1,6 +1,6 @@
 //! The loop around [`scan`](super::scan): every outbox is swept periodically; a folder watcher only wakes it earlier.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,9 +10,11 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use super::Outbound;
 use super::scan::{self, Claim, Hint, Outbox, Sweep};
+use super::{Outbound, disk_nearly_full};
 use crate::ground::drain::Shutdown;
+use crate::ground::durable;
+use crate::ground::id::Id;
 
 /// Claims in work at a time: enough to share group commits, few enough to bound memory.
 const IN_WORK: usize = 64;
@@ -32,10 +34,11 @@ impl Watch {
         let wake = Arc::new(Notify::new());
         let (seen, waker) = (hints.clone(), wake.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if let Ok(event) = event {
-                remember(&seen, &event);
+            // Our own looks raise events too: only news about a file wakes, or that events were lost.
+            let news = event.map_or(true, |event| event.need_rescan() || remember(&seen, &event));
+            if news {
+                waker.notify_one();
             }
-            waker.notify_one();
         });
         if let Err(error) = &watcher {
             tracing::warn!(%error, "no folder notifications; outboxes are swept periodically");
@@ -66,7 +69,8 @@ impl Watch {
     }
 }
 
-fn remember(hints: &Mutex<HashMap<PathBuf, Hint>>, event: &notify::Event) {
+/// Whether a file became complete.
+fn remember(hints: &Mutex<HashMap<PathBuf, Hint>>, event: &notify::Event) -> bool {
     let hint = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Hint::Closed,
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::MovedIn,
@@ -76,14 +80,17 @@ fn remember(hints: &Mutex<HashMap<PathBuf, Hint>>, event: &notify::Event) {
             for path in &event.paths {
                 hints.remove(path);
             }
-            return;
+            return false;
         }
-        _ => return,
+        _ => return false,
     };
     let mut hints = hints.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut news = false;
     for path in event.paths.iter().filter(|path| scan::is_candidate(path)) {
         hints.insert(path.clone(), hint);
+        news = true;
     }
+    news
 }
 
 /// The outboxes as last swept.
@@ -94,15 +101,20 @@ impl Outbound {
     pub async fn run_sweeps(self, shutdown: Shutdown) {
         let mut watch = Watch::new();
         let mut outboxes = Outboxes::new();
-        let mut in_work: JoinSet<()> = JoinSet::new();
+        let mut in_work: JoinSet<Id> = JoinSet::new();
+        let mut ids = HashSet::new();
         let permits = Arc::new(Semaphore::new(IN_WORK));
         let mut leftovers_at = tokio::time::Instant::now();
         while !shutdown.is_triggered() {
             self.renew(&mut outboxes, &mut watch);
             let mut claims = Vec::new();
-            if leftovers_at <= tokio::time::Instant::now() && in_work.is_empty() {
-                claims.extend(self.leftovers(&outboxes));
+            if leftovers_at <= tokio::time::Instant::now() {
+                claims.extend(self.leftovers(&outboxes).into_iter().filter(|claim| !ids.contains(&claim.id)));
                 leftovers_at = tokio::time::Instant::now() + LEFTOVERS_EVERY;
+            }
+            if self.is_short_of_space() {
+                self.rest(&watch, false, &shutdown).await;
+                continue;
             }
             let hints = watch.take();
             let swept;
@@ -115,8 +127,17 @@ impl Outbound {
                 more |= sweep.more;
                 unsettled |= sweep.unsettled;
             }
+            ids.extend(claims.iter().map(|claim| claim.id));
             self.start_work(claims, &permits, &mut in_work).await;
-            while in_work.try_join_next().is_some() {}
+            while let Some(finished) = in_work.try_join_next() {
+                match finished {
+                    Ok(id) => drop(ids.remove(&id)),
+                    Err(error) => tracing::error!(%error, "taking up a file ended unexpectedly; it stays claimed"),
+                }
+            }
+            if in_work.is_empty() {
+                ids.clear();
+            }
             if !more {
                 self.rest(&watch, unsettled, &shutdown).await;
             }
@@ -124,7 +145,7 @@ impl Outbound {
         while in_work.join_next().await.is_some() {}
     }
 
-    async fn start_work(&self, claims: Vec<Claim>, permits: &Arc<Semaphore>, in_work: &mut JoinSet<()>) {
+    async fn start_work(&self, claims: Vec<Claim>, permits: &Arc<Semaphore>, in_work: &mut JoinSet<Id>) {
         for claim in claims {
             let Ok(permit) = permits.clone().acquire_owned().await else { return };
             let flow = self.clone();
@@ -133,8 +154,19 @@ impl Outbound {
                     flow.remember_trouble(error.trouble(&claim));
                 }
                 drop(permit);
+                claim.id
             });
         }
+    }
+
+    /// Below the floor nothing new is taken; files wait in their outboxes.
+    fn is_short_of_space(&self) -> bool {
+        let free = durable::free_space(&self.settings.data).unwrap_or(u64::MAX);
+        if free >= self.settings.free_space_floor {
+            return false;
+        }
+        self.remember_trouble(scan::Trouble { path: self.settings.data.clone(), reason: disk_nearly_full(free) });
+        true
     }
 
     async fn rest(&self, watch: &Watch, unsettled: bool, shutdown: &Shutdown) {
@@ -203,7 +235,7 @@ fn create_folders(home: &Path) -> std::io::Result<()> {
     for name in
         ["outbox", "sent", "rejected", "failed", "receipts", "inbox", scan::CLAIMED, crate::store::publisher::STAGING]
     {
-        crate::ground::durable::create_dir_all(&home.join(name))?;
+        durable::create_dir_all(&home.join(name))?;
     }
     Ok(())
 }

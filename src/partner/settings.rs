@@ -11,7 +11,7 @@ pub enum Profile {
     /// Any payload, untouched.
     #[default]
     Plain,
-    /// Declarations to customs: pre-checked and wrapped in the DXP envelope; answers are unwrapped and matched.
+    /// Declarations to customs: pre-checked and wrapped in the DXP envelope; answers are unwrapped and business receipts read.
     Dxp,
 }
 
@@ -39,7 +39,7 @@ pub struct Dxp {
 pub struct RetrySchedule {
     /// Pause after attempt 1, 2, …; the last one repeats. Never empty.
     pub delays: Vec<Duration>,
-    /// Time after the first attempt at which delivery gives up.
+    /// Time after the message was queued at which delivery gives up.
     pub give_up_after: Duration,
     /// Each pause varies at random by up to this fraction, 0.0 to 0.5.
     pub jitter: f64,

@@ -114,6 +114,8 @@ fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
         created: at,
         updated: at,
         attempts: 0,
+        transfers: 0,
+        patient_since: at,
         due: None,
         payload: None,
         wire: None,
@@ -160,6 +162,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
         }
         Fact::AwaitingReceipt { deadline } => {
             only(state == Sending)?;
+            message.transfers = message.transfers.saturating_add(1);
             message.become_due(AwaitingReceipt, *deadline);
         }
         Fact::Delivered { receipt, note, files } => {
@@ -181,6 +184,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
         }
         Fact::Released { due, .. } => {
             only(matches!(state, Held | Failed | Queued | Composed | AwaitingReceipt))?;
+            (message.transfers, message.patient_since) = (0, at);
             message.become_due(if message.wire.is_some() { Composed } else { Queued }, *due);
         }
         Fact::StrayReceipt { .. } => {}

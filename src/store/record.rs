@@ -302,6 +302,10 @@ pub struct Message {
     pub updated: Timestamp,
     /// Attempts begun.
     pub attempts: u32,
+    /// Transfers whose asynchronous MDN was or is awaited, since `patient_since`.
+    pub transfers: u32,
+    /// Since when delivery is tried: queued, or released by a person. Giving up is counted from here.
+    pub patient_since: Timestamp,
     /// When the next attempt, or the deadline of the awaited receipt, is due.
     pub due: Option<Timestamp>,
     /// The payload as the user gave it (outbound) or as it was verified (inbound).

@@ -186,8 +186,12 @@ fn wrong_usage_exits_with_2_and_an_unreachable_gateway_with_3() {
     assert_eq!(run(&["no-such-command"]).status.code(), Some(2));
     assert_eq!(run(&["serve"]).status.code().map(|code| code == 2 || code == 3), Some(true));
     let home = home_with_partner();
-    let output = dxgate().args(["messages", "list", "--config"]).arg(home.config()).output().unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let list = || dxgate().args(["messages", "list", "--config"]).arg(home.config()).output().unwrap();
+    let never_started = list();
+    assert_eq!(never_started.status.code(), Some(3), "{}", said(&never_started));
+    Gateway::start(&home).stop();
+    let stopped = list();
+    assert_eq!(stopped.status.code(), Some(3), "{}", said(&stopped));
 }
 
 fn home_with_partner() -> Home {

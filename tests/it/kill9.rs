@@ -31,6 +31,7 @@ fn fifty_kills_lose_nothing_and_double_nothing() {
     let mut moments = Moments(seed | 1);
 
     let (accounts, last) = thread::scope(|scope| {
+        let _end = EndThreads(&[&stop, &drained]);
         let from_victim = scope.spawn(|| produce(&victim, "steady", &stop));
         let from_steady = scope.spawn(|| produce(&steady, "victim", &stop));
         let at_victim = scope.spawn(|| consume(&victim, "steady", &drained));
@@ -182,6 +183,15 @@ fn check_senders_folders(home: &Home, partner: &str, sent: &Sent) {
     }
     let receipts = home.names(partner, "receipts");
     assert_eq!(receipts.iter().filter(|name| name.ends_with(".mdn")).count(), sent.len(), "one receipt each");
+}
+
+/// A scope waits for its threads even when it panics; so they must be told.
+struct EndThreads<'a>(&'a [&'a AtomicBool]);
+
+impl Drop for EndThreads<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|flag| flag.store(true, Ordering::Relaxed));
+    }
 }
 
 /// xorshift64: enough to choose moments, and the same seed chooses the same.

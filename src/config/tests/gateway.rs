@@ -26,7 +26,6 @@ fn values_that_cannot_be_are_reported_with_line_and_key() {
         ("[folders]\ndata = \"exchange/data\"\n", "folders-overlap", 8, "folders.data"),
         ("[folders]\nallow_any_filesystem = \"yes\"\n", "value-wrong-type", 8, "folders.allow_any_filesystem"),
         ("[log]\nlevel = \"loud\"\n", "value-invalid", 8, "log.level"),
-        ("[log]\nlanguage = \"fr\"\n", "value-invalid", 8, "log.language"),
         ("log = 1\n", "key-unknown", 7, "station.keys[0].log"),
         ("[logs]\n", "key-unknown", 7, "logs"),
         ("[[station.keys]]\nuse = [\"sing\"]\n", "value-invalid", 8, "station.keys[1].use"),

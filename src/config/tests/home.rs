@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::config::home::{self, HomeError, HomePlan, PartnerPlan};
-use crate::ground::text::Language;
 use crate::partner::Profile;
 
 fn plan() -> HomePlan {
@@ -12,7 +11,6 @@ fn plan() -> HomePlan {
         name: Some("示例\\公司".to_owned()),
         as2_listen: ([127, 0, 0, 1], 4080).into(),
         console_listen: ([127, 0, 0, 1], 4081).into(),
-        language: Language::Chinese,
         key_bits: 2048,
     }
 }
@@ -26,7 +24,6 @@ fn a_new_home_loads_and_takes_partners() {
     assert_eq!(config.warnings.iter().map(|one| one.code).collect::<Vec<_>>(), ["no-partner"]);
     assert_eq!(config.station.as2_name.as_str(), "Quoted \"name\"");
     assert_eq!(config.station.name.as_deref(), Some("示例\\公司"));
-    assert_eq!(config.log.language, Language::Chinese);
     assert!(config.station.keys.signing_key(now).is_some());
 
     let partner = PartnerPlan {

@@ -1,13 +1,18 @@
 //! Platform calls of the durable-write recipe: Linux, other Unix systems, and the rest, each with the same names.
 
 pub(super) use system::{
-    filesystem_kind, free_space, fsync_dir, open_no_follow, rename_noreplace, same_filesystem, sync_filesystem,
+    filesystem_kind, free_space, fsync_dir, identity, open_no_follow, rename_noreplace, same_filesystem,
+    sync_filesystem,
 };
 
 #[cfg(unix)]
 mod posix {
     use super::super::*;
     use std::os::unix::fs::MetadataExt as _;
+
+    pub(in super::super) fn identity(metadata: &fs::Metadata) -> u64 {
+        metadata.ino()
+    }
 
     pub(in super::super) fn open_no_follow(path: &Path) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -35,7 +40,7 @@ mod system {
     use super::super::*;
     use rustix::fs::{CWD, RenameFlags};
 
-    pub(in super::super) use super::posix::{free_space, fsync_dir, open_no_follow, same_filesystem};
+    pub(in super::super) use super::posix::{free_space, fsync_dir, identity, open_no_follow, same_filesystem};
 
     pub(in super::super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
         Ok(rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
@@ -65,7 +70,7 @@ mod system {
     use super::super::*;
 
     #[cfg(unix)]
-    pub(in super::super) use super::posix::{free_space, fsync_dir, open_no_follow, same_filesystem};
+    pub(in super::super) use super::posix::{free_space, fsync_dir, identity, open_no_follow, same_filesystem};
 
     /// A hard link refuses a taken name; then the old name goes. Where links are not possible, look first.
     pub(in super::super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
@@ -92,6 +97,11 @@ mod system {
 
     pub(in super::super) fn filesystem_kind(_dir: &Path) -> io::Result<FilesystemKind> {
         Ok(FilesystemKind::Local)
+    }
+
+    #[cfg(not(unix))]
+    pub(in super::super) fn identity(_metadata: &fs::Metadata) -> u64 {
+        0
     }
 
     #[cfg(not(unix))]

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Status, header block and body of an answer.
+/// An answer: status, head (status line and fields) and body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
