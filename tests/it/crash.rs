@@ -139,6 +139,31 @@ fn an_orderly_end_under_load_is_quick_and_loses_nothing() {
     assert!(sender.stop().success() && receiver.stop().success());
 }
 
+#[test]
+fn an_orderly_end_does_not_wait_for_a_partner_that_never_answers() {
+    let (hold, silence) = std::sync::mpsc::channel::<()>();
+    let peer = Scripted::start(move |number, posted| {
+        if number == 0 {
+            let _ = silence.recv_timeout(DRAIN * 2);
+        }
+        Some(acknowledge(posted, Kind::default()))
+    });
+    let more = "[limits]\nfree_space_floor = 0\nshutdown = \"2s\"";
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "order.xml", b"<order/>");
+    eventually("the partner has it", || (peer.posted().len() == 1).then_some(()));
+    let start = Instant::now();
+    assert!(gateway.stop().success());
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    drop(hold);
+    let gateway = Gateway::start(&home);
+    assert_eq!(gateway.wait_for("theirs", "sent", "order.xml"), b"<order/>");
+    let posted = peer.posted();
+    assert!(posted.len() == 2 && posted[0].body == posted[1].body, "the same bytes again");
+}
+
 fn content(name: &str) -> String {
     format!("<order name=\"{name}\"/>\n")
 }

@@ -152,6 +152,28 @@ fn a_negative_receipt_ends_the_message_in_failed_with_the_receipt_kept() {
 }
 
 #[test]
+fn a_failed_message_can_be_tried_again_by_a_person_and_both_receipts_stay() {
+    let peer = Scripted::start(|number, posted| match number {
+        0 => Some(acknowledge(posted, Kind { disposition: NEGATIVE, ..Kind::default() })),
+        _ => Some(acknowledge(posted, Kind::default())),
+    });
+    let home = with_partner(&peer);
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "order.xml", ORDER);
+    gateway.wait_for("theirs", "failed", "order.xml");
+    gateway.wait_for("theirs", "receipts", "order.xml.mdn");
+    let id = text(&message(&gateway, "theirs")["id"]);
+    done(&cli(&home, &["messages", "retry", &id, "--reason", "partner mended its key", "--format", "json"]));
+    assert_eq!(gateway.wait_for("theirs", "sent", "order.xml"), ORDER);
+    let receipt = json(&gateway.wait_for("theirs", "receipts", &format!("order.xml.{id}.mdn.json")));
+    assert_eq!(receipt["state"], "delivered", "{receipt:#}");
+    let first = json(&gateway.wait_for("theirs", "receipts", "order.xml.mdn.json"));
+    assert_eq!(first["state"], "failed", "{first:#}");
+    let posted = peer.posted();
+    assert!(posted.len() == 2 && posted[0].body == posted[1].body, "the same bytes again");
+}
+
+#[test]
 fn an_operator_sees_and_steers_messages_from_the_command_line() {
     let peer = Scripted::start(|number, posted| match number {
         0 | 1 => Some(answer(404, "", b"")),

@@ -10,6 +10,7 @@ mod duplicates;
 mod interop_openssl;
 mod interop_pyas2;
 mod kill9;
+mod later_receipts;
 mod layers;
 mod outbox;
 mod support;

@@ -271,8 +271,8 @@ fn published_example_keys_are_refused_where_other_machines_can_connect() {
     assert!(said.contains("certs-example") && said.contains("gateway.toml"), "{said}");
 
     // The partner's side of it: our own keys are real, the partner's certificate is a published one.
-    change(&config, "station.crt", ours.certificate_file.to_str().unwrap());
-    change(&config, "station.key", ours.key_file.to_str().unwrap());
+    change(&config, "\"station.crt\"", &format!("{:?}", ours.certificate_file));
+    change(&config, "\"station.key\"", &format!("{:?}", ours.key_file));
     let file = home.path("partners/theirs.toml");
     change(&file, keys::theirs().certificate_file.to_str().unwrap(), home.path("customs.crt").to_str().unwrap());
     let refused = run(&serve);

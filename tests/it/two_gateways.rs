@@ -172,6 +172,7 @@ fn a_chinese_file_name_arrives_as_it_is() {
     assert_eq!(receiver.wait_for("left", "inbox", name), ORDER);
     let meta = json(&receiver.wait_for("left", "inbox", &format!("{name}.meta.json")));
     assert_eq!(meta["file_name"], name, "{meta:#}");
+    assert!(!sender.log().contains('\u{1b}'), "a log that is no terminal has no colours");
     sender.wait_for("right", "receipts", &format!("{name}.mdn.json"));
 }
 

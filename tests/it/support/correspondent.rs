@@ -117,6 +117,12 @@ impl Default for Kind<'_> {
 
 /// The HTTP answer with the receipt for a message of `ours`.
 pub fn acknowledge(posted: &Posted, kind: Kind<'_>) -> Vec<u8> {
+    let receipt = receipt_for(posted, kind);
+    scripted::answer(200, &receipt.headers, &receipt.body)
+}
+
+/// The receipt for a message of `ours`.
+pub fn receipt_for(posted: &Posted, kind: Kind<'_>) -> Letter {
     let received = open(posted);
     let message_id = MessageId::parse(kind.about.unwrap_or(received.request.message_id.as_str())).unwrap();
     let signing = kind.signer.map(signing);
@@ -133,7 +139,7 @@ pub fn acknowledge(posted: &Posted, kind: Kind<'_>) -> Vec<u8> {
         date: Timestamp::now(),
     })
     .unwrap();
-    scripted::answer(200, std::str::from_utf8(&built.headers.to_bytes()).unwrap(), &built.body)
+    Letter { headers: String::from_utf8(built.headers.to_bytes()).unwrap(), body: built.body }
 }
 
 fn name(text: &str) -> As2Name {
