@@ -4,7 +4,7 @@
 //!
 //! | step | durable afterwards | power fails here: at restart |
 //! |---|---|---|
-//! | 0 a fact with a [`Publication`] was committed | bytes, promise | nothing was renamed: stage again |
+//! | 0 a fact with a [`Publication`](super::record::Publication) was committed | bytes, promise | nothing was renamed: stage again |
 //! | 1 write `.staged/<message>.<index><suffix>`, sync each, or with many files their filesystems | staged files | stage again (overwrites) |
 //! | 2 fact `Staged` | that nothing but a rename is missing | staged file present: rename it |
 //! | 3 rename companions, then the principal file; sync the folders | the files | staged file absent: it *was* published, even if the consumer has taken it already |

@@ -189,7 +189,8 @@ pub enum Content {
 pub struct Publication {
     /// Where.
     pub folder: Folder,
-    /// Safe file name without suffixes; a name already taken gets the message id in front of its extension.
+    /// Safe file name without suffixes; a name already taken gets the message id in front of its extension, and is
+    /// counted on until it is free.
     pub name: String,
     /// `(suffix, content)`: `""`, `".meta.json"`, `".mdn"`, …
     pub files: Vec<(String, Content)>,
