@@ -24,6 +24,8 @@ use crate::ground::limits::Limits;
 
 /// Where consumed messages go, beside the partner's other folders.
 pub const ARCHIVE: &str = "archive";
+/// What the name of an archived message ends in when it could not be answered.
+const UNANSWERED: &str = ".unanswered";
 /// Time between two looks at the inboxes.
 const SWEEP: Duration = Duration::from_millis(100);
 /// Files answered before the next look at the shutdown signal.
@@ -67,7 +69,8 @@ impl Responder {
         }
     }
 
-    /// Answers at most a batch of waiting messages; returns how many.
+    /// Answers at most a batch of waiting messages; returns how many. One that cannot be answered moves to `archive/`
+    /// with the suffix `.unanswered`, so that the others get their turn.
     pub fn answer_waiting(&self) -> io::Result<usize> {
         let mut answered = 0;
         for partner in fs::read_dir(&self.exchange)? {
@@ -80,7 +83,10 @@ impl Responder {
                 if answered == BATCH {
                     return Ok(answered);
                 }
-                self.answer(&home, &name)?;
+                if let Err(error) = self.answer(&home, &name) {
+                    tracing::error!(%error, file = name, "the testbed cannot answer a message: it is put aside");
+                    archive(&home, &name, UNANSWERED)?;
+                }
                 answered += 1;
             }
         }
@@ -97,13 +103,7 @@ impl Responder {
             let file_name = head.file_name.unwrap_or_else(|| format!("{id}.xml"));
             durable::write_new(&home.join("outbox").join(file_name), &wrapped)?;
         }
-        for suffix in [".meta.json", ".envelope.xml", ""] {
-            let from = home.join("inbox").join(format!("{name}{suffix}"));
-            if from.exists() {
-                durable::rename(&from, &home.join(ARCHIVE).join(format!("{name}{suffix}")))?;
-            }
-        }
-        Ok(())
+        archive(home, name, "")
     }
 
     /// The receipt for the message in `path` and the head of its envelope; `None` when nothing is to be answered.
@@ -135,6 +135,17 @@ impl Responder {
     }
 }
 
+/// Moves a message with its companions out of the inbox.
+fn archive(home: &Path, name: &str, mark: &str) -> io::Result<()> {
+    for suffix in [".meta.json", ".envelope.xml", ""] {
+        let from = home.join("inbox").join(format!("{name}{suffix}"));
+        if from.exists() {
+            durable::rename(&from, &home.join(ARCHIVE).join(format!("{name}{suffix}{mark}")))?;
+        }
+    }
+    Ok(())
+}
+
 fn format_error(head: &EnvelopeHead, document: &[u8], info: &str, now: Timestamp) -> Vec<u8> {
     let original = OriginalMessage { cop_msg_id: &head.cop_msg_id, message_type: Some(&head.msg_type), document };
     receipt::format_error(&original, info, now)
@@ -152,4 +163,41 @@ fn waiting(inbox: &Path) -> io::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declaration::sample;
+    use crate::ground::clock::SystemClock;
+
+    #[test]
+    fn a_message_that_cannot_be_answered_does_not_starve_the_others() {
+        let exchange = tempfile::tempdir().expect("temporary folder");
+        let inbox = exchange.path().join("enterprise").join("inbox");
+        durable::create_dir_all(&inbox).expect("made");
+        durable::create_dir_all(&exchange.path().join("enterprise").join("outbox")).expect("made");
+        let head = |name: &str| EnvelopeHead {
+            cop_msg_id: "C1".into(),
+            sender_id: "DXPENT0000000001".into(),
+            receiver_ids: vec!["DXPEDCCEB0000002".into()],
+            creat_time: envelope::creat_time(SystemClock.now()),
+            msg_type: "CEB311Message".into(),
+            file_name: Some(name.into()),
+        };
+        for name in ["a.xml", "b.xml"] {
+            let document = sample::order(1, "DXPENT0000000001", SystemClock.now(), 1);
+            let mut wrapped = Vec::new();
+            envelope::wrap(&head(name), &mut document.as_slice(), &mut wrapped).expect("wrapped");
+            durable::write_new(&inbox.join(name), &wrapped).expect("written");
+            durable::write_new(&inbox.join(format!("{name}.meta.json")), b"{}").expect("written");
+        }
+        let blocked = exchange.path().join("enterprise").join(ARCHIVE).join("a.xml");
+        durable::create_dir_all(&blocked.join("in the way")).expect("made");
+        let responder = Responder::new(exchange.path(), Arc::new(SystemClock), Limits::default());
+        assert_eq!(responder.answer_waiting().expect("goes on"), 2);
+        let archive = exchange.path().join("enterprise").join(ARCHIVE);
+        assert!(archive.join("a.xml.unanswered").is_file() && archive.join("b.xml").is_file());
+        assert_eq!(responder.answer_waiting().expect("nothing left"), 0);
+    }
 }

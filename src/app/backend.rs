@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use crate::bilingual;
+use crate::cms::DigestAlgorithm;
 use crate::config::Config;
 use crate::console::{Action, Backend, PartnerStatus, Query, Refusal, StateCount, Unready};
 use crate::ground::clock::Clock;
@@ -108,9 +109,16 @@ impl Backend for GatewayBackend {
         self.outbound.act(id, action, &reason, &by).await.map_err(|error| action_refusal(&error))
     }
 
-    async fn submit(&self, partner: String, name: String, body: RequestBody) -> Result<Id, Refusal> {
+    async fn submit(
+        &self,
+        partner: String,
+        name: String,
+        body: RequestBody,
+        key: Option<String>,
+    ) -> Result<Id, Refusal> {
         let payload = self.spool(body).await?;
-        self.outbound.submit(&partner, &name, payload).await.map_err(|error| intake_refusal(&error))
+        let id = key.map(|key| keyed_id(&partner, &key));
+        self.outbound.submit(&partner, &name, payload, id).await.map_err(|error| intake_refusal(&error))
     }
 
     async fn partners(&self) -> Vec<PartnerStatus> {
@@ -125,6 +133,17 @@ impl Backend for GatewayBackend {
         counts.sort_by_key(|count| count.state);
         counts
     }
+}
+
+/// The identifier that a submission key stands for: the first half of SHA-256 over partner and key (a partner's name
+/// holds no NUL).
+fn keyed_id(partner: &str, key: &str) -> Id {
+    let digest = DigestAlgorithm::Sha256.digest(&[partner.as_bytes(), b"\0", key.as_bytes()].concat());
+    let mut bytes = [0u8; 16];
+    for (byte, hashed) in bytes.iter_mut().zip(digest) {
+        *byte = hashed;
+    }
+    Id::from_bytes(bytes)
 }
 
 fn filter(query: Query) -> Filter {

@@ -58,5 +58,5 @@ pub use open::{OpenFailure, OpenKeys, Opened, open};
 pub use options::{NotificationOptions, Unmet};
 pub use plan::{AcceptPolicy, Compression, Encryption, MdnAsk, MdnMode, MicalgStyle, SendPlan, Signing, Stamp};
 pub use proof::{PolicyMet, Stored, processed};
-pub use request::{Incoming, Kind, MdnEnvelope, MdnRequest, Request, classify, read_head};
+pub use request::{Incoming, Kind, MdnEnvelope, MdnRequest, Request, check_head, classify, read_head};
 pub use verdict::{Doubt, MicMatch, Sent, Verdict, judge};

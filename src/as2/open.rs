@@ -10,6 +10,7 @@
 //! verified, every failure gives the same disposition, the same sentence and no digest. A signature on the plaintext,
 //! or an AEAD tag, proves that nobody plays with the ciphertext: from there on the answer may be specific. A failure
 //! inside a signed part is therefore kept until the signature has been checked, and a bad signature outranks it.
+//! Success is an answer too, so octets that the signature does not cover may not decide about it: see `layers`.
 
 use std::io::{Read, Write};
 

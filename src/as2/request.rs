@@ -101,28 +101,57 @@ fn first_part_type(outer: &ContentType, prefix: &[u8], limits: &Limits) -> Optio
     ContentType::parse(head.get(headers::CONTENT_TYPE)?).ok()
 }
 
-/// Reads the header fields of a POST whose body begins with `body_prefix`.
+/// Judges the header fields of a POST before anything of its body is read: what this refuses, [`read_head`] refuses
+/// whatever the body is.
 ///
-/// Errors mean that the request is not AS2 at all: answer 400, no MDN.
-pub fn read_head(headers: &Headers, body_prefix: &[u8], limits: &Limits) -> Result<Incoming, RequestError> {
+/// A receipt needs no `Message-ID`, and whether a `multipart/signed` without `Disposition-Notification-To` is one is
+/// known from its body only; for such a POST the fields of a message alone are left to [`read_head`].
+///
+/// # Errors
+/// [`RequestError`]: answer 400, no MDN, and read no body.
+pub fn check_head(headers: &Headers) -> Result<(), RequestError> {
+    check_common(headers)?;
+    let essence = headers.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok());
+    let undecided = match essence.as_ref().map(|outer| outer.essence.as_str()) {
+        Some("multipart/report") => true,
+        Some("multipart/signed") => headers.count(headers::NOTIFICATION_TO) == 0,
+        _ => false,
+    };
+    if undecided { Ok(()) } else { message_fields(headers).map(|_| ()) }
+}
+
+/// What messages and receipts have in common: nothing decisive twice, and two names.
+fn check_common(headers: &Headers) -> Result<(As2Name, As2Name), RequestError> {
     if let Some(name) = repeated_singleton(headers) {
         return Err(RequestError::Repeated(name));
     }
-    let from = name_field(headers, headers::AS2_FROM)?;
-    let to = name_field(headers, headers::AS2_TO)?;
-    let message_id = headers.get(headers::MESSAGE_ID).map(MessageId::parse);
-    if classify(headers, body_prefix, limits) == Kind::Mdn {
-        // A receipt is found by what it says about the original; its own identifier is decoration.
-        let message_id = message_id.and_then(Result::ok);
-        return Ok(Incoming::Mdn(MdnEnvelope { from, to, message_id, headers: headers.clone() }));
-    }
-    let message_id = message_id.ok_or(RequestError::Missing(headers::MESSAGE_ID))??;
-    let as2_version = headers.get(headers::AS2_VERSION).unwrap_or("1.0");
+    Ok((name_field(headers, headers::AS2_FROM)?, name_field(headers, headers::AS2_TO)?))
+}
+
+/// What a message alone must have: identifier, version and content type.
+fn message_fields(headers: &Headers) -> Result<(MessageId, &str, ContentType), RequestError> {
+    let message_id = headers.get(headers::MESSAGE_ID).ok_or(RequestError::Missing(headers::MESSAGE_ID))?;
+    let message_id = MessageId::parse(message_id)?;
+    let as2_version = headers.get(headers::AS2_VERSION).unwrap_or("1.0").trim();
     if as2_version.split('.').next().map(str::trim) != Some("1") {
         return Err(RequestError::Version);
     }
     let content_type = headers.get(headers::CONTENT_TYPE).unwrap_or("application/octet-stream");
     let content_type = ContentType::parse(content_type).map_err(|_| RequestError::ContentType)?;
+    Ok((message_id, as2_version, content_type))
+}
+
+/// Reads the header fields of a POST whose body begins with `body_prefix`.
+///
+/// Errors mean that the request is not AS2 at all: answer 400, no MDN.
+pub fn read_head(headers: &Headers, body_prefix: &[u8], limits: &Limits) -> Result<Incoming, RequestError> {
+    let (from, to) = check_common(headers)?;
+    if classify(headers, body_prefix, limits) == Kind::Mdn {
+        // A receipt is found by what it says about the original; its own identifier is decoration.
+        let message_id = headers.get(headers::MESSAGE_ID).and_then(|value| MessageId::parse(value).ok());
+        return Ok(Incoming::Mdn(MdnEnvelope { from, to, message_id, headers: headers.clone() }));
+    }
+    let (message_id, as2_version, content_type) = message_fields(headers)?;
     let subject = headers.get(headers::SUBJECT).map(printable);
     Ok(Incoming::Message(Request {
         from,
@@ -130,7 +159,7 @@ pub fn read_head(headers: &Headers, body_prefix: &[u8], limits: &Limits) -> Resu
         message_id,
         mdn: mdn_request(headers),
         content_type,
-        as2_version: as2_version.trim().to_owned(),
+        as2_version: as2_version.to_owned(),
         subject,
         headers: headers.clone(),
     }))
@@ -151,8 +180,11 @@ fn mdn_request(headers: &Headers) -> Option<MdnRequest> {
 }
 
 impl Request {
-    /// What to answer when the receipt itself cannot be made as demanded: to be sent unsigned, instead of opening the
-    /// message (RFC 4130 7.3, 7.5.3).
+    /// What to answer when the receipt itself cannot be made as demanded, instead of opening the message (RFC 4130 7.3,
+    /// 7.5.3).
+    ///
+    /// Give `None` as `MdnPlan::signing` with it: a signature would use just the format or digest that the sender
+    /// refuses, and the sender could not read why.
     pub fn unmet(&self, policy: &AcceptPolicy) -> Option<Disposition> {
         let unmet = self.mdn.as_ref()?.options.unmet(&policy.mic_algorithms)?;
         Some(match unmet {
@@ -217,6 +249,34 @@ mod tests {
             let mut headers = fields(&[]);
             headers.set(name, value).unwrap();
             assert_eq!(read(&headers).unwrap_err().code(), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_fields_alone_refuse_what_no_body_can_make_a_message_or_receipt() {
+        for name in ["AS2-From", "AS2-To", "Message-ID"] {
+            let mut headers = fields(&[]);
+            headers.remove(name);
+            assert_eq!(check_head(&headers), Err(RequestError::Missing(name)));
+        }
+        assert_eq!(check_head(&fields(&[])), Ok(()));
+        assert_eq!(check_head(&fields(&[("as2-from", "x")])), Err(RequestError::Repeated("AS2-From")));
+        let signed = "multipart/signed; boundary=b";
+        for (content_type, asks, refused) in [
+            ("multipart/report; boundary=b", false, false),
+            (signed, false, false),
+            (signed, true, true),
+            ("application/pkcs7-mime", false, true),
+            ("", false, true),
+        ] {
+            let mut headers = fields(&[]);
+            headers.remove("Message-ID");
+            headers.set("Content-Type", content_type).unwrap();
+            if asks {
+                headers.push("Disposition-Notification-To", "x").unwrap();
+            }
+            assert_eq!(check_head(&headers).is_err(), refused, "{content_type} {asks}");
+            assert!(!refused || read_head(&headers, b"", &Limits::default()).is_err(), "never stricter than the whole");
         }
     }
 

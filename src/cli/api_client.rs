@@ -1,6 +1,7 @@
 //! A small client of the gateway's API. Address, token and certificate come from the gateway's own configuration.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,8 +13,11 @@ use super::failure::Failure;
 use crate::bilingual;
 use crate::console::wire::ProblemWire;
 use crate::console::{Token, TokenError};
+use crate::ground::random;
 use crate::http::{Addresses, Answer, Client, ClientSettings, PostError, SendBody, Timeouts, Trust};
 
+/// Code of the failure to get any answer.
+const UNREACHABLE: &str = "gateway-unreachable";
 /// Largest answer in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// Deadlines; `total` covers the upload of a large file.
@@ -72,9 +76,18 @@ impl ApiClient {
         self.call("POST", path, "application/json", body.into()).await
     }
 
-    /// POSTs raw bytes to `path`.
-    pub async fn upload<T: DeserializeOwned>(&self, path: &str, body: SendBody) -> Result<T, Failure> {
-        self.call("POST", path, "application/octet-stream", body).await
+    /// POSTs a file to `path`. When the answer is lost it is sent once more, under the same random key, so that the
+    /// gateway takes it only once.
+    pub async fn upload<T: DeserializeOwned>(&self, path: &str, file: &Path) -> Result<T, Failure> {
+        let key = random::hex(16);
+        let send = async || {
+            let body = SendBody::file(file).map_err(|error| Failure::file(file, &error))?;
+            self.request("POST", path, "application/octet-stream", body, Some(&key)).await
+        };
+        match send().await {
+            Err(failure) if failure.code() == UNREACHABLE => send().await,
+            answered => answered,
+        }
     }
 
     async fn call<T: DeserializeOwned>(
@@ -84,12 +97,24 @@ impl ApiClient {
         content_type: &str,
         body: SendBody,
     ) -> Result<T, Failure> {
+        self.request(method, path, content_type, body, None).await
+    }
+
+    async fn request<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: SendBody,
+        key: Option<&str>,
+    ) -> Result<T, Failure> {
         let url = format!("{}{path}", self.base);
-        let headers = [
+        let mut headers = vec![
             ("Authorization".to_owned(), self.token.authorization()),
             ("Content-Type".to_owned(), content_type.to_owned()),
             ("Accept".to_owned(), "application/json".to_owned()),
         ];
+        headers.extend(key.map(|key| ("Idempotency-Key".to_owned(), key.to_owned())));
         let answer = self.client.request(method, &url, &headers, body, TIMEOUTS).await;
         let answer = answer.map_err(|error| self.unreachable(&error))?;
         if !(200..300).contains(&answer.status) {
@@ -104,7 +129,7 @@ impl ApiClient {
             "无法访问网关 {base}：{detail}；请确认 dxgate serve 正在运行",
             "the gateway at {base} cannot be reached: {detail}; is dxgate serve running?"
         );
-        Failure::new(ExitCode::Unreachable, "gateway-unreachable", text)
+        Failure::new(ExitCode::Unreachable, UNREACHABLE, text)
     }
 
     /// The gateway's own words. A message's state or content says no (1), a request that makes no sense is a wrong

@@ -45,6 +45,14 @@ impl Failure {
         Failure::new(ExitCode::Unreachable, "file-unreachable", text)
     }
 
+    /// Stable name of what went wrong; empty for what has its own list of them.
+    pub fn code(&self) -> &str {
+        match self {
+            Failure::Said { code, .. } => code,
+            Failure::Configuration(_) | Failure::Output(_) => "",
+        }
+    }
+
     /// How the command ends.
     pub fn exit_code(&self) -> ExitCode {
         match self {

@@ -17,7 +17,6 @@ use crate::bilingual;
 use crate::console::wire::{MessageDetail, Submitted};
 use crate::ground::id::Id;
 use crate::ground::text::Language;
-use crate::http::SendBody;
 use crate::store::record::State;
 
 /// Pauses between two looks at the message, the last one repeated.
@@ -37,9 +36,8 @@ pub(super) async fn submit(api: &ApiClient, arguments: &SendArguments, voice: &V
         Some(name) => name.clone(),
         None => own_name(file)?,
     };
-    let body = SendBody::file(file).map_err(|error| Failure::file(file, &error))?;
     let path = format!("/api/v1/partners/{}/messages?name={}", encoded(partner), encoded(&name));
-    let Submitted { id } = api.upload(&path, body).await?;
+    let Submitted { id } = api.upload(&path, file).await?;
     if !wait {
         return Ok(Sent::Queued(id));
     }

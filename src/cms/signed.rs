@@ -44,6 +44,7 @@ pub struct SignatureValid {
     scheme: SignatureScheme,
     content_digest: Vec<u8>,
     signing_time: Option<Timestamp>,
+    unsigned_attributes: bool,
 }
 
 impl SignatureValid {
@@ -70,6 +71,11 @@ impl SignatureValid {
     /// What the signer claims as time; recorded, never used to judge validity (RFC 5652 11.3).
     pub fn signing_time(&self) -> Option<Timestamp> {
         self.signing_time
+    }
+
+    /// The signature carries unsigned attributes (RFC 5652 5.3): octets that anyone may have put there.
+    pub fn has_unsigned_attributes(&self) -> bool {
+        self.unsigned_attributes
     }
 }
 
@@ -221,6 +227,7 @@ struct SignerInfo {
     attributes: Option<Vec<u8>>,
     parameters: SignatureParameters,
     signature: Vec<u8>,
+    unsigned_attributes: bool,
 }
 
 fn read_signer_info<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<SignerInfo, SignatureError> {
@@ -240,11 +247,12 @@ fn read_signer_info<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<
     let parameters = parameters.ok_or(SignatureError::UnknownScheme)?;
     let signature = ber.value()?;
     let signature = Fields::only(&signature, der::OCTET_STRING)?.content.to_vec();
-    if ber.peek()? == Some(der::context_constructed(1)) {
+    let unsigned_attributes = ber.peek()? == Some(der::context_constructed(1));
+    if unsigned_attributes {
         skip_attributes(ber, limits)?;
     }
     ber.leave()?;
-    Ok(SignerInfo { sid, digest, attributes, parameters, signature })
+    Ok(SignerInfo { sid, digest, attributes, parameters, signature, unsigned_attributes })
 }
 
 /// Unsigned attributes say nothing that counts here.
@@ -287,6 +295,7 @@ impl SignerInfo {
                     scheme: self.scheme(),
                     content_digest: content_digest.to_vec(),
                     signing_time,
+                    unsigned_attributes: self.unsigned_attributes,
                 });
             }
         }

@@ -42,7 +42,7 @@ pub(super) fn read(
     let agreement = agreement(&root.section("agreement"), surroundings);
     let accept = accept(&root.section("accept"), &agreement, surroundings);
     let certificates = certificates(root, reading, surroundings, &agreement, &accept);
-    let delivery = delivery(&root.section("delivery"));
+    let delivery = delivery(&root.section("delivery"), url.as_ref().is_some_and(PartnerUrl::is_inside));
     let http = http(&root.section("http"), reading);
     let (url, as2_name) = (url?, as2_name?);
     if surroundings.station.is_some_and(|station| station.as2_name == as2_name) {
@@ -339,7 +339,8 @@ fn accept(section: &Section<'_>, agreement: &Agreement, surroundings: &Surroundi
     accept
 }
 
-fn delivery(section: &Section<'_>) -> Delivery {
+/// `inside`: the URL itself names this machine or a private address, so it must be meant.
+fn delivery(section: &Section<'_>, inside: bool) -> Delivery {
     let timeout = section.duration("timeout", 10 * MINUTE, SECOND, HOUR);
     Delivery {
         connect_timeout: section.duration("connect_timeout", 30 * SECOND, SECOND, 10 * MINUTE).min(timeout),
@@ -351,7 +352,7 @@ fn delivery(section: &Section<'_>) -> Delivery {
             jitter: section.fraction("jitter", 0.2, 0.0, 0.5),
             retry_status: section.numbers("retry_status", 400, 599).unwrap_or_default(),
         },
-        private_network: section.boolean("private_network", true),
+        private_network: section.boolean("private_network", inside),
     }
 }
 

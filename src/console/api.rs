@@ -29,6 +29,10 @@ const BY: &str = "api-token";
 const JSON_LIMIT: u64 = 64 * 1024;
 /// Characters of a reason and of a file name, at most.
 const TEXT_LIMIT: usize = 500;
+/// Makes a repeated submission the same one.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// Characters of such a key, at most.
+const KEY_LIMIT: usize = 128;
 
 /// The console's routes over `backend`, for whoever presents `token`.
 pub fn router<B: Backend>(backend: Arc<B>, token: Token) -> Router {
@@ -161,9 +165,19 @@ async fn submit<B: Backend>(
     if name.trim().is_empty() || name.chars().count() > TEXT_LIMIT {
         return Err(Problem::malformed("name"));
     }
+    let key = idempotency_key(&request)?;
     let body = RequestBody::from_router(request.into_body());
-    let id = backend.submit(partner, name, body).await?;
+    let id = backend.submit(partner, name, body, key).await?;
     Ok((StatusCode::ACCEPTED, Json(Submitted { id })))
+}
+
+/// At most one key of visible ASCII.
+fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+    let mut values = request.headers().get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let fits = |key: &&str| (1..=KEY_LIMIT).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let key = value.to_str().ok().filter(fits).filter(|_| values.next().is_none());
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::malformed(IDEMPOTENCY_KEY))
 }
 
 fn parameters<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {

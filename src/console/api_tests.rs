@@ -49,13 +49,20 @@ impl Backend for Fake {
         self.message(id).await.filter(|_| action != Action::Release).ok_or(refused)
     }
 
-    async fn submit(&self, partner: String, name: String, mut body: RequestBody) -> Result<Id, Refusal> {
+    async fn submit(
+        &self,
+        partner: String,
+        name: String,
+        mut body: RequestBody,
+        key: Option<String>,
+    ) -> Result<Id, Refusal> {
         let bytes = body.read_all(10).await.map_err(|error| Refusal {
             status: 413,
             code: error.code().into(),
             text: bilingual!("太大", "too large"),
         })?;
-        self.note(format!("{partner} {name} {}", bytes.len()));
+        let key = key.map(|key| format!(" {key}")).unwrap_or_default();
+        self.note(format!("{partner} {name} {}{key}", bytes.len()));
         Ok(id(7))
     }
 
@@ -236,6 +243,23 @@ async fn a_submission_is_streamed_under_the_backends_cap() {
     assert_eq!((status, &problem["code"]), (413, &json!("body-too-large")));
     for path in ["/api/v1/partners/customs/messages", "/api/v1/partners/customs/messages?name=%20"] {
         assert_eq!(console.post(path, "x").await.0, 400);
+    }
+}
+
+#[test]
+fn a_submission_key_is_up_to_128_visible_characters() {
+    let key = |values: &[&str]| {
+        let mut request = HttpRequest::builder();
+        for value in values {
+            request = request.header("Idempotency-Key", *value);
+        }
+        idempotency_key(&request.body(Body::empty()).expect("a request")).ok()
+    };
+    assert_eq!(key(&[]), Some(None));
+    assert_eq!(key(&["Order-7!"]), Some(Some("Order-7!".to_owned())));
+    assert_eq!(key(&[&"k".repeat(128)]).flatten().map(|key| key.len()), Some(128));
+    for refused in [&["a b"][..], &[""], &["a", "b"], &[&"k".repeat(129)]] {
+        assert_eq!(key(refused), None, "{refused:?}");
     }
 }
 

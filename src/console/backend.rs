@@ -28,12 +28,14 @@ pub trait Backend: Send + Sync + 'static {
         by: String,
     ) -> impl Future<Output = Result<Message, Refusal>> + Send;
 
-    /// Queues `body` as file `name` for `partner`; durable when this returns. The backend sets the cap of `body`.
+    /// Queues `body` as file `name` for `partner`; durable when this returns. The backend sets the cap of `body`. The
+    /// same `key` for the same partner means the same submission: nothing new is queued, the first one's id comes back.
     fn submit(
         &self,
         partner: String,
         name: String,
         body: RequestBody,
+        key: Option<String>,
     ) -> impl Future<Output = Result<Id, Refusal>> + Send;
 
     /// All configured partners.

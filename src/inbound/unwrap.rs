@@ -16,6 +16,8 @@ use crate::store::draft::{Draft, Sink};
 
 /// Receipt entries copied into the meta file.
 const ENTRIES: usize = 100;
+/// Bytes that the entries may take there as JSON: the meta file is written inside one frame of the journal.
+const ENTRIES_BYTES: usize = 64 * 1024;
 
 /// What was found in a DXP payload.
 pub(super) struct Unwrapped {
@@ -40,6 +42,12 @@ pub(super) struct DxpMeta {
     /// Of a business receipt: which documents, which status.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) receipt: Vec<ReceiptEntry>,
+    /// How many entries the receipt has, when not all of them are copied here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) receipt_total: Option<usize>,
+    /// Entries are missing here; the document has them all.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) truncated: bool,
     /// Why the document could not be taken out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) problem: Option<Bilingual>,
@@ -94,18 +102,17 @@ impl Inbound {
         let named = head.file_name.clone().unwrap_or_else(|| format!("{message_type}_{}.xml", head.cop_msg_id));
         let dxp = DxpMeta {
             kind: "DxpMsg".to_owned(),
-            receipt: self.receipt_entries(&message_type, &document)?,
-            message_type: Some(message_type),
             envelope: Some(head),
-            ..DxpMeta::default()
+            ..DxpMeta::of_entries(self.receipt_entries(&message_type, &document)?)
         };
+        let dxp = DxpMeta { message_type: Some(message_type), ..dxp };
         Ok(Unwrapped { document: Some(document), file_name: Some(safe_file_name(&named)), dxp })
     }
 
     fn bare(&self, payload: &Draft, message_type: String) -> io::Result<Unwrapped> {
         let receipt = self.receipt_entries(&message_type, payload)?;
         let dxp =
-            DxpMeta { kind: message_type.clone(), receipt, message_type: Some(message_type), ..DxpMeta::default() };
+            DxpMeta { kind: message_type.clone(), message_type: Some(message_type), ..DxpMeta::of_entries(receipt) };
         Ok(Unwrapped::without_document(dxp))
     }
 
@@ -114,12 +121,48 @@ impl Inbound {
             return Ok(Vec::new());
         }
         let read = receipt::read(&mut self.reader(document)?, &self.limits);
-        Ok(read.map(|receipt| receipt.entries.into_iter().take(ENTRIES).collect()).unwrap_or_default())
+        Ok(read.map(|receipt| receipt.entries).unwrap_or_default())
+    }
+}
+
+impl DxpMeta {
+    /// The first entries, as far as they fit.
+    fn of_entries(mut entries: Vec<ReceiptEntry>) -> DxpMeta {
+        let total = entries.len();
+        let mut bytes = 0usize;
+        let mut fits = |entry: &ReceiptEntry| {
+            bytes = bytes.saturating_add(serde_json::to_vec(entry).map_or(usize::MAX, |json| json.len()));
+            bytes <= ENTRIES_BYTES
+        };
+        let kept = entries.iter().take(ENTRIES).map_while(|entry| fits(entry).then_some(())).count();
+        entries.truncate(kept);
+        let truncated = kept < total;
+        DxpMeta { receipt: entries, receipt_total: truncated.then_some(total), truncated, ..DxpMeta::default() }
     }
 }
 
 impl Unwrapped {
     fn without_document(dxp: DxpMeta) -> Unwrapped {
         Unwrapped { document: None, file_name: None, dxp }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(count: usize, info: usize) -> Vec<ReceiptEntry> {
+        let entry = ReceiptEntry { keys: Vec::new(), status: "2".into(), time: String::new(), info: "x".repeat(info) };
+        vec![entry; count]
+    }
+
+    #[test]
+    fn a_receipt_of_any_size_leaves_a_small_meta_file() {
+        for (count, info, kept) in [(3, 10, 3), (100, 10, 100), (101, 10, 100), (100, 40_000, 1), (5, 1 << 20, 0)] {
+            let meta = DxpMeta::of_entries(entries(count, info));
+            assert_eq!(meta.receipt.len(), kept, "{count} of {info}");
+            assert_eq!((meta.truncated, meta.receipt_total), (kept < count, (kept < count).then_some(count)));
+            assert!(serde_json::to_vec(&meta).expect("JSON").len() < ENTRIES_BYTES + 1024);
+        }
     }
 }

@@ -35,6 +35,9 @@ pub enum MimeError {
     /// `multipart/signed` has not exactly two parts (RFC 1847 2.1).
     #[error("multipart/signed must have exactly two parts")]
     NotTwoParts,
+    /// Octets before, between or after the parts that no signature covers, where none are tolerated.
+    #[error("octets outside the parts of multipart/signed")]
+    OutsideParts,
     /// More parts or deeper nesting than allowed.
     #[error("too many MIME parts or too deep nesting")]
     TooManyParts,
@@ -65,6 +68,7 @@ impl MimeError {
             MimeError::IllegalBoundary => "mime-illegal-boundary",
             MimeError::MissingDelimiter => "mime-missing-delimiter",
             MimeError::NotTwoParts => "mime-not-two-parts",
+            MimeError::OutsideParts => "mime-octets-outside-parts",
             MimeError::TooManyParts => "mime-too-many-parts",
             MimeError::PartTooLarge => "mime-part-too-large",
             MimeError::UnknownTransferEncoding => "mime-unknown-transfer-encoding",

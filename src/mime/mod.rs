@@ -21,5 +21,6 @@ pub use encoding::transfer_decoder;
 pub use error::MimeError;
 pub use filename::{FileName, file_name, safe_file_name};
 pub use header::{Headers, read_entity_head};
+pub(crate) use multipart::is_plain_text;
 pub use multipart::{FirstPart, Part, SignedParts, parts};
 pub use source::{BytesSource, ChainSource, MemoryScratch, Scratch, ScratchWriter, Source};

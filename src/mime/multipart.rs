@@ -4,6 +4,10 @@
 //! the next delimiter, which belongs to that delimiter. [`SignedParts`] yields exactly those, in constant memory and
 //! without touching them. A delimiter is a whole line: `--boundary`, blanks, line end; the same text with anything else
 //! after it is content. A bare LF as line end is understood, for products that convert.
+//!
+//! Preamble and epilogue are not covered by the signature. On a channel without integrity of its own they would be room
+//! for octets that an attacker appends or splices in without breaking the signature; [`SignedParts::pinned`] leaves
+//! no such room.
 
 use std::io::{self, BufRead, Read};
 use std::ops::Range;
@@ -19,6 +23,10 @@ use crate::ground::limits::Limits;
 const WINDOW: usize = 64 * 1024;
 /// Blanks after a delimiter (transport padding) that are still understood.
 const MAX_PADDING: usize = 128;
+/// Longest preamble of pinned parts: a stray header line, as one widespread product sends it.
+const MAX_PINNED_PREAMBLE: usize = 256;
+/// Longest epilogue of pinned parts: two line ends. Shorter than the blocks of any cipher.
+const MAX_PINNED_EPILOGUE: usize = 4;
 /// Parts of a small multipart; MDNs have two or three.
 const MAX_PARTS: usize = 32;
 
@@ -40,6 +48,7 @@ pub struct SignedParts<R: BufRead> {
     /// The delimiter line that ends the current section.
     line: Option<Line>,
     section: Section,
+    pinned: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,7 +92,16 @@ impl<R: BufRead> SignedParts<R> {
             fresh: true,
             line: None,
             section: Section::Preamble,
+            pinned: false,
         })
+    }
+
+    /// Tolerates nothing outside of the parts but what the multiparts of real products have there: a preamble of at
+    /// most 256 printable ASCII characters and line ends, an epilogue of at most two line ends after the last delimiter
+    /// line. Anything else becomes
+    /// [`MimeError::OutsideParts`].
+    pub fn pinned(self) -> Self {
+        SignedParts { pinned: true, ..self }
     }
 
     /// Reads the exact octets of the first part, head and body; the preamble is passed over. Errors are
@@ -96,7 +114,8 @@ impl<R: BufRead> SignedParts<R> {
     ///
     /// # Errors
     /// [`MimeError::NotTwoParts`] when there is no second part or a third, [`MimeError::PartTooLarge`],
-    /// [`MimeError::MissingDelimiter`], those of [`Headers::parse`], [`MimeError::Io`].
+    /// [`MimeError::MissingDelimiter`], [`MimeError::OutsideParts`] for the head of a pinned part that is not printable
+    /// ASCII, those of [`Headers::parse`], [`MimeError::Io`].
     pub fn second_part(&mut self) -> Result<(Headers, Vec<u8>), MimeError> {
         if self.section == Section::Preamble {
             self.open_first()?;
@@ -121,26 +140,49 @@ impl<R: BufRead> SignedParts<R> {
         }
         let mut rest = part.as_slice();
         let headers = read_entity_head(&mut rest, &self.limits)?;
+        let head = part.len().saturating_sub(rest.len());
+        if self.pinned && !part.get(..head).is_some_and(is_plain_text) {
+            return Err(MimeError::OutsideParts);
+        }
         Ok((headers, rest.to_vec()))
     }
 
-    /// Passes over the epilogue to the end of the input, so that a reader below can report what it only knows there.
+    /// Passes over the epilogue to the end of the input, so that a reader below can report what it only knows there; its
+    /// errors come before those of the epilogue.
     ///
     /// # Errors
-    /// [`MimeError::NotTwoParts`] when the second part was not read, [`MimeError::Io`].
+    /// [`MimeError::NotTwoParts`] when the second part was not read, [`MimeError::Io`], [`MimeError::OutsideParts`]
+    /// for the epilogue of pinned parts.
     pub fn finish(mut self) -> Result<(), MimeError> {
         if self.section != Section::Epilogue || self.line.is_some() {
             return Err(MimeError::NotTwoParts);
         }
-        while !self.input_ended {
+        let mut len = 0usize;
+        let mut line_ends = true;
+        loop {
+            let epilogue = self.window.get(self.start..).unwrap_or_default();
+            len = len.saturating_add(epilogue.len());
+            line_ends &= epilogue.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
             self.start = self.window.len();
+            if self.input_ended {
+                break;
+            }
             self.fill()?;
         }
-        Ok(())
+        let tolerated = !self.pinned || (line_ends && len <= MAX_PINNED_EPILOGUE);
+        if tolerated { Ok(()) } else { Err(MimeError::OutsideParts) }
     }
 
     fn open_first(&mut self) -> Result<(), MimeError> {
-        self.skip_section()?;
+        let mut len = 0usize;
+        while self.advance()? {
+            let preamble = self.window.get(self.start..self.safe).unwrap_or_default();
+            len = len.saturating_add(preamble.len());
+            if self.pinned && (len > MAX_PINNED_PREAMBLE || !is_plain_text(preamble)) {
+                return Err(MimeError::OutsideParts);
+            }
+            self.start = self.safe;
+        }
         if self.next_section(Section::First)?.close { Err(MimeError::NotTwoParts) } else { Ok(()) }
     }
 
@@ -269,6 +311,12 @@ impl<R: BufRead> Read for FirstPart<'_, R> {
         parts.start = parts.start.saturating_add(n);
         Ok(n)
     }
+}
+
+/// Printable ASCII, blanks and line ends: a block of a cipher that was tampered with decrypts to that once in millions
+/// of times.
+pub(crate) fn is_plain_text(octets: &[u8]) -> bool {
+    octets.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'))
 }
 
 fn delimiter(boundary: &str) -> Vec<u8> {

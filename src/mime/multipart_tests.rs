@@ -92,6 +92,48 @@ fn delimiter_floods_take_linear_time() {
     assert!(split(&body.concat(), 8192).is_ok());
 }
 
+fn split_pinned(body: &[u8], chunk: usize) -> Result<Vec<u8>, MimeError> {
+    let mut parts = SignedParts::new(BufReader::with_capacity(chunk, body), "b", &Limits::default())?.pinned();
+    let mut first = Vec::new();
+    parts.first_part().read_to_end(&mut first)?;
+    let (_, second) = parts.second_part()?;
+    parts.finish()?;
+    assert_eq!(second, b"SIG");
+    Ok(first)
+}
+
+#[test]
+fn pinned_parts_leave_no_room_for_foreign_octets() {
+    let whole = |preamble: &[u8], head: &str, epilogue: &[u8]| {
+        let parts = format!("--b\r\nA: 1\r\n\r\nx\r\n--b\r\n{head}{SIGNATURE}\r\n--b--");
+        [preamble, parts.as_bytes(), epilogue].concat()
+    };
+    let long = [b'p'; 300];
+    let long = [long.as_slice(), b"\r\n"].concat();
+    for chunk in [1, 3, 64, 4096] {
+        for (preamble, epilogue) in
+            [("", ""), ("", "\r\n"), ("", "\n"), ("\r\n", "\r\n\r\n"), ("Date: Sun, 22 Nov 2026\r\n\r\n", " \r\n\r\n")]
+        {
+            let body = whole(preamble.as_bytes(), "", epilogue.as_bytes());
+            assert_eq!(split_pinned(&body, chunk).unwrap(), b"A: 1\r\n\r\nx", "{preamble:?} {epilogue:?}");
+        }
+        let refused: [(&[u8], &str, &[u8]); 7] = [
+            (b"\x80\r\n", "", b""),
+            (b"\0\r\n", "", b""),
+            (&long, "", b""),
+            (b"", "X: \u{e9}\r\n", b"\r\n"),
+            (b"", "", b"\r\nx"),
+            (b"", "", b"\r\n\x01"),
+            (b"", "", b"\r\n\r\n\r\n\r\n"),
+        ];
+        for (preamble, head, epilogue) in refused {
+            let error = split_pinned(&whole(preamble, head, epilogue), chunk).unwrap_err();
+            assert!(matches!(error, MimeError::OutsideParts), "{preamble:?} {head:?} {epilogue:?}: {error}");
+            assert!(split(&whole(preamble, head, epilogue), chunk).is_ok(), "tolerated where nothing depends on it");
+        }
+    }
+}
+
 #[test]
 fn illegal_boundaries_are_refused() {
     for boundary in ["", "a ", "é", &"x".repeat(71)] {

@@ -100,13 +100,26 @@ impl Outbound {
         }
     }
 
-    /// Records a payload handed over by a program; durable when this returns.
-    pub async fn submit(&self, partner: &str, file_name: &str, payload: Draft) -> Result<Id, IntakeError> {
+    /// Records a payload handed over by a program; durable when this returns. With an `id` of a message that exists
+    /// it is the same submission once more, and nothing happens.
+    pub async fn submit(
+        &self,
+        partner: &str,
+        file_name: &str,
+        payload: Draft,
+        id: Option<Id>,
+    ) -> Result<Id, IntakeError> {
+        if let Some(known) = id.filter(|id| self.store.message(id).is_some()) {
+            return Ok(known);
+        }
         let partner = self.enabled_partner(partner)?;
-        let id = Id::new(self.clock.now());
         let name = crate::mime::safe_file_name(file_name);
-        self.accept(partner, id, &name, move |_| Ok(Some(payload))).await?;
-        Ok(id)
+        let message = id.unwrap_or_else(|| Id::new(self.clock.now()));
+        match self.accept(partner, message, &name, move |_| Ok(Some(payload))).await {
+            // The first one of two at the same time has won.
+            Err(IntakeError::Journal(CommitError::Conflict(_))) if id.is_some() => Ok(message),
+            recorded => recorded.map(|()| message),
+        }
     }
 
     fn enabled_partner(&self, id: &str) -> Result<Arc<Partner>, IntakeError> {

@@ -77,6 +77,17 @@ impl PartnerUrl {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
+    /// Whether it names this machine or, as a literal address, one of a private network: RFC 1918, `fc00::/7` or
+    /// link-local.
+    pub fn is_inside(&self) -> bool {
+        let private = match self.host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(IpAddr::V4(address)) => address.is_private() || address.is_link_local() || address.is_loopback(),
+            Ok(IpAddr::V6(address)) => address.is_unique_local() || address.is_unicast_link_local(),
+            Err(_) => false,
+        };
+        private || self.is_loopback()
+    }
+
     /// Whether the other URL leads to the same server: scheme, host and port (RFC 6454 4).
     pub fn same_origin(&self, other: &PartnerUrl) -> bool {
         (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
@@ -100,6 +111,22 @@ mod tests {
         assert!(PartnerUrl::parse("http://[::1]:8080/").expect("fine").is_loopback());
         assert!(PartnerUrl::parse("http://127.0.0.9/").expect("fine").is_loopback());
         assert!(!PartnerUrl::parse("http://127.0.0.1.example.com/").expect("fine").is_loopback());
+    }
+
+    #[test]
+    fn only_literal_private_addresses_are_inside() {
+        let inside = |url| PartnerUrl::parse(url).expect("fine").is_inside();
+        for url in
+            ["http://localhost:1/", "http://127.1.2.3/", "http://10.0.0.8/", "https://192.168.1.1/", "http://[::1]/"]
+        {
+            assert!(inside(url), "{url}");
+        }
+        assert!(inside("http://172.16.0.1/") && inside("http://[fd00::1]/") && inside("http://[::ffff:10.0.0.1]/"));
+        for url in
+            ["https://as2.example.com/", "http://10.0.0.8.example.com/", "http://8.8.8.8/", "http://localhost.example/"]
+        {
+            assert!(!inside(url), "{url}");
+        }
     }
 
     #[test]

@@ -3,6 +3,13 @@
 //! Every layer is one function and one stack frame: it opens its reader, reads the entity inside through it, then reads
 //! its own rest and judges itself. Errors of an outer layer outrank those of the layers inside, because what those saw
 //! was not what was sent.
+//!
+//! **Pinned octets.** Ciphertext in CBC can be extended and spliced. If the plaintext had room that no signature covers,
+//! an attacker could put blocks there: the message would still be accepted, or not, depending on what those blocks
+//! decrypt to, and the answer would give the plaintext away octet by octet, most easily through the padding of the last
+//! block. Inside an envelope everything outside of the signed octets is therefore held to a form that a foreign block
+//! does not have: line ends at most after the end, a short printable preamble, printable header fields, no unsigned
+//! attributes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 
@@ -17,7 +24,8 @@ use crate::cms::{
 use crate::ground::limits::Limits;
 use crate::ground::text::printable;
 use crate::mime::{
-    ContentType, FileName, Headers, MimeError, SignedParts, file_name, read_entity_head, transfer_decoder,
+    ContentType, FileName, Headers, MimeError, SignedParts, file_name, is_plain_text, read_entity_head,
+    transfer_decoder,
 };
 
 /// What the layers turned out to be.
@@ -113,6 +121,9 @@ impl<'a> Walk<'a> {
     /// Decides what an entity is, and goes into it.
     fn entity(&mut self, head: Head, body: &mut dyn BufRead, depth: usize) -> Result<Payload, OpenError> {
         let outermost = head.octets.is_none();
+        if self.malleable() && head.is_layer() && !head.octets.as_deref().is_some_and(is_plain_text) {
+            return Err(OpenError::Layers("a layer in an unauthenticated envelope has unprintable header fields"));
+        }
         match head.content_type.essence.as_str() {
             "application/pkcs7-mime" | "application/x-pkcs7-mime" => {
                 let mut body = decoded(&head, body)?;
@@ -193,6 +204,9 @@ impl<'a> Walk<'a> {
         self.enter_signature(outermost)?;
         let boundary = head.content_type.boundary().map_err(OpenError::Mime)?;
         let mut parts = SignedParts::new(&mut *body, boundary, self.limits).map_err(OpenError::Mime)?;
+        if self.found.cipher.is_some() {
+            parts = parts.pinned();
+        }
         let mut hasher = MultiHasher::new(&self.algorithms);
         let mut first = BufReader::with_capacity(BUFFER, Hashing::new(parts.first_part(), &mut hasher));
         let inner = self.inner_entity(&mut first, depth);
@@ -272,6 +286,11 @@ impl<'a> Walk<'a> {
         if outermost && self.policy.require_encryption { Err(OpenError::NotEncrypted) } else { Ok(()) }
     }
 
+    /// What is read now could have been tampered with: it is in an envelope without integrity, and no signature covers it.
+    fn malleable(&self) -> bool {
+        !self.signed && self.found.cipher.is_some_and(|cipher| !cipher.is_aead())
+    }
+
     /// A signature: the only one.
     fn enter_signature(&mut self, outermost: bool) -> Result<(), OpenError> {
         self.demand_encryption(outermost)?;
@@ -284,6 +303,9 @@ impl<'a> Walk<'a> {
 
     /// A pinned certificate signed these octets: the answer may be specific from here on.
     fn signature_holds(&mut self, valid: SignatureValid, digests: Digests) -> Result<(), OpenError> {
+        if self.veiled && valid.has_unsigned_attributes() {
+            return Err(OpenError::Layers("a signature in an unauthenticated envelope has unsigned attributes"));
+        }
         self.veiled = false;
         if !self.policy.digests.contains(&valid.digest()) {
             return Err(OpenError::Digest(valid.digest()));
@@ -306,6 +328,14 @@ impl Head {
         }
         let content_type = ContentType::parse(value).unwrap_or_else(|_| ContentType::new("application/octet-stream"));
         Ok(Head { headers, content_type, octets })
+    }
+
+    /// The entity holds another one.
+    fn is_layer(&self) -> bool {
+        matches!(
+            self.content_type.essence.as_str(),
+            "application/pkcs7-mime" | "application/x-pkcs7-mime" | "multipart/signed"
+        )
     }
 
     /// `None` means binary (RFC 4130 5.2.1).

@@ -5,6 +5,7 @@ use super::super::*;
 use crate::cms::{ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
 
 mod failures;
+mod oracle;
 mod shapes;
 
 const SCHEMES: [Option<SignatureScheme>; 3] = [None, Some(SignatureScheme::RsaPkcs1), Some(SignatureScheme::RsaPss)];
