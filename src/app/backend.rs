@@ -21,6 +21,9 @@ use crate::store::draft::{Draft, Sink};
 use crate::store::record::Message;
 use crate::store::{Filter, Store};
 
+/// How long a submission key is remembered, in hours.
+const KEY_HOURS: i64 = 24;
+
 /// A handle on a running gateway; cheap to clone.
 #[derive(Clone)]
 pub struct GatewayBackend {
@@ -57,6 +60,14 @@ impl GatewayBackend {
         }
         let finished = tokio::task::spawn_blocking(move || sink.finish()).await;
         finished.map_err(std::io::Error::other).and_then(|draft| draft).map_err(|error| storage(&error))
+    }
+
+    /// The message of an earlier submission with this key, or the identifier for a new one.
+    fn keyed_id(&self, partner: &str, key: &str) -> Id {
+        let now = self.clock.now();
+        let earlier = (0..=KEY_HOURS).map(|hours| keyed_id(partner, key, now, hours));
+        let known = earlier.into_iter().find(|id| self.store.message(id).is_some());
+        known.unwrap_or_else(|| keyed_id(partner, key, now, 0))
     }
 
     fn unready_space(&self) -> Option<Unready> {
@@ -117,7 +128,7 @@ impl Backend for GatewayBackend {
         key: Option<String>,
     ) -> Result<Id, Refusal> {
         let payload = self.spool(body).await?;
-        let id = key.map(|key| keyed_id(&partner, &key));
+        let id = key.map(|key| self.keyed_id(&partner, &key));
         self.outbound.submit(&partner, &name, payload, id).await.map_err(|error| intake_refusal(&error))
     }
 
@@ -135,15 +146,16 @@ impl Backend for GatewayBackend {
     }
 }
 
-/// The identifier that a submission key stands for: the first half of SHA-256 over partner and key (a partner's name
-/// holds no NUL).
-fn keyed_id(partner: &str, key: &str) -> Id {
+/// The identifier that a submission key stands for in one hour, `hours` ago: the hour, then SHA-256 over partner and key
+/// (a partner's name holds no NUL). So messages submitted with keys sort by time like all others, to the hour.
+fn keyed_id(partner: &str, key: &str, now: Timestamp, hours: i64) -> Id {
     let digest = DigestAlgorithm::Sha256.digest(&[partner.as_bytes(), b"\0", key.as_bytes()].concat());
-    let mut bytes = [0u8; 16];
-    for (byte, hashed) in bytes.iter_mut().zip(digest) {
+    let mut noise = [0u8; 10];
+    for (byte, hashed) in noise.iter_mut().zip(digest) {
         *byte = hashed;
     }
-    Id::from_bytes(bytes)
+    let hour = now.as_second().div_euclid(3600).saturating_sub(hours);
+    Id::derived(Timestamp::from_second(hour.saturating_mul(3600)).unwrap_or(now), &noise)
 }
 
 fn filter(query: Query) -> Filter {
@@ -212,4 +224,20 @@ fn intake_refusal(error: &IntakeError) -> Refusal {
 
 fn refusal(status: u16, code: &str, text: Bilingual) -> Refusal {
     Refusal { status, code: code.to_owned(), text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submission_key_stands_for_one_message_of_one_partner_in_an_hour() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let id = keyed_id("customs", "k-1", at(7200), 0);
+        assert_eq!(keyed_id("customs", "k-1", at(10_799), 0), id);
+        assert_eq!(keyed_id("customs", "k-1", at(10_800), 1), id, "found again an hour later");
+        assert_ne!(keyed_id("customs", "k-2", at(7200), 0), id);
+        assert_ne!(keyed_id("acme", "k-1", at(7200), 0), id);
+        assert!(keyed_id("customs", "k-1", at(10_800), 0) > id, "sorts by time");
+    }
 }

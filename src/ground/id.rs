@@ -19,8 +19,13 @@ impl Id {
     pub fn new(now: Timestamp) -> Id {
         let mut noise = [0u8; 10];
         random::fill(&mut noise);
-        let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        Id(uuid::Builder::from_unix_timestamp_millis(millis, &noise).into_uuid())
+        Id::derived(now, &noise)
+    }
+
+    /// The identifier at `time` that `noise` stands for: the same arguments give the same identifier.
+    pub fn derived(time: Timestamp, noise: &[u8; 10]) -> Id {
+        let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
+        Id(uuid::Builder::from_unix_timestamp_millis(millis, noise).into_uuid())
     }
 
     /// The sixteen bytes, big-endian: a key that sorts by time.

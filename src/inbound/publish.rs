@@ -117,7 +117,7 @@ pub(super) fn dedup_key(request: &Request) -> DedupKey {
 fn summary(dxp: &DxpMeta) -> Option<DeclarationSummary> {
     Some(DeclarationSummary {
         message_type: dxp.message_type.clone()?,
-        documents: u32::try_from(dxp.receipt.len()).unwrap_or(u32::MAX),
+        documents: u32::try_from(dxp.receipt_total.unwrap_or(dxp.receipt.len())).unwrap_or(u32::MAX),
         cop_msg_id: dxp.envelope.as_ref().map(|head| head.cop_msg_id.clone()),
         keys: dxp
             .receipt

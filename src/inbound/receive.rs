@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Inbound;
 use crate::as2::request::{self, Incoming, Request};
-use crate::as2::{As2Name, headers};
+use crate::as2::{As2Name, RequestError, headers};
 use crate::ground::durable;
 use crate::ground::text::printable;
 use crate::http::{Exchange, Reply};
@@ -50,6 +50,7 @@ impl Inbound {
         self.check_request(&exchange)?;
         let head = header_fields(&exchange)?;
         let partner = self.named_partner(&head, &exchange)?;
+        crate::as2::check_head(&head).map_err(|error| not_as2(&partner, &error))?;
         self.check_space(exchange.body.content_length())?;
         exchange.body.limit(self.limits.body);
         let wire = self.spool(&mut exchange).await?;
@@ -62,10 +63,7 @@ impl Inbound {
                 let body = self.small(wire)?;
                 Ok(Arrived::Mdn(MdnArrived { partner, headers: envelope.headers, body }))
             }
-            Err(error) => {
-                tracing::warn!(partner = %partner.id, code = error.code(), "not an AS2 request: {}", error.text());
-                Err(Reply::plain(400, "not an AS2 request\n"))
-            }
+            Err(error) => Err(not_as2(&partner, &error)),
         }
     }
 
@@ -156,6 +154,11 @@ impl Inbound {
         read.map_err(|error| unavailable("reading back a received body failed", &error))?;
         Ok(bytes)
     }
+}
+
+fn not_as2(partner: &Partner, error: &RequestError) -> Reply {
+    tracing::warn!(partner = %partner.id, code = error.code(), "not an AS2 request: {}", error.text());
+    Reply::plain(400, "not an AS2 request\n").closing()
 }
 
 fn header_fields(exchange: &Exchange) -> Result<Headers, Reply> {

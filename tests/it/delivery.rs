@@ -165,7 +165,7 @@ fn a_failed_message_can_be_tried_again_by_a_person_and_both_receipts_stay() {
     let id = text(&message(&gateway, "theirs")["id"]);
     done(&cli(&home, &["messages", "retry", &id, "--reason", "partner mended its key", "--format", "json"]));
     assert_eq!(gateway.wait_for("theirs", "sent", "order.xml"), ORDER);
-    let receipt = json(&gateway.wait_for("theirs", "receipts", &format!("order.xml.{id}.mdn.json")));
+    let receipt = json(&gateway.wait_for("theirs", "receipts", &format!("order.xml.{id}-3.mdn.json")));
     assert_eq!(receipt["state"], "delivered", "{receipt:#}");
     let first = json(&gateway.wait_for("theirs", "receipts", "order.xml.mdn.json"));
     assert_eq!(first["state"], "failed", "{first:#}");
