@@ -22,8 +22,8 @@ pub(super) enum Published {
     New(Opened, Stored),
     /// The same message with the same content was accepted before; here is its record.
     Duplicate(Opened, Stored, Box<Message>),
-    /// A message with the same key but other content was accepted before.
-    OtherContent,
+    /// A message with the same key but other content was accepted before; the wire bytes come back.
+    OtherContent(Draft),
 }
 
 /// What `<name>.meta.json` says.
@@ -60,7 +60,7 @@ impl Inbound {
         let Verified { opened, payload, unwrapped } = verified;
         let key = dedup_key(request);
         if let Some(existing) = self.store.by_dedup_key(&key) {
-            return Ok(earlier(opened, existing));
+            return Ok(earlier(opened, existing, wire));
         }
         let now = self.clock.now();
         let mut transaction = Transaction::new(now);
@@ -97,12 +97,12 @@ impl Inbound {
 }
 
 /// A key that is taken: by the same content, which is stored, or by another.
-fn earlier(opened: Opened, existing: Message) -> Published {
+fn earlier(opened: Opened, existing: Message, wire: Draft) -> Published {
     let same = existing.payload.is_some_and(|payload| payload.sha256 == opened.payload_sha256);
     if same && existing.state == State::Accepted {
         return Published::Duplicate(opened, Stored::assertion(), Box::new(existing));
     }
-    Published::OtherContent
+    Published::OtherContent(wire)
 }
 
 /// What identifies a message of a partner.

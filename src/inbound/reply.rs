@@ -112,7 +112,6 @@ impl Inbound {
         wire: Draft,
     ) -> Result<Answer, NoAnswer> {
         let _in_turn = self.keys.lock(&dedup_key(request)).await;
-        let spare = spare_wire(&wire);
         match self.publish(id, partner, request, verified, wire).await.map_err(NoAnswer::Journal)? {
             Published::New(opened, stored) => {
                 let disposition = proof::processed(&opened, &stored);
@@ -131,7 +130,7 @@ impl Inbound {
                 };
                 self.close_repetition(id, partner, existing.id, answer).await
             }
-            Published::OtherContent => self.decline(id, partner, request, spare, Refusal::other_content()).await,
+            Published::OtherContent(wire) => self.decline(id, partner, request, wire, Refusal::other_content()).await,
         }
     }
 
@@ -412,14 +411,5 @@ fn receipt_of(
         mic: mic.map(ToString::to_string),
         mic_matches: None,
         signer: None,
-    }
-}
-
-/// The wire bytes once more, should the message turn out to reuse a key for other content.
-fn spare_wire(wire: &Draft) -> Draft {
-    match wire {
-        Draft::Inline(bytes) => Draft::Inline(bytes.clone()),
-        Draft::File(file) => Draft::File(file.clone()),
-        Draft::Stored(body) => Draft::Stored(*body),
     }
 }
