@@ -75,6 +75,35 @@ fn a_body_over_the_limit_is_refused_with_413() {
 }
 
 #[test]
+fn on_a_disk_that_is_nearly_full_nothing_is_taken_and_all_goes_on_when_there_is_room() {
+    const MIB: u64 = 1024 * 1024;
+    let receiver = Receiver::start(&["theirs"], &[]);
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let free = dxgate::ground::durable::free_space(scratch.path()).unwrap();
+    let limits = format!("[limits]\nfree_space_floor = \"{}MiB\"", (free / MIB).saturating_sub(768));
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &limits });
+    home.partner("theirs", &PartnerFile { url: receiver.url.clone(), ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let ballast = fs::File::create(scratch.path().join("ballast")).unwrap();
+    rustix::fs::fallocate(&ballast, rustix::fs::FallocateFlags::empty(), 0, 1536 * MIB).unwrap();
+
+    home.submit("theirs", "waits.txt", b"waits");
+    let headers = format!("{PLAIN}AS2-From: theirs\r\nMessage-ID: <1@test>\r\n");
+    let answer = http::post(home.as2, "/as2", &headers, b"hello").unwrap();
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.head.to_ascii_lowercase().contains("retry-after"), "{answer:?}");
+    let unready = http::get(home.console, "/readyz", None).unwrap();
+    assert!(unready.status == 503 && unready.text().contains("disk-nearly-full"), "{unready:?}");
+    eventually("the log says so", || gateway.log().contains("disk-nearly-full").then_some(()));
+    assert_eq!(home.names("theirs", "outbox"), ["waits.txt"], "it stays where its owner put it");
+
+    drop(ballast);
+    fs::remove_file(scratch.path().join("ballast")).unwrap();
+    assert_eq!(gateway.wait_for("theirs", "sent", "waits.txt"), b"waits");
+    assert!(gateway.is_ready(), "{}", gateway.log());
+}
+
+#[test]
 fn what_cannot_be_read_in_an_outbox_stays_there_and_holds_up_nothing() {
     let receiver = Receiver::start(&["theirs"], &[]);
     let home = Home::ours();
