@@ -4,7 +4,7 @@
 //!
 //! Start: folders and their filesystem, both ports, the journal (which rebuilds its index when needed), the partners'
 //! flows, what a crash interrupted, the listeners. Stop: listeners first, then the sweeps and senders, then the
-//! publisher, then the journal; each within the configured time.
+//! publisher, then the journal; all within the configured time and a few seconds.
 
 mod backend;
 mod endpoint;
@@ -35,6 +35,9 @@ use crate::testbed::Responder;
 pub use backend::GatewayBackend;
 pub use error::StartError;
 pub use logging::start_logging;
+
+/// Beyond the configured time, each part may carry out its own orderly end.
+const LAST_STEPS: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What a start may do beyond the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,12 +120,14 @@ impl Running {
     /// Stops in order; returns the names of tasks that did not end in time.
     pub async fn stop(self) -> Vec<String> {
         let mut late = Vec::new();
+        let end = tokio::time::Instant::now() + self.drain;
+        let left = || end.saturating_duration_since(tokio::time::Instant::now()) + LAST_STEPS;
         self.stop_listeners.trigger();
-        late.extend(self.listeners.join_all(self.drain).await);
+        late.extend(self.listeners.join_all(left()).await);
         self.stop_flows.trigger();
-        late.extend(self.flows.join_all(self.drain).await);
+        late.extend(self.flows.join_all(left()).await);
         self.stop_publishing.trigger();
-        late.extend(self.publishing.join_all(self.drain).await);
+        late.extend(self.publishing.join_all(left()).await);
         self.store.close().await;
         tracing::info!("dxgate has stopped");
         late
