@@ -1,4 +1,4 @@
-//! TOML with line numbers. A [`Section`] hands out the values of one table, remembers which keys were asked for, and
+//! TOML with line numbers, its values decoded by serde. A [`Section`] hands out the values of one table, remembers which keys were asked for, and
 //! reports the others when it is dropped; so a key that no code reads is a problem, and the list of keys that can be
 //! asked for is the schema.
 
@@ -7,12 +7,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::problem::{Problem, Severity};
 use super::quantity;
 use crate::bilingual;
 use crate::ground::text::{Bilingual, printable};
+
+/// One value, decoded by serde on its own: a whole file decoded at once would stop at its first mistake.
+fn decoded<T: DeserializeOwned>(value: &DeValue<'_>) -> Option<T> {
+    T::deserialize(ValueDeserializer::from(Spanned::new(0..0, value.clone()))).ok()
+}
 
 /// Bytes of the largest configuration file.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -210,7 +217,7 @@ impl<'s> Section<'s> {
     /// A text. Empty text counts as a mistake: leave the key out instead.
     pub(crate) fn text(&self, key: &'static str) -> Option<String> {
         let (_, value) = self.value(key)?;
-        let Some(text) = value.as_str() else {
+        let Some(text) = decoded::<String>(value) else {
             self.wrong_type(key, &bilingual!("加引号的文本", "text in quotes"));
             return None;
         };
@@ -222,7 +229,7 @@ impl<'s> Section<'s> {
             );
             return None;
         }
-        Some(text.to_owned())
+        Some(text)
     }
 
     /// A text that must be there and that `read` understands.
@@ -297,12 +304,7 @@ impl<'s> Section<'s> {
     /// A number with a fraction between two bounds.
     pub(crate) fn fraction(&self, key: &'static str, default: f64, least: f64, most: f64) -> f64 {
         let Some((_, value)) = self.value(key) else { return default };
-        let number = match value {
-            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
-            DeValue::Integer(integer) => integer.as_str().parse::<f64>().ok(),
-            _ => None,
-        };
-        match number {
+        match decoded::<f64>(value) {
             Some(number) if (least..=most).contains(&number) => number,
             Some(_) => {
                 self.out_of_range(key, &least.to_string(), &most.to_string());
@@ -318,7 +320,7 @@ impl<'s> Section<'s> {
     /// `true` or `false`.
     pub(crate) fn boolean(&self, key: &'static str, default: bool) -> bool {
         let Some((_, value)) = self.value(key) else { return default };
-        value.as_bool().unwrap_or_else(|| {
+        decoded::<bool>(value).unwrap_or_else(|| {
             self.wrong_type(key, &bilingual!("true 或 false（不加引号）", "true or false, without quotes"));
             default
         })
@@ -327,9 +329,7 @@ impl<'s> Section<'s> {
     /// A list of texts.
     pub(crate) fn texts(&self, key: &'static str) -> Option<Vec<String>> {
         let (_, value) = self.value(key)?;
-        let texts: Option<Vec<String>> = value
-            .as_array()
-            .and_then(|items| items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect());
+        let texts = decoded::<Vec<String>>(value);
         if texts.is_none() {
             self.wrong_type(
                 key,
@@ -397,7 +397,7 @@ impl<'s> Section<'s> {
     }
 
     fn whole_number(&self, key: &'static str, value: &DeValue<'_>) -> Option<u64> {
-        let number = value.as_integer().and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
+        let number = decoded::<u64>(value);
         if number.is_none() {
             self.wrong_type(key, &bilingual!("不加引号的非负整数", "a whole number without quotes, 0 or more"));
         }
