@@ -5,8 +5,8 @@
 //! | verified positive MDN with our MIC | deliver |
 //! | 2xx, asynchronous MDN agreed | await it until the deadline, then send the same bytes again |
 //! | 2xx, no MDN agreed | deliver |
-//! | 2xx, but the synchronous MDN is missing, unsigned though asked, or unreadable | retry |
-//! | verified MDN with another MIC, or for another message | hold: the content arrived altered, or a peer is confused |
+//! | 2xx, but the synchronous MDN is missing, unsigned though asked, about another message, or unreadable | retry |
+//! | verified MDN with another MIC | hold: the content arrived altered |
 //! | verified negative MDN | fail |
 //! | no connection, timeout, connection lost, 408 425 429 500 502 503 504 507 | retry (a `Retry-After` is kept) |
 //! | other 5xx | retry while there were fewer than three attempts, then hold |
