@@ -120,13 +120,6 @@ pub struct OutboxSettings {
     pub ignore: Vec<String>,
 }
 
-impl OutboxSettings {
-    /// Whether a file of this name is left alone.
-    pub fn ignores(&self, name: &str) -> bool {
-        name.starts_with('.') || self.ignore.iter().any(|pattern| quantity::matches_pattern(pattern, name))
-    }
-}
-
 /// `[limits]`, the part about the server itself; what concerns messages is in [`Limits`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
