@@ -245,6 +245,20 @@ fn inbound(message: &mut Message, fact: &Fact) -> Result<(), BadTransition> {
 }
 
 impl Message {
+    /// The bodies that the message names now.
+    pub fn bodies(&self) -> Vec<Body> {
+        let mut bodies: Vec<Body> = Vec::new();
+        bodies.extend(self.payload);
+        bodies.extend(self.wire);
+        bodies.extend(self.receipt.as_ref().map(|receipt| receipt.body));
+        for (publication, _) in &self.publications {
+            add_files(&mut bodies, std::slice::from_ref(publication));
+        }
+        bodies.sort_by_key(|body| *body.id.as_bytes());
+        bodies.dedup_by_key(|body| body.id);
+        bodies
+    }
+
     /// Something is to be done at `due`.
     fn become_due(&mut self, state: State, due: Timestamp) {
         (self.state, self.due) = (state, Some(due));

@@ -41,6 +41,7 @@ pub mod record;
 mod recovery;
 mod scratch;
 mod transaction;
+mod verify;
 
 use std::io::{self, Read};
 use std::sync::mpsc as std_mpsc;
@@ -65,6 +66,7 @@ pub use self::record::{
 pub use self::recovery::{IndexRecovery, Progress, RecoveryReport};
 pub use self::scratch::StoreScratch;
 pub use self::transaction::{Precondition, Transaction};
+pub use self::verify::JournalReport;
 
 use self::committer::{Answer, Committer, Request, Signals};
 use self::db::DbError;
@@ -356,18 +358,6 @@ impl Store {
         let entries = self.0.index.unpublished().map_while(|entry| self.ask(entry));
         let wanted = entries.filter(|(id, index)| !skip(*id, *index));
         wanted.filter_map(|(id, index)| PendingPublication::of(&self.message(&id)?, index)).take(limit).collect()
-    }
-
-    /// Reads the whole journal and checks every frame and its place in the chain (blocking I/O; may run while
-    /// messages flow). Returns how many frames were acknowledged and hold.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] with segment and offset.
-    pub fn verify_journal(&self) -> Result<u64, StoreError> {
-        let acknowledged = self.0.index.applied().sequence;
-        let range = journal::reader::Range { from: 1, acknowledged };
-        let reading = journal::reader::read(&self.0.layout.journal, range, &mut |_| Ok(()))?;
-        Ok(reading.tail.chain.last().min(acknowledged))
     }
 
     /// Commits what waits, stops acknowledging, flushes the index. Later commits are refused.

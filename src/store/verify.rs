@@ -1,0 +1,124 @@
+//! Reading the whole journal again to prove that it holds: every frame, every link of the chain, every body.
+
+use sha2::{Digest, Sha256};
+
+use super::error::StoreError;
+use super::journal::frame::{Kind, split_body};
+use super::journal::reader::{self, Frame, Range};
+use super::journal::segment_path;
+use super::{Store, body};
+
+/// What a verification read and found whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JournalReport {
+    /// Frames that were acknowledged and hold.
+    pub frames: u64,
+    /// Segments that were read.
+    pub segments: u64,
+    /// Sequence of the last acknowledged frame.
+    pub last_sequence: u64,
+    /// SHA-256 of that frame: it stands for everything before it.
+    pub head: [u8; 32],
+    /// Bodies whose bytes were compared with their digests.
+    pub bodies: u64,
+}
+
+/// How much is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Frames,
+    Bodies,
+}
+
+impl Store {
+    /// Reads the whole journal and checks every frame and its place in the chain (blocking I/O; may run while
+    /// messages flow).
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with segment and offset.
+    pub fn verify_journal(&self) -> Result<JournalReport, StoreError> {
+        self.verify(Depth::Frames)
+    }
+
+    /// [`verify_journal`](Store::verify_journal), and the bytes of every body against its SHA-256, those in files
+    /// included.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with file and offset.
+    pub fn verify_journal_and_bodies(&self) -> Result<JournalReport, StoreError> {
+        self.verify(Depth::Bodies)
+    }
+
+    fn verify(&self, depth: Depth) -> Result<JournalReport, StoreError> {
+        let applied = self.0.index.applied();
+        let range = Range { from: 1, acknowledged: applied.sequence };
+        let mut report = JournalReport::default();
+        let reading = reader::read(&self.0.layout.journal, range, &mut |frame| {
+            if frame.sequence <= applied.sequence {
+                report.frames = report.frames.saturating_add(1);
+                (report.last_sequence, report.head) = (frame.sequence, frame.hash);
+            }
+            if depth == Depth::Bodies && frame.kind == Kind::Body {
+                self.verify_body_frame(frame)?;
+                report.bodies = report.bodies.saturating_add(1);
+            }
+            Ok(())
+        })?;
+        report.segments = reading.segments;
+        if depth == Depth::Bodies {
+            report.bodies = report.bodies.saturating_add(self.verify_body_files()?);
+        }
+        Ok(report)
+    }
+
+    fn verify_body_frame(&self, frame: &Frame<'_>) -> Result<(), StoreError> {
+        let holds = split_body(frame.payload)
+            .is_some_and(|(_, sha256, bytes)| <[u8; 32]>::from(Sha256::digest(bytes)) == *sha256);
+        if holds {
+            return Ok(());
+        }
+        Err(StoreError::Damaged {
+            path: segment_path(&self.0.layout.journal, frame.segment),
+            offset: frame.offset,
+            what: "the bytes of a body do not have their digest".to_owned(),
+        })
+    }
+
+    /// Bodies in files of their own; each is read as a stream.
+    fn verify_body_files(&self) -> Result<u64, StoreError> {
+        let mut files = 0u64;
+        let ids = self.0.index.latest_first(&super::View::All, None);
+        for message in ids.map_while(|id| self.ask(id)).filter_map(|id| self.message(&id)) {
+            for body in message.bodies() {
+                let path = body::path(&self.0.layout.bodies, &body.id);
+                if self.ask(self.0.index.body(&body.id)).flatten() != Some(super::index::Location::File) {
+                    continue;
+                }
+                let unreadable = |source| StoreError::Unreadable { path: path.clone(), source };
+                let mut digest = Sha256::new();
+                let mut file = std::fs::File::open(&path).map_err(unreadable)?;
+                std::io::copy(&mut file, &mut DigestWriter(&mut digest)).map_err(unreadable)?;
+                if <[u8; 32]>::from(digest.finalize()) != body.sha256 {
+                    let what = "the bytes of a body do not have their digest".to_owned();
+                    return Err(StoreError::Damaged { path, offset: 0, what });
+                }
+                files = files.saturating_add(1);
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// A digest as something to write into.
+struct DigestWriter<'a>(&'a mut Sha256);
+
+impl std::io::Write for DigestWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
