@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod bad_input;
+mod checker;
 mod crash;
 mod delivery;
 mod demo;
@@ -13,5 +14,6 @@ mod kill9;
 mod later_receipts;
 mod layers;
 mod outbox;
+mod proof;
 mod support;
 mod two_gateways;

@@ -25,8 +25,13 @@ impl<'h> Gateway<'h> {
 
     /// Starts without waiting.
     pub fn spawn(home: &'h Home) -> Gateway<'h> {
-        let log = File::options().create(true).append(true).open(home.path("gateway.log")).unwrap();
-        let child = dxgate()
+        Gateway::spawn_by(home, dxgate())
+    }
+
+    /// Starts without waiting, by a command that ends in the program.
+    pub fn spawn_by(home: &'h Home, mut command: Command) -> Gateway<'h> {
+        let log = File::options().create(true).append(true).open(home.log()).unwrap();
+        let child = command
             .args(["serve", "--config"])
             .arg(home.config())
             .stdin(Stdio::null())
@@ -38,10 +43,10 @@ impl<'h> Gateway<'h> {
     }
 
     pub fn wait_ready(&mut self) {
-        let log = self.home.path("gateway.log");
+        let log = self.home.log();
         eventually("the gateway is ready", || {
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the gateway ended with {status} instead of becoming ready:\n{}", tail(&log));
+                panic!("the gateway ended with {status} instead of becoming ready:\n{}", tail(log));
             }
             let answer = http::get(self.home.console, "/readyz", None).ok()?;
             (answer.status == 200).then_some(())
@@ -75,7 +80,7 @@ impl<'h> Gateway<'h> {
 
     /// The end of its log, for messages of failed tests.
     pub fn log(&self) -> String {
-        tail(&self.home.path("gateway.log"))
+        tail(self.home.log())
     }
 
     /// Waits until a file is in one of the partner's folders and returns its content.

@@ -11,6 +11,7 @@ use super::keys::{self, Party};
 /// A home in a temporary folder.
 pub struct Home {
     folder: tempfile::TempDir,
+    log: PathBuf,
     pub as2: SocketAddr,
     pub console: SocketAddr,
 }
@@ -31,8 +32,15 @@ impl Home {
 
     /// A home with a configuration that picks files up at once.
     pub fn of(station: &Station<'_>) -> Home {
+        Home::within(Path::new(env!("CARGO_TARGET_TMPDIR")), None, station)
+    }
+
+    /// The same inside `parent`; the log goes to a file elsewhere, if one is named.
+    pub fn within(parent: &Path, log: Option<&Path>, station: &Station<'_>) -> Home {
+        let folder = tempfile::Builder::new().prefix("dxgate-").tempdir_in(parent).unwrap();
         let home = Home {
-            folder: tempfile::Builder::new().prefix("dxgate-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+            log: log.map_or_else(|| folder.path().join("gateway.log"), Path::to_path_buf),
+            folder,
             as2: SocketAddr::from(([127, 0, 0, 1], free_port())),
             console: SocketAddr::from(([127, 0, 0, 1], free_port())),
         };
@@ -79,6 +87,11 @@ settle = "200ms"
 
     pub fn config(&self) -> PathBuf {
         self.path("gateway.toml")
+    }
+
+    /// What the gateway said, over all its starts.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     pub fn path(&self, below: &str) -> PathBuf {
