@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let _armed = dxgate::ground::fault::arm();
     let arguments = std::env::args_os().collect();
     let environment = |name: &str| std::env::var_os(name).and_then(|value| value.into_string().ok());
     dxgate::cli::run(arguments, &environment, &mut std::io::stdout(), &mut std::io::stderr()).into()

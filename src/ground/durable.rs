@@ -16,6 +16,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::fault::{self, Fault, within};
 use super::random;
 use super::text::Bilingual;
 use crate::bilingual;
@@ -152,7 +153,11 @@ impl NewFile {
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
-        let file = options.open(&temporary).at("create", &temporary)?;
+        let opened = match fault::fault(&within("create", dir)) {
+            None | Some(Fault::Skipped) => options.open(&temporary),
+            Some(Fault::Fails(error) | Fault::Short(error)) => Err(error),
+        };
+        let file = opened.at("create", &temporary)?;
         Ok(NewFile { file, temporary: Some(temporary) })
     }
 
@@ -168,14 +173,16 @@ impl NewFile {
     /// The path of the temporary file, synced; from here the caller owns it.
     fn synced(mut self) -> Result<PathBuf> {
         let temporary = self.temporary.take().expect("the path is taken only by the methods that consume the file");
-        self.file.sync_data().at("sync", &temporary).inspect_err(|_| discard(&temporary))?;
+        let synced = fault::at(&within("sync", parent(&temporary)), || self.file.sync_data());
+        synced.at("sync", &temporary).inspect_err(|_| discard(&temporary))?;
         Ok(temporary)
     }
 }
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let dir = self.temporary.as_deref().map_or(Path::new(""), parent);
+        fault::write(&within("write", dir), &mut self.file, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -202,7 +209,7 @@ fn discard(temporary: &Path) {
 /// The rename failed (nothing changed), or a directory could not be synced.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "this is the replacement that the lint names")]
-    fs::rename(from, to).at("rename to", to)?;
+    fault::at(&within("rename", parent(to)), || fs::rename(from, to)).at("rename to", to)?;
     sync_parents(from, to)
 }
 
@@ -220,7 +227,7 @@ pub fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when the name is taken; nothing changed.
 pub fn rename_noreplace_unsynced(from: &Path, to: &Path) -> Result<()> {
-    platform::rename_noreplace(from, to).at("rename to", to)
+    fault::at(&within("rename", parent(to)), || platform::rename_noreplace(from, to)).at("rename to", to)
 }
 
 /// A number that changes when another file takes a name: the inode; always 0 where the system has none.
@@ -255,7 +262,7 @@ fn sync_parents(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// The directory cannot be opened or synced.
 pub fn fsync_dir(dir: &Path) -> Result<()> {
-    platform::fsync_dir(dir).at("sync directory", dir)
+    fault::at(&within("dirsync", dir), || platform::fsync_dir(dir)).at("sync directory", dir)
 }
 
 /// Removes a file durably.
@@ -263,7 +270,7 @@ pub fn fsync_dir(dir: &Path) -> Result<()> {
 /// # Errors
 /// It does not exist or cannot be removed, or the directory cannot be synced.
 pub fn remove(path: &Path) -> Result<()> {
-    fs::remove_file(path).at("remove", path)?;
+    fault::at(&within("remove", parent(path)), || fs::remove_file(path)).at("remove", path)?;
     fsync_dir(parent(path))
 }
 
@@ -272,7 +279,7 @@ pub fn remove(path: &Path) -> Result<()> {
 /// # Errors
 /// The directory cannot be opened, or writing back failed.
 pub fn sync_filesystem(dir: &Path) -> Result<()> {
-    platform::sync_filesystem(dir).at("sync filesystem of", dir)
+    fault::at(&within("syncfs", dir), || platform::sync_filesystem(dir)).at("sync filesystem of", dir)
 }
 
 /// Creates a directory and its missing parents, each made durable in its own parent.
@@ -283,7 +290,7 @@ pub fn create_dir_all(dir: &Path) -> Result<()> {
     let missing: Vec<&Path> =
         dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
     for path in missing.into_iter().rev() {
-        match fs::create_dir(path) {
+        match fault::at(&within("mkdir", parent(path)), || fs::create_dir(path)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             other => other.at("create directory", path)?,
         }

@@ -1,13 +1,15 @@
 //! Layer 0: what everything else stands on. Values and small tools without opinions about AS2.
 //!
 //! Core tier (pure): [`clock`], [`id`], [`limits`], [`random`], [`secret`], [`text`].
-//! Server tier: [`durable`] (files that survive a power cut), [`drain`] (shutdown and tasks).
+//! Server tier: [`durable`] (files that survive a power cut), [`drain`] (shutdown and tasks), [`fault`] (failpoints).
 
 pub mod clock;
 #[cfg(feature = "server")]
 pub mod drain;
 #[cfg(feature = "server")]
 pub mod durable;
+#[cfg(feature = "server")]
+pub mod fault;
 pub mod id;
 pub mod limits;
 pub mod random;

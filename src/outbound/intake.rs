@@ -12,6 +12,7 @@ use super::precheck::{Decision, Refusal};
 use super::scan::{Claim, Trouble};
 use crate::bilingual;
 use crate::ground::durable;
+use crate::ground::fault;
 use crate::ground::id::Id;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
@@ -88,7 +89,8 @@ impl Outbound {
             .message(&claim.id)
             .is_some_and(|message| message.state == State::Rejected && message.payload.is_none());
         if !refused_uncopied {
-            return fs::remove_file(&claim.path);
+            let folder = claim.path.parent().unwrap_or(&claim.path);
+            return fault::at(&fault::within("remove", folder), || fs::remove_file(&claim.path));
         }
         let rejected = self.settings.exchange.join(&claim.partner).join(Folder::Rejected.name());
         match durable::rename_noreplace(&claim.path, &rejected.join(&claim.file_name)) {

@@ -7,6 +7,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use crate::ground::fault;
+
 /// A value or key read from the map.
 pub(super) type Bytes = sled::IVec;
 
@@ -57,7 +59,8 @@ impl Db {
             .flush_every_ms(None)
             .cache_capacity(cache_bytes)
             .mode(sled::Mode::HighThroughput);
-        let opening = std::thread::Builder::new().name("index-open".to_owned()).spawn(move || config.open())?;
+        let open = move || fault::at(&"index-open", || Ok(())).map_err(sled::Error::Io).and_then(|()| config.open());
+        let opening = std::thread::Builder::new().name("index-open".to_owned()).spawn(open)?;
         match opening.join() {
             Ok(db) => Ok(Db { db: db?, dir: dir.to_path_buf() }),
             Err(_) => Err(DbError("sled panicked while opening".to_owned())),
@@ -65,6 +68,7 @@ impl Db {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, DbError> {
+        fault::at(&"index-read", || Ok(()))?;
         Ok(self.db.get(key)?)
     }
 
@@ -92,11 +96,13 @@ impl Db {
 
     /// Makes all changes visible together; they may all be lost in a crash.
     pub(super) fn apply(&self, batch: DbBatch) -> Result<(), DbError> {
+        fault::at(&"index-apply", || Ok(()))?;
         Ok(self.db.apply_batch(batch.0)?)
     }
 
     /// Everything applied so far survives a power cut, as far as sled can promise it.
     pub(super) fn flush(&self) -> Result<(), DbError> {
+        fault::at(&"index-flush", || Ok(()))?;
         self.db.flush()?;
         File::open(self.dir.join("db"))?.sync_data()?;
         Ok(())

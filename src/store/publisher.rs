@@ -33,6 +33,7 @@ use super::{CommitError, PendingPublication, Store, Transaction};
 use crate::ground::clock::Clock;
 use crate::ground::drain::Shutdown;
 use crate::ground::durable::{self, DurableError};
+use crate::ground::fault::{self, within};
 
 mod naming;
 mod waiting;
@@ -293,15 +294,17 @@ impl Publisher {
         for (suffix, content) in &pending.publication.files {
             let file = self.write_staged(&naming::staged_path(staging, pending, suffix), content)?;
             if sync {
-                file.sync_data().map_err(Trouble::Sync)?;
+                fault::at(&within("sync", staging), || file.sync_data()).map_err(Trouble::Sync)?;
             }
         }
         Ok(())
     }
 
     fn write_staged(&self, path: &Path, content: &Content) -> io::Result<File> {
+        let folder = path.parent().unwrap_or(path);
+        fault::at(&within("create", folder), || Ok(()))?;
         let file = File::create(path)?;
-        let mut out = BufWriter::with_capacity(64 * 1024, file);
+        let mut out = BufWriter::with_capacity(64 * 1024, Staged { file, folder });
         match content {
             Content::Text(text) => out.write_all(text.as_bytes())?,
             Content::Body(body) => {
@@ -312,7 +315,7 @@ impl Publisher {
                 }
             }
         }
-        out.into_inner().map_err(io::IntoInnerError::into_error)
+        Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.file)
     }
 
     /// Step 3: companions first, the principal file last; then the folders are synced. An error is that of a sync.
@@ -334,6 +337,22 @@ impl Publisher {
         }
         let done = sync_folders(done, &mut failed, |(pending, _)| pending)?;
         Ok((done, failed))
+    }
+}
+
+/// A file in a staging folder.
+struct Staged<'a> {
+    file: File,
+    folder: &'a Path,
+}
+
+impl Write for Staged<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        fault::write(&within("write", self.folder), &mut self.file, bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::ground::fault;
 use crate::mime::{BytesSource, Scratch, ScratchWriter, Source};
 
 /// Scratch space in the store's directory of temporary files.
@@ -33,12 +34,16 @@ struct Spill {
 impl Write for Spill {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.file.is_none() && self.held.len().saturating_add(bytes.len()) > self.scratch.in_memory {
+            fault::at(&"scratch-create", || Ok(()))?;
             let mut file = tempfile::tempfile_in(&self.scratch.dir)?;
             file.write_all(&self.held)?;
             (self.held, self.file) = (Vec::new(), Some(file));
         }
         match &mut self.file {
-            Some(file) => file.write_all(bytes)?,
+            Some(file) => {
+                let written = fault::write(&"scratch-write", file, bytes)?;
+                file.write_all(bytes.get(written..).unwrap_or_default())?;
+            }
             None => self.held.extend_from_slice(bytes),
         }
         self.len = self.len.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::frame::{self, Chain, SEGMENT_HEADER, Salt, SegmentHeader};
 use super::segment_path;
-use crate::ground::{durable, random};
+use crate::ground::{durable, fault, random};
 use crate::store::index::{Applied, Location};
 use crate::store::record::Body;
 
@@ -46,7 +46,7 @@ impl SegmentFiles for DiskSegments {
         }
         // Killed between append and sync, a process leaves frames that only the page cache has: they were read, and
         // are answered from, so they must not vanish in a power cut.
-        file.sync_all()?;
+        fault::at(&"journal-resume", || file.sync_all())?;
         durable::fsync_dir(&self.dir)?;
         file.seek(SeekFrom::Start(len))?;
         Ok(Box::new(file))
@@ -55,11 +55,12 @@ impl SegmentFiles for DiskSegments {
 
 impl JournalFile for File {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes)
+        let written = fault::write(&"journal-append", self, bytes)?;
+        self.write_all(bytes.get(written..).unwrap_or_default())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
+        fault::at(&"journal-sync", || self.sync_data())
     }
 }
 
