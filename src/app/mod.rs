@@ -99,7 +99,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     parts.inbound.resume();
     running.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(running.stop_flows.clone()));
     running.flows.spawn("senders", parts.outbound.clone().run_senders(running.stop_flows.clone()));
-    let reloads = reload::Reloads::new(config.clone(), parts.directory.clone(), clock.clone());
+    let reloads = reload::Reloads::new(config.clone(), parts.directory.clone(), running.store.clone(), clock.clone());
     running.flows.spawn("partner-reload", reloads.run(running.stop_flows.clone()));
     if role == Role::Testbed {
         let responder = Responder::new(&config.folders.exchange, clock.clone(), config.limits);
@@ -224,9 +224,14 @@ fn check_filesystem(folder: &Path, allow_any: bool) -> Result<(), StartError> {
 
 async fn open_store(config: &Arc<Config>, clock: &Arc<dyn Clock>) -> Result<(Store, RecoveryReport), StartError> {
     let settings = translate::store(config, clock.clone());
-    let opened = tokio::task::spawn_blocking(move || Store::open(settings)).await;
-    let (store, recovery) = opened.map_err(|error| StartError::Internal(error.to_string()))??;
-    Ok((store, recovery))
+    let config = config.clone();
+    let open = move || {
+        let (store, recovery) = Store::open(settings)?;
+        let kept = reload::keep_certificates(&store, &config.station, &config.partners);
+        kept.map_err(|error| StartError::Internal(format!("a certificate cannot be kept for evidence: {error}")))?;
+        Ok((store, recovery))
+    };
+    tokio::task::spawn_blocking(open).await.map_err(|error| StartError::Internal(error.to_string()))?
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {

@@ -1,6 +1,7 @@
 //! Partner files are read again when they change, without a restart. A bad file keeps the partner that runs and says so.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,7 +11,8 @@ use arc_swap::ArcSwap;
 use crate::config::{self, Config, Severity};
 use crate::ground::clock::Clock;
 use crate::ground::drain::Shutdown;
-use crate::partner::Directory;
+use crate::partner::{Directory, Station};
+use crate::store::Store;
 
 /// Time between two looks at the partner files and the certificates they name.
 const LOOK: Duration = Duration::from_secs(2);
@@ -22,12 +24,18 @@ type Stamps = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 pub(super) struct Reloads {
     config: Arc<Config>,
     directory: Arc<ArcSwap<Directory>>,
+    store: Store,
     clock: Arc<dyn Clock>,
 }
 
 impl Reloads {
-    pub(super) fn new(config: Arc<Config>, directory: Arc<ArcSwap<Directory>>, clock: Arc<dyn Clock>) -> Reloads {
-        Reloads { config, directory, clock }
+    pub(super) fn new(
+        config: Arc<Config>,
+        directory: Arc<ArcSwap<Directory>>,
+        store: Store,
+        clock: Arc<dyn Clock>,
+    ) -> Reloads {
+        Reloads { config, directory, store, clock }
     }
 
     pub(super) async fn run(self, shutdown: Shutdown) {
@@ -58,6 +66,10 @@ impl Reloads {
             }
         }
         tracing::info!(partners = reload.partners.all().len(), "partner files were read again");
+        if let Err(error) = keep_certificates(&self.store, &self.config.station, &reload.partners) {
+            tracing::error!(%error, code = "certificate-not-kept", "the old settings stay: a certificate could not be kept for evidence");
+            return;
+        }
         self.directory.store(Arc::new(reload.partners));
     }
 
@@ -77,6 +89,13 @@ impl Reloads {
             })
             .collect()
     }
+}
+
+/// Keeps every certificate that may be used from now on, so that facts may name it.
+pub(super) fn keep_certificates(store: &Store, station: &Station, partners: &Directory) -> io::Result<()> {
+    let ours = station.keys.keys().iter().map(|key| &key.certificate);
+    let theirs = partners.all().flat_map(|partner| partner.certificates.certificates()).map(|held| &held.certificate);
+    ours.chain(theirs).try_for_each(|certificate| store.keep_certificate(certificate.der()).map(drop))
 }
 
 /// Where passphrases named by `…_env` keys come from.

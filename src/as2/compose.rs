@@ -15,6 +15,7 @@ use super::error::ComposeError;
 use super::headers::{self, date_value, text_value};
 use super::{Compression, Encryption, MdnMode, MicVariant, NotificationOptions, SendPlan, SentMics, Stamp};
 use crate::cms::{self, DigestAlgorithm, Digests, EnvelopeWriter, MultiHasher, Recipient};
+use crate::ground::secret::Secret;
 use crate::mime::{Headers, Scratch, Source};
 
 /// What a composed message needs to be sent and its receipt to be judged.
@@ -28,6 +29,8 @@ pub struct Composed {
     pub mics: SentMics,
     /// The algorithm a receipt should use, for [`Sent::algorithm`](super::Sent::algorithm).
     pub algorithm: DigestAlgorithm,
+    /// Opens the envelope again, for evidence of what was signed inside; `None` when nothing is encrypted.
+    pub content_key: Option<Secret<Vec<u8>>>,
 }
 
 /// Writes the body of the POST to `out`.
@@ -71,18 +74,19 @@ pub fn compose(
 
     let mut headers = message_headers(plan, stamp)?;
     let mut out = Counting { out, written: 0 };
+    let mut content_key = None;
     match &plan.encryption {
         Some(encryption) => {
             let kind = if encryption.cipher.is_aead() { "authEnveloped-data" } else { "enveloped-data" };
             headers.push(headers::CONTENT_TYPE, &cms_type(kind, "smime.p7m").to_string())?;
-            encrypt(encryption, &entity, &mut out)?;
+            content_key = Some(encrypt(encryption, &entity, &mut out)?);
         }
         None => {
             outermost_fields(plan, &entity, &mut headers)?;
             entity.write_body(&mut out)?;
         }
     }
-    Ok(Composed { headers, wire_len: out.written, mics, algorithm })
+    Ok(Composed { headers, wire_len: out.written, mics, algorithm, content_key })
 }
 
 /// The innermost entity: the payload with its type and name.
@@ -102,8 +106,8 @@ fn compress<'a>(entity: &Entity<'_>, scratch: &dyn Scratch) -> Result<Entity<'a>
     Entity::cms("compressed-data", "smime.p7z", Piece::Owned(compressed))
 }
 
-/// Writes the envelope around the whole entity.
-fn encrypt(encryption: &Encryption, entity: &Entity<'_>, out: &mut dyn Write) -> Result<(), ComposeError> {
+/// Writes the envelope around the whole entity; returns its content key.
+fn encrypt(encryption: &Encryption, entity: &Entity<'_>, out: &mut dyn Write) -> Result<Secret<Vec<u8>>, ComposeError> {
     if encryption.recipients.is_empty() {
         return Err(ComposeError::NoRecipient);
     }
@@ -114,8 +118,9 @@ fn encrypt(encryption: &Encryption, entity: &Entity<'_>, out: &mut dyn Write) ->
         .collect();
     let mut envelope = EnvelopeWriter::new(out, &recipients, encryption.cipher, entity.len())?;
     entity.write(&mut envelope)?;
+    let content_key = envelope.content_key();
     envelope.finish()?;
-    Ok(())
+    Ok(content_key)
 }
 
 /// The digest algorithms a receipt may name: the sender's list, or the signature's own, or SHA-256.

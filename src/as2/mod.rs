@@ -54,7 +54,7 @@ pub use mdn::{BuiltMdn, Mdn, MdnError, MdnPlan};
 pub use message_id::MessageId;
 pub use mic::{Mic, MicVariant, SentMic, SentMics};
 pub use name::As2Name;
-pub use open::{OpenFailure, OpenKeys, Opened, open};
+pub use open::{Dissected, OpenFailure, OpenKeys, Opened, Outlets, dissect, open};
 pub use options::{NotificationOptions, Unmet};
 pub use plan::{AcceptPolicy, Compression, Encryption, MdnAsk, MdnMode, MicalgStyle, SendPlan, Signing, Stamp};
 pub use proof::{PolicyMet, Stored, processed};

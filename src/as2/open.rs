@@ -16,12 +16,16 @@ use std::io::{Read, Write};
 
 use super::error::{OpenError, UNIFORM_EXPLANATION};
 use super::{AcceptPolicy, Disposition, Mic, PolicyMet, Request};
-use crate::cms::{Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, SignatureValid};
+use crate::cms::{Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, Fingerprint, SignatureValid};
 use crate::ground::limits::Limits;
+use crate::ground::secret::Secret;
 use crate::mime::FileName;
 
+mod dissect;
 mod layers;
 mod readers;
+
+pub use dissect::{Dissected, Outlets, dissect};
 
 use layers::{Found, Walk};
 
@@ -54,6 +58,10 @@ pub struct Opened {
     pub signature: Option<SignatureValid>,
     /// The content cipher, if the message was encrypted.
     pub encrypted: Option<ContentCipher>,
+    /// Whose private key opened the envelope.
+    pub recipient: Option<Fingerprint>,
+    /// Opens the envelope again, for evidence of what was signed inside.
+    pub content_key: Option<Secret<Vec<u8>>>,
     /// The message was compressed.
     pub compressed: bool,
     /// The proof that the agreement's demands are met.
@@ -97,6 +105,8 @@ pub fn open(
         mic: choice.mic(&found),
         signature: found.signature,
         encrypted: found.cipher,
+        recipient: found.recipient,
+        content_key: found.content_key,
         compressed: found.compressed,
         policy,
     })

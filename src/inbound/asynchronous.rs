@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Inbound;
 use super::receive::{MessageArrived, busy};
 use super::reply::NoAnswer;
+use super::terms;
 use crate::as2::request::{self, Incoming, Request};
 use crate::as2::{SentMics, headers};
 use crate::ground::id::Id;
@@ -30,7 +31,7 @@ const RECENT: usize = 2000;
 impl Inbound {
     /// Takes a message durably and answers 202; it is opened in the background.
     pub(super) async fn accept_asynchronously(&self, arrived: MessageArrived) -> Reply {
-        let MessageArrived { partner, request, wire } = arrived;
+        let MessageArrived { partner, request, wire, peer } = arrived;
         let now = self.clock.now();
         let id = Id::new(now);
         let mut transaction = Transaction::new(now);
@@ -42,6 +43,7 @@ impl Inbound {
             wire,
         };
         transaction.fact(id, fact);
+        transaction.fact(id, Fact::Evidence { evidence: terms::received(peer) });
         if let Err(error) = self.store.commit(transaction).await {
             tracing::error!(%error, code = "journal-failed", "a message could not be recorded");
             return busy();
@@ -60,7 +62,7 @@ impl Inbound {
             .into_iter()
             .filter(|message| message.receipt.is_none() && message.headers.get(headers::RECEIPT_DELIVERY).is_some());
         let mut count = 0;
-        for message in taken.into_iter().chain(unanswered) {
+        for message in taken.into_iter().chain(unanswered).filter(|message| !message.restored) {
             count += 1;
             if let Err(why) = self.resume_one(&message) {
                 tracing::error!(id = %message.id, partner = %message.partner, code = "resume-failed", "a received message waits: {why}");
@@ -91,7 +93,7 @@ impl Inbound {
             let request = Arc::new(request);
             let mut pause = RETRY_FIRST;
             loop {
-                let error = match flow.settle(id, &partner, &request, Draft::Stored(wire)).await {
+                let error = match flow.settle(id, &partner, &request, Draft::Stored(wire), None).await {
                     Ok(answer) => {
                         tracing::debug!(%id, queued = answer.queued, "opened");
                         return;

@@ -40,6 +40,7 @@ mod open;
 mod publish;
 pub mod receive;
 mod reply;
+mod terms;
 mod unwrap;
 
 pub use receive::{Arrived, MdnArrived, MessageArrived};

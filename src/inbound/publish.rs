@@ -1,9 +1,12 @@
 //! Step 3: the message becomes durable and claims its key; the only place where `Stored` is minted.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use super::Inbound;
 use super::open::{Verified, cipher_name};
+use super::terms;
 use super::unwrap::{DxpMeta, Unwrapped};
 use crate::as2::proof::Stored;
 use crate::as2::request::Request;
@@ -55,7 +58,7 @@ impl Inbound {
         partner: &Partner,
         request: &Request,
         verified: Verified,
-        wire: Draft,
+        (wire, peer): (Draft, Option<SocketAddr>),
     ) -> Result<Published, CommitError> {
         let Verified { opened, payload, unwrapped } = verified;
         let key = dedup_key(request);
@@ -90,6 +93,8 @@ impl Inbound {
             files: vec![Publication { folder: Folder::Inbox, name, files }],
         };
         transaction.fact(id, fact);
+        let evidence = terms::accepted(&partner.accept_policy(), &opened, peer);
+        transaction.fact(id, Fact::Evidence { evidence });
         self.store.commit(transaction).await?;
         tracing::info!(%id, partner = %partner.id, bytes = opened.payload_len, "received");
         Ok(Published::New(opened, Stored::assertion()))

@@ -4,6 +4,7 @@
 //! 404 path, 405 method, 415 content encoding, 400 head, 403 unknown pair of names, 413 size, 408 pace, 503 space.
 
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Inbound;
@@ -32,6 +33,7 @@ pub struct MessageArrived {
     pub(super) partner: Arc<Partner>,
     pub(super) request: Request,
     pub(super) wire: Draft,
+    pub(super) peer: SocketAddr,
 }
 
 /// An MDN POSTed to us.
@@ -58,7 +60,10 @@ impl Inbound {
         let peeked = wire.open(&self.store).and_then(|body| body.take(PREFIX).read_to_end(&mut prefix));
         peeked.map_err(|error| unavailable("reading back a received body failed", &error))?;
         match request::read_head(&head, &prefix, &self.limits) {
-            Ok(Incoming::Message(request)) => Ok(Arrived::Message(Box::new(MessageArrived { partner, request, wire }))),
+            Ok(Incoming::Message(request)) => {
+                let peer = exchange.peer;
+                Ok(Arrived::Message(Box::new(MessageArrived { partner, request, wire, peer })))
+            }
             Ok(Incoming::Mdn(envelope)) => {
                 let body = self.small(wire)?;
                 Ok(Arrived::Mdn(MdnArrived { partner, headers: envelope.headers, body }))

@@ -1,6 +1,7 @@
 //! Step 4: the answer. A positive MDN needs the proofs of verification and storage; it is committed before it is sent.
 
 use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,8 +57,8 @@ impl Inbound {
             return self.accept_asynchronously(arrived).await;
         }
         let id = Id::new(self.clock.now());
-        let MessageArrived { partner, request, wire } = arrived;
-        match self.settle(id, &partner, &Arc::new(request), wire).await {
+        let MessageArrived { partner, request, wire, peer } = arrived;
+        match self.settle(id, &partner, &Arc::new(request), wire, Some(peer)).await {
             Ok(Answer { mdn: Some((headers, body)), .. }) => {
                 let mut reply = Reply::new(200).body(body);
                 for (name, value) in headers.iter() {
@@ -81,13 +82,14 @@ impl Inbound {
         partner: &Arc<Partner>,
         request: &Arc<Request>,
         wire: Draft,
+        peer: Option<SocketAddr>,
     ) -> Result<Answer, NoAnswer> {
         if let Some(refusal) = precondition(request, &partner.accept_policy()) {
             return self.decline(id, partner, request, self.evidence(wire)?, refusal).await;
         }
         let (wire, opened) = self.open(partner, request, wire).await;
         match opened {
-            Ok(verified) => self.record(id, partner, request, verified, wire).await,
+            Ok(verified) => self.record(id, partner, request, verified, wire, peer).await,
             Err(NotOpened::Storage(error)) => Err(NoAnswer::Storage(error)),
             Err(NotOpened::Refused(failure)) => {
                 let refusal = Refusal {
@@ -110,9 +112,10 @@ impl Inbound {
         request: &Arc<Request>,
         verified: Verified,
         wire: Draft,
+        peer: Option<SocketAddr>,
     ) -> Result<Answer, NoAnswer> {
         let _in_turn = self.keys.lock(&dedup_key(request)).await;
-        match self.publish(id, partner, request, verified, wire).await.map_err(NoAnswer::Journal)? {
+        match self.publish(id, partner, request, verified, (wire, peer)).await.map_err(NoAnswer::Journal)? {
             Published::New(opened, stored) => {
                 let disposition = proof::processed(&opened, &stored);
                 self.answer(id, id, partner, request, &disposition, opened.mic.as_ref()).await
@@ -410,6 +413,6 @@ fn receipt_of(
         disposition: disposition.to_string(),
         mic: mic.map(ToString::to_string),
         mic_matches: None,
-        signer: None,
+        signer: built.signer.map(|signer| signer.to_string()),
     }
 }

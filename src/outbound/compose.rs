@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Outbound;
+use super::{Outbound, terms};
 use crate::as2::{self, MessageId, Stamp};
 use crate::bilingual;
 use crate::ground::id::Id;
 use crate::mime::{BytesSource, Source};
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
-use crate::store::record::{Fact, Message, Reason, State};
+use crate::store::record::{Evidence, Fact, Message, Reason, State};
 use crate::store::{Precondition, Transaction};
 
 /// A composed message before it is committed.
@@ -20,6 +20,8 @@ pub(super) struct Wire {
     pub(super) message_id: MessageId,
     pub(super) composed: as2::Composed,
     pub(super) bytes: Draft,
+    /// Boxed: a wire is often passed by value.
+    pub(super) evidence: Box<Evidence>,
 }
 
 /// What is to be composed.
@@ -48,7 +50,8 @@ impl Outbound {
             })
             .map_err(|error| failed(&error))?;
         let bytes = sink.finish().map_err(|error| failed(&error.to_string()))?;
-        Ok(Wire { message_id, composed, bytes })
+        let evidence = Box::new(terms::composed(&plan, composed.content_key.as_ref(), partner.url.as_str()));
+        Ok(Wire { message_id, composed, bytes, evidence })
     }
 
     fn with_source<T>(&self, draft: &Draft, work: impl FnOnce(&dyn Source) -> T) -> T {
@@ -59,8 +62,10 @@ impl Outbound {
         }
     }
 
-    /// The fact that makes a composition binding; its bytes become part of `transaction`.
-    pub(super) fn composed_fact(wire: Wire, due: Timestamp, transaction: &mut Transaction) -> Fact {
+    /// The fact that makes a composition of message `id` binding; its bytes and its evidence become part of
+    /// `transaction`.
+    pub(super) fn composed_fact(id: Id, wire: Wire, due: Timestamp, transaction: &mut Transaction) -> Fact {
+        transaction.fact(id, Fact::Evidence { evidence: *wire.evidence });
         Fact::Composed {
             message_id: wire.message_id.as_str().to_owned(),
             headers: wire.composed.headers,
@@ -88,7 +93,7 @@ impl Outbound {
         let now = self.clock.now();
         let mut transaction = Transaction::new(now);
         transaction.require(Precondition::StateIs(id, vec![State::Queued]));
-        let fact = Outbound::composed_fact(wire, now, &mut transaction);
+        let fact = Outbound::composed_fact(id, wire, now, &mut transaction);
         transaction.fact(id, fact);
         self.store.commit(transaction).await.map(drop).map_err(ComposeLate::Journal)
     }

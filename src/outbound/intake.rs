@@ -211,7 +211,7 @@ fn record_of(prepared: Prepared, partner: &Partner, id: Id, file_name: &str, now
             let fact = Fact::Queued { kind, partner, file_name, payload, declaration: summary, about: None };
             transaction.fact(id, fact);
             let next = match wire {
-                Ok(wire) => Outbound::composed_fact(wire, now, &mut transaction),
+                Ok(wire) => Outbound::composed_fact(id, wire, now, &mut transaction),
                 Err(reason) => Fact::Held { reason, by: GATEWAY.to_owned() },
             };
             transaction.fact(id, next);

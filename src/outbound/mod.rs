@@ -44,6 +44,7 @@ pub mod retry;
 pub mod scan;
 mod send;
 mod sweep;
+mod terms;
 
 pub use intake::IntakeError;
 pub use operator::{Action, ActionError};

@@ -7,6 +7,7 @@
 
 use jiff::Timestamp;
 
+use super::aside;
 use super::record::Body;
 use super::record::{
     Content, Direction, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason, Receipt, State,
@@ -73,9 +74,13 @@ pub fn apply(message: Option<Message>, id: Id, at: Timestamp, fact: &Fact) -> Re
         (Some(message), Some(_)) => return Err(BadTransition::Exists { fact: fact.name(), state: message.state }),
         (None, None) => return Err(BadTransition::Missing { fact: fact.name() }),
     };
-    match message.direction {
-        Direction::Outbound => outbound(&mut message, at, fact)?,
-        Direction::Inbound => inbound(&mut message, fact)?,
+    match (aside::apply(&mut message, fact), message.direction) {
+        (Some(applied), _) => applied?,
+        (None, Direction::Outbound) => outbound(&mut message, at, fact)?,
+        (None, Direction::Inbound) => inbound(&mut message, fact)?,
+    }
+    if matches!(fact, Fact::Evidence { .. }) {
+        return Ok(message);
     }
     message.updated = at;
     if message.timeline.len() >= TIMELINE_LINES {
@@ -126,6 +131,8 @@ fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
         signer: None,
         reason: None,
         about: None,
+        evidence: Vec::new(),
+        restored: false,
         publications: Vec::new(),
         timeline: Vec::new(),
     }
@@ -187,7 +194,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
             (message.transfers, message.patient_since) = (0, at);
             message.become_due(if message.wire.is_some() { Composed } else { Queued }, *due);
         }
-        Fact::StrayReceipt { .. } => {}
+        Fact::StrayReceipt { .. } | Fact::Evidence { .. } | Fact::Restored { .. } | Fact::Resumed { .. } => {}
         Fact::Staged { index } | Fact::Published { index, .. } => message.publish(*index, fact)?,
         Fact::Received { .. } | Fact::Accepted { .. } | Fact::Answered { .. } | Fact::Declined { .. } => only(false)?,
     }
@@ -321,6 +328,9 @@ impl Fact {
             Fact::StrayReceipt { .. } => "stray-receipt",
             Fact::Staged { .. } => "staged",
             Fact::Published { .. } => "published",
+            Fact::Evidence { .. } => "evidence",
+            Fact::Restored { .. } => "restored",
+            Fact::Resumed { .. } => "resumed",
         }
     }
 
@@ -354,7 +364,10 @@ impl Fact {
             | Fact::Held { .. }
             | Fact::Released { .. }
             | Fact::Staged { .. }
-            | Fact::Published { .. } => {}
+            | Fact::Published { .. }
+            | Fact::Evidence { .. }
+            | Fact::Restored { .. }
+            | Fact::Resumed { .. } => {}
         }
         bodies
     }
@@ -386,6 +399,9 @@ fn detail(fact: &Fact) -> String {
         Fact::Answered { mdn } => mdn.disposition.clone(),
         Fact::Staged { index } => index.to_string(),
         Fact::Published { name, .. } => name.clone(),
+        Fact::Evidence { .. } => String::new(),
+        Fact::Restored { sequence } => sequence.to_string(),
+        Fact::Resumed { reason, by } => format!("{by}: {reason}"),
     }
 }
 

@@ -373,7 +373,7 @@ fn views(message: &Message) -> Vec<Vec<u8>> {
         keys.push(with_id(key, &message.id));
     }
     for (index, (_, stage)) in (0u32..).zip(&message.publications) {
-        if !matches!(stage, PublicationStage::Published(_)) {
+        if !message.restored && !matches!(stage, PublicationStage::Published(_)) {
             keys.push(key(b'u', &[id, &index.to_be_bytes()]));
         }
     }

@@ -9,6 +9,7 @@
 //! data_dir/ lock                            one process at a time
 //!           journal/00000000000000000001.log   facts and small bodies
 //!           bodies/<id>                     large bodies, one file each
+//!           certificates/<fingerprint>.der  certificates that were used, for evidence
 //!           tmp/                            bodies in the making
 //!           index/                          sled
 //!           index.bad-<instant>/            an index that was replaced
@@ -25,7 +26,9 @@
 //! | a new segment was begun | empty segment | goes on in it | `segments_follow_each_other` |
 
 mod apply;
+mod aside;
 mod body;
+mod certificates;
 mod committer;
 mod config;
 mod db;
@@ -52,6 +55,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use self::apply::{BadTransition, TIMELINE_LINES, apply};
+pub use self::aside::RESTORED;
 pub use self::body::{BodyWriter, StoredBody};
 pub use self::committer::Committed;
 pub use self::config::StoreConfig;
@@ -60,14 +64,16 @@ pub use self::journal::reader::TornTail;
 pub use self::query::{Counts, Filter, PendingPublication};
 pub use self::queue::Lease;
 pub use self::record::{
-    Body, Content, DeclarationSummary, DedupKey, Direction, Event, Fact, Folder, JobKind, Message, Publication,
-    PublicationStage, Reason, Receipt, State,
+    Body, CertificateRole, CertificateUse, Content, ContentKey, DeclarationSummary, DedupKey, Direction, Event,
+    Evidence, EvidenceStep, Fact, Folder, JobKind, Message, Publication, PublicationStage, Reason, Receipt, State,
+    Term,
 };
 pub use self::recovery::{IndexRecovery, Progress, RecoveryReport};
 pub use self::scratch::StoreScratch;
 pub use self::transaction::{Precondition, Transaction};
 pub use self::verify::JournalReport;
 
+use self::certificates::Certificates;
 use self::committer::{Answer, Committer, Request, Signals};
 use self::db::DbError;
 use self::index::{Index, View};
@@ -87,6 +93,7 @@ struct Inner {
     layout: Layout,
     index: Arc<Index>,
     leases: Arc<Leases>,
+    certificates: Certificates,
     signals: Arc<Signals>,
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     threads: Mutex<Option<Threads>>,
@@ -151,6 +158,7 @@ impl Store {
             .map_err(|source| StoreError::Unreadable { path: config.data_dir.clone(), source })?;
         let inner = Inner {
             leases: Arc::new(Leases::new(due)),
+            certificates: Certificates::new(&layout.certificates),
             config,
             layout,
             index,

@@ -14,8 +14,12 @@
 //!                                     └─Declined→ Declined        (sync receptions skip Received)
 //! ```
 
+mod evidence;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use self::evidence::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
 
 use crate::as2::SentMics;
 use crate::ground::id::Id;
@@ -267,6 +271,13 @@ pub enum Fact {
     Staged { index: u32 },
     /// Publication `index` is in its folder under this name.
     Published { index: u32, name: String },
+    /// For the record only: the terms and certificates of a step.
+    Evidence { evidence: Evidence },
+    /// The message was open, or its files were not published, when a backup with this last sequence was restored: what
+    /// it would have done by itself waits for a person.
+    Restored { sequence: u64 },
+    /// A person lets the files of a restored message be published, or a restored reception be opened and answered.
+    Resumed { reason: String, by: String },
 }
 
 /// One line of a message's history.
@@ -327,6 +338,12 @@ pub struct Message {
     pub reason: Option<Reason>,
     /// See [`Fact::Queued`].
     pub about: Option<Id>,
+    /// For non-repudiation, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// It came from a backup and nothing is published, opened or answered by itself until a person says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
     /// What users see of it in their folders.
     pub publications: Vec<(Publication, PublicationStage)>,
     /// History, newest last; the oldest lines are dropped from this view beyond a hundred, never from the journal.

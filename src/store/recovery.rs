@@ -78,6 +78,7 @@ pub(super) struct Layout {
     pub(super) bodies: PathBuf,
     pub(super) temporary: PathBuf,
     pub(super) index: PathBuf,
+    pub(super) certificates: PathBuf,
 }
 
 impl Layout {
@@ -87,6 +88,7 @@ impl Layout {
             bodies: data_dir.join("bodies"),
             temporary: data_dir.join("tmp"),
             index: data_dir.join("index"),
+            certificates: data_dir.join("certificates"),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::super::entity::{Entity, Piece, boundary};
 use super::super::error::ComposeError;
 use super::super::headers::{self, date_value};
 use super::super::{As2Name, Disposition, MessageId, Mic, MicalgStyle, Signing};
-use crate::cms::MultiHasher;
+use crate::cms::{Fingerprint, MultiHasher};
 use crate::ground::text::printable;
 use crate::mime::{ContentType, Headers};
 
@@ -42,6 +42,8 @@ pub struct BuiltMdn {
     pub headers: Headers,
     /// The body.
     pub body: Vec<u8>,
+    /// Whose key signed it.
+    pub signer: Option<Fingerprint>,
 }
 
 /// Makes the receipt.
@@ -69,7 +71,7 @@ pub fn build(plan: &MdnPlan<'_>) -> Result<BuiltMdn, ComposeError> {
     }
     let mut body = Vec::new();
     entity.write_body(&mut body)?;
-    Ok(BuiltMdn { headers, body })
+    Ok(BuiltMdn { headers, body, signer: plan.signing.map(|signing| signing.key.certificate.fingerprint()) })
 }
 
 /// The multipart/report: what is signed.

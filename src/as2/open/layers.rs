@@ -16,12 +16,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use super::super::error::OpenError;
 use super::super::headers::{CONTENT_TRANSFER_ENCODING, CONTENT_TYPE};
 use super::super::{AcceptPolicy, OpenKeys};
-use super::readers::{BUFFER, Hashing, Recording, Watched, at_end, drain};
+use super::readers::{BUFFER, Copying, Hashing, Recording, Watched, at_end, drain};
 use crate::cms::{
-    self, CmsError, ContentCipher, DigestAlgorithm, Digests, EnvelopeReader, InflateReader, MultiHasher, OpaqueReader,
-    SignatureError, SignatureValid,
+    self, CmsError, ContentCipher, DigestAlgorithm, Digests, EnvelopeReader, Fingerprint, InflateReader, MultiHasher,
+    OpaqueReader, SignatureError, SignatureValid,
 };
 use crate::ground::limits::Limits;
+use crate::ground::secret::Secret;
 use crate::ground::text::printable;
 use crate::mime::{
     ContentType, FileName, Headers, MimeError, SignedParts, file_name, is_plain_text, read_entity_head,
@@ -35,6 +36,9 @@ pub(super) struct Found {
     pub(super) signature: Option<SignatureValid>,
     /// The cipher of the envelope.
     pub(super) cipher: Option<ContentCipher>,
+    /// Whose key opened the envelope, and the key of its content.
+    pub(super) recipient: Option<Fingerprint>,
+    pub(super) content_key: Option<Secret<Vec<u8>>>,
     /// There was a compressed layer.
     pub(super) compressed: bool,
     /// The digests of the octets that the receipt's MIC covers.
@@ -60,6 +64,18 @@ pub(super) struct Walk<'a> {
     found: Found,
     signed: bool,
     veiled: bool,
+    again: Again<'a>,
+}
+
+/// What is different when a message is taken apart again for evidence.
+#[derive(Default)]
+pub(super) struct Again<'a> {
+    /// Opens the envelope in the place of a private key.
+    pub(super) content_key: Option<&'a [u8]>,
+    /// Gets the octets that the MIC covers.
+    pub(super) covered: Option<&'a mut dyn Write>,
+    /// Gets the CMS structure that signs them.
+    pub(super) signature: Option<&'a mut dyn Write>,
 }
 
 /// A header block and its octets; there are none for the fields of the POST.
@@ -86,8 +102,13 @@ impl<'a> Walk<'a> {
         algorithms: Vec<DigestAlgorithm>,
         sink: &'a mut dyn Write,
     ) -> Walk<'a> {
-        let found = Found::default();
-        Walk { policy, keys, limits, algorithms, sink, found, signed: false, veiled: false }
+        let (found, again) = (Found::default(), Again::default());
+        Walk { policy, keys, limits, algorithms, sink, found, signed: false, veiled: false, again }
+    }
+
+    /// The walk for evidence.
+    pub(super) fn again(self, again: Again<'a>) -> Walk<'a> {
+        Walk { again, ..self }
     }
 
     /// What was found, and whether the message is still to be treated as one without integrity.
@@ -148,14 +169,19 @@ impl<'a> Walk<'a> {
         }
         // Until the cipher is known it must be taken for one without integrity.
         self.veiled = true;
-        let envelope = EnvelopeReader::open(&mut *body, self.keys.decryption, &self.policy.ciphers, self.limits)
-            .map_err(|error| match error {
-                CmsError::CipherNotAllowed(cipher) => OpenError::Cipher(cipher),
-                other => OpenError::Decryption(other),
-            })?;
+        let envelope = match self.again.content_key {
+            None => EnvelopeReader::open(&mut *body, self.keys.decryption, &self.policy.ciphers, self.limits),
+            Some(key) => EnvelopeReader::open_again(&mut *body, key, self.limits),
+        };
+        let envelope = envelope.map_err(|error| match error {
+            CmsError::CipherNotAllowed(cipher) => OpenError::Cipher(cipher),
+            other => OpenError::Decryption(other),
+        })?;
         let cipher = envelope.cipher();
         self.veiled = !cipher.is_aead();
         self.found.cipher = Some(cipher);
+        self.found.recipient = envelope.recipient();
+        self.found.content_key = Some(envelope.content_key());
         let mut watched = Watched::new(envelope);
         let mut reader = BufReader::with_capacity(BUFFER, &mut watched);
         let inner = self.inner_entity(&mut reader, 0);
@@ -208,7 +234,8 @@ impl<'a> Walk<'a> {
             parts = parts.pinned();
         }
         let mut hasher = MultiHasher::new(&self.algorithms);
-        let mut first = BufReader::with_capacity(BUFFER, Hashing::new(parts.first_part(), &mut hasher));
+        let first = Copying::new(parts.first_part(), self.again.covered.take());
+        let mut first = BufReader::with_capacity(BUFFER, Hashing::new(first, &mut hasher));
         let inner = self.inner_entity(&mut first, depth);
         // Whatever was found inside: the signature is judged first, over the whole part.
         drain(&mut first).map_err(mime_error)?;
@@ -216,6 +243,9 @@ impl<'a> Walk<'a> {
         let (signature_head, signature) = parts.second_part().map_err(OpenError::Mime)?;
         parts.finish().map_err(OpenError::Mime)?;
         let signature = self.signature_octets(signature_head, &signature)?;
+        if let Some(out) = self.again.signature.take() {
+            out.write_all(&signature).map_err(OpenError::Sink)?;
+        }
         let digests = hasher.finish();
         let valid =
             cms::verify_detached(&signature, &digests, self.keys.trusted, self.limits).map_err(OpenError::Signature)?;
@@ -240,10 +270,12 @@ impl<'a> Walk<'a> {
     /// SignedData with its content inside (RFC 8551 3.5.2).
     fn opaque(&mut self, body: &mut dyn BufRead, depth: usize, outermost: bool) -> Result<Payload, OpenError> {
         self.enter_signature(outermost)?;
-        let opaque = OpaqueReader::open(&mut *body, self.limits).map_err(OpenError::Signature)?;
+        let structure = Copying::new(&mut *body, self.again.signature.take());
+        let opaque = OpaqueReader::open(structure, self.limits).map_err(OpenError::Signature)?;
         let mut watched = Watched::new(opaque);
         let mut hasher = MultiHasher::new(&self.algorithms);
-        let mut reader = BufReader::with_capacity(BUFFER, Hashing::new(&mut watched, &mut hasher));
+        let content = Copying::new(&mut watched, self.again.covered.take());
+        let mut reader = BufReader::with_capacity(BUFFER, Hashing::new(content, &mut hasher));
         let inner = self.inner_entity(&mut reader, depth);
         let drained = drain(&mut reader);
         drop(reader);
@@ -268,7 +300,11 @@ impl<'a> Walk<'a> {
         let mut mic = MultiHasher::new(algorithms);
         // Plain messages are hashed without their header fields, all others with them (RFC 4130 7.3.1).
         mic.update(head.octets.as_deref().unwrap_or_default());
-        let mut encoded = Hashing::new(body, &mut mic);
+        let mut covered = if self.signed { None } else { self.again.covered.take() };
+        if let (Some(out), Some(octets)) = (&mut covered, &head.octets) {
+            out.write_all(octets).map_err(OpenError::Sink)?;
+        }
+        let mut encoded = Hashing::new(Copying::new(body, covered), &mut mic);
         let mut content =
             transfer_decoder(head.transfer_encoding(), Box::new(&mut encoded)).map_err(OpenError::Mime)?;
         let (len, sha256) = pour(&mut content, self.sink, self.policy.max_payload.min(self.limits.payload))?;

@@ -1,6 +1,6 @@
 //! Small readers that [`layers`](super::layers) puts between the layers.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 
 use crate::cms::MultiHasher;
 
@@ -39,6 +39,28 @@ impl<R: Read> Read for Watched<R> {
             }
             other => other,
         }
+    }
+}
+
+/// Copies everything that is read through it, where somebody wants it.
+pub(super) struct Copying<'c, R> {
+    inner: R,
+    copy: Option<&'c mut dyn Write>,
+}
+
+impl<'c, R: Read> Copying<'c, R> {
+    pub(super) fn new(inner: R, copy: Option<&'c mut dyn Write>) -> Copying<'c, R> {
+        Copying { inner, copy }
+    }
+}
+
+impl<R: Read> Read for Copying<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        if let Some(copy) = &mut self.copy {
+            copy.write_all(buf.get(..n).unwrap_or_default())?;
+        }
+        Ok(n)
     }
 }
 

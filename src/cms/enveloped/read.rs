@@ -11,9 +11,10 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{CHUNK, TAG_LEN};
 use crate::cms::ber::BerReader;
 use crate::cms::der::{self, Fields};
-use crate::cms::{CmsError, ContentCipher, DecryptionKey, DigestAlgorithm, KeyTransport, identifies, oid};
+use crate::cms::{CmsError, ContentCipher, DecryptionKey, DigestAlgorithm, Fingerprint, KeyTransport, identifies, oid};
 use crate::ground::limits::Limits;
 use crate::ground::random;
+use crate::ground::secret::Secret;
 
 /// The two kinds of envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +30,19 @@ pub struct EnvelopeReader<R: Read> {
     ber: BerReader<R>,
     context: CipherCtx,
     cipher: ContentCipher,
-    transport: KeyTransport,
+    opened_by: OpenedBy,
+    content_key: Zeroizing<Vec<u8>>,
     encrypted: Vec<u8>,
     plain: Vec<u8>,
     taken: usize,
     filled: usize,
     state: State,
+}
+
+/// Whose key opened the envelope.
+enum OpenedBy {
+    Recipient(Fingerprint, KeyTransport),
+    ContentKey,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,10 +69,7 @@ impl<R: Read> EnvelopeReader<R> {
         let mut ber = BerReader::new(input, limits);
         let kind = read_content_info(&mut ber)?;
         let entry = read_recipients(&mut ber, keys, limits)?;
-        let (cipher, nonce) = read_encrypted_content_info(&mut ber)?;
-        if cipher.is_aead() != (kind == EnvelopeKind::Gcm) {
-            return Err(CmsError::CipherMisplaced);
-        }
+        let (cipher, nonce) = read_cipher(&mut ber, kind)?;
         if !allowed.contains(&cipher) {
             return Err(CmsError::CipherNotAllowed(cipher));
         }
@@ -74,13 +79,46 @@ impl<R: Read> EnvelopeReader<R> {
             return Err(CmsError::KeyTransportNotAllowed(transport));
         }
         let content_key = content_key(entry.key, transport, &entry.encrypted_key, cipher.key_len());
+        EnvelopeReader::begin(
+            ber,
+            cipher,
+            &nonce,
+            content_key,
+            OpenedBy::Recipient(entry.key.certificate.fingerprint(), transport),
+        )
+    }
+
+    /// Opens an envelope again by the content key that was kept when it was written or first opened: for evidence.
+    ///
+    /// # Errors
+    /// As [`open`](EnvelopeReader::open); [`CmsError::Decrypt`] when the key has not the length of the cipher's.
+    pub fn open_again(input: R, content_key: &[u8], limits: &Limits) -> Result<Self, CmsError> {
+        let mut ber = BerReader::new(input, limits);
+        let kind = read_content_info(&mut ber)?;
+        read_recipients(&mut ber, &[], limits)?;
+        let (cipher, nonce) = read_cipher(&mut ber, kind)?;
+        if content_key.len() != cipher.key_len() {
+            return Err(CmsError::Decrypt);
+        }
+        let content_key = Zeroizing::new(content_key.to_vec());
+        EnvelopeReader::begin(ber, cipher, &nonce, content_key, OpenedBy::ContentKey)
+    }
+
+    fn begin(
+        ber: BerReader<R>,
+        cipher: ContentCipher,
+        nonce: &[u8],
+        content_key: Zeroizing<Vec<u8>>,
+        opened_by: OpenedBy,
+    ) -> Result<Self, CmsError> {
         let mut context = CipherCtx::new()?;
-        context.decrypt_init(Some(cipher.cipher()), Some(&content_key), Some(&nonce))?;
+        context.decrypt_init(Some(cipher.cipher()), Some(&content_key), Some(nonce))?;
         Ok(EnvelopeReader {
             ber,
             context,
             cipher,
-            transport,
+            opened_by,
+            content_key,
             encrypted: vec![0; CHUNK],
             plain: vec![0; CHUNK + 2 * TAG_LEN],
             taken: 0,
@@ -99,9 +137,25 @@ impl<R: Read> EnvelopeReader<R> {
         self.cipher
     }
 
-    /// How the content key was encrypted for us.
-    pub fn transport(&self) -> KeyTransport {
-        self.transport
+    /// How the content key was encrypted for us; `None` when the envelope was opened by the content key itself.
+    pub fn transport(&self) -> Option<KeyTransport> {
+        match self.opened_by {
+            OpenedBy::Recipient(_, transport) => Some(transport),
+            OpenedBy::ContentKey => None,
+        }
+    }
+
+    /// Whose private key opened it; `None` when the envelope was opened by the content key itself.
+    pub fn recipient(&self) -> Option<Fingerprint> {
+        match self.opened_by {
+            OpenedBy::Recipient(fingerprint, _) => Some(fingerprint),
+            OpenedBy::ContentKey => None,
+        }
+    }
+
+    /// The content key. It is the true one only if the whole envelope turns out to be good: a wrong one is random.
+    pub fn content_key(&self) -> Secret<Vec<u8>> {
+        Secret::new(self.content_key.to_vec())
     }
 
     /// Decrypts the next piece into `plain`; CBC keeps the last block back until its padding can be judged.
@@ -255,6 +309,15 @@ fn read_encrypted_content_info<R: Read>(ber: &mut BerReader<R>) -> Result<(Conte
     let algorithm = algorithm.ok_or(CmsError::UnknownCipher)?;
     ber.enter_octets(der::context(0))?;
     Ok(algorithm)
+}
+
+/// The cipher, which must be at home in this kind of envelope.
+fn read_cipher<R: Read>(ber: &mut BerReader<R>, kind: EnvelopeKind) -> Result<(ContentCipher, Vec<u8>), CmsError> {
+    let (cipher, nonce) = read_encrypted_content_info(ber)?;
+    if cipher.is_aead() != (kind == EnvelopeKind::Gcm) {
+        return Err(CmsError::CipherMisplaced);
+    }
+    Ok((cipher, nonce))
 }
 
 /// The content key, or a random one of the right length when the encrypted one is not well formed (RFC 3218 2.3.2).

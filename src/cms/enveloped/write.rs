@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::{CHUNK, TAG_LEN};
 use crate::cms::{Certificate, CmsError, ContentCipher, KeyTransport, der, oid};
 use crate::ground::random;
+use crate::ground::secret::Secret;
 
 /// Most bytes one GCM key and nonce may encrypt (NIST SP 800-38D 5.2.1.1).
 const GCM_MAX: u64 = (1 << 36) - 32;
@@ -32,6 +33,7 @@ pub struct EnvelopeWriter<W: Write> {
     cipher: ContentCipher,
     left: u64,
     buffer: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
 }
 
 impl<W: Write> EnvelopeWriter<W> {
@@ -56,7 +58,12 @@ impl<W: Write> EnvelopeWriter<W> {
         let mut context = CipherCtx::new()?;
         context.encrypt_init(Some(cipher.cipher()), Some(&key), Some(&nonce))?;
         out.write_all(&layout.head).map_err(CmsError::from)?;
-        Ok(EnvelopeWriter { out, context, cipher, left: content_len, buffer: vec![0; CHUNK + 2 * TAG_LEN] })
+        Ok(EnvelopeWriter { out, context, cipher, left: content_len, buffer: vec![0; CHUNK + 2 * TAG_LEN], key })
+    }
+
+    /// The content key: whoever keeps it can open this one envelope again, without anybody's private key.
+    pub fn content_key(&self) -> Secret<Vec<u8>> {
+        Secret::new(self.key.to_vec())
     }
 
     /// Writes the last block or the tag. `W` is not flushed.

@@ -256,3 +256,62 @@ fn a_second_opener_is_refused() {
     drop(store);
     open(dir.path());
 }
+
+#[test]
+fn a_certificate_is_kept_once_and_never_answered_wrongly() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let fingerprint = store.keep_certificate(b"der").unwrap();
+    assert_eq!(store.keep_certificate(b"der").unwrap(), fingerprint);
+    assert_eq!(store.certificate(&fingerprint).as_deref(), Some(b"der".as_slice()));
+    assert_eq!(store.certificate("../../etc/passwd"), None);
+    let file = dir.path().join("certificates").join(format!("{fingerprint}.der"));
+    std::fs::write(&file, b"dex").unwrap();
+    assert_eq!(store.certificate(&fingerprint), None, "it does not hold what its name says");
+    drop(store);
+    let (store, _) = open(dir.path());
+    store.keep_certificate(b"der").unwrap();
+    assert_eq!(store.certificate(&fingerprint).as_deref(), Some(b"der".as_slice()), "replaced");
+}
+
+#[test]
+fn a_restored_message_waits_for_a_person_in_every_respect() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let (sent, taken) = (compose_one(&store, 1, "customs", at(0)), accept_one(&store, 2));
+    for id in [sent, taken] {
+        happen(&store, id, 3, Fact::Restored { sequence: 7 }).unwrap();
+    }
+    let held = store.message(&sent).unwrap();
+    assert_eq!((held.state, held.due, held.reason.unwrap().code.as_str()), (State::Held, None, RESTORED));
+    assert!(store.lease_due(at(100), 10, &|_| 10).is_empty());
+    assert!(store.pending_publications(10).is_empty());
+    assert_eq!(store.message(&taken).unwrap().state, State::Accepted);
+
+    let resumed = |by: &str| Fact::Resumed { reason: "checked".to_owned(), by: by.to_owned() };
+    happen(&store, taken, 4, resumed("op")).unwrap();
+    assert_eq!(store.pending_publications(10).len(), 1);
+    happen(&store, taken, 5, resumed("op")).unwrap_err();
+    let released = Fact::Released { reason: "checked".to_owned(), by: "op".to_owned(), due: at(6) };
+    happen(&store, sent, 6, released).unwrap();
+    assert_eq!(store.lease_due(at(100), 10, &|_| 10).len(), 1);
+}
+
+#[test]
+fn evidence_changes_nothing_but_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let id = accept_one(&store, 2);
+    let before = store.message(&id).unwrap();
+    let evidence = Evidence {
+        step: EvidenceStep::Accepted,
+        terms: vec![Term::done("signature", "none")],
+        certificates: vec![CertificateUse { role: CertificateRole::Signer, fingerprint: "ab".to_owned() }],
+        content_key: Some(ContentKey::new(&[1, 2])),
+        remote: None,
+    };
+    happen(&store, id, 9, Fact::Evidence { evidence: evidence.clone() }).unwrap();
+    let after = store.message(&id).unwrap();
+    assert_eq!(after.evidence, [evidence]);
+    assert_eq!(Message { evidence: Vec::new(), ..after }, before);
+}

@@ -1,0 +1,76 @@
+//! Taking a kept message or MDN apart again, years later: what was signed, the signature, the payload.
+//!
+//! The walk is that of [`open`](super::open), with three differences: nothing is demanded, the envelope may be opened by
+//! the content key that was kept, and the octets that the MIC covers come out beside the payload. Its result is for
+//! evidence alone; nothing is answered to anybody.
+
+use std::io::{Read, Write};
+
+use super::super::AcceptPolicy;
+use super::super::error::OpenError;
+use super::OpenKeys;
+use super::layers::{Again, Walk};
+use crate::cms::{ContentCipher, DigestAlgorithm, Digests, SignatureScheme, SignatureValid};
+use crate::ground::limits::Limits;
+use crate::mime::Headers;
+
+/// Where the parts go.
+pub struct Outlets<'a> {
+    /// The octets that the MIC covers (the table of [`mic`](super::super::mic)); of a signed message, what is signed.
+    pub covered: &'a mut dyn Write,
+    /// The CMS structure of the signature, DER or BER; an opaque one has the signed octets inside as well.
+    pub signature: &'a mut dyn Write,
+    /// The payload without transfer encoding.
+    pub payload: &'a mut dyn Write,
+}
+
+/// What a message or MDN turned out to be.
+#[derive(Debug)]
+pub struct Dissected {
+    /// The proof of the signature, if there is one; it holds against the certificates given.
+    pub signature: Option<SignatureValid>,
+    /// The content cipher, if it was encrypted.
+    pub encrypted: Option<ContentCipher>,
+    /// It was compressed.
+    pub compressed: bool,
+    /// The digests of the octets that the MIC covers, in every algorithm.
+    pub digests: Digests,
+    /// SHA-256 of the payload.
+    pub payload_sha256: [u8; 32],
+}
+
+/// Takes a message apart: `headers` and `body` as they travelled. `content_key` opens the envelope when it was kept.
+///
+/// # Errors
+/// It is not what it was: a signature that does not hold, a layer that cannot be read, a sink that fails.
+pub fn dissect(
+    headers: &Headers,
+    body: &mut dyn Read,
+    keys: &OpenKeys<'_>,
+    content_key: Option<&[u8]>,
+    limits: &Limits,
+    outlets: Outlets<'_>,
+) -> Result<Dissected, OpenError> {
+    let policy = AcceptPolicy {
+        require_signature: false,
+        require_encryption: false,
+        digests: DigestAlgorithm::ALL.to_vec(),
+        schemes: SignatureScheme::ALL.to_vec(),
+        ciphers: ContentCipher::ALL.to_vec(),
+        ..AcceptPolicy::default()
+    };
+    let Outlets { covered, signature, payload } = outlets;
+    let again = Again { content_key, covered: Some(covered), signature: Some(signature) };
+    let algorithms = DigestAlgorithm::ALL.to_vec();
+    let mut walk = Walk::new(&policy, keys, limits, algorithms, payload).again(again);
+    let outcome = walk.message(headers, body);
+    let (found, _) = walk.into_found();
+    let payload = outcome?;
+    Ok(Dissected {
+        signature: found.signature,
+        encrypted: found.cipher,
+        compressed: found.compressed,
+        digests: found.digests,
+        payload_sha256: payload.sha256,
+    })
+}

@@ -1,0 +1,64 @@
+//! A kept message taken apart again: the octets under the MIC, the signature, the payload.
+
+use super::*;
+use crate::cms::Certificate;
+use crate::ground::limits::Limits;
+
+fn again(wire: &Wire, key: Option<&[u8]>, trusted: &Certificate) -> Result<(Dissected, [Vec<u8>; 3]), OpenError> {
+    let (mut covered, mut signature, mut payload) = (Vec::new(), Vec::new(), Vec::new());
+    let outlets = Outlets { covered: &mut covered, signature: &mut signature, payload: &mut payload };
+    let keys = OpenKeys { decryption: &[], trusted: std::slice::from_ref(trusted) };
+    let found = dissect(&wire.headers, &mut wire.body.as_slice(), &keys, key, &Limits::default(), outlets)?;
+    Ok((found, [covered, signature, payload]))
+}
+
+#[test]
+fn the_content_key_opens_every_permutation_again_without_a_private_key() {
+    for scheme in SCHEMES {
+        for envelope in envelopes() {
+            for compression in COMPRESSIONS {
+                let what = format!("{scheme:?} {envelope:?} {compression:?}");
+                let (wire, composed) = compose_it(&plan(scheme, envelope, compression), PAYLOAD);
+                let (opened, _) = receive(&wire, &lax()).expect(&what);
+                let kept = composed.content_key.as_ref().map(|key| key.expose().clone());
+                assert_eq!(opened.content_key.as_ref().map(|key| key.expose().clone()), kept, "{what}: both know it");
+                assert_eq!(opened.recipient, envelope.map(|_| BOB.certificate.fingerprint()), "{what}");
+
+                let (found, [covered, signature, payload]) =
+                    again(&wire, kept.as_deref(), &ALICE.certificate).expect(&what);
+                assert_eq!(payload, PAYLOAD, "{what}");
+                assert_eq!(found.signature.is_some(), scheme.is_some(), "{what}");
+                assert_eq!(signature.is_empty(), scheme.is_none(), "{what}");
+                let mic = opened.mic.expect(&what);
+                assert_eq!(mic.algorithm.digest(&covered), mic.value, "{what}: the MIC is the digest of what came out");
+                assert_eq!(found.digests.of(mic.algorithm), Some(mic.value.as_slice()), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_certificate_or_content_key_proves_nothing() {
+    let envelope = Some((ContentCipher::Aes256Gcm, KeyTransport::RsaOaepSha256));
+    let (wire, composed) = compose_it(&plan(Some(SignatureScheme::RsaPkcs1), envelope, Compression::None), PAYLOAD);
+    let key = composed.content_key.unwrap().expose().clone();
+    assert!(matches!(again(&wire, Some(&key), &BOB.certificate), Err(OpenError::Signature(_))));
+    let other: Vec<u8> = key.iter().map(|byte| byte ^ 1).collect();
+    assert!(matches!(again(&wire, Some(&other), &ALICE.certificate), Err(OpenError::Decryption(_))));
+    assert!(matches!(again(&wire, Some(&key[1..]), &ALICE.certificate), Err(OpenError::Decryption(_))));
+}
+
+#[test]
+fn a_signed_receipt_comes_apart_too() {
+    let mdn = answer(
+        &Disposition::parse_received("automatic-action/MDN-sent-automatically; processed").unwrap(),
+        None,
+        Some(&BOB),
+    );
+    let wire = Wire { headers: mdn.headers, body: mdn.body };
+    let (found, [covered, signature, report]) = again(&wire, None, &BOB.certificate).unwrap();
+    assert_eq!(found.signature.unwrap().signer(), BOB.certificate.fingerprint());
+    assert!(!signature.is_empty());
+    assert!(covered.ends_with(&report), "the report is the body of what is signed");
+    assert!(covered.starts_with(b"Content-Type: multipart/report"));
+}

@@ -1,0 +1,77 @@
+//! Certificates by fingerprint, kept for evidence: a file each, written once, durable before any fact names it, never
+//! removed. The name is the SHA-256 of the content, so every copy can be checked by itself.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use super::Store;
+use crate::ground::durable;
+
+/// Largest certificate that is read back, in bytes; real ones have a few thousand.
+const MAX: u64 = 64 * 1024;
+
+/// The folder of the certificates.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    dir: PathBuf,
+    known: Mutex<HashSet<String>>,
+}
+
+impl Certificates {
+    pub(super) fn new(dir: &Path) -> Certificates {
+        Certificates { dir: dir.to_path_buf(), known: Mutex::default() }
+    }
+
+    fn path(&self, fingerprint: &str) -> PathBuf {
+        self.dir.join(format!("{fingerprint}.der"))
+    }
+
+    fn keep(&self, der: &[u8]) -> io::Result<String> {
+        let fingerprint = hex(&Sha256::digest(der));
+        if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&fingerprint) {
+            return Ok(fingerprint);
+        }
+        // Earlier bytes under this name that are not these were damaged: these replace them.
+        if self.read(&fingerprint).is_none() {
+            durable::create_dir_all(&self.dir)?;
+            durable::replace(&self.path(&fingerprint), der)?;
+        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(fingerprint.clone());
+        Ok(fingerprint)
+    }
+
+    fn read(&self, fingerprint: &str) -> Option<Vec<u8>> {
+        if fingerprint.len() != 64 || !fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let path = self.path(fingerprint);
+        let fits = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX);
+        let der = if fits { fs::read(&path).ok()? } else { return None };
+        (hex(&Sha256::digest(&der)) == fingerprint).then_some(der)
+    }
+}
+
+impl Store {
+    /// Keeps a certificate (DER) for ever; durable when this returns its fingerprint. Blocking I/O the first time only.
+    ///
+    /// # Errors
+    /// Any failure of the disk.
+    pub fn keep_certificate(&self, der: &[u8]) -> io::Result<String> {
+        self.0.certificates.keep(der)
+    }
+
+    /// A kept certificate (DER), checked against its fingerprint (lower-case hex of its SHA-256). `None`: it was never
+    /// kept, or its file does not hold it any more.
+    pub fn certificate(&self, fingerprint: &str) -> Option<Vec<u8>> {
+        self.0.certificates.read(fingerprint)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
