@@ -27,6 +27,7 @@ pub mod precheck;
 pub mod receipt;
 pub mod sample;
 mod scanner;
+pub mod schema;
 mod serial;
 
 #[cfg(test)]
