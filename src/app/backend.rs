@@ -84,7 +84,7 @@ impl GatewayBackend {
     }
 
     fn unready_keys(&self) -> Option<Unready> {
-        self.config.station.keys.signing_key(self.clock.now()).is_none().then(|| Unready {
+        self.config.station.keys.signing_key(self.clock.now(), None).is_none().then(|| Unready {
             code: "no-signing-key".to_owned(),
             text: bilingual!(
                 "没有当前有效的签名密钥。请在 [[station.keys]] 中加入新密钥并重启。",

@@ -46,7 +46,7 @@ pub struct Signing {
     pub key: SigningKey,
     /// The digest algorithm, named in `micalg`.
     pub digest: DigestAlgorithm,
-    /// RSA PKCS #1 v1.5 or PSS.
+    /// RSA PKCS #1 v1.5, PSS or ECDSA.
     pub scheme: SignatureScheme,
 }
 
@@ -151,7 +151,7 @@ impl Default for AcceptPolicy {
             require_signature: true,
             require_encryption: true,
             digests: vec![DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512],
-            schemes: vec![SignatureScheme::RsaPkcs1, SignatureScheme::RsaPss],
+            schemes: SignatureScheme::ALL.to_vec(),
             ciphers: vec![
                 ContentCipher::Aes128Cbc,
                 ContentCipher::Aes192Cbc,

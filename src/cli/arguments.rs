@@ -245,7 +245,7 @@ pub struct GenerateArguments {
     /// DNS names or addresses, for a TLS certificate
     #[arg(long = "host")]
     pub hosts: Vec<String>,
-    /// Bits of the RSA key
+    /// Bits of the key: 2048, 3072 or 4096 for RSA; 256 or 384 for EC on P-256 or P-384
     #[arg(long, default_value_t = 3072)]
     pub bits: u32,
     /// Days of validity

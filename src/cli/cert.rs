@@ -26,6 +26,7 @@ struct Row {
     uses: Vec<&'static str>,
     subject: String,
     fingerprint: String,
+    algorithm: &'static str,
     bits: u32,
     from: Timestamp,
     until: Timestamp,
@@ -132,6 +133,7 @@ fn row(
         uses,
         subject: certificate.subject(),
         fingerprint: certificate.fingerprint().to_string(),
+        algorithm: certificate.key_algorithm(),
         bits: certificate.key_bits(),
         from: window.from,
         until: window.until,
@@ -144,7 +146,7 @@ fn row(
 }
 
 fn print(row: &Row, voice: &mut Voice<'_>) -> io::Result<()> {
-    let Row { holder, subject, bits, from, until, fingerprint, .. } = row;
+    let Row { holder, subject, algorithm, bits, from, until, fingerprint, .. } = row;
     let mut notes =
         vec![if row.active { bilingual!("生效", "active") } else { bilingual!("未生效", "not active") }];
     match row.expiry {
@@ -157,7 +159,7 @@ fn print(row: &Row, voice: &mut Voice<'_>) -> io::Result<()> {
     }
     let notes: Vec<&str> = notes.iter().map(|note| note.text(voice.language)).collect();
     let (uses, notes) = (row.uses.join("+"), notes.join(", "));
-    voice.line(&format!("{holder}  {uses}  {subject}  RSA-{bits}  {from} – {until}  {notes}"))?;
+    voice.line(&format!("{holder}  {uses}  {subject}  {algorithm}-{bits}  {from} – {until}  {notes}"))?;
     voice.line(&format!("    SHA-256 {fingerprint}  {}", row.file.display()))
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use openssl::bn::BigNum;
+use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKey, PKeyRef, Public};
 use openssl::x509::{X509, X509Name, X509NameRef, X509Ref};
 use serde::{Deserialize, Serialize};
@@ -75,7 +76,39 @@ struct Inner {
     der: Vec<u8>,
     fingerprint: Fingerprint,
     names: Names,
-    rsa: Option<PKey<Public>>,
+    key: Option<(KeyKind, PKey<Public>)>,
+}
+
+/// The kinds of keys that sign and encrypt here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// RSA of 2048 to 8192 bits with an exponent of at least 65537.
+    Rsa,
+    /// EC on P-256 (secp256r1).
+    EcP256,
+    /// EC on P-384 (secp384r1).
+    EcP384,
+}
+
+impl KeyKind {
+    /// The kind of a key; `None` for one that is too weak, so large that one operation becomes an attack, or of another
+    /// algorithm or curve.
+    pub(super) fn of<T: HasPublic>(key: &PKeyRef<T>) -> Option<KeyKind> {
+        match key.id() {
+            Id::RSA => is_strong_rsa(key).then_some(KeyKind::Rsa),
+            Id::EC => match key.ec_key().ok()?.group().curve_name()? {
+                Nid::X9_62_PRIME256V1 => Some(KeyKind::EcP256),
+                Nid::SECP384R1 => Some(KeyKind::EcP384),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// EC rather than RSA.
+    pub fn is_elliptic(self) -> bool {
+        matches!(self, KeyKind::EcP256 | KeyKind::EcP384)
+    }
 }
 
 /// What is read from the certificate itself, so that comparisons see the encoded bytes.
@@ -97,8 +130,8 @@ impl Certificate {
         let names = names(der).map_err(|_| CmsError::NotACertificate)?;
         let digest = DigestAlgorithm::Sha256.digest(der);
         let fingerprint = Fingerprint(digest.try_into().map_err(|_| CmsError::NotACertificate)?);
-        let rsa = x509.public_key().ok().filter(|key| is_strong_rsa(key));
-        Ok(Certificate(Arc::new(Inner { x509, der: der.to_vec(), fingerprint, names, rsa })))
+        let key = x509.public_key().ok().and_then(|key| Some((KeyKind::of(&key)?, key)));
+        Ok(Certificate(Arc::new(Inner { x509, der: der.to_vec(), fingerprint, names, key })))
     }
 
     /// The first certificate of a PEM text.
@@ -231,9 +264,14 @@ impl Certificate {
         der::sequence(&[&self.0.names.issuer, &der::tlv(der::INTEGER, &self.0.names.serial)])
     }
 
-    /// The public key, if it is RSA of 2048 to 8192 bits with an exponent of at least 65537.
-    pub(super) fn rsa_key(&self) -> Option<&PKeyRef<Public>> {
-        self.0.rsa.as_deref()
+    /// The kind of its key, if that key signs or encrypts here.
+    pub fn key_kind(&self) -> Option<KeyKind> {
+        self.0.key.as_ref().map(|(kind, _)| *kind)
+    }
+
+    /// The public key, if it is of a kind that signs or encrypts here.
+    pub(super) fn key(&self) -> Option<(KeyKind, &PKeyRef<Public>)> {
+        self.0.key.as_ref().map(|(kind, key)| (*kind, key.as_ref()))
     }
 }
 
@@ -254,11 +292,10 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// RSA keys that are neither too weak nor so large that one operation becomes an attack.
-pub(super) fn is_strong_rsa<T: HasPublic>(key: &PKeyRef<T>) -> bool {
+fn is_strong_rsa<T: HasPublic>(key: &PKeyRef<T>) -> bool {
     let exponent_is_large =
         || key.rsa().ok().zip(BigNum::from_u32(65_537).ok()).is_some_and(|(rsa, floor)| *rsa.e() >= *floor);
-    key.id() == Id::RSA && (2048..=8192).contains(&key.bits()) && exponent_is_large()
+    (2048..=8192).contains(&key.bits()) && exponent_is_large()
 }
 
 /// The fields of TBSCertificate up to the subject (RFC 5280 4.1).
@@ -293,7 +330,7 @@ fn one_line(name: &X509NameRef) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::specimens::{ALICE, same_name_as_alice};
+    use super::super::specimens::{ALICE, EVE_P256, FRANK_P384, elliptic, same_name_as_alice};
     use super::*;
 
     #[test]
@@ -314,6 +351,16 @@ mod tests {
         assert!(certificate.is_self_signed());
         assert!(certificate.is_valid_at(certificate.not_before()) && certificate.is_valid_at(certificate.not_after()));
         assert!(!certificate.is_valid_at(Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn only_strong_keys_and_the_two_curves_have_a_kind() {
+        assert_eq!(ALICE.certificate.key_kind(), Some(KeyKind::Rsa));
+        assert_eq!(EVE_P256.certificate.key_kind(), Some(KeyKind::EcP256));
+        assert_eq!(FRANK_P384.certificate.key_kind(), Some(KeyKind::EcP384));
+        for curve in [Nid::SECP521R1, Nid::SECP256K1] {
+            assert_eq!(KeyKind::of(&elliptic(curve)), None);
+        }
     }
 
     #[test]

@@ -2,18 +2,21 @@
 //!
 //! Reading is where decryption oracles come from, so:
 //!
-//! * the recipient entry is chosen by *our* certificate, never by trying, and one RSA operation is done for a message;
+//! * the recipient entry is chosen by *our* certificate, never by trying, and one private operation (RSA or ECDH) is done
+//!   for a message;
 //! * whatever that operation yields, decryption goes on: a key that is not well formed is replaced by a random one
 //!   drawn before (RFC 3218 2.3.2), and the message fails later, in the same way as any other wrong key;
 //! * PKCS#1 v1.5 padding is checked here in constant time on the bare RSA result, because OpenSSL before 3.2 reports
 //!   it as an error;
-//! * every failure from the RSA operation to the last block is [`CmsError::Decrypt`](super::CmsError::Decrypt);
+//! * every failure from the private operation to the last block is [`CmsError::Decrypt`](super::CmsError::Decrypt);
 //! * CBC belongs in EnvelopedData and GCM in AuthEnvelopedData; a relabelled envelope is refused (RFC 9709 1).
 //!
 //! Plaintext flows before the end is known to be right: **the caller keeps what it reads in quarantine until the
 //! reader reported its end without an error.** CBC says nothing about authenticity even then.
 
+mod content_key;
 mod read;
+mod recipients;
 mod write;
 
 pub use read::{EnvelopeKind, EnvelopeReader};

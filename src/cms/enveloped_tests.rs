@@ -2,8 +2,8 @@ use std::io::{Read, Write};
 
 use super::*;
 use crate::cms::der::Fields;
-use crate::cms::specimens::{ALICE, BOB, decryption_key, same_name_as_alice};
-use crate::cms::{CmsError, ContentCipher, DecryptionKey, KeyTransport, PrivateKey, SigningKey, der, oid};
+use crate::cms::specimens::{ALICE, BOB, EVE_P256, FRANK_P384, decryption_key, same_name_as_alice};
+use crate::cms::{CmsError, ContentCipher, DecryptionKey, KeyKind, KeyTransport, PrivateKey, SigningKey, der, oid};
 use crate::ground::limits::Limits;
 
 fn recipient(who: &SigningKey, transport: KeyTransport) -> Recipient {
@@ -33,6 +33,11 @@ fn open(wire: &[u8]) -> Result<Vec<u8>, CmsError> {
     open_with(wire, &[decryption_key(&BOB)])
 }
 
+/// Somebody whose key works with this transport.
+fn holder(transport: KeyTransport) -> &'static SigningKey {
+    if transport.fits(KeyKind::Rsa) { &BOB } else { &EVE_P256 }
+}
+
 /// Bob's certificate with somebody else's private key.
 fn wrong_key() -> DecryptionKey {
     DecryptionKey { key: ALICE.key.clone(), ..decryption_key(&BOB) }
@@ -49,11 +54,12 @@ fn relabel(wire: &[u8], kind: &[u8]) -> Vec<u8> {
 fn every_cipher_and_key_transport_is_read_back() {
     for cipher in ContentCipher::ALL {
         for transport in KeyTransport::ALL {
-            let wire = seal(&[recipient(&BOB, *transport)], *cipher, b"declaration");
-            let keys = [decryption_key(&BOB)];
+            let who = holder(*transport);
+            let wire = seal(&[recipient(who, *transport)], *cipher, b"declaration");
+            let keys = [decryption_key(who)];
             let reader = EnvelopeReader::open(wire.as_slice(), &keys, &[*cipher], &Limits::default()).unwrap();
             assert_eq!((reader.cipher(), reader.transport()), (*cipher, Some(*transport)));
-            assert_eq!(open(&wire).unwrap(), b"declaration");
+            assert_eq!(open_with(&wire, &keys).unwrap(), b"declaration");
         }
     }
 }
@@ -70,9 +76,14 @@ fn every_length_around_a_block_and_a_chunk_is_read_back() {
 
 #[test]
 fn each_of_several_recipients_reads_the_same_content() {
-    let both = [recipient(&ALICE, KeyTransport::RsaOaepSha256), recipient(&BOB, KeyTransport::RsaPkcs1)];
-    let wire = seal(&both, ContentCipher::Aes128Cbc, b"x");
-    for who in [&*ALICE, &*BOB] {
+    let all = [
+        recipient(&ALICE, KeyTransport::RsaOaepSha256),
+        recipient(&BOB, KeyTransport::RsaPkcs1),
+        recipient(&EVE_P256, KeyTransport::EcdhSha256),
+        recipient(&FRANK_P384, KeyTransport::EcdhSha384),
+    ];
+    let wire = seal(&all, ContentCipher::Aes128Cbc, b"x");
+    for who in [&*ALICE, &*BOB, &*EVE_P256, &*FRANK_P384] {
         assert_eq!(open_with(&wire, &[decryption_key(who)]).unwrap(), b"x");
     }
 }
@@ -152,10 +163,11 @@ fn a_wrong_key_and_a_damaged_key_look_alike() {
     let gcm = sealed_for_bob(ContentCipher::Aes256Gcm, b"secret");
     assert!(matches!(open_with(&gcm, &[wrong_key()]), Err(CmsError::Decrypt)));
     for transport in KeyTransport::ALL {
-        let mut wire = seal(&[recipient(&BOB, *transport)], ContentCipher::Aes256Gcm, b"secret");
-        let place = memchr::memmem::find(&wire, oid::AES256_GCM).unwrap() - 60;
+        let who = holder(*transport);
+        let mut wire = seal(&[recipient(who, *transport)], ContentCipher::Aes256Gcm, b"secret");
+        let place = memchr::memmem::find(&wire, oid::AES256_GCM).unwrap() - 45;
         wire[place] ^= 1;
-        let keys = [decryption_key(&BOB)];
+        let keys = [decryption_key(who)];
         let mut reader = EnvelopeReader::open(wire.as_slice(), &keys, ContentCipher::ALL, &Limits::default()).unwrap();
         let error = CmsError::from(reader.read_to_end(&mut Vec::new()).unwrap_err());
         assert_eq!(error.code(), "cms-decryption-failed", "{transport}");
@@ -177,6 +189,35 @@ fn a_key_encrypted_with_another_length_gives_no_content() {
     match open(&wire) {
         Err(error) => assert!(matches!(error, CmsError::Decrypt)),
         Ok(garbage) => assert_ne!(garbage, [b'x'; 64]),
+    }
+}
+
+#[test]
+fn a_transport_of_another_kind_of_key_is_refused_on_both_sides() {
+    for (who, transport) in [(&*BOB, KeyTransport::EcdhSha256), (&*EVE_P256, KeyTransport::RsaOaepSha256)] {
+        let refused = EnvelopeWriter::new(Vec::new(), &[recipient(who, transport)], ContentCipher::Aes128Gcm, 1);
+        assert!(matches!(refused.err(), Some(CmsError::UnusableKey(_))));
+    }
+    // Key transport to a certificate whose key is EC: nothing is computed.
+    let wire = sealed_for_bob(ContentCipher::Aes128Gcm, b"x");
+    let eve = DecryptionKey { key: EVE_P256.key.clone(), ..decryption_key(&BOB) };
+    assert!(matches!(open_with(&wire, &[eve]), Err(CmsError::KeyTransportNotAllowed(KeyTransport::RsaPkcs1))));
+    let wire = seal(&[recipient(&EVE_P256, KeyTransport::EcdhSha256)], ContentCipher::Aes128Gcm, b"x");
+    let bob = DecryptionKey { key: BOB.key.clone(), ..decryption_key(&EVE_P256) };
+    assert!(matches!(open_with(&wire, &[bob]), Err(CmsError::UnknownKeyTransport)));
+    // And another curve than the sender's point is on.
+    let frank = DecryptionKey { key: FRANK_P384.key.clone(), ..decryption_key(&EVE_P256) };
+    assert!(matches!(open_with(&wire, &[frank]), Err(CmsError::Decrypt)));
+}
+
+#[test]
+fn a_point_off_the_curve_looks_like_any_wrong_key() {
+    let wire = seal(&[recipient(&EVE_P256, KeyTransport::EcdhSha256)], ContentCipher::Aes128Gcm, b"x");
+    let point = memchr::memmem::find(&wire, &[0x00, 0x04]).unwrap() + 1;
+    for change in [1, 64] {
+        let mut changed = wire.clone();
+        changed[point + change] ^= 1;
+        assert!(matches!(open_with(&changed, &[decryption_key(&EVE_P256)]), Err(CmsError::Decrypt)), "{change}");
     }
 }
 

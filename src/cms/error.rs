@@ -204,7 +204,7 @@ pub enum SignatureError {
     /// No pinned certificate matches the signer identifier.
     #[error("the signer is none of the expected certificates")]
     UnknownSigner,
-    /// The signer's RSA key is under 2048 bits, over 8192, or has a small exponent; or it is no RSA key.
+    /// The signer's key is none of [`KeyKind`](super::KeyKind), or not of the kind that its signature algorithm needs.
     #[error("the signer's key is too weak or of the wrong kind")]
     WeakKey,
     /// The content is not what was signed.

@@ -13,9 +13,8 @@ use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, PKeyRef, Private};
 
 use super::ber::BerReader;
-use super::certificate::is_strong_rsa;
 use super::der::{self, Fields};
-use super::{Certificate, CmsError, KeyTransport};
+use super::{Certificate, CmsError, KeyKind, KeyTransport};
 use crate::ground::limits::Limits;
 use crate::ground::secret::Secret;
 
@@ -26,12 +25,12 @@ const MAX_ROUNDS: u32 = 2_000_000;
 /// Deepest nesting looked at for rounds; a PKCS#12 file has them at about twelve.
 const MAX_DEPTH: usize = 24;
 
-/// An RSA private key of 2048 to 8192 bits; cheap to clone, `Debug` shows nothing of it.
+/// A private key of one of the kinds in [`KeyKind`]; cheap to clone, `Debug` shows nothing of it.
 #[derive(Clone)]
-pub struct PrivateKey(PKey<Private>);
+pub struct PrivateKey(PKey<Private>, KeyKind);
 
 impl PrivateKey {
-    /// Reads a PEM key: PKCS#8, encrypted PKCS#8 or PKCS#1.
+    /// Reads a PEM key: PKCS#8, encrypted PKCS#8, PKCS#1 or SEC 1.
     ///
     /// # Errors
     /// [`CmsError::Passphrase`] when one is needed and missing or wrong, [`CmsError::NotAKey`],
@@ -86,13 +85,15 @@ impl PrivateKey {
     /// Takes over a key that OpenSSL read or made.
     ///
     /// # Errors
-    /// [`CmsError::UnusableKey`] unless it is RSA of 2048 to 8192 bits with an exponent of at least 65537.
+    /// [`CmsError::UnusableKey`] unless it is of a kind in [`KeyKind`].
     pub fn from_pkey(key: PKey<Private>) -> Result<PrivateKey, CmsError> {
-        if is_strong_rsa(&key) {
-            Ok(PrivateKey(key))
-        } else {
-            Err(CmsError::UnusableKey("RSA, 2048-8192 bit, e >= 65537"))
-        }
+        let kind = KeyKind::of(&key).ok_or(CmsError::UnusableKey(USABLE))?;
+        Ok(PrivateKey(key, kind))
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> KeyKind {
+        self.1
     }
 
     /// Whether the certificate holds this key's public half.
@@ -128,11 +129,13 @@ pub struct DecryptionKey {
     pub certificate: Certificate,
     /// Its private key.
     pub key: PrivateKey,
-    /// Key transports this key may be used with; others are refused before any RSA operation, so that a key kept for
-    /// OAEP is no PKCS#1 v1.5 oracle.
+    /// Key transports this key may be used with; others are refused before any private operation, so that a key kept
+    /// for OAEP is no PKCS#1 v1.5 oracle. Those that do not fit its kind have no effect.
     pub transports: Vec<KeyTransport>,
 }
 
+/// Which keys are used.
+pub(super) const USABLE: &str = "RSA, 2048-8192 bit, e >= 65537, or EC on P-256 or P-384";
 const TOO_MANY_ROUNDS: CmsError = CmsError::UnusableKey("more than 2,000,000 passphrase rounds");
 
 /// DER of a PEM `ENCRYPTED PRIVATE KEY` (RFC 7468 11).
@@ -166,10 +169,11 @@ fn is_affordable(values: &[u8], depth: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use openssl::nid::Nid;
     use openssl::rsa::Rsa;
     use openssl::symm::Cipher;
 
-    use super::super::specimens::{ALICE, BOB};
+    use super::super::specimens::{ALICE, BOB, EVE_P256, elliptic};
     use super::*;
 
     fn secret(text: &str) -> Secret<String> {
@@ -189,6 +193,8 @@ mod tests {
     fn plain_keys_of_both_forms_are_read() {
         let pkcs8 = BOB.key.pkey().private_key_to_pem_pkcs8().unwrap();
         let pkcs1 = BOB.key.pkey().rsa().unwrap().private_key_to_pem().unwrap();
+        let sec1 = EVE_P256.key.pkey().ec_key().unwrap().private_key_to_pem().unwrap();
+        assert!(PrivateKey::from_pem(&sec1, None).unwrap().matches(&EVE_P256.certificate));
         for pem in [pkcs8, pkcs1] {
             let key = PrivateKey::from_pem(&pem, None).unwrap();
             assert!(key.matches(&BOB.certificate) && !key.matches(&ALICE.certificate));
@@ -200,8 +206,9 @@ mod tests {
     fn weak_keys_and_other_kinds_are_refused() {
         let weak = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap();
         assert!(matches!(PrivateKey::from_pkey(weak), Err(CmsError::UnusableKey(_))));
-        let other = PKey::generate_ed25519().unwrap();
-        assert!(matches!(PrivateKey::from_pkey(other), Err(CmsError::UnusableKey(_))));
+        for other in [PKey::generate_ed25519().unwrap(), elliptic(Nid::SECP521R1)] {
+            assert!(matches!(PrivateKey::from_pkey(other), Err(CmsError::UnusableKey(_))));
+        }
     }
 
     #[test]

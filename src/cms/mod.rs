@@ -1,10 +1,10 @@
-//! Cryptographic Message Syntax (RFC 5652, 5083, 5084, 3274, 4056, 8017) as S/MIME 4.0 (RFC 8551) uses it: bytes, nothing of AS2.
+//! Cryptographic Message Syntax (RFC 5652, 5083, 5084, 5753, 3274, 4056, 8017) as S/MIME 4.0 (RFC 8551) uses it: bytes, nothing of AS2.
 //!
 //! The structures are ours: [`ber`] reads BER and DER as a stream with bounded memory and depth, [`der`] writes DER of
-//! known length. Every primitive (RSA, AES) is OpenSSL's. Four rules hold everywhere:
+//! known length. Every primitive (RSA, EC, AES) is OpenSSL's. Four rules hold everywhere:
 //!
 //! 1. Signatures are checked against *pinned* certificates only; certificates inside a message are skipped.
-//! 2. Exactly one signer, exactly one recipient of ours, one RSA private operation for a message.
+//! 2. Exactly one signer, exactly one recipient of ours, one private key operation for a message.
 //! 3. A wrong key, wrong padding and wrong plaintext look the same ([`enveloped`]).
 //! 4. Nothing is allocated from a length field.
 #![deny(clippy::indexing_slicing)]
@@ -13,25 +13,32 @@ mod algorithm;
 pub mod ber;
 mod certificate;
 pub mod compressed;
+mod content_cipher;
 pub mod der;
 mod digest;
+mod ecdh;
 pub mod enveloped;
 mod error;
 mod key;
+mod key_transport;
 pub mod oid;
 #[cfg(test)]
 mod openssl_cli_tests;
+#[cfg(test)]
+mod openssl_elliptic_tests;
 pub mod signed;
 #[cfg(test)]
 mod specimens;
 
-pub use algorithm::{ContentCipher, KeyTransport, SignatureScheme, UnknownAlgorithm};
-pub use certificate::{Certificate, Fingerprint};
+pub use algorithm::{SignatureScheme, UnknownAlgorithm};
+pub use certificate::{Certificate, Fingerprint, KeyKind};
 pub use compressed::{InflateReader, compress};
+pub use content_cipher::ContentCipher;
 pub use digest::{DigestAlgorithm, Digests, Hasher, MultiHasher};
 pub use enveloped::{EnvelopeKind, EnvelopeReader, EnvelopeWriter, Recipient};
 pub use error::{CmsError, SignatureError};
 pub use key::{DecryptionKey, PrivateKey, SigningKey};
+pub use key_transport::KeyTransport;
 pub use signed::{OpaqueReader, SignatureValid, sign_detached, verify_detached};
 
 /// Whether a SignerIdentifier or RecipientIdentifier (RFC 5652 5.3, 6.2.1: issuer and serial, or `[0]` key identifier;

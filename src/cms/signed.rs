@@ -7,7 +7,8 @@
 //! * `content-type` (id-data) and `message-digest` each occur once in the signed attributes, and the digest is that of
 //!   the content;
 //! * the signature is right over the signed attributes *as received*, their tag rewritten to SET (RFC 5652 5.4);
-//! * the key is RSA of 2048 to 8192 bits with e ≥ 65537, PKCS#1 v1.5 or PSS with the digest of the SignerInfo.
+//! * the key is RSA of 2048 to 8192 bits with e ≥ 65537, PKCS#1 v1.5 or PSS with the digest of the SignerInfo, or EC on
+//!   P-256 or P-384, ECDSA with that digest.
 //!
 //! A signature without signed attributes covers the content alone (RFC 5652 5.4). An attacker who cuts the attributes
 //! off a signature can present them as content; such content starts with a SET tag, which no MIME entity does.
@@ -95,6 +96,9 @@ pub fn sign_detached(
 ) -> Result<Vec<u8>, CmsError> {
     if content_digest.len() != digest.size() {
         return Err(CmsError::ContentLength);
+    }
+    if !scheme.fits(key.key.kind()) {
+        return Err(CmsError::UnusableKey("not of the kind that the signature scheme needs"));
     }
     if !key.key.matches(&key.certificate) {
         return Err(CmsError::UnusableKey("private key and certificate differ"));
@@ -284,7 +288,7 @@ impl SignerInfo {
         // Issuer and serial may name two pinned certificates (a renewed one with the same serial); the key decides.
         let mut refusal = SignatureError::BadSignature;
         for certificate in named {
-            let Some(key) = certificate.rsa_key() else {
+            let Some((_, key)) = certificate.key().filter(|(kind, _)| self.scheme().fits(*kind)) else {
                 refusal = SignatureError::WeakKey;
                 continue;
             };
@@ -306,6 +310,7 @@ impl SignerInfo {
         match self.parameters {
             SignatureParameters::Pkcs1 => SignatureScheme::RsaPkcs1,
             SignatureParameters::Pss { .. } => SignatureScheme::RsaPss,
+            SignatureParameters::Ecdsa => SignatureScheme::Ecdsa,
         }
     }
 
@@ -411,6 +416,7 @@ fn sign(
             context.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
             context.set_rsa_mgf1_md(digest.md())?;
         }
+        SignatureScheme::Ecdsa => {}
     }
     context.set_signature_md(digest.md())?;
     let mut signature = Vec::new();
@@ -435,6 +441,7 @@ fn is_signature(
                 context.set_rsa_pss_saltlen(RsaPssSaltlen::custom(i32::try_from(salt).unwrap_or(i32::MAX)))?;
                 context.set_rsa_mgf1_md(mgf.md())?;
             }
+            SignatureParameters::Ecdsa => {}
         }
         context.set_signature_md(digest.md())?;
         context.verify(hash, signature)

@@ -3,7 +3,7 @@ use openssl::rsa::Rsa;
 
 use super::*;
 use crate::cms::MultiHasher;
-use crate::cms::specimens::{ALICE, BOB, certificate, same_name_as_alice};
+use crate::cms::specimens::{ALICE, BOB, EVE_P256, FRANK_P384, certificate, same_name_as_alice};
 
 const CONTENT: &[u8] = b"Content-Type: text/plain\r\n\r\nhello";
 const SHA256: DigestAlgorithm = DigestAlgorithm::Sha256;
@@ -83,14 +83,49 @@ fn message_digest() -> Vec<u8> {
 #[test]
 fn a_signature_is_accepted_with_every_digest_and_scheme() {
     for digest in DigestAlgorithm::ALL {
-        for scheme in SignatureScheme::ALL {
-            let ber = sign_detached(digest, &digest.digest(CONTENT), &ALICE, *scheme, at(), true).unwrap();
-            let valid = verify(&ber, &[&BOB, &ALICE]).unwrap();
-            assert_eq!((valid.digest(), valid.scheme()), (digest, *scheme));
-            assert_eq!(valid.signer(), ALICE.certificate.fingerprint());
+        for (scheme, key) in [
+            (SignatureScheme::RsaPkcs1, &ALICE),
+            (SignatureScheme::RsaPss, &ALICE),
+            (SignatureScheme::Ecdsa, &EVE_P256),
+            (SignatureScheme::Ecdsa, &FRANK_P384),
+        ] {
+            let ber = sign_detached(digest, &digest.digest(CONTENT), key, scheme, at(), true).unwrap();
+            let valid = verify(&ber, &[&BOB, key]).unwrap();
+            assert_eq!((valid.digest(), valid.scheme()), (digest, scheme));
+            assert_eq!(valid.signer(), key.certificate.fingerprint());
             assert_eq!(valid.signing_time(), Some(at()));
             assert_eq!(valid.content_digest(), digest.digest(CONTENT));
         }
+    }
+}
+
+#[test]
+fn a_scheme_and_a_key_of_another_kind_do_not_go_together() {
+    for (scheme, key) in [(SignatureScheme::Ecdsa, &ALICE), (SignatureScheme::RsaPss, &EVE_P256)] {
+        let refused = sign_detached(SHA256, &SHA256.digest(CONTENT), key, scheme, at(), true);
+        assert!(matches!(refused, Err(CmsError::UnusableKey(_))));
+    }
+    // A SignerInfo that names Eve's EC certificate and claims RSA.
+    let ecdsa = sign_detached(SHA256, &SHA256.digest(CONTENT), &EVE_P256, SignatureScheme::Ecdsa, at(), false).unwrap();
+    let (theirs, claimed) = (SignatureScheme::Ecdsa.identifier(SHA256), SignatureScheme::RsaPkcs1.identifier(SHA256));
+    let mut data = signed_data(&ecdsa);
+    let signers = Fields::only(data.last().unwrap(), der::SET).unwrap().content;
+    let signer = Fields::only(signers, der::SEQUENCE).unwrap().content;
+    let at = memchr::memmem::find(signer, &theirs).unwrap();
+    let forged = der::sequence(&[&signer[..at], &claimed, &signer[at + theirs.len()..]]);
+    *data.last_mut().unwrap() = der::tlv(der::SET, &forged);
+    assert!(matches!(verify(&content_info(&data), &[&EVE_P256]), Err(SignatureError::WeakKey)));
+}
+
+#[test]
+fn a_changed_ecdsa_signature_does_not_count() {
+    let digest = SHA256.digest(CONTENT);
+    let ber = sign_detached(SHA256, &digest, &EVE_P256, SignatureScheme::Ecdsa, at(), false).unwrap();
+    for back in [1, 20, 33, 40, 66, 70] {
+        let mut changed = ber.clone();
+        let place = changed.len() - back;
+        changed[place] ^= 1;
+        assert!(verify(&changed, &[&EVE_P256]).is_err(), "{back}");
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
 use openssl::pkey::{PKey, PKeyRef, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::SubjectKeyIdentifier;
@@ -14,6 +16,20 @@ use super::{Certificate, DecryptionKey, KeyTransport, PrivateKey, SigningKey};
 
 pub(super) static ALICE: LazyLock<SigningKey> = LazyLock::new(|| station("alice 订单", 1, 2048));
 pub(super) static BOB: LazyLock<SigningKey> = LazyLock::new(|| station("bob", 0x00ab_cdef, 2048));
+
+pub(super) static EVE_P256: LazyLock<SigningKey> = LazyLock::new(|| elliptic_station("eve", 3, Nid::X9_62_PRIME256V1));
+pub(super) static FRANK_P384: LazyLock<SigningKey> = LazyLock::new(|| elliptic_station("frank", 4, Nid::SECP384R1));
+
+/// A fresh EC key on this curve.
+pub(super) fn elliptic(curve: Nid) -> PKey<Private> {
+    let group = EcGroup::from_curve_name(curve).unwrap();
+    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+}
+
+fn elliptic_station(name: &str, serial: u32, curve: Nid) -> SigningKey {
+    let key = elliptic(curve);
+    SigningKey { certificate: certificate(name, serial, &key), key: PrivateKey::from_pkey(key).unwrap() }
+}
 
 /// A self-signed certificate with a fresh key, valid from 2020 to 2049.
 pub(super) fn station(name: &str, serial: u32, bits: u32) -> SigningKey {

@@ -11,9 +11,6 @@ use crate::cms::Certificate;
 use crate::ground::secret::Secret;
 use crate::keys::{Expiry, KeyFileError, TlsIdentity, load};
 
-/// The smallest RSA modulus that is taken, in bits.
-const LEAST_RSA_BITS: u32 = 2048;
-
 /// What reading needs besides the file itself.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading<'r> {
@@ -106,21 +103,24 @@ impl Reading<'_> {
         }
     }
 
-    /// Refuses certificates with which messages cannot be protected: RSA of at least 2048 bits is needed.
+    /// Refuses certificates with which messages cannot be protected: see [`KeyKind`](crate::cms::KeyKind).
     pub(crate) fn check_strength(&self, section: &Section<'_>, key: &'static str, certificate: &Certificate) {
+        if certificate.key_kind().is_some() {
+            return;
+        }
         let (algorithm, bits) = (certificate.key_algorithm(), certificate.key_bits());
-        if !algorithm.eq_ignore_ascii_case("rsa") {
+        if algorithm == "RSA" {
             let text = bilingual!(
-                "证书的密钥类型为 {algorithm}。AS2 报文的签名和加密需要 RSA 证书。",
-                "the certificate's key is {algorithm}. Signing and encrypting AS2 messages needs an RSA certificate."
-            );
-            section.error(key, "certificate-not-rsa", text);
-        } else if bits < LEAST_RSA_BITS {
-            let text = bilingual!(
-                "证书的 RSA 密钥只有 {bits} 位。请更换为 2048 位或以上的证书。",
-                "the certificate's RSA key has only {bits} bits. Replace it by one of 2048 bits or more."
+                "证书的 RSA 密钥（{bits} 位）不可用。请更换为 2048 至 8192 位、指数不小于 65537 的证书。",
+                "the certificate's RSA key ({bits} bits) is not used. Replace it by one of 2048 to 8192 bits with an exponent of at least 65537."
             );
             section.error(key, "certificate-weak", text);
+        } else {
+            let text = bilingual!(
+                "证书的密钥类型为 {algorithm}（{bits} 位）。AS2 报文的签名和加密需要 RSA 证书，或 P-256、P-384 曲线的 EC 证书。",
+                "the certificate's key is {algorithm} ({bits} bits). Signing and encrypting AS2 messages needs an RSA certificate or an EC one on P-256 or P-384."
+            );
+            section.error(key, "certificate-key-unsupported", text);
         }
     }
 

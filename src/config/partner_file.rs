@@ -15,7 +15,7 @@ use crate::ground::text::Bilingual;
 use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, load, specimen};
 use crate::partner::{
     Accept, Agreement, Authorization, Delivery, Dxp, HttpAccess, MdnAgreement, Partner, PartnerUrl, Profile,
-    RetrySchedule,
+    RetrySchedule, Station,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -163,12 +163,12 @@ fn certificates(
     let set = CertificateSet::new(read);
     if complete {
         let needs = [
-            ("encrypt", agreement.encrypt.is_some(), set.encrypting(reading.now).is_none()),
+            ("encrypt", agreement.encrypt.is_some(), set.encrypting(reading.now, agreement.key_transport).is_none()),
             ("verify", accept.signature || agreement.mdn.ask.signed, set.verifying(reading.now).is_empty()),
         ];
         for (word, needed, none) in needs {
             if needed && none {
-                missing_certificate(root, word, set.certificates());
+                missing_certificate(root, word, &set, agreement.key_transport);
             }
         }
     }
@@ -176,8 +176,20 @@ fn certificates(
 }
 
 /// Nothing can be exchanged without it. An expired one is a warning, so that a gateway with many partners still starts.
-fn missing_certificate(root: &Section<'_>, word: &str, certificates: &[PartnerCertificate]) {
-    let any = certificates.iter().any(|one| if word == "encrypt" { one.uses.encrypt } else { one.uses.verify });
+fn missing_certificate(root: &Section<'_>, word: &str, set: &CertificateSet, transport: KeyTransport) {
+    let is_for = |one: &PartnerCertificate| if word == "encrypt" { one.uses.encrypt } else { one.uses.verify };
+    let fits = |one: &PartnerCertificate| {
+        word != "encrypt" || one.certificate.key_kind().is_some_and(|kind| transport.fits(kind))
+    };
+    let mut candidates = set.certificates().iter().filter(|one| is_for(one)).peekable();
+    let any = candidates.peek().is_some();
+    if any && !candidates.any(fits) {
+        let text = bilingual!(
+            "没有可与 key_transport = \"{transport}\" 配合使用的加密证书：rsa-… 需要 RSA 证书，ecdh-… 需要 EC 证书。",
+            "no certificate for use \"encrypt\" works with key_transport = \"{transport}\": rsa-… needs an RSA certificate, ecdh-… one with an EC key."
+        );
+        return root.error("certificates", "certificate-not-for-key-transport", text);
+    }
     if any {
         let text = bilingual!(
             "用途为 {word} 的证书当前都不可用（已过期或未到启用时间），无法与该伙伴收发。请加入新证书。",
@@ -236,6 +248,9 @@ fn agreement(section: &Section<'_>, surroundings: &Surroundings<'_>) -> Agreemen
         );
         section.warning("sign", "sent-unsigned", text);
     }
+    if let Some((scheme, station)) = sign.zip(surroundings.station) {
+        check_signing_keys(section, scheme, station);
+    }
     let encrypt = optional_algorithm(section, "encrypt", ContentCipher::Aes256Cbc);
     let digest = section.parsed("digest", algorithm::<DigestAlgorithm>).unwrap_or(DigestAlgorithm::Sha256);
     warn_of_sha1(section, "digest", &[digest]);
@@ -253,6 +268,18 @@ fn agreement(section: &Section<'_>, surroundings: &Surroundings<'_>) -> Agreemen
         },
         micalg_style: if micalg_style == Some("sha256") { MicalgStyle::Plain } else { MicalgStyle::Hyphenated },
         mdn: mdn(&section.section("mdn"), digest, surroundings),
+    }
+}
+
+/// Keys that sign, but none so, are a mistake rather than a matter of time.
+fn check_signing_keys(section: &Section<'_>, scheme: SignatureScheme, station: &Station) {
+    let mut signing = station.keys.keys().iter().filter(|key| key.uses.sign).peekable();
+    if signing.peek().is_some() && !signing.any(|key| scheme.fits(key.key.kind())) {
+        let text = bilingual!(
+            "本站没有可用于 {scheme} 签名的密钥：rsa-… 需要 RSA 密钥，ecdsa 需要 P-256 或 P-384 的 EC 密钥。",
+            "none of our keys signs with {scheme}: rsa-… needs an RSA key, ecdsa an EC key on P-256 or P-384."
+        );
+        section.error("sign", "no-key-for-scheme", text);
     }
 }
 

@@ -100,7 +100,7 @@ fn keys(section: &Section<'_>, reading: &Reading<'_>, specimens: &mut Vec<Place>
 }
 
 fn check_ring(section: &Section<'_>, reading: &Reading<'_>, ring: &KeyRing) {
-    if ring.signing_key(reading.now).is_none() {
+    if ring.signing_key(reading.now, None).is_none() {
         let text = bilingual!(
             "当前没有可用于签名的密钥：全部过期、未到启用时间或未标注用途 sign。请加入新密钥。",
             "no key signs now: all are expired, not yet begun or not for use \"sign\". Add one."

@@ -16,7 +16,7 @@ use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
 use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic};
 use crate::bilingual;
-use crate::cms::{DigestAlgorithm, SignatureScheme};
+use crate::cms::DigestAlgorithm;
 use crate::ground::id::Id;
 use crate::ground::random;
 use crate::ground::text::Bilingual;
@@ -268,8 +268,8 @@ impl Inbound {
         let signing = match asked {
             None => None,
             Some(asked) => {
-                let scheme = partner.agreement.sign.unwrap_or(SignatureScheme::RsaPkcs1);
-                let signing = self.station.signing(now, mdn_digest(asked, told.mic.as_ref()), scheme);
+                let digest = mdn_digest(asked, told.mic.as_ref());
+                let signing = self.station.signing(now, digest, partner.agreement.sign);
                 // An unsigned MDN would be no answer, and would be repeated for ever.
                 Some(signing.ok_or_else(|| NoAnswer::Storage(io::Error::other("no signing key is active")))?)
             }

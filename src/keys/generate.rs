@@ -1,11 +1,13 @@
-//! New RSA keys with self-signed certificates, as partners exchange them (RFC 4130 leaves trust to bilateral agreement).
+//! New RSA and EC keys with self-signed certificates, as partners exchange them (RFC 4130 leaves trust to bilateral agreement).
 
 use jiff::{SignedDuration, Timestamp};
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Private};
+use openssl::nid::Nid;
+use openssl::pkey::{Id, PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::symm::Cipher;
 use openssl::x509::extension::{
@@ -27,7 +29,7 @@ pub struct KeyRequest {
     pub organization: Option<String>,
     /// DNS names and IP addresses, for a certificate that also serves TLS.
     pub hosts: Vec<String>,
-    /// Modulus size: 2048, 3072 or 4096.
+    /// Size of the key: 2048, 3072 or 4096 make an RSA key, 256 or 384 an EC key on P-256 or P-384.
     pub bits: u32,
     /// Days of validity from `now`.
     pub days: u32,
@@ -49,7 +51,7 @@ pub enum GenerateError {
     #[error("the common name must have 1 to 64 characters")]
     Name,
     /// Not one of the sizes offered.
-    #[error("the key size must be 2048, 3072 or 4096")]
+    #[error("the key size must be 2048, 3072 or 4096 (RSA), or 256 or 384 (EC)")]
     Bits,
     /// Too short or too long.
     #[error("the validity must be 1 to 36500 days")]
@@ -77,7 +79,10 @@ impl GenerateError {
                 bilingual!("证书名称须为 1 至 64 个字符。", "the common name must have 1 to 64 characters.")
             }
             GenerateError::Bits => {
-                bilingual!("密钥长度须为 2048、3072 或 4096。", "the key size must be 2048, 3072 or 4096.")
+                bilingual!(
+                    "密钥长度须为 2048、3072 或 4096（RSA），或 256、384（EC）。",
+                    "the key size must be 2048, 3072 or 4096 (RSA), or 256 or 384 (EC)."
+                )
             }
             GenerateError::Days => {
                 bilingual!("有效期须为 1 至 36500 天。", "the validity must be 1 to 36500 days.")
@@ -90,7 +95,7 @@ impl GenerateError {
     }
 }
 
-/// Makes an RSA key and its certificate, valid from an hour before `now` (clocks differ).
+/// Makes a key and its certificate, valid from an hour before `now` (clocks differ).
 ///
 /// # Errors
 /// A request out of bounds, or a failure of the library.
@@ -100,7 +105,11 @@ pub fn generate(
     now: Timestamp,
 ) -> Result<KeyPair, GenerateError> {
     check(request)?;
-    let key = PKey::from_rsa(Rsa::generate(request.bits)?)?;
+    let key = match request.bits {
+        256 => elliptic(Nid::X9_62_PRIME256V1)?,
+        384 => elliptic(Nid::SECP384R1)?,
+        bits => PKey::from_rsa(Rsa::generate(bits)?)?,
+    };
     let certificate_pem = certificate(request, &key, now)?.to_pem()?;
     let key_pem = match passphrase {
         Some(phrase) => key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), phrase.expose().as_bytes())?,
@@ -109,11 +118,15 @@ pub fn generate(
     Ok(KeyPair { certificate_pem, key_pem: Secret::new(key_pem) })
 }
 
+fn elliptic(curve: Nid) -> Result<PKey<Private>, ErrorStack> {
+    PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(curve)?)?)
+}
+
 fn check(request: &KeyRequest) -> Result<(), GenerateError> {
     if request.common_name.is_empty() || request.common_name.chars().count() > 64 {
         return Err(GenerateError::Name);
     }
-    if !matches!(request.bits, 2048 | 3072 | 4096) {
+    if !matches!(request.bits, 256 | 384 | 2048 | 3072 | 4096) {
         return Err(GenerateError::Bits);
     }
     if request.days == 0 || request.days > 36_500 {
@@ -141,7 +154,13 @@ fn certificate(request: &KeyRequest, key: &PKey<Private>, now: Timestamp) -> Res
     builder.set_not_before(&*Asn1Time::from_unix(begin.as_second())?)?;
     builder.set_not_after(&*Asn1Time::from_unix(end.as_second())?)?;
     builder.append_extension(BasicConstraints::new().critical().build()?)?;
-    builder.append_extension(KeyUsage::new().critical().digital_signature().key_encipherment().build()?)?;
+    let mut usage = KeyUsage::new();
+    usage.critical().digital_signature();
+    match key.id() {
+        Id::EC => usage.key_agreement(),
+        _ => usage.key_encipherment(),
+    };
+    builder.append_extension(usage.build()?)?;
     let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
     builder.append_extension(identifier)?;
     if !request.hosts.is_empty() {
@@ -177,6 +196,7 @@ fn serial() -> Result<Asn1Integer, ErrorStack> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cms::{Certificate, KeyKind, PrivateKey};
 
     fn request() -> KeyRequest {
         KeyRequest {
@@ -199,6 +219,18 @@ mod tests {
         let certificate = X509::from_pem(&pair.certificate_pem).expect("a certificate");
         assert!(certificate.public_key().expect("key").public_eq(&key));
         assert!(certificate.verify(&key).expect("checked"), "self-signed");
+    }
+
+    #[test]
+    fn elliptic_keys_sign_and_agree_on_keys() {
+        let now = Timestamp::from_second(1_790_000_000).expect("in range");
+        for (bits, kind) in [(256, KeyKind::EcP256), (384, KeyKind::EcP384)] {
+            let pair = generate(&KeyRequest { bits, ..request() }, None, now).expect("made");
+            let key = PrivateKey::from_pem(pair.key_pem.expose(), None).expect("a key");
+            let certificate = Certificate::from_pem(&pair.certificate_pem).expect("a certificate");
+            assert!(key.matches(&certificate) && certificate.is_self_signed());
+            assert_eq!((key.kind(), certificate.key_kind()), (kind, Some(kind)));
+        }
     }
 
     #[test]

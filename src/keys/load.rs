@@ -60,8 +60,8 @@ pub enum KeyFileError {
         /// The file.
         file: PathBuf,
     },
-    /// Not an RSA key of 2048 bits or more.
-    #[error("{} is not an RSA key of 2048 to 8192 bits", file.display())]
+    /// Neither an RSA key of 2048 to 8192 bits nor an EC key on P-256 or P-384.
+    #[error("{} is neither an RSA key of 2048 to 8192 bits nor an EC key on P-256 or P-384", file.display())]
     KeyUnusable {
         /// The file.
         file: PathBuf,
@@ -125,8 +125,8 @@ impl KeyFileError {
                 "{file} does not open with the passphrase. Check passphrase_file or passphrase_env."
             ),
             KeyFileError::KeyUnusable { .. } => bilingual!(
-                "文件 {file} 中的密钥不是 2048 至 8192 位的 RSA 密钥。请用 dxgate cert generate 生成新密钥。",
-                "the key in {file} is not RSA of 2048 to 8192 bits. Make a new one with dxgate cert generate."
+                "文件 {file} 中的密钥既不是 2048 至 8192 位的 RSA 密钥，也不是 P-256 或 P-384 曲线的 EC 密钥。请用 dxgate cert generate 生成新密钥。",
+                "the key in {file} is neither RSA of 2048 to 8192 bits nor EC on P-256 or P-384. Make a new one with dxgate cert generate."
             ),
             KeyFileError::Mismatch { .. } => bilingual!(
                 "私钥 {file} 与证书不匹配。请使用同一对密钥的两个文件。",

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::expiry::Expiry;
 use super::window::Window;
-use crate::cms::{Certificate, DecryptionKey, KeyTransport, PrivateKey, SigningKey};
+use crate::cms::{Certificate, DecryptionKey, KeyTransport, PrivateKey, SignatureScheme, SigningKey};
 
 /// What one of our keys is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +48,10 @@ impl KeyRing {
         KeyRing { keys }
     }
 
-    /// The key that signs at `now`: the active one whose window began last.
-    pub fn signing_key(&self, now: Timestamp) -> Option<SigningKey> {
-        let active = self.keys.iter().find(|key| key.uses.sign && key.window.holds(now))?;
+    /// The key that signs at `now` with `scheme`, or with any: the active one whose window began last.
+    pub fn signing_key(&self, now: Timestamp, scheme: Option<SignatureScheme>) -> Option<SigningKey> {
+        let fits = |key: &StationKey| scheme.is_none_or(|scheme| scheme.fits(key.key.kind()));
+        let active = self.keys.iter().find(|key| key.uses.sign && key.window.holds(now) && fits(key))?;
         Some(SigningKey { certificate: active.certificate.clone(), key: active.key.clone() })
     }
 
@@ -120,9 +121,11 @@ impl CertificateSet {
         self.active(now).filter(|one| one.uses.verify).map(|one| one.certificate.clone()).collect()
     }
 
-    /// The certificate to encrypt to at `now`: the active one whose window began last.
-    pub fn encrypting(&self, now: Timestamp) -> Option<Certificate> {
-        self.active(now).find(|one| one.uses.encrypt).map(|one| one.certificate.clone())
+    /// The certificate to encrypt to at `now`: of the active ones whose key works with `transport` the one whose window
+    /// began last.
+    pub fn encrypting(&self, now: Timestamp, transport: KeyTransport) -> Option<Certificate> {
+        let fits = |one: &PartnerCertificate| one.certificate.key_kind().is_some_and(|kind| transport.fits(kind));
+        self.active(now).find(|one| one.uses.encrypt && fits(one)).map(|one| one.certificate.clone())
     }
 
     /// The certificates pinned for the partner's HTTPS server at `now`; none means that the system's CAs decide.

@@ -63,8 +63,8 @@ pub enum PlanError {
     /// The partner is disabled.
     #[error("the partner is disabled")]
     Disabled,
-    /// None of our keys signs now.
-    #[error("no key of the station is active for signing")]
+    /// None of our keys signs now, or none of them as the agreement says.
+    #[error("no key of the station is active for signing as agreed")]
     NoSigningKey,
     /// None of the partner's certificates can be encrypted to now.
     #[error("no certificate of the partner is active for encryption")]
@@ -89,12 +89,12 @@ impl PlanError {
                 "the partner is disabled. Set enabled = true in its file."
             ),
             PlanError::NoSigningKey => bilingual!(
-                "当前没有可用于签名的本站密钥（已过期或未到启用时间）。请在 gateway.toml 的 [[station.keys]] 中加入新密钥。",
-                "none of our keys is active for signing (expired or not yet begun). Add one under [[station.keys]] in gateway.toml."
+                "当前没有可按约定方式签名的本站密钥（已过期、未到启用时间，或密钥类型与 sign 不符）。请在 gateway.toml 的 [[station.keys]] 中加入密钥。",
+                "none of our keys is active for signing as agreed (expired, not yet begun, or not of the kind that sign needs). Add one under [[station.keys]] in gateway.toml."
             ),
             PlanError::NoEncryptionCertificate => bilingual!(
-                "当前没有可用于加密的伙伴证书（已过期或未到启用时间）。请向对方索取新证书并加入 [[certificates]]。",
-                "none of the partner's certificates is active for encryption (expired or not yet begun). Obtain one and add it under [[certificates]]."
+                "当前没有可用于加密的伙伴证书（已过期、未到启用时间，或与 key_transport 不符）。请向对方索取新证书并加入 [[certificates]]。",
+                "none of the partner's certificates is active for encryption (expired, not yet begun, or not fit for key_transport). Obtain one and add it under [[certificates]]."
             ),
         }
     }
@@ -156,12 +156,13 @@ impl Partner {
 
     fn signing(&self, station: &Station, now: Timestamp) -> Result<Option<Signing>, PlanError> {
         let Some(scheme) = self.agreement.sign else { return Ok(None) };
-        station.signing(now, self.agreement.digest, scheme).map(Some).ok_or(PlanError::NoSigningKey)
+        station.signing(now, self.agreement.digest, Some(scheme)).map(Some).ok_or(PlanError::NoSigningKey)
     }
 
     fn encryption(&self, now: Timestamp) -> Result<Option<Encryption>, PlanError> {
         let Some(cipher) = self.agreement.encrypt else { return Ok(None) };
-        let recipient = self.certificates.encrypting(now).ok_or(PlanError::NoEncryptionCertificate)?;
-        Ok(Some(Encryption { recipients: vec![recipient], cipher, transport: self.agreement.key_transport }))
+        let transport = self.agreement.key_transport;
+        let recipient = self.certificates.encrypting(now, transport).ok_or(PlanError::NoEncryptionCertificate)?;
+        Ok(Some(Encryption { recipients: vec![recipient], cipher, transport }))
     }
 }

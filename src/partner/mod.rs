@@ -39,9 +39,12 @@ pub struct Station {
 }
 
 impl Station {
-    /// Signing material for `now`: the newest active key. `None` when no key is active.
-    pub fn signing(&self, now: Timestamp, digest: DigestAlgorithm, scheme: SignatureScheme) -> Option<Signing> {
-        Some(Signing { key: self.keys.signing_key(now)?, digest, scheme })
+    /// Signing material for `now`: the newest active key that signs with `scheme`, or the newest of all with the scheme
+    /// that is usual for it. `None` when no such key is active.
+    pub fn signing(&self, now: Timestamp, digest: DigestAlgorithm, scheme: Option<SignatureScheme>) -> Option<Signing> {
+        let key = self.keys.signing_key(now, scheme)?;
+        let scheme = scheme.unwrap_or_else(|| SignatureScheme::usual_for(key.key.kind()));
+        Some(Signing { key, digest, scheme })
     }
 }
 

@@ -3,17 +3,15 @@
 use std::io::{self, Read};
 
 use openssl::cipher_ctx::CipherCtx;
-use openssl::error::ErrorStack;
-use openssl::pkey_ctx::PkeyCtx;
-use openssl::rsa::Padding;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::content_key::content_key;
+use super::recipients::read_recipients;
 use super::{CHUNK, TAG_LEN};
 use crate::cms::ber::BerReader;
 use crate::cms::der::{self, Fields};
-use crate::cms::{CmsError, ContentCipher, DecryptionKey, DigestAlgorithm, Fingerprint, KeyTransport, identifies, oid};
+use crate::cms::{CmsError, ContentCipher, DecryptionKey, Fingerprint, KeyTransport, oid};
 use crate::ground::limits::Limits;
-use crate::ground::random;
 use crate::ground::secret::Secret;
 
 /// The two kinds of envelope.
@@ -75,10 +73,10 @@ impl<R: Read> EnvelopeReader<R> {
         }
         let entry = entry.ok_or(CmsError::NotForUs)?;
         let transport = entry.transport.ok_or(CmsError::UnknownKeyTransport)?;
-        if !entry.key.transports.contains(&transport) {
+        if !entry.key.transports.contains(&transport) || !transport.fits(entry.key.key.kind()) {
             return Err(CmsError::KeyTransportNotAllowed(transport));
         }
-        let content_key = content_key(entry.key, transport, &entry.encrypted_key, cipher.key_len());
+        let content_key = content_key(entry.key, transport, &entry.sealed, cipher.key_len());
         EnvelopeReader::begin(
             ber,
             cipher,
@@ -247,56 +245,6 @@ fn read_content_info<R: Read>(ber: &mut BerReader<R>) -> Result<EnvelopeKind, Cm
     Ok(kind)
 }
 
-/// The recipient entry that names one of our certificates.
-struct Entry<'k> {
-    key: &'k DecryptionKey,
-    transport: Option<KeyTransport>,
-    encrypted_key: Vec<u8>,
-}
-
-/// Reads every RecipientInfo and keeps the first that is ours. Kinds other than key transport are passed over
-/// untouched: no key derivation runs on a stranger's parameters.
-fn read_recipients<'k, R: Read>(
-    ber: &mut BerReader<R>,
-    keys: &'k [DecryptionKey],
-    limits: &Limits,
-) -> Result<Option<Entry<'k>>, CmsError> {
-    ber.enter(der::SET)?;
-    let mut ours = None;
-    let mut count = 0usize;
-    while let Some(tag) = ber.peek()? {
-        count = count.saturating_add(1);
-        if count > limits.recipients {
-            return Err(CmsError::Malformed("too many recipients"));
-        }
-        if tag != der::SEQUENCE || ours.is_some() {
-            ber.skip()?;
-            continue;
-        }
-        let info = ber.value()?;
-        ours = read_key_transport(&info, keys)?;
-    }
-    ber.leave()?;
-    Ok(ours)
-}
-
-/// KeyTransRecipientInfo (RFC 5652 6.2.1); `None` when it names no certificate of ours.
-fn read_key_transport<'k>(info: &[u8], keys: &'k [DecryptionKey]) -> Result<Option<Entry<'k>>, CmsError> {
-    let mut fields = Fields::only(info, der::SEQUENCE)?.fields();
-    fields.expect(der::INTEGER)?;
-    let id = fields.take()?.ok_or(CmsError::Malformed("recipient identifier missing"))?;
-    let algorithm = fields.expect(der::SEQUENCE)?;
-    let encrypted_key = fields.expect(der::OCTET_STRING)?.content.to_vec();
-    fields.end()?;
-    for key in keys {
-        if identifies(id.raw, &key.certificate)? {
-            let transport = KeyTransport::from_identifier(algorithm)?;
-            return Ok(Some(Entry { key, transport, encrypted_key }));
-        }
-    }
-    Ok(None)
-}
-
 /// EncryptedContentInfo up to its content (RFC 5652 6.1).
 fn read_encrypted_content_info<R: Read>(ber: &mut BerReader<R>) -> Result<(ContentCipher, Vec<u8>), CmsError> {
     ber.enter(der::SEQUENCE)?;
@@ -318,102 +266,4 @@ fn read_cipher<R: Read>(ber: &mut BerReader<R>, kind: EnvelopeKind) -> Result<(C
         return Err(CmsError::CipherMisplaced);
     }
     Ok((cipher, nonce))
-}
-
-/// The content key, or a random one of the right length when the encrypted one is not well formed (RFC 3218 2.3.2).
-fn content_key(key: &DecryptionKey, transport: KeyTransport, encrypted: &[u8], len: usize) -> Zeroizing<Vec<u8>> {
-    let mut content_key = Zeroizing::new(vec![0u8; len]);
-    random::fill(&mut content_key);
-    match transport.oaep_digest() {
-        None => {
-            // An error here means a ciphertext that is not below the modulus, which anyone can see.
-            if let Ok(block) = rsa_decrypt(key, encrypted, None) {
-                take_pkcs1_key(&block, &mut content_key);
-            }
-        }
-        Some(digest) => match rsa_decrypt(key, encrypted, Some(digest)) {
-            Ok(found) if found.len() == len => content_key = found,
-            _ => {}
-        },
-    }
-    content_key
-}
-
-/// One private operation: bare RSA, or OAEP.
-fn rsa_decrypt(
-    key: &DecryptionKey,
-    encrypted: &[u8],
-    oaep: Option<DigestAlgorithm>,
-) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
-    let mut context = PkeyCtx::new(key.key.pkey())?;
-    context.decrypt_init()?;
-    match oaep {
-        None => context.set_rsa_padding(Padding::NONE)?,
-        Some(digest) => {
-            context.set_rsa_padding(Padding::PKCS1_OAEP)?;
-            context.set_rsa_oaep_md(digest.md())?;
-            context.set_rsa_mgf1_md(digest.md())?;
-        }
-    }
-    // Sized by the key, so that the length of the result tells nothing.
-    let mut found = Zeroizing::new(vec![0u8; key.key.pkey().size()]);
-    let n = context.decrypt(encrypted, Some(&mut found))?;
-    found.truncate(n);
-    Ok(found)
-}
-
-/// Replaces `content_key` by the last bytes of `block` if that is `00 02 nonzero… 00 key` (RFC 8017 7.2.2) with a key
-/// of this very length. Neither branches nor addresses depend on the block's bytes.
-fn take_pkcs1_key(block: &[u8], content_key: &mut [u8]) {
-    let Some((padding, found)) =
-        block.len().checked_sub(content_key.len()).filter(|n| *n >= 11).and_then(|n| block.split_at_checked(n))
-    else {
-        return;
-    };
-    let last = padding.len().saturating_sub(1);
-    let mut wrong = 0u8;
-    for (place, byte) in padding.iter().enumerate() {
-        wrong |= match place {
-            0 => *byte,
-            1 => *byte ^ 2,
-            _ if place == last => *byte,
-            _ => mask_if_zero(*byte),
-        };
-    }
-    let keep = std::hint::black_box(mask_if_zero(wrong));
-    for (key, found) in content_key.iter_mut().zip(found) {
-        *key = (*found & keep) | (*key & !keep);
-    }
-}
-
-/// 0xff for 0, 0x00 for anything else, without a branch.
-fn mask_if_zero(byte: u8) -> u8 {
-    let [_, high] = u16::from(byte).wrapping_sub(1).to_le_bytes();
-    high
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_well_formed_block_gives_its_key_and_any_other_leaves_the_random_one() {
-        let mut good = vec![0u8, 2];
-        good.extend([0x55; 256 - 2 - 1 - 32]);
-        good.push(0);
-        good.extend([9u8; 32]);
-        let mut key = [1u8; 32];
-        take_pkcs1_key(&good, &mut key);
-        assert_eq!(key, [9; 32]);
-        for place in [0, 1, 2, 100, 256 - 33] {
-            let mut bad = good.clone();
-            bad[place] = if place < 2 || place == 256 - 33 { 7 } else { 0 };
-            let mut key = [1u8; 32];
-            take_pkcs1_key(&bad, &mut key);
-            assert_eq!(key, [1; 32], "byte {place}");
-        }
-        let mut shorter = [1u8; 16];
-        take_pkcs1_key(&good, &mut shorter);
-        assert_eq!(shorter, [1; 16], "a key of another length");
-    }
 }

@@ -10,7 +10,10 @@ use openssl::rsa::Padding;
 use zeroize::Zeroizing;
 
 use super::{CHUNK, TAG_LEN};
-use crate::cms::{Certificate, CmsError, ContentCipher, KeyTransport, der, oid};
+use crate::cms::ecdh::{self, Agreed, Derivation};
+use crate::cms::key::USABLE;
+use crate::cms::key_transport::KeyWrap;
+use crate::cms::{Certificate, CmsError, ContentCipher, KeyKind, KeyTransport, der, oid};
 use crate::ground::random;
 use crate::ground::secret::Secret;
 
@@ -20,7 +23,7 @@ const GCM_MAX: u64 = (1 << 36) - 32;
 /// Someone who shall be able to decrypt.
 #[derive(Debug, Clone)]
 pub struct Recipient {
-    /// Holds the RSA key and names the recipient by issuer and serial.
+    /// Holds the public key and names the recipient by issuer and serial.
     pub certificate: Certificate,
     /// How the content key is encrypted for it.
     pub transport: KeyTransport,
@@ -40,7 +43,7 @@ impl<W: Write> EnvelopeWriter<W> {
     /// Writes the head of the envelope with a fresh key and nonce; exactly `content_len` bytes must follow.
     ///
     /// # Errors
-    /// [`CmsError::UnusableKey`] when there is no recipient or one has no RSA key of 2048 to 8192 bits,
+    /// [`CmsError::UnusableKey`] when there is no recipient or the key of one does not fit its transport,
     /// [`CmsError::ContentLength`] when the content is too large for the cipher, [`CmsError::Primitive`],
     /// [`CmsError::Io`].
     pub fn new(
@@ -53,8 +56,8 @@ impl<W: Write> EnvelopeWriter<W> {
         let mut nonce = vec![0u8; cipher.nonce_len()];
         random::fill(&mut key);
         random::fill(&mut nonce);
-        let encrypted: Result<Vec<_>, _> = recipients.iter().map(|one| encrypt_key(one, &key)).collect();
-        let layout = Layout::new(recipients, &encrypted?, cipher, &nonce, content_len)?;
+        let infos: Result<Vec<_>, _> = recipients.iter().map(|one| recipient_info(one, &key)).collect();
+        let layout = Layout::new(infos?, has_agreement(recipients), cipher, &nonce, content_len)?;
         let mut context = CipherCtx::new()?;
         context.encrypt_init(Some(cipher.cipher()), Some(&key), Some(&nonce))?;
         out.write_all(&layout.head).map_err(CmsError::from)?;
@@ -105,9 +108,14 @@ impl<W: Write> Write for EnvelopeWriter<W> {
 /// # Errors
 /// As [`EnvelopeWriter::new`].
 pub fn wire_len(recipients: &[Recipient], cipher: ContentCipher, content_len: u64) -> Result<u64, CmsError> {
-    let keys: Result<Vec<_>, _> = recipients.iter().map(|one| Ok(vec![0; rsa_key(one)?.size()])).collect();
-    let keys = keys.map_err(|error: CmsError| error)?;
-    Ok(Layout::new(recipients, &keys, cipher, &vec![0; cipher.nonce_len()], content_len)?.total)
+    let infos: Result<Vec<_>, _> = recipients.iter().map(|one| placeholder_info(one, cipher.key_len())).collect();
+    let nonce = vec![0; cipher.nonce_len()];
+    Ok(Layout::new(infos?, has_agreement(recipients), cipher, &nonce, content_len)?.total)
+}
+
+/// A recipient other than by key transport raises the version of EnvelopedData (RFC 5652 6.1).
+fn has_agreement(recipients: &[Recipient]) -> bool {
+    recipients.iter().any(|one| one.transport.kdf_digest().is_some())
 }
 
 /// Everything before the ciphertext, and the size of everything.
@@ -118,17 +126,17 @@ struct Layout {
 
 impl Layout {
     fn new(
-        recipients: &[Recipient],
-        encrypted_keys: &[Vec<u8>],
+        recipient_infos: Vec<Vec<u8>>,
+        agreement: bool,
         cipher: ContentCipher,
         nonce: &[u8],
         content_len: u64,
     ) -> Result<Layout, CmsError> {
-        if recipients.is_empty() {
+        if recipient_infos.is_empty() {
             return Err(CmsError::UnusableKey("no recipient"));
         }
-        let infos = recipients.iter().zip(encrypted_keys).map(|(recipient, key)| recipient_info(recipient, key));
-        let infos = der::set_of(infos.collect());
+        let infos = der::set_of(recipient_infos);
+        let version = if agreement && !cipher.is_aead() { 2 } else { 0 };
         let (kind, encrypted_len, tail) = if cipher.is_aead() {
             (oid::AUTH_ENVELOPED_DATA, Some(content_len).filter(|len| *len <= GCM_MAX), TAG_LEN as u64 + 2)
         } else {
@@ -141,7 +149,7 @@ impl Layout {
         layout.prepend(&[&der::object_identifier(oid::DATA), &cipher.identifier(nonce)]);
         layout.wrap(der::SEQUENCE, &[])?;
         layout.total = layout.total.checked_add(tail).ok_or(CmsError::ContentLength)?;
-        layout.wrap(der::SEQUENCE, &[&der::integer(0), &infos])?;
+        layout.wrap(der::SEQUENCE, &[&der::integer(version), &infos])?;
         layout.wrap(der::context_constructed(0), &[])?;
         layout.wrap(der::SEQUENCE, &[&der::object_identifier(kind)])?;
         Ok(layout)
@@ -166,8 +174,29 @@ impl Layout {
     }
 }
 
+/// The content key for one recipient, encrypted.
+fn recipient_info(recipient: &Recipient, content_key: &[u8]) -> Result<Vec<u8>, CmsError> {
+    let (_, public) = fitting_key(recipient)?;
+    let Some(digest) = recipient.transport.kdf_digest() else {
+        return Ok(key_transport_info(recipient, &encrypt_key(public, recipient.transport, content_key)?));
+    };
+    let wrap = KeyWrap::for_key_len(content_key.len());
+    let derivation = Derivation { digest, wrap, key_info: &wrap.identifier(), user_keying_material: None };
+    Ok(key_agreement_info(recipient, wrap, &ecdh::seal(public, &derivation, content_key)?))
+}
+
+/// As long as [`recipient_info`] for a content key of this length.
+fn placeholder_info(recipient: &Recipient, key_len: usize) -> Result<Vec<u8>, CmsError> {
+    let (kind, public) = fitting_key(recipient)?;
+    if !kind.is_elliptic() {
+        return Ok(key_transport_info(recipient, &vec![0; public.size()]));
+    }
+    let agreed = Agreed { point: vec![0; ecdh::point_len(kind)], wrapped: vec![0; key_len.saturating_add(8)] };
+    Ok(key_agreement_info(recipient, KeyWrap::for_key_len(key_len), &agreed))
+}
+
 /// KeyTransRecipientInfo, version 0 (RFC 5652 6.2.1).
-fn recipient_info(recipient: &Recipient, encrypted_key: &[u8]) -> Vec<u8> {
+fn key_transport_info(recipient: &Recipient, encrypted_key: &[u8]) -> Vec<u8> {
     der::sequence(&[
         &der::integer(0),
         &recipient.certificate.issuer_and_serial(),
@@ -176,26 +205,47 @@ fn recipient_info(recipient: &Recipient, encrypted_key: &[u8]) -> Vec<u8> {
     ])
 }
 
-fn rsa_key(recipient: &Recipient) -> Result<&PKeyRef<Public>, CmsError> {
-    recipient.certificate.rsa_key().ok_or(CmsError::UnusableKey("RSA, 2048-8192 bit, e >= 65537"))
+/// `[1]` KeyAgreeRecipientInfo, version 3, with a public key of this message alone (RFC 5753 3.1.1).
+fn key_agreement_info(recipient: &Recipient, wrap: KeyWrap, agreed: &Agreed) -> Vec<u8> {
+    let bits = [&[0u8], agreed.point.as_slice()].concat();
+    let public_key = [
+        der::sequence(&[&der::object_identifier(oid::EC_PUBLIC_KEY)]), //
+        der::tlv(der::BIT_STRING, &bits),
+    ];
+    let public_key = der::tlv(der::context_constructed(1), &public_key.concat());
+    let encrypted_key = der::sequence(&[
+        &recipient.certificate.issuer_and_serial(), //
+        &der::tlv(der::OCTET_STRING, &agreed.wrapped),
+    ]);
+    let info = [
+        der::integer(3),
+        der::tlv(der::context_constructed(0), &public_key),
+        recipient.transport.agreement_identifier(wrap),
+        der::sequence(&[&encrypted_key]),
+    ];
+    der::tlv(der::context_constructed(1), &info.concat())
 }
 
-fn encrypt_key(recipient: &Recipient, key: &[u8]) -> Result<Vec<u8>, CmsError> {
-    let public = rsa_key(recipient)?;
-    let encrypt = || -> Result<Vec<u8>, ErrorStack> {
-        let mut context = PkeyCtx::new(public)?;
-        context.encrypt_init()?;
-        match recipient.transport.oaep_digest() {
-            None => context.set_rsa_padding(Padding::PKCS1)?,
-            Some(digest) => {
-                context.set_rsa_padding(Padding::PKCS1_OAEP)?;
-                context.set_rsa_oaep_md(digest.md())?;
-                context.set_rsa_mgf1_md(digest.md())?;
-            }
+/// The recipient's key, if its transport works with it.
+fn fitting_key(recipient: &Recipient) -> Result<(KeyKind, &PKeyRef<Public>), CmsError> {
+    let key = recipient.certificate.key().ok_or(CmsError::UnusableKey(USABLE))?;
+    let fits = recipient.transport.fits(key.0);
+    fits.then_some(key).ok_or(CmsError::UnusableKey("not of the kind that the key transport needs"))
+}
+
+/// One encryption under an RSA key.
+fn encrypt_key(public: &PKeyRef<Public>, transport: KeyTransport, key: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    let mut context = PkeyCtx::new(public)?;
+    context.encrypt_init()?;
+    match transport.oaep_digest() {
+        None => context.set_rsa_padding(Padding::PKCS1)?,
+        Some(digest) => {
+            context.set_rsa_padding(Padding::PKCS1_OAEP)?;
+            context.set_rsa_oaep_md(digest.md())?;
+            context.set_rsa_mgf1_md(digest.md())?;
         }
-        let mut encrypted = Vec::new();
-        context.encrypt_to_vec(key, &mut encrypted)?;
-        Ok(encrypted)
-    };
-    Ok(encrypt()?)
+    }
+    let mut encrypted = Vec::new();
+    context.encrypt_to_vec(key, &mut encrypted)?;
+    Ok(encrypted)
 }

@@ -265,8 +265,9 @@ fn the_newest_active_key_signs_and_all_of_them_decrypt() {
          [[station.keys]]\nuse = [\"decrypt\"]\ncertificate = \"keys/customs.crt\"\nprivate_key = \"keys/customs.key\"\n",
     );
     let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
-    let signer =
-        |when: &str| config.station.keys.signing_key(at(when)).map(|key| key.certificate.subject().contains("CN=own"));
+    let signer = |when: &str| {
+        config.station.keys.signing_key(at(when), None).map(|key| key.certificate.subject().contains("CN=own"))
+    };
     assert_eq!(signer("2026-08-31T23:59:59Z"), Some(false), "the old one alone is active");
     assert_eq!(signer("2026-09-01T00:00:00Z"), Some(true), "both are active, the newer one signs");
     assert_eq!(signer("2026-12-01T00:00:00Z"), Some(true));

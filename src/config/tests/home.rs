@@ -24,7 +24,7 @@ fn a_new_home_loads_and_takes_partners() {
     assert_eq!(config.warnings.iter().map(|one| one.code).collect::<Vec<_>>(), ["no-partner"]);
     assert_eq!(config.station.as2_name.as_str(), "Quoted \"name\"");
     assert_eq!(config.station.name.as_deref(), Some("示例\\公司"));
-    assert!(config.station.keys.signing_key(now).is_some());
+    assert!(config.station.keys.signing_key(now, None).is_some());
 
     let partner = PartnerPlan {
         id: "customs".to_owned(),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::as2::MdnMode;
+use crate::cms::{DigestAlgorithm, KeyTransport, SignatureScheme};
+use crate::keys::generate::{KeyRequest, generate};
 use crate::partner::PlanError;
 
 #[test]
@@ -179,7 +181,9 @@ fn any_active_certificate_verifies_and_the_newest_one_is_encrypted_to() {
         (count("2026-08-01T00:00:00Z"), count("2026-09-15T00:00:00Z"), count("2026-12-01T00:00:00Z")),
         (1, 2, 1)
     );
-    let newest = |when: &str| set.encrypting(at(when)).map(|one| one.subject().contains("CN=theirs"));
+    let newest = |when: &str| {
+        set.encrypting(at(when), crate::cms::KeyTransport::RsaPkcs1).map(|one| one.subject().contains("CN=theirs"))
+    };
     assert_eq!(newest("2026-08-01T00:00:00Z"), Some(false));
     assert_eq!(newest("2026-09-15T00:00:00Z"), Some(true));
     assert_eq!(newest("2031-01-01T00:00:00Z"), None);
@@ -234,4 +238,31 @@ fn no_partner_at_all_is_a_warning_and_no_folder_an_error() {
     std::fs::remove_dir(sandbox.path("partners")).expect("removed");
     sandbox.expect("partners-unreadable", "partners", None, "");
     assert!(sandbox.load().is_err());
+}
+
+#[test]
+fn elliptic_keys_are_named_with_their_scheme_and_key_agreement() {
+    let sandbox = Sandbox::new();
+    for name in ["own-ec", "theirs-ec"] {
+        let request =
+            KeyRequest { common_name: name.to_owned(), organization: None, hosts: Vec::new(), bits: 256, days: 365 };
+        let pair = generate(&request, None, at("2026-01-01T00:00:00Z")).expect("made");
+        sandbox.write(&format!("keys/{name}.crt"), &pair.certificate_pem);
+        sandbox.write(&format!("keys/{name}.key"), pair.key_pem.expose());
+    }
+    sandbox.write("gateway.toml", GATEWAY.replace("keys/station", "keys/own-ec").as_bytes());
+    let partner = PARTNER.replace("keys/customs.crt", "keys/theirs-ec.crt");
+    sandbox.write("partners/customs.toml", partner.as_bytes());
+    let codes: Vec<_> = sandbox.places().into_iter().map(|one| one.0).collect();
+    assert_eq!(codes, ["no-key-for-scheme", "certificate-not-for-key-transport"]);
+
+    let agreed = "[agreement]\nsign = \"ecdsa\"\nkey_transport = \"ecdh-sha256\"\n";
+    sandbox.write("partners/customs.toml", format!("{partner}{agreed}").as_bytes());
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let plan = config.partners.by_id("customs").expect("there").send_plan(&config.station, sandbox.now, None, None);
+    let plan = plan.expect("can be sent");
+    assert_eq!(plan.signing.map(|signing| signing.scheme), Some(SignatureScheme::Ecdsa));
+    assert_eq!(plan.encryption.map(|encryption| encryption.transport), Some(KeyTransport::EcdhSha256));
+    let mdn = config.station.signing(sandbox.now, DigestAlgorithm::Sha256, None);
+    assert_eq!(mdn.map(|signing| signing.scheme), Some(SignatureScheme::Ecdsa), "the scheme that is usual for the key");
 }

@@ -1,0 +1,169 @@
+//! The recipients of an envelope: whose entry is ours, and how the content key stands in it.
+
+use std::io::Read;
+
+use crate::cms::algorithm::{algorithm_identifier, is_null};
+use crate::cms::ber::BerReader;
+use crate::cms::der::{self, DerError, Fields, Tlv};
+use crate::cms::ecdh::curve_oid;
+use crate::cms::key_transport::KeyWrap;
+use crate::cms::{Certificate, CmsError, DecryptionKey, KeyKind, KeyTransport, identifies, oid};
+use crate::ground::limits::Limits;
+
+/// Tag of KeyAgreeRecipientInfo among RecipientInfos (RFC 5652 6.2).
+const KEY_AGREEMENT: u8 = der::context_constructed(1);
+
+/// The recipient entry that names one of our certificates.
+pub(super) struct Entry<'k> {
+    pub(super) key: &'k DecryptionKey,
+    /// `None`: a way we do not know.
+    pub(super) transport: Option<KeyTransport>,
+    pub(super) sealed: Sealed,
+}
+
+/// The content key as it stands in the message.
+pub(super) enum Sealed {
+    /// Under our RSA key.
+    Transported(Vec<u8>),
+    /// Under a key agreed with our EC key.
+    Agreed(Agreement),
+}
+
+/// What key agreement needs besides our key.
+pub(super) struct Agreement {
+    /// The sender's public key of this message.
+    pub(super) point: Vec<u8>,
+    pub(super) user_keying_material: Option<Vec<u8>>,
+    pub(super) wrap: KeyWrap,
+    /// AlgorithmIdentifier of the key wrap.
+    pub(super) key_info: Vec<u8>,
+    pub(super) wrapped: Vec<u8>,
+}
+
+/// Reads every RecipientInfo and keeps the first that is ours. Kinds other than key transport and key agreement are
+/// passed over untouched: no passphrase is hashed on a stranger's parameters.
+pub(super) fn read_recipients<'k, R: Read>(
+    ber: &mut BerReader<R>,
+    keys: &'k [DecryptionKey],
+    limits: &Limits,
+) -> Result<Option<Entry<'k>>, CmsError> {
+    ber.enter(der::SET)?;
+    let mut ours = None;
+    let mut count = 0usize;
+    while let Some(tag) = ber.peek()? {
+        count = count.saturating_add(1);
+        if count > limits.recipients {
+            return Err(CmsError::Malformed("too many recipients"));
+        }
+        let known = matches!(tag, der::SEQUENCE | KEY_AGREEMENT);
+        if !known || ours.is_some() {
+            ber.skip()?;
+            continue;
+        }
+        let info = ber.value()?;
+        ours = match tag {
+            KEY_AGREEMENT => read_key_agreement(&info, keys, limits)?,
+            _ => read_key_transport(&info, keys)?,
+        };
+    }
+    ber.leave()?;
+    Ok(ours)
+}
+
+/// KeyTransRecipientInfo (RFC 5652 6.2.1); `None` when it names no certificate of ours.
+fn read_key_transport<'k>(info: &[u8], keys: &'k [DecryptionKey]) -> Result<Option<Entry<'k>>, CmsError> {
+    let mut fields = Fields::only(info, der::SEQUENCE)?.fields();
+    fields.expect(der::INTEGER)?;
+    let id = fields.take()?.ok_or(CmsError::Malformed("recipient identifier missing"))?;
+    let algorithm = fields.expect(der::SEQUENCE)?;
+    let encrypted_key = fields.expect(der::OCTET_STRING)?.content.to_vec();
+    fields.end()?;
+    for key in keys {
+        if identifies(id.raw, &key.certificate)? {
+            let transport = KeyTransport::from_identifier(algorithm)?;
+            return Ok(Some(Entry { key, transport, sealed: Sealed::Transported(encrypted_key) }));
+        }
+    }
+    Ok(None)
+}
+
+/// `[1]` KeyAgreeRecipientInfo (RFC 5652 6.2.2, RFC 5753 3.1.1); `None` when it names no certificate of ours.
+fn read_key_agreement<'k>(
+    info: &[u8],
+    keys: &'k [DecryptionKey],
+    limits: &Limits,
+) -> Result<Option<Entry<'k>>, CmsError> {
+    let mut fields = Fields::only(info, KEY_AGREEMENT)?.fields();
+    fields.expect(der::INTEGER)?;
+    let originator = fields.expect(der::context_constructed(0))?;
+    let material = match fields.optional(der::context_constructed(1))? {
+        Some(field) => Some(Fields::only(field.content, der::OCTET_STRING)?.content.to_vec()),
+        None => None,
+    };
+    let algorithm = fields.expect(der::SEQUENCE)?;
+    let mut encrypted_keys = fields.expect(der::SEQUENCE)?.fields();
+    fields.end()?;
+    let mut count = 0usize;
+    while let Some(encrypted) = encrypted_keys.take()? {
+        count = count.saturating_add(1);
+        if count > limits.recipients {
+            return Err(CmsError::Malformed("too many recipients"));
+        }
+        let mut encrypted = encrypted.fields();
+        let id = encrypted.take()?.ok_or(CmsError::Malformed("recipient identifier missing"))?;
+        let wrapped = encrypted.expect(der::OCTET_STRING)?.content;
+        encrypted.end()?;
+        for key in keys {
+            if names_recipient(id, &key.certificate)? {
+                return Ok(Some(agreed_entry(key, originator, material, algorithm, wrapped)?));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// KeyAgreeRecipientIdentifier: issuer and serial, or `[0]` RecipientKeyIdentifier, of which only the key identifier counts.
+fn names_recipient(id: Tlv<'_>, certificate: &Certificate) -> Result<bool, DerError> {
+    if id.tag == der::context_constructed(0) {
+        let key_id = id.fields().expect(der::OCTET_STRING)?;
+        return Ok(certificate.matches_key_id(key_id.content));
+    }
+    identifies(id.raw, certificate)
+}
+
+fn agreed_entry<'k>(
+    key: &'k DecryptionKey,
+    originator: Tlv<'_>,
+    user_keying_material: Option<Vec<u8>>,
+    algorithm: Tlv<'_>,
+    wrapped: &[u8],
+) -> Result<Entry<'k>, CmsError> {
+    let point = originator_point(originator, key.key.kind())?;
+    let known = KeyTransport::from_agreement_identifier(algorithm)?;
+    let (Some(point), Some((transport, wrap, key_info))) = (point, known) else {
+        return Ok(Entry { key, transport: None, sealed: Sealed::Transported(Vec::new()) });
+    };
+    let (key_info, wrapped) = (key_info.to_vec(), wrapped.to_vec());
+    let agreement = Agreement { point, user_keying_material, wrap, key_info, wrapped };
+    Ok(Entry { key, transport: Some(transport), sealed: Sealed::Agreed(agreement) })
+}
+
+/// The point in `[1]` OriginatorPublicKey, of the curve of our key when it names one; `None` for a sender's certificate
+/// (static ECDH), which we do not use, and for another curve.
+fn originator_point(originator: Tlv<'_>, kind: KeyKind) -> Result<Option<Vec<u8>>, DerError> {
+    let mut choice = originator.fields();
+    let Some(public_key) = choice.optional(der::context_constructed(1))? else { return Ok(None) };
+    choice.end()?;
+    let mut fields = public_key.fields();
+    let (algorithm, parameters) = algorithm_identifier(fields.expect(der::SEQUENCE)?)?;
+    let bits = fields.expect(der::BIT_STRING)?;
+    fields.end()?;
+    let curve_fits = match parameters {
+        None => true,
+        Some(curve) if curve.tag == der::OID => curve.content == curve_oid(kind),
+        Some(other) => is_null(&other),
+    };
+    let point = bits.content.split_first().filter(|(unused, _)| **unused == 0).map(|(_, point)| point.to_vec());
+    let point = point.ok_or(DerError("public key"))?;
+    Ok(Some(point).filter(|_| algorithm == oid::EC_PUBLIC_KEY && curve_fits && kind.is_elliptic()))
+}

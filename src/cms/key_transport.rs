@@ -1,0 +1,216 @@
+//! How content keys travel, and their AlgorithmIdentifiers (RFC 3370, 3560, 4055, 5753).
+
+use super::algorithm::{algorithm_identifier, explicit_digest, explicit_mgf1, is_null, mgf1, named, sequence_fields};
+use super::der::{self, DerError, Fields, Tlv};
+use super::{DigestAlgorithm, KeyKind, oid};
+
+named! {
+    /// How the content key is encrypted for a recipient: under its RSA key, or under a key agreed with its EC key.
+    KeyTransport {
+        /// RSAES-PKCS1-v1_5 (RFC 3370 4.2.1).
+        RsaPkcs1 = "rsa-pkcs1",
+        /// RSAES-OAEP (RFC 3560) with SHA-1, its default.
+        RsaOaepSha1 = "rsa-oaep-sha1",
+        /// RSAES-OAEP with SHA-256.
+        RsaOaepSha256 = "rsa-oaep-sha256",
+        /// RSAES-OAEP with SHA-384.
+        RsaOaepSha384 = "rsa-oaep-sha384",
+        /// RSAES-OAEP with SHA-512.
+        RsaOaepSha512 = "rsa-oaep-sha512",
+        /// Ephemeral-static ECDH (RFC 5753 3.1) with the X9.63 key derivation of SHA-1: only older products write it.
+        EcdhSha1 = "ecdh-sha1",
+        /// The same with SHA-256.
+        EcdhSha256 = "ecdh-sha256",
+        /// The same with SHA-384.
+        EcdhSha384 = "ecdh-sha384",
+        /// The same with SHA-512.
+        EcdhSha512 = "ecdh-sha512",
+    }
+}
+
+impl KeyTransport {
+    /// Whether it works with a key of this kind.
+    pub fn fits(self, kind: KeyKind) -> bool {
+        kind.is_elliptic() == self.kdf_digest().is_some()
+    }
+
+    /// The digest of the key derivation; `None` unless the key is agreed by ECDH.
+    pub(super) fn kdf_digest(self) -> Option<DigestAlgorithm> {
+        match self {
+            KeyTransport::EcdhSha1 => Some(DigestAlgorithm::Sha1),
+            KeyTransport::EcdhSha256 => Some(DigestAlgorithm::Sha256),
+            KeyTransport::EcdhSha384 => Some(DigestAlgorithm::Sha384),
+            KeyTransport::EcdhSha512 => Some(DigestAlgorithm::Sha512),
+            _ => None,
+        }
+    }
+
+    /// The digest of OAEP and of its MGF1; `None` for everything else.
+    pub(super) fn oaep_digest(self) -> Option<DigestAlgorithm> {
+        match self {
+            KeyTransport::RsaOaepSha1 => Some(DigestAlgorithm::Sha1),
+            KeyTransport::RsaOaepSha256 => Some(DigestAlgorithm::Sha256),
+            KeyTransport::RsaOaepSha384 => Some(DigestAlgorithm::Sha384),
+            KeyTransport::RsaOaepSha512 => Some(DigestAlgorithm::Sha512),
+            _ => None,
+        }
+    }
+
+    /// AlgorithmIdentifier of key transport under RSA; every OAEP parameter is written (RFC 3560 4).
+    pub(super) fn identifier(self) -> Vec<u8> {
+        let Some(digest) = self.oaep_digest() else {
+            return der::sequence(&[&der::object_identifier(oid::RSA_ENCRYPTION), &der::tlv(der::NULL, &[])]);
+        };
+        let parameters = der::sequence(&[
+            &der::tlv(der::context_constructed(0), &digest.identifier_with_null()),
+            &der::tlv(der::context_constructed(1), &mgf1(digest)),
+        ]);
+        der::sequence(&[&der::object_identifier(oid::RSAES_OAEP), &parameters])
+    }
+
+    /// AlgorithmIdentifier of key agreement; its parameters say how the agreed key wraps the content key
+    /// (RFC 5753 7.1.4).
+    pub(super) fn agreement_identifier(self, wrap: KeyWrap) -> Vec<u8> {
+        let scheme = match self {
+            KeyTransport::EcdhSha1 => oid::ECDH_SHA1_KDF,
+            KeyTransport::EcdhSha384 => oid::ECDH_SHA384_KDF,
+            KeyTransport::EcdhSha512 => oid::ECDH_SHA512_KDF,
+            _ => oid::ECDH_SHA256_KDF,
+        };
+        der::sequence(&[&der::object_identifier(scheme), &wrap.identifier()])
+    }
+
+    /// Reads the `keyEncryptionAlgorithm` of key agreement with the key wrap and its AlgorithmIdentifier as it stands
+    /// there. `None` when unknown. The cofactor of P-256 and P-384 is 1, so cofactor ECDH computes the same.
+    pub(super) fn from_agreement_identifier(identifier: Tlv<'_>) -> Result<Option<AgreementScheme<'_>>, DerError> {
+        let (scheme, parameters) = algorithm_identifier(identifier)?;
+        let transport = match scheme {
+            oid::ECDH_SHA1_KDF | oid::COFACTOR_ECDH_SHA1_KDF => KeyTransport::EcdhSha1,
+            oid::ECDH_SHA256_KDF | oid::COFACTOR_ECDH_SHA256_KDF => KeyTransport::EcdhSha256,
+            oid::ECDH_SHA384_KDF | oid::COFACTOR_ECDH_SHA384_KDF => KeyTransport::EcdhSha384,
+            oid::ECDH_SHA512_KDF | oid::COFACTOR_ECDH_SHA512_KDF => KeyTransport::EcdhSha512,
+            _ => return Ok(None),
+        };
+        let parameters = parameters.ok_or(DerError("key wrap missing"))?;
+        Ok(KeyWrap::from_identifier(parameters)?.map(|wrap| (transport, wrap, parameters.raw)))
+    }
+
+    /// Reads the `keyEncryptionAlgorithm` of key transport. `None` when unknown, when OAEP and MGF1 digests differ, or with a label.
+    pub(super) fn from_identifier(identifier: Tlv<'_>) -> Result<Option<KeyTransport>, DerError> {
+        let (algorithm, parameters) = algorithm_identifier(identifier)?;
+        if algorithm == oid::RSA_ENCRYPTION {
+            return Ok(parameters.as_ref().is_none_or(is_null).then_some(KeyTransport::RsaPkcs1));
+        }
+        if algorithm != oid::RSAES_OAEP {
+            return Ok(None);
+        }
+        let mut fields = sequence_fields(parameters.ok_or(DerError("OAEP parameters missing"))?)?;
+        let hash = explicit_digest(&mut fields, 0)?;
+        let mgf = explicit_mgf1(&mut fields, 1)?;
+        let unlabelled = match fields.optional(der::context_constructed(2))? {
+            Some(field) => is_empty_label(field)?,
+            None => true,
+        };
+        fields.end()?;
+        Ok(KeyTransport::ALL
+            .iter()
+            .copied()
+            .find(|one| unlabelled && hash.is_some() && hash == mgf && one.oaep_digest() == hash))
+    }
+}
+
+/// `pSpecified` with an empty label, which is the default (RFC 4055 4.1).
+fn is_empty_label(field: Tlv<'_>) -> Result<bool, DerError> {
+    let (algorithm, parameters) = algorithm_identifier(Fields::only(field.content, der::SEQUENCE)?)?;
+    let empty = parameters.is_some_and(|value| value.tag == der::OCTET_STRING && value.content.is_empty());
+    Ok(algorithm == oid::P_SPECIFIED && empty)
+}
+
+/// How keys are agreed, how the agreed key wraps, and the AlgorithmIdentifier that says so.
+pub(super) type AgreementScheme<'a> = (KeyTransport, KeyWrap, &'a [u8]);
+
+/// AES key wrap (RFC 3394, RFC 3565 2.3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyWrap {
+    Aes128,
+    Aes192,
+    Aes256,
+}
+
+impl KeyWrap {
+    const ALL: [KeyWrap; 3] = [KeyWrap::Aes128, KeyWrap::Aes192, KeyWrap::Aes256];
+
+    /// As strong as a content key of this length.
+    pub(super) fn for_key_len(len: usize) -> KeyWrap {
+        match len {
+            0..=16 => KeyWrap::Aes128,
+            17..=24 => KeyWrap::Aes192,
+            _ => KeyWrap::Aes256,
+        }
+    }
+
+    /// Bytes of the key that wraps.
+    pub(super) fn key_len(self) -> usize {
+        match self {
+            KeyWrap::Aes128 => 16,
+            KeyWrap::Aes192 => 24,
+            KeyWrap::Aes256 => 32,
+        }
+    }
+
+    fn oid(self) -> &'static [u8] {
+        match self {
+            KeyWrap::Aes128 => oid::AES128_WRAP,
+            KeyWrap::Aes192 => oid::AES192_WRAP,
+            KeyWrap::Aes256 => oid::AES256_WRAP,
+        }
+    }
+
+    /// AlgorithmIdentifier without parameters.
+    pub(super) fn identifier(self) -> Vec<u8> {
+        der::sequence(&[&der::object_identifier(self.oid())])
+    }
+
+    /// Parameters absent or, as some products write, NULL.
+    fn from_identifier(identifier: Tlv<'_>) -> Result<Option<KeyWrap>, DerError> {
+        let (algorithm, parameters) = algorithm_identifier(identifier)?;
+        let known = KeyWrap::ALL.into_iter().find(|wrap| wrap.oid() == algorithm);
+        Ok(known.filter(|_| parameters.as_ref().is_none_or(is_null)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tlv(der: &[u8]) -> Tlv<'_> {
+        Fields::only(der, der::SEQUENCE).unwrap()
+    }
+
+    #[test]
+    fn every_identifier_is_read_back() {
+        for transport in KeyTransport::ALL.iter().copied() {
+            assert_eq!(transport.name().parse(), Ok(transport));
+            if transport.fits(KeyKind::Rsa) {
+                assert_eq!(KeyTransport::from_identifier(tlv(&transport.identifier())), Ok(Some(transport)));
+                continue;
+            }
+            for wrap in KeyWrap::ALL {
+                let identifier = transport.agreement_identifier(wrap);
+                let (read, read_wrap, info) =
+                    KeyTransport::from_agreement_identifier(tlv(&identifier)).unwrap().unwrap();
+                assert_eq!((read, read_wrap, info), (transport, wrap, wrap.identifier().as_slice()));
+            }
+        }
+        assert_eq!(serde_json::to_string(&KeyTransport::RsaOaepSha256).unwrap(), "\"rsa-oaep-sha256\"");
+    }
+
+    #[test]
+    fn an_agreement_without_a_known_key_wrap_is_not_taken() {
+        let without = der::sequence(&[&der::object_identifier(oid::ECDH_SHA256_KDF)]);
+        assert!(KeyTransport::from_agreement_identifier(tlv(&without)).is_err());
+        let other = der::sequence(&[&der::object_identifier(oid::AES128_CBC)]);
+        let other = der::sequence(&[&der::object_identifier(oid::ECDH_SHA256_KDF), &other]);
+        assert_eq!(KeyTransport::from_agreement_identifier(tlv(&other)), Ok(None));
+    }
+}
