@@ -1,6 +1,5 @@
 //! Ends that come in the middle of something, set up one by one; `kill9` plays them at random.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -96,50 +95,6 @@ fn a_message_taken_with_a_promise_to_answer_later_survives_a_kill() {
 }
 
 #[test]
-fn an_orderly_end_under_load_is_quick_and_loses_nothing() {
-    let left = Home::ours();
-    let right = Home::of(&Station { as2_name: "theirs", party: keys::theirs(), more: "" });
-    left.partner("right", &PartnerFile { url: right.url(), ..PartnerFile::default() });
-    let ours = PartnerFile { as2_name: "ours", url: left.url(), party: keys::ours(), ..PartnerFile::default() };
-    right.partner("left", &ours);
-    let names: BTreeSet<String> = (0..200).map(|number| format!("{number:03}.xml")).collect();
-    for (home, partner) in [(&left, "right"), (&right, "left")] {
-        let outbox = home.exchange(partner, "outbox");
-        fs::create_dir_all(&outbox).unwrap();
-        for name in &names {
-            fs::write(outbox.join(name), content(name)).unwrap();
-        }
-    }
-    let (mut sender, mut receiver) = (Gateway::start(&left), Gateway::start(&right));
-    for round in 1..=3 {
-        let under_way = || left.names("right", "sent").len() >= 10 * round;
-        eventually("there is traffic", || under_way().then_some(()));
-        let start = Instant::now();
-        assert!(sender.stop().success(), "round {round}");
-        assert!(start.elapsed() < DRAIN, "{:?}", start.elapsed());
-        sender = Gateway::start(&left);
-        let start = Instant::now();
-        assert!(receiver.stop().success(), "round {round}");
-        assert!(start.elapsed() < DRAIN, "{:?}", start.elapsed());
-        receiver = Gateway::start(&right);
-    }
-    for (home, partner, gateway) in [(&left, "right", &sender), (&right, "left", &receiver)] {
-        for name in &names {
-            assert_eq!(gateway.wait_for(partner, "sent", name), content(name).into_bytes());
-            assert_eq!(gateway.wait_for(partner, "inbox", name), content(name).into_bytes());
-        }
-        let inbox: BTreeSet<String> =
-            home.names(partner, "inbox").into_iter().filter(|name| !name.ends_with(".meta.json")).collect();
-        assert_eq!(inbox, names, "once each");
-        for folder in ["outbox", "failed", "rejected"] {
-            assert_eq!(home.names(partner, folder), Vec::<String>::new(), "{folder}");
-        }
-        assert_eq!(fs::read_dir(home.exchange(partner, ".claimed")).unwrap().count(), 0);
-    }
-    assert!(sender.stop().success() && receiver.stop().success());
-}
-
-#[test]
 fn an_orderly_end_does_not_wait_for_a_partner_that_never_answers() {
     let (hold, silence) = std::sync::mpsc::channel::<()>();
     let peer = Scripted::start(move |number, posted| {
@@ -162,8 +117,4 @@ fn an_orderly_end_does_not_wait_for_a_partner_that_never_answers() {
     assert_eq!(gateway.wait_for("theirs", "sent", "order.xml"), b"<order/>");
     let posted = peer.posted();
     assert!(posted.len() == 2 && posted[0].body == posted[1].body, "the same bytes again");
-}
-
-fn content(name: &str) -> String {
-    format!("<order name=\"{name}\"/>\n")
 }

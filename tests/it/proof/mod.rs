@@ -1,4 +1,52 @@
-//! The proof harness. [`account`] is kept by those outside the gateway and judged by a program that shares no code with
-//! it; `checker` tests the judge itself.
+//! The proof harness: load in all directions, an account of every message kept outside the gateway, and ways to
+//! interrupt it. The tests are `kill9`, `orderly_end` and `power_cut`; `checker` tests the judge itself.
+//!
+//! | | |
+//! |---|---|
+//! | [`account`] | who offered what and who took what, judged by `tests/checker/check.py` |
+//! | [`load`] | those who drop files and those who take them, on one lane |
+//! | [`scene`] | three gateways, four lanes between them, and one run |
+//! | [`disk`] | a filesystem of its own whose power can be cut |
+//!
+//! `DXGATE_PROOF_SEED` (from the clock, printed) chooses other moments, `DXGATE_PROOF_MDNS` (500) how many MDNs of a
+//! direction are verified, chosen at random.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub mod account;
+pub mod disk;
+pub mod load;
+pub mod scene;
+
+/// A number from the environment, or the size that CI uses.
+pub fn size(variable: &str, in_ci: u32) -> u32 {
+    let value = std::env::var(variable).ok().map_or(in_ci, |text| text.parse().unwrap());
+    println!("{variable}={value}");
+    value
+}
+
+/// xorshift64: enough to choose moments, and the same seed chooses the same.
+pub struct Moments(u64);
+
+impl Moments {
+    /// From `DXGATE_PROOF_SEED` or the clock.
+    pub fn new() -> Moments {
+        let from_clock = || u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos());
+        let seed: u64 = std::env::var("DXGATE_PROOF_SEED").map_or_else(|_| from_clock(), |text| text.parse().unwrap());
+        println!("DXGATE_PROOF_SEED={seed}");
+        Moments(seed | 1)
+    }
+
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    /// Sleeps less than so many milliseconds: the moment is what is tested.
+    pub fn pass(&mut self, milliseconds: u64) {
+        std::thread::sleep(std::time::Duration::from_millis(self.below(milliseconds)));
+    }
+}

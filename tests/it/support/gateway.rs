@@ -60,6 +60,25 @@ impl<'h> Gateway<'h> {
         assert_eq!(status.signal(), Some(9), "it did not end by itself before:\n{}", self.log());
     }
 
+    /// kill -9, unless it has ended by itself; how it ended.
+    pub fn end(mut self) -> ExitStatus {
+        // It may have been faster.
+        let _ = self.child.kill();
+        self.child.wait().unwrap()
+    }
+
+    /// Stops it where it is: it does nothing more until it is killed.
+    pub fn freeze(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::STOP);
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Asks it to stop and waits.
     pub fn stop(mut self) -> ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.child);
