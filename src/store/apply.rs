@@ -8,6 +8,7 @@
 use jiff::Timestamp;
 
 use super::aside;
+use super::keeping;
 use super::record::Body;
 use super::record::{
     Content, Direction, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason, Receipt, State,
@@ -74,7 +75,9 @@ pub fn apply(message: Option<Message>, id: Id, at: Timestamp, fact: &Fact) -> Re
         (Some(message), Some(_)) => return Err(BadTransition::Exists { fact: fact.name(), state: message.state }),
         (None, None) => return Err(BadTransition::Missing { fact: fact.name() }),
     };
+    let named_before = message.bodies();
     match (aside::apply(&mut message, fact), message.direction) {
+        _ if keeping::is_keeping(fact) => keeping::apply(&mut message, at, fact)?,
         (Some(applied), _) => applied?,
         (None, Direction::Outbound) => outbound(&mut message, at, fact)?,
         (None, Direction::Inbound) => inbound(&mut message, fact)?,
@@ -82,13 +85,21 @@ pub fn apply(message: Option<Message>, id: Id, at: Timestamp, fact: &Fact) -> Re
     if matches!(fact, Fact::Evidence { .. }) {
         return Ok(message);
     }
-    message.updated = at;
+    if !keeping::is_keeping(fact) {
+        message.updated = at;
+        message.remember(named_before, fact);
+    }
     if message.timeline.len() >= TIMELINE_LINES {
         let surplus = message.timeline.len().saturating_sub(TIMELINE_LINES.saturating_sub(1));
         message.timeline.drain(..surplus);
     }
     message.timeline.push(Event { at, fact: fact.name().to_owned(), detail: detail(fact) });
     Ok(message)
+}
+
+/// Whether the fact may begin a message.
+pub(super) fn begins_message(fact: &Fact) -> bool {
+    begins(fact).is_some()
 }
 
 /// The direction of the message that the fact may begin.
@@ -134,6 +145,11 @@ fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
         evidence: Vec::new(),
         restored: false,
         publications: Vec::new(),
+        claim: None,
+        others: Vec::new(),
+        payload_purged: None,
+        legal_hold: None,
+        gone: false,
         timeline: Vec::new(),
     }
 }
@@ -191,12 +207,13 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
         }
         Fact::Released { due, .. } => {
             only(matches!(state, Held | Failed | Queued | Composed | AwaitingReceipt))?;
+            only(message.payload_purged.is_none())?;
             (message.transfers, message.patient_since) = (0, at);
             message.become_due(if message.wire.is_some() { Composed } else { Queued }, *due);
         }
         Fact::StrayReceipt { .. } | Fact::Evidence { .. } | Fact::Restored { .. } | Fact::Resumed { .. } => {}
         Fact::Staged { index } | Fact::Published { index, .. } => message.publish(*index, fact)?,
-        Fact::Received { .. } | Fact::Accepted { .. } | Fact::Answered { .. } | Fact::Declined { .. } => only(false)?,
+        _ => only(false)?,
     }
     Ok(())
 }
@@ -230,6 +247,7 @@ fn inbound(message: &mut Message, fact: &Fact) -> Result<(), BadTransition> {
         Fact::Received { partner, message_id, headers, wire } => message.receive(partner, message_id, headers, *wire),
         Fact::Accepted { partner, key, headers, wire, payload, file_name, declaration, signer, files } => {
             message.receive(partner, &key.message_id, headers, *wire);
+            message.claim = Some(key.clone());
             message.payload = Some(*payload);
             message.file_name = file_name.clone();
             message.declaration = declaration.clone();
@@ -252,20 +270,6 @@ fn inbound(message: &mut Message, fact: &Fact) -> Result<(), BadTransition> {
 }
 
 impl Message {
-    /// The bodies that the message names now.
-    pub fn bodies(&self) -> Vec<Body> {
-        let mut bodies: Vec<Body> = Vec::new();
-        bodies.extend(self.payload);
-        bodies.extend(self.wire);
-        bodies.extend(self.receipt.as_ref().map(|receipt| receipt.body));
-        for (publication, _) in &self.publications {
-            add_files(&mut bodies, std::slice::from_ref(publication));
-        }
-        bodies.sort_by_key(|body| *body.id.as_bytes());
-        bodies.dedup_by_key(|body| body.id);
-        bodies
-    }
-
     /// Something is to be done at `due`.
     fn become_due(&mut self, state: State, due: Timestamp) {
         (self.state, self.due) = (state, Some(due));
@@ -331,6 +335,10 @@ impl Fact {
             Fact::Evidence { .. } => "evidence",
             Fact::Restored { .. } => "restored",
             Fact::Resumed { .. } => "resumed",
+            Fact::LegalHeld { .. } => "legal-held",
+            Fact::LegalReleased { .. } => "legal-released",
+            Fact::PayloadPurged { .. } => "payload-purged",
+            Fact::Purged { .. } => "purged",
         }
     }
 
@@ -367,13 +375,17 @@ impl Fact {
             | Fact::Published { .. }
             | Fact::Evidence { .. }
             | Fact::Restored { .. }
-            | Fact::Resumed { .. } => {}
+            | Fact::Resumed { .. }
+            | Fact::LegalHeld { .. }
+            | Fact::LegalReleased { .. }
+            | Fact::PayloadPurged { .. }
+            | Fact::Purged { .. } => {}
         }
         bodies
     }
 }
 
-fn add_files(bodies: &mut Vec<Body>, files: &[Publication]) {
+pub(super) fn add_files(bodies: &mut Vec<Body>, files: &[Publication]) {
     for (_, content) in files.iter().flat_map(|publication| &publication.files) {
         if let Content::Body(body) = content {
             bodies.push(*body);
@@ -394,6 +406,8 @@ fn detail(fact: &Fact) -> String {
         | Fact::StrayReceipt { reason, .. } => reason.code.clone(),
         Fact::Delivered { note, .. } => note.as_ref().map(|note| note.code.clone()).unwrap_or_default(),
         Fact::Held { reason, by } => format!("{by}: {}", reason.code),
+        Fact::PayloadPurged { why, .. } | Fact::Purged { why, .. } => why.code.clone(),
+        Fact::LegalHeld { reason, by } | Fact::LegalReleased { reason, by } => format!("{by}: {reason}"),
         Fact::Released { reason, by, .. } | Fact::Cancelled { reason, by, .. } => format!("{by}: {reason}"),
         Fact::Composed { message_id, .. } | Fact::Received { message_id, .. } => message_id.clone(),
         Fact::Answered { mdn } => mdn.disposition.clone(),

@@ -25,7 +25,7 @@ use super::index::Index;
 use super::journal::frame::{BODY_HEAD, MAX_PAYLOAD};
 use super::journal::writer::Writer;
 use super::record::{Fact, Message};
-use super::transaction::Transaction;
+use super::transaction::{Moved, Transaction};
 use crate::ground::id::Id;
 
 /// Transactions that may wait; more make their callers wait.
@@ -63,7 +63,8 @@ impl Request {
                 return Err(CommitError::TooLarge { len: body.len, limit });
             }
         }
-        let record: FactsRecord<&[(Id, Fact)]> = FactsRecord { at: transaction.at, facts: &transaction.facts };
+        let record: FactsRecord<&[(Id, Fact)]> =
+            FactsRecord { at: transaction.at, facts: &transaction.facts, link: transaction.link.clone() };
         let facts = serde_json::to_vec(&record).expect("facts are plain data with string keys");
         if facts.len() > MAX_PAYLOAD {
             let len = u64::try_from(facts.len()).unwrap_or(u64::MAX);
@@ -160,9 +161,19 @@ impl Committer {
             for (body, bytes) in &transaction.bodies {
                 group.place_body(body.id, self.writer.add_body(body, bytes));
             }
+            for Moved { body, bytes, from } in &transaction.moved {
+                match group.location(&body.id) {
+                    Ok(Some(found)) if found == *from => {
+                        group.replace_body(body.id, self.writer.add_body(body, bytes));
+                    }
+                    Ok(_) => {}
+                    Err(error) => broken = broken.or(Some(error.to_string())),
+                }
+            }
+            let says_nothing = transaction.facts.is_empty() && transaction.link.is_none();
+            transaction.link.into_iter().for_each(|link| group.link(link));
             let messages = group.accept(judged);
-            let sequence =
-                if messages.is_empty() { self.writer.last().sequence } else { self.writer.add_facts(&facts) };
+            let sequence = if says_nothing { self.writer.last().sequence } else { self.writer.add_facts(&facts) };
             waiting.push((answer, Ok(Committed { sequence, messages })));
         }
         if let Some(error) = broken {
@@ -172,8 +183,10 @@ impl Committer {
             return Ok(());
         }
         self.writer.commit_group().map_err(|error| error.to_string())?;
-        let (changes, effects) = group.finish().map_err(|error| error.to_string())?;
-        index.apply(changes, self.writer.last()).map_err(|error| error.to_string())?;
+        let last = self.writer.last();
+        let (changes, effects) = group.finish(last.sequence).map_err(|error| error.to_string())?;
+        index.apply(changes, last).map_err(|error| error.to_string())?;
+        self.remove_files(&effects.files);
         if effects.due {
             self.signals.due.notify_one();
         }
@@ -181,6 +194,15 @@ impl Committer {
             self.signals.publications.notify_one();
         }
         Ok(())
+    }
+
+    /// Removes files of bodies that are no longer kept; what stays behind is swept at the next start.
+    fn remove_files(&self, files: &[Id]) {
+        for id in files {
+            if let Err(error) = std::fs::remove_file(body::path(&self.bodies, id)) {
+                tracing::warn!(%id, %error, "an expired body could not be removed before the next start");
+            }
+        }
     }
 
     /// Notes the first cause; returns it.

@@ -14,6 +14,8 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// Bytes after which the journal goes on in a new segment; one transaction is never split.
     pub segment_bytes: u64,
+    /// Bytes by which the journal grows before another snapshot is taken; twice the last snapshot's size if that is more.
+    pub snapshot_bytes: u64,
     /// Payloads and wire bytes up to this many bytes travel inside a transaction; larger ones become files, see
     /// [`Sink`](super::draft::Sink). Receipts are in the journal whatever this says.
     pub inline_threshold: usize,
@@ -33,6 +35,7 @@ impl StoreConfig {
         StoreConfig {
             data_dir: data_dir.into(),
             segment_bytes: 128 * 1024 * 1024,
+            snapshot_bytes: 512 * 1024 * 1024,
             inline_threshold: 1024 * 1024,
             index_flush_every: Duration::from_secs(10),
             index_cache_bytes: 64 * 1024 * 1024,

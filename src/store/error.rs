@@ -165,6 +165,9 @@ pub enum Conflict {
     /// The message exists already.
     #[error("message {0} exists already")]
     AlreadyPresent(Id),
+    /// The body belongs to another message, with which it expires.
+    #[error("body {0} belongs to another message")]
+    BodyOfAnother(Id),
     /// The fact cannot happen in the message's state.
     #[error("message {id}: {cause}")]
     Transition {
@@ -182,6 +185,7 @@ impl CommitError {
             CommitError::Conflict(Conflict::KeyTaken { .. }) => "key-taken",
             CommitError::Conflict(Conflict::WrongState { .. }) => "wrong-state",
             CommitError::Conflict(Conflict::AlreadyPresent(_)) => "already-present",
+            CommitError::Conflict(Conflict::BodyOfAnother(_)) => "body-of-another",
             CommitError::Conflict(Conflict::Transition { .. }) => "bad-transition",
             CommitError::UnknownBody(_) => "unknown-body",
             CommitError::TooLarge { .. } => "transaction-too-large",

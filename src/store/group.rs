@@ -7,11 +7,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::apply::apply;
+use super::apply::{apply, begins_message};
 use super::db::{Bytes, DbError};
 use super::error::{CommitError, Conflict};
-use super::index::{Changes, Index, Location};
-use super::record::{DedupKey, Fact, Message};
+use super::index::{Changes, Index, Location, stored_sequence};
+use super::journal::retired::Link;
+use super::record::{Body, DedupKey, Fact, Message};
 use super::transaction::{Precondition, Transaction};
 use crate::ground::id::Id;
 
@@ -22,6 +23,9 @@ pub(super) struct FactsRecord<F> {
     pub(super) at: Timestamp,
     /// In order.
     pub(super) facts: F,
+    /// What the journal says of itself; no facts then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) link: Option<Link>,
 }
 
 /// A group in the making.
@@ -29,7 +33,16 @@ pub(super) struct Group<'a> {
     index: &'a Index,
     messages: HashMap<Id, Touched>,
     keys: HashMap<DedupKey, Id>,
-    bodies: HashMap<Id, Location>,
+    bodies: HashMap<Id, Place>,
+    dropped: Vec<Id>,
+    links: Vec<Link>,
+}
+
+/// Where a body is, and whether the index may know it already.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    location: Location,
+    known: bool,
 }
 
 /// A message as the index has it, with the bytes it is there; none when the index does not have it.
@@ -49,6 +62,9 @@ pub(super) struct Judged {
     messages: Vec<(Id, Touched)>,
     keys: Vec<(DedupKey, Id)>,
     bodies: Vec<(Id, Location)>,
+    dropped: Vec<Id>,
+    /// Bodies that its facts name, with the messages they belong to.
+    named: Vec<(Id, Id)>,
 }
 
 /// Why a transaction is not lawful, or that it cannot be told.
@@ -71,17 +87,36 @@ impl From<DbError> for Refusal {
 }
 
 /// What others may want to know about an applied group.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Effects {
     /// Some message has something to do.
     pub(super) due: bool,
     /// Some message has files to publish.
     pub(super) publications: bool,
+    /// Files of bodies that are no longer kept.
+    pub(super) files: Vec<Id>,
+}
+
+/// How facts are taken.
+#[derive(Clone, Copy)]
+enum Mode<'m> {
+    /// They are new; tells whether bodies that are not in the store are files.
+    New(&'m dyn Fn(&Id) -> Result<Where, CommitError>),
+    /// They are in the journal, in the frame with this sequence. `settled` is the frame up to which a loaded snapshot
+    /// may know them already, in part.
+    Replayed { sequence: u64, settled: u64 },
 }
 
 impl<'a> Group<'a> {
     pub(super) fn new(index: &'a Index) -> Group<'a> {
-        Group { index, messages: HashMap::new(), keys: HashMap::new(), bodies: HashMap::new() }
+        Group {
+            index,
+            messages: HashMap::new(),
+            keys: HashMap::new(),
+            bodies: HashMap::new(),
+            dropped: Vec::new(),
+            links: Vec::new(),
+        }
     }
 
     /// Judges a new transaction. `file_exists` tells whether a body is a file.
@@ -94,26 +129,33 @@ impl<'a> Group<'a> {
             self.check(precondition)?;
         }
         let own = |id: &Id| transaction.bodies.iter().any(|(body, _)| body.id == *id);
-        self.follow(transaction.at, &transaction.facts, &|id| {
+        let place = |id: &Id| {
             if own(id) {
-                Ok(Place::Known)
+                Ok(Where::Known)
             } else if file_exists(id) {
-                Ok(Place::File)
+                Ok(Where::File)
             } else {
                 Err(CommitError::UnknownBody(*id))
             }
-        })
+        };
+        self.follow(transaction.at, &transaction.facts, Mode::New(&place))
     }
 
-    /// Judges facts that are already in the journal. Bodies that are not in it are files.
-    pub(super) fn replay(&self, at: Timestamp, facts: &[(Id, Fact)]) -> Result<Judged, Refusal> {
-        self.follow(at, facts, &|_| Ok(Place::File))
+    /// Judges facts that are already in the journal, in the frame with this sequence. Bodies that are not in it are
+    /// files.
+    pub(super) fn replay(&self, at: Timestamp, facts: &[(Id, Fact)], sequence: u64) -> Result<Judged, Refusal> {
+        self.follow(at, facts, Mode::Replayed { sequence, settled: self.index.settled() })
     }
 
     /// Takes a judged transaction in. Bodies that it wrote to the journal are given with their places.
     pub(super) fn accept(&mut self, judged: Judged) -> Vec<Arc<Message>> {
         self.keys.extend(judged.keys);
-        self.bodies.extend(judged.bodies);
+        let files = judged.bodies.into_iter();
+        self.bodies.extend(files.map(|(id, location)| (id, Place { location, known: false })));
+        for id in &judged.dropped {
+            self.bodies.remove(id);
+        }
+        self.dropped.extend(judged.dropped);
         let mut changed = Vec::with_capacity(judged.messages.len());
         for (id, touched) in judged.messages {
             changed.push(touched.after.clone());
@@ -122,27 +164,63 @@ impl<'a> Group<'a> {
         changed
     }
 
-    /// A body is in the journal at this place.
+    /// A body came into the journal at this place.
     pub(super) fn place_body(&mut self, id: Id, location: Location) {
-        self.bodies.insert(id, location);
+        self.bodies.insert(id, Place { location, known: false });
     }
 
-    /// The changes of the index that the group amounts to.
-    pub(super) fn finish(self) -> Result<(Changes, Effects), DbError> {
-        let mut changes = self.index.changes();
+    /// A body, known before or not, is in the journal at this place from here on.
+    pub(super) fn replace_body(&mut self, id: Id, location: Location) {
+        self.bodies.insert(id, Place { location, known: true });
+    }
+
+    /// Where a body is.
+    pub(super) fn location(&self, id: &Id) -> Result<Option<Location>, DbError> {
+        if self.dropped.contains(id) {
+            return Ok(None);
+        }
+        self.bodies.get(id).map_or_else(|| self.index.body(id), |place| Ok(Some(place.location)))
+    }
+
+    /// The journal said something of itself.
+    pub(super) fn link(&mut self, link: Link) {
+        self.links.push(link);
+    }
+
+    /// The changes of the index that the group amounts to; `upto` is its last frame.
+    pub(super) fn finish(self, upto: u64) -> Result<(Changes, Effects), DbError> {
+        let mut changes = self.index.changes(upto);
         let mut effects = Effects::default();
+        let mut forgotten = Vec::new();
         for touched in self.messages.values() {
             let before = touched.before.as_ref().map(|(message, stored)| (message, &stored[..]));
+            if touched.after.gone {
+                forgotten.extend(touched.after.claim.clone());
+                if let Some((message, stored)) = before {
+                    changes.forget(message, stored);
+                }
+                continue;
+            }
             changes.message(before, &touched.after)?;
             let due_before = touched.before.as_ref().and_then(|(message, _)| message.due);
             effects.due |= touched.after.due.is_some() && touched.after.due != due_before;
             effects.publications |= !touched.after.publications.is_empty();
         }
-        for (key, id) in &self.keys {
+        for (key, id) in self.keys.iter().filter(|(key, _)| !forgotten.contains(key)) {
             changes.claim(key, id);
         }
-        for (id, location) in &self.bodies {
-            changes.body(id, *location);
+        for (id, place) in &self.bodies {
+            let before = if place.known { self.index.body(id)? } else { None };
+            changes.body(id, before, place.location);
+        }
+        for id in &self.dropped {
+            if let Some(location) = self.index.body(id)? {
+                changes.drop_body(id, location);
+                effects.files.extend((location == Location::File).then_some(*id));
+            }
+        }
+        if !self.links.is_empty() {
+            changes.links(self.index, &self.links)?;
         }
         Ok((changes, effects))
     }
@@ -166,48 +244,85 @@ impl<'a> Group<'a> {
     }
 
     /// Lets the facts happen, aside from the group.
-    fn follow(
-        &self,
-        at: Timestamp,
-        facts: &[(Id, Fact)],
-        place: &dyn Fn(&Id) -> Result<Place, CommitError>,
-    ) -> Result<Judged, Refusal> {
+    fn follow(&self, at: Timestamp, facts: &[(Id, Fact)], mode: Mode<'_>) -> Result<Judged, Refusal> {
         let mut judged = Judged::default();
         for (id, fact) in facts {
+            if let Fact::PayloadPurged { bodies, .. } | Fact::Purged { bodies, .. } = fact {
+                judged.dropped.extend(bodies);
+            }
+            let earlier = judged.messages.iter().position(|(known, _)| known == id);
+            let stored = if earlier.is_none() { self.current(id)? } else { None };
+            if earlier.is_none() && mode.knows(stored.as_ref(), fact) {
+                continue;
+            }
+            let before =
+                earlier.and_then(|place| judged.messages.get(place)).map(|(_, touched)| touched.after.bodies());
+            let mine = before.or_else(|| stored.as_ref().map(|(_, message)| message.bodies())).unwrap_or_default();
             let transition = |cause| Conflict::Transition { id: *id, cause };
-            match judged.messages.iter_mut().find(|(known, _)| known == id) {
+            match earlier.and_then(|place| judged.messages.get_mut(place)) {
                 Some((_, touched)) => {
                     let message = Message::clone(&touched.after);
                     touched.after = Arc::new(apply(Some(message), *id, at, fact).map_err(transition)?);
                 }
                 None => {
-                    let (before, message) = self.current(id)?.unzip();
+                    let (before, message) = stored.unzip();
                     let message = message.map(|message| Message::clone(&message));
                     let after = Arc::new(apply(message, *id, at, fact).map_err(transition)?);
                     judged.messages.push((*id, Touched { before: before.flatten(), after }));
                 }
             }
-            if let Fact::Accepted { key, .. } = fact {
-                let earlier = judged.keys.iter().find(|(known, _)| known == key).map(|(_, by)| *by);
-                if let Some(by) = earlier.map_or_else(|| self.claimant(key), |by| Ok(Some(by)))? {
-                    return Err(Conflict::KeyTaken { by }.into());
-                }
-                judged.keys.push((key.clone(), *id));
-            }
-            for body in fact.bodies() {
-                let noted = judged.bodies.iter().any(|(known, _)| *known == body.id);
-                if !noted && !self.knows_body(&body.id)? && matches!(place(&body.id)?, Place::File) {
-                    judged.bodies.push((body.id, Location::File));
-                }
-            }
+            self.follow_key(&mut judged, *id, fact)?;
+            self.follow_bodies(&mut judged, *id, &mine, fact, mode)?;
         }
         Ok(judged)
+    }
+
+    /// An accepted message claims its key.
+    fn follow_key(&self, judged: &mut Judged, id: Id, fact: &Fact) -> Result<(), Refusal> {
+        let Fact::Accepted { key, .. } = fact else { return Ok(()) };
+        let earlier = judged.keys.iter().find(|(known, _)| known == key).map(|(_, by)| *by);
+        match earlier.map_or_else(|| self.claimant(key), |by| Ok(Some(by)))? {
+            // A loaded snapshot may be ahead with the key.
+            Some(by) if by == id => {}
+            Some(by) => return Err(Conflict::KeyTaken { by }.into()),
+            None => judged.keys.push((key.clone(), id)),
+        }
+        Ok(())
+    }
+
+    /// A body belongs to one message, `mine` to this one: they expire together.
+    fn follow_bodies(
+        &self,
+        judged: &mut Judged,
+        id: Id,
+        mine: &[Body],
+        fact: &Fact,
+        mode: Mode<'_>,
+    ) -> Result<(), Refusal> {
+        for body in fact.bodies() {
+            let earlier = judged.named.iter().find(|(known, _)| *known == body.id).map(|(_, by)| *by);
+            let known = self.knows_body(&body.id)?;
+            if let Mode::New(place) = mode {
+                let own = mine.iter().any(|mine| mine.id == body.id);
+                if earlier.is_some_and(|by| by != id) || (known && earlier.is_none() && !own) {
+                    return Err(Conflict::BodyOfAnother(body.id).into());
+                }
+                if !known && earlier.is_none() && matches!(place(&body.id)?, Where::File) {
+                    judged.bodies.push((body.id, Location::File));
+                }
+            } else if !known && earlier.is_none() {
+                judged.bodies.push((body.id, Location::File));
+            }
+            judged.named.push((body.id, id));
+        }
+        Ok(())
     }
 
     /// A message as the group has it, and its stored form if this group has not changed it yet.
     fn current(&self, id: &Id) -> Result<Option<(Stored, Arc<Message>)>, DbError> {
         if let Some(touched) = self.messages.get(id) {
-            return Ok(Some((None, touched.after.clone())));
+            let after = Some(&touched.after).filter(|after| !after.gone);
+            return Ok(after.map(|after| (None, after.clone())));
         }
         let stored = self.index.message(id)?;
         Ok(stored.map(|(message, bytes)| (Some((message.clone(), bytes)), Arc::new(message))))
@@ -225,8 +340,24 @@ impl<'a> Group<'a> {
     }
 }
 
+impl Mode<'_> {
+    /// Whether a loaded snapshot knows the fact already: the message's own entry was written later than the fact's
+    /// frame, or the message was purged before its entry could be.
+    fn knows(self, stored: Option<&(Stored, Arc<Message>)>, fact: &Fact) -> bool {
+        let Mode::Replayed { sequence, settled } = self else { return false };
+        if sequence > settled {
+            return false;
+        }
+        match stored {
+            Some((Some((_, value)), _)) => stored_sequence(value) >= sequence,
+            Some((None, _)) => false,
+            None => !begins_message(fact),
+        }
+    }
+}
+
 /// Where a body is that neither index nor group know.
-enum Place {
+enum Where {
     /// In the transaction itself.
     Known,
     /// In a file.

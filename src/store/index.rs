@@ -5,7 +5,7 @@
 //!
 //! | key | value | answers |
 //! |---|---|---|
-//! | `m` id | message as JSON | the message |
+//! | `m` id | sequence, message as JSON | the message; every fact up to that frame is in it |
 //! | `s` state, id | | messages in a state, counts |
 //! | `p` partner 0, id | | messages of a partner |
 //! | `i` direction, hash of partner and Message-ID, id | | the message with a Message-ID |
@@ -13,34 +13,36 @@
 //! | `u` id, index | | publications not yet published |
 //! | `k` hash of the dedup key | id | who claimed a key |
 //! | `b` body id | place | where a body is |
-//! | `!applied` | format, sequence, hash, count, sum | how much of the journal is in here |
+//! | `!applied` | format, sequence, hash, settled, count, sum | how much of the journal is in here |
+//! | `!marks` | JSON | removed segments, the latest snapshots |
 //!
-//! *hash* is that of the frame with that sequence: an index of another journal is noticed. *count* and *sum* cover every other entry: a sled that lost or changed one behind our back does not add up, and is
-//! rebuilt. `d` begins with the partner so that a partner without free slots is skipped in one step.
+//! *hash* is that of the frame with that sequence: an index of another journal is noticed. *count* and *sum* cover
+//! every other entry: a sled that lost or changed one behind our back does not add up, and is rebuilt. *settled* is the
+//! frame up to which a loaded [snapshot](super::snapshot) may be ahead of *sequence*. `d` begins with the partner so that a partner without free slots is skipped in one step.
+
+mod keys;
+mod totals;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
+use self::keys::{
+    ALL_STATES, DUE_TAIL, claim_key, due_and_id, key, message_id_prefix, millis, partner_prefix, state_byte,
+    trailing_id, views,
+};
+use self::totals::Totals;
 use super::db::{Bytes, Db, DbBatch, DbError};
-use super::journal::frame::Hash;
-use super::record::{DedupKey, Direction, Message, PublicationStage, State};
+use super::journal::retired::{Link, Marks};
+use super::record::{DedupKey, Direction, Message, State};
 use crate::ground::id::Id;
 
-/// Changes when keys or values do; another number means: rebuild.
-const FORMAT: u32 = 1;
-const APPLIED: &[u8] = b"!applied";
+pub(super) use self::keys::without_brackets;
+pub(super) use self::totals::{Applied, Location};
 
-/// Where a body's bytes are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Location {
-    /// Inside a journal segment.
-    Journal { segment: u64, offset: u64, len: u64 },
-    /// In a file named by its id.
-    File,
-}
+const APPLIED: &[u8] = b"!applied";
+const MARKS: &[u8] = b"!marks";
 
 /// The index over the journal.
 #[derive(Debug)]
@@ -49,29 +51,12 @@ pub(super) struct Index {
     totals: Mutex<Totals>,
 }
 
-/// What the entries add up to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Totals {
-    applied: Applied,
-    entries: u64,
-    sum: u64,
-    states: HashMap<u8, u64>,
-}
-
 /// Entries to add and remove, all of them known to be absent or present.
 #[derive(Default)]
 pub(super) struct Changes {
     batch: DbBatch,
     totals: Totals,
-}
-
-/// The last frame of the journal that is in the index.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Applied {
-    /// Its sequence, 0 before the first.
-    pub(super) sequence: u64,
-    /// Its hash.
-    pub(super) hash: Hash,
+    upto: u64,
 }
 
 /// How the index on disk compares with what it should be.
@@ -102,12 +87,12 @@ impl Index {
             None if found.entries == 0 => Condition::Empty,
             None => Condition::Unsound("it does not say how far it goes".to_owned()),
             Some(None) => Condition::Unsound("another version wrote it".to_owned()),
-            Some(Some((applied, entries, sum))) if (entries, sum) == (found.entries, found.sum) => {
-                found.applied = applied;
-                Condition::Sound(applied)
+            Some(Some(stored)) if (stored.entries, stored.sum) == (found.entries, found.sum) => {
+                (found.applied, found.settled) = (stored.applied, stored.settled);
+                Condition::Sound(found.applied)
             }
-            Some(Some((_, entries, _))) => {
-                let has = found.entries;
+            Some(Some(stored)) => {
+                let (entries, has) = (stored.entries, found.entries);
                 Condition::Unsound(format!("it should have {entries} entries and has {has}, or some have changed"))
             }
         };
@@ -119,9 +104,36 @@ impl Index {
         self.totals().applied
     }
 
-    /// Changes that start from the present state. Only one set may be in the making at a time.
-    pub(super) fn changes(&self) -> Changes {
-        Changes { batch: DbBatch::default(), totals: self.totals().clone() }
+    /// The frame up to which a loaded snapshot may be ahead of [`applied`](Index::applied).
+    pub(super) fn settled(&self) -> u64 {
+        self.totals().settled
+    }
+
+    /// Changes that start from the present state, to messages whose facts up to frame `upto` are in them then. Only
+    /// one set may be in the making at a time.
+    pub(super) fn changes(&self, upto: u64) -> Changes {
+        Changes { batch: DbBatch::default(), totals: self.totals().clone(), upto }
+    }
+
+    /// Adds part of a snapshot. Until [`apply`](Index::apply) follows, the index does not say how far it goes, and a
+    /// crash leaves one that is rebuilt.
+    pub(super) fn load(&self, changes: Changes) -> Result<(), DbError> {
+        self.db.apply(changes.batch)?;
+        *self.totals() = changes.totals;
+        Ok(())
+    }
+
+    /// Entries of a view as they are stored, in the order of their keys.
+    pub(super) fn entries(&self, view: u8) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
+        self.db.scan(&[view])
+    }
+
+    /// What the journal said of itself.
+    pub(super) fn marks(&self) -> Result<Marks, DbError> {
+        match self.db.get(MARKS)? {
+            Some(json) => Ok(serde_json::from_slice(&json).map_err(std::io::Error::from)?),
+            None => Ok(Marks::default()),
+        }
     }
 
     /// Makes the changes visible; the journal is in here up to `applied` then.
@@ -141,7 +153,7 @@ impl Index {
     /// A message, and its stored form.
     pub(super) fn message(&self, id: &Id) -> Result<Option<(Message, Bytes)>, DbError> {
         let Some(json) = self.db.get(&key(b'm', &[id.as_bytes()]))? else { return Ok(None) };
-        Ok(Some((decode(&json)?, json)))
+        Ok(Some((decode(&json)?.1, json)))
     }
 
     /// Who claimed a key.
@@ -247,7 +259,8 @@ pub(super) enum View<'a> {
 impl Changes {
     /// A message changed from its stored form, none if it is new, to this one.
     pub(super) fn message(&mut self, before: Option<(&Message, &[u8])>, after: &Message) -> Result<(), DbError> {
-        let json = serde_json::to_vec(after).map_err(std::io::Error::from)?;
+        let mut value = self.upto.to_be_bytes().to_vec();
+        serde_json::to_writer(&mut value, after).map_err(std::io::Error::from)?;
         let old = before.map(|(message, _)| views(message)).unwrap_or_default();
         let new = views(after);
         for key in old.iter().filter(|key| !new.contains(key)) {
@@ -260,8 +273,19 @@ impl Changes {
         if let Some((_, stored)) = before {
             self.totals.subtract(&key, stored);
         }
-        self.insert(&key, &json);
+        self.insert(&key, &value);
         Ok(())
+    }
+
+    /// A message is forgotten, with the key that it claimed.
+    pub(super) fn forget(&mut self, message: &Message, stored: &[u8]) {
+        for key in views(message) {
+            self.remove(&key, &[]);
+        }
+        self.remove(&key(b'm', &[message.id.as_bytes()]), stored);
+        if let Some(claim) = &message.claim {
+            self.remove(&claim_key(claim), message.id.as_bytes());
+        }
     }
 
     /// A key was claimed for the first time.
@@ -269,9 +293,56 @@ impl Changes {
         self.insert(&claim_key(dedup), id.as_bytes());
     }
 
-    /// A body became known.
-    pub(super) fn body(&mut self, id: &Id, location: Location) {
-        self.insert(&key(b'b', &[id.as_bytes()]), &location.encode());
+    /// A body became known, or is somewhere else now.
+    pub(super) fn body(&mut self, id: &Id, before: Option<Location>, location: Location) {
+        let key = key(b'b', &[id.as_bytes()]);
+        if let Some(before) = before {
+            self.totals.subtract(&key, &before.encode());
+        }
+        self.insert(&key, &location.encode());
+    }
+
+    /// A body is no longer kept.
+    pub(super) fn drop_body(&mut self, id: &Id, location: Location) {
+        self.remove(&key(b'b', &[id.as_bytes()]), &location.encode());
+    }
+
+    /// The journal said something of itself.
+    pub(super) fn links(&mut self, index: &Index, links: &[Link]) -> Result<(), DbError> {
+        let mut marks = index.marks()?;
+        let known = index.db.get(MARKS)?;
+        links.iter().for_each(|link| marks.follow(link));
+        self.marks(known.as_deref(), &marks)
+    }
+
+    /// Sets what the journal said of itself.
+    pub(super) fn marks(&mut self, before: Option<&[u8]>, marks: &Marks) -> Result<(), DbError> {
+        if let Some(before) = before {
+            self.totals.subtract(MARKS, before);
+        }
+        let json = serde_json::to_vec(marks).map_err(std::io::Error::from)?;
+        self.insert(MARKS, &json);
+        Ok(())
+    }
+
+    /// Adds an entry of a snapshot under its own key.
+    pub(super) fn entry(&mut self, view: u8, id: &[u8], value: &[u8]) {
+        self.insert(&key(view, &[id]), value);
+    }
+
+    /// Adds a message of a snapshot as it was stored.
+    pub(super) fn stored(&mut self, value: &[u8]) -> Result<(), DbError> {
+        let (_, message) = decode(value)?;
+        for key in views(&message) {
+            self.insert(&key, &[]);
+        }
+        self.insert(&key(b'm', &[message.id.as_bytes()]), value);
+        Ok(())
+    }
+
+    /// What was loaded may be ahead up to this frame.
+    pub(super) fn settle(&mut self, upto: u64) {
+        self.totals.settled = upto;
     }
 
     fn insert(&mut self, key: &[u8], value: &[u8]) {
@@ -285,197 +356,14 @@ impl Changes {
     }
 }
 
-impl Totals {
-    fn add(&mut self, key: &[u8], value: &[u8]) {
-        self.entries = self.entries.wrapping_add(1);
-        self.sum = self.sum.wrapping_add(entry_sum(key, value));
-        if let [b's', state, ..] = key {
-            let count = self.states.entry(*state).or_default();
-            *count = count.wrapping_add(1);
-        }
-    }
-
-    fn subtract(&mut self, key: &[u8], value: &[u8]) {
-        self.entries = self.entries.wrapping_sub(1);
-        self.sum = self.sum.wrapping_sub(entry_sum(key, value));
-        if let [b's', state, ..] = key {
-            let count = self.states.entry(*state).or_default();
-            *count = count.wrapping_sub(1);
-        }
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = FORMAT.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&self.applied.hash);
-        for number in [self.applied.sequence, self.entries, self.sum] {
-            bytes.extend_from_slice(&number.to_be_bytes());
-        }
-        bytes
-    }
-
-    /// Applied, entries, sum; none when another format wrote it.
-    fn decode(bytes: &[u8]) -> Option<(Applied, u64, u64)> {
-        let (format, rest) = bytes.split_first_chunk::<4>()?;
-        let (hash, rest) = rest.split_first_chunk::<32>()?;
-        let (numbers, []) = rest.as_chunks::<8>() else { return None };
-        let [sequence, entries, sum] = numbers.first_chunk::<3>()?.map(u64::from_be_bytes);
-        let known = u32::from_be_bytes(*format) == FORMAT;
-        known.then_some((Applied { sequence, hash: *hash }, entries, sum))
-    }
+/// The sequence up to which a stored message holds every fact, and the message.
+pub(super) fn decode(value: &[u8]) -> Result<(u64, Message), DbError> {
+    let split = value.split_first_chunk::<8>();
+    let (sequence, json) = split.ok_or_else(|| DbError::from(std::io::Error::other("a message entry is too short")))?;
+    Ok((u64::from_be_bytes(*sequence), serde_json::from_slice(json).map_err(std::io::Error::from)?))
 }
 
-impl Location {
-    fn encode(self) -> Vec<u8> {
-        match self {
-            Location::File => Vec::from([2]),
-            Location::Journal { segment, offset, len } => {
-                let mut bytes = Vec::from([1]);
-                for number in [segment, offset, len] {
-                    bytes.extend_from_slice(&number.to_be_bytes());
-                }
-                bytes
-            }
-        }
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Location> {
-        match bytes.split_first()? {
-            (2, []) => Some(Location::File),
-            (1, rest) => {
-                let (numbers, []) = rest.as_chunks::<8>() else { return None };
-                let [segment, offset, len] = *numbers.first_chunk::<3>()?;
-                let [segment, offset, len] = [segment, offset, len].map(u64::from_be_bytes);
-                Some(Location::Journal { segment, offset, len })
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Order does not matter when these are added up.
-fn entry_sum(key: &[u8], value: &[u8]) -> u64 {
-    let checksum = crc32c::crc32c_append(crc32c::crc32c(key), value);
-    u64::from(checksum).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// Keys without value under which a message is found.
-fn views(message: &Message) -> Vec<Vec<u8>> {
-    let id = message.id.as_bytes();
-    let mut keys = Vec::with_capacity(6);
-    keys.push(key(b's', &[&[state_byte(message.state)], id]));
-    keys.push(with_id(partner_prefix(b'p', &message.partner), &message.id));
-    if let Some(message_id) = &message.message_id {
-        keys.push(with_id(message_id_prefix(message.direction, &message.partner, message_id), &message.id));
-    }
-    if let (Some(due), Direction::Outbound) = (message.due, message.direction) {
-        let mut key = partner_prefix(b'd', &message.partner);
-        key.extend_from_slice(&millis(due));
-        keys.push(with_id(key, &message.id));
-    }
-    for (index, (_, stage)) in (0u32..).zip(&message.publications) {
-        if !message.restored && !matches!(stage, PublicationStage::Published(_)) {
-            keys.push(key(b'u', &[id, &index.to_be_bytes()]));
-        }
-    }
-    keys
-}
-
-/// Bytes of a due key behind the partner's name: 0, instant, id.
-const DUE_TAIL: usize = 25;
-
-fn key(view: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(48);
-    key.push(view);
-    for part in parts {
-        key.extend_from_slice(part);
-    }
-    key
-}
-
-fn partner_prefix(view: u8, partner: &str) -> Vec<u8> {
-    key(view, &[partner.as_bytes(), &[0]])
-}
-
-fn with_id(mut key: Vec<u8>, id: &Id) -> Vec<u8> {
-    key.extend_from_slice(id.as_bytes());
-    key
-}
-
-/// Ours and theirs are apart: a partner that sends our Message-ID back must not hide our message.
-fn message_id_prefix(direction: Direction, partner: &str, message_id: &str) -> Vec<u8> {
-    let side = if direction == Direction::Outbound { b'o' } else { b'i' };
-    let hash = hash_of(&[partner, without_brackets(message_id)]);
-    key(b'i', &[&[side], hash.first_chunk::<16>().map_or(&hash[..], |half| &half[..])])
-}
-
-fn claim_key(dedup: &DedupKey) -> Vec<u8> {
-    key(b'k', &[&hash_of(&[&dedup.from, &dedup.to, without_brackets(&dedup.message_id)])])
-}
-
-/// SHA-256 over the texts with their lengths, so that no two lists look alike.
-fn hash_of(texts: &[&str]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for text in texts {
-        hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(text);
-    }
-    hash.finalize().into()
-}
-
-/// A Message-ID without its angle brackets.
-pub(super) fn without_brackets(message_id: &str) -> &str {
-    let text = message_id.trim();
-    text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text)
-}
-
-fn millis(instant: Timestamp) -> [u8; 8] {
-    u64::try_from(instant.as_millisecond()).unwrap_or(0).to_be_bytes()
-}
-
-fn due_and_id(key: &[u8]) -> Option<(Timestamp, Id)> {
-    let (rest, id) = key.split_last_chunk::<16>()?;
-    let (_, due) = rest.split_last_chunk::<8>()?;
-    let due = i64::try_from(u64::from_be_bytes(*due)).ok()?;
-    Some((Timestamp::from_millisecond(due).ok()?, Id::from_bytes(*id)))
-}
-
-fn trailing_id(key: &[u8]) -> Option<Id> {
-    key.split_last_chunk::<16>().map(|(_, id)| Id::from_bytes(*id))
-}
-
-fn decode(json: &[u8]) -> Result<Message, DbError> {
-    Ok(serde_json::from_slice(json).map_err(std::io::Error::from)?)
-}
-
-const ALL_STATES: [State; 12] = [
-    State::Queued,
-    State::Composed,
-    State::Sending,
-    State::AwaitingReceipt,
-    State::Delivered,
-    State::Failed,
-    State::Held,
-    State::Cancelled,
-    State::Rejected,
-    State::Received,
-    State::Accepted,
-    State::Declined,
-];
-
-/// Never renumbered without a new [`FORMAT`].
-fn state_byte(state: State) -> u8 {
-    match state {
-        State::Queued => 1,
-        State::Composed => 2,
-        State::Sending => 3,
-        State::AwaitingReceipt => 4,
-        State::Delivered => 5,
-        State::Failed => 6,
-        State::Held => 7,
-        State::Cancelled => 8,
-        State::Rejected => 9,
-        State::Received => 10,
-        State::Accepted => 11,
-        State::Declined => 12,
-    }
+/// The sequence up to which a stored message holds every fact.
+pub(super) fn stored_sequence(value: &[u8]) -> u64 {
+    value.first_chunk::<8>().copied().map_or(0, u64::from_be_bytes)
 }

@@ -2,7 +2,8 @@
 //!
 //! # Format, version 1
 //!
-//! Segments are `journal/00000000000000000001.log`, `…2.log` and so on without gaps. Integers are little-endian.
+//! Segments are `journal/00000000000000000001.log`, `…2.log` and so on; gaps are those that the journal itself
+//! [records](retired). Integers are little-endian.
 //! A segment begins with a header, written whole and durable before the first frame:
 //!
 //! | offset | bytes | |
@@ -27,10 +28,13 @@
 //! | 49 | n | payload |
 //!
 //! *Facts* are one transaction, as JSON: `{"at": instant, "facts": [[message id, fact], …]}`; one frame, so that a
-//! transaction is never half there. A *body* is its id (16 bytes), the SHA-256 of its bytes (32) and its bytes.
+//! transaction is never half there. Instead of facts there may be a `link`: `{"snapshot": {from, upto, sha256}}` vouches
+//! for a [snapshot](super::snapshot), `{"retired": [{first, last, from, to}, …]}` lists all removed segments with the
+//! chain (`next` sequence, `previous` hash) before and after them. A *body* is its id (16 bytes), the SHA-256 of its bytes (32) and its bytes.
 //!
 //! The hash of a frame is SHA-256 of its bytes; of a body frame, of its bytes without the body's own, which are
-//! represented by their SHA-256. So the chain binds every byte ever acknowledged, and each large body is hashed once.
+//! represented by their SHA-256. A body that appears again, with the same id, has moved: the later place holds. So the
+//! chain binds every byte ever acknowledged, and each large body is hashed once.
 //!
 //! # Reading after a crash
 //!
@@ -41,6 +45,7 @@
 
 pub(super) mod frame;
 pub(super) mod reader;
+pub(super) mod retired;
 pub(super) mod writer;
 
 use std::path::{Path, PathBuf};

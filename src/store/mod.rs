@@ -8,6 +8,7 @@
 //! ```text
 //! data_dir/ lock                            one process at a time
 //!           journal/00000000000000000001.log   facts and small bodies
+//!           journal/…4711.snapshot          the view up to a frame, see snapshot
 //!           bodies/<id>                     large bodies, one file each
 //!           certificates/<fingerprint>.der  certificates that were used, for evidence
 //!           tmp/                            bodies in the making
@@ -30,6 +31,7 @@ mod aside;
 mod body;
 mod certificates;
 mod committer;
+mod compaction;
 mod config;
 mod db;
 pub mod draft;
@@ -37,12 +39,16 @@ mod error;
 mod group;
 mod index;
 mod journal;
+mod keeping;
 pub mod publisher;
 mod query;
 mod queue;
 pub mod record;
 mod recovery;
+mod replay;
+pub mod retention;
 mod scratch;
+mod snapshot;
 mod transaction;
 mod verify;
 
@@ -58,6 +64,7 @@ pub use self::apply::{BadTransition, TIMELINE_LINES, apply};
 pub use self::aside::RESTORED;
 pub use self::body::{BodyWriter, StoredBody};
 pub use self::committer::Committed;
+pub use self::compaction::{Compacted, KeepError};
 pub use self::config::StoreConfig;
 pub use self::error::{CommitError, Conflict, StoreError};
 pub use self::journal::reader::TornTail;
@@ -65,8 +72,8 @@ pub use self::query::{Counts, Filter, PendingPublication};
 pub use self::queue::Lease;
 pub use self::record::{
     Body, CertificateRole, CertificateUse, Content, ContentKey, DeclarationSummary, DedupKey, Direction, Event,
-    Evidence, EvidenceStep, Fact, Folder, JobKind, Message, Publication, PublicationStage, Reason, Receipt, State,
-    Term,
+    Evidence, EvidenceStep, Fact, Folder, JobKind, LegalHold, Message, PayloadPurge, Publication, PublicationStage,
+    Reason, Receipt, State, Term,
 };
 pub use self::recovery::{IndexRecovery, Progress, RecoveryReport};
 pub use self::scratch::StoreScratch;
@@ -97,6 +104,8 @@ struct Inner {
     signals: Arc<Signals>,
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     threads: Mutex<Option<Threads>>,
+    /// Held by whoever takes a snapshot or compacts.
+    keeping: Mutex<()>,
     _lock: DirLock,
 }
 
@@ -165,6 +174,7 @@ impl Store {
             signals,
             requests: Mutex::new(Some(requests)),
             threads: Mutex::new(Some(threads)),
+            keeping: Mutex::new(()),
             _lock: lock,
         };
         Ok((Store(Arc::new(inner)), report))
@@ -261,10 +271,18 @@ impl Store {
     /// # Errors
     /// The store does not have the body, or not with this length; any failure of the disk.
     pub fn read(&self, body: &Body) -> io::Result<Box<dyn Read + Send>> {
-        let known = self.0.index.body(&body.id).map_err(io::Error::other)?;
         // A finished file that no fact names yet is not in the index.
-        let location = known.unwrap_or(index::Location::File);
-        body::open(location, body, &self.0.layout.journal, &self.0.layout.bodies)
+        let place = || self.0.index.body(&body.id).map(|known| known.unwrap_or(index::Location::File));
+        let location = place().map_err(io::Error::other)?;
+        let open = |location| body::open(location, body, &self.0.layout.journal, &self.0.layout.bodies);
+        match open(location) {
+            // Its segment was compacted away between the two looks.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match place().map_err(io::Error::other)? {
+                elsewhere if elsewhere != location => open(elsewhere),
+                _ => Err(error),
+            },
+            opened => opened,
+        }
     }
 
     /// The bytes of a body, checked against its digest, if they are at most `max`.

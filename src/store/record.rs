@@ -278,6 +278,14 @@ pub enum Fact {
     Restored { sequence: u64 },
     /// A person lets the files of a restored message be published, or a restored reception be opened and answered.
     Resumed { reason: String, by: String },
+    /// Nothing of the message may expire until a person says so.
+    LegalHeld { reason: String, by: String },
+    /// The message may expire again.
+    LegalReleased { reason: String, by: String },
+    /// The payload's time is over: these bodies are no longer kept, their digests are.
+    PayloadPurged { why: Reason, bodies: Vec<Id> },
+    /// The message's time is over: nothing of it is kept, these bodies neither.
+    Purged { why: Reason, bodies: Vec<Id> },
 }
 
 /// One line of a message's history.
@@ -291,7 +299,27 @@ pub struct Event {
     pub detail: String,
 }
 
-/// The sum of a message's facts.
+/// A payload that is no longer kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayloadPurge {
+    /// Since when.
+    pub at: Timestamp,
+    /// The bodies that went.
+    pub bodies: Vec<Id>,
+}
+
+/// A person's word that nothing of a message may expire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegalHold {
+    /// Since when.
+    pub at: Timestamp,
+    /// Who said so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The sum of a message's facts. Snapshots keep it as JSON and are read for ever: fields are only added, with a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Our name for it.
@@ -310,7 +338,7 @@ pub struct Message {
     pub message_id: Option<String>,
     /// First fact.
     pub created: Timestamp,
-    /// Latest fact.
+    /// Latest fact, but for those of retention and legal hold.
     pub updated: Timestamp,
     /// Attempts begun.
     pub attempts: u32,
@@ -346,16 +374,31 @@ pub struct Message {
     pub restored: bool,
     /// What users see of it in their folders.
     pub publications: Vec<(Publication, PublicationStage)>,
+    /// The key it claimed by being accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<DedupKey>,
+    /// Bodies that facts named and no other field shows: stray and earlier receipts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Body>,
+    /// Since when its payload is no longer kept, and which bodies went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_purged: Option<PayloadPurge>,
+    /// Why nothing of it may expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legal_hold: Option<LegalHold>,
+    /// It was [purged](Fact::Purged) just now; the store forgets it.
+    #[serde(skip)]
+    pub gone: bool,
     /// History, newest last; the oldest lines are dropped from this view beyond a hundred, never from the journal.
     pub timeline: Vec<Event>,
 }
 
 /// SHA-256 values as hex text.
-mod hex_digest {
+pub(super) mod hex_digest {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use std::fmt::Write as _;
 
-    pub(super) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::store) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
         let mut text = String::with_capacity(64);
         for byte in digest {
             let _ = write!(text, "{byte:02x}");
@@ -363,7 +406,7 @@ mod hex_digest {
         serializer.serialize_str(&text)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+    pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         let text = String::deserialize(deserializer)?;
         let mut digest = [0u8; 32];
         let pairs = text.as_bytes().chunks_exact(2);

@@ -11,12 +11,11 @@ use jiff::Timestamp;
 use super::config::StoreConfig;
 use super::db::{Db, DbError};
 use super::error::StoreError;
-use super::group::{FactsRecord, Group, Refusal};
-use super::index::{Applied, Condition, Index, Location};
-use super::journal::frame::{BODY_HEAD, FRAME_HEAD, Kind, split_body};
-use super::journal::reader::{self, Frame, Range, Reading, TornTail};
-use super::journal::segment_path;
-use super::record::Fact;
+use super::index::{Applied, Condition, Index};
+use super::journal::reader::{self, Range, Reading, TornTail};
+use super::journal::retired::{self, Link, Marks, SnapshotLink};
+use super::replay::{link_of, replay, replay_checked};
+use super::snapshot::{self, Snapshot};
 use crate::ground::durable::{self, TEMPORARY_PREFIX};
 use crate::ground::id::Id;
 
@@ -31,6 +30,10 @@ pub struct RecoveryReport {
     pub torn_tail: Option<TornTail>,
     /// How the index was.
     pub index: IndexRecovery,
+    /// The frame of the snapshot that a rebuild began with, if it could.
+    pub snapshot: Option<u64>,
+    /// Snapshots that a rebuild could not use, and why.
+    pub bad_snapshots: Vec<(PathBuf, String)>,
     /// Messages known.
     pub messages: u64,
     /// Files removed that no fact names: unfinished or uncommitted when the process died.
@@ -93,19 +96,23 @@ impl Layout {
     }
 }
 
+/// What opening found.
+struct Recovered {
+    index: Index,
+    reading: Reading,
+    recovery: IndexRecovery,
+    snapshot: Option<u64>,
+    bad_snapshots: Vec<(PathBuf, String)>,
+}
+
 /// Reads the journal and brings the index to its end.
 pub(super) fn recover(
     config: &StoreConfig,
     layout: &Layout,
     progress: &dyn Fn(Progress),
 ) -> Result<(Arc<Index>, Reading, RecoveryReport), StoreError> {
-    let (index, reading, recovery) = match open_index(config, layout) {
-        Ok((index, Condition::Empty)) => {
-            let (reading, frames) = replay(&index, layout, progress)?;
-            let reason = "it was missing or empty".to_owned();
-            let rebuilt = IndexRecovery::Rebuilt { reason, frames, kept_as: None };
-            (index, reading, if frames == 0 { IndexRecovery::Created } else { rebuilt })
-        }
+    let recovered = match open_index(config, layout) {
+        Ok((index, Condition::Empty)) => fill(layout, index, "it was missing or empty".to_owned(), None, progress)?,
         Ok((index, Condition::Sound(applied))) => catch_up(config, layout, index, applied, progress)?,
         Ok((index, Condition::Unsound(reason))) => {
             drop(index);
@@ -113,12 +120,15 @@ pub(super) fn recover(
         }
         Err(error) => rebuild(config, layout, error.to_string(), progress)?,
     };
-    let swept = sweep(layout, &index)?;
+    let Recovered { index, reading, recovery, snapshot, bad_snapshots } = recovered;
+    let swept = sweep(layout, &index, bad_snapshots.is_empty())?;
     let report = RecoveryReport {
         segments: reading.segments,
         last_sequence: reading.tail.chain.last(),
         torn_tail: reading.torn.clone(),
         index: recovery,
+        snapshot,
+        bad_snapshots,
         messages: index.states().values().sum(),
         swept,
     };
@@ -140,14 +150,22 @@ fn catch_up(
     index: Index,
     applied: Applied,
     progress: &dyn Fn(Progress),
-) -> Result<(Index, Reading, IndexRecovery), StoreError> {
+) -> Result<Recovered, StoreError> {
+    let done = |index, reading, recovery| {
+        Ok(Recovered { index, reading, recovery, snapshot: None, bad_snapshots: Vec::new() })
+    };
+    if !reader::reaches(&layout.journal, applied.sequence)? {
+        drop(index);
+        let reason = format!("it ends with frame {}, from which the journal cannot be read on", applied.sequence);
+        return rebuild(config, layout, reason, progress);
+    }
     let reason = match replay_checked(&index, layout, progress) {
         Ok((reading, _)) if reading.tail.chain.last() < applied.sequence => {
             let (has, journal) = (applied.sequence, reading.tail.chain.last());
             format!("it holds frame {has}, but the journal ends with frame {journal}")
         }
-        Ok((reading, 0)) => return Ok((index, reading, IndexRecovery::Sound)),
-        Ok((reading, frames)) => return Ok((index, reading, IndexRecovery::CaughtUp { frames })),
+        Ok((reading, 0)) => return done(index, reading, IndexRecovery::Sound),
+        Ok((reading, frames)) => return done(index, reading, IndexRecovery::CaughtUp { frames }),
         Err(StoreError::Index { what, .. }) => what,
         Err(error) => return Err(error),
     };
@@ -161,12 +179,84 @@ fn rebuild(
     layout: &Layout,
     reason: String,
     progress: &dyn Fn(Progress),
-) -> Result<(Index, Reading, IndexRecovery), StoreError> {
-    tracing::warn!(%reason, "the index is rebuilt from the journal");
+) -> Result<Recovered, StoreError> {
+    tracing::warn!(code = "index-rebuilt", %reason, "the index is rebuilt from the journal");
     let kept_as = put_aside(&layout.index, config.clock.now())?;
     let (index, _) = open_index(config, layout).map_err(|error| index_error(layout, &error))?;
+    fill(layout, index, reason, kept_as, progress)
+}
+
+/// Fills an empty index: from the latest snapshot that holds and what follows it, else from the whole journal.
+fn fill(
+    layout: &Layout,
+    index: Index,
+    reason: String,
+    kept_as: Option<PathBuf>,
+    progress: &dyn Fn(Progress),
+) -> Result<Recovered, StoreError> {
+    let unreadable = |source| StoreError::Unreadable { path: layout.journal.clone(), source };
+    let mut bad_snapshots = Vec::new();
+    let mut usable = None;
+    for sequence in snapshot::list(&layout.journal).map_err(unreadable)? {
+        let path = snapshot::path(&layout.journal, sequence);
+        match snapshot::check(&path).and_then(|snapshot| vouched_for(layout, &snapshot).map(|()| snapshot)) {
+            Ok(snapshot) => {
+                usable = Some(snapshot);
+                break;
+            }
+            Err(what) => {
+                tracing::warn!(code = "snapshot-damaged", path = %path.display(), %what, "a snapshot is passed over");
+                bad_snapshots.push((path, what));
+            }
+        }
+    }
+    match &usable {
+        Some(snapshot) => snapshot::load(snapshot, &index).map_err(|error| index_error(layout, &error))?,
+        None => reader::check_gaps(&layout.journal, &[]).map_err(|missing| blame(missing, &bad_snapshots))?,
+    }
     let (reading, frames) = replay(&index, layout, progress)?;
-    Ok((index, reading, IndexRecovery::Rebuilt { reason, frames, kept_as }))
+    let created = frames == 0 && usable.is_none() && kept_as.is_none();
+    let rebuilt = IndexRecovery::Rebuilt { reason, frames, kept_as };
+    let recovery = if created { IndexRecovery::Created } else { rebuilt };
+    let snapshot = usable.map(|snapshot| snapshot.link.from);
+    Ok(Recovered { index, reading, recovery, snapshot, bad_snapshots })
+}
+
+/// Without the segments that it covers, a damaged snapshot is what must be restored.
+fn blame(missing: StoreError, bad_snapshots: &[(PathBuf, String)]) -> StoreError {
+    match bad_snapshots.first() {
+        Some((path, what)) => StoreError::Damaged { path: path.clone(), offset: 0, what: what.clone() },
+        None => missing,
+    }
+}
+
+/// Looks for the frame that names the snapshot; it stands soon behind the last frame that is in the snapshot.
+fn vouched_for(layout: &Layout, snapshot: &Snapshot) -> Result<(), String> {
+    let mut found: Option<SnapshotLink> = None;
+    let from = snapshot.link.upto.saturating_add(1);
+    let mut begins = snapshot.from.sequence != 0;
+    let range = Range { from: snapshot.from.sequence, acknowledged: 0 };
+    let stop = || StoreError::Index { path: PathBuf::new(), what: String::new() };
+    let reading = reader::read(&layout.journal, range, &snapshot.marks.retired, &mut |frame| {
+        if frame.sequence == snapshot.from.sequence {
+            begins = frame.hash != snapshot.from.hash;
+        }
+        if frame.sequence >= from
+            && let Some(Link::Snapshot(link)) = link_of(frame)
+            && link.from == snapshot.link.from
+        {
+            found = Some(link);
+            return Err(stop());
+        }
+        Ok(())
+    });
+    match (reading, found) {
+        _ if begins => Err("the journal does not have its first frame".to_owned()),
+        (_, Some(link)) if link == snapshot.link => Ok(()),
+        (_, Some(_)) => Err("the journal names another one in its place".to_owned()),
+        (Err(error), None) => Err(format!("the journal cannot be read behind it: {error}")),
+        (Ok(_), None) => Err("the journal does not name it".to_owned()),
+    }
 }
 
 /// Renames the index to `index.bad-<instant>`; of earlier ones the latest is kept.
@@ -194,99 +284,8 @@ fn put_aside(index: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError
     Ok(Some(name))
 }
 
-/// [`replay`], with a panic of sled as an error of the index.
-fn replay_checked(index: &Index, layout: &Layout, progress: &dyn Fn(Progress)) -> Result<(Reading, u64), StoreError> {
-    catch_unwind(AssertUnwindSafe(|| replay(index, layout, progress)))
-        .unwrap_or_else(|_| Err(index_error(layout, &DbError::from(io::Error::other("sled panicked")))))
-}
-
-/// Reads the journal from where the index ends. Returns how many frames were new to it.
-fn replay(index: &Index, layout: &Layout, progress: &dyn Fn(Progress)) -> Result<(Reading, u64), StoreError> {
-    let applied = index.applied();
-    let mut replay = Replay {
-        index,
-        layout,
-        group: Group::new(index),
-        pending: 0,
-        last: applied,
-        progress,
-        done: Progress { frames: 0, bytes: 0, of_bytes: journal_bytes(layout)? },
-    };
-    let range = Range { from: applied.sequence, acknowledged: applied.sequence };
-    let reading = reader::read(&layout.journal, range, &mut |frame| {
-        if frame.sequence == applied.sequence && frame.hash != applied.hash {
-            let what = format!("its frame {} is not the journal's", applied.sequence);
-            return Err(StoreError::Index { path: layout.index.clone(), what });
-        }
-        if frame.sequence > applied.sequence { replay.take(frame) } else { Ok(()) }
-    })?;
-    replay.apply()?;
-    Ok((reading, replay.done.frames))
-}
-
-/// Frames on their way into the index.
-struct Replay<'a> {
-    index: &'a Index,
-    layout: &'a Layout,
-    group: Group<'a>,
-    pending: usize,
-    last: Applied,
-    progress: &'a dyn Fn(Progress),
-    done: Progress,
-}
-
-/// Frames that go into the index together.
-const REPLAY_GROUP: usize = 1024;
-
-impl Replay<'_> {
-    fn take(&mut self, frame: &Frame<'_>) -> Result<(), StoreError> {
-        let damaged = |what: String| StoreError::Damaged {
-            path: segment_path(&self.layout.journal, frame.segment),
-            offset: frame.offset,
-            what,
-        };
-        match frame.kind {
-            Kind::Body => {
-                let (id, _, bytes) =
-                    split_body(frame.payload).ok_or_else(|| damaged("its body frame is too short".to_owned()))?;
-                let head = length(FRAME_HEAD).saturating_add(length(BODY_HEAD));
-                let offset = frame.offset.saturating_add(head);
-                let location = Location::Journal { segment: frame.segment, offset, len: length(bytes.len()) };
-                self.group.place_body(id, location);
-            }
-            Kind::Facts => {
-                let record: FactsRecord<Vec<(Id, Fact)>> = serde_json::from_slice(frame.payload)
-                    .map_err(|error| damaged(format!("its facts cannot be read: {error}")))?;
-                let judged = self.group.replay(record.at, &record.facts).map_err(|refusal| match refusal {
-                    Refusal::Commit(error) => damaged(format!("its facts contradict those before: {error}")),
-                    Refusal::Index(error) => index_error(self.layout, &error),
-                })?;
-                self.group.accept(judged);
-            }
-        }
-        self.last = Applied { sequence: frame.sequence, hash: frame.hash };
-        self.done.frames = self.done.frames.saturating_add(1);
-        self.done.bytes =
-            self.done.bytes.saturating_add(length(FRAME_HEAD)).saturating_add(length(frame.payload.len()));
-        self.pending = self.pending.saturating_add(1);
-        if self.pending >= REPLAY_GROUP { self.apply() } else { Ok(()) }
-    }
-
-    fn apply(&mut self) -> Result<(), StoreError> {
-        if self.pending == 0 {
-            return Ok(());
-        }
-        let group = std::mem::replace(&mut self.group, Group::new(self.index));
-        let applied = group.finish().and_then(|(changes, _)| self.index.apply(changes, self.last));
-        applied.map_err(|error| index_error(self.layout, &error))?;
-        self.pending = 0;
-        (self.progress)(self.done);
-        Ok(())
-    }
-}
-
 /// Removes files of bodies that no fact names, and temporary files.
-fn sweep(layout: &Layout, index: &Index) -> Result<u64, StoreError> {
+fn sweep(layout: &Layout, index: &Index, snapshots_hold: bool) -> Result<u64, StoreError> {
     let mut swept = 0u64;
     let mut remove = |path: PathBuf| match fs::remove_file(&path) {
         Ok(()) => {
@@ -295,6 +294,11 @@ fn sweep(layout: &Layout, index: &Index) -> Result<u64, StoreError> {
         }
         Err(source) => Err(StoreError::Unreadable { path, source }),
     };
+    let marks = index.marks().map_err(|error| index_error(layout, &error))?;
+    if snapshots_hold {
+        remove_covered(layout, &marks)?;
+    }
+    reader::check_gaps(&layout.journal, &marks.retired)?;
     for dir in [&layout.temporary, &layout.journal, &layout.bodies] {
         for name in names(dir)?.into_iter().filter(|name| name.starts_with(TEMPORARY_PREFIX)) {
             remove(dir.join(name))?;
@@ -309,7 +313,15 @@ fn sweep(layout: &Layout, index: &Index) -> Result<u64, StoreError> {
     Ok(swept)
 }
 
-fn journal_bytes(layout: &Layout) -> Result<u64, StoreError> {
+/// Removes what a crash left: retired segments, and snapshots that the journal does not count on.
+fn remove_covered(layout: &Layout, marks: &Marks) -> Result<(), StoreError> {
+    let unreadable = |source| StoreError::Unreadable { path: layout.journal.clone(), source };
+    let present = reader::segment_numbers(&layout.journal)?;
+    retired::remove_files(&layout.journal, &marks.retired, &present).map_err(unreadable)?;
+    snapshot::remove_others(&layout.journal, marks).map_err(unreadable)
+}
+
+pub(super) fn journal_bytes(layout: &Layout) -> Result<u64, StoreError> {
     let mut bytes = 0u64;
     for name in names(&layout.journal)? {
         let path = layout.journal.join(name);
@@ -329,10 +341,10 @@ fn names(dir: &Path) -> Result<Vec<String>, StoreError> {
         .map_err(unreadable)
 }
 
-fn index_error(layout: &Layout, error: &DbError) -> StoreError {
+pub(super) fn index_error(layout: &Layout, error: &DbError) -> StoreError {
     StoreError::Index { path: layout.index.clone(), what: error.to_string() }
 }
 
-fn length(bytes: usize) -> u64 {
+pub(super) fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }

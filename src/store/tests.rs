@@ -1,5 +1,6 @@
 mod commits;
 mod frames;
+mod keeping;
 mod leases;
 mod recovery;
 mod support;

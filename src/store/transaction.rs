@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::body::Finished;
+use super::index::Location;
+use super::journal::retired::Link;
 use super::record::{Body, DedupKey, Fact, State};
 use crate::ground::id::Id;
 
@@ -19,6 +21,19 @@ pub struct Transaction {
     pub(super) finished: Vec<Finished>,
     pub(super) facts: Vec<(Id, Fact)>,
     pub(super) preconditions: Vec<Precondition>,
+    /// Bodies that are in the journal, to be appended anew if they are still where they were.
+    pub(super) moved: Vec<Moved>,
+    /// What the journal says of itself.
+    pub(super) link: Option<Link>,
+}
+
+/// A body on its way to the end of the journal.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) body: Body,
+    pub(super) bytes: Vec<u8>,
+    /// Where it was read.
+    pub(super) from: Location,
 }
 
 /// What must be true at the moment of the commit, judged after every transaction before this one.
@@ -35,7 +50,15 @@ pub enum Precondition {
 impl Transaction {
     /// An empty transaction whose facts happen at `at`.
     pub fn new(at: Timestamp) -> Transaction {
-        Transaction { at, bodies: Vec::new(), finished: Vec::new(), facts: Vec::new(), preconditions: Vec::new() }
+        Transaction {
+            at,
+            bodies: Vec::new(),
+            finished: Vec::new(),
+            facts: Vec::new(),
+            preconditions: Vec::new(),
+            moved: Vec::new(),
+            link: None,
+        }
     }
 
     /// When its facts happen.

@@ -17,5 +17,6 @@ mod orderly_end;
 mod outbox;
 mod power_cut;
 mod proof;
+mod rebuild;
 mod support;
 mod two_gateways;

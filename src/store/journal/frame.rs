@@ -1,5 +1,6 @@
 //! Segment headers and frames as bytes; the tables are in [`journal`](super).
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::ground::id::Id;
@@ -24,11 +25,12 @@ pub(in crate::store) type Hash = [u8; 32];
 pub(in crate::store) type Salt = [u8; 8];
 
 /// Where a chain of frames stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct Chain {
     /// Sequence of the next frame.
     pub(in crate::store) next: u64,
     /// Hash of the last frame, zeros before the first.
+    #[serde(with = "crate::store::record::hex_digest")]
     pub(in crate::store) previous: Hash,
 }
 

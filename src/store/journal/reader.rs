@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::frame::{self, BadHeader, Chain, FORMAT, FRAME_HEAD, FrameHead, Kind, SEGMENT_HEADER, SegmentHeader};
+use super::retired::{Run, is_retired};
 use super::writer::{Tail, TailSegment};
 use super::{segment_number, segment_path};
 use crate::store::error::StoreError;
@@ -54,26 +55,38 @@ pub(in crate::store) struct Range {
     pub(in crate::store) acknowledged: u64,
 }
 
-/// Reads frames in order and hands each to `visit`.
+/// Reads frames in order and hands each to `visit`. Segments of `retired` are passed over, whether they are still there
+/// or not; any other gap behind the beginning of `range` is damage.
 ///
 /// # Errors
 /// Damage before the end, an unreadable file, or whatever `visit` says.
 pub(in crate::store) fn read(
     dir: &Path,
     range: Range,
+    retired: &[Run],
     visit: &mut dyn FnMut(&Frame<'_>) -> Result<(), StoreError>,
 ) -> Result<Reading, StoreError> {
-    let segments = open_segments(dir)?;
+    let segments = open_segments(dir, retired)?;
     let count = u64::try_from(segments.len()).unwrap_or(u64::MAX);
     let reaches = |segment: &&Segment| segment.header.chain.next <= range.from.max(1);
     let skipped = segments.iter().take_while(reaches).count().saturating_sub(1);
     let mut tail = Tail { segment: None, chain: Chain::START };
     let mut torn = None;
     let mut segments = segments.into_iter().skip(skipped).peekable();
-    let mut before: Option<(PathBuf, u64)> = None;
+    // The path of the segment before, how long it is, and the number that comes next.
+    let mut before: Option<(PathBuf, u64, u64)> = None;
+    if range.from <= 1 {
+        before = Some((dir.to_path_buf(), 0, 1));
+    } else if let Some(first) = segments.peek().filter(|first| first.header.chain.next > range.from) {
+        return Err(damaged(&segment_path(dir, first.header.number.saturating_sub(1)), 0, MISSING));
+    }
     while let Some(segment) = segments.next() {
-        if let Some((path, len)) = before.take() {
-            follows(&segment.header, &tail.chain, &path, len)?;
+        if let Some((path, len, number)) = before.take() {
+            if segment.header.number == number {
+                follows(&segment.header, &tail.chain, &path, len)?;
+            } else if !bridged(retired, number, &tail.chain, &segment.header) {
+                return Err(damaged(&segment_path(dir, number), 0, MISSING));
+            }
         }
         tail.chain = segment.header.chain;
         let is_last = segments.peek().is_none();
@@ -81,7 +94,7 @@ pub(in crate::store) fn read(
         let (len, cut) = read_segment(&segment, is_last, range.acknowledged, &mut tail.chain, visit)?;
         tail.segment = Some(TailSegment { number: segment.header.number, salt: segment.header.salt, len });
         torn = cut;
-        before = Some((path, len));
+        before = Some((path, len, segment.header.number.saturating_add(1)));
     }
     Ok(Reading { tail, segments: count, torn })
 }
@@ -92,23 +105,72 @@ struct Segment {
     len: u64,
 }
 
-/// Headers of all segments, in order, without gaps.
-fn open_segments(dir: &Path) -> Result<Vec<Segment>, StoreError> {
+const MISSING: &str = "this segment is missing";
+
+/// Whether the removed segments from `number` on lead from `chain` to the segment with this header.
+fn bridged(retired: &[Run], number: u64, chain: &Chain, header: &SegmentHeader) -> bool {
+    retired.iter().any(|run| {
+        let ends = (run.first, run.last.checked_add(1)) == (number, Some(header.number));
+        ends && (run.from, run.to) == (*chain, header.chain)
+    })
+}
+
+/// Checks the gaps between all segments by their numbers, which is what can be told without reading them.
+///
+/// # Errors
+/// A segment is missing that was not retired.
+pub(in crate::store) fn check_gaps(dir: &Path, retired: &[Run]) -> Result<(), StoreError> {
+    let mut expected = 1u64;
+    for number in segment_numbers(dir)? {
+        let missing = (expected..number).find(|missing| !is_retired(retired, *missing));
+        if let Some(missing) = missing {
+            return Err(damaged(&segment_path(dir, missing), 0, MISSING));
+        }
+        expected = number.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// Whether the journal can be read from the frame behind `sequence` to its end.
+///
+/// # Errors
+/// A header cannot be read.
+pub(in crate::store) fn reaches(dir: &Path, sequence: u64) -> Result<bool, StoreError> {
+    let segments = open_segments(dir, &[])?;
+    let holds = segments.iter().rposition(|segment| segment.header.chain.next <= sequence.max(1));
+    let Some(rest) = holds.and_then(|holds| segments.get(holds..)) else { return Ok(segments.is_empty()) };
+    let numbers: Vec<u64> = rest.iter().map(|segment| segment.header.number).collect();
+    Ok(numbers.windows(2).all(|pair| matches!(pair, [before, after] if before.checked_add(1) == Some(*after))))
+}
+
+/// The headers of all segments in the folder, by number.
+///
+/// # Errors
+/// A header cannot be read or does not hold.
+pub(in crate::store) fn headers(dir: &Path) -> Result<Vec<(SegmentHeader, u64)>, StoreError> {
+    Ok(open_segments(dir, &[])?.into_iter().map(|segment| (segment.header, segment.len)).collect())
+}
+
+/// Numbers of the segments in the folder, in order.
+pub(in crate::store) fn segment_numbers(dir: &Path) -> Result<Vec<u64>, StoreError> {
+    let unreadable = |source| StoreError::Unreadable { path: dir.to_path_buf(), source };
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        numbers.extend(entry.file_name().to_str().and_then(segment_number));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Headers of all segments that were not retired, in order.
+fn open_segments(dir: &Path, retired: &[Run]) -> Result<Vec<Segment>, StoreError> {
     let unreadable = |path: &Path| {
         let path = path.to_path_buf();
         move |source| StoreError::Unreadable { path, source }
     };
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(unreadable(dir))? {
-        let entry = entry.map_err(unreadable(dir))?;
-        numbers.extend(entry.file_name().to_str().and_then(segment_number));
-    }
-    numbers.sort_unstable();
     let mut segments = Vec::new();
-    for (expected, number) in (1..).zip(numbers) {
-        if number != expected {
-            return Err(damaged(&segment_path(dir, expected), 0, "this segment is missing"));
-        }
+    for number in segment_numbers(dir)?.into_iter().filter(|number| !is_retired(retired, *number)) {
         let path = segment_path(dir, number);
         let mut file = File::open(&path).map_err(unreadable(&path))?;
         let len = file.metadata().map_err(unreadable(&path))?.len();

@@ -28,14 +28,14 @@ fn segment() -> Vec<u8> {
 }
 
 fn facts(second: i64, fact: Fact) -> Vec<u8> {
-    serde_json::to_vec(&FactsRecord { at: at(second), facts: [(id(1), fact)] }).unwrap()
+    serde_json::to_vec(&FactsRecord { at: at(second), facts: [(id(1), fact)], link: None }).unwrap()
 }
 
 type Found = (u64, Kind, Vec<u8>);
 
 fn read(dir: &Path, range: Range) -> Result<(Reading, Vec<Found>), StoreError> {
     let mut found = Vec::new();
-    let reading = reader::read(dir, range, &mut |frame| {
+    let reading = reader::read(dir, range, &[], &mut |frame| {
         found.push((frame.sequence, frame.kind, frame.payload.to_vec()));
         Ok(())
     })?;

@@ -114,7 +114,7 @@ pub(super) struct Everything {
 
 pub(super) fn everything(store: &Store) -> Everything {
     let all = store.messages(&Filter { limit: usize::MAX, ..Filter::default() });
-    let bodies = all.iter().flat_map(|message| [message.payload, message.wire]).flatten();
+    let bodies = all.iter().flat_map(Message::bodies);
     Everything {
         counts: store.counts(),
         pending: store.pending_publications(usize::MAX),

@@ -10,6 +10,7 @@ pub mod home;
 pub mod http;
 pub mod keys;
 pub mod peers;
+pub mod population;
 pub mod scripted;
 
 /// Long enough for a loaded machine; a test that passes never waits for it.

@@ -1,0 +1,111 @@
+//! What the index's entries add up to, and the values that are not messages.
+
+use std::collections::HashMap;
+
+use crate::store::journal::frame::Hash;
+
+/// Changes when keys or values do; another number means: rebuild. 2: messages carry the sequence they are up to.
+pub(super) const FORMAT: u32 = 2;
+
+/// Where a body's bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Location {
+    /// Inside a journal segment.
+    Journal { segment: u64, offset: u64, len: u64 },
+    /// In a file named by its id.
+    File,
+}
+
+/// What the entries add up to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) applied: Applied,
+    /// Frames up to this one may be in here in part, although `applied` is earlier: a snapshot was loaded.
+    pub(super) settled: u64,
+    pub(super) entries: u64,
+    pub(super) sum: u64,
+    pub(super) states: HashMap<u8, u64>,
+}
+
+/// The last frame of the journal that is in the index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::store) struct Applied {
+    /// Its sequence, 0 before the first.
+    pub(in crate::store) sequence: u64,
+    /// Its hash.
+    pub(in crate::store) hash: Hash,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.entries = self.entries.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(entry_sum(key, value));
+        if let [b's', state, ..] = key {
+            let count = self.states.entry(*state).or_default();
+            *count = count.wrapping_add(1);
+        }
+    }
+
+    pub(super) fn subtract(&mut self, key: &[u8], value: &[u8]) {
+        self.entries = self.entries.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(entry_sum(key, value));
+        if let [b's', state, ..] = key {
+            let count = self.states.entry(*state).or_default();
+            *count = count.wrapping_sub(1);
+        }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = FORMAT.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&self.applied.hash);
+        for number in [self.applied.sequence, self.settled, self.entries, self.sum] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// The totals without the states; none when another format wrote them.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Totals> {
+        let (format, rest) = bytes.split_first_chunk::<4>()?;
+        let (hash, rest) = rest.split_first_chunk::<32>()?;
+        let (numbers, []) = rest.as_chunks::<8>() else { return None };
+        let [sequence, settled, entries, sum] = numbers.first_chunk::<4>()?.map(u64::from_be_bytes);
+        let known = u32::from_be_bytes(*format) == FORMAT;
+        let applied = Applied { sequence, hash: *hash };
+        known.then(|| Totals { applied, settled, entries, sum, states: HashMap::new() })
+    }
+}
+
+impl Location {
+    pub(in crate::store) fn encode(self) -> Vec<u8> {
+        match self {
+            Location::File => Vec::from([2]),
+            Location::Journal { segment, offset, len } => {
+                let mut bytes = Vec::from([1]);
+                for number in [segment, offset, len] {
+                    bytes.extend_from_slice(&number.to_be_bytes());
+                }
+                bytes
+            }
+        }
+    }
+
+    pub(in crate::store) fn decode(bytes: &[u8]) -> Option<Location> {
+        match bytes.split_first()? {
+            (2, []) => Some(Location::File),
+            (1, rest) => {
+                let (numbers, []) = rest.as_chunks::<8>() else { return None };
+                let [segment, offset, len] = *numbers.first_chunk::<3>()?;
+                let [segment, offset, len] = [segment, offset, len].map(u64::from_be_bytes);
+                Some(Location::Journal { segment, offset, len })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Order does not matter when these are added up.
+fn entry_sum(key: &[u8], value: &[u8]) -> u64 {
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(key), value);
+    u64::from(checksum).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}

@@ -1,0 +1,94 @@
+//! How long a message is kept, as facts: legal hold, the end of its payload, its own end.
+
+use jiff::Timestamp;
+
+use super::apply::{BadTransition, add_files};
+use super::record::{Body, Fact, LegalHold, Message, PayloadPurge, Publication, PublicationStage};
+use crate::ground::id::Id;
+
+/// Whether the fact is about how long a message is kept, not about its journey.
+pub(super) fn is_keeping(fact: &Fact) -> bool {
+    use Fact::{LegalHeld, LegalReleased, PayloadPurged, Purged};
+    matches!(fact, LegalHeld { .. } | LegalReleased { .. } | PayloadPurged { .. } | Purged { .. })
+}
+
+/// Facts of retention and legal hold, the same in both directions.
+pub(super) fn apply(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), BadTransition> {
+    let state = message.state;
+    let only = |lawful: bool| if lawful { Ok(()) } else { Err(BadTransition::State { fact: fact.name(), state }) };
+    match fact {
+        Fact::LegalHeld { reason, by } => {
+            only(message.legal_hold.is_none())?;
+            message.legal_hold = Some(LegalHold { at, by: by.clone(), reason: reason.clone() });
+        }
+        Fact::LegalReleased { .. } => {
+            only(message.legal_hold.is_some())?;
+            message.legal_hold = None;
+        }
+        Fact::PayloadPurged { bodies, .. } => {
+            only(message.may_expire() && message.payload_purged.is_none())?;
+            message.payload_purged = Some(PayloadPurge { at, bodies: bodies.clone() });
+        }
+        Fact::Purged { .. } => {
+            only(message.may_expire())?;
+            message.gone = true;
+        }
+        _ => only(false)?,
+    }
+    Ok(())
+}
+
+impl Message {
+    /// Every body of the message whose bytes are kept.
+    pub fn bodies(&self) -> Vec<Body> {
+        let mut bodies = self.shown();
+        bodies.extend(self.others.iter().copied());
+        if let Some(purge) = &self.payload_purged {
+            bodies.retain(|body| !purge.bodies.contains(&body.id));
+        }
+        bodies
+    }
+
+    /// The bodies that go when the payload's time is over: those that are not evidence as well.
+    pub fn payload_bodies(&self) -> Vec<Id> {
+        let evidence = |id: &Id| {
+            self.wire.is_some_and(|wire| wire.id == *id)
+                || self.receipt.as_ref().is_some_and(|receipt| receipt.body.id == *id)
+                || self.others.iter().any(|other| other.id == *id)
+        };
+        let kept = self.bodies();
+        let payload = self.payload.iter().filter(|payload| kept.contains(payload));
+        payload.map(|payload| payload.id).filter(|id| !evidence(id)).collect()
+    }
+
+    /// Whether its journey is over, users have its files, and no person said that it must be kept.
+    pub fn may_expire(&self) -> bool {
+        let published = |(_, stage): &(Publication, PublicationStage)| matches!(stage, PublicationStage::Published(_));
+        let settled = self.state.is_final() && !self.restored;
+        settled && self.legal_hold.is_none() && self.publications.iter().all(published)
+    }
+
+    /// Bodies that fields other than `others` name, each once.
+    fn shown(&self) -> Vec<Body> {
+        let mut bodies: Vec<Body> = Vec::new();
+        bodies.extend(self.payload);
+        bodies.extend(self.wire);
+        bodies.extend(self.receipt.as_ref().map(|receipt| receipt.body));
+        for (publication, _) in &self.publications {
+            add_files(&mut bodies, std::slice::from_ref(publication));
+        }
+        bodies.sort_unstable_by_key(|body| *body.id.as_bytes());
+        bodies.dedup_by_key(|body| body.id);
+        bodies
+    }
+
+    /// Keeps the names of bodies that no field shows after a fact.
+    pub(super) fn remember(&mut self, before: Vec<Body>, fact: &Fact) {
+        let shown = self.shown();
+        for body in before.into_iter().chain(fact.bodies()) {
+            if !shown.contains(&body) && !self.others.contains(&body) {
+                self.others.push(body);
+            }
+        }
+    }
+}

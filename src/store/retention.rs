@@ -1,0 +1,212 @@
+//! How long things are kept, and the task that sees to it.
+//!
+//! What expires is decided here, message by message; that it may is judged once more by the committer
+//! ([`apply`](super::apply)): never an open message, an unpublished file, or anything under legal hold. Each expiry is
+//! a fact with its reason. A dedup key goes with its message, never before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Store;
+use super::compaction::{Compacted, KeepError, Stop, proceed};
+use super::error::CommitError;
+use super::index::decode;
+use super::record::{Fact, Message, Reason};
+use super::transaction::Transaction;
+use crate::bilingual;
+use crate::ground::clock::Clock;
+use crate::ground::drain::Shutdown;
+use crate::ground::id::Id;
+
+/// The shortest time for which a finished message is kept: its dedup key goes with it, and partners repeat messages for
+/// weeks (RFC 4130 5.5 sets no end).
+pub const SHORTEST_EVIDENCE: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// How long things are kept after a message's last fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionPolicy {
+    /// The message: wire, MDN, certificates, history, dedup key. Taken as [`SHORTEST_EVIDENCE`] when shorter.
+    pub evidence: Duration,
+    /// The payload's bytes; its digest stays as long as the message.
+    pub payload: Duration,
+}
+
+/// What a pass did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Payloads that expired.
+    pub payloads: u64,
+    /// Messages that expired.
+    pub messages: u64,
+    /// The frame that a new snapshot begins with.
+    pub snapshot: Option<u64>,
+    /// What the journal gave back.
+    pub compacted: Compacted,
+}
+
+/// Sees to retention, snapshots and compaction while the gateway runs.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    store: Store,
+    policy: RetentionPolicy,
+    clock: Arc<dyn Clock>,
+}
+
+/// Time between two passes.
+const PASS_EVERY: SignedDuration = SignedDuration::from_hours(6);
+/// How often the clock and the journal's growth are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Messages that expire in one transaction.
+const EXPIRED_TOGETHER: usize = 64;
+/// A message's id may be a little older than its first fact: files are claimed before they are recorded.
+const SLACK: SignedDuration = SignedDuration::from_hours(48);
+
+impl Keeper {
+    /// A keeper of `store`.
+    pub fn new(store: Store, policy: RetentionPolicy, clock: Arc<dyn Clock>) -> Keeper {
+        let evidence = policy.evidence.max(SHORTEST_EVIDENCE);
+        Keeper { store, policy: RetentionPolicy { evidence, ..policy }, clock }
+    }
+
+    /// Works until shutdown.
+    pub async fn run(self, shutdown: Shutdown) {
+        let mut next = self.clock.now();
+        while !shutdown.is_triggered() {
+            let whole = self.clock.now() >= next;
+            if whole {
+                next = self.clock.now().saturating_add(PASS_EVERY).unwrap_or(Timestamp::MAX);
+            }
+            let (keeper, stop) = (self.clone(), shutdown.clone());
+            let work = move || {
+                let stop = || stop.is_triggered();
+                if whole { keeper.pass(&stop) } else { keeper.snapshot(&stop) }
+            };
+            match tokio::task::spawn_blocking(work).await {
+                Ok(Ok(kept)) => log(&kept),
+                Ok(Err(KeepError::Stopped)) => return,
+                Ok(Err(error)) => tracing::error!(code = error.code(), %error, "retention could not be carried out"),
+                Err(error) => tracing::error!(%error, "retention broke off"),
+            }
+            tokio::select! {
+                () = shutdown.triggered() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// One pass (blocking I/O): lets expire what is due, takes a snapshot when the journal has grown, gives space back.
+    ///
+    /// # Errors
+    /// As [`Store::compact`].
+    pub fn pass(&self, stop: &dyn Fn() -> bool) -> Result<Kept, KeepError> {
+        let mut kept = self.expire(stop)?;
+        kept.snapshot = if kept.payloads > 0 || kept.messages > 0 {
+            self.store.take_snapshot(stop)?
+        } else {
+            self.snapshot(stop)?.snapshot
+        };
+        kept.compacted = self.store.compact(stop)?;
+        Ok(kept)
+    }
+
+    /// Takes a snapshot when the journal has grown much since the last one.
+    fn snapshot(&self, stop: Stop<'_>) -> Result<Kept, KeepError> {
+        let (grown, last) = self.store.growth()?;
+        let due = grown >= self.store.0.config.snapshot_bytes.max(last.saturating_mul(2));
+        let snapshot = if due { self.store.take_snapshot(stop)? } else { None };
+        Ok(Kept { snapshot, ..Kept::default() })
+    }
+
+    fn expire(&self, stop: Stop<'_>) -> Result<Kept, KeepError> {
+        let now = self.clock.now();
+        let shortest = self.policy.evidence.min(self.policy.payload);
+        let young = before(now, shortest).saturating_add(SLACK).unwrap_or(now);
+        let mut kept = Kept::default();
+        let mut due: Vec<(Id, Fact)> = Vec::new();
+        for entry in self.store.0.index.entries(b'm') {
+            let read = entry.and_then(|(_, value)| decode(&value));
+            let (_, message) = read.map_err(|error| self.store.index_error(&error))?;
+            // Oldest first: nothing behind this one is due.
+            if message.created > young {
+                break;
+            }
+            due.extend(self.policy.expiry(&message, now).map(|fact| (message.id, fact)));
+            if due.len() >= EXPIRED_TOGETHER {
+                self.record(now, std::mem::take(&mut due), &mut kept)?;
+                proceed(stop)?;
+            }
+        }
+        self.record(now, due, &mut kept)?;
+        proceed(stop)?;
+        Ok(kept)
+    }
+
+    /// Records expiries together; when one has become unlawful meanwhile, each for itself.
+    fn record(&self, now: Timestamp, due: Vec<(Id, Fact)>, kept: &mut Kept) -> Result<(), KeepError> {
+        if due.is_empty() {
+            return Ok(());
+        }
+        let together = self.store.commit_blocking(transaction(now, &due));
+        let alone = matches!(together, Err(CommitError::Conflict(_)));
+        if !alone {
+            together?;
+        }
+        for expiry in &due {
+            if alone {
+                match self.store.commit_blocking(transaction(now, std::slice::from_ref(expiry))) {
+                    Err(CommitError::Conflict(_)) => continue,
+                    other => drop(other?),
+                }
+            }
+            let count = if matches!(expiry.1, Fact::Purged { .. }) { &mut kept.messages } else { &mut kept.payloads };
+            *count = count.saturating_add(1);
+        }
+        Ok(())
+    }
+}
+
+impl RetentionPolicy {
+    /// What expires of a message at `now`, as the fact that says so.
+    pub fn expiry(&self, message: &Message, now: Timestamp) -> Option<Fact> {
+        if !message.may_expire() {
+            return None;
+        }
+        if message.updated <= before(now, self.evidence) {
+            let text = bilingual!("保存期限已满。", "the time for which evidence is kept is over.");
+            let why = Reason { code: "retention-evidence".to_owned(), text };
+            return Some(Fact::Purged { why, bodies: message.bodies().iter().map(|body| body.id).collect() });
+        }
+        let bodies = message.payload_bodies();
+        if message.updated > before(now, self.payload) || message.payload_purged.is_some() || bodies.is_empty() {
+            return None;
+        }
+        let text = bilingual!("载荷保存期限已满。", "the time for which payloads are kept is over.");
+        let why = Reason { code: "retention-payload".to_owned(), text };
+        Some(Fact::PayloadPurged { why, bodies })
+    }
+}
+
+fn transaction(now: Timestamp, facts: &[(Id, Fact)]) -> Transaction {
+    let mut transaction = Transaction::new(now);
+    for (id, fact) in facts {
+        transaction.fact(*id, fact.clone());
+    }
+    transaction
+}
+
+fn before(now: Timestamp, span: Duration) -> Timestamp {
+    now.saturating_sub(span).unwrap_or(Timestamp::MIN)
+}
+
+fn log(kept: &Kept) {
+    let Kept { payloads, messages, snapshot, compacted } = kept;
+    if let Some(frame) = snapshot {
+        tracing::info!(frame, "a snapshot of the journal was taken");
+    }
+    if *payloads > 0 || *messages > 0 || *compacted != Compacted::default() {
+        let Compacted { moved, segments, bytes } = compacted;
+        tracing::info!(payloads, messages, moved, segments, bytes, "retention let expire and gave back");
+    }
+}

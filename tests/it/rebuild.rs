@@ -1,0 +1,62 @@
+//! R9: the index is deleted; what is rebuilt from the journal is the same to the last bit, and in time.
+//!
+//! Small by default. The long run: `DXGATE_R9_MESSAGES=100000 DXGATE_R9_CYCLES=20`.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dxgate::ground::clock::SystemClock;
+use dxgate::store::{IndexRecovery, Store, StoreConfig};
+use jiff::Timestamp;
+
+use crate::support::population::populate;
+
+/// For a hundred thousand messages; fewer must not take longer.
+const REBUILD: Duration = Duration::from_secs(60);
+/// With a sound index of a hundred thousand messages.
+const RESTART: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_deleted_index_is_rebuilt_with_the_identical_state_in_time() {
+    let (messages, cycles) = (number("DXGATE_R9_MESSAGES", 2_000), number("DXGATE_R9_CYCLES", 4));
+    // Beside the build, not in /tmp, which may be memory.
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let config =
+        || StoreConfig { allow_untrusted_filesystem: true, ..StoreConfig::new(home.path(), Arc::new(SystemClock)) };
+    let (store, _) = Store::open(config()).unwrap();
+    populate(&store, Timestamp::from_second(1_790_000_000).unwrap(), messages);
+    let digest = store.state_digest().unwrap();
+    let mut last = store;
+    let mut slowest = Duration::ZERO;
+    for cycle in 0..cycles {
+        if cycle == cycles / 2 {
+            assert!(last.take_snapshot(&|| false).unwrap().is_some());
+        }
+        drop(last);
+        fs::remove_dir_all(home.path().join("index")).unwrap();
+        let begun = Instant::now();
+        let (store, report) = Store::open(config()).unwrap();
+        let took = begun.elapsed();
+        assert!(matches!(report.index, IndexRecovery::Rebuilt { .. }), "{report:?}");
+        assert_eq!((report.messages, report.snapshot.is_some()), (messages as u64, cycle >= cycles / 2));
+        assert_eq!(store.state_digest().unwrap(), digest, "cycle {cycle}");
+        println!("R9 cycle {cycle}: {messages} messages, snapshot {:?}, rebuilt in {took:?}", report.snapshot);
+        slowest = slowest.max(took);
+        last = store;
+    }
+    drop(last);
+    let begun = Instant::now();
+    let (_store, report) = Store::open(config()).unwrap();
+    let restart = begun.elapsed();
+    println!("R9: slowest rebuild {slowest:?}, restart {restart:?}");
+    assert_eq!(report.index, IndexRecovery::Sound);
+    if messages <= 100_000 {
+        assert!(slowest < REBUILD, "a rebuild took {slowest:?}");
+        assert!(restart < RESTART, "a restart took {restart:?}");
+    }
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).map_or(default, |text| text.parse().expect(variable))
+}
