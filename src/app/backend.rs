@@ -197,7 +197,7 @@ fn storage(error: &std::io::Error) -> Refusal {
 fn action_refusal(error: &ActionError) -> Refusal {
     let status = match error {
         ActionError::Unknown(_) => 404,
-        ActionError::State(_) => 409,
+        ActionError::State(_) | ActionError::LegalHold { .. } => 409,
         ActionError::NoReason => 422,
         ActionError::Journal(_) => 503,
     };

@@ -29,6 +29,7 @@ use crate::inbound::{self, Inbound};
 use crate::outbound::{self, Outbound};
 use crate::partner::Directory;
 use crate::store::publisher::Publisher;
+use crate::store::retention::Keeper;
 use crate::store::{RecoveryReport, Store};
 use crate::testbed::Responder;
 
@@ -100,6 +101,8 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     running.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(running.stop_flows.clone()));
     running.flows.spawn("senders", parts.outbound.clone().run_senders(running.stop_flows.clone()));
     let reloads = reload::Reloads::new(config.clone(), parts.directory.clone(), running.store.clone(), clock.clone());
+    let keeper = Keeper::new(running.store.clone(), translate::retention(&config), clock.clone());
+    running.flows.spawn("retention", keeper.run(running.stop_flows.clone()));
     running.flows.spawn("partner-reload", reloads.run(running.stop_flows.clone()));
     if role == Role::Testbed {
         let responder = Responder::new(&config.folders.exchange, clock.clone(), config.limits);

@@ -7,6 +7,7 @@ use crate::ground::clock::Clock;
 use crate::http::{self, ClientAuth, Identity, Pace, ServerTls, TlsError};
 use crate::keys::TlsIdentity;
 use crate::store::StoreConfig;
+use crate::store::retention::RetentionPolicy;
 use crate::{inbound, outbound};
 
 pub(super) fn outbound(config: &Config) -> outbound::Settings {
@@ -36,6 +37,10 @@ pub(super) fn store(config: &Config, clock: Arc<dyn Clock>) -> StoreConfig {
         allow_untrusted_filesystem: config.folders.allow_any_filesystem,
         ..StoreConfig::new(&config.folders.data, clock)
     }
+}
+
+pub(super) fn retention(config: &Config) -> RetentionPolicy {
+    RetentionPolicy { evidence: config.retention.evidence, payload: config.retention.payload }
 }
 
 pub(super) fn as2_server(server: &ServerSettings) -> http::ServerSettings {

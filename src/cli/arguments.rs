@@ -174,6 +174,10 @@ pub enum MessagesCommand {
     Release(ActionArguments),
     /// Never send it
     Cancel(ActionArguments),
+    /// Keep everything of it, whatever the retention says
+    LegalHold(ActionArguments),
+    /// Let it expire again
+    LegalRelease(ActionArguments),
 }
 
 /// `messages list`.

@@ -5,7 +5,7 @@ use clap::Command;
 use crate::ground::text::Language;
 
 /// What each command does, by its path.
-const ABOUT: [(&[&str], &str); 19] = [
+const ABOUT: [(&[&str], &str); 21] = [
     (&[], "连接海关数据交换平台（DXP）及任何 AS2 合作方的网关"),
     (&["init"], "创建可运行的目录：配置、密钥、文件夹"),
     (&["serve"], "运行网关"),
@@ -20,6 +20,8 @@ const ABOUT: [(&[&str], &str); 19] = [
     (&["messages", "hold"], "挂起，直到放行"),
     (&["messages", "release"], "放行已挂起的报文"),
     (&["messages", "cancel"], "取消发送"),
+    (&["messages", "legal-hold"], "法定保留：不论保存期限，全部保留"),
+    (&["messages", "legal-release"], "解除法定保留"),
     (&["partner"], "已配置的合作方"),
     (&["partner", "list"], "列出合作方"),
     (&["partner", "check"], "检查合作方的配置和证书"),

@@ -75,7 +75,7 @@ fn wrong_usage_ends_with_2_and_says_so_on_the_error_output() {
 #[test]
 fn every_command_of_the_contract_parses() {
     let id = "0".repeat(32);
-    let right: [&[&str]; 18] = [
+    let right: [&[&str]; 20] = [
         &["init", "home"],
         &["serve", "--config", "a/gateway.toml"],
         &["demo", "--keep"],
@@ -89,6 +89,8 @@ fn every_command_of_the_contract_parses() {
         &["messages", "hold", &id, "--reason", "x"],
         &["messages", "release", &id, "--reason", "x"],
         &["messages", "cancel", &id, "-r", "x"],
+        &["messages", "legal-hold", &id, "--reason", "audit"],
+        &["messages", "legal-release", &id, "--reason", "closed"],
         &["partner", "list"],
         &["partner", "check", "customs", "--format", "json"],
         &["cert", "list"],

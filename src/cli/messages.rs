@@ -24,6 +24,8 @@ pub fn run(context: &mut Context<'_>, command: &MessagesCommand) -> Result<ExitC
         MessagesCommand::Hold(arguments) => act(voice, &api, Action::Hold, arguments),
         MessagesCommand::Release(arguments) => act(voice, &api, Action::Release, arguments),
         MessagesCommand::Cancel(arguments) => act(voice, &api, Action::Cancel, arguments),
+        MessagesCommand::LegalHold(arguments) => act(voice, &api, Action::LegalHold, arguments),
+        MessagesCommand::LegalRelease(arguments) => act(voice, &api, Action::LegalRelease, arguments),
     }
 }
 
@@ -103,6 +105,13 @@ fn act(
     let message: MessageDetail = block_on(api.post(&path, &ActionRequest { reason: reason.clone() }))?;
     if voice.json {
         voice.value(&message)?;
+    } else if action == Action::LegalHold {
+        voice.say(&bilingual!(
+            "报文 {id} 已法定保留，不会过期",
+            "message {id} is under legal hold and does not expire"
+        ))?;
+    } else if action == Action::LegalRelease {
+        voice.say(&bilingual!("报文 {id} 的法定保留已解除", "message {id} is no longer under legal hold"))?;
     } else {
         let state = output::state(message.line.state);
         let (zh, en) = (state.zh, state.en);
@@ -133,6 +142,8 @@ fn facts(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::Result<()> 
     let line = &message.line;
     let language = voice.language;
     let declaration = line.message_type.as_ref().map(|kind| format!("{kind} × {}", line.documents.unwrap_or(0)));
+    let held = message.legal_hold.as_ref();
+    let held = held.map(|hold| format!("{}  {}: {}", output::local_time(hold.at), hold.by, hold.reason));
     let keys: Vec<String> = message.keys.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let fields = [
         (bilingual!("编号", "id"), Some(line.id.to_string())),
@@ -150,6 +161,8 @@ fn facts(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::Result<()> 
         (bilingual!("下次", "due"), line.due.map(output::local_time)),
         (bilingual!("签名证书", "signer"), message.signer.clone()),
         (bilingual!("关联报文", "about"), message.about.map(|about| about.to_string())),
+        (bilingual!("法定保留", "legal hold"), held),
+        (bilingual!("载荷已清除", "payload gone"), message.payload_purged.map(output::local_time)),
     ];
     output::fields(voice, &fields)
 }

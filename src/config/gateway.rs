@@ -19,6 +19,7 @@ use crate::keys::specimen;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
@@ -33,6 +34,7 @@ struct Draft {
     limits: Limits,
     server: ServerSettings,
     delivery: DeliverySettings,
+    retention: RetentionSettings,
     log: LogSettings,
 }
 
@@ -64,6 +66,7 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
         limits: draft.limits,
         server: draft.server,
         delivery: draft.delivery,
+        retention: draft.retention,
         log: draft.log,
         partners: Directory::new(read.partners),
         warnings: problems,
@@ -106,6 +109,7 @@ fn read(root: &Section<'_>, reading: &Reading<'_>, sheet: &Sheet) -> Draft {
         limits: limits(&limits_section),
         server: server(&limits_section),
         delivery: DeliverySettings { workers: root.section("delivery").count("workers", 16, 1, 1024) },
+        retention: retention(&root.section("retention")),
         log: log(&root.section("log")),
         station,
         as2,
@@ -236,6 +240,15 @@ fn server(section: &Section<'_>) -> ServerSettings {
         body_min_rate: section.size("body_min_rate", KIB, 0, GIB),
         free_space_floor: section.size("free_space_floor", GIB, 0, 1024 * GIB),
         shutdown: section.duration("shutdown", 30 * SECOND, SECOND, HOUR),
+    }
+}
+
+/// Evidence for at least 90 days: a message's dedup key goes with it, and no schedule repeats a message for longer than
+/// 30 days.
+fn retention(section: &Section<'_>) -> RetentionSettings {
+    RetentionSettings {
+        evidence: section.duration("evidence", 1095 * DAY, 90 * DAY, 36_500 * DAY),
+        payload: section.duration("payload", 90 * DAY, DAY, 36_500 * DAY),
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// Delivery as a whole; each partner has its own schedule.
     pub delivery: DeliverySettings,
+    /// How long things are kept.
+    pub retention: RetentionSettings,
     /// Logging.
     pub log: LogSettings,
     /// The partners, as they were when the gateway started.
@@ -146,6 +148,15 @@ pub struct ServerSettings {
 pub struct DeliverySettings {
     /// Messages in work at the same time, over all partners.
     pub workers: usize,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Finished messages with wire, MDN and history, and the memory of their Message-IDs.
+    pub evidence: Duration,
+    /// The bytes of payloads.
+    pub payload: Duration,
 }
 
 /// `[log]`

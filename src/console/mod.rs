@@ -8,7 +8,7 @@
 //! | `GET /api/v1/partners` | the partners as configured |
 //! | `GET /api/v1/messages` | newest first; `state direction partner name message_id limit before` narrow it |
 //! | `GET /api/v1/messages/{id}` | one message with its timeline |
-//! | `POST /api/v1/messages/{id}/{action}` | `retry`, `hold`, `release` or `cancel`; body `{"reason": "…"}` |
+//! | `POST /api/v1/messages/{id}/{action}` | `retry`, `hold`, `release`, `cancel`, `legal-hold` or `legal-release`; body `{"reason": "…"}` |
 //! | `POST /api/v1/partners/{id}/messages?name=F` | the raw body is queued as file `F`; durable before 202 |
 //!
 //! Everything below `/api/` wants `Authorization: Bearer <token>` (RFC 6750 2.1); see [`token`]. Errors are problem

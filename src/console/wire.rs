@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::{PartnerStatus, StateCount};
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
-use crate::store::record::{Body, Direction, JobKind, Message, PublicationStage, Reason, State};
+use crate::store::record::{Body, Direction, JobKind, LegalHold, Message, PublicationStage, Reason, State};
 
 /// `GET /api/v1/messages`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,10 +77,27 @@ pub struct MessageDetail {
     pub signer: Option<String>,
     /// The message this one is about.
     pub about: Option<Id>,
+    /// Why nothing of it may expire, when it is under legal hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legal_hold: Option<LegalHoldWire>,
+    /// Since when the bytes of its payload are no longer kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_purged: Option<Timestamp>,
     /// Files in the partner's folders.
     pub files: Vec<FileWire>,
     /// History, oldest first.
     pub timeline: Vec<EventWire>,
+}
+
+/// A legal hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegalHoldWire {
+    /// Since when.
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Length and digest of stored bytes.
@@ -267,6 +284,8 @@ impl From<&Message> for MessageDetail {
             cop_msg_id: declaration.cop_msg_id,
             signer: message.signer.clone(),
             about: message.about,
+            legal_hold: message.legal_hold.clone().map(|LegalHold { at, by, reason }| LegalHoldWire { at, by, reason }),
+            payload_purged: message.payload_purged.as_ref().map(|purge| purge.at),
             files: files.collect(),
             timeline: timeline.collect(),
         }

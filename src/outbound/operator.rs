@@ -19,11 +19,16 @@ pub enum Action {
     Release,
     /// End it; it lands in `failed/`.
     Cancel,
+    /// Keep everything of it until released, whatever the retention says. For messages of both directions.
+    LegalHold,
+    /// Let it expire again.
+    LegalRelease,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Action; 4] = [Action::Retry, Action::Hold, Action::Release, Action::Cancel];
+    pub const ALL: [Action; 6] =
+        [Action::Retry, Action::Hold, Action::Release, Action::Cancel, Action::LegalHold, Action::LegalRelease];
 
     /// Its name in commands and routes.
     pub fn name(self) -> &'static str {
@@ -32,6 +37,8 @@ impl Action {
             Action::Hold => "hold",
             Action::Release => "release",
             Action::Cancel => "cancel",
+            Action::LegalHold => "legal-hold",
+            Action::LegalRelease => "legal-release",
         }
     }
 
@@ -40,9 +47,23 @@ impl Action {
         Action::ALL.into_iter().find(|action| action.name() == name)
     }
 
-    /// The states in which the action makes sense.
+    /// Whether the action makes sense for a message.
+    fn judge(self, message: &Message) -> Result<(), ActionError> {
+        match self {
+            Action::LegalHold | Action::LegalRelease => {
+                let held = message.legal_hold.is_some();
+                if held == (self == Action::LegalRelease) { Ok(()) } else { Err(ActionError::LegalHold { held }) }
+            }
+            _ if message.direction != Direction::Outbound => Err(ActionError::Unknown(message.id)),
+            _ if self.allowed().contains(&message.state) => Ok(()),
+            _ => Err(ActionError::State(message.state)),
+        }
+    }
+
+    /// The states of an outbound message in which the action makes sense.
     fn allowed(self) -> &'static [State] {
         match self {
+            Action::LegalHold | Action::LegalRelease => &[],
             Action::Retry => &[State::Composed, State::AwaitingReceipt, State::Held, State::Failed, State::Queued],
             Action::Hold => &[State::Queued, State::Composed, State::AwaitingReceipt],
             Action::Release => &[State::Held],
@@ -60,6 +81,12 @@ pub enum ActionError {
     /// Its state does not allow it.
     #[error("the message is {0:?}, which does not allow this")]
     State(State),
+    /// It is under legal hold already, or is not.
+    #[error("legal hold: {held}")]
+    LegalHold {
+        /// Whether it is.
+        held: bool,
+    },
     /// Every action needs a reason.
     #[error("a reason is required")]
     NoReason,
@@ -74,6 +101,7 @@ impl ActionError {
         match self {
             ActionError::Unknown(_) => "message-unknown",
             ActionError::State(_) => "message-state",
+            ActionError::LegalHold { .. } => "message-legal-hold",
             ActionError::NoReason => "reason-required",
             ActionError::Journal(_) => "journal-failed",
         }
@@ -90,6 +118,12 @@ impl ActionError {
                 "报文处于 {state:?} 状态，不能这样操作。",
                 "the message is {state:?}; this action does not apply to it."
             ),
+            ActionError::LegalHold { held: true } => {
+                bilingual!("报文已处于法定保留中。", "the message is under legal hold already.")
+            }
+            ActionError::LegalHold { held: false } => {
+                bilingual!("报文不在法定保留中。", "the message is not under legal hold.")
+            }
             ActionError::NoReason => bilingual!("请说明原因。", "give a reason."),
             ActionError::Journal(error) => {
                 bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}")
@@ -99,16 +133,13 @@ impl ActionError {
 }
 
 impl Outbound {
-    /// Carries out `action` on a message of ours; `by` is who asked, `reason` why.
+    /// Carries out `action` on a message; `by` is who asked, `reason` why. Only legal holds concern inbound ones.
     pub async fn act(&self, id: Id, action: Action, reason: &str, by: &str) -> Result<Message, ActionError> {
         if reason.trim().is_empty() {
             return Err(ActionError::NoReason);
         }
-        let message = self.store.message(&id).filter(|message| message.direction == Direction::Outbound);
-        let message = message.ok_or(ActionError::Unknown(id))?;
-        if !action.allowed().contains(&message.state) {
-            return Err(ActionError::State(message.state));
-        }
+        let message = self.store.message(&id).ok_or(ActionError::Unknown(id))?;
+        action.judge(&message)?;
         let mut transaction = Transaction::new(self.clock.now());
         transaction.require(Precondition::StateIs(id, vec![message.state]));
         transaction.fact(id, self.operator_fact(&message, action, reason, by));
@@ -129,6 +160,8 @@ impl Outbound {
         let (reason, by) = (reason.to_owned(), by.to_owned());
         match action {
             Action::Retry | Action::Release => Fact::Released { reason, by, due: now },
+            Action::LegalHold => Fact::LegalHeld { reason, by },
+            Action::LegalRelease => Fact::LegalReleased { reason, by },
             Action::Hold => {
                 let text = bilingual!("操作员 {by} 暂停：{reason}", "held by {by}: {reason}");
                 Fact::Held { reason: Reason { code: "held-by-operator".to_owned(), text }, by }
