@@ -5,6 +5,7 @@
 //! so those go first; a damaged file may make it panic while opening, so that happens on a thread of its own.
 
 use std::fs::{self, File};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::ground::fault;
@@ -83,6 +84,16 @@ impl Db {
     /// Entries with keys from `from` on, in order, to the end of the map.
     pub(super) fn from(&self, from: &[u8]) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
         self.db.range::<&[u8], _>(from..).map(|entry| Ok(entry?))
+    }
+
+    /// Entries with keys from `from` on and before `to`, in order; to the end of the map when there is no `to`.
+    pub(super) fn between(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
+        let range = (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded));
+        self.db.range::<&[u8], _>(range).map(|entry| Ok(entry?))
     }
 
     /// Entries whose keys begin with `prefix` and sort before `before`, latest first.

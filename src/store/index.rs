@@ -20,6 +20,7 @@
 //! every other entry: a sled that lost or changed one behind our back does not add up, and is rebuilt. *settled* is the
 //! frame up to which a loaded [snapshot](super::snapshot) may be ahead of *sequence*. `d` begins with the partner so that a partner without free slots is skipped in one step.
 
+mod inspection;
 mod keys;
 mod totals;
 
@@ -73,16 +74,8 @@ pub(super) enum Condition {
 impl Index {
     /// Takes the map and looks at every entry.
     pub(super) fn inspect(db: Db) -> Result<(Index, Condition), DbError> {
-        let mut found = Totals::default();
-        let mut stored = None;
-        for entry in db.scan(&[]) {
-            let (key, value) = entry?;
-            if &key[..] == APPLIED {
-                stored = Some(value);
-            } else {
-                found.add(&key, &value);
-            }
-        }
+        let mut found = inspection::add_up(&db, APPLIED)?;
+        let stored = db.get(APPLIED)?;
         let condition = match stored.as_deref().map(Totals::decode) {
             None if found.entries == 0 => Condition::Empty,
             None => Condition::Unsound("it does not say how far it goes".to_owned()),

@@ -1,7 +1,9 @@
 //! The journal's frames into the index, from where the index ends.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 
 use super::db::DbError;
 use super::error::StoreError;
@@ -25,13 +27,15 @@ pub(super) fn replay_checked(
         .unwrap_or_else(|_| Err(index_error(layout, &DbError::from(io::Error::other("sled panicked")))))
 }
 
-/// Reads the journal from where the index ends. Returns how many frames were new to it.
+/// Reads the journal from where the index ends. Returns how many frames were new to it. One thread reads and checks, the
+/// calling one fills the index.
 pub(super) fn replay(
     index: &Index,
     layout: &Layout,
     progress: &dyn Fn(Progress),
 ) -> Result<(Reading, u64), StoreError> {
     let applied = index.applied();
+    let runs = retired(index, layout)?;
     let mut replay = Replay {
         index,
         layout,
@@ -41,16 +45,87 @@ pub(super) fn replay(
         progress,
         done: Progress { frames: 0, bytes: 0, of_bytes: journal_bytes(layout)? },
     };
+    thread::scope(|scope| {
+        let (frames, read) = mpsc::sync_channel(BATCHES);
+        let reading = scope.spawn(|| read_all(layout, applied, &runs, frames));
+        let taken = read.into_iter().flatten().try_for_each(|parsed: Parsed| replay.take(parsed));
+        let reading = reading.join().unwrap_or_else(|panic| resume_unwind(panic));
+        taken.and_then(|()| replay.apply())?;
+        Ok((reading?, replay.done.frames))
+    })
+}
+
+/// Reads, checks and parses everything behind `applied`. A receiver that has gone has its own reason.
+fn read_all(
+    layout: &Layout,
+    applied: Applied,
+    runs: &[Run],
+    frames: SyncSender<Vec<Parsed>>,
+) -> Result<Reading, StoreError> {
     let range = Range { from: applied.sequence, acknowledged: applied.sequence };
-    let reading = reader::read(&layout.journal, range, &retired(index, layout)?, &mut |frame| {
+    let mut batch = Vec::with_capacity(BATCH);
+    let gone = || index_error(layout, &DbError::from(io::Error::other("the index could not be filled")));
+    let reading = reader::read(&layout.journal, range, runs, &mut |frame| {
         if frame.sequence == applied.sequence && frame.hash != applied.hash {
             let what = format!("its frame {} is not the journal's", applied.sequence);
             return Err(StoreError::Index { path: layout.index.clone(), what });
         }
-        if frame.sequence > applied.sequence { replay.take(frame) } else { Ok(()) }
+        if frame.sequence > applied.sequence {
+            batch.push(parse(layout, frame)?);
+        }
+        if batch.len() < BATCH {
+            return Ok(());
+        }
+        frames.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).map_err(|_| gone())
     })?;
-    replay.apply()?;
-    Ok((reading, replay.done.frames))
+    frames.send(batch).map_err(|_| gone())?;
+    Ok(reading)
+}
+
+/// Frames handed over together, and such batches under way.
+const BATCH: usize = 256;
+const BATCHES: usize = 8;
+
+/// A frame that was read, without a body's bytes.
+struct Parsed {
+    segment: u64,
+    offset: u64,
+    at: Applied,
+    bytes: u64,
+    content: Parts,
+}
+
+enum Parts {
+    Body(Id, Location),
+    Facts(FactsRecord<Vec<(Id, Fact)>>),
+}
+
+fn parse(layout: &Layout, frame: &Frame<'_>) -> Result<Parsed, StoreError> {
+    let content = match frame.kind {
+        Kind::Body => split_body(frame.payload).map(|(id, _, bytes)| {
+            let head = length(FRAME_HEAD).saturating_add(length(BODY_HEAD));
+            let offset = frame.offset.saturating_add(head);
+            Parts::Body(id, Location::Journal { segment: frame.segment, offset, len: length(bytes.len()) })
+        }),
+        Kind::Facts => {
+            let record = serde_json::from_slice(frame.payload).map_err(|error| {
+                damaged(layout, frame.segment, frame.offset, format!("its facts cannot be read: {error}"))
+            })?;
+            Some(Parts::Facts(record))
+        }
+    };
+    let short = || damaged(layout, frame.segment, frame.offset, "its body frame is too short".to_owned());
+    Ok(Parsed {
+        segment: frame.segment,
+        offset: frame.offset,
+        at: Applied { sequence: frame.sequence, hash: frame.hash },
+        bytes: length(FRAME_HEAD).saturating_add(length(frame.payload.len())),
+        content: content.ok_or_else(short)?,
+    })
+}
+
+fn damaged(layout: &Layout, segment: u64, offset: u64, what: String) -> StoreError {
+    StoreError::Damaged { path: segment_path(&layout.journal, segment), offset, what }
 }
 
 fn retired(index: &Index, layout: &Layout) -> Result<Vec<Run>, StoreError> {
@@ -72,37 +147,25 @@ struct Replay<'a> {
 const REPLAY_GROUP: usize = 1024;
 
 impl Replay<'_> {
-    fn take(&mut self, frame: &Frame<'_>) -> Result<(), StoreError> {
-        let damaged = |what: String| StoreError::Damaged {
-            path: segment_path(&self.layout.journal, frame.segment),
-            offset: frame.offset,
-            what,
-        };
-        match frame.kind {
-            Kind::Body => {
-                let (id, _, bytes) =
-                    split_body(frame.payload).ok_or_else(|| damaged("its body frame is too short".to_owned()))?;
-                let head = length(FRAME_HEAD).saturating_add(length(BODY_HEAD));
-                let offset = frame.offset.saturating_add(head);
-                let location = Location::Journal { segment: frame.segment, offset, len: length(bytes.len()) };
-                self.group.replace_body(id, location);
-            }
-            Kind::Facts => {
-                let record: FactsRecord<Vec<(Id, Fact)>> = serde_json::from_slice(frame.payload)
-                    .map_err(|error| damaged(format!("its facts cannot be read: {error}")))?;
+    fn take(&mut self, parsed: Parsed) -> Result<(), StoreError> {
+        let Parsed { segment, offset, at, bytes, content } = parsed;
+        match content {
+            Parts::Body(id, location) => self.group.replace_body(id, location),
+            Parts::Facts(record) => {
                 let judged =
-                    self.group.replay(record.at, &record.facts, frame.sequence).map_err(|refusal| match refusal {
-                        Refusal::Commit(error) => damaged(format!("its facts contradict those before: {error}")),
+                    self.group.replay(record.at, &record.facts, at.sequence).map_err(|refusal| match refusal {
+                        Refusal::Commit(error) => {
+                            damaged(self.layout, segment, offset, format!("its facts contradict those before: {error}"))
+                        }
                         Refusal::Index(error) => index_error(self.layout, &error),
                     })?;
                 record.link.into_iter().for_each(|link| self.group.link(link));
                 self.group.accept(judged);
             }
         }
-        self.last = Applied { sequence: frame.sequence, hash: frame.hash };
+        self.last = at;
         self.done.frames = self.done.frames.saturating_add(1);
-        self.done.bytes =
-            self.done.bytes.saturating_add(length(FRAME_HEAD)).saturating_add(length(frame.payload.len()));
+        self.done.bytes = self.done.bytes.saturating_add(bytes);
         self.pending = self.pending.saturating_add(1);
         if self.pending >= REPLAY_GROUP { self.apply() } else { Ok(()) }
     }

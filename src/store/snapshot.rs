@@ -188,8 +188,8 @@ pub(super) fn check(path: &Path) -> Result<Snapshot, String> {
     })
 }
 
-/// Entries that go into the index together.
-const LOADED_TOGETHER: usize = 4096;
+/// Entries that go into the index together. sled keeps what a batch replaces until the batch ends: large ones cost memory.
+const LOADED_TOGETHER: usize = 128;
 
 /// Fills an empty index with a snapshot that was [checked](check). Until all of it is there, the index does not say
 /// how far it goes.

@@ -46,6 +46,16 @@ impl Totals {
         }
     }
 
+    /// Adds what was added up elsewhere.
+    pub(super) fn merge(&mut self, other: &Totals) {
+        self.entries = self.entries.wrapping_add(other.entries);
+        self.sum = self.sum.wrapping_add(other.sum);
+        for (state, count) in &other.states {
+            let all = self.states.entry(*state).or_default();
+            *all = all.wrapping_add(*count);
+        }
+    }
+
     pub(super) fn subtract(&mut self, key: &[u8], value: &[u8]) {
         self.entries = self.entries.wrapping_sub(1);
         self.sum = self.sum.wrapping_sub(entry_sum(key, value));
