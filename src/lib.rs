@@ -12,7 +12,7 @@
 //! | 11 | `cli` |
 //! | 10 | `app` |
 //! | 9 | `console`, `testbed` |
-//! | 8 | `outbound`, `inbound` |
+//! | 8 | `outbound`, `inbound`, `evidence` |
 //! | 7 | `store`, `http` |
 //! | 6 | `config` |
 //! | 5 | `partner` |
@@ -35,6 +35,8 @@ pub mod console;
 #[cfg(feature = "server")]
 pub mod testbed;
 
+#[cfg(feature = "server")]
+pub mod evidence;
 #[cfg(feature = "server")]
 pub mod inbound;
 #[cfg(feature = "server")]

@@ -1,25 +1,30 @@
 //! The flows as the console and programs in the same process see them.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
+use super::backup::BackupJob;
+use super::keeping;
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::config::Config;
-use crate::console::{Action, Backend, PartnerStatus, Query, Refusal, StateCount, Unready};
+use crate::console::{Action, Backend, BackupStatus, PartnerStatus, Query, Refusal, StateCount, Unready};
+use crate::evidence::Exported;
 use crate::ground::clock::Clock;
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::http::{BodyError, RequestBody};
+use crate::inbound::Inbound;
 use crate::outbound::{ActionError, IntakeError, Outbound};
 use crate::partner::{Directory, Partner};
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::Message;
-use crate::store::{Filter, Store};
+use crate::store::{Filter, JournalReport, Store};
 
 /// How long a submission key is remembered, in hours.
 const KEY_HOURS: i64 = 24;
@@ -30,19 +35,21 @@ pub struct GatewayBackend {
     config: Arc<Config>,
     store: Store,
     outbound: Outbound,
+    inbound: Inbound,
     directory: Arc<ArcSwap<Directory>>,
     clock: Arc<dyn Clock>,
+    backups: BackupJob,
 }
 
 impl GatewayBackend {
     pub(super) fn new(
         config: Arc<Config>,
         store: Store,
-        outbound: Outbound,
+        (outbound, inbound): (Outbound, Inbound),
         directory: Arc<ArcSwap<Directory>>,
         clock: Arc<dyn Clock>,
     ) -> GatewayBackend {
-        GatewayBackend { config, store, outbound, directory, clock }
+        GatewayBackend { config, store, outbound, inbound, directory, clock, backups: BackupJob::default() }
     }
 
     /// Messages, newest first.
@@ -117,7 +124,9 @@ impl Backend for GatewayBackend {
     }
 
     async fn act(&self, id: Id, action: Action, reason: String, by: String) -> Result<Message, Refusal> {
-        self.outbound.act(id, action, &reason, &by).await.map_err(|error| action_refusal(&error))
+        let message = self.outbound.act(id, action, &reason, &by).await.map_err(|error| action_refusal(&error))?;
+        self.inbound.resume_released(&message);
+        Ok(message)
     }
 
     async fn submit(
@@ -130,6 +139,40 @@ impl Backend for GatewayBackend {
         let payload = self.spool(body).await?;
         let id = key.map(|key| self.keyed_id(&partner, &key));
         self.outbound.submit(&partner, &name, payload, id).await.map_err(|error| intake_refusal(&error))
+    }
+
+    async fn release_restored(&self, reason: String, by: String) -> Result<u64, Refusal> {
+        let waiting = Filter { restored: true, limit: usize::MAX, ..Filter::default() };
+        let mut released = 0u64;
+        for message in self.store.messages(&waiting) {
+            match self.act(message.id, Action::Release, reason.clone(), by.clone()).await {
+                Ok(_) => released = released.saturating_add(1),
+                // Settled by an MDN or another person meanwhile.
+                Err(refusal) if refusal.status == 409 => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(released)
+    }
+
+    async fn start_backup(&self, dir: PathBuf, keys: bool) -> Result<(), Refusal> {
+        self.backups.start(&self.config, &self.store, &self.clock, dir, keys)
+    }
+
+    async fn backup(&self) -> BackupStatus {
+        self.backups.status()
+    }
+
+    async fn export(&self, id: Id, dir: PathBuf) -> Result<Exported, Refusal> {
+        keeping::export(&self.config, &self.store, &self.directory.load_full(), id, Some(dir)).await
+    }
+
+    async fn verify_message(&self, id: Id) -> Result<Exported, Refusal> {
+        keeping::export(&self.config, &self.store, &self.directory.load_full(), id, None).await
+    }
+
+    async fn verify_journal(&self) -> Result<JournalReport, Refusal> {
+        keeping::verify_journal(&self.store).await
     }
 
     async fn partners(&self) -> Vec<PartnerStatus> {
@@ -165,6 +208,7 @@ fn filter(query: Query) -> Filter {
         partner: query.partner,
         name: query.name,
         message_id: query.message_id,
+        restored: query.restored,
         limit: query.limit,
         before: query.before,
     }

@@ -7,8 +7,10 @@
 //! publisher, then the journal; all within the configured time and a few seconds.
 
 mod backend;
+mod backup;
 mod endpoint;
 mod error;
+mod keeping;
 mod logging;
 mod reload;
 mod translate;
@@ -35,6 +37,7 @@ use crate::testbed::Responder;
 
 pub use backend::GatewayBackend;
 pub use error::StartError;
+pub use keeping::open_stopped;
 pub use logging::start_logging;
 
 /// Beyond the configured time, each part may carry out its own orderly end.
@@ -198,8 +201,13 @@ fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>) -> Asse
         },
         translate::inbound(config),
     );
-    let backend =
-        GatewayBackend::new(config.clone(), store.clone(), outbound.clone(), directory.clone(), clock.clone());
+    let backend = GatewayBackend::new(
+        config.clone(),
+        store.clone(),
+        (outbound.clone(), inbound.clone()),
+        directory.clone(),
+        clock.clone(),
+    );
     Assembled { inbound, outbound, publisher, directory, tasks, backend }
 }
 

@@ -17,7 +17,7 @@ use crate::ground::random;
 use crate::http::{Addresses, Answer, Client, ClientSettings, PostError, SendBody, Timeouts, Trust};
 
 /// Code of the failure to get any answer.
-const UNREACHABLE: &str = "gateway-unreachable";
+pub const UNREACHABLE: &str = "gateway-unreachable";
 /// Largest answer in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// Deadlines; `total` covers the upload of a large file.

@@ -85,6 +85,10 @@ pub enum Command {
     Cert(CertCommand),
     /// Check configuration, keys and folders
     Doctor,
+    /// Back up the running gateway
+    Backup(BackupArguments),
+    /// Make a home out of a backup; what was open waits for a person
+    Restore(RestoreArguments),
 }
 
 /// `init`.
@@ -170,14 +174,18 @@ pub enum MessagesCommand {
     Retry(ActionArguments),
     /// Do not send until released
     Hold(ActionArguments),
-    /// Let a held message go on
-    Release(ActionArguments),
+    /// Let a held message go on, or all that a restore has held
+    Release(ReleaseArguments),
     /// Never send it
     Cancel(ActionArguments),
     /// Keep everything of it, whatever the retention says
     LegalHold(ActionArguments),
     /// Let it expire again
     LegalRelease(ActionArguments),
+    /// Write the evidence of a message into a folder, for anyone to verify
+    Export(ExportArguments),
+    /// Verify a message, an exported folder, or the whole journal
+    Verify(VerifyArguments),
 }
 
 /// `messages list`.
@@ -198,12 +206,70 @@ pub struct ListArguments {
     /// Only the one with this AS2 Message-ID
     #[arg(long)]
     pub message_id: Option<String>,
+    /// Only those that wait for a person since a restore from a backup
+    #[arg(long)]
+    pub restored: bool,
     /// At most so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
     pub limit: u16,
     /// Only those older than this message
     #[arg(long)]
     pub before: Option<Id>,
+}
+
+/// `backup`.
+#[derive(Debug, Args)]
+pub struct BackupArguments {
+    /// A new folder on the gateway's machine, or one with an earlier backup of it
+    pub dir: PathBuf,
+    /// With private keys, as encrypted as they are; passphrase files are never in it
+    #[arg(long)]
+    pub with_keys: bool,
+}
+
+/// `restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArguments {
+    /// The backup
+    pub dir: PathBuf,
+    /// The home to be made [default: the folder of --config]
+    #[arg(long, value_name = "HOME")]
+    pub to: Option<PathBuf>,
+}
+
+/// `messages release`.
+#[derive(Debug, Args)]
+pub struct ReleaseArguments {
+    /// The message
+    #[arg(required_unless_present = "all_restored", conflicts_with = "all_restored")]
+    pub id: Option<Id>,
+    /// Everything that a restore from a backup has held
+    #[arg(long)]
+    pub all_restored: bool,
+    /// Why; kept in the journal
+    #[arg(long, short)]
+    pub reason: String,
+}
+
+/// `messages export`.
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// The message
+    pub id: Id,
+    /// A new or empty folder on the gateway's machine
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// `messages verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArguments {
+    /// A message, or an exported folder
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "ID|DIR")]
+    pub what: Option<String>,
+    /// The whole journal and every body
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `messages retry` and the like.

@@ -5,7 +5,7 @@ use clap::Command;
 use crate::ground::text::Language;
 
 /// What each command does, by its path.
-const ABOUT: [(&[&str], &str); 21] = [
+const ABOUT: [(&[&str], &str); 25] = [
     (&[], "连接海关数据交换平台（DXP）及任何 AS2 合作方的网关"),
     (&["init"], "创建可运行的目录：配置、密钥、文件夹"),
     (&["serve"], "运行网关"),
@@ -18,15 +18,19 @@ const ABOUT: [(&[&str], &str); 21] = [
     (&["messages", "show"], "显示一个报文及其经过"),
     (&["messages", "retry"], "立即重发，内容不变"),
     (&["messages", "hold"], "挂起，直到放行"),
-    (&["messages", "release"], "放行已挂起的报文"),
+    (&["messages", "release"], "放行已挂起的报文，或恢复后挂起的全部报文"),
     (&["messages", "cancel"], "取消发送"),
     (&["messages", "legal-hold"], "法定保留：不论保存期限，全部保留"),
     (&["messages", "legal-release"], "解除法定保留"),
+    (&["messages", "export"], "把报文的证据写入文件夹，供任何人验证"),
+    (&["messages", "verify"], "验证报文、导出的证据或整个日志"),
     (&["partner"], "已配置的合作方"),
     (&["partner", "list"], "列出合作方"),
     (&["partner", "check"], "检查合作方的配置和证书"),
     (&["cert"], "密钥和证书"),
     (&["doctor"], "检查配置、密钥和文件夹"),
+    (&["backup"], "备份运行中的网关"),
+    (&["restore"], "从备份恢复目录；未完结的报文等待人工放行"),
 ];
 
 /// The command tree in the reader's language.

@@ -2,19 +2,25 @@
 
 use super::Context;
 use super::api_client::{ApiClient, block_on, encoded};
-use super::arguments::{ActionArguments, ListArguments, MessagesCommand};
+use super::arguments::{ActionArguments, ListArguments, MessagesCommand, ReleaseArguments};
+use super::evidence;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
 use super::voice::Voice;
 use crate::bilingual;
 use crate::console::Action;
-use crate::console::wire::{ActionRequest, MessageDetail, MessageLine, MessageList};
+use crate::console::wire::{ActionRequest, MessageDetail, MessageLine, MessageList, ReleasedWire};
 use crate::ground::id::Id;
 use crate::ground::text::Language;
 
 /// Runs one of the commands.
 pub fn run(context: &mut Context<'_>, command: &MessagesCommand) -> Result<ExitCode, Failure> {
+    match command {
+        MessagesCommand::Export(arguments) => return evidence::export(context, arguments),
+        MessagesCommand::Verify(arguments) => return evidence::verify(context, arguments),
+        _ => {}
+    }
     let api = ApiClient::from_config(context)?;
     let voice = &mut context.voice;
     match command {
@@ -22,10 +28,15 @@ pub fn run(context: &mut Context<'_>, command: &MessagesCommand) -> Result<ExitC
         MessagesCommand::Show { id } => show(voice, &api, *id),
         MessagesCommand::Retry(arguments) => act(voice, &api, Action::Retry, arguments),
         MessagesCommand::Hold(arguments) => act(voice, &api, Action::Hold, arguments),
-        MessagesCommand::Release(arguments) => act(voice, &api, Action::Release, arguments),
+        MessagesCommand::Release(ReleaseArguments { id: Some(id), reason, .. }) => {
+            act(voice, &api, Action::Release, &ActionArguments { id: *id, reason: reason.clone() })
+        }
+        MessagesCommand::Release(ReleaseArguments { id: None, reason, .. }) => release_restored(voice, &api, reason),
         MessagesCommand::Cancel(arguments) => act(voice, &api, Action::Cancel, arguments),
         MessagesCommand::LegalHold(arguments) => act(voice, &api, Action::LegalHold, arguments),
         MessagesCommand::LegalRelease(arguments) => act(voice, &api, Action::LegalRelease, arguments),
+        // Answered above: they work without a gateway too.
+        MessagesCommand::Export(_) | MessagesCommand::Verify(_) => Ok(ExitCode::Done),
     }
 }
 
@@ -58,8 +69,20 @@ fn list(voice: &mut Voice<'_>, api: &ApiClient, arguments: &ListArguments) -> Re
     Ok(ExitCode::Done)
 }
 
+fn release_restored(voice: &mut Voice<'_>, api: &ApiClient, reason: &str) -> Result<ExitCode, Failure> {
+    let body = ActionRequest { reason: reason.to_owned() };
+    let released: ReleasedWire = block_on(api.post("/api/v1/restored/release", &body))?;
+    if voice.json {
+        voice.value(&released)?;
+    } else {
+        let count = released.released;
+        voice.say(&bilingual!("已放行 {count} 个报文", "{count} messages released"))?;
+    }
+    Ok(ExitCode::Done)
+}
+
 fn query(arguments: &ListArguments) -> String {
-    let ListArguments { state, direction, partner, name, message_id, limit, before } = arguments;
+    let ListArguments { state, direction, partner, name, message_id, restored, limit, before } = arguments;
     let kebab = |value: serde_json::Result<serde_json::Value>| value.ok()?.as_str().map(str::to_owned);
     let parameters = [
         ("state", state.and_then(|state| kebab(serde_json::to_value(state)))),
@@ -67,6 +90,7 @@ fn query(arguments: &ListArguments) -> String {
         ("partner", partner.clone()),
         ("name", name.clone()),
         ("message_id", message_id.clone()),
+        ("restored", restored.then(|| "true".to_owned())),
         ("limit", Some(limit.to_string())),
         ("before", before.map(|before| before.to_string())),
     ];

@@ -1,15 +1,18 @@
 //! Layer 11: the command line.
 //!
 //! Every command is a client of something: of the configuration (`init`, `doctor`, `cert`, `partner`), of the pure core
-//! (`precheck`), or of the running gateway's API (`send`, `messages`). None opens the store. [`arguments`] says what
+//! (`precheck`), or of the running gateway's API (`send`, `messages`, `backup`). Only `restore`, and `messages export` and
+//! `verify` beside a stopped gateway, open the store. [`arguments`] says what
 //! there is, [`voice`] and [`output`] how it is said, [`exit_code`] how it ends; [`run`] joins them.
 
 pub mod api_client;
 pub mod arguments;
+pub mod backup;
 pub mod cert;
 mod chinese;
 pub mod demo;
 pub mod doctor;
+mod evidence;
 pub mod exit_code;
 pub mod failure;
 pub mod init;
@@ -101,6 +104,8 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
             let passphrase = arguments.passphrase(environment)?;
             cert::make(&arguments.request(), &arguments.target(), passphrase.as_ref(), now, voice)?
         }
+        Command::Backup(arguments) => backup::run(context, arguments)?,
+        Command::Restore(arguments) => backup::restore(context, arguments)?,
         Command::Doctor => doctor::run(file, environment, now, voice)?,
     })
 }

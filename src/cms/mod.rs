@@ -39,7 +39,7 @@ pub use enveloped::{EnvelopeKind, EnvelopeReader, EnvelopeWriter, Recipient};
 pub use error::{CmsError, SignatureError};
 pub use key::{DecryptionKey, PrivateKey, SigningKey};
 pub use key_transport::KeyTransport;
-pub use signed::{OpaqueReader, SignatureValid, sign_detached, verify_detached};
+pub use signed::{OpaqueReader, SignatureValid, has_content, sign_detached, verify_detached};
 
 /// Whether a SignerIdentifier or RecipientIdentifier (RFC 5652 5.3, 6.2.1: issuer and serial, or `[0]` key identifier;
 /// normalised DER) names this certificate.

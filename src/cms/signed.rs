@@ -130,6 +130,12 @@ pub fn sign_detached(
     Ok(der::sequence(&[&der::object_identifier(oid::SIGNED_DATA), &content]))
 }
 
+/// Whether these bytes are SignedData that holds its content itself.
+pub fn has_content(ber: &[u8]) -> bool {
+    let limits = Limits::default();
+    open_signed_data(&mut BerReader::new(ber, &limits), &limits).is_ok_and(|head| head.has_content)
+}
+
 /// Verifies a detached signature (BER or DER) over content whose digests the caller computed. Only digests in
 /// `digests` are acceptable, so leaving out SHA-1 refuses it. `trusted` must hold only certificates that count now.
 ///

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::backend::{Backend, Query, Unready};
+use super::keeping;
 use super::problem::Problem;
 use super::token::Token;
 use super::wire::{
@@ -24,7 +25,7 @@ use crate::outbound::Action;
 use crate::store::record::{Direction, Reason, State};
 
 /// Who did it, in the journal: there are no user accounts yet.
-const BY: &str = "api-token";
+pub(super) const BY: &str = "api-token";
 /// Bytes of a JSON request body, at most.
 const JSON_LIMIT: u64 = 64 * 1024;
 /// Characters of a reason and of a file name, at most.
@@ -43,6 +44,7 @@ pub fn router<B: Backend>(backend: Arc<B>, token: Token) -> Router {
         .route("/messages", get(messages::<B>))
         .route("/messages/{id}", get(message::<B>))
         .route("/messages/{id}/{action}", post(act::<B>))
+        .merge(keeping::routes::<B>())
         .fallback(async || Problem::no_route())
         .layer(middleware::from_fn_with_state(Arc::new(token), authenticate))
         .with_state(Arc::clone(&backend));
@@ -107,16 +109,18 @@ struct ListParameters {
     partner: Option<String>,
     name: Option<String>,
     message_id: Option<String>,
+    #[serde(default)]
+    restored: bool,
     limit: Option<usize>,
     before: Option<Id>,
 }
 
 async fn messages<B: Backend>(Shared(backend): Shared<Arc<B>>, request: Request) -> Result<Json<MessageList>, Problem> {
-    let ListParameters { state, direction, partner, name, message_id, limit, before } = parameters(&request)?;
+    let ListParameters { state, direction, partner, name, message_id, restored, limit, before } = parameters(&request)?;
     let limit = limit.unwrap_or(Query::DEFAULT_LIMIT).clamp(1, Query::MAX_LIMIT);
     // One more than asked for tells whether there is more.
     let asked = limit.saturating_add(1);
-    let query = Query { state, direction, partner, name, message_id, limit: asked, before };
+    let query = Query { state, direction, partner, name, message_id, restored, limit: asked, before };
     let mut found = backend.messages(query).await;
     let more = found.len() > limit;
     found.truncate(limit);
@@ -141,12 +145,17 @@ async fn act<B: Backend>(
     let action = Action::named(&action).ok_or_else(Problem::no_route)?;
     let id: Id = id.parse().map_err(|_| Problem::no_message())?;
     let ActionRequest { reason } = json(request).await?;
-    let reason = reason.trim();
+    let message = backend.act(id, action, reason_of(&reason)?, BY.to_owned()).await?;
+    Ok(Json(MessageDetail::from(&message)))
+}
+
+/// A reason for the journal: some words, not a book.
+pub(super) fn reason_of(text: &str) -> Result<String, Problem> {
+    let reason = text.trim();
     if reason.is_empty() || reason.chars().count() > TEXT_LIMIT {
         return Err(Problem::malformed("reason"));
     }
-    let message = backend.act(id, action, reason.to_owned(), BY.to_owned()).await?;
-    Ok(Json(MessageDetail::from(&message)))
+    Ok(reason.to_owned())
 }
 
 /// The query string of a submission.
@@ -185,7 +194,7 @@ fn parameters<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     parsed.map(|QueryString(parameters)| parameters).map_err(|_| Problem::malformed("the query string"))
 }
 
-async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     let mut body = RequestBody::from_router(request.into_body());
     let bytes = body.read_all(JSON_LIMIT).await.map_err(|_| Problem::malformed("the body"))?;
     serde_json::from_slice(&bytes).map_err(|_| Problem::malformed("the body"))

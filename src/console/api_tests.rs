@@ -1,5 +1,6 @@
 //! Every route with no, a wrong and the right token; what each answers; what it refuses.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use axum::body::Body;
@@ -10,7 +11,9 @@ use tower_service::Service;
 
 use super::*;
 use crate::bilingual;
-use crate::console::{PartnerStatus, Refusal, StateCount};
+use crate::console::{BackupStatus, PartnerStatus, Refusal, StateCount};
+use crate::evidence::Exported;
+use crate::store::JournalReport;
 use crate::store::record::{Event, Fact, JobKind, Message};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -64,6 +67,34 @@ impl Backend for Fake {
         let key = key.map(|key| format!(" {key}")).unwrap_or_default();
         self.note(format!("{partner} {name} {}{key}", bytes.len()));
         Ok(id(7))
+    }
+
+    async fn release_restored(&self, reason: String, by: String) -> Result<u64, Refusal> {
+        self.note(format!("release-restored {reason} {by}"));
+        Ok(2)
+    }
+
+    async fn start_backup(&self, dir: PathBuf, keys: bool) -> Result<(), Refusal> {
+        self.note(format!("backup {} {keys}", dir.display()));
+        Ok(())
+    }
+
+    async fn backup(&self) -> BackupStatus {
+        BackupStatus { running: true, ..BackupStatus::default() }
+    }
+
+    async fn export(&self, id: Id, dir: PathBuf) -> Result<Exported, Refusal> {
+        self.note(format!("export {id} {}", dir.display()));
+        Ok(Exported { files: Vec::new(), signed: true, mdn_signed: false })
+    }
+
+    async fn verify_message(&self, id: Id) -> Result<Exported, Refusal> {
+        self.note(format!("verify {id}"));
+        Ok(Exported { files: Vec::new(), signed: true, mdn_signed: true })
+    }
+
+    async fn verify_journal(&self) -> Result<JournalReport, Refusal> {
+        Ok(JournalReport { frames: 3, ..JournalReport::default() })
     }
 
     async fn partners(&self) -> Vec<PartnerStatus> {

@@ -1,11 +1,16 @@
 //! What the console needs of the gateway.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
+use crate::evidence::Exported;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::http::RequestBody;
 use crate::outbound::Action;
+use crate::store::JournalReport;
+use crate::store::backup::CopyProgress;
 use crate::store::record::{Direction, Message, State};
 
 /// The gateway as the console sees it; `app` implements it.
@@ -38,6 +43,24 @@ pub trait Backend: Send + Sync + 'static {
         key: Option<String>,
     ) -> impl Future<Output = Result<Id, Refusal>> + Send;
 
+    /// Lets everything go on that a restore has held; returns how many messages.
+    fn release_restored(&self, reason: String, by: String) -> impl Future<Output = Result<u64, Refusal>> + Send;
+
+    /// Starts a backup into `dir` on the gateway's machine, with private keys or without.
+    fn start_backup(&self, dir: PathBuf, keys: bool) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// The backup that runs, or the last one.
+    fn backup(&self) -> impl Future<Output = BackupStatus> + Send;
+
+    /// Writes the evidence of a message into `dir` on the gateway's machine.
+    fn export(&self, id: Id, dir: PathBuf) -> impl Future<Output = Result<Exported, Refusal>> + Send;
+
+    /// Takes what is kept of a message apart and checks it. A refusal with the code of what is damaged, 409.
+    fn verify_message(&self, id: Id) -> impl Future<Output = Result<Exported, Refusal>> + Send;
+
+    /// Reads the whole journal and checks it, bodies included.
+    fn verify_journal(&self) -> impl Future<Output = Result<JournalReport, Refusal>> + Send;
+
     /// All configured partners.
     fn partners(&self) -> impl Future<Output = Vec<PartnerStatus>> + Send;
 
@@ -67,6 +90,8 @@ pub struct Query {
     pub name: Option<String>,
     /// With this AS2 Message-ID, with or without brackets.
     pub message_id: Option<String>,
+    /// Only those that wait for a person since a restore.
+    pub restored: bool,
     /// At most so many; the console asks for one more than it shows.
     pub limit: usize,
     /// Older than this message.
@@ -78,6 +103,27 @@ impl Query {
     pub const MAX_LIMIT: usize = 500;
     /// Messages in one answer when nothing is said.
     pub const DEFAULT_LIMIT: usize = 50;
+}
+
+/// A backup that runs or has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackupStatus {
+    /// It goes on.
+    pub running: bool,
+    /// How far it is.
+    pub progress: CopyProgress,
+    /// The last frame in it, once it is done.
+    pub sequence: Option<u64>,
+    /// That frame's hash.
+    pub chain: Option<String>,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// How many files.
+    pub files: u64,
+    /// What the configuration names and the backup does not have.
+    pub left_out: Vec<String>,
+    /// Code and text of why there is none.
+    pub failed: Option<(String, Bilingual)>,
 }
 
 /// Why the gateway did not do what was asked.

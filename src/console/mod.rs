@@ -6,9 +6,15 @@
 //! | `GET /readyz` | 200, or 503 with the codes of what is missing |
 //! | `GET /api/v1/summary` | counts by state |
 //! | `GET /api/v1/partners` | the partners as configured |
-//! | `GET /api/v1/messages` | newest first; `state direction partner name message_id limit before` narrow it |
+//! | `GET /api/v1/messages` | newest first; `state direction partner name message_id restored limit before` narrow it |
 //! | `GET /api/v1/messages/{id}` | one message with its timeline |
 //! | `POST /api/v1/messages/{id}/{action}` | `retry`, `hold`, `release`, `cancel`, `legal-hold` or `legal-release`; body `{"reason": "…"}` |
+//! | `POST /api/v1/messages/{id}/export` | body `{"dir": "…"}`: its evidence, written on the gateway's machine |
+//! | `POST /api/v1/messages/{id}/verify` | what is kept of it, checked; 409 names what is damaged |
+//! | `POST /api/v1/restored/release` | everything that a restore has held goes on; body `{"reason": "…"}` |
+//! | `POST /api/v1/journal/verify` | the whole journal, checked; 409 names place and damage |
+//! | `POST /api/v1/backup` | body `{"dir": "…", "keys": false}`: 202, and the backup runs |
+//! | `GET /api/v1/backup` | the backup that runs, or the last one |
 //! | `POST /api/v1/partners/{id}/messages?name=F` | the raw body is queued as file `F`; durable before 202 |
 //!
 //! Everything below `/api/` wants `Authorization: Bearer <token>` (RFC 6750 2.1); see [`token`]. Errors are problem
@@ -19,11 +25,12 @@
 
 pub mod api;
 pub mod backend;
+mod keeping;
 pub mod problem;
 pub mod token;
 pub mod wire;
 
 pub use crate::outbound::Action;
 pub use api::router;
-pub use backend::{Backend, PartnerStatus, Query, Refusal, StateCount, Unready};
+pub use backend::{Backend, BackupStatus, PartnerStatus, Query, Refusal, StateCount, Unready};
 pub use token::{Token, TokenError};

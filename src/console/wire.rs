@@ -4,9 +4,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::backend::{PartnerStatus, StateCount};
+use super::backend::{BackupStatus, PartnerStatus, StateCount};
+use crate::evidence::Exported;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
+use crate::store::JournalReport;
 use crate::store::record::{Body, Direction, JobKind, LegalHold, Message, PublicationStage, Reason, State};
 
 /// `GET /api/v1/messages`.
@@ -55,6 +57,9 @@ pub struct MessageLine {
     pub documents: Option<u32>,
     /// Latest reason of a retry, hold, failure or refusal.
     pub reason: Option<Reason>,
+    /// It waits for a person since a restore from a backup.
+    #[serde(default)]
+    pub restored: bool,
 }
 
 /// `GET /api/v1/messages/{id}`.
@@ -149,6 +154,79 @@ pub struct EventWire {
 pub struct ActionRequest {
     /// Why; kept in the journal.
     pub reason: String,
+}
+
+/// Body of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportRequest {
+    /// A new or empty folder on the gateway's machine, absolute.
+    pub dir: String,
+}
+
+/// Answer to an export or a verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportWire {
+    /// Names of the files.
+    pub files: Vec<String>,
+    /// The message is signed, and its signature holds.
+    pub signed: bool,
+    /// The MDN is signed, and its signature holds.
+    pub mdn_signed: bool,
+}
+
+/// Answer to the release of what a restore has held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasedWire {
+    /// So many messages.
+    pub released: u64,
+}
+
+/// Answer to the verification of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalWire {
+    /// Frames that hold.
+    pub frames: u64,
+    /// Segments read.
+    pub segments: u64,
+    /// The last acknowledged frame.
+    pub last_sequence: u64,
+    /// Its hash: it stands for everything before it.
+    pub head: String,
+    /// Bodies whose bytes were compared with their digests.
+    pub bodies: u64,
+}
+
+/// Body that starts a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupRequest {
+    /// A new folder on the gateway's machine, or one with an earlier backup; absolute.
+    pub dir: String,
+    /// With private keys, as encrypted as they are.
+    #[serde(default)]
+    pub keys: bool,
+}
+
+/// `GET /api/v1/backup`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupWire {
+    /// It goes on.
+    pub running: bool,
+    /// Bytes looked at so far.
+    pub done_bytes: u64,
+    /// Of so many.
+    pub of_bytes: u64,
+    /// The last frame in it, once it is done.
+    pub sequence: Option<u64>,
+    /// That frame's hash.
+    pub chain: Option<String>,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// How many files.
+    pub files: u64,
+    /// What the configuration names and the backup does not have.
+    pub left_out: Vec<String>,
+    /// Why there is none.
+    pub failed: Option<Reason>,
 }
 
 /// Answer to a submission.
@@ -249,6 +327,7 @@ impl From<&Message> for MessageLine {
             message_type: declaration.map(|declaration| declaration.message_type.clone()),
             documents: declaration.map(|declaration| declaration.documents),
             reason: message.reason.clone(),
+            restored: message.restored,
         }
     }
 }
@@ -297,6 +376,32 @@ impl From<&Body> for Bytes {
         let sha256 = body.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
         Bytes { size: body.len, sha256 }
     }
+}
+
+impl From<Exported> for ExportWire {
+    fn from(Exported { files, signed, mdn_signed }: Exported) -> ExportWire {
+        ExportWire { files, signed, mdn_signed }
+    }
+}
+
+impl From<JournalReport> for JournalWire {
+    fn from(report: JournalReport) -> JournalWire {
+        let JournalReport { frames, segments, last_sequence, head, bodies, .. } = report;
+        JournalWire { frames, segments, last_sequence, head: hex(&head), bodies }
+    }
+}
+
+impl From<BackupStatus> for BackupWire {
+    fn from(status: BackupStatus) -> BackupWire {
+        let BackupStatus { running, progress, sequence, chain, bytes, files, left_out, failed } = status;
+        let (done_bytes, of_bytes) = (progress.bytes, progress.of_bytes);
+        let failed = failed.map(|(code, text)| Reason { code, text });
+        BackupWire { running, done_bytes, of_bytes, sequence, chain, bytes, files, left_out, failed }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl From<PartnerStatus> for PartnerWire {

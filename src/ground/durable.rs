@@ -170,6 +170,15 @@ impl NewFile {
         rename_noreplace(&temporary, path).inspect_err(|_| discard(&temporary))
     }
 
+    /// Syncs the bytes and gives the file its name, over whatever has it, durably.
+    ///
+    /// # Errors
+    /// Any failure of the disk. The bytes are removed.
+    pub fn replace(self, path: &Path) -> Result<()> {
+        let temporary = self.synced()?;
+        rename(&temporary, path).inspect_err(|_| discard(&temporary))
+    }
+
     /// The path of the temporary file, synced; from here the caller owns it.
     fn synced(mut self) -> Result<PathBuf> {
         let temporary = self.temporary.take().expect("the path is taken only by the methods that consume the file");

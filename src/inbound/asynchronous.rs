@@ -71,6 +71,18 @@ impl Inbound {
         count
     }
 
+    /// Takes up a reception that a restore had held, now that a person has released it.
+    pub fn resume_released(&self, message: &Message) {
+        let asks = message.receipt.is_none() && message.headers.get(headers::RECEIPT_DELIVERY).is_some();
+        let waits = message.state == State::Received || message.state == State::Accepted && asks;
+        if !waits || message.restored {
+            return;
+        }
+        if let Err(why) = self.resume_one(message) {
+            tracing::error!(id = %message.id, partner = %message.partner, code = "resume-failed", "a released message waits: {why}");
+        }
+    }
+
     fn resume_one(&self, message: &Message) -> Result<(), String> {
         let partner = self.directory.load().by_id(&message.partner).cloned();
         let partner = partner.ok_or("its partner is not configured; restore the partner's file and restart")?;

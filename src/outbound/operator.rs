@@ -138,6 +138,9 @@ impl Outbound {
         if reason.trim().is_empty() {
             return Err(ActionError::NoReason);
         }
+        if let Some(message) = self.store.message(&id).filter(|message| action == Action::Release && message.restored) {
+            return self.release_restored(message, reason, by).await;
+        }
         let message = self.store.message(&id).ok_or(ActionError::Unknown(id))?;
         action.judge(&message)?;
         let mut transaction = Transaction::new(self.clock.now());
@@ -153,6 +156,28 @@ impl Outbound {
         }
         tracing::info!(%id, ?action, by, "operator action");
         self.store.message(&id).ok_or(ActionError::Unknown(id))
+    }
+
+    /// Lets a message go on that a restore has held: it is sent, or its files are published. A reception that waits to be
+    /// opened is in the inbound flow's hands then.
+    async fn release_restored(&self, message: Message, reason: &str, by: &str) -> Result<Message, ActionError> {
+        let (id, now) = (message.id, self.clock.now());
+        let (reason, by) = (reason.to_owned(), by.to_owned());
+        let mut transaction = Transaction::new(now);
+        transaction.require(Precondition::StateIs(id, vec![message.state]));
+        tracing::info!(%id, by, "released after a restore");
+        let fact = match message.state {
+            State::Held => Fact::Released { reason, by, due: now },
+            _ => Fact::Resumed { reason, by },
+        };
+        transaction.fact(id, fact);
+        match self.store.commit(transaction).await {
+            Ok(_) => self.store.message(&id).ok_or(ActionError::Unknown(id)),
+            Err(CommitError::Conflict(_)) => {
+                Err(ActionError::State(self.store.message(&id).map_or(message.state, |message| message.state)))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn operator_fact(&self, message: &Message, action: Action, reason: &str, by: &str) -> Fact {

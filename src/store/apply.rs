@@ -208,7 +208,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
         Fact::Released { due, .. } => {
             only(matches!(state, Held | Failed | Queued | Composed | AwaitingReceipt))?;
             only(message.payload_purged.is_none())?;
-            (message.transfers, message.patient_since) = (0, at);
+            (message.transfers, message.patient_since, message.restored) = (0, at, false);
             message.become_due(if message.wire.is_some() { Composed } else { Queued }, *due);
         }
         Fact::StrayReceipt { .. } | Fact::Evidence { .. } | Fact::Restored { .. } | Fact::Resumed { .. } => {}
@@ -277,7 +277,8 @@ impl Message {
 
     /// Nothing more is to be done by itself; users see the files.
     fn settle(&mut self, state: State, reason: Option<Reason>, receipt: Option<&Receipt>, files: &[Publication]) {
-        (self.state, self.due) = (state, None);
+        // Whatever a restore held back: this is known to have happened after it.
+        (self.state, self.due, self.restored) = (state, None, false);
         if reason.is_some() || state == State::Delivered {
             self.reason = reason;
         }

@@ -28,6 +28,7 @@
 
 mod apply;
 mod aside;
+pub mod backup;
 mod body;
 mod certificates;
 mod committer;
@@ -36,6 +37,7 @@ mod config;
 mod db;
 pub mod draft;
 mod error;
+pub mod frames;
 mod group;
 mod index;
 mod journal;
@@ -46,6 +48,7 @@ mod queue;
 pub mod record;
 mod recovery;
 mod replay;
+pub mod restore;
 pub mod retention;
 mod scratch;
 mod snapshot;
@@ -391,6 +394,11 @@ impl Store {
         let inner = self.0.clone();
         // It only joins threads that end by themselves; a panic in there was logged by its thread.
         let _ = tokio::task::spawn_blocking(move || inner.stop()).await;
+    }
+
+    /// [`close`](Store::close) for threads outside the async runtime.
+    fn stop_blocking(&self) {
+        self.0.stop();
     }
 
     /// An index that fails is trouble of the disk: nothing more is acknowledged, and the answer is "not found".

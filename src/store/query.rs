@@ -19,6 +19,8 @@ pub struct Filter {
     pub name: Option<String>,
     /// With this Message-ID, with or without brackets.
     pub message_id: Option<String>,
+    /// Those that wait for a person since a restore from a backup.
+    pub restored: bool,
     /// At most so many.
     pub limit: usize,
     /// Older than this one: the last message of the page before.
@@ -27,7 +29,16 @@ pub struct Filter {
 
 impl Default for Filter {
     fn default() -> Filter {
-        Filter { state: None, direction: None, partner: None, name: None, message_id: None, limit: 100, before: None }
+        Filter {
+            state: None,
+            direction: None,
+            partner: None,
+            name: None,
+            message_id: None,
+            restored: false,
+            limit: 100,
+            before: None,
+        }
     }
 }
 
@@ -95,7 +106,8 @@ impl Filter {
             message.message_id.as_deref().map(index::without_brackets) == Some(index::without_brackets(wanted))
         };
         let named = |wanted: &String| message.file_name.to_lowercase().contains(&wanted.to_lowercase());
-        self.state.is_none_or(|state| message.state == state)
+        (!self.restored || message.restored)
+            && self.state.is_none_or(|state| message.state == state)
             && self.direction.is_none_or(|direction| message.direction == direction)
             && self.partner.as_ref().is_none_or(|partner| message.partner == *partner)
             && self.message_id.as_ref().is_none_or(same_id)

@@ -1,3 +1,4 @@
+mod backups;
 mod commits;
 mod frames;
 mod keeping;

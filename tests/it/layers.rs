@@ -374,6 +374,7 @@ const RANKS: &[(&str, u8)] = &[
     ("http", 7),
     ("outbound", 8),
     ("inbound", 8),
+    ("evidence", 8),
     ("console", 9),
     ("testbed", 9),
     ("app", 10),

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Chain, Hash};
@@ -44,6 +45,17 @@ pub(in crate::store) enum Link {
     Snapshot(SnapshotLink),
     /// These segments are removed from here on; all of them, those removed earlier included.
     Retired(Vec<Run>),
+    /// From here on the journal is that of a restored backup.
+    Restored(Epoch),
+}
+
+/// Which backup was restored: what was acknowledged after its last frame, before, is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct Epoch {
+    /// The last frame of the backup.
+    pub(in crate::store) sequence: u64,
+    /// When the backup was made.
+    pub(in crate::store) made_at: Timestamp,
 }
 
 /// What all links up to a frame add up to.
@@ -63,6 +75,8 @@ impl Marks {
     pub(in crate::store) fn follow(&mut self, link: &Link) {
         match link {
             Link::Retired(runs) => self.retired.clone_from(runs),
+            // For the record; the messages concerned have facts of their own.
+            Link::Restored(_) => {}
             Link::Snapshot(snapshot) => {
                 self.snapshots.retain(|known| known.from != snapshot.from);
                 self.snapshots.push(snapshot.clone());

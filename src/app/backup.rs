@@ -1,0 +1,168 @@
+//! Backing up a running gateway: which files of the home belong to it, one backup at a time, how far it is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::Config;
+use crate::console::{BackupStatus, Refusal};
+use crate::ground::clock::Clock;
+use crate::store::Store;
+use crate::store::backup::{BackupError, Beside, HomeFile, Manifest};
+
+/// Largest file of the home that is backed up, in bytes.
+const HOME_FILE: u64 = 4 * 1024 * 1024;
+/// Keys of configuration files whose values are secrets in the clear: never in a backup.
+const NEVER: [&str; 3] = ["passphrase_file", "token_file", "password_file"];
+/// Keys whose values are files that a backup should have.
+const FILES: [&str; 6] = ["certificate", "certificates", "chain", "file", "ca_file", "bundle"];
+/// Keys whose values are private keys, encrypted or not.
+const KEYS: [&str; 3] = ["private_key", "pkcs12", "key"];
+
+/// The one backup that may run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BackupJob(Arc<Mutex<BackupStatus>>);
+
+impl BackupJob {
+    pub(super) fn status(&self) -> BackupStatus {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Starts a backup into `dir` unless one runs.
+    pub(super) fn start(
+        &self,
+        config: &Arc<Config>,
+        store: &Store,
+        clock: &Arc<dyn Clock>,
+        dir: PathBuf,
+        keys: bool,
+    ) -> Result<(), Refusal> {
+        place(config, &dir).map_err(|error| refusal(&error))?;
+        {
+            let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if status.running {
+                let text = crate::bilingual!("已有备份正在进行。", "a backup is running already.");
+                return Err(Refusal { status: 409, code: "backup-running".to_owned(), text });
+            }
+            *status = BackupStatus { running: true, ..BackupStatus::default() };
+        }
+        let (job, config, store, clock) = (self.clone(), config.clone(), store.clone(), clock.clone());
+        drop(tokio::task::spawn_blocking(move || {
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let beside = beside(&config, keys);
+                store.backup(&dir, &beside, clock.now(), &|progress| job.set(|status| status.progress = progress))
+            }));
+            let ended = ended.unwrap_or_else(|_| Err(BackupError::Journal("the backup broke off".to_owned())));
+            job.end(&ended, &dir);
+        }));
+        Ok(())
+    }
+
+    fn set(&self, change: impl FnOnce(&mut BackupStatus)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn end(&self, ended: &Result<Manifest, BackupError>, dir: &Path) {
+        match ended {
+            Ok(manifest) => {
+                tracing::info!(dir = %dir.display(), sequence = manifest.sequence, "backed up");
+                self.set(|status| {
+                    status.sequence = Some(manifest.sequence);
+                    status.chain = Some(manifest.chain.clone());
+                    status.bytes = manifest.bytes();
+                    status.files = (manifest.data.len() + manifest.home.len()) as u64;
+                    status.left_out = manifest.left_out.clone();
+                });
+            }
+            Err(error) => {
+                tracing::error!(dir = %dir.display(), %error, code = error.code(), "the backup failed");
+                self.set(|status| status.failed = Some((error.code().to_owned(), error.text())));
+            }
+        }
+        self.set(|status| status.running = false);
+    }
+}
+
+fn refusal(error: &BackupError) -> Refusal {
+    Refusal { status: 400, code: error.code().to_owned(), text: error.text() }
+}
+
+/// Outside of what is backed up, and told without doubt.
+fn place(config: &Config, dir: &Path) -> Result<(), BackupError> {
+    let plain = dir.components().all(|part| !matches!(part, Component::ParentDir));
+    let real = |path: &Path| {
+        let known = path.ancestors().find_map(|part| Some((part.canonicalize().ok()?, path.strip_prefix(part).ok()?)));
+        known.map_or_else(|| path.to_path_buf(), |(known, rest)| known.join(rest))
+    };
+    let inside = |folder: &Path| real(dir).starts_with(real(folder));
+    if dir.is_absolute() && plain && !inside(&config.folders.data) && !inside(&config.folders.exchange) {
+        return Ok(());
+    }
+    Err(BackupError::Place(dir.to_path_buf()))
+}
+
+/// Configuration, partner files, and the files they name inside the home. What lies outside of it is named, not taken:
+/// a restore would not know where to put it.
+pub(super) fn beside(config: &Config, keys: bool) -> Beside {
+    let mut beside = Beside { keys, ..Beside::default() };
+    let mut named = BTreeSet::new();
+    let mut files = vec![config.file.clone()];
+    let partners = fs::read_dir(&config.folders.partners).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.extend(partners.filter(|path| path.extension().is_some_and(|extension| extension == "toml")));
+    files.sort();
+    for file in files {
+        if let Some(text) = add(config, &file, &mut beside)
+            && let Ok(table) = String::from_utf8(text).unwrap_or_default().parse::<toml::Table>()
+        {
+            gather(&toml::Value::Table(table), "", &mut named);
+        }
+    }
+    for (key, value) in named {
+        let path = config.home.join(&value);
+        let wanted = FILES.contains(&key.as_str()) || keys && KEYS.contains(&key.as_str());
+        let concerns = wanted || NEVER.contains(&key.as_str()) || KEYS.contains(&key.as_str());
+        if !concerns || !path.is_file() {
+            continue;
+        }
+        let secret = fs::read(&path).is_ok_and(|bytes| memchr::memmem::find(&bytes, b"PRIVATE KEY").is_some());
+        if wanted && (keys || !secret) {
+            add(config, &path, &mut beside);
+        } else {
+            beside.left_out.push(value);
+        }
+    }
+    beside
+}
+
+/// Adds one file of the home; returns its content.
+fn add(config: &Config, path: &Path, beside: &mut Beside) -> Option<Vec<u8>> {
+    let inside = path.strip_prefix(&config.home).ok().map(|path| path.to_string_lossy().replace('\\', "/"));
+    let fits = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= HOME_FILE);
+    match (inside, fits.then(|| fs::read(path))) {
+        (Some(name), Some(Ok(bytes))) => {
+            if !beside.home.iter().any(|file| file.path == name) {
+                beside.home.push(HomeFile { path: name, bytes: bytes.clone() });
+            }
+            Some(bytes)
+        }
+        (None, Some(Ok(bytes))) => {
+            beside.left_out.push(path.display().to_string());
+            Some(bytes)
+        }
+        _ => {
+            beside.left_out.push(path.display().to_string());
+            None
+        }
+    }
+}
+
+/// Every text of a table with the key it stands under.
+fn gather(value: &toml::Value, key: &str, named: &mut BTreeSet<(String, String)>) {
+    match value {
+        toml::Value::String(text) => drop(named.insert((key.to_owned(), text.clone()))),
+        toml::Value::Array(values) => values.iter().for_each(|value| gather(value, key, named)),
+        toml::Value::Table(table) => table.iter().for_each(|(key, value)| gather(value, key, named)),
+        _ => {}
+    }
+}

@@ -1,0 +1,82 @@
+//! Evidence and verification, for the running gateway and for a home whose gateway is stopped.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::cms::Certificate;
+use crate::config::Config;
+use crate::console::Refusal;
+use crate::evidence::{EvidenceError, Exported, Exporter};
+use crate::ground::clock::{Clock, SystemClock};
+use crate::ground::id::Id;
+use crate::partner::Directory;
+use crate::store::{JournalReport, Store, StoreError};
+
+/// The store of a home whose gateway does not run, with the bundles' maker. The store's lock decides whether it runs.
+///
+/// # Errors
+/// A gateway holds the lock; the journal is damaged.
+pub fn open_stopped(config: &Arc<Config>) -> Result<(Store, Exporter), StoreError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (store, _) = Store::open(super::translate::store(config, clock))?;
+    let exporter = exporter(config, &store, &config.partners);
+    Ok((store, exporter))
+}
+
+fn exporter(config: &Config, store: &Store, partners: &Directory) -> Exporter {
+    let ours = config.station.keys.keys().iter().map(|key| key.certificate.clone());
+    let held = partners.all().flat_map(|partner| partner.certificates.certificates());
+    let certificates: Vec<Certificate> = ours.chain(held.map(|held| held.certificate.clone())).collect();
+    Exporter {
+        store: store.clone(),
+        certificates: Arc::new(certificates),
+        decryption: Arc::new(config.station.keys.decryption_keys()),
+        limits: config.limits,
+    }
+}
+
+/// Writes a bundle into `dir`, or, without one, into a place of its own and throws it away: what can be made of the
+/// message is what holds.
+pub(super) async fn export(
+    config: &Arc<Config>,
+    store: &Store,
+    partners: &Directory,
+    id: Id,
+    dir: Option<PathBuf>,
+) -> Result<Exported, Refusal> {
+    let exporter = exporter(config, store, partners);
+    let folders = [config.folders.data.clone(), config.folders.exchange.clone()];
+    let work = move || match dir {
+        Some(dir) if folders.iter().any(|folder| dir.starts_with(folder)) => Err(EvidenceError::Place(dir)),
+        Some(dir) => exporter.export(&id, &dir),
+        None => {
+            let aside =
+                tempfile::tempdir().map_err(|source| EvidenceError::Io { path: std::env::temp_dir(), source })?;
+            exporter.export(&id, aside.path())
+        }
+    };
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| broken(&error.to_string()))?;
+    done.map_err(|error| {
+        let status = match &error {
+            EvidenceError::Unknown(_) => 404,
+            error if error.is_verdict() => 409,
+            EvidenceError::Occupied(_) | EvidenceError::Place(_) => 400,
+            _ => 503,
+        };
+        Refusal { status, code: error.code().to_owned(), text: error.text() }
+    })
+}
+
+pub(super) async fn verify_journal(store: &Store) -> Result<JournalReport, Refusal> {
+    let store = store.clone();
+    let verified = tokio::task::spawn_blocking(move || store.verify_journal_and_bodies()).await;
+    verified.map_err(|error| broken(&error.to_string()))?.map_err(|error| {
+        let status = if matches!(error, StoreError::Damaged { .. }) { 409 } else { 503 };
+        Refusal { status, code: error.code().to_owned(), text: error.text() }
+    })
+}
+
+fn broken(error: &str) -> Refusal {
+    let text = crate::bilingual!("未能完成：{error}", "it broke off: {error}");
+    Refusal { status: 503, code: "internal-error".to_owned(), text }
+}

@@ -1,0 +1,323 @@
+//! Writing a bundle. What is kept is taken apart again on the way, so that a bundle is never made of damaged parts: a
+//! signature or digest that does not hold ends the export with what and why.
+
+use std::fs;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::bundle::{Bundle, EvidenceError, at, hex};
+use super::readme::{self, Facts};
+use crate::as2::{Dissected, Mic, OpenKeys, Outlets, dissect};
+use crate::cms::{Certificate, DecryptionKey, Fingerprint};
+use crate::ground::id::Id;
+use crate::ground::limits::Limits;
+use crate::mime::Headers;
+use crate::store::Store;
+use crate::store::frames::{FrameContent, MessageFrame};
+use crate::store::record::{Body, CertificateRole, Direction, EvidenceStep, Fact, Message, Receipt};
+
+/// Makes bundles of one gateway's messages.
+#[derive(Debug, Clone)]
+pub struct Exporter {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Certificates that are configured now, for messages older than their evidence.
+    pub certificates: Arc<Vec<Certificate>>,
+    /// Our decryption keys, likewise.
+    pub decryption: Arc<Vec<DecryptionKey>>,
+    /// Caps on what is read.
+    pub limits: Limits,
+}
+
+/// What a bundle has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// Names of its files, sorted.
+    pub files: Vec<String>,
+    /// The signature over the message is in it, and held.
+    pub signed: bool,
+    /// The signature over the MDN is in it, and held.
+    pub mdn_signed: bool,
+}
+
+/// A message or MDN as three files.
+struct Parts {
+    content: &'static str,
+    signature: &'static str,
+    payload: Option<&'static str>,
+}
+
+const MESSAGE: Parts = Parts { content: "content.bin", signature: "signature.p7s", payload: Some("payload.bin") };
+const MDN: Parts = Parts { content: "mdn-content.bin", signature: "mdn-signature.p7s", payload: None };
+
+impl Exporter {
+    /// Writes the bundle of a message into `dir`, a new or empty folder (blocking I/O).
+    ///
+    /// # Errors
+    /// See [`EvidenceError`]; the folder then holds what was written so far.
+    pub fn export(&self, id: &Id, dir: &Path) -> Result<Exported, EvidenceError> {
+        if !dir.is_absolute() || dir.components().any(|part| part == Component::ParentDir) {
+            return Err(EvidenceError::Place(dir.to_path_buf()));
+        }
+        let message = self.store.message(id).ok_or(EvidenceError::Unknown(*id))?;
+        let mut bundle = Bundle::create(dir)?;
+        let mut facts = Facts::default();
+        self.wire(&message, &mut bundle, &mut facts)?;
+        self.mdn(&message, &mut bundle, &mut facts)?;
+        self.original(&message, &mut bundle)?;
+        self.other_certificates(&message, &mut bundle)?;
+        let frames = self.store.frames_of(id)?;
+        chain(&frames, &mut bundle)?;
+        bundle.put("message.json", pretty(&view(&message)).as_bytes())?;
+        bundle.put("facts.json", pretty(&history(&frames)).as_bytes())?;
+        let readme = readme::text(&message, &facts, &bundle);
+        bundle.put("README.md", readme.as_bytes())?;
+        let (signed, mdn_signed) = (facts.signed, facts.mdn_signed);
+        Ok(Exported { files: bundle.finish()?, signed, mdn_signed })
+    }
+
+    /// The bytes on the wire, what was signed in them, and the payload.
+    fn wire(&self, message: &Message, bundle: &mut Bundle, facts: &mut Facts) -> Result<(), EvidenceError> {
+        let Some(wire) = message.wire else { return Ok(()) };
+        let mut head = message.headers.to_bytes();
+        head.extend_from_slice(b"\r\n");
+        bundle.put("wire.http", &head)?;
+        self.copy(message, &wire, bundle, "wire.http")?;
+        self.copy(message, &wire, bundle, "wire.bin")?;
+        if message.payload.is_none() {
+            // An MDN that we sent, or a message that was refused: there is nothing that was accepted.
+            return Ok(());
+        }
+        let signer = signer_of(message);
+        let signer = signer.as_deref().and_then(|fingerprint| self.certificate(fingerprint));
+        let key =
+            message.evidence.iter().rev().find_map(|evidence| evidence.content_key.as_ref()).map(|key| key.bytes());
+        let mut body = self.store.read(&wire).map_err(at(&bundle.path("wire.bin")))?;
+        let found =
+            self.apart(message.id, &message.headers, &mut body, (signer.as_ref(), key.as_deref()), &MESSAGE, bundle);
+        let found = match found {
+            // Sent before content keys were kept: only the partner can open it.
+            Err(_) if message.direction == Direction::Outbound && key.is_none() => {
+                facts.sealed = true;
+                return self.discard(&MESSAGE, bundle);
+            }
+            found => found?,
+        };
+        facts.signed = found.signature.is_some();
+        facts.compressed = found.compressed;
+        if let Some(certificate) = signer.filter(|_| facts.signed) {
+            bundle.put("certificates/signer.pem", certificate.to_pem().as_bytes())?;
+        }
+        let stated = message.receipt.as_ref().and_then(|receipt| receipt.mic.as_deref());
+        if let Some(mic) = stated.and_then(|mic| mic.parse::<Mic>().ok())
+            && found.digests.of(mic.algorithm) == Some(mic.value.as_slice())
+        {
+            let text = mic.to_string();
+            bundle.put("mic.txt", text.split(',').next().unwrap_or_default().trim().as_bytes())?;
+            facts.mic = Some(mic.algorithm);
+        }
+        facts.opaque =
+            facts.signed && crate::cms::has_content(&fs::read(bundle.path("signature.p7s")).unwrap_or_default());
+        Ok(())
+    }
+
+    /// The MDN: the one we got, or the one we sent.
+    fn mdn(&self, message: &Message, bundle: &mut Bundle, facts: &mut Facts) -> Result<(), EvidenceError> {
+        let Some(receipt) = &message.receipt else { return Ok(()) };
+        let raw = self.whole(message, &receipt.body)?;
+        bundle.put("mdn.http", &raw)?;
+        let body = body_of(receipt, &raw);
+        let signer = receipt.signer.as_deref().and_then(|fingerprint| self.certificate(fingerprint));
+        let signer = signer.or_else(|| self.any_signer(receipt, body));
+        let Some(certificate) = signer else { return Ok(()) };
+        let found =
+            self.apart(message.id, &receipt.headers, &mut { body }, (Some(&certificate), None), &MDN, bundle)?;
+        facts.mdn_signed = found.signature.is_some();
+        if !facts.mdn_signed {
+            return self.discard(&MDN, bundle);
+        }
+        bundle.put("certificates/mdn-signer.pem", certificate.to_pem().as_bytes())?;
+        facts.mdn_opaque = crate::cms::has_content(&fs::read(bundle.path("mdn-signature.p7s")).unwrap_or_default());
+        if facts.mic.is_some() {
+            let mic = fs::read(bundle.path("mic.txt")).map_err(at(&bundle.path("mic.txt")))?;
+            let content = fs::read(bundle.path("mdn-content.bin")).map_err(at(&bundle.path("mdn-content.bin")))?;
+            facts.mic_in_mdn = memchr::memmem::find(&content, &mic).is_some();
+        }
+        Ok(())
+    }
+
+    /// Who signed an MDN of ours from before its signer was recorded.
+    fn any_signer(&self, receipt: &Receipt, body: &[u8]) -> Option<Certificate> {
+        self.certificates.iter().find_map(|certificate| {
+            let keys = OpenKeys { decryption: &[], trusted: std::slice::from_ref(certificate) };
+            let outlets = Outlets { covered: &mut io::sink(), signature: &mut io::sink(), payload: &mut io::sink() };
+            let found = dissect(&receipt.headers, &mut { body }, &keys, None, &self.limits, outlets).ok()?;
+            found.signature.map(|_| certificate.clone())
+        })
+    }
+
+    /// The payload as the user gave it, where it travelled in an envelope.
+    fn original(&self, message: &Message, bundle: &mut Bundle) -> Result<(), EvidenceError> {
+        let Some(payload) = message.payload else { return Ok(()) };
+        let travelled = bundle.has("payload.bin").then(|| super::bundle::sum(&bundle.path("payload.bin")));
+        if travelled.and_then(Result::ok) == Some(hex(&payload.sha256)) {
+            return Ok(());
+        }
+        self.copy(message, &payload, bundle, "original.bin")
+    }
+
+    fn other_certificates(&self, message: &Message, bundle: &mut Bundle) -> Result<(), EvidenceError> {
+        let uses = message.evidence.iter().flat_map(|evidence| &evidence.certificates);
+        let recipients = uses.filter(|used| used.role == CertificateRole::Recipient);
+        for (number, used) in (1..).zip(recipients) {
+            if let Some(certificate) = self.certificate(&used.fingerprint) {
+                bundle.put(&format!("certificates/recipient-{number}.pem"), certificate.to_pem().as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a message or MDN apart into the bundle's files.
+    fn apart(
+        &self,
+        id: Id,
+        headers: &Headers,
+        body: &mut dyn Read,
+        (signer, content_key): (Option<&Certificate>, Option<&[u8]>),
+        parts: &Parts,
+        bundle: &mut Bundle,
+    ) -> Result<Dissected, EvidenceError> {
+        let mut content = bundle.file(parts.content)?;
+        let mut signature = bundle.file(parts.signature)?;
+        let mut payload: Box<dyn Write> = match parts.payload {
+            Some(name) => Box::new(bundle.file(name)?),
+            None => Box::new(io::sink()),
+        };
+        let trusted: Vec<Certificate> = signer.into_iter().cloned().collect();
+        let keys = OpenKeys { decryption: &self.decryption, trusted: &trusted };
+        let outlets = Outlets { covered: &mut content, signature: &mut signature, payload: &mut payload };
+        let mut body = BufReader::new(body);
+        let found = dissect(headers, &mut body, &keys, content_key, &self.limits, outlets);
+        let what = if parts.payload.is_some() { "signed content" } else { "MDN" };
+        let found = found.map_err(|error| EvidenceError::Damaged { id, what, cause: error.to_string() })?;
+        if found.signature.is_none() {
+            bundle.discard(parts.signature)?;
+        }
+        Ok(found)
+    }
+
+    fn discard(&self, parts: &Parts, bundle: &mut Bundle) -> Result<(), EvidenceError> {
+        for name in [Some(parts.content), Some(parts.signature), parts.payload].into_iter().flatten() {
+            if bundle.has(name) {
+                bundle.discard(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(&self, message: &Message, body: &Body, bundle: &mut Bundle, name: &str) -> Result<(), EvidenceError> {
+        use sha2::Digest as _;
+        let path = bundle.path(name);
+        let mut out = if bundle.has(name) {
+            fs::File::options().append(true).open(&path).map_err(at(&path))?
+        } else {
+            bundle.file(name)?
+        };
+        let damaged = |cause: String| EvidenceError::Damaged { id: message.id, what: "bytes", cause };
+        let mut input = self.store.read(body).map_err(|error| damaged(error.to_string()))?;
+        let (mut hash, mut buffer) = (sha2::Sha256::new(), vec![0u8; 256 * 1024]);
+        loop {
+            let n = input.read(&mut buffer).map_err(at(&path))?;
+            let Some(bytes) = buffer.get(..n).filter(|bytes| !bytes.is_empty()) else { break };
+            hash.update(bytes);
+            out.write_all(bytes).map_err(at(&path))?;
+        }
+        if hash.finalize().as_slice() == body.sha256 { Ok(()) } else { Err(damaged("another SHA-256".to_owned())) }
+    }
+
+    fn whole(&self, message: &Message, body: &Body) -> Result<Vec<u8>, EvidenceError> {
+        let read = self.store.read_all(body, body.len);
+        read.map_err(|error| EvidenceError::Damaged { id: message.id, what: "bytes", cause: error.to_string() })
+    }
+
+    /// A certificate as it was kept, or one that is configured now.
+    fn certificate(&self, fingerprint: &str) -> Option<Certificate> {
+        let kept = self.store.certificate(fingerprint).and_then(|der| Certificate::from_der(&der).ok());
+        let fingerprint: Fingerprint = fingerprint.parse().ok()?;
+        kept.or_else(|| self.certificates.iter().find(|one| one.fingerprint() == fingerprint).cloned())
+    }
+}
+
+/// Whose key signed the message: the partner's inbound, ours outbound.
+fn signer_of(message: &Message) -> Option<String> {
+    let step = |step| message.evidence.iter().rev().find(move |evidence| evidence.step == step);
+    let used = step(EvidenceStep::Accepted).or_else(|| step(EvidenceStep::Composed));
+    let recorded =
+        used.and_then(|evidence| evidence.certificates.iter().find(|one| one.role == CertificateRole::Signer));
+    recorded.map(|one| one.fingerprint.clone()).or_else(|| message.signer.clone())
+}
+
+/// The body of a kept MDN: behind its header block and the blank line.
+fn body_of<'r>(receipt: &Receipt, raw: &'r [u8]) -> &'r [u8] {
+    raw.get(receipt.headers.to_bytes().len().saturating_add(2)..).unwrap_or_default()
+}
+
+/// The message without what is in files of the bundle, and without the content key.
+fn view(message: &Message) -> Value {
+    let mut value = serde_json::to_value(message).unwrap_or_default();
+    for evidence in value.get_mut("evidence").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(fields) = evidence.as_object_mut() {
+            fields.remove("content_key");
+        }
+    }
+    value
+}
+
+/// When what happened, as the journal has it.
+fn history(frames: &[MessageFrame]) -> Value {
+    let of = |frame: &MessageFrame| match &frame.content {
+        FrameContent::Facts(at, facts) => {
+            let facts: Vec<Value> = facts.iter().map(without_key).collect();
+            Some(json!({ "sequence": frame.sequence, "at": at, "facts": facts }))
+        }
+        FrameContent::Body(_) => None,
+    };
+    Value::Array(frames.iter().filter_map(of).collect())
+}
+
+fn without_key(fact: &Fact) -> Value {
+    let mut value = serde_json::to_value(fact).unwrap_or_default();
+    if let Some(evidence) = value.get_mut("evidence").and_then(Value::as_object_mut) {
+        evidence.remove("content_key");
+    }
+    value
+}
+
+/// Frames as files, and the list of their hashes.
+fn chain(frames: &[MessageFrame], bundle: &mut Bundle) -> Result<(), EvidenceError> {
+    let (mut lines, mut list) = (String::new(), Vec::new());
+    for frame in frames {
+        let name = format!("frames/{:020}.frame", frame.sequence);
+        let kind = match &frame.content {
+            FrameContent::Facts(..) => json!("facts"),
+            FrameContent::Body(id) => json!({ "body": id }),
+        };
+        if let Some(bytes) = &frame.bytes {
+            bundle.put(&name, bytes)?;
+            lines.push_str(&format!("{}  {name}\n", hex(&frame.hash)));
+        }
+        list.push(json!({
+            "sequence": frame.sequence, "hash": hex(&frame.hash), "previous": hex(&frame.previous), "kind": kind,
+            "file": frame.bytes.as_ref().map(|_| name),
+        }));
+    }
+    bundle.put("chain.txt", lines.as_bytes())?;
+    bundle.put("chain.json", pretty(&Value::Array(list)).as_bytes())
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}

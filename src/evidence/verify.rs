@@ -1,0 +1,171 @@
+//! Checking a bundle without a gateway: the same things that its README's commands check, all at once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::bundle::{SUM_OF_SUMS, SUMS, hex, sum};
+use crate::as2::Mic;
+use crate::bilingual;
+use crate::cms::{self, Certificate, Digests, MultiHasher};
+use crate::ground::limits::Limits;
+use crate::ground::text::Bilingual;
+
+/// Largest list or signature that is read, in bytes.
+const SMALL: u64 = 64 * 1024 * 1024;
+
+/// One thing that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Finding {
+    /// The file in the bundle.
+    pub file: String,
+    /// What does not hold.
+    pub text: Bilingual,
+}
+
+/// What was checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Files whose sums hold.
+    pub files: usize,
+    /// The message's signature is there and holds.
+    pub signed: bool,
+    /// The MDN's signature is there and holds.
+    pub mdn_signed: bool,
+    /// What does not hold; empty when all is well.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks the bundle in `dir`.
+///
+/// # Errors
+/// The folder or its list of sums cannot be read: it is no bundle.
+pub fn verify(dir: &Path) -> io::Result<Verified> {
+    let mut verified = Verified::default();
+    let sums = small(&dir.join(SUMS))?;
+    let stated = small(&dir.join(SUM_OF_SUMS)).unwrap_or_default();
+    if stated != hex(&Sha256::digest(&sums)).as_bytes() {
+        verified.add(SUMS, bilingual!("清单与其校验和不符", "the list does not have its own sum"));
+    }
+    let sums = String::from_utf8_lossy(&sums).into_owned();
+    let named = check_list(dir, SUMS, &sums, &mut verified);
+    verified.files = named.len();
+    for extra in files(dir, "")?.difference(&named) {
+        if ![SUMS, SUM_OF_SUMS].contains(&extra.as_str()) {
+            verified.add(extra, bilingual!("清单中没有这个文件", "it is not in the list"));
+        }
+    }
+    let chain = small(&dir.join("chain.txt")).unwrap_or_default();
+    check_list(dir, "chain.txt", &String::from_utf8_lossy(&chain), &mut verified);
+    verified.signed = signature(dir, "signature.p7s", "content.bin", "certificates/signer.pem", &mut verified);
+    verified.mdn_signed =
+        signature(dir, "mdn-signature.p7s", "mdn-content.bin", "certificates/mdn-signer.pem", &mut verified);
+    mic(dir, &mut verified);
+    Ok(verified)
+}
+
+impl Verified {
+    fn add(&mut self, file: &str, text: Bilingual) {
+        self.findings.push(Finding { file: file.to_owned(), text });
+    }
+}
+
+/// Lines of `sha256sum`; returns the names.
+fn check_list(dir: &Path, list: &str, text: &str, verified: &mut Verified) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for line in text.lines() {
+        let Some((stated, name)) = line.split_once("  ").filter(|(_, name)| is_inside(name)) else {
+            verified.add(list, bilingual!("有一行无法识别", "a line cannot be read"));
+            continue;
+        };
+        match sum(&dir.join(name)) {
+            Ok(found) if found == stated => {}
+            Ok(_) => verified.add(name, bilingual!("内容已被改动", "its content has changed")),
+            Err(error) => verified.add(name, bilingual!("无法读取：{error}", "it cannot be read: {error}")),
+        }
+        named.insert(name.to_owned());
+    }
+    named
+}
+
+/// A signature against the certificate beside it; false when there is none.
+fn signature(dir: &Path, signature: &str, content: &str, certificate: &str, verified: &mut Verified) -> bool {
+    if !dir.join(signature).exists() && !dir.join(certificate).exists() {
+        return false;
+    }
+    let holds = || -> Result<(), String> {
+        let limits = Limits::default();
+        let ber = small(&dir.join(signature)).map_err(|error| error.to_string())?;
+        let pem = small(&dir.join(certificate)).map_err(|error| error.to_string())?;
+        let trusted = [Certificate::from_pem(&pem).map_err(|error| error.to_string())?];
+        let digests = digests(&dir.join(content)).map_err(|error| error.to_string())?;
+        if !cms::has_content(&ber) {
+            return cms::verify_detached(&ber, &digests, &trusted, &limits)
+                .map(drop)
+                .map_err(|error| error.to_string());
+        }
+        let mut reader = cms::OpaqueReader::open(ber.as_slice(), &limits).map_err(|error| error.to_string())?;
+        let mut inside = MultiHasher::new(&cms::DigestAlgorithm::ALL);
+        io::copy(&mut reader, &mut inside).map_err(|error| error.to_string())?;
+        reader.finish(&trusted).map(drop).map_err(|error| error.to_string())?;
+        let sha256 = cms::DigestAlgorithm::Sha256;
+        if inside.finish().of(sha256) == digests.of(sha256) { Ok(()) } else { Err("other content".to_owned()) }
+    };
+    match holds() {
+        Ok(()) => true,
+        Err(error) => {
+            verified.add(signature, bilingual!("签名不成立：{error}", "the signature does not hold: {error}"));
+            false
+        }
+    }
+}
+
+/// `mic.txt` is the digest of the content in one of the algorithms of its length.
+fn mic(dir: &Path, verified: &mut Verified) {
+    let Ok(text) = small(&dir.join("mic.txt")) else { return };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let holds = digests(&dir.join("content.bin")).is_ok_and(|digests| {
+        digests.iter().any(|(algorithm, value)| {
+            format!("{text}, {}", algorithm.micalg()).parse::<Mic>().is_ok_and(|mic| mic.value == value)
+        })
+    });
+    if !holds {
+        verified.add("mic.txt", bilingual!("MIC 不是内容的摘要", "the MIC is not the digest of the content"));
+    }
+}
+
+fn digests(path: &Path) -> io::Result<Digests> {
+    let mut hasher = MultiHasher::new(&cms::DigestAlgorithm::ALL);
+    io::copy(&mut fs::File::open(path)?, &mut hasher)?;
+    Ok(hasher.finish())
+}
+
+fn small(path: &PathBuf) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.len() > SMALL {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too large for a bundle"));
+    }
+    fs::read(path)
+}
+
+/// Relative, and not out of the bundle.
+fn is_inside(name: &str) -> bool {
+    !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+/// Every file below the folder, by its name in the list.
+fn files(dir: &Path, below: &str) -> io::Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        match entry.file_type()?.is_dir() {
+            true if below.is_empty() => found.extend(files(&entry.path(), &format!("{name}/"))?),
+            true => {}
+            false => drop(found.insert(name)),
+        }
+    }
+    Ok(found)
+}
