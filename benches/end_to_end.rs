@@ -1,75 +1,202 @@
-//! Messages a second on loopback, between two gateways as they run in production: from the file in one outbox to the
-//! verified MDN and the file in the other inbox, every fact durable on the way.
+//! Two gateways as they run in production, over loopback HTTP on this machine: from the file in one outbox to the
+//! verified MDN, the file in the other inbox and the original in `sent/`, every fact durable on the way. RSA-2048 and SHA-256,
+//! AES-128-CBC, signed synchronous MDN.
+//!
+//! Beside each figure stands the bound: what the cryptography alone would allow on all cores of this machine by the
+//! `openssl speed` figures of the same run. On a machine that does other work too, the processor time of both processes
+//! says more than the clock: *cpu share* is the bound's processor time over theirs.
+//!
+//! `cargo bench --bench end_to_end`; `-- 4k 1m` for some payloads only, `-- 4k=100000` for another count, `-- --test` for
+//! a moment only.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods, reason = "a bench")]
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures for people")]
 
 #[allow(dead_code, missing_docs, reason = "shared with the tests, which use all of it")]
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
-use std::sync::Mutex;
+mod measure;
 
-use divan::Bencher;
-use divan::counter::ItemsCount;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
+use measure::openssl::Primitives;
 use support::gateway::Gateway;
 use support::home::{Home, PartnerFile, Station};
-use support::{eventually, keys};
+use support::keys;
+
+/// Name, bytes, messages of a run, and how many are in work at a time.
+const PAYLOADS: [(&str, usize, usize, usize); 4] =
+    [("4k", 4 << 10, 4000, 64), ("1m", 1 << 20, 200, 16), ("100m", 100 << 20, 8, 4), ("1g", 1 << 30, 2, 2)];
 
 fn main() {
-    let stop = std::panic::catch_unwind(divan::main);
-    drop(PAIR.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
-    if let Err(panic) = stop {
-        std::panic::resume_unwind(panic);
+    let smoke = measure::is_smoke();
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let primitives = Primitives::measure(if smoke { 1 } else { 3 });
+    let mega = |rate: f64| rate / 1e6;
+    println!(
+        "one core of {}: RSA-2048 private {:.0}/s, SHA-256 {:.0} MB/s, AES-128-CBC encrypt {:.0} MB/s, decrypt {:.0} MB/s",
+        primitives.cores,
+        primitives.rsa_private,
+        mega(primitives.sha256),
+        mega(primitives.encrypt),
+        mega(primitives.decrypt)
+    );
+    println!(
+        "{:>7} | {:>6} | {:>10} | {:>8} | {:>10} | {:>5} | {:>9} | {:>17} | {:>17}",
+        "payload",
+        "count",
+        "messages/s",
+        "MB/s",
+        "bound /s",
+        "ratio",
+        "cpu share",
+        "cpu ms out, in",
+        "peak MiB out, in"
+    );
+    for (name, size, count, concurrency) in PAYLOADS {
+        let chosen = wanted.iter().find_map(|wanted| match wanted.split_once('=') {
+            Some((wanted, count)) if wanted == name => Some(count.parse().unwrap()),
+            None if wanted == name => Some(count),
+            _ => None,
+        });
+        let count = match (smoke, wanted.is_empty()) {
+            (true, _) if size > 1 << 20 => continue,
+            (true, _) => 4,
+            (false, true) => count,
+            (false, false) => match chosen {
+                Some(count) => count,
+                None => continue,
+            },
+        };
+        let figures = Pair::start(concurrency).deliver(size, count);
+        print_line(name, size, count, &figures, &primitives);
     }
 }
 
-/// Messages of one sample.
-const BATCH: usize = 500;
-
-#[divan::bench(args = [1 << 10, 64 << 10], sample_count = 3, sample_size = 1)]
-fn messages(bencher: Bencher<'_, '_>, size: usize) {
-    let mut pair = PAIR.lock().unwrap();
-    let pair = pair.get_or_insert_with(Pair::start);
-    let content = vec![b'x'; size];
-    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| pair.deliver(&content));
+fn print_line(name: &str, size: usize, count: usize, figures: &Figures, primitives: &Primitives) {
+    let rate = count as f64 / figures.elapsed.as_secs_f64();
+    let bound = primitives.bound(size as f64);
+    let each = |cpu: Duration| cpu.as_secs_f64() / count as f64;
+    let (sender, receiver) = (each(figures.sender.cpu), each(figures.receiver.cpu));
+    println!(
+        "{name:>7} | {count:>6} | {rate:>10.1} | {:>8.1} | {bound:>10.1} | {:>4.0}% | {:>8.0}% | {:>8.3} {:>8.3} | {:>8} {:>8}",
+        rate * size as f64 / 1e6,
+        100.0 * rate / bound,
+        100.0 * (primitives.cores / bound) / (sender + receiver),
+        sender * 1e3,
+        receiver * 1e3,
+        figures.sender.peak_mib,
+        figures.receiver.peak_mib,
+    );
 }
 
-/// The two gateways, started by the first bench and stopped by `main`: nobody drops a static.
-static PAIR: Mutex<Option<Pair>> = Mutex::new(None);
+/// What a run took.
+struct Figures {
+    elapsed: Duration,
+    sender: Usage,
+    receiver: Usage,
+}
+
+/// What a process used.
+#[derive(Clone, Copy)]
+struct Usage {
+    cpu: Duration,
+    peak_mib: u64,
+}
 
 struct Pair {
     sender: Gateway<'static>,
     receiver: Gateway<'static>,
-    delivered: usize,
 }
 
 impl Pair {
-    fn start() -> Pair {
-        let home = |as2_name, party| &*Box::leak(Box::new(Home::of(&Station { as2_name, party, more: "" })));
+    fn start(concurrency: usize) -> Pair {
+        let more = format!(
+            "[limits]\nfree_space_floor = 0\nbody = \"4GiB\"\npayload = \"4GiB\"\n[delivery]\nworkers = {concurrency}"
+        );
+        let home = |as2_name, party| &*Box::leak(Box::new(Home::of(&Station { as2_name, party, more: &more })));
         let (sender, receiver) = (home("sender", keys::ours()), home("receiver", keys::theirs()));
+        let delivery = format!("concurrency = {concurrency}\nretry = [\"1s\"]");
         let partner = |as2_name, url, party| PartnerFile {
             as2_name,
             url,
             party,
-            agreement: "sign = \"rsa-pkcs1\"\nencrypt = \"aes128-gcm\"\nkey_transport = \"rsa-oaep-sha256\"",
+            agreement: "sign = \"rsa-pkcs1\"\nencrypt = \"aes128-cbc\"\nkey_transport = \"rsa-pkcs1\"",
             accept: "signature = true\nencryption = true",
-            delivery: "concurrency = 16",
+            delivery: &delivery,
             ..PartnerFile::default()
         };
         sender.partner("receiver", &partner("receiver", receiver.url(), keys::theirs()));
         receiver.partner("sender", &partner("sender", sender.url(), keys::ours()));
-        Pair { sender: Gateway::start(sender), receiver: Gateway::start(receiver), delivered: 0 }
+        Pair { sender: Gateway::start(sender), receiver: Gateway::start(receiver) }
     }
 
-    fn deliver(&mut self, content: &[u8]) {
+    /// Delivers `count` payloads of `size` bytes that lie ready when the clock starts.
+    fn deliver(self, size: usize, count: usize) -> Figures {
         let (from, to) = (self.sender.home, self.receiver.home);
-        for number in self.delivered..self.delivered + BATCH {
-            from.submit("receiver", &format!("{number}.txt"), content);
+        let prepared = from.path("prepared");
+        fs::create_dir(&prepared).unwrap();
+        let mut content = vec![0u8; size];
+        dxgate::ground::random::fill(&mut content);
+        for number in 0..count {
+            fs::write(prepared.join(format!("{number:06}.dat")), &content).unwrap();
         }
-        self.delivered += BATCH;
-        let all = self.delivered;
-        eventually("the batch is delivered", || (from.names("receiver", "sent").len() >= all).then_some(()));
-        eventually("the batch is there", || (to.names("sender", "inbox").len() >= 2 * all).then_some(()));
+        drop(content);
+        rustix::fs::sync();
+        let (sender, receiver) = (usage(self.sender.pid()), usage(self.receiver.pid()));
+        let start = Instant::now();
+        for number in 0..count {
+            let name = format!("{number:06}.dat");
+            fs::rename(prepared.join(&name), from.exchange("receiver", "outbox").join(&name)).unwrap();
+        }
+        let inbox = to.exchange("sender", "inbox");
+        let places = [(from.exchange("receiver", "sent"), 1), (from.exchange("receiver", "receipts"), 2), (inbox, 2)];
+        for (folder, files) in places {
+            self.wait_for(&folder, files * count);
+        }
+        let elapsed = start.elapsed();
+        let spent = |before: Usage, now: Usage| Usage { cpu: now.cpu - before.cpu, ..now };
+        let figures = Figures {
+            elapsed,
+            sender: spent(sender, usage(self.sender.pid())),
+            receiver: spent(receiver, usage(self.receiver.pid())),
+        };
+        let (sender, receiver) = (self.sender.stop(), self.receiver.stop());
+        assert!(sender.success() && receiver.success(), "the gateways end in order");
+        for home in [from, to] {
+            fs::remove_dir_all(home.path("")).unwrap();
+        }
+        figures
     }
+
+    fn wait_for(&self, folder: &Path, files: usize) {
+        let mut seen = (0, Instant::now());
+        loop {
+            let there = fs::read_dir(folder).map_or(0, Iterator::count);
+            if there >= files {
+                return;
+            }
+            if there > seen.0 {
+                seen = (there, Instant::now());
+            }
+            let stalled = seen.1.elapsed() > Duration::from_secs(120);
+            assert!(!stalled, "{there} of {files} in {}:\n{}", folder.display(), self.sender.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Processor time and greatest resident size of a process, from `/proc`.
+fn usage(pid: u32) -> Usage {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // utime and stime, in hundredths of a second.
+    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kib: u64 = peak.split_whitespace().next().unwrap().parse().unwrap();
+    Usage { cpu: Duration::from_millis(10 * ticks), peak_mib: kib / 1024 }
 }

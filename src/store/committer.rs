@@ -20,6 +20,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::body;
 use super::error::CommitError;
+use super::figures::Counters;
 use super::group::{FactsRecord, Group, Refusal};
 use super::index::Index;
 use super::journal::frame::{BODY_HEAD, MAX_PAYLOAD};
@@ -89,6 +90,8 @@ pub(super) struct Signals {
     pub(super) due: Arc<Notify>,
     /// Something may be published.
     pub(super) publications: Arc<Notify>,
+    /// What was done.
+    pub(super) counters: Counters,
 }
 
 /// The thread's state.
@@ -143,6 +146,7 @@ impl Committer {
         let index = self.index.clone();
         let mut group = Group::new(&index);
         let mut broken = None;
+        let (mut transactions, mut facts_added) = (0usize, 0usize);
         for Request { transaction, facts, answer } in requests {
             let file_exists = |id: &Id| body::path(&self.bodies, id).is_file();
             let judged = match group.judge(&transaction, &file_exists) {
@@ -174,6 +178,8 @@ impl Committer {
             transaction.link.into_iter().for_each(|link| group.link(link));
             let messages = group.accept(judged);
             let sequence = if says_nothing { self.writer.last().sequence } else { self.writer.add_facts(&facts) };
+            transactions = transactions.saturating_add(1);
+            facts_added = facts_added.saturating_add(transaction.facts.len());
             waiting.push((answer, Ok(Committed { sequence, messages })));
         }
         if let Some(error) = broken {
@@ -182,7 +188,9 @@ impl Committer {
         if self.writer.group_len() == 0 {
             return Ok(());
         }
+        let bytes = self.writer.group_len();
         self.writer.commit_group().map_err(|error| error.to_string())?;
+        self.signals.counters.group(transactions, facts_added, bytes);
         let last = self.writer.last();
         let (changes, effects) = group.finish(last.sequence).map_err(|error| error.to_string())?;
         index.apply(changes, last).map_err(|error| error.to_string())?;

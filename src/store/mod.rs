@@ -37,6 +37,7 @@ mod config;
 mod db;
 pub mod draft;
 mod error;
+mod figures;
 pub mod frames;
 mod group;
 mod index;
@@ -70,6 +71,7 @@ pub use self::committer::Committed;
 pub use self::compaction::{Compacted, KeepError};
 pub use self::config::StoreConfig;
 pub use self::error::{CommitError, Conflict, StoreError};
+pub use self::figures::JournalFigures;
 pub use self::journal::reader::TornTail;
 pub use self::query::{Counts, Filter, PendingPublication};
 pub use self::queue::Lease;
@@ -162,6 +164,7 @@ impl Store {
             poison: watch::Sender::new(None),
             due: due.clone(),
             publications: Arc::new(Notify::new()),
+            counters: figures::Counters::default(),
         });
         let (requests, receiver) = mpsc::channel(committer::QUEUE);
         let committer =
@@ -339,6 +342,11 @@ impl Store {
     /// How many messages there are.
     pub fn counts(&self) -> Counts {
         Counts { by_state: self.0.index.states() }
+    }
+
+    /// What the journal has done since the store was opened.
+    pub fn journal_figures(&self) -> JournalFigures {
+        self.0.signals.counters.read()
     }
 
     /// Leases at most `max` outbound messages that are due at `now`: waiting for composing or for an attempt, cut off
