@@ -26,7 +26,8 @@ impl PolicyMet {
 pub struct Stored(());
 
 impl Stored {
-    /// To be called only where the journal's `fdatasync` for the payload and the verdict has returned.
+    /// To be called only where the journal's `fdatasync` for the payload and the verdict has returned, or where the
+    /// receipt becomes durable in one transaction with them and is handed out only after that has returned.
     #[cfg_attr(not(feature = "server"), allow(dead_code))]
     pub(crate) fn assertion() -> Stored {
         Stored(())

@@ -4,8 +4,8 @@
 //! 2. `open` decrypts, decompresses and verifies under the partner's agreement, into quarantine.
 //! 3. `publish` commits wire, payload and the fact `Accepted` in one transaction, which claims the message's key
 //!    (AS2-From, AS2-To, Message-ID) **after** its signature verified; what this proves is [`Stored`](crate::as2::proof::Stored).
-//! 4. `reply` builds the MDN; a positive one needs the proofs of steps 2 and 3. It is committed (`Answered`) before it
-//!    is sent, so that a duplicate gets the same bytes.
+//! 4. `reply` builds the MDN; a positive one needs the proofs of steps 2 and 3. It is part of the same transaction
+//!    (`Answered`) and is sent once that is durable, so that a duplicate gets the same bytes.
 //! 5. The store's publisher renames the staged payload into `inbox/`; `unwrap` has put the declaration of a DxpMsg in
 //!    front of its envelope.
 //!
@@ -16,8 +16,8 @@
 //! |---|---|---|
 //! | part of the body | nothing that counts | the sender got no answer and sends again |
 //! | `Received` | wire | opens it |
-//! | `Accepted` | wire, payload, the key | publishes; the sender's repetition finds the key and gets an MDN about the stored payload |
-//! | `Answered` | the MDN | a repetition gets these bytes |
+//! | `Accepted` with `Answered` | wire, payload, the key, the MDN | publishes; a repetition gets these bytes |
+//! | `Accepted` alone (no key could sign) | wire, payload, the key | publishes; the sender's repetition finds the key and gets an MDN about the stored payload |
 //!
 //! A refusal (`Declined`) claims nothing: the partner may send the message again.
 

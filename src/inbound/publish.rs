@@ -1,14 +1,16 @@
 //! Step 3: the message becomes durable and claims its key; the only place where `Stored` is minted.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::Inbound;
 use super::open::{Verified, cipher_name};
+use super::reply::{Answer, Asked, NoAnswer};
 use super::terms;
 use super::unwrap::{DxpMeta, Unwrapped};
-use crate::as2::proof::Stored;
+use crate::as2::proof::{self, Stored};
 use crate::as2::request::Request;
 use crate::as2::{Opened, headers};
 use crate::ground::clock::customs_time;
@@ -21,10 +23,10 @@ use crate::store::{CommitError, Precondition, Transaction};
 
 /// What a verified message turned out to be.
 pub(super) enum Published {
-    /// New: durable now, and on its way into the inbox.
-    New(Opened, Stored),
+    /// New: durable now together with its answer, and on its way into the inbox.
+    New(Result<Answer, NoAnswer>),
     /// The same message with the same content was accepted before; here is its record.
-    Duplicate(Opened, Stored, Box<Message>),
+    Duplicate(Box<Opened>, Stored, Box<Message>),
     /// A message with the same key but other content was accepted before; the wire bytes come back.
     OtherContent(Draft),
 }
@@ -51,12 +53,13 @@ struct Meta<'a> {
 }
 
 impl Inbound {
-    /// Commits a verified message unless its key is taken. The caller holds the key's lock.
+    /// Commits a verified message and its answer in one transaction, unless its key is taken. The caller holds the
+    /// key's lock. A message that cannot be answered for now is committed all the same: its repetition will be.
     pub(super) async fn publish(
         &self,
         id: Id,
-        partner: &Partner,
-        request: &Request,
+        partner: &Arc<Partner>,
+        request: &Arc<Request>,
         verified: Verified,
         (wire, peer): (Draft, Option<SocketAddr>),
     ) -> Result<Published, CommitError> {
@@ -95,9 +98,13 @@ impl Inbound {
         transaction.fact(id, fact);
         let evidence = terms::accepted(&partner.accept_policy(), &opened, peer);
         transaction.fact(id, Fact::Evidence { evidence });
+        // The MDN becomes durable with what it vouches for, and leaves here after that.
+        let disposition = proof::processed(&opened, &Stored::assertion());
+        let asked = Asked { id, asking: id, partner, request };
+        let answer = self.answer_in(&mut transaction, &asked, &disposition, opened.mic.as_ref()).await;
         self.store.commit(transaction).await?;
         tracing::info!(%id, partner = %partner.id, bytes = opened.payload_len, "received");
-        Ok(Published::New(opened, Stored::assertion()))
+        Ok(Published::New(answer))
     }
 }
 
@@ -105,7 +112,7 @@ impl Inbound {
 fn earlier(opened: Opened, existing: Message, wire: Draft) -> Published {
     let same = existing.payload.is_some_and(|payload| payload.sha256 == opened.payload_sha256);
     if same && existing.state == State::Accepted {
-        return Published::Duplicate(opened, Stored::assertion(), Box::new(existing));
+        return Published::Duplicate(Box::new(opened), Stored::assertion(), Box::new(existing));
     }
     Published::OtherContent(wire)
 }

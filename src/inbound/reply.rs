@@ -44,6 +44,16 @@ pub(super) struct Answer {
     pub(super) queued: bool,
 }
 
+/// Which message is to be answered, and on whose request.
+pub(super) struct Asked<'a> {
+    /// The accepted message.
+    pub(super) id: Id,
+    /// The reception that asks: the message itself or a repetition.
+    pub(super) asking: Id,
+    pub(super) partner: &'a Arc<Partner>,
+    pub(super) request: &'a Arc<Request>,
+}
+
 /// Why no answer can be given; the partner shall try again.
 pub(super) enum NoAnswer {
     Storage(io::Error),
@@ -116,10 +126,7 @@ impl Inbound {
     ) -> Result<Answer, NoAnswer> {
         let _in_turn = self.keys.lock(&dedup_key(request)).await;
         match self.publish(id, partner, request, verified, (wire, peer)).await.map_err(NoAnswer::Journal)? {
-            Published::New(opened, stored) => {
-                let disposition = proof::processed(&opened, &stored);
-                self.answer(id, id, partner, request, &disposition, opened.mic.as_ref()).await
-            }
+            Published::New(answer) => answer,
             Published::Duplicate(opened, stored, existing) => {
                 tracing::info!(id = %existing.id, partner = %partner.id, "a repetition; the stored MDN is sent again");
                 let disposition = proof::processed(&opened, &stored);
@@ -127,7 +134,8 @@ impl Inbound {
                 let answer = match self.stored_answer(&existing, request).map_err(NoAnswer::Storage)? {
                     Some(answer) => answer,
                     None if existing.receipt.is_none() => {
-                        self.answer(existing.id, id, partner, request, &disposition, mic).await?
+                        let asked = Asked { id: existing.id, asking: id, partner, request };
+                        self.answer(&asked, &disposition, mic).await?
                     }
                     None => self.answer_otherwise(partner, request, &disposition, mic).await?,
                 };
@@ -181,30 +189,40 @@ impl Inbound {
         Ok(Answer { mdn: built.map(|built| (built.headers, built.body)), queued: false })
     }
 
-    /// Builds the MDN of an accepted message and commits it. `asking` is the reception that asks for it: the message
-    /// itself or a repetition.
+    /// Builds the MDN of a message that was accepted earlier and commits it.
     async fn answer(
         &self,
-        id: Id,
-        asking: Id,
-        partner: &Arc<Partner>,
-        request: &Arc<Request>,
+        asked: &Asked<'_>,
         disposition: &Disposition,
         mic: Option<&Mic>,
     ) -> Result<Answer, NoAnswer> {
-        let now = self.clock.now();
+        let mut transaction = Transaction::new(self.clock.now());
+        let answer = self.answer_in(&mut transaction, asked, disposition, mic).await?;
+        if answer.mdn.is_some() {
+            self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
+        }
+        Ok(answer)
+    }
+
+    /// Builds the MDN of an accepted message and makes it part of `transaction`, without which it must not be sent.
+    pub(super) async fn answer_in(
+        &self,
+        transaction: &mut Transaction,
+        asked: &Asked<'_>,
+        disposition: &Disposition,
+        mic: Option<&Mic>,
+    ) -> Result<Answer, NoAnswer> {
+        let Asked { id, asking, partner, request } = *asked;
         let told = Told { disposition: disposition.clone(), mic: mic.cloned(), explanation: RECEIVED, may_sign: true };
         let Some(built) = self.build_mdn(partner, request, told).await? else {
             return Ok(Answer { mdn: None, queued: false });
         };
-        let mut transaction = Transaction::new(now);
-        let receipt = receipt_of(&built, disposition, mic, &mut transaction);
+        let receipt = receipt_of(&built, disposition, mic, transaction);
         transaction.fact(id, Fact::Answered { mdn: receipt });
-        let queued = asks_later(request);
+        let (queued, now) = (asks_later(request), transaction.at());
         if queued {
-            add_mdn_job(&mut transaction, now, asking, partner, &built.headers, built.body.clone());
+            add_mdn_job(transaction, now, asking, partner, &built.headers, built.body.clone());
         }
-        self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
         Ok(Answer { mdn: Some((built.headers, built.body)), queued })
     }
 
