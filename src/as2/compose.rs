@@ -44,6 +44,29 @@ pub fn compose(
     scratch: &dyn Scratch,
     out: &mut dyn Write,
 ) -> Result<Composed, ComposeError> {
+    compose_from(plan, stamp, payload, scratch, out, false)
+}
+
+/// [`compose`] for a payload that the caller keeps: of a long one that asks for a signed receipt, only the digests that
+/// this should carry are computed now; any other can be had later by [`SentMics::with`].
+pub fn compose_kept(
+    plan: &SendPlan,
+    stamp: &Stamp,
+    payload: &dyn Source,
+    scratch: &dyn Scratch,
+    out: &mut dyn Write,
+) -> Result<Composed, ComposeError> {
+    compose_from(plan, stamp, payload, scratch, out, true)
+}
+
+fn compose_from(
+    plan: &SendPlan,
+    stamp: &Stamp,
+    payload: &dyn Source,
+    scratch: &dyn Scratch,
+    out: &mut dyn Write,
+    kept: bool,
+) -> Result<Composed, ComposeError> {
     let algorithm = receipt_algorithm(plan);
     let algorithms = digests_to_keep(plan, algorithm);
     let entity = payload_entity(plan, payload)?;
@@ -54,8 +77,13 @@ pub fn compose(
                 Compression::BeforeSigning => compress(&entity, scratch)?,
                 Compression::None | Compression::AfterSigning => entity,
             };
+            let later = kept
+                && plan.mdn.signed
+                && entity.len() > DIGEST_LATER
+                && plan.compression != Compression::BeforeSigning;
+            let algorithms = if later { vec![signing.digest, algorithm] } else { algorithms };
             let digests = entity_digests(&entity, &algorithms)?;
-            let mut mics = SentMics::default();
+            let mut mics = SentMics { head: later.then(|| entity.head().to_vec()), ..SentMics::default() };
             mics.add(&digests, MicVariant::Exact);
             let entity = entity.sign(&digests, signing, plan.micalg_style, stamp.date)?;
             match plan.compression {
@@ -138,6 +166,10 @@ fn receipt_algorithm(plan: &SendPlan) -> DigestAlgorithm {
     let signature = plan.signing.as_ref().map(|signing| signing.digest).filter(|digest| asked.contains(digest));
     signature.or(asked.first().copied()).unwrap_or(DigestAlgorithm::Sha256)
 }
+
+/// Signed entities beyond this are hashed with the algorithms of signature and receipt alone where the others can be
+/// computed later: four digests take longer than signing and encrypting together.
+const DIGEST_LATER: u64 = 16 * 1024;
 
 /// Every algorithm when a receipt will come, because partners choose their own; else what signing needs.
 fn digests_to_keep(plan: &SendPlan, receipt: DigestAlgorithm) -> Vec<DigestAlgorithm> {

@@ -15,6 +15,7 @@
 //! is not the one the table demands is accepted by name ([`MicVariant`]), never silently.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -23,7 +24,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 
 use super::MicalgStyle;
-use crate::cms::{DigestAlgorithm, Digests};
+use crate::cms::{DigestAlgorithm, Digests, MultiHasher};
 
 /// The standard alphabet; padding may be missing.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -143,6 +144,23 @@ pub struct SentMic {
 pub struct SentMics {
     /// The digests; for every algorithm the [`Exact`](MicVariant::Exact) one comes first.
     pub expected: Vec<SentMic>,
+    /// Where not every digest was computed: the header block, with its blank line, that the digests cover in front of the
+    /// payload. With it any other digest can be computed from the kept payload.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "octets")]
+    pub head: Option<Vec<u8>>,
+}
+
+/// Octets as text; a header block of ours is ASCII.
+mod octets {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(octets: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+        octets.as_deref().map(String::from_utf8_lossy).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(String::into_bytes))
+    }
 }
 
 impl SentMics {
@@ -152,6 +170,26 @@ impl SentMics {
             .iter()
             .find(|sent| sent.variant == MicVariant::Exact && sent.mic.algorithm == algorithm)
             .map(|sent| &sent.mic)
+    }
+
+    /// The digest in `algorithm` was not computed when the message was composed, but can be from the payload.
+    pub fn lacks(&self, algorithm: DigestAlgorithm) -> bool {
+        self.head.is_some() && self.exact(algorithm).is_none()
+    }
+
+    /// These digests and that in `algorithm`, computed from the payload, which must be the one that was composed.
+    ///
+    /// # Errors
+    /// The payload cannot be read.
+    pub fn with(&self, algorithm: DigestAlgorithm, payload: &mut dyn Read) -> io::Result<SentMics> {
+        let mut mics = self.clone();
+        if let Some(head) = self.head.as_ref().filter(|_| self.lacks(algorithm)) {
+            let mut hasher = MultiHasher::new(&[algorithm]);
+            hasher.update(head);
+            io::copy(payload, &mut hasher)?;
+            mics.add(&hasher.finish(), MicVariant::Exact);
+        }
+        Ok(mics)
     }
 
     /// The octets that `mic` covers, if it is one of ours.

@@ -47,14 +47,14 @@ mod properties;
 #[cfg(test)]
 mod specimens;
 
-pub use compose::{Composed, compose};
+pub use compose::{Composed, compose, compose_kept};
 pub use disposition::{Disposition, Severity};
 pub use error::{ComposeError, OpenError, RequestError};
 pub use mdn::{BuiltMdn, Mdn, MdnError, MdnPlan};
 pub use message_id::MessageId;
 pub use mic::{Mic, MicVariant, SentMic, SentMics};
 pub use name::As2Name;
-pub use open::{Dissected, OpenFailure, OpenKeys, Opened, Outlets, dissect, open};
+pub use open::{Dissected, OpenFailure, OpenKeys, Opened, Outlets, dissect, open, open_as_named};
 pub use options::{NotificationOptions, Unmet};
 pub use plan::{AcceptPolicy, Compression, Encryption, MdnAsk, MdnMode, MicalgStyle, SendPlan, Signing, Stamp};
 pub use proof::{PolicyMet, Stored, processed};

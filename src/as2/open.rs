@@ -16,7 +16,9 @@ use std::io::{Read, Write};
 
 use super::error::{OpenError, UNIFORM_EXPLANATION};
 use super::{AcceptPolicy, Disposition, Mic, PolicyMet, Request};
-use crate::cms::{Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, Fingerprint, SignatureValid};
+use crate::cms::{
+    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, Fingerprint, SignatureError, SignatureValid,
+};
 use crate::ground::limits::Limits;
 use crate::ground::secret::Secret;
 use crate::mime::FileName;
@@ -79,6 +81,16 @@ pub struct OpenFailure {
     pub cause: OpenError,
 }
 
+impl OpenFailure {
+    /// [`open_as_named`] did not compute the digest that the signature was made with.
+    pub fn is_misnamed(&self, policy: &AcceptPolicy) -> bool {
+        match &self.cause {
+            OpenError::Signature(SignatureError::DigestNotComputed(digest)) => policy.digests.contains(digest),
+            _ => false,
+        }
+    }
+}
+
 /// Opens a message: decrypts, decompresses, verifies under `policy`, and writes the payload to `sink`.
 ///
 /// `body` is the HTTP body without transfer coding. On failure the content of the sink must be discarded: it was not
@@ -91,8 +103,46 @@ pub fn open(
     limits: &Limits,
     sink: &mut dyn Write,
 ) -> Result<Opened, OpenFailure> {
+    open_with(request, body, policy, keys, limits, sink, Hashed::All)
+}
+
+/// [`open`] that computes only the digests which a `multipart/signed` names in its `micalg`, and that of the receipt.
+/// Should the signature have been made with another one, the failure [says so](OpenFailure::is_misnamed) and the
+/// message is to be opened anew, by [`open`]: a long message is seldom hashed in vain.
+pub fn open_as_named(
+    request: &Request,
+    body: &mut dyn Read,
+    policy: &AcceptPolicy,
+    keys: &OpenKeys<'_>,
+    limits: &Limits,
+    sink: &mut dyn Write,
+) -> Result<Opened, OpenFailure> {
+    open_with(request, body, policy, keys, limits, sink, Hashed::AsNamed)
+}
+
+/// Which digests of the signed octets are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hashed {
+    /// All that the agreement allows.
+    All,
+    /// Those of them that `micalg` names.
+    AsNamed,
+}
+
+fn open_with(
+    request: &Request,
+    body: &mut dyn Read,
+    policy: &AcceptPolicy,
+    keys: &OpenKeys<'_>,
+    limits: &Limits,
+    sink: &mut dyn Write,
+    hashed: Hashed,
+) -> Result<Opened, OpenFailure> {
     let choice = MicChoice::new(request, policy);
     let mut walk = Walk::new(policy, keys, limits, choice.algorithms(policy), sink);
+    if hashed == Hashed::AsNamed {
+        walk.hash_as_named(choice.preferred);
+    }
     let outcome = walk.message(&request.headers, body);
     let (found, veiled) = walk.into_found();
     let payload = outcome.map_err(|cause| failure(cause, veiled))?;

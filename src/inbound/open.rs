@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::Inbound;
 use super::unwrap::Unwrapped;
 use crate::as2::request::Request;
-use crate::as2::{self, OpenFailure, OpenKeys, Opened};
+use crate::as2::{self, AcceptPolicy, OpenFailure, OpenKeys, Opened};
 use crate::cms::ContentCipher;
+use crate::ground::limits::Limits;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
 
@@ -25,6 +26,36 @@ pub(super) enum NotOpened {
     /// Ours; the partner shall try again.
     Storage(io::Error),
 }
+
+/// The two ways of [`as2`] to open a message.
+type Open = fn(
+    &Request,
+    &mut dyn io::Read,
+    &AcceptPolicy,
+    &OpenKeys<'_>,
+    &Limits,
+    &mut dyn io::Write,
+) -> Result<Opened, OpenFailure>;
+
+/// Why one opening came to nothing.
+enum Failed {
+    Opening(OpenFailure),
+    Storage(io::Error),
+}
+
+impl From<Failed> for NotOpened {
+    fn from(failed: Failed) -> NotOpened {
+        match failed {
+            Failed::Storage(error) => NotOpened::Storage(error),
+            Failed::Opening(failure) if failure.cause.is_ours() => NotOpened::Storage(io::Error::other(failure.cause)),
+            Failed::Opening(failure) => NotOpened::Refused(Box::new(failure)),
+        }
+    }
+}
+
+/// Wire bytes beyond which only the digests that a message names are computed; below, a second opening would cost more
+/// than the digests.
+const HASHED_AS_NAMED: u64 = 64 * 1024;
 
 impl Inbound {
     /// Opens `wire`; returns it for the record.
@@ -53,15 +84,20 @@ impl Inbound {
         let decryption = self.station.keys.decryption_keys();
         let trusted = partner.trusted(now);
         let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
-        let mut body = wire.open(&self.store).map_err(NotOpened::Storage)?;
-        let mut sink = Sink::new(&self.store);
-        let opened = as2::open(request, &mut body, &partner.accept_policy(), &keys, &self.limits, &mut sink).map_err(
-            |failure| match failure.cause.is_ours() {
-                true => NotOpened::Storage(io::Error::other(failure.cause)),
-                false => NotOpened::Refused(Box::new(failure)),
-            },
-        )?;
-        let payload = sink.finish().map_err(NotOpened::Storage)?;
+        let policy = partner.accept_policy();
+        let attempt = |open: Open| -> Result<(Opened, Sink), Failed> {
+            let mut body = wire.open(&self.store).map_err(Failed::Storage)?;
+            let mut sink = Sink::hashed_by_writer(&self.store);
+            let opened = open(request, &mut body, &policy, &keys, &self.limits, &mut sink);
+            Ok((opened.map_err(Failed::Opening)?, sink))
+        };
+        let first = attempt(if wire.len() > HASHED_AS_NAMED { as2::open_as_named } else { as2::open });
+        let opened = match first {
+            Err(Failed::Opening(failure)) if failure.is_misnamed(&policy) => attempt(as2::open),
+            other => other,
+        };
+        let (opened, sink) = opened.map_err(NotOpened::from)?;
+        let payload = sink.finish_with(opened.payload_sha256).map_err(NotOpened::Storage)?;
         let unwrapped = self.unwrap(partner, &payload).map_err(NotOpened::Storage)?;
         Ok(Verified { opened, payload, unwrapped })
     }

@@ -28,6 +28,8 @@ pub(super) struct Wire {
 pub(super) struct Content<'a> {
     pub(super) payload: &'a Draft,
     pub(super) file_name: &'a str,
+    /// The payload is the message's own, which the store keeps; an envelope around it is not.
+    pub(super) kept: bool,
 }
 
 impl Outbound {
@@ -44,9 +46,10 @@ impl Outbound {
         let message_id = MessageId::generate(id, &self.settings.message_id_host);
         let stamp = Stamp { message_id: message_id.clone(), date: now };
         let mut sink = Sink::new(&self.store);
+        let compose = if content.kept { as2::compose_kept } else { as2::compose };
         let composed = self
             .with_source(content.payload, |source| {
-                as2::compose(&plan, &stamp, source, &self.store.scratch(), &mut sink).map_err(|error| error.to_string())
+                compose(&plan, &stamp, source, &self.store.scratch(), &mut sink).map_err(|error| error.to_string())
             })
             .map_err(|error| failed(&error))?;
         let bytes = sink.finish().map_err(|error| failed(&error.to_string()))?;
@@ -85,7 +88,7 @@ impl Outbound {
                 let draft = Draft::Stored(payload);
                 let again = flow.envelope_again(&partner, &draft, id)?;
                 let (payload, name) = again.as_ref().map_or((&draft, &file_name), |(draft, name)| (draft, name));
-                let content = Content { payload, file_name: name };
+                let content = Content { payload, file_name: name, kept: again.is_none() };
                 flow.compose(&partner, &content, id, flow.clock.now())
             })
             .await

@@ -177,17 +177,18 @@ impl Outbound {
         let Some(payload) = payload.filter(|payload| payload.len() <= self.limits.payload) else {
             return Ok(Prepared::Refused { payload: None, refusal: Refusal::oversize(self.limits.payload) });
         };
-        let compose =
-            |payload: &Draft, file_name: &str| self.compose(partner, &Content { payload, file_name }, id, now);
+        let compose = |payload: &Draft, file_name: &str, kept: bool| {
+            self.compose(partner, &Content { payload, file_name, kept }, id, now)
+        };
         match self.precheck(partner, &payload, id, now)? {
             Decision::Refuse(refusal) => Ok(Prepared::Refused { payload: Some(payload), refusal }),
             Decision::AsIs(summary) => {
-                let wire = compose(&payload, name);
+                let wire = compose(&payload, name, true);
                 Ok(Prepared::Ready { payload, summary, wire })
             }
             Decision::Wrap(head, summary) => {
                 let envelope = self.wrap(&head, &payload)?;
-                let wire = compose(&envelope, head.file_name.as_deref().unwrap_or(name));
+                let wire = compose(&envelope, head.file_name.as_deref().unwrap_or(name), false);
                 Ok(Prepared::Ready { payload, summary: Some(summary), wire })
             }
         }

@@ -8,7 +8,7 @@ use super::outcome::{Examined, Seen};
 use super::retry::Outcome;
 use crate::as2::mdn::{self, Mdn};
 use crate::as2::verdict::{self, Doubt, Sent, Verdict};
-use crate::as2::{As2Name, MessageId, headers};
+use crate::as2::{As2Name, MessageId, SentMics, headers};
 use crate::bilingual;
 use crate::ground::text::{Bilingual, printable};
 use crate::mime::Headers;
@@ -31,7 +31,13 @@ pub enum Arrival {
 
 impl Outbound {
     /// Reads an MDN about `message` and says what it comes to.
-    pub(super) fn examine_mdn(&self, partner: &Partner, message: &Message, head: &Headers, body: &[u8]) -> Examined {
+    pub(super) async fn examine_mdn(
+        &self,
+        partner: &Partner,
+        message: &Message,
+        head: &Headers,
+        body: &[u8],
+    ) -> Examined {
         let trusted = partner.trusted(self.clock.now());
         let parsed = match mdn::parse(head, body, &trusted, &self.limits) {
             Ok(parsed) => parsed,
@@ -40,7 +46,8 @@ impl Outbound {
                 return Examined { outcome: Outcome::NoReceipt, reason: Some(reason), receipt: None };
             }
         };
-        let verdict = self.judge(partner, message, &parsed);
+        let mics = self.mics_for(message, &parsed).await;
+        let verdict = self.judge(partner, message, &mics, &parsed);
         let receipt = Some(seen(head, body, &parsed, &verdict));
         let (outcome, reason) = match &verdict {
             Verdict::Accepted { matched: None } if asked_for_signature(message) => {
@@ -59,7 +66,25 @@ impl Outbound {
         Examined { outcome, reason, receipt }
     }
 
-    fn judge(&self, partner: &Partner, message: &Message, parsed: &Mdn) -> Verdict {
+    /// The message's digests, with the one that the MDN names if it was not computed when the message was composed.
+    /// Only the partner, by its signature, can make us compute one.
+    async fn mics_for(&self, message: &Message, parsed: &Mdn) -> SentMics {
+        let signed = matches!(parsed.signature, Ok(Some(_)));
+        let named = parsed.mic.as_ref().filter(|_| signed).map(|mic| mic.algorithm);
+        let named = named.filter(|algorithm| message.mics.lacks(*algorithm));
+        let (Some(algorithm), Some(payload)) = (named, message.payload) else { return message.mics.clone() };
+        let (store, mics) = (self.store.clone(), message.mics.clone());
+        let work = move || mics.with(algorithm, &mut store.read(&payload)?);
+        match tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other).and_then(|mics| mics) {
+            Ok(mics) => mics,
+            Err(error) => {
+                tracing::error!(id = %message.id, %error, code = "storage-failed", "the digest that an MDN names could not be computed");
+                message.mics.clone()
+            }
+        }
+    }
+
+    fn judge(&self, partner: &Partner, message: &Message, mics: &SentMics, parsed: &Mdn) -> Verdict {
         let sent_id = message.message_id.as_deref().and_then(|id| MessageId::parse(id).ok());
         let Some(message_id) = sent_id else { return Verdict::Doubtful(Doubt::WrongMessage) };
         let from = message.headers.get(headers::AS2_FROM).and_then(|name| As2Name::parse(name).ok());
@@ -70,7 +95,7 @@ impl Outbound {
             message_id: &message_id,
             from: &from,
             to: &to,
-            mics: &message.mics,
+            mics,
             signed_wanted,
             algorithm: partner.agreement.sign.map(|_| partner.agreement.digest),
         };
@@ -96,7 +121,7 @@ impl Outbound {
             tracing::warn!(partner = %partner.id, original_message_id = %id, code = "mdn-unknown-message", "an MDN about no message of ours");
             return Ok(Arrival::Unknown);
         };
-        let examined = self.examine_mdn(partner, &message, head, body);
+        let examined = self.examine_mdn(partner, &message, head, body).await;
         let open = !message.state.is_final() && message.attempts > 0;
         let decisive = matches!(examined.outcome, Outcome::Accepted | Outcome::Refused | Outcome::Contradicted);
         if open && decisive && self.settle(partner, &message, message.attempts, examined).await? {
@@ -104,7 +129,7 @@ impl Outbound {
         }
         // Examined once more: what it came to before is spent, and the message may have moved on.
         let message = self.store.message(&message.id).unwrap_or(message);
-        let examined = self.examine_mdn(partner, &message, head, body);
+        let examined = self.examine_mdn(partner, &message, head, body).await;
         self.keep_stray(&message, examined).await?;
         Ok(Arrival::Late)
     }

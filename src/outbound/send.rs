@@ -136,7 +136,7 @@ impl Outbound {
         }
         tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
         let answer = self.post(&partner, &url, &message, wire).await;
-        let examined = self.examine_answer(&partner, &message, answer);
+        let examined = self.examine_answer(&partner, &message, answer).await;
         self.settle(&partner, &message, number, examined).await.map(drop)
     }
 
@@ -211,7 +211,12 @@ impl Outbound {
         client.post(url, &fields, body, timeouts).await
     }
 
-    fn examine_answer(&self, partner: &Partner, message: &Message, answer: Result<Answer, PostError>) -> Examined {
+    async fn examine_answer(
+        &self,
+        partner: &Partner,
+        message: &Message,
+        answer: Result<Answer, PostError>,
+    ) -> Examined {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return no_answer(&error),
@@ -227,7 +232,7 @@ impl Outbound {
         if answer.body.is_empty() && later {
             return Examined::plain(Outcome::Transferred);
         }
-        let examined = self.examine_mdn(partner, message, &answer_headers(&answer), &answer.body);
+        let examined = self.examine_mdn(partner, message, &answer_headers(&answer), &answer.body).await;
         match examined.outcome {
             Outcome::NoReceipt if later => Examined::plain(Outcome::Transferred),
             _ => examined,

@@ -28,13 +28,22 @@ pub struct BodyWriter {
     path: PathBuf,
     id: Id,
     len: u64,
-    sha256: Sha256,
+    sha256: Digesting,
+}
+
+/// Who computes the digest.
+#[derive(Debug)]
+enum Digesting {
+    /// The writer, as bytes come.
+    Here(Sha256),
+    /// Whoever writes; known at the end.
+    Elsewhere(Option<[u8; 32]>),
 }
 
 impl BodyWriter {
     pub(super) fn new(temporary_dir: &Path, bodies: &Path, id: Id) -> io::Result<BodyWriter> {
         let file = NewFile::create_in(temporary_dir)?;
-        Ok(BodyWriter { file, path: path(bodies, &id), id, len: 0, sha256: Sha256::new() })
+        Ok(BodyWriter { file, path: path(bodies, &id), id, len: 0, sha256: Digesting::Here(Sha256::new()) })
     }
 
     /// Makes the bytes durable: when this returns, a fact may name them.
@@ -42,8 +51,22 @@ impl BodyWriter {
     /// # Errors
     /// Any failure of the disk; the bytes are removed.
     pub fn finish(self) -> io::Result<Body> {
+        let sha256 = match self.sha256 {
+            Digesting::Here(sha256) => sha256.finalize().into(),
+            Digesting::Elsewhere(given) => given.ok_or_else(|| io::Error::other("a body without its digest"))?,
+        };
         self.file.publish(&self.path)?;
-        Ok(Body { id: self.id, len: self.len, sha256: self.sha256.finalize().into() })
+        Ok(Body { id: self.id, len: self.len, sha256 })
+    }
+
+    /// Leaves the digest to whoever writes the bytes, who must give it by [`with_digest`](BodyWriter::with_digest).
+    pub(super) fn without_digest(self) -> BodyWriter {
+        BodyWriter { sha256: Digesting::Elsewhere(None), ..self }
+    }
+
+    /// The SHA-256 of everything that was written.
+    pub(super) fn with_digest(self, sha256: [u8; 32]) -> BodyWriter {
+        BodyWriter { sha256: Digesting::Elsewhere(Some(sha256)), ..self }
     }
 
     /// [`finish`](BodyWriter::finish) with a guard that removes the file again unless a fact comes to name it.
@@ -98,7 +121,9 @@ impl Write for BodyWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         let taken = bytes.get(..written).unwrap_or(bytes);
-        self.sha256.update(taken);
+        if let Digesting::Here(sha256) = &mut self.sha256 {
+            sha256.update(taken);
+        }
         self.len = self.len.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
         Ok(written)
     }

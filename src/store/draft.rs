@@ -15,6 +15,7 @@ use super::{Store, Transaction};
 pub struct Sink {
     store: Store,
     state: SinkState,
+    by_writer: bool,
 }
 
 enum SinkState {
@@ -35,7 +36,13 @@ pub enum Draft {
 impl Sink {
     /// An empty sink of `store`.
     pub fn new(store: &Store) -> Sink {
-        Sink { store: store.clone(), state: SinkState::Memory(Vec::new()) }
+        Sink { store: store.clone(), state: SinkState::Memory(Vec::new()), by_writer: false }
+    }
+
+    /// An empty sink whose writer hashes the bytes itself and gives the digest at the [end](Sink::finish_with): a long
+    /// body is not hashed twice.
+    pub fn hashed_by_writer(store: &Store) -> Sink {
+        Sink { by_writer: true, ..Sink::new(store) }
     }
 
     /// It writes to a file by now.
@@ -58,6 +65,14 @@ impl Sink {
             SinkState::File(writer) => writer.finish_guarded().map(Draft::File),
         }
     }
+
+    /// [`finish`](Sink::finish) with the SHA-256 of everything that was written.
+    pub fn finish_with(self, sha256: [u8; 32]) -> io::Result<Draft> {
+        match self.state {
+            SinkState::Memory(bytes) => Ok(Draft::Inline(bytes)),
+            SinkState::File(writer) => writer.with_digest(sha256).finish_guarded().map(Draft::File),
+        }
+    }
 }
 
 impl Write for Sink {
@@ -68,6 +83,9 @@ impl Write for Sink {
                 return Ok(bytes.len());
             }
             let mut writer = self.store.body_writer()?;
+            if self.by_writer {
+                writer = writer.without_digest();
+            }
             writer.write_all(held)?;
             self.state = SinkState::File(writer);
         }

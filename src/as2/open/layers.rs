@@ -60,6 +60,8 @@ pub(super) struct Walk<'a> {
     keys: &'a OpenKeys<'a>,
     limits: &'a Limits,
     algorithms: Vec<DigestAlgorithm>,
+    /// Of those, only what `micalg` names and this one.
+    as_named: Option<Option<DigestAlgorithm>>,
     sink: &'a mut dyn Write,
     found: Found,
     signed: bool,
@@ -103,12 +105,29 @@ impl<'a> Walk<'a> {
         sink: &'a mut dyn Write,
     ) -> Walk<'a> {
         let (found, again) = (Found::default(), Again::default());
-        Walk { policy, keys, limits, algorithms, sink, found, signed: false, veiled: false, again }
+        Walk { policy, keys, limits, algorithms, as_named: None, sink, found, signed: false, veiled: false, again }
     }
 
     /// The walk for evidence.
     pub(super) fn again(self, again: Again<'a>) -> Walk<'a> {
         Walk { again, ..self }
+    }
+
+    /// Computes of a `multipart/signed` only the digests that it names, and `receipt`.
+    pub(super) fn hash_as_named(&mut self, receipt: Option<DigestAlgorithm>) {
+        self.as_named = Some(receipt);
+    }
+
+    /// The digests of the signed octets to compute. What `micalg` names is no more than a hint: nothing is accepted for
+    /// it, and where it names nothing that is allowed, all are computed.
+    fn signed_algorithms(&self, micalg: &str) -> Vec<DigestAlgorithm> {
+        let Some(receipt) = self.as_named else { return self.algorithms.clone() };
+        let named: Vec<DigestAlgorithm> = micalg.split(',').filter_map(DigestAlgorithm::parse).collect();
+        if !named.iter().any(|named| self.policy.digests.contains(named)) {
+            return self.algorithms.clone();
+        }
+        let wanted = |algorithm: &&DigestAlgorithm| named.contains(algorithm) || receipt == Some(**algorithm);
+        self.algorithms.iter().filter(wanted).copied().collect()
     }
 
     /// What was found, and whether the message is still to be treated as one without integrity.
@@ -233,7 +252,8 @@ impl<'a> Walk<'a> {
         if self.found.cipher.is_some() {
             parts = parts.pinned();
         }
-        let mut hasher = MultiHasher::new(&self.algorithms);
+        let micalg = head.content_type.param("micalg").unwrap_or_default();
+        let mut hasher = MultiHasher::new(&self.signed_algorithms(micalg));
         let first = Copying::new(parts.first_part(), self.again.covered.take());
         let mut first = BufReader::with_capacity(BUFFER, Hashing::new(first, &mut hasher));
         let inner = self.inner_entity(&mut first, depth);

@@ -4,6 +4,7 @@ use super::super::specimens::*;
 use super::super::*;
 use crate::cms::{ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
 
+mod digests;
 mod dissection;
 mod failures;
 mod oracle;

@@ -53,6 +53,7 @@ impl<'h> Gateway<'h> {
         });
     }
 
+    #[allow(dead_code, reason = "for the benches")]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
