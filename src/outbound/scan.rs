@@ -7,7 +7,7 @@
 //! The claim moves the file to `.claimed/<id>~<name>` on the same filesystem; the folders are synced once per sweep,
 //! before any claimed file is recorded, so that a power cut cannot bring a recorded file back into the outbox.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
@@ -84,6 +84,8 @@ pub struct Outbox {
     ignore: Vec<String>,
     seen: HashMap<String, Seen>,
     reported: HashSet<PathBuf>,
+    /// Names of the last listing that no sweep has come to yet, so that a long outbox is not listed for every round.
+    ahead: VecDeque<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +112,7 @@ impl Outbox {
             ignore: ignore.to_vec(),
             seen: HashMap::new(),
             reported: HashSet::new(),
+            ahead: VecDeque::new(),
         }
     }
 
@@ -121,23 +124,25 @@ impl Outbox {
     /// Claims what has settled at `now`.
     pub fn sweep(&mut self, now: Timestamp, hints: &HashMap<PathBuf, Hint>) -> Sweep {
         let mut sweep = Sweep::default();
-        let names = match self.names() {
-            Ok(names) => names,
-            Err(error) => {
-                self.report(&mut sweep, self.folder.clone(), folder_unreadable(&self.folder, &error));
-                return sweep;
+        let listed = self.ahead.is_empty();
+        if listed {
+            match self.names() {
+                Ok(names) => self.ahead = names.into(),
+                Err(error) => {
+                    self.report(&mut sweep, self.folder.clone(), folder_unreadable(&self.folder, &error));
+                    return sweep;
+                }
             }
-        };
-        self.reported.remove(&self.folder);
+            self.reported.remove(&self.folder);
+        }
         let mut present = HashSet::new();
-        for name in names {
-            if sweep.claims.len() == SWEEP_MAX {
-                sweep.more = true;
-                break;
-            }
+        while sweep.claims.len() < SWEEP_MAX {
+            let Some(name) = self.ahead.pop_front() else { break };
             self.consider(&name, now, hints, &mut sweep);
             present.insert(name);
         }
+        // At the end of an older listing the folder is looked at afresh.
+        sweep.more = !listed || !self.ahead.is_empty();
         if !sweep.more {
             let gone: Vec<String> = self.seen.keys().filter(|name| !present.contains(*name)).cloned().collect();
             for name in gone {

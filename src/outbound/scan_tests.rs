@@ -139,6 +139,27 @@ fn thousands_of_files_are_taken_in_rounds_without_losing_one() {
 }
 
 #[test]
+fn a_long_outbox_is_listed_once_for_its_rounds_and_then_afresh() {
+    let mut fixture = Fixture::new();
+    let mut hints = HashMap::new();
+    for number in 0..600 {
+        hints.insert(fixture.drop_file(&format!("{number:04}.xml"), "1"), Hint::MovedIn);
+    }
+    let unsettled = fixture.drop_file("0000-unsettled.xml", "1");
+    let round = fixture.sweep_with(0, &hints);
+    assert!(round.claims.len() == 256 && round.more);
+    hints.insert(fixture.drop_file("0000-late.xml", "1"), Hint::MovedIn);
+    let rounds = [fixture.sweep_with(0, &hints), fixture.sweep_with(0, &hints)];
+    assert!(
+        rounds.iter().all(|round| round.more && round.troubles.is_empty() && !names(round).contains(&"0000-late.xml"))
+    );
+    assert_eq!(rounds.map(|round| round.claims.len()), [256, 88]);
+    let afresh = fixture.sweep_with(1000, &hints);
+    assert_eq!(names(&afresh), ["0000-late.xml", "0000-unsettled.xml"]);
+    assert!(!afresh.more && afresh.troubles.is_empty() && !unsettled.exists());
+}
+
+#[test]
 fn claimed_files_are_found_again_with_their_ids_and_names() {
     let mut fixture = Fixture::new();
     fixture.drop_file("订单 1~2.xml", "1");

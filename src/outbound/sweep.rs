@@ -18,21 +18,28 @@ use crate::ground::id::Id;
 
 /// Claims in work at a time: enough to share group commits, few enough to bound memory.
 const IN_WORK: usize = 64;
+/// Files about which something is remembered; beyond, each waits for its settle time.
+const HINTS: usize = 200_000;
 /// Files already claimed are looked at again this often, should an earlier try have failed.
 const LEFTOVERS_EVERY: Duration = Duration::from_secs(30);
+
+/// What was seen of files, by path.
+type Hints = HashMap<PathBuf, Hint>;
 
 /// Watches folders and remembers what it saw until the next sweep.
 struct Watch {
     watcher: Option<RecommendedWatcher>,
-    hints: Arc<Mutex<HashMap<PathBuf, Hint>>>,
+    hints: Hints,
+    /// What was seen since the last sweep; `None` takes back what was seen before.
+    news: Arc<Mutex<HashMap<PathBuf, Option<Hint>>>>,
     wake: Arc<Notify>,
 }
 
 impl Watch {
     fn new() -> Watch {
-        let hints: Arc<Mutex<HashMap<PathBuf, Hint>>> = Arc::default();
+        let news: Arc<Mutex<HashMap<PathBuf, Option<Hint>>>> = Arc::default();
         let wake = Arc::new(Notify::new());
-        let (seen, waker) = (hints.clone(), wake.clone());
+        let (seen, waker) = (news.clone(), wake.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Our own looks raise events too: only news about a file wakes, or that events were lost.
             let news = event.map_or(true, |event| event.need_rescan() || remember(&seen, &event));
@@ -43,7 +50,7 @@ impl Watch {
         if let Err(error) = &watcher {
             tracing::warn!(%error, "no folder notifications; outboxes are swept periodically");
         }
-        Watch { watcher: watcher.ok(), hints, wake }
+        Watch { watcher: watcher.ok(), hints: Hints::new(), news, wake }
     }
 
     fn add(&mut self, folder: &Path) {
@@ -54,43 +61,52 @@ impl Watch {
         }
     }
 
-    fn take(&self) -> HashMap<PathBuf, Hint> {
-        self.hints.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Everything that is known, to be [given back](Watch::give_back) after the sweep.
+    fn take(&mut self) -> Hints {
+        let news = std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner));
+        for (path, hint) in news {
+            match hint {
+                Some(hint) => drop(self.hints.insert(path, hint)),
+                None => drop(self.hints.remove(&path)),
+            }
+        }
+        std::mem::take(&mut self.hints)
     }
 
-    fn forget(&self, claims: &[Claim], folder: &Path) {
-        let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
+    fn give_back(&mut self, hints: Hints) {
+        self.hints = hints;
+    }
+
+    fn forget(&mut self, claims: &[Claim], folder: &Path) {
         for claim in claims {
-            hints.remove(&folder.join(&claim.file_name));
+            self.hints.remove(&folder.join(&claim.file_name));
         }
-        if hints.len() > 10_000 {
-            hints.clear();
+        if self.hints.len() > HINTS {
+            self.hints.clear();
         }
     }
 }
 
 /// Whether a file became complete.
-fn remember(hints: &Mutex<HashMap<PathBuf, Hint>>, event: &notify::Event) -> bool {
+fn remember(news: &Mutex<HashMap<PathBuf, Option<Hint>>>, event: &notify::Event) -> bool {
     let hint = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Hint::Closed,
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::MovedIn,
         EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => {
             // Being written (again): what was said before no longer holds.
-            let mut hints = hints.lock().unwrap_or_else(PoisonError::into_inner);
-            for path in &event.paths {
-                hints.remove(path);
-            }
+            let mut known = news.lock().unwrap_or_else(PoisonError::into_inner);
+            known.extend(event.paths.iter().map(|path| (path.clone(), None)));
             return false;
         }
         _ => return false,
     };
-    let mut hints = hints.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut news = false;
+    let mut known = news.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut any = false;
     for path in event.paths.iter().filter(|path| scan::is_candidate(path)) {
-        hints.insert(path.clone(), hint);
-        news = true;
+        known.insert(path.clone(), Some(hint));
+        any = true;
     }
-    news
+    any
 }
 
 /// The outboxes as last swept.
@@ -116,9 +132,9 @@ impl Outbound {
                 self.rest(&watch, false, &shutdown).await;
                 continue;
             }
-            let hints = watch.take();
-            let swept;
-            (outboxes, swept) = self.sweep_all(outboxes, hints).await;
+            let (swept, hints);
+            (outboxes, hints, swept) = self.sweep_all(outboxes, watch.take()).await;
+            watch.give_back(hints);
             let (mut more, mut unsettled) = (false, false);
             for (folder, sweep) in swept {
                 watch.forget(&sweep.claims, &folder);
@@ -197,22 +213,18 @@ impl Outbound {
         }
     }
 
-    async fn sweep_all(
-        &self,
-        mut outboxes: Outboxes,
-        hints: HashMap<PathBuf, Hint>,
-    ) -> (Outboxes, Vec<(PathBuf, Sweep)>) {
+    async fn sweep_all(&self, mut outboxes: Outboxes, hints: Hints) -> (Outboxes, Hints, Vec<(PathBuf, Sweep)>) {
         let clock = self.clock.clone();
         let work = move || {
             let swept = outboxes
                 .values_mut()
                 .map(|outbox| (outbox.folder().to_owned(), outbox.sweep(clock.now(), &hints)))
                 .collect();
-            (outboxes, swept)
+            (outboxes, hints, swept)
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a sweep ended unexpectedly; the outboxes are read anew");
-            (Outboxes::new(), Vec::new())
+            (Outboxes::new(), Hints::new(), Vec::new())
         })
     }
 
