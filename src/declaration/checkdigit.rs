@@ -30,14 +30,28 @@ pub fn credit_check(first_seventeen: &str) -> Option<char> {
     if first_seventeen.len() != 17 {
         return None;
     }
-    let (mut sum, mut weight) = (0usize, 1usize);
+    let (mut sum, mut weight) = (0u32, 1u32);
     for byte in first_seventeen.bytes() {
-        let value = CREDIT_ALPHABET.iter().position(|letter| *letter == byte)?;
+        let value = credit_value(byte)?;
         sum = sum.saturating_add(value.saturating_mul(weight));
         weight = weight.saturating_mul(3) % 31;
     }
-    let check = 31usize.saturating_sub(sum % 31) % 31;
+    let check = usize::try_from(31u32.saturating_sub(sum % 31) % 31).ok()?;
     CREDIT_ALPHABET.get(check).map(|letter| char::from(*letter))
+}
+
+/// Place of a character in [`CREDIT_ALPHABET`].
+fn credit_value(byte: u8) -> Option<u32> {
+    let skipped = match byte {
+        b'0'..=b'9' => return Some(u32::from(byte.wrapping_sub(b'0'))),
+        b'A'..=b'H' => 0,
+        b'J'..=b'N' => 1,
+        b'P'..=b'R' => 2,
+        b'T' | b'U' => 3,
+        b'W'..=b'Y' => 4,
+        _ => return None,
+    };
+    Some(u32::from(byte.wrapping_sub(b'A')).saturating_add(10).saturating_sub(skipped))
 }
 
 /// Whether an enterprise code has eighteen characters of the alphabet and the right check character.
@@ -90,6 +104,14 @@ mod tests {
         assert!(is_credit_code("91350100M000100Y43"));
         assert!(!is_credit_code("91350100M000100Y44") && !is_credit_code("91350100I000100Y43"));
         assert!(!is_credit_code("91350100M000100Y4") && !is_credit_code("信用代码信用代码"));
+    }
+
+    #[test]
+    fn every_letter_of_a_credit_code_counts_as_its_place_in_the_alphabet() {
+        for (place, letter) in (0u32..).zip(CREDIT_ALPHABET) {
+            assert_eq!(credit_value(*letter), Some(place));
+        }
+        assert!(b"IOSVZa-".iter().all(|letter| credit_value(*letter).is_none()));
     }
 
     #[test]

@@ -38,5 +38,8 @@ pub use error::{DeclarationError, Fault};
 /// Namespace of the business messages (`CEBxxxMessage`).
 pub const CEB_NS: &str = "http://www.chinaport.gov.cn/ceb";
 
+/// Namespace of XML signatures.
+pub const DSIG_NS: &str = "http://www.w3.org/2000/09/xmldsig#";
+
 /// Namespace of the transport messages (`DxpMsg`, `DxpRep`, `DxpMsgSv`).
 pub const DXP_NS: &str = "http://www.chinaport.gov.cn/dxp";

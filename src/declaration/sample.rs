@@ -2,13 +2,14 @@
 //!
 //! The lists of [`inventory`] and [`export_inventory`] belong to the orders of [`order`] and [`export_order`] made with the
 //! same arguments: same order numbers, parties, goods and prices. Amounts are counted in cents and grams, so that every
-//! sum is exact. The lists are not signed: the schema's `ds:Signature` of CEB621 is the one thing they lack.
+//! sum is exact. The signature of the lists has the form that the schema demands and, like those of the official samples,
+//! no value: it is to be replaced by one who holds a key.
 
 use jiff::Timestamp;
 
-use super::CEB_NS;
 use super::markup::Markup;
 use super::serial::Serials;
+use super::{CEB_NS, DSIG_NS, family};
 
 mod catalogue;
 mod deal;
@@ -25,7 +26,7 @@ pub fn order(count: usize, dxpid: &str, at: Timestamp, seed: u64) -> Vec<u8> {
     batch.write(&party::IMPORT_SHOP, catalogue::IMPORTS, &|markup, deal| import::order(markup, deal))
 }
 
-/// CEB621: the import inventory lists of the orders of [`order`] with the same arguments. Unsigned.
+/// CEB621: the import inventory lists of the orders of [`order`] with the same arguments.
 pub fn inventory(count: usize, dxpid: &str, at: Timestamp, seed: u64) -> Vec<u8> {
     let batch = Batch { name: "CEB621Message", count, dxpid, at, seed };
     batch.write(&party::IMPORT_SHOP, catalogue::IMPORTS, &|markup, deal| import::inventory(markup, deal))
@@ -37,11 +38,21 @@ pub fn export_order(count: usize, dxpid: &str, at: Timestamp, seed: u64) -> Vec<
     batch.write(&party::EXPORT_SHOP, catalogue::EXPORTS, &|markup, deal| export::order(markup, deal))
 }
 
-/// CEB603: the export inventory lists of the orders of [`export_order`] with the same arguments. Unsigned.
+/// CEB603: the export inventory lists of the orders of [`export_order`] with the same arguments.
 pub fn export_inventory(count: usize, dxpid: &str, at: Timestamp, seed: u64) -> Vec<u8> {
     let batch = Batch { name: "CEB603Message", count, dxpid, at, seed };
     batch.write(&party::EXPORT_SHOP, catalogue::EXPORTS, &|markup, deal| export::inventory(markup, deal))
 }
+
+/// A signature in form only.
+const PLACEHOLDER: &str = "<ds:Signature><ds:SignedInfo>\
+    <ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/TR/2001/REC-xml-c14n-20010315\"/>\
+    <ds:SignatureMethod Algorithm=\"http://www.chinaport.gov.cn/2022/04/xmldsig#sm2-sm3\"/>\
+    <ds:Reference URI=\"\"><ds:Transforms>\
+    <ds:Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"/></ds:Transforms>\
+    <ds:DigestMethod Algorithm=\"http://www.chinaport.gov.cn/2022/04/xmldsig#sm3\"/>\
+    <ds:DigestValue>AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</ds:DigestValue></ds:Reference></ds:SignedInfo>\
+    <ds:SignatureValue>AAAA</ds:SignatureValue><ds:KeyInfo><ds:KeyName>0001</ds:KeyName></ds:KeyInfo></ds:Signature>\n";
 
 /// One message to make.
 struct Batch<'a> {
@@ -61,7 +72,8 @@ impl Batch<'_> {
     ) -> Vec<u8> {
         let mut markup = Markup::new("ceb:");
         let guid = Serials::new(self.at, &[self.name.as_bytes(), &self.seed.to_be_bytes(), b"message"]).guid();
-        markup.root(self.name, &[("xmlns:ceb", CEB_NS), ("guid", &guid), ("version", "1.0")]);
+        let namespaces = [("xmlns:ceb", CEB_NS), ("xmlns:ds", DSIG_NS)];
+        markup.root(self.name, &[namespaces.as_slice(), &[("guid", &guid), ("version", "1.0")]].concat());
         for index in 0..self.count.clamp(1, 100) {
             document(&mut markup, &Deal::new(self.name, goods, self.at, self.seed, index));
         }
@@ -71,6 +83,9 @@ impl Batch<'_> {
         markup.leaf("dxpMode", "DXP");
         markup.leaf("dxpId", self.dxpid);
         markup.close("BaseTransfer");
+        if family::find(self.name).is_some_and(|row| row.signed) {
+            markup.raw(PLACEHOLDER);
+        }
         markup.close(self.name);
         markup.into_bytes()
     }

@@ -1,23 +1,24 @@
 //! One streaming pass over a document: start, end, text of leaves, and where.
 //!
-//! What XML 1.0 and Namespaces in XML demand and the parser below does not check is checked here: one root, nothing but
-//! blanks around it, legal characters and names, no undefined entity, every element closed, every prefix bound. A document
-//! type declaration is refused outright, so there is nothing to expand. Memory is bounded by the limits, not by the file.
+//! XML 1.0 and Namespaces in XML as far as a document without a document type can go: one root, nothing but blanks around
+//! it, legal characters and names, only the five entities that XML defines, every element closed, every prefix bound. A
+//! document type declaration is refused outright, so there is nothing to expand. Memory is bounded by the limits, not by
+//! the file; elements, names and texts are kept in slots that are used again.
 
 use std::io::BufRead;
 
-use quick_xml::XmlVersion;
-use quick_xml::events::{BytesRef, BytesStart, Event as Token};
-use quick_xml::name::{NamespaceResolver, QName, ResolveResult};
-use quick_xml::reader::Reader;
-
-use super::charset::{Charset, Position, Utf8Source, uncarry};
+use super::charset::{Charset, Position, Utf8Source};
 use super::error::{DeclarationError, Fault};
-use super::{CEB_NS, DXP_NS};
+use super::{CEB_NS, DSIG_NS, DXP_NS};
 use crate::ground::limits::Limits;
 
-/// Namespace of XML-DSig.
-const DSIG_NS: &str = "http://www.w3.org/2000/09/xmldsig#";
+mod text;
+mod tokens;
+
+/// Namespace of attributes that speak to schema validators.
+const XSI_NS: &str = "http://www.w3.org/2001/XMLSchema-instance";
+/// What the prefix `xml` is bound to.
+const XML_NS: &str = "http://www.w3.org/XML/1998/namespace";
 
 /// A namespace, known ones first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,10 +57,13 @@ impl Namespace {
 pub(super) struct Element {
     pub(super) namespace: Namespace,
     pub(super) local: String,
+    prefix: String,
     /// Place of its start tag.
     pub(super) at: Position,
     /// Attributes without prefix, normalised.
     pub(super) attributes: Vec<(String, String)>,
+    /// An attribute with a prefix that is no hint to a schema's place (`xsi:schemaLocation`).
+    pub(super) foreign_attribute: Option<String>,
     /// It has child elements.
     pub(super) parent: bool,
     /// It has text between child elements.
@@ -68,9 +72,28 @@ pub(super) struct Element {
     ordinal: u32,
     last_child: String,
     last_child_ordinal: u32,
+    /// Namespace bindings made by it.
+    bindings: usize,
 }
 
 impl Element {
+    const fn empty() -> Element {
+        Element {
+            namespace: Namespace::None,
+            local: String::new(),
+            prefix: String::new(),
+            at: Position::START,
+            attributes: Vec::new(),
+            foreign_attribute: None,
+            parent: false,
+            mixed: false,
+            ordinal: 1,
+            last_child: String::new(),
+            last_child_ordinal: 0,
+            bindings: 0,
+        }
+    }
+
     pub(super) fn is(&self, namespace: &Namespace, local: &str) -> bool {
         self.namespace == *namespace && self.local == local
     }
@@ -78,6 +101,53 @@ impl Element {
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
+
+    /// Makes the slot ready for another element.
+    fn reset(&mut self, prefix: &str, local: &str, at: Position) {
+        self.namespace = Namespace::None;
+        self.local.clear();
+        self.local.push_str(local);
+        self.prefix.clear();
+        self.prefix.push_str(prefix);
+        self.at = at;
+        self.attributes.clear();
+        self.foreign_attribute = None;
+        self.parent = false;
+        self.mixed = false;
+        self.ordinal = 1;
+        self.last_child.clear();
+        self.last_child_ordinal = 0;
+        self.bindings = 0;
+    }
+
+    /// Counts a child; which of its name it is.
+    fn count_child(&mut self, local: &str, mixed: bool) -> u32 {
+        self.parent = true;
+        self.mixed |= mixed;
+        if self.last_child == local {
+            self.last_child_ordinal = self.last_child_ordinal.saturating_add(1);
+        } else {
+            self.last_child.clear();
+            self.last_child.push_str(local);
+            self.last_child_ordinal = 1;
+        }
+        self.last_child_ordinal
+    }
+
+    /// Whether this is the name in its tags.
+    fn is_named(&self, qualified: &str) -> bool {
+        match qualified.strip_suffix(self.local.as_str()) {
+            Some("") => self.prefix.is_empty(),
+            Some(rest) => rest.strip_suffix(':').is_some_and(|prefix| !prefix.is_empty() && prefix == self.prefix),
+            None => false,
+        }
+    }
+}
+
+/// A prefix and what it stands for.
+struct Binding {
+    prefix: String,
+    namespace: Namespace,
 }
 
 /// What [`Scanner::next`] came to. The element is [`Scanner::element`].
@@ -91,14 +161,15 @@ pub(super) enum Event {
 
 /// The pass.
 pub(super) struct Scanner<'a> {
-    reader: Reader<Utf8Source<'a>>,
-    resolver: NamespaceResolver,
+    source: Utf8Source<'a>,
     max_depth: usize,
     max_attributes: usize,
     max_item: usize,
-    open: Vec<Element>,
+    /// Slots of elements; those up to `depth` are open.
+    slots: Vec<Element>,
+    depth: usize,
+    bindings: Vec<Binding>,
     text: String,
-    buffer: Vec<u8>,
     root_seen: bool,
     first: bool,
     /// The element was `<empty/>`: its end comes next.
@@ -112,14 +183,14 @@ impl<'a> Scanner<'a> {
     /// Reads `input`, at most `max_bytes` of it.
     pub(super) fn new(input: &'a mut dyn BufRead, max_bytes: u64, limits: &Limits) -> Scanner<'a> {
         Scanner {
-            reader: Reader::from_reader(Utf8Source::new(input, max_bytes, limits.xml_text)),
-            resolver: NamespaceResolver::default(),
+            source: Utf8Source::new(input, max_bytes),
             max_depth: limits.xml_depth,
             max_attributes: limits.xml_attributes,
             max_item: limits.xml_text,
-            open: Vec::new(),
+            slots: Vec::new(),
+            depth: 0,
+            bindings: Vec::new(),
             text: String::new(),
-            buffer: Vec::new(),
             root_seen: false,
             first: true,
             end_due: false,
@@ -141,22 +212,22 @@ impl<'a> Scanner<'a> {
 
     /// The element of the last event.
     pub(super) fn element(&self) -> Option<&Element> {
-        self.open.last()
+        self.ancestor(self.depth)
     }
 
     /// The parent of the element of the last event.
     pub(super) fn parent(&self) -> Option<&Element> {
-        self.open.iter().rev().nth(1)
+        self.ancestor(self.depth.checked_sub(1)?)
     }
 
     /// Open elements, the one of the last event included; the root alone is 1.
     pub(super) fn depth(&self) -> usize {
-        self.open.len()
+        self.depth
     }
 
     /// The open element at this depth, the root being 1.
     pub(super) fn ancestor(&self, depth: usize) -> Option<&Element> {
-        self.open.get(depth.checked_sub(1)?)
+        self.slots.get(..self.depth)?.get(depth.checked_sub(1)?)
     }
 
     /// Text of the leaf whose end was just met, blanks kept.
@@ -166,13 +237,13 @@ impl<'a> Scanner<'a> {
 
     /// Encoding of the document.
     pub(super) fn charset(&self) -> Option<Charset> {
-        self.reader.get_ref().charset()
+        self.source.charset()
     }
 
     /// Path of the element of the last event.
     pub(super) fn path(&self) -> String {
         let mut path = String::from(self.prefix);
-        for element in &self.open {
+        for element in self.slots.get(..self.depth).unwrap_or_default() {
             if !path.is_empty() && !path.ends_with('/') {
                 path.push('/');
             }
@@ -191,32 +262,21 @@ impl<'a> Scanner<'a> {
 
     /// A fault at the start tag of the element of the last event.
     pub(super) fn error(&self, fault: Fault) -> DeclarationError {
-        let at = self.element().map_or_else(|| self.reader.get_ref().position(), |element| element.at);
+        let at = self.element().map_or_else(|| self.source.position(), |element| element.at);
         self.error_at(fault, at)
     }
 
     /// The next start or end.
     pub(super) fn next(&mut self) -> Result<Event, DeclarationError> {
-        if self.pop_due {
-            self.pop_due = false;
-            self.text.clear();
-            self.resolver.pop();
-            self.open.pop();
-        }
+        self.pop();
         if self.end_due {
             return Ok(self.end());
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let result = loop {
-            match self.token(&mut buffer) {
-                Ok(None) => {}
-                Ok(Some(event)) => break Ok(event),
-                Err(error) => break Err(error),
+        loop {
+            if let Some(event) = self.token()? {
+                return Ok(event);
             }
-        };
-        buffer.clear();
-        self.buffer = buffer;
-        result
+        }
     }
 
     /// The next piece of the text of the element just started, into `piece`, for texts too long to hold; its place. `None`
@@ -228,29 +288,21 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         }
         loop {
-            let max = self.max_item;
-            self.reader.get_mut().start_item(max);
-            let at = self.reader.get_ref().position();
-            let mut stream = self.reader.stream();
-            let plain = match stream.fill_buf() {
-                Err(error) => {
-                    let fault = uncarry(&error);
-                    return Err(self.error_at(fault, at));
-                }
-                Ok(available) => {
-                    let plain = memchr::memchr2(b'<', b'&', available).unwrap_or(available.len());
-                    piece.extend_from_slice(available.get(..plain).unwrap_or_default());
-                    plain
-                }
-            };
+            if self.source.text().is_empty() {
+                self.more(0)?;
+            }
+            let at = self.source.position();
+            let available = self.source.text().as_bytes();
+            let plain = memchr::memchr2(b'<', b'&', available).unwrap_or(available.len()).min(self.max_item);
             if plain > 0 {
-                stream.consume(plain);
+                piece.extend_from_slice(available.get(..plain).unwrap_or_default());
+                // A piece may end within a character; what is asked for in pieces is ASCII, so this cuts rarely.
+                let whole = self.whole_characters(plain);
+                piece.truncate(whole);
+                self.source.take(whole);
                 return Ok(Some(at));
             }
-            let mut buffer = std::mem::take(&mut self.buffer);
-            let event = self.token(&mut buffer);
-            self.buffer = buffer;
-            match event? {
+            match self.token()? {
                 Some(Event::End) => return Ok(None),
                 Some(Event::Start) => {
                     let element = self.element().map(|element| element.local.clone()).unwrap_or_default();
@@ -267,61 +319,21 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads one token; `None` for those that make no event.
-    fn token(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Event>, DeclarationError> {
-        buffer.clear();
-        let max = self.max_item;
-        self.reader.get_mut().start_item(max);
-        let at = self.reader.get_ref().position();
-        let token = match self.reader.read_event_into(buffer) {
-            Ok(token) => token,
-            Err(error) => return Err(self.parser_error(&error, at)),
-        };
-        let first = std::mem::replace(&mut self.first, false);
-        match token {
-            Token::Start(start) => self.start(&start, at).map(|()| Some(Event::Start)),
-            Token::Empty(start) => {
-                self.start(&start, at)?;
-                self.end_due = true;
-                Ok(Some(Event::Start))
-            }
-            Token::End(_) => Ok(Some(self.end())),
-            Token::Text(text) => {
-                if text.contains("]]>") {
-                    return Err(self.malformed("]]> in text", at));
-                }
-                self.characters(&text.xml10_content(), at).map(|()| None)
-            }
-            Token::CData(text) if self.open.is_empty() => {
-                drop(text);
-                Err(self.malformed("CDATA outside the root", at))
-            }
-            Token::CData(text) => self.characters(&text.xml10_content(), at).map(|()| None),
-            Token::GeneralRef(reference) => self.reference(&reference, at).map(|()| None),
-            Token::Comment(_) => Ok(None),
-            Token::PI(instruction) => {
-                if instruction.target().eq_ignore_ascii_case("xml") {
-                    return Err(self.malformed("XML declaration not at the start", at));
-                }
-                Ok(None)
-            }
-            Token::Decl(declaration) => {
-                if !first || declaration.version().is_err() {
-                    return Err(self.malformed("XML declaration misplaced or without version", at));
-                }
-                Ok(None)
-            }
-            Token::DocType(_) => Err(self.error_at(Fault::Doctype, at)),
-            Token::Eof => self.eof(at).map(Some),
-        }
+    /// The largest count up to `count` that ends between characters.
+    fn whole_characters(&self, count: usize) -> usize {
+        let text = self.source.text();
+        (0..=count).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
     }
 
-    fn eof(&self, at: Position) -> Result<Event, DeclarationError> {
-        if let Some(element) = self.open.last() {
-            let reason = format!("<{}> is not closed", element.local);
-            return Err(self.malformed(&reason, at));
+    fn pop(&mut self) {
+        if std::mem::take(&mut self.pop_due) {
+            self.text.clear();
+            if let Some(element) = self.slots.get(self.depth.saturating_sub(1)) {
+                let left = self.bindings.len().saturating_sub(element.bindings);
+                self.bindings.truncate(left);
+            }
+            self.depth = self.depth.saturating_sub(1);
         }
-        if self.root_seen { Ok(Event::Eof) } else { Err(self.error_at(Fault::Empty, at)) }
     }
 
     fn end(&mut self) -> Event {
@@ -330,156 +342,15 @@ impl<'a> Scanner<'a> {
         Event::End
     }
 
-    fn start(&mut self, start: &BytesStart<'_>, at: Position) -> Result<(), DeclarationError> {
-        if self.open.is_empty() && self.root_seen {
-            return Err(self.malformed("a second root element", at));
-        }
-        if self.open.len() >= self.max_depth {
-            return Err(self.error_at(Fault::TooDeep { max: self.max_depth }, at));
-        }
-        let attributes = self.attributes(start, at)?;
-        if let Err(error) = self.resolver.push(start) {
-            return Err(self.malformed(&error.to_string(), at));
-        }
-        let (result, local) = self.resolver.resolve_element(start.name());
-        let namespace = match result {
-            ResolveResult::Bound(namespace) => Namespace::of(namespace.0),
-            ResolveResult::Unbound => Namespace::None,
-            ResolveResult::Unknown(prefix) => {
-                return Err(self.error_at(Fault::UnboundPrefix { prefix }, at));
-            }
-        };
-        let local = local.as_ref().to_owned();
-        let ordinal = self.count_child(&local);
-        self.root_seen = true;
-        self.text.clear();
-        self.open.push(Element {
-            namespace,
-            local,
-            at,
-            attributes,
-            parent: false,
-            mixed: false,
-            ordinal,
-            last_child: String::new(),
-            last_child_ordinal: 0,
-        });
-        Ok(())
-    }
-
-    /// Tells the parent of a new child; which of its name it is.
-    fn count_child(&mut self, local: &str) -> u32 {
-        let mixed = !is_blank(&self.text);
-        let Some(parent) = self.open.last_mut() else { return 1 };
-        parent.parent = true;
-        parent.mixed |= mixed;
-        if parent.last_child == local {
-            parent.last_child_ordinal = parent.last_child_ordinal.saturating_add(1);
-        } else {
-            local.clone_into(&mut parent.last_child);
-            parent.last_child_ordinal = 1;
-        }
-        parent.last_child_ordinal
-    }
-
-    /// Checks every attribute and keeps those without prefix.
-    fn attributes(&self, start: &BytesStart<'_>, at: Position) -> Result<Vec<(String, String)>, DeclarationError> {
-        if !is_name(start.name()) {
-            return Err(self.malformed("not a name", at));
-        }
-        let mut kept = Vec::new();
-        for (index, attribute) in start.attributes().enumerate() {
-            if index >= self.max_attributes {
-                return Err(self.error_at(Fault::TooManyAttributes { max: self.max_attributes }, at));
-            }
-            let attribute = attribute.map_err(|error| self.malformed(&error.to_string(), at))?;
-            if !is_name(attribute.key) || attribute.value.contains('<') {
-                return Err(self.malformed("an attribute's name or value", at));
-            }
-            let value = attribute
-                .normalized_value(XmlVersion::Explicit1_0)
-                .map_err(|error| self.malformed(&error.to_string(), at))?;
-            if !value.chars().all(is_legal) {
-                return Err(self.malformed("a character that XML does not allow", at));
-            }
-            if attribute.key.as_namespace_binding().is_none() && attribute.key.prefix().is_none() {
-                kept.push((attribute.key.local_name().as_ref().to_owned(), value.into_owned()));
-            }
-        }
-        Ok(kept)
-    }
-
-    fn characters(&mut self, text: &str, at: Position) -> Result<(), DeclarationError> {
-        if !text.chars().all(is_legal) {
-            return Err(self.malformed("a character that XML does not allow", at));
-        }
-        if self.open.is_empty() {
-            return if is_blank(text) { Ok(()) } else { Err(self.malformed("text outside the root", at)) };
-        }
-        if self.text.len().saturating_add(text.len()) > self.max_item {
-            return Err(self.error_at(Fault::ItemTooLong { max: self.max_item }, at));
-        }
-        self.text.push_str(text);
-        Ok(())
-    }
-
-    fn reference(&mut self, reference: &BytesRef<'_>, at: Position) -> Result<(), DeclarationError> {
-        if self.open.is_empty() {
-            return Err(self.malformed("text outside the root", at));
-        }
-        let character = match reference.resolve_char_ref() {
-            Ok(Some(character)) => character,
-            Err(_) => return Err(self.malformed("a character reference that names no character", at)),
-            Ok(None) => match &**reference {
-                "amp" => '&',
-                "lt" => '<',
-                "gt" => '>',
-                "apos" => '\'',
-                "quot" => '"',
-                name => {
-                    let name = name.chars().take(60).collect();
-                    return Err(self.error_at(Fault::UnknownEntity { name }, at));
-                }
-            },
-        };
-        self.characters(character.encode_utf8(&mut [0; 4]), at)
-    }
-
     fn malformed(&self, reason: &str, at: Position) -> DeclarationError {
         let reason = reason.chars().take(200).collect();
         self.error_at(Fault::Malformed { reason }, at)
-    }
-
-    /// The parser's own complaint, or the fault it carries from below.
-    fn parser_error(&self, error: &quick_xml::Error, at: Position) -> DeclarationError {
-        match error {
-            quick_xml::Error::Io(inner) => self.error_at(uncarry(inner), self.reader.get_ref().position()),
-            other => self.malformed(&other.to_string(), at),
-        }
     }
 }
 
 /// White space of XML only.
 pub(super) fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| matches!(c, ' ' | '\t' | '\r' | '\n'))
-}
-
-/// XML 1.0 production 2.
-fn is_legal(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
-}
-
-/// Namespaces in XML, production 7, with every character beyond ASCII taken as a letter.
-fn is_name(name: QName<'_>) -> bool {
-    fn is_part(part: &str) -> bool {
-        let letter = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
-        part.starts_with(letter) && part.chars().all(|c| letter(c) || c.is_ascii_digit() || matches!(c, '-' | '.'))
-    }
-    let name: &str = name.as_ref();
-    match name.split_once(':') {
-        None => is_part(name),
-        Some((prefix, local)) => is_part(prefix) && is_part(local),
-    }
+    text.bytes().all(|c| matches!(c, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use std::sync::LazyLock;
 
 pub mod model;
 mod read;
+pub mod specimen;
 pub mod value;
 
 #[cfg(test)]
@@ -28,7 +29,7 @@ mod tests;
 
 pub use model::{Attribute, Content, Format, Given, Message, Must, Node, NodeId, Ns, Personal, Spec};
 
-/// The edition in force.
+/// Name of the edition in force.
 pub const CURRENT: &str = "202205";
 
 /// Every table of one edition.
@@ -58,6 +59,12 @@ impl Edition {
 /// The edition of this name.
 pub fn edition(name: &str) -> Option<&'static Edition> {
     EDITIONS.iter().find(|edition| edition.name == name)
+}
+
+/// The edition in force.
+pub fn current() -> &'static Edition {
+    static NONE: Edition = Edition { name: CURRENT, messages: Vec::new() };
+    edition(CURRENT).unwrap_or(&NONE)
 }
 
 /// Names of all editions, oldest first.

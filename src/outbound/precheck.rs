@@ -134,7 +134,9 @@ impl Refusal {
     }
 
     fn from_text(code: &str, text: Bilingual) -> Refusal {
-        let findings = serde_json::json!({ "findings": [{ "code": code, "level": "error", "text": &text }] });
+        let finding =
+            serde_json::json!({ "code": code, "level": "error", "message_zh": &text.zh, "message_en": &text.en });
+        let findings = serde_json::json!({ "findings": [finding] });
         Refusal {
             findings_json: format!("{findings:#}\n"),
             findings_text: format!("{}\n{}\n", text.zh, text.en),

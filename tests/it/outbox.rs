@@ -107,7 +107,7 @@ fn what_customs_could_not_read_is_rejected_with_its_findings() {
         let errors: Vec<&Value> =
             findings["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == "error").collect();
         assert!(!errors.is_empty(), "{name}: {findings:#}");
-        assert!(errors[0]["code"].is_string() && errors[0]["text"]["zh"].is_string(), "{name}: {findings:#}");
+        assert!(errors[0]["code"].is_string() && errors[0]["message_zh"].is_string(), "{name}: {findings:#}");
         let words = gateway.wait_for("customs", "rejected", &format!("{name}.findings.txt"));
         assert!(String::from_utf8(words).unwrap().lines().count() >= 2, "{name}");
     }

@@ -1,12 +1,20 @@
-//! The declaration's part of the pre-check: identity and frame.
+//! The declaration's part of the pre-check: one pass that validates, keeps the fields of the document being read, and
+//! asks the rules at the end of every field, line, document and message.
 
 use std::collections::HashSet;
 
-use super::super::documents::{Fields, is_field, quoted_document_limit};
-use super::super::family::{self, Family, MessageType, Role};
-use super::super::scanner::{Event, Namespace, Scanner, is_blank};
+use super::super::documents::quoted_document_limit;
+use super::super::family::{self, MessageType};
+use super::super::scanner::{Event, Namespace, Scanner};
+use super::super::schema::{Content, Message, Must, Node, Ns};
 use super::super::{CEB_NS, DXP_NS};
-use super::{BusinessKey, Expectations, Level, Sheet, read_on};
+use super::across::Facts;
+use super::finding::{Say, Sheet};
+use super::judge::Judge;
+use super::record::Record;
+use super::rules::{self, Parts, Sums};
+use super::structure::{Ended, Structure, is_signature};
+use super::{BusinessKey, Expectations, fields, read_on};
 use crate::bilingual;
 use crate::ground::limits::Limits;
 use crate::ground::text::printable;
@@ -24,29 +32,34 @@ pub(super) struct Summary {
     pub(super) keys: Vec<BusinessKey>,
 }
 
+/// Takes what a document says to others.
+pub(super) type OnFacts<'f> = &'f mut dyn FnMut(Facts);
+
 /// Checks the document whose root the scanner just started, to its end.
 pub(super) fn check(
     scanner: &mut Scanner<'_>,
     expect: &Expectations<'_>,
     limits: &Limits,
-    sheet: &mut Sheet,
+    sheet: &mut Sheet<'_>,
+    on_facts: Option<OnFacts<'_>>,
 ) -> Summary {
-    check_charset(scanner, sheet);
     let Some(root) = scanner.element() else { return Summary::default() };
-    let (namespace, name) = (root.namespace.clone(), root.local.clone());
-    let row = family::find(&name);
-    let is_ceb = namespace == Namespace::Ceb;
-    if let (true, Some(row)) = (is_ceb, row) {
-        check_root(scanner, row, sheet);
-        return Pass::new(row, expect, limits).run(scanner, sheet);
+    let (is_ceb, name) = (root.namespace == Namespace::Ceb, root.local.clone());
+    let row = family::find(&name).zip(expect.edition.find(Ns::Ceb, &name)).filter(|_| is_ceb);
+    if let Some((row, message)) = row {
+        sheet.message = Some(row.name);
+        check_charset(scanner, sheet);
+        return Pass::new(row, message, expect, limits, on_facts).run(scanner, sheet);
     }
-    wrong_root(scanner, &name, namespace.as_str(), sheet);
+    check_charset(scanner, sheet);
+    wrong_root(scanner, &name, sheet);
     read_on(scanner, sheet);
     Summary { message_type: is_ceb.then_some(name), ..Summary::default() }
 }
 
 /// R01 for a root that is no known message.
-fn wrong_root(scanner: &Scanner<'_>, name: &str, namespace: &str, sheet: &mut Sheet) {
+fn wrong_root(scanner: &Scanner<'_>, name: &str, sheet: &mut Sheet<'_>) {
+    let namespace = scanner.element().map_or("", |root| root.namespace.as_str());
     let (shown, given) = (printable(name), printable(namespace));
     let wanted = match name {
         "DxpMsg" | "DxpRep" | "DxpMsgSv" => Some(DXP_NS),
@@ -58,126 +71,101 @@ fn wrong_root(scanner: &Scanner<'_>, name: &str, namespace: &str, sheet: &mut Sh
             "{shown} 的命名空间是“{given}”，应为 {wanted}",
             "{shown} is in namespace {given:?}; it belongs in {wanted}"
         );
-        sheet.at(scanner, "R01", Level::Error, "namespace-wrong", text);
+        sheet.at(scanner, Say::error("R01", "namespace-wrong", text));
     } else {
         let text = bilingual!(
             "根元素 {shown}（命名空间“{given}”）不是已知的报文类型，请核对报文规范",
             "root {shown} in namespace {given:?} is no known message type; see the specification"
         );
-        sheet.at(scanner, "R01", Level::Error, "root-unknown", text);
+        sheet.at(scanner, Say::error("R01", "root-unknown", text));
     }
 }
 
 /// The encoding: UTF-8 is the only one the specification shows.
-fn check_charset(scanner: &Scanner<'_>, sheet: &mut Sheet) {
+fn check_charset(scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
     let Some(charset) = scanner.charset().filter(|charset| charset.encoding != encoding_rs::UTF_8) else { return };
     let name = charset.encoding.name();
     let text = bilingual!(
         "文件编码为 {name}，海关规范只使用 UTF-8，建议转存为 UTF-8",
         "the file is {name}; the specification uses UTF-8 only, save it as UTF-8"
     );
-    sheet.at(scanner, "R03", Level::Warning, "encoding-not-utf8", text);
+    sheet.at(scanner, Say::warning("R01", "encoding-not-utf8", text));
 }
 
-/// Attributes of the root, and whether an enterprise sends this type at all.
-fn check_root(scanner: &Scanner<'_>, row: &MessageType, sheet: &mut Sheet) {
-    let attribute = |name| scanner.element().and_then(|root| root.attribute(name));
-    match attribute("version") {
-        Some("1.0") => {}
-        Some(other) => {
-            let other = printable(other);
-            let text = bilingual!("version 为“{other}”，应为“1.0”", "version is {other:?}; it should be \"1.0\"");
-            sheet.at(scanner, "R01", Level::Warning, "version-unusual", text);
-        }
-        None => {
-            let text = bilingual!(
-                "根元素缺少 version 属性，应为“1.0”",
-                "the root has no version attribute; add version=\"1.0\""
-            );
-            sheet.at(scanner, "R01", Level::Error, "version-missing", text);
-        }
-    }
-    check_guid(scanner, attribute("guid").unwrap_or_default(), sheet);
-    if !matches!(row.role, Role::Request { .. }) {
-        let (zh, en) = (row.zh, row.en);
-        let text = bilingual!(
-            "{zh}由海关发出，企业不申报此类报文",
-            "a {en} comes from customs; an enterprise does not send it"
-        );
-        sheet.at(scanner, "R01", Level::Warning, "from-customs", text);
-    }
+/// The group whose fields are being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Head,
+    Line,
+    /// `BaseTransfer`.
+    Transfer,
+    Other,
 }
 
-/// R02 for one guid, at the element the scanner is at.
-fn check_guid(scanner: &Scanner<'_>, guid: &str, sheet: &mut Sheet) {
-    let length = guid.chars().count();
-    if guid.is_empty() {
-        let text =
-            bilingual!("缺少 guid，应为 36 位大写 UUID", "guid is missing; give an upper-case UUID of 36 characters");
-        sheet.at(scanner, "R02", Level::Error, "guid-missing", text);
-    } else if length != GUID_LENGTH {
-        let text = bilingual!("guid 长度为 {length}，应为 36 位", "guid has {length} characters; it must have 36");
-        sheet.at(scanner, "R02", Level::Error, "guid-length", text);
-    } else if uuid::Uuid::try_parse(guid).is_err() {
-        let text = bilingual!(
-            "guid 不是 UUID 形式，建议使用大写 UUID 以保证唯一",
-            "guid is not a UUID; an upper-case UUID keeps it unique"
-        );
-        sheet.at(scanner, "R02", Level::Warning, "guid-not-uuid", text);
-    } else if guid.chars().any(|c| c.is_ascii_lowercase()) {
-        let text = bilingual!(
-            "guid 含小写字母，规范要求大写",
-            "guid has lower-case letters; the specification wants upper case"
-        );
-        sheet.at(scanner, "R02", Level::Warning, "guid-lower-case", text);
-    }
-}
-
-const GUID_LENGTH: usize = 36;
-
-/// One pass over the children of the root.
-struct Pass<'e> {
+/// One pass over a message.
+struct Pass<'e, 'f> {
     row: &'static MessageType,
+    message: &'static Message,
     expect: &'e Expectations<'e>,
+    on_facts: Option<OnFacts<'f>>,
     usual_item: usize,
+    structure: Structure,
     summary: Summary,
-    fields: Fields,
-    transfers: u32,
-    /// Fields of the `BaseTransfer` being read.
-    transfer_fields: Vec<String>,
-    /// Rank of the last child of the root, see [`rank`].
-    rank: usize,
+    group: Group,
+    head: Record,
+    line: Record,
+    sums: Sums,
+    parts: Parts,
+    facts: Option<Facts>,
     guids: HashSet<String>,
-    foreign: bool,
+    signed: bool,
+    wants_signature: bool,
 }
 
-impl<'e> Pass<'e> {
-    fn new(row: &'static MessageType, expect: &'e Expectations<'e>, limits: &Limits) -> Pass<'e> {
+impl<'e, 'f> Pass<'e, 'f> {
+    fn new(
+        row: &'static MessageType,
+        message: &'static Message,
+        expect: &'e Expectations<'e>,
+        limits: &Limits,
+        on_facts: Option<OnFacts<'f>>,
+    ) -> Pass<'e, 'f> {
         Pass {
             row,
+            message,
             expect,
+            on_facts,
             usual_item: limits.xml_text,
+            structure: Structure::new(message, expect.to_be_signed),
             summary: Summary { message_type: Some(row.name.to_owned()), ..Summary::default() },
-            fields: Fields::default(),
-            transfers: 0,
-            transfer_fields: Vec::new(),
-            rank: 0,
+            group: Group::Other,
+            head: Record::default(),
+            line: Record::default(),
+            sums: Sums::default(),
+            parts: Parts::default(),
+            facts: None,
             guids: HashSet::new(),
-            foreign: false,
+            signed: false,
+            wants_signature: false,
         }
     }
 
-    fn run(mut self, scanner: &mut Scanner<'_>, sheet: &mut Sheet) -> Summary {
+    fn run(mut self, scanner: &mut Scanner<'_>, sheet: &mut Sheet<'_>) -> Summary {
+        self.structure.start(scanner, sheet);
+        root_attributes(scanner, sheet);
         loop {
             match scanner.next() {
                 Ok(Event::Start) => {
-                    quoted_document_limit(scanner, self.usual_item);
-                    self.start(scanner, sheet);
+                    if self.row.name == "CEB900Message" {
+                        quoted_document_limit(scanner, self.usual_item);
+                    }
+                    let node = self.structure.start(scanner, sheet);
+                    self.start(node, scanner, sheet);
                 }
-                Ok(Event::End) if scanner.depth() == 1 => self.end_of_root(scanner, sheet),
                 Ok(Event::End) => {
                     scanner.allow_items_of(self.usual_item);
-                    self.end(scanner, sheet);
+                    let ended = self.structure.end(scanner, sheet);
+                    self.end(ended, scanner, sheet);
                 }
                 Ok(Event::Eof) => return self.summary,
                 Err(error) => {
@@ -188,194 +176,176 @@ impl<'e> Pass<'e> {
         }
     }
 
-    fn start(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet) {
-        let Some(element) = scanner.element() else { return };
-        let signature = scanner.depth() == 2 && element.is(&Namespace::Dsig, "Signature");
-        if is_opaque(scanner) || signature {
-            if signature {
-                self.child(scanner, "Signature", sheet);
+    fn start(&mut self, node: Option<&'static Node>, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+        let Some(node) = node else { return };
+        match scanner.depth() {
+            2 if is_signature(node) => self.signed = true,
+            2 if node.name == self.row.node => {
+                self.summary.documents = self.summary.documents.saturating_add(1);
+                sheet.enter(self.summary.documents);
+                self.head.clear();
+                self.sums = Sums::default();
+                self.facts = self.on_facts.is_some().then(|| Facts::new(self.row.name, self.summary.documents));
+                self.group = if self.row.head.is_none() { Group::Head } else { Group::Other };
             }
-            return;
-        }
-        if element.namespace != Namespace::Ceb {
-            if !self.foreign {
-                self.foreign = true;
-                let (local, given) = (printable(&element.local), printable(element.namespace.as_str()));
-                let text = bilingual!(
-                    "元素 {local} 的命名空间是“{given}”，应为 {CEB_NS}",
-                    "element {local} is in namespace {given:?}; it belongs in {CEB_NS}"
-                );
-                sheet.at(scanner, "R03", Level::Error, "element-namespace", text);
+            2 => self.group = if node.name == "BaseTransfer" { Group::Transfer } else { Group::Other },
+            3 if self.row.head == Some(node.name.as_str()) => self.group = Group::Head,
+            3 if matches!(node.content, Content::Sequence) && self.row.head.is_some() => {
+                self.line.clear();
+                self.group = Group::Line;
             }
-        } else if scanner.depth() == 2 {
-            self.child(scanner, &element.local, sheet);
+            _ => {}
         }
     }
 
-    /// A child of the root: counted, and in its place.
-    fn child(&mut self, scanner: &Scanner<'_>, local: &str, sheet: &mut Sheet) {
-        let shown = printable(local);
-        let Some(rank) = rank(self.row, local) else {
-            let text = bilingual!(
-                "元素 {shown} 不属于 {0}，请删除或核对报文类型",
-                "element {shown} is no part of {0}; remove it or check the message type",
-                self.row.name
-            );
-            return sheet.at(scanner, "R03", Level::Error, "element-unexpected", text);
+    fn end(&mut self, ended: Ended, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+        let Some(node) = ended.node.filter(|node| node.namespace == Ns::Ceb) else {
+            if scanner.depth() == 1 {
+                self.end_of_root(scanner, sheet);
+            }
+            return;
         };
-        if rank < self.rank {
-            let text = bilingual!(
-                "元素 {shown} 的位置不对，请按报文规范的顺序排列",
-                "element {shown} is out of place; follow the order of the specification"
-            );
-            sheet.at(scanner, "R03", Level::Error, "element-order", text);
-        }
-        self.rank = self.rank.max(rank);
-        if local == self.row.node {
-            self.summary.documents = self.summary.documents.saturating_add(1);
-            self.fields = Fields::default();
-            let max = self.row.max_documents;
-            if self.summary.documents.checked_sub(1) == Some(max) {
-                let text = bilingual!(
-                    "单证超过 {max} 份，请拆分为多份报文",
-                    "more than {max} documents; split them into several messages"
-                );
-                sheet.at(scanner, "R03", Level::Error, "too-many-documents", text);
+        match (&node.content, scanner.depth()) {
+            (Content::Value(..), depth) if depth > 2 => self.field(node, ended.valid, scanner, sheet),
+            (_, 1) => self.end_of_root(scanner, sheet),
+            (_, 2) if node.name == self.row.node => {
+                self.absent(node, ended, scanner, sheet);
+                self.end_of_document(scanner, sheet);
             }
-        } else if local == "BaseTransfer" {
-            self.transfers = self.transfers.saturating_add(1);
-            if self.transfers == 2 {
-                let text = bilingual!("BaseTransfer 只能出现一次", "BaseTransfer may appear only once");
-                sheet.at(scanner, "R03", Level::Error, "base-transfer-repeated", text);
+            (Content::Sequence, 3) => {
+                self.absent(node, ended, scanner, sheet);
+                if self.group == Group::Line {
+                    self.end_of_line(scanner, sheet);
+                }
+                self.group = Group::Other;
+            }
+            _ => {}
+        }
+    }
+
+    fn field(&mut self, node: &'static Node, valid: bool, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+        let value = scanner.text();
+        let mut judge = Judge { scanner, sheet: &mut *sheet, expect: self.expect, row: self.row };
+        if !valid {
+            if node.min == 0 && value.trim().is_empty() {
+                fields::empty_optional(node, &mut judge);
+            } else if node.name == "currency" {
+                // The schema fixes it; the business reason is another rule.
+                fields::check(node, value, &self.head, &mut judge);
+            }
+            return;
+        }
+        fields::check(node, value, &self.head, &mut judge);
+        let Some(at) = scanner.element().map(|element| element.at) else { return };
+        match self.group {
+            Group::Head => {
+                self.head.push(&node.name, value, at);
+                if node.name == "guid" {
+                    self.guid(value, scanner, sheet);
+                }
+            }
+            Group::Line => self.line.push(&node.name, value, at),
+            Group::Transfer => self.transfer_field(&node.name, value, scanner, sheet),
+            Group::Other => {}
+        }
+    }
+
+    /// R04: fields that the text of the specification demands and the schema does not.
+    fn absent(&self, node: &Node, ended: Ended, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+        for (place, id) in node.children.iter().enumerate() {
+            let Some(child) = self.message.node(*id) else { continue };
+            if child.min == 0 && child.notes.must == Must::Yes && !ended.has(place) {
+                let mut judge = Judge { scanner, sheet: &mut *sheet, expect: self.expect, row: self.row };
+                fields::absent(child, &mut judge);
             }
         }
     }
 
-    fn end(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet) {
-        let Some(element) = scanner.element() else { return };
-        if is_opaque(scanner) {
-            return;
-        }
-        if scanner.depth() == 2 && element.is(&Namespace::Ceb, self.row.node) {
-            self.end_of_document(scanner, sheet);
-        } else if scanner.depth() == 2 && element.is(&Namespace::Ceb, "BaseTransfer") {
-            self.end_of_transfer(scanner, sheet);
-        }
-        if element.parent {
-            check_mixed(scanner, sheet);
-        } else if is_field(scanner, self.row) {
-            self.fields.push(&element.local, scanner.text());
-            if element.local == "guid" {
-                self.document_guid(scanner, sheet);
-            }
-        } else if scanner.depth() == 3
-            && element.namespace == Namespace::Ceb
-            && scanner.parent().is_some_and(|parent| parent.is(&Namespace::Ceb, "BaseTransfer"))
-        {
-            self.transfer_field(scanner, &element.local, sheet);
-        }
-    }
-
-    fn document_guid(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet) {
-        let guid = scanner.text();
-        check_guid(scanner, guid, sheet);
-        if guid.chars().count() != GUID_LENGTH || self.guids.len() >= MAX_GUIDS {
-            return;
-        }
-        if !self.guids.insert(guid.to_owned()) {
+    fn guid(&mut self, guid: &str, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+        if self.guids.len() < MAX_GUIDS && !self.guids.insert(guid.to_owned()) {
             let text = bilingual!(
                 "guid 与本报文中另一份单证重复，每份单证应使用新的 guid",
                 "guid repeats that of another document; give each document its own"
             );
-            sheet.at(scanner, "R02", Level::Warning, "guid-repeated", text);
+            sheet.at(scanner, Say::warning("R02", "guid-repeated", text));
         }
     }
 
-    fn end_of_document(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet) {
-        if self.fields.get("guid").is_none() && matches!(self.row.role, Role::Request { .. }) {
-            check_guid(scanner, "", sheet);
+    fn end_of_line(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+        let mut judge = Judge { scanner, sheet, expect: self.expect, row: self.row };
+        rules::line(&self.head, &self.line, &mut self.sums, &mut judge);
+        if let Some(facts) = &mut self.facts {
+            facts.add_line(&self.line);
         }
-        let keys = self.fields.keys(self.row, self.summary.documents);
+    }
+
+    fn end_of_document(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+        let mut judge = Judge { scanner, sheet: &mut *sheet, expect: self.expect, row: self.row };
+        rules::document(&self.head, &self.sums, &mut judge);
+        self.parts.next(&self.head, &mut judge);
+        self.wants_signature |= rules::wants_signature(&self.head, self.row);
+        let document = self.summary.documents;
+        let keys = self.row.keys.iter().filter_map(|name| {
+            let value = self.head.get(name)?.to_owned();
+            Some(BusinessKey { document, name: (*name).to_owned(), value })
+        });
         let room = MAX_KEYS.saturating_sub(self.summary.keys.len());
-        self.summary.keys.extend(keys.into_iter().take(room));
+        let mut keys = keys.take(room.max(1)).peekable();
+        let first = keys.peek().map(|key| format!("{}={}", key.name, printable(&key.value)));
+        sheet.leave(first.as_deref());
+        if let (Some(mut facts), Some(on_facts)) = (self.facts.take(), self.on_facts.as_deref_mut()) {
+            facts.finish(&self.head, first, scanner);
+            on_facts(facts);
+        }
+        if room > 0 {
+            self.summary.keys.extend(keys);
+        }
+        self.group = Group::Other;
     }
 
     /// R38: the sender inside the document is ours.
-    fn transfer_field(&mut self, scanner: &Scanner<'_>, field: &str, sheet: &mut Sheet) {
-        let given = scanner.text();
+    fn transfer_field(&self, field: &str, given: &str, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
         let (wanted, code) = match field {
             "dxpId" => (self.expect.dxpid, "dxpid-mismatch"),
             "copCode" => (self.expect.cop_code, "cop-code-mismatch"),
-            "dxpMode" => (Some("DXP"), "dxp-mode"),
             _ => return,
         };
-        if !self.transfer_fields.iter().any(|name| name == field) {
-            self.transfer_fields.push(field.to_owned());
-        }
         if let Some(wanted) = wanted.filter(|wanted| *wanted != given) {
-            let given = printable(given);
-            let text = bilingual!("{field} 为“{given}”，应为“{wanted}”", "{field} is {given:?}; it must be {wanted:?}");
-            sheet.at(scanner, "R38", Level::Error, code, text);
+            let shown = printable(given);
+            let text = bilingual!("{field} 为“{shown}”，应为“{wanted}”", "{field} is {shown:?}; it must be {wanted:?}");
+            sheet.at(scanner, Say::error("R38", code, text).of(given, false));
         }
     }
 
-    fn end_of_transfer(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet) {
-        let given = std::mem::take(&mut self.transfer_fields);
-        for field in ["copCode", "dxpMode", "dxpId"] {
-            if !given.iter().any(|name| name == field) {
-                let text = bilingual!("BaseTransfer 缺少 {field}，请补充", "BaseTransfer has no {field}; add it");
-                sheet.at(scanner, "R38", Level::Error, "base-transfer-incomplete", text);
-            }
-        }
-    }
-
-    fn end_of_root(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet) {
-        check_mixed(scanner, sheet);
-        if self.summary.documents == 0 {
-            let node = self.row.node;
-            let text = bilingual!("报文中没有单证（{node}）", "the message holds no document ({node})");
-            sheet.at(scanner, "R03", Level::Error, "no-documents", text);
-        }
-        if self.transfers == 0 && matches!(self.row.role, Role::Request { .. }) {
+    fn end_of_root(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+        if self.wants_signature && !self.signed && !self.expect.to_be_signed {
             let text = bilingual!(
-                "缺少 BaseTransfer（传输企业信息），请补充",
-                "BaseTransfer, the sending enterprise, is missing; add it"
+                "申报此类单证必须有数字签名（ds:Signature），请签名后再发送",
+                "documents of this kind must be signed (ds:Signature); sign them before sending"
             );
-            sheet.at(scanner, "R38", Level::Error, "base-transfer-missing", text);
+            sheet.at(scanner, Say::error("R07", "signature-missing", text));
         }
     }
 }
 
-/// Text between child elements, which no element of these messages may have.
-fn check_mixed(scanner: &Scanner<'_>, sheet: &mut Sheet) {
-    if scanner.element().is_some_and(|element| element.parent && (element.mixed || !is_blank(scanner.text()))) {
-        let text = bilingual!("子元素之间有多余的文字，请删除", "there is text between the child elements; remove it");
-        sheet.at(scanner, "R03", Level::Error, "text-between-elements", text);
+/// Attributes of the root beyond their form, and whether an enterprise sends this type at all.
+fn root_attributes(scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+    let Some(root) = scanner.element() else { return };
+    if let Some(other) = root.attribute("version").filter(|version| *version != "1.0") {
+        let shown = printable(other);
+        let text = bilingual!("version 为“{shown}”，应为“1.0”", "version is {shown:?}; it should be \"1.0\"");
+        sheet.at(scanner, Say::warning("R01", "version-unusual", text).of(other, false));
     }
-}
-
-/// Inside the signature or the extension, whose content is free.
-fn is_opaque(scanner: &Scanner<'_>) -> bool {
-    scanner.depth() > 2
-        && scanner
-            .ancestor(2)
-            .is_some_and(|at| at.is(&Namespace::Dsig, "Signature") || at.is(&Namespace::Ceb, "ExtendMessage"))
-}
-
-/// Place of a child of the root among its siblings; imports end with the signature, exports with the extension.
-fn rank(row: &MessageType, local: &str) -> Option<usize> {
-    if local == row.node {
-        return Some(0);
+    let guid = root.attribute("guid").filter(|guid| guid.chars().count() == 36);
+    if let Some((guid, say)) = guid.and_then(|guid| Some((guid, fields::guid_form(guid)?))) {
+        sheet.at(scanner, say.of(guid, false));
     }
-    if !matches!(row.role, Role::Request { .. }) {
-        return None;
-    }
-    let import = row.family == Some(Family::Import);
-    match local {
-        "BaseTransfer" => Some(1),
-        "BaseSubscribe" => Some(2),
-        "ExtendMessage" => Some(if import { 3 } else { 4 }),
-        "Signature" => Some(if import { 4 } else { 3 }),
-        _ => None,
+    if let Some(row) = family::find(&root.local).filter(|row| !matches!(row.role, family::Role::Request { .. })) {
+        let (zh, en) = (row.zh, row.en);
+        let text = bilingual!(
+            "{zh}由海关发出，企业不申报此类报文",
+            "a {en} comes from customs; an enterprise does not send it"
+        );
+        sheet.at(scanner, Say::warning("R01", "from-customs", text));
     }
 }

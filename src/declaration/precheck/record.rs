@@ -1,0 +1,78 @@
+//! The fields of one head or one line, kept while its document is read.
+
+use super::super::charset::Position;
+use super::amount::Amount;
+
+/// Fields of one group and characters of one value that are kept: beyond the longest the schema allows.
+const MAX_FIELDS: usize = 128;
+const MAX_VALUE: usize = 5000;
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    name: &'static str,
+    start: usize,
+    end: usize,
+    at: Position,
+}
+
+/// The fields of one head or line.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    slots: Vec<Slot>,
+    text: String,
+}
+
+impl Record {
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        self.text.clear();
+    }
+
+    /// Takes a field; those beyond the bound are not kept.
+    pub(super) fn push(&mut self, name: &'static str, value: &str, at: Position) {
+        if self.slots.len() >= MAX_FIELDS {
+            return;
+        }
+        let start = self.text.len();
+        match value.char_indices().nth(MAX_VALUE).filter(|_| value.len() > MAX_VALUE) {
+            Some((cut, _)) => self.text.push_str(value.get(..cut).unwrap_or_default()),
+            None => self.text.push_str(value),
+        }
+        self.slots.push(Slot { name, start, end: self.text.len(), at });
+    }
+
+    fn slot(&self, name: &str) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.name == name)
+    }
+
+    /// The value of a field that is not blank, without blanks around it.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let slot = self.slot(name)?;
+        self.text.get(slot.start..slot.end).map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// Whether a field has this value.
+    pub(super) fn is(&self, name: &str, value: &str) -> bool {
+        self.get(name) == Some(value)
+    }
+
+    /// The element is there, blank or not.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.slot(name).is_some()
+    }
+
+    /// Where a field stands.
+    pub(super) fn at(&self, name: &str) -> Option<Position> {
+        self.slot(name).map(|slot| slot.at)
+    }
+
+    /// A field as a number.
+    pub(super) fn amount(&self, name: &str) -> Option<Amount> {
+        Amount::parse(self.get(name)?)
+    }
+
+    /// A field as a whole number.
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
+        self.get(name)?.trim_start_matches('+').parse().ok()
+    }
+}

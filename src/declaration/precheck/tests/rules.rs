@@ -1,0 +1,254 @@
+//! Rules about lines, documents and messages: each fires, and is silent where it should be.
+
+use super::super::super::schema::specimen::{self, Fullness};
+use super::super::super::schema::{self, Ns};
+use super::*;
+
+/// A full example of a message with these values; `None` takes the element away.
+fn made(name: &str, changes: &[(&str, Option<&str>)]) -> String {
+    let message = schema::current().find(Ns::Ceb, name).expect("a message");
+    let mut piece = specimen::of(message, Fullness::All);
+    for (path, value) in changes {
+        match value {
+            Some(value) => (*value).clone_into(&mut piece.at(path).unwrap_or_else(|| panic!("{path}")).text),
+            None => {
+                let (parent, child) = path.rsplit_once('/').expect("a parent");
+                piece.at(parent).expect("the parent").children.retain(|piece| piece.name != child);
+            }
+        }
+    }
+    piece.write()
+}
+
+fn codes_of(xml: &str, rule: &str) -> Vec<String> {
+    let report = checked(xml.as_bytes());
+    report.findings.into_iter().filter(|finding| finding.rule == rule).map(|finding| finding.code).collect()
+}
+
+fn import_list(bonded: bool) -> String {
+    let mode = if bonded { "<ceb:tradeMode>1210" } else { "<ceb:tradeMode>9610" };
+    let list = |seed| String::from_utf8(sample::inventory(2, DXPID, at(), seed)).expect("UTF-8");
+    let whole = list(5);
+    let (start, rest) = whole.split_once("<ceb:Inventory>").expect("a list");
+    let (all, end) = rest.split_once("<ceb:BaseTransfer>").expect("a transfer");
+    let one = all.split("<ceb:Inventory>").find(|one| one.contains(mode)).expect("a list of this mode");
+    format!("{start}<ceb:Inventory>{one}<ceb:BaseTransfer>{end}")
+}
+
+#[test]
+fn r07_wants_signatures_on_what_is_declared() {
+    let unsigned = |xml: &str| {
+        let (start, rest) = xml.split_once("<ds:Signature").expect("a signature");
+        format!("{start}{}", rest.split_once("</ds:Signature>").expect("its end").1)
+    };
+    let export = String::from_utf8(sample::export_inventory(1, DXPID, at(), 5)).expect("UTF-8");
+    assert_eq!(found_one(&unsigned(&export)), rule_and_code("R07", "signature-missing"));
+    assert_eq!(found(export.as_bytes()), []);
+    let import = import_list(true);
+    assert_eq!(codes_of(&unsigned(&import), "R07"), ["signature-missing"]);
+    assert_eq!(codes_of(&unsigned(&with(&import, "appStatus", "1")), "R07"), [] as [&str; 0]);
+    let later = Expectations { to_be_signed: true, ..expect() };
+    for xml in [unsigned(&export), unsigned(&import)] {
+        assert_eq!(check(&mut xml.as_bytes(), &later, &Limits::default()).findings, []);
+    }
+}
+
+#[test]
+fn r09_adds_up_what_is_paid() {
+    assert_eq!(found_one(&with(&declaration(1), "acturalPaid", "0.01")), rule_and_code("R09", "amount-paid"));
+    assert_eq!(codes_of(&declaration(100), "R09"), [] as [&str; 0]);
+}
+
+#[test]
+fn r11_multiplies_price_and_quantity() {
+    let total = |xml: &str, value: &str| codes_of(&with(xml, "totalPrice", value), "R11");
+    let xml = with(&with(&declaration(1), "price", "3.33333"), "qty", "3");
+    assert_eq!(total(&xml, "10.00"), [] as [&str; 0]);
+    assert_eq!(total(&xml, "10.50"), ["line-total-rounding"]);
+    assert_eq!(total(&xml, "12"), ["line-total"]);
+    assert_eq!(codes_of(&with(&declaration(1), "freight", "-5"), "R11"), ["amount-negative"]);
+}
+
+#[test]
+fn r12_adds_up_the_lines() {
+    let xml = with(&declaration(1), "goodsValue", "1.00");
+    assert_eq!(codes_of(&xml, "R12"), ["goods-value"]);
+    assert_eq!(codes_of(&declaration(30), "R12"), [] as [&str; 0]);
+}
+
+#[test]
+fn r18_counts_lines_from_one() {
+    assert_eq!(codes_of(&with(&declaration(1), "gnum", "2"), "R18").first().map(String::as_str), Some("line-number"));
+    let report = checked(with(&declaration(1), "gnum", "0").as_bytes());
+    assert_eq!(report.findings[0].customs_code.as_deref(), Some("-301002"));
+    assert_eq!(codes_of(&declaration(30), "R18"), [] as [&str; 0]);
+    // A return repeats the number of the original line.
+    assert_eq!(
+        codes_of(&made("CEB625Message", &[("InvtRefund/InvtRefundList/gnum", Some("7"))]), "R18"),
+        [] as [&str; 0]
+    );
+}
+
+#[test]
+fn r19_knows_what_each_import_mode_needs() {
+    let (bonded, direct) = (import_list(true), import_list(false));
+    assert_eq!((codes_of(&bonded, "R19"), codes_of(&direct, "R19")), (vec![], vec![]));
+    assert_eq!(codes_of(&with(&bonded, "tradeMode", "1239"), "R19"), ["trade-mode"]);
+    assert_eq!(codes_of(&without(&bonded, "emsNo"), "R19"), ["bonded-field-missing"]);
+    assert_eq!(codes_of(&without(&bonded, "itemRecordNo"), "R19"), ["bonded-field-missing"]);
+    assert_eq!(codes_of(&with(&bonded, "country", "502"), "R19"), ["bonded-country"]);
+    assert_eq!(codes_of(&without(&direct, "voyageNo"), "R19"), ["direct-field-missing"]);
+    let crossed =
+        with(&bonded, "trafMode", "5").replacen("</ceb:trafMode>", "</ceb:trafMode><ceb:trafNo>x</ceb:trafNo>", 1);
+    assert_eq!(codes_of(&crossed, "R19"), ["bonded-field-given"]);
+}
+
+#[test]
+fn r20_wants_a_party_to_guarantee() {
+    let xml = import_list(true);
+    let agent = value_of(&xml, "agentCode").to_owned();
+    assert_eq!(codes_of(&xml, "R20"), [] as [&str; 0]);
+    assert_eq!(codes_of(&with(&xml, "assureCode", "1101000001"), "R20"), ["guarantor-unknown"]);
+    assert_eq!(codes_of(&with(&xml, "assureCode", &agent), "R20"), ["guarantor-agent"]);
+}
+
+#[test]
+fn r22_wants_second_quantity_and_unit_together() {
+    let list = "Inventory/InventoryList";
+    let made = |quantity: Option<&str>, unit: Option<&str>| {
+        let (quantity_at, unit_at) = (format!("{list}/qty2"), format!("{list}/unit2"));
+        codes_of(&made("CEB603Message", &[(&quantity_at, quantity), (&unit_at, unit)]), "R22")
+    };
+    assert_eq!((made(Some("1"), Some("035")), made(None, None)), (vec![], vec![]));
+    for (quantity, unit) in [(Some("1"), None), (None, Some("035")), (Some("0"), Some("035"))] {
+        assert_eq!(made(quantity, unit), ["second-unit"]);
+    }
+}
+
+#[test]
+fn r24_weighs() {
+    let xml = import_list(true);
+    assert_eq!(codes_of(&xml, "R24"), [] as [&str; 0]);
+    assert_eq!(codes_of(&with(&xml, "netWeight", "9999"), "R24"), ["net-above-gross"]);
+    assert_eq!(codes_of(&with(&xml, "netWeight", "0"), "R24"), ["weight-not-positive"]);
+}
+
+#[test]
+fn r26_knows_what_each_export_mode_needs() {
+    let head = "Inventory/InventoryHead";
+    let (mode, zone) = (format!("{head}/tradeMode"), format!("{head}/iacCode"));
+    let codes = |changes: &[(&str, Option<&str>)]| codes_of(&made("CEB603Message", changes), "R26");
+    assert_eq!(codes(&[(&mode, Some("1210"))]), [] as [&str; 0]);
+    assert_eq!(codes(&[(&mode, Some("1210")), (&zone, None)]), ["zone-field-missing"]);
+    assert_eq!(codes(&[(&mode, Some("1210")), ("Inventory/InventoryList/itemRecordNo", None)]), ["zone-field-missing"]);
+    assert_eq!(codes(&[(&mode, Some("1039"))]), ["trade-mode-export"]);
+    assert_eq!(codes(&[(&mode, Some("1239"))]), ["trade-mode-unlisted"]);
+    assert_eq!(codes(&[(&mode, Some("9810")), (&zone, None)]), [] as [&str; 0]);
+}
+
+#[test]
+fn r29_wants_the_code_of_a_domestic_payment_company() {
+    let codes = |name: &str, code: Option<&str>| {
+        codes_of(&made("CEB403Message", &[("Receipts/payName", Some(name)), ("Receipts/payCode", code)]), "R29")
+    };
+    assert_eq!(codes("某支付公司", None), ["pay-code-missing"]);
+    assert_eq!((codes("现金支付", None), codes("某支付公司", Some("1101000001"))), (vec![], vec![]));
+}
+
+#[test]
+fn r30_lets_only_mail_travel_without_transport() {
+    let head = "Departure/DepartureHead";
+    let codes = |mode: &str| {
+        let (traf, voyage, name, bill) = (
+            format!("{head}/trafMode"),
+            format!("{head}/voyageNo"),
+            format!("{head}/trafName"),
+            format!("{head}/billNo"),
+        );
+        codes_of(
+            &made("CEB509Message", &[(&traf, Some(mode)), (&voyage, None), (&name, Some("")), (&bill, None)]),
+            "R30",
+        )
+    };
+    assert_eq!(codes("5"), ["transport-field-missing"; 3]);
+    assert_eq!(codes("6"), [] as [&str; 0]);
+    assert_eq!(
+        codes_of(&made("CEB507Message", &[("Arrival/ArrivalHead/billNo", None)]), "R30"),
+        ["transport-field-missing"]
+    );
+}
+
+#[test]
+fn r31_counts_the_parts_of_a_message() {
+    let head = "WayBill/WayBillHead";
+    let (count, number) = (format!("{head}/msgCount"), format!("{head}/msgSeqNo"));
+    let one = |of: &str, part: &str| made("CEB607Message", &[(&count, Some(of)), (&number, Some(part))]);
+    assert_eq!(codes_of(&one("3", "2"), "R31"), [] as [&str; 0]);
+    assert_eq!(codes_of(&one("3", "4"), "R31"), ["message-number"]);
+    assert_eq!(codes_of(&one("0", "0"), "R31"), ["message-number"; 2]);
+    let (first, third) = (one("3", "1"), one("3", "3"));
+    let body = |xml: &str| {
+        let start = xml.find("<ceb:WayBill>").expect("a document");
+        xml[start..xml.find("<ceb:BaseTransfer>").expect("a transfer")].to_owned()
+    };
+    let both = first.replacen("<ceb:BaseTransfer>", &format!("{}<ceb:BaseTransfer>", body(&third)), 1);
+    assert_eq!(codes_of(&both, "R31"), ["message-number-gap"]);
+}
+
+#[test]
+fn r32_wants_a_range_or_a_list() {
+    let head = "SummaryApply/SummaryApplyHead";
+    let (start, end) = (format!("{head}/startTime"), format!("{head}/endTime"));
+    let codes = |from: Option<&str>, to: Option<&str>, list: bool| {
+        let mut xml = made("CEB701Message", &[(&start, from), (&end, to)]);
+        if !list {
+            xml = without(&xml, "SummaryApplyList");
+        }
+        codes_of(&xml, "R32")
+    };
+    let (early, late) = (Some("20260101000000"), Some("20260131000000"));
+    assert_eq!((codes(early, late, false), codes(None, None, true)), (vec![], vec![]));
+    assert_eq!(codes(early, None, true), ["summary-pair"]);
+    assert_eq!(codes(late, early, false), ["summary-range"]);
+    assert_eq!(codes(early, late, true), ["summary-list-ignored"]);
+    assert_eq!(codes(None, None, false), ["summary-empty"]);
+}
+
+#[test]
+fn r33_knows_returns() {
+    let head = "InvtRefund/InvtRefundHead";
+    let (mode, country) = (format!("{head}/tradeMode"), format!("{head}/country"));
+    let codes = |mode_is: &str, from: &str| {
+        codes_of(&made("CEB213Message", &[(&mode, Some(mode_is)), (&country, Some(from))]), "R33")
+    };
+    assert_eq!(codes("9661", "502"), [] as [&str; 0]);
+    assert_eq!(codes("9610", "502"), ["trade-mode-return"]);
+    assert_eq!(codes("1261", "142"), ["return-country"]);
+}
+
+#[test]
+fn r39_compares_the_agent_with_the_signer() {
+    let xml = import_list(true);
+    let (code, name) = (value_of(&xml, "agentCode").to_owned(), value_of(&xml, "agentName").to_owned());
+    let signer = |code, name| {
+        let expect = Expectations { signer: Some((code, name)), ..expect() };
+        check(&mut xml.as_bytes(), &expect, &Limits::default()).findings.len()
+    };
+    assert_eq!((signer(&code, &name), signer("1101000001", &name), signer("1101000001", "x")), (0, 1, 2));
+}
+
+#[test]
+fn r40_knows_the_limit_of_one_purchase() {
+    let xml = with(&declaration(1), "goodsValue", "5000.01");
+    assert_eq!(codes_of(&xml, "R40"), ["single-limit"]);
+    assert_eq!(codes_of(&with(&declaration(1), "goodsValue", "5000"), "R40"), [] as [&str; 0]);
+}
+
+#[test]
+fn fields_that_only_the_text_demands_are_demanded() {
+    let xml = made("CEB623Message", &[("InvtCancel/copNo", None)]);
+    assert_eq!(codes_of(&xml, "R04"), ["field-required"]);
+    assert_eq!(codes_of(&made("CEB623Message", &[]), "R04"), [] as [&str; 0]);
+    let xml = made("CEB511Message", &[("Logistics/LogisticsHead/freight", None)]);
+    assert_eq!(codes_of(&xml, "R04"), ["field-required"]);
+}

@@ -1,0 +1,81 @@
+//! Text of XML: references resolved, line ends normalised, illegal characters refused.
+
+use super::super::error::Fault;
+
+pub(super) fn malformed(reason: &str) -> Fault {
+    Fault::Malformed { reason: reason.to_owned() }
+}
+
+/// Nothing in it needs a second look: no reference, no line end to normalise, no `]`, nothing that may be illegal.
+pub(super) fn is_plain(text: &str) -> bool {
+    let plain = |b: u8| (b >= 0x20 || b == b'\n' || b == b'\t') & (b != b'&') & (b != b']') & (b != 0xEF);
+    // Without a way out of the loop it is done in vectors.
+    text.bytes().fold(true, |all, b| all & plain(b))
+}
+
+/// Appends text with its references resolved and its line ends normalised; where it cannot, and why.
+pub(super) fn resolve(text: &str, out: &mut String) -> Result<(), (usize, Fault)> {
+    let mut at = 0usize;
+    let mut rest = text;
+    while let Some((plain, after)) = rest.split_once('&') {
+        literal(plain, at, out)?;
+        at = at.saturating_add(plain.len());
+        let Some((name, following)) = after.split_once(';').filter(|(name, _)| !name.is_empty()) else {
+            return Err((at, malformed("& that begins no reference")));
+        };
+        out.push(reference(name).map_err(|fault| (at, fault))?);
+        at = at.saturating_add(name.len()).saturating_add(2);
+        rest = following;
+    }
+    literal(rest, at, out)
+}
+
+fn literal(text: &str, at: usize, out: &mut String) -> Result<(), (usize, Fault)> {
+    if let Some(found) = memchr::memmem::find(text.as_bytes(), b"]]>") {
+        return Err((at.saturating_add(found), malformed("]]> in text")));
+    }
+    if let Some(found) = text.find(|c| !is_legal(c)) {
+        return Err((at.saturating_add(found), malformed("a character that XML does not allow")));
+    }
+    push_lines(out, text);
+    Ok(())
+}
+
+/// Appends text with every line end made a line feed (XML 1.0, 2.11).
+pub(super) fn push_lines(out: &mut String, text: &str) {
+    let mut lines = text.split('\r');
+    out.push_str(lines.next().unwrap_or_default());
+    for line in lines {
+        if !line.starts_with('\n') {
+            out.push('\n');
+        }
+        out.push_str(line);
+    }
+}
+
+fn reference(name: &str) -> Result<char, Fault> {
+    let number = match name.strip_prefix('#') {
+        None => {
+            return Ok(match name {
+                "amp" => '&',
+                "lt" => '<',
+                "gt" => '>',
+                "apos" => '\'',
+                "quot" => '"',
+                _ => return Err(Fault::UnknownEntity { name: name.chars().take(60).collect() }),
+            });
+        }
+        Some(number) => number,
+    };
+    let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |digits| (digits, 16));
+    let clean = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+    let code = clean.then(|| u32::from_str_radix(digits, radix).ok()).flatten();
+    code.and_then(char::from_u32)
+        .filter(|c| is_legal(*c))
+        .ok_or_else(|| malformed("a character reference that names no character"))
+}
+
+/// XML 1.0 production 2.
+pub(super) fn is_legal(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
+}
