@@ -46,7 +46,7 @@ fn send(store: &Store, at: Timestamp, number: usize) {
     transaction.fact(id, Fact::Composed { message_id, headers, wire, mics: SentMics::default(), due: at });
     commit(store, transaction);
     happen(store, id, at, Fact::Attempted { number: 1 });
-    if number % 100 == 0 {
+    if number.is_multiple_of(100) {
         let reason =
             Reason { code: "connection-refused".to_owned(), text: bilingual!("无法连接", "cannot connect") };
         happen(store, id, at, Fact::RetryAt { due: at + SignedDuration::from_hours(1), reason });
