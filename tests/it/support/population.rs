@@ -14,7 +14,7 @@ const WRITERS: usize = 64;
 
 /// Adds `count` finished messages, one in four inbound, each with payload, wire and MDN and its files published; one in
 /// a hundred stays open. Instants count on from `start`, one millisecond a message.
-pub fn populate(store: &Store, start: Timestamp, count: usize) {
+pub(crate) fn populate(store: &Store, start: Timestamp, count: usize) {
     thread::scope(|scope| {
         for writer in 0..WRITERS {
             scope.spawn(move || {
