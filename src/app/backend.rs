@@ -17,6 +17,7 @@ use crate::evidence::Exported;
 use crate::ground::clock::Clock;
 use crate::ground::durable;
 use crate::ground::id::Id;
+use crate::ground::space::{NoRoom, Space};
 use crate::ground::text::Bilingual;
 use crate::http::{BodyError, RequestBody};
 use crate::inbound::Inbound;
@@ -24,7 +25,7 @@ use crate::outbound::{ActionError, IntakeError, Outbound};
 use crate::partner::{Directory, Partner};
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::Message;
-use crate::store::{Filter, JournalReport, Store};
+use crate::store::{CommitError, Filter, JournalReport, Store};
 
 /// How long a submission key is remembered, in hours.
 const KEY_HOURS: i64 = 24;
@@ -39,6 +40,7 @@ pub struct GatewayBackend {
     directory: Arc<ArcSwap<Directory>>,
     clock: Arc<dyn Clock>,
     backups: BackupJob,
+    space: Space,
 }
 
 impl GatewayBackend {
@@ -48,8 +50,9 @@ impl GatewayBackend {
         (outbound, inbound): (Outbound, Inbound),
         directory: Arc<ArcSwap<Directory>>,
         clock: Arc<dyn Clock>,
+        space: Space,
     ) -> GatewayBackend {
-        GatewayBackend { config, store, outbound, inbound, directory, clock, backups: BackupJob::default() }
+        GatewayBackend { config, store, outbound, inbound, directory, clock, backups: BackupJob::default(), space }
     }
 
     /// Messages, newest first.
@@ -59,6 +62,9 @@ impl GatewayBackend {
 
     /// Reads a submitted body into the store.
     async fn spool(&self, mut body: RequestBody) -> Result<Draft, Refusal> {
+        let announced = body.content_length().unwrap_or(0).min(self.config.limits.payload);
+        // The payload, and the wire bytes that are made of it.
+        let _room = self.space.promise(announced.saturating_mul(2)).map_err(|error| no_room(&error))?;
         body.limit(self.config.limits.payload);
         let mut sink = Sink::new(&self.store);
         while let Some(chunk) = body.next().await.map_err(|error| body_refusal(&error))? {
@@ -110,6 +116,10 @@ impl Backend for GatewayBackend {
                 "the journal failed and the process is about to end. Check the disk and start again."
             );
             unready.push(Unready { code: "journal-failed".to_owned(), text });
+        }
+        if self.store.is_full() {
+            let text = CommitError::NoSpace.text();
+            unready.push(Unready { code: CommitError::NoSpace.code().to_owned(), text });
         }
         unready
     }
@@ -238,6 +248,15 @@ fn storage(error: &std::io::Error) -> Refusal {
     refusal(503, "storage-failed", text)
 }
 
+fn no_room(error: &NoRoom) -> Refusal {
+    tracing::error!(%error, code = "disk-nearly-full", "a submitted file is refused: make room on the data filesystem");
+    let text = bilingual!(
+        "数据盘空间不足，暂不接收文件：{error}。请腾出空间后重试。",
+        "there is not enough room on the data filesystem: {error}. Make room, then submit again."
+    );
+    refusal(503, "disk-nearly-full", text)
+}
+
 fn action_refusal(error: &ActionError) -> Refusal {
     let status = match error {
         ActionError::Unknown(_) => 404,
@@ -258,11 +277,7 @@ fn intake_refusal(error: &IntakeError) -> Refusal {
             refusal(404, "partner-unknown", text)
         }
         IntakeError::File(error) => storage(error),
-        IntakeError::Journal(error) => refusal(
-            503,
-            "journal-failed",
-            bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}"),
-        ),
+        IntakeError::Journal(error) => refusal(503, error.code(), error.text()),
     }
 }
 

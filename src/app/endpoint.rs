@@ -25,8 +25,8 @@ impl Handler for As2Endpoint {
                 Ok(Arrival::Unreadable) => Reply::plain(400, "not a readable MDN\n"),
                 Ok(Arrival::Settled | Arrival::Late | Arrival::Unknown) => Reply::new(200),
                 Err(error) => {
-                    tracing::error!(%error, code = "journal-failed", "an MDN could not be recorded");
-                    Reply::plain(503, "temporarily unavailable\n").header("Retry-After", "60")
+                    tracing::error!(%error, code = error.code(), "an MDN could not be recorded");
+                    Reply::plain(503, "temporarily unavailable\n").header("Retry-After", "10")
                 }
             },
         }

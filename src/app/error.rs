@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::bilingual;
 use crate::console::TokenError;
-use crate::ground::durable::DurableError;
+use crate::ground::durable::{self, DurableError};
 use crate::ground::text::Bilingual;
 use crate::http::{BindError, TlsError};
 use crate::store::{CommitError, StoreError};
@@ -44,6 +44,16 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// There is no room on the disk: the same start may succeed once there is.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            StartError::Files(error) => error.code() == "disk-full",
+            StartError::Store(error) => error.is_disk_full(),
+            StartError::Token(TokenError::Unwritable { source, .. }) => durable::is_full(source),
+            _ => false,
+        }
+    }
+
     /// Stable code.
     pub fn code(&self) -> &'static str {
         match self {

@@ -2,9 +2,10 @@
 //!
 //! Settings flow down from here: no layer imports upward to read its own knobs.
 //!
-//! Start: folders and their filesystem, both ports, the journal (which rebuilds its index when needed), the partners'
-//! flows, what a crash interrupted, the listeners. Stop: listeners first, then the sweeps and senders, then the
-//! publisher, then the journal; all within the configured time and a few seconds.
+//! Start: room, folders and their filesystem, both ports, the journal (which rebuilds its index when needed), the
+//! partners' flows, what a crash interrupted, the listeners. Stop: listeners first, then the sweeps and senders, then
+//! the publisher, then the journal; all within the configured time and a few seconds, within a few seconds once the
+//! store has failed.
 
 mod backend;
 mod backup;
@@ -26,13 +27,14 @@ use crate::config::{Config, Folders};
 use crate::ground::clock::Clock;
 use crate::ground::drain::{Shutdown, Tasks};
 use crate::ground::durable;
+use crate::ground::space::{Reserve, Space};
 use crate::http;
 use crate::inbound::{self, Inbound};
 use crate::outbound::{self, Outbound};
 use crate::partner::Directory;
 use crate::store::publisher::Publisher;
 use crate::store::retention::Keeper;
-use crate::store::{RecoveryReport, Store};
+use crate::store::{Failure, RecoveryReport, Store};
 use crate::testbed::Responder;
 
 pub use backend::GatewayBackend;
@@ -42,6 +44,11 @@ pub use logging::start_logging;
 
 /// Beyond the configured time, each part may carry out its own orderly end.
 const LAST_STEPS: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// After the store failed nothing can be acknowledged, so there is little to wait for.
+const LAST_STEPS_FAILED: std::time::Duration = std::time::Duration::from_secs(1);
+/// Time between two looks at the reserve.
+const RESERVE_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What a start may do beyond the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,7 +86,11 @@ pub struct Running {
 /// What keeps it from starting, with what to do.
 pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     let config = Arc::new(config);
-    prepare_folders(&config.folders)?;
+    let reserve = Reserve::new(&config.folders.data, config.server.reserve);
+    prepare_folders(&config.folders, &reserve)?;
+    for partner in config.partners.all().filter(|partner| partner.enabled) {
+        outbound::prepare_folders(&config.folders.exchange.join(&partner.id))?;
+    }
     let as2_listener = http::bind(config.as2.listen).await?;
     let console_listener = http::bind(config.console.listen).await?;
     let (as2, console) = (local(&as2_listener)?, local(&console_listener)?);
@@ -99,6 +110,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
         stop_publishing: Shutdown::new(),
         drain: config.server.shutdown,
     };
+    running.flows.spawn("reserve", keep_reserve(reserve, running.store.clone(), running.stop_flows.clone()));
     running.publishing.spawn("publisher", parts.publisher.clone().run(running.stop_publishing.clone()));
     parts.inbound.resume();
     running.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(running.stop_flows.clone()));
@@ -117,17 +129,20 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
 }
 
 impl Running {
-    /// Completes when the journal has failed: nothing can be acknowledged any more, the process must end and be started
-    /// again. Says why.
-    pub async fn store_failed(&self) -> String {
+    /// Completes when the store has failed: nothing can be acknowledged any more. If files failed the process must end
+    /// and be started again; if only the index did, a new [`start`] in the same process is enough.
+    pub async fn store_failed(&self) -> Failure {
         self.store.failed().await
     }
 
     /// Stops in order; returns the names of tasks that did not end in time.
     pub async fn stop(self) -> Vec<String> {
         let mut late = Vec::new();
-        let end = tokio::time::Instant::now() + self.drain;
-        let left = || end.saturating_duration_since(tokio::time::Instant::now()) + LAST_STEPS;
+        let failed = self.store.poisoned().is_some();
+        let (drain, last_steps) =
+            if failed { (Default::default(), LAST_STEPS_FAILED) } else { (self.drain, LAST_STEPS) };
+        let end = tokio::time::Instant::now() + drain;
+        let left = || end.saturating_duration_since(tokio::time::Instant::now()) + last_steps;
         self.stop_listeners.trigger();
         late.extend(self.listeners.join_all(left()).await);
         self.stop_flows.trigger();
@@ -180,6 +195,7 @@ fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>) -> Asse
     let directory = Arc::new(ArcSwap::from_pointee(config.partners.clone()));
     let publisher = Publisher::new(store.clone(), &config.folders.exchange, clock.clone());
     let tasks = Tasks::new();
+    let space = Space::new(&config.folders.data, config.server.free_space_floor);
     let outbound = Outbound::new(
         outbound::Parts {
             store: store.clone(),
@@ -199,7 +215,7 @@ fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>) -> Asse
             limits: config.limits,
             tasks: tasks.clone(),
         },
-        translate::inbound(config),
+        translate::inbound(config, &space),
     );
     let backend = GatewayBackend::new(
         config.clone(),
@@ -207,12 +223,32 @@ fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>) -> Asse
         (outbound.clone(), inbound.clone()),
         directory.clone(),
         clock.clone(),
+        space,
     );
     Assembled { inbound, outbound, publisher, directory, tasks, backend }
 }
 
-/// Folders exist, lie on a filesystem that keeps its promises, and can be renamed within.
-fn prepare_folders(folders: &Folders) -> Result<(), StartError> {
+/// Makes the reserve again whenever there is room for it.
+async fn keep_reserve(reserve: Reserve, store: Store, shutdown: Shutdown) {
+    while !shutdown.is_triggered() {
+        let wanted = reserve.clone();
+        let kept = tokio::task::spawn_blocking(move || wanted.keep()).await;
+        if let Ok(Err(error)) = kept {
+            let error = store.judge_sync(error.into());
+            tracing::warn!(%error, code = "no-reserve", "the reserve for a full disk cannot be made");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RESERVE_EVERY) => {}
+            () = shutdown.triggered() => {}
+        }
+    }
+}
+
+/// Folders exist, lie on a filesystem that keeps its promises, and can be renamed within; with the reserve given up
+/// if there is no room to try.
+fn prepare_folders(folders: &Folders, reserve: &Reserve) -> Result<(), StartError> {
+    durable::create_dir_all(&folders.data)?;
+    reserve.give_up_if_full()?;
     for folder in [&folders.data, &folders.exchange] {
         durable::create_dir_all(folder)?;
         check_filesystem(folder, folders.allow_any_filesystem)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, ServerSettings};
 use crate::ground::clock::Clock;
+use crate::ground::space::Space;
 use crate::http::{self, ClientAuth, Identity, Pace, ServerTls, TlsError};
 use crate::keys::TlsIdentity;
 use crate::store::StoreConfig;
@@ -23,12 +24,8 @@ pub(super) fn outbound(config: &Config) -> outbound::Settings {
     }
 }
 
-pub(super) fn inbound(config: &Config) -> inbound::Settings {
-    inbound::Settings {
-        path: config.as2.path.clone(),
-        data: config.folders.data.clone(),
-        free_space_floor: config.server.free_space_floor,
-    }
+pub(super) fn inbound(config: &Config, space: &Space) -> inbound::Settings {
+    inbound::Settings { path: config.as2.path.clone(), space: space.clone() }
 }
 
 pub(super) fn store(config: &Config, clock: Arc<dyn Clock>) -> StoreConfig {

@@ -1,18 +1,24 @@
 //! `dxgate serve` and `dxgate testbed`: in the foreground until SIGINT or SIGTERM.
 //!
 //! The first signal ends everything in order; a second one ends it at once, which loses nothing that was
-//! acknowledged. When the journal fails nothing can be acknowledged any more, so the process ends with 3 and whoever
-//! supervises it starts it again.
+//! acknowledged. When a write or sync of journal, bodies or exchange folders fails, nothing can be acknowledged any more:
+//! the process ends with 3 and whoever supervises it starts it again. When only the index fails, its parts stop in
+//! order and start again in this process, which rebuilds the index. A start that finds no room says so and waits.
 
 use std::sync::Arc;
 
 use super::Context;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::voice::Voice;
 use crate::app::{self, Role, Running, StartError};
 use crate::bilingual;
 use crate::config::Config;
 use crate::ground::clock::SystemClock;
+use crate::store::FailedPart;
+
+/// Time between two looks for room.
+const ROOM_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Runs the gateway, or the customs side.
 pub fn run(context: &mut Context<'_>, role: Role) -> Result<ExitCode, Failure> {
@@ -28,20 +34,58 @@ pub fn run(context: &mut Context<'_>, role: Role) -> Result<ExitCode, Failure> {
 
 async fn stay(context: &mut Context<'_>, config: Config, role: Role) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen()?;
-    let running = app::start(config, role, Arc::new(SystemClock)).await.map_err(|error| not_started(&error))?;
-    announce(context, &running)?;
-    let failure = tokio::select! {
-        () = signals.next() => None,
-        reason = running.store_failed() => Some(reason),
-    };
-    let in_order = tokio::select! {
-        _late = running.stop() => true,
-        () = signals.next() => false,
-    };
-    match failure {
-        Some(reason) => Err(journal_failed(&reason)),
-        None if in_order => Ok(ExitCode::Done),
-        None => Ok(ExitCode::Unreachable),
+    loop {
+        let Some(running) = start_with_room(context, &config, role, &mut signals).await? else {
+            return Ok(ExitCode::Done);
+        };
+        announce(context, &running)?;
+        let failure = tokio::select! {
+            () = signals.next() => None,
+            failure = running.store_failed() => Some(failure),
+        };
+        let in_order = tokio::select! {
+            _late = running.stop() => true,
+            () = signals.next() => false,
+        };
+        match failure {
+            Some(failure) if failure.part == FailedPart::Index && in_order => {
+                tracing::warn!(cause = %failure.cause, code = "index-failed", "the index failed; it is rebuilt from the journal");
+            }
+            Some(failure) => return Err(journal_failed(&failure.cause)),
+            None if in_order => return Ok(ExitCode::Done),
+            None => return Ok(ExitCode::Unreachable),
+        }
+    }
+}
+
+/// Starts; on a full disk as soon as there is room. None: it was told to end before that.
+async fn start_with_room(
+    context: &mut Context<'_>,
+    config: &Config,
+    role: Role,
+    signals: &mut Signals,
+) -> Result<Option<Running>, Failure> {
+    let mut said = false;
+    loop {
+        let error = match app::start(config.clone(), role, Arc::new(SystemClock)).await {
+            Ok(running) => return Ok(Some(running)),
+            Err(error) if error.is_disk_full() => error,
+            Err(error) => return Err(not_started(&error)),
+        };
+        if !said {
+            said = true;
+            tracing::error!(%error, code = "disk-full", "the disk is full and the reserve is used up; waiting for room");
+            let text = bilingual!(
+                "磁盘已满，无法启动（{error}）。请在数据盘上腾出空间；网关在等待，有空间后自动启动，没有丢失任何报文。",
+                "the disk is full, the gateway cannot start ({error}). Make room on the data filesystem; it waits, then starts by itself, and nothing is lost."
+            );
+            let (language, json) = (context.voice.language, context.voice.json);
+            Voice { out: context.err, language, json }.failure("disk-full", &text)?;
+        }
+        tokio::select! {
+            () = signals.next() => return Ok(None),
+            () = tokio::time::sleep(ROOM_EVERY) => {}
+        }
     }
 }
 
@@ -69,6 +113,7 @@ fn announce(context: &mut Context<'_>, running: &Running) -> Result<(), Failure>
 fn not_started(error: &StartError) -> Failure {
     let exit = match error {
         StartError::Filesystem { .. } | StartError::Tls(_) => ExitCode::Usage,
+        StartError::Files(error) if error.code() == "different-filesystems" => ExitCode::Usage,
         _ => ExitCode::Unreachable,
     };
     Failure::new(exit, error.code(), error.text())

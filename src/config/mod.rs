@@ -139,6 +139,8 @@ pub struct ServerSettings {
     pub body_min_rate: u64,
     /// Free bytes on the data filesystem below which nothing new is accepted.
     pub free_space_floor: u64,
+    /// Bytes of a file that is given up when a start finds the disk full; 0: none.
+    pub reserve: u64,
     /// Time for running work to end after a stop signal.
     pub shutdown: Duration,
 }

@@ -93,6 +93,29 @@ impl DurableError {
     }
 }
 
+impl DurableError {
+    /// A sync failed, so what is durable is unknown and a second sync would lie. A directory that could not even be
+    /// opened was not synced in vain: the next time it is.
+    pub fn is_failed_sync(&self) -> bool {
+        let unopened = matches!(
+            self.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
+        );
+        self.step.starts_with("sync") && !unopened
+    }
+}
+
+/// Whether `error` is that of a [failed sync](DurableError::is_failed_sync).
+pub fn is_failed_sync(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<DurableError>());
+    cause.is_some_and(DurableError::is_failed_sync)
+}
+
+/// Whether `error` says that there is no room: the disk is full, or the user's quota.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 impl From<DurableError> for io::Error {
     fn from(error: DurableError) -> io::Error {
         io::Error::new(error.kind(), error)
@@ -130,6 +153,19 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = NewFile::create_in(parent(path))?;
     file.write_all(bytes).at("write", path)?;
+    let temporary = file.synced()?;
+    rename(&temporary, path).inspect_err(|_| discard(&temporary))
+}
+
+/// Puts a file of `bytes` bytes at `path`, over whatever has its name, for which the disk has set room aside.
+///
+/// # Errors
+/// The disk is full, or fails.
+pub(super) fn allocate(path: &Path, bytes: u64) -> Result<()> {
+    let file = NewFile::create_in(parent(path))?;
+    let temporary = file.temporary.as_deref().unwrap_or(path);
+    let allocated = fault::at(&within("allocate", parent(path)), || platform::allocate(&file.file, bytes));
+    allocated.at("allocate", temporary)?;
     let temporary = file.synced()?;
     rename(&temporary, path).inspect_err(|_| discard(&temporary))
 }
@@ -346,6 +382,17 @@ pub fn probe(dir: &Path) -> Result<()> {
 /// One of them cannot be looked at.
 pub fn same_filesystem(a: &Path, b: &Path) -> Result<bool> {
     platform::same_filesystem(a, b)
+}
+
+/// Sees to it that files can be renamed from `home` into `folder`.
+///
+/// # Errors
+/// [`io::ErrorKind::CrossesDevices`] (code `different-filesystems`) when they lie on two filesystems.
+pub fn require_same_filesystem(home: &Path, folder: &Path) -> Result<()> {
+    if same_filesystem(home, folder)? {
+        return Ok(());
+    }
+    Err(io::Error::from(io::ErrorKind::CrossesDevices)).at("rename into", folder)
 }
 
 /// What a directory lies on, as far as its promises about syncing differ.

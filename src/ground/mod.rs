@@ -1,7 +1,8 @@
 //! Layer 0: what everything else stands on. Values and small tools without opinions about AS2.
 //!
 //! Core tier (pure): [`clock`], [`id`], [`limits`], [`random`], [`secret`], [`text`].
-//! Server tier: [`durable`] (files that survive a power cut), [`drain`] (shutdown and tasks), [`fault`] (failpoints).
+//! Server tier: [`durable`] (files that survive a power cut), [`drain`] (shutdown and tasks), [`fault`] (failpoints),
+//! [`space`] (room on the disk).
 
 pub mod clock;
 #[cfg(feature = "server")]
@@ -14,4 +15,6 @@ pub mod id;
 pub mod limits;
 pub mod random;
 pub mod secret;
+#[cfg(feature = "server")]
+pub mod space;
 pub mod text;

@@ -12,17 +12,20 @@ use super::reply::NoAnswer;
 use super::terms;
 use crate::as2::request::{self, Incoming, Request};
 use crate::as2::{SentMics, headers};
+use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::Draft;
 use crate::store::record::{Body, Fact, JobKind, Message, State};
-use crate::store::{Filter, Transaction};
+use crate::store::{CommitError, Filter, Transaction};
 
 /// Pauses before a reception that our own storage failed is opened again.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_LAST: Duration = Duration::from_secs(300);
+/// The longest one while the disk is full.
+const RETRY_FULL: Duration = Duration::from_secs(10);
 /// An MDN job waits for the connection on which the message came to end (RFC 4130 7.2: answered first).
 const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
 /// Accepted messages looked at after a start; far more than can be in work at once.
@@ -31,7 +34,7 @@ const RECENT: usize = 2000;
 impl Inbound {
     /// Takes a message durably and answers 202; it is opened in the background.
     pub(super) async fn accept_asynchronously(&self, arrived: MessageArrived) -> Reply {
-        let MessageArrived { partner, request, wire, peer } = arrived;
+        let MessageArrived { partner, request, wire, peer, room: _room } = arrived;
         let now = self.clock.now();
         let id = Id::new(now);
         let mut transaction = Transaction::new(now);
@@ -45,7 +48,7 @@ impl Inbound {
         transaction.fact(id, fact);
         transaction.fact(id, Fact::Evidence { evidence: terms::received(peer) });
         if let Err(error) = self.store.commit(transaction).await {
-            tracing::error!(%error, code = "journal-failed", "a message could not be recorded");
+            tracing::error!(%error, code = error.code(), "a message could not be recorded");
             return busy();
         }
         self.open_later(id, partner, request, wire);
@@ -110,15 +113,17 @@ impl Inbound {
                         tracing::debug!(%id, queued = answer.queued, "opened");
                         return;
                     }
+                    Err(NoAnswer::Journal(CommitError::NoSpace)) => std::io::ErrorKind::StorageFull.into(),
                     Err(NoAnswer::Journal(error)) => {
-                        tracing::error!(%id, %error, code = "journal-failed", "a received message waits for the next start");
+                        tracing::error!(%id, %error, code = error.code(), "a received message waits for the next start");
                         return;
                     }
                     Err(NoAnswer::Storage(error)) => error,
                 };
+                let longest = if durable::is_full(&error) { RETRY_FULL } else { RETRY_LAST };
                 tracing::error!(%id, %error, code = "storage-failed", "a received message is opened again later");
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RETRY_LAST);
+                pause = (pause * 2).min(longest);
             }
         });
     }

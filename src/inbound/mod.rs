@@ -22,7 +22,6 @@
 //! A refusal (`Declined`) claims nothing: the partner may send the message again.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -31,6 +30,7 @@ use tokio::sync::Semaphore;
 use crate::ground::clock::Clock;
 use crate::ground::drain::Tasks;
 use crate::ground::limits::Limits;
+use crate::ground::space::Space;
 use crate::partner::{Directory, Partner, Station};
 use crate::store::Store;
 use crate::store::record::DedupKey;
@@ -50,10 +50,8 @@ pub use receive::{Arrived, MdnArrived, MessageArrived};
 pub struct Settings {
     /// Path of the AS2 endpoint.
     pub path: String,
-    /// Folder whose filesystem must keep the floor free.
-    pub data: PathBuf,
-    /// Bytes that must stay free; below, bodies are refused with 503.
-    pub free_space_floor: u64,
+    /// Room for bodies; without it they are refused with 503.
+    pub space: Space,
 }
 
 /// The flow's parts; cheap to clone.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Inbound;
 use crate::as2::request::{self, Incoming, Request};
 use crate::as2::{As2Name, RequestError, headers};
-use crate::ground::durable;
+use crate::ground::space::{NoRoom, Promise};
 use crate::ground::text::printable;
 use crate::http::{Exchange, Reply};
 use crate::mime::Headers;
@@ -19,6 +19,8 @@ use crate::store::draft::{Draft, Sink};
 
 /// Bytes of the body that show whether it is a message or an MDN.
 const PREFIX: u64 = 8 * 1024;
+/// Bytes of a body of unknown length that are promised room at a time; more than a chunk.
+const STEP: u64 = 8 * 1024 * 1024;
 
 /// What arrived from a partner.
 pub enum Arrived {
@@ -34,6 +36,8 @@ pub struct MessageArrived {
     pub(super) request: Request,
     pub(super) wire: Draft,
     pub(super) peer: SocketAddr,
+    /// Room for what is made of it.
+    pub(super) room: Promise,
 }
 
 /// An MDN POSTed to us.
@@ -53,16 +57,18 @@ impl Inbound {
         let head = header_fields(&exchange)?;
         let partner = self.named_partner(&head, &exchange)?;
         crate::as2::check_head(&head).map_err(|error| not_as2(&partner, &error))?;
-        self.check_space(exchange.body.content_length())?;
+        let announced = exchange.body.content_length().unwrap_or(0).min(self.limits.body);
+        // The body, and the payload that comes out of it.
+        let room = self.settings.space.promise(announced.saturating_mul(2)).map_err(no_room)?;
         exchange.body.limit(self.limits.body);
-        let wire = self.spool(&mut exchange).await?;
+        let (wire, room) = self.spool(&mut exchange, announced, room).await?;
         let mut prefix = Vec::new();
         let peeked = wire.open(&self.store).and_then(|body| body.take(PREFIX).read_to_end(&mut prefix));
         peeked.map_err(|error| unavailable("reading back a received body failed", &error))?;
         match request::read_head(&head, &prefix, &self.limits) {
             Ok(Incoming::Message(request)) => {
                 let peer = exchange.peer;
-                Ok(Arrived::Message(Box::new(MessageArrived { partner, request, wire, peer })))
+                Ok(Arrived::Message(Box::new(MessageArrived { partner, request, wire, peer, room })))
             }
             Ok(Incoming::Mdn(envelope)) => {
                 let body = self.small(wire)?;
@@ -102,31 +108,25 @@ impl Inbound {
         })
     }
 
-    fn check_space(&self, announced: Option<u64>) -> Result<(), Reply> {
-        let needed = self.settings.free_space_floor.saturating_add(announced.unwrap_or(0));
-        match durable::free_space(&self.settings.data) {
-            Ok(free) if free >= needed => Ok(()),
-            Ok(free) => {
-                tracing::error!(
-                    free,
-                    floor = self.settings.free_space_floor,
-                    code = "disk-nearly-full",
-                    "a message is refused: make room on the data filesystem"
-                );
-                Err(busy())
-            }
-            Err(error) => Err(unavailable("the data filesystem cannot be examined", &error.into())),
-        }
-    }
-
-    async fn spool(&self, exchange: &mut Exchange) -> Result<Draft, Reply> {
-        let mut sink = Sink::new(&self.store);
+    /// Stores the body. What comes without an announced length is promised room while it comes.
+    async fn spool(
+        &self,
+        exchange: &mut Exchange,
+        announced: u64,
+        mut room: Promise,
+    ) -> Result<(Draft, Promise), Reply> {
+        let (mut sink, mut came, mut promised) = (Sink::new(&self.store), 0u64, announced);
         loop {
             let chunk = exchange.body.next().await.map_err(|error| {
                 tracing::warn!(peer = %exchange.peer, code = error.code(), "a body was not received: {error}");
                 error.reply()
             })?;
             let Some(chunk) = chunk else { break };
+            came = came.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+            if came > promised {
+                room = room.more(&self.settings.space, STEP.saturating_mul(2)).map_err(no_room)?;
+                promised = promised.saturating_add(STEP);
+            }
             let written = if sink.is_file() || sink.would_spill(chunk.len()) {
                 tokio::task::spawn_blocking(move || sink.write_all(&chunk).map(|()| sink)).await
             } else {
@@ -145,7 +145,7 @@ impl Inbound {
         } else {
             sink.finish()
         };
-        finished.map_err(|error| unavailable("a body could not be stored", &error))
+        finished.map(|wire| (wire, room)).map_err(|error| unavailable("a body could not be stored", &error))
     }
 
     /// An MDN's bytes; a longer one is no MDN.
@@ -184,7 +184,12 @@ pub(super) fn unavailable(what: &'static str, error: &std::io::Error) -> Reply {
     busy()
 }
 
-/// 503 with a time to come back.
-pub(super) fn busy() -> Reply {
+fn no_room(error: NoRoom) -> Reply {
+    tracing::error!(%error, code = "disk-nearly-full", "a message is refused: make room on the data filesystem");
     Reply::plain(503, "temporarily unavailable\n").header("Retry-After", "60").closing()
+}
+
+/// 503 with a time to come back: most of our own troubles pass within seconds.
+pub(super) fn busy() -> Reply {
+    Reply::plain(503, "temporarily unavailable\n").header("Retry-After", "10").closing()
 }

@@ -67,7 +67,7 @@ impl Inbound {
             return self.accept_asynchronously(arrived).await;
         }
         let id = Id::new(self.clock.now());
-        let MessageArrived { partner, request, wire, peer } = arrived;
+        let MessageArrived { partner, request, wire, peer, room: _room } = arrived;
         match self.settle(id, &partner, &Arc::new(request), wire, Some(peer)).await {
             Ok(Answer { mdn: Some((headers, body)), .. }) => {
                 let mut reply = Reply::new(200).body(body);
@@ -79,7 +79,7 @@ impl Inbound {
             Ok(Answer { mdn: None, .. }) => Reply::new(200),
             Err(NoAnswer::Storage(error)) => unavailable("a message could not be stored", &error),
             Err(NoAnswer::Journal(error)) => {
-                tracing::error!(%error, code = "journal-failed", "a message could not be recorded");
+                tracing::error!(%error, code = error.code(), "a message could not be recorded");
                 busy()
             }
         }

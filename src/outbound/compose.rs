@@ -6,10 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Outbound, terms};
-use crate::as2::{self, MessageId, Stamp};
+use crate::as2::{self, ComposeError, MessageId, Stamp};
 use crate::bilingual;
+use crate::cms::CmsError;
 use crate::ground::id::Id;
-use crate::mime::{BytesSource, Source};
+use crate::mime::{BytesSource, MimeError, Source};
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::{Evidence, Fact, Message, Reason, State};
@@ -40,19 +41,18 @@ impl Outbound {
         content: &Content<'_>,
         id: Id,
         now: Timestamp,
-    ) -> Result<Wire, Reason> {
+    ) -> Result<Wire, NotComposed> {
         let plan = partner.send_plan(&self.station, now, Some(content.file_name), None);
-        let plan = plan.map_err(|error| Reason { code: error.code().to_owned(), text: error.text() })?;
+        let plan = plan
+            .map_err(|error| NotComposed::Impossible(Reason { code: error.code().to_owned(), text: error.text() }))?;
         let message_id = MessageId::generate(id, &self.settings.message_id_host);
         let stamp = Stamp { message_id: message_id.clone(), date: now };
         let mut sink = Sink::new(&self.store);
         let compose = if content.kept { as2::compose_kept } else { as2::compose };
         let composed = self
-            .with_source(content.payload, |source| {
-                compose(&plan, &stamp, source, &self.store.scratch(), &mut sink).map_err(|error| error.to_string())
-            })
-            .map_err(|error| failed(&error))?;
-        let bytes = sink.finish().map_err(|error| failed(&error.to_string()))?;
+            .with_source(content.payload, |source| compose(&plan, &stamp, source, &self.store.scratch(), &mut sink))
+            .map_err(NotComposed::of)?;
+        let bytes = sink.finish().map_err(NotComposed::Storage)?;
         let evidence = Box::new(terms::composed(&plan, composed.content_key.as_ref(), partner.url.as_str()));
         Ok(Wire { message_id, composed, bytes, evidence })
     }
@@ -80,7 +80,9 @@ impl Outbound {
 
     /// Composes a message that was queued without wire bytes (its partner was unusable then), and commits it.
     pub(super) async fn compose_late(&self, partner: Arc<Partner>, message: &Message) -> Result<(), ComposeLate> {
-        let Some(payload) = message.payload else { return Err(ComposeLate::Impossible(no_payload())) };
+        let Some(payload) = message.payload else {
+            return Err(ComposeLate::Not(NotComposed::Impossible(no_payload())));
+        };
         let flow = self.clone();
         let (id, file_name) = (message.id, message.file_name.clone());
         let wire = self
@@ -92,7 +94,7 @@ impl Outbound {
                 flow.compose(&partner, &content, id, flow.clock.now())
             })
             .await
-            .map_err(ComposeLate::Impossible)?;
+            .map_err(ComposeLate::Not)?;
         let now = self.clock.now();
         let mut transaction = Transaction::new(now);
         transaction.require(Precondition::StateIs(id, vec![State::Queued]));
@@ -102,32 +104,56 @@ impl Outbound {
     }
 
     /// The envelope of a declaration that waited without one.
-    fn envelope_again(&self, partner: &Partner, payload: &Draft, id: Id) -> Result<Option<(Draft, String)>, Reason> {
-        let io_failed = |error: io::Error| failed(&error.to_string());
-        match self.precheck(partner, payload, id, self.clock.now()).map_err(io_failed)? {
+    fn envelope_again(
+        &self,
+        partner: &Partner,
+        payload: &Draft,
+        id: Id,
+    ) -> Result<Option<(Draft, String)>, NotComposed> {
+        match self.precheck(partner, payload, id, self.clock.now()).map_err(NotComposed::Storage)? {
             super::precheck::Decision::AsIs(_) => Ok(None),
             super::precheck::Decision::Wrap(head, _) => {
-                let envelope = self.wrap(&head, payload).map_err(io_failed)?;
+                let envelope = self.wrap(&head, payload).map_err(NotComposed::Storage)?;
                 Ok(Some((envelope, head.file_name.unwrap_or(head.cop_msg_id))))
             }
-            super::precheck::Decision::Refuse(refusal) => Err(refusal.reason),
+            super::precheck::Decision::Refuse(refusal) => Err(NotComposed::Impossible(refusal.reason)),
         }
     }
 
     /// Runs a composition on the blocking pool, a few at a time.
     pub(super) async fn composing<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, Reason> + Send + 'static,
-    ) -> Result<T, Reason> {
-        let _permit = self.compositions.acquire().await.map_err(|error| failed(&error.to_string()))?;
-        tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error.to_string()))?
+        work: impl FnOnce() -> Result<T, NotComposed> + Send + 'static,
+    ) -> Result<T, NotComposed> {
+        let broken = |error: String| NotComposed::Impossible(failed(&error));
+        let _permit = self.compositions.acquire().await.map_err(|error| broken(error.to_string()))?;
+        tokio::task::spawn_blocking(work).await.map_err(|error| broken(error.to_string()))?
+    }
+}
+
+/// Why there are no wire bytes.
+pub(super) enum NotComposed {
+    /// Key, certificate or payload do not allow it: a person must look.
+    Impossible(Reason),
+    /// Our own storage failed, or is full: it is tried again.
+    Storage(io::Error),
+}
+
+impl NotComposed {
+    fn of(error: ComposeError) -> NotComposed {
+        match error {
+            ComposeError::Io(error)
+            | ComposeError::Cms(CmsError::Io(error))
+            | ComposeError::Header(MimeError::Io(error)) => NotComposed::Storage(error),
+            other => NotComposed::Impossible(failed(&other.to_string())),
+        }
     }
 }
 
 /// Why a late composition did not happen.
 pub(super) enum ComposeLate {
-    /// The partner or the payload does not allow it.
-    Impossible(Reason),
+    /// There are no wire bytes.
+    Not(NotComposed),
     /// The journal refused.
     Journal(crate::store::CommitError),
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Outbound;
-use super::compose::{Content, Wire};
+use super::compose::{Content, NotComposed, Wire};
 use super::precheck::{Decision, Refusal};
 use super::scan::{Claim, Trouble};
 use crate::bilingual;
@@ -77,7 +77,7 @@ impl Outbound {
         }
         let flow = self.clone();
         match tokio::task::spawn_blocking(move || flow.dispose(&claim)).await {
-            Ok(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            Ok(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(self.store.judge_sync(error).into()),
             _ => Ok(()),
         }
     }
@@ -177,18 +177,25 @@ impl Outbound {
         let Some(payload) = payload.filter(|payload| payload.len() <= self.limits.payload) else {
             return Ok(Prepared::Refused { payload: None, refusal: Refusal::oversize(self.limits.payload) });
         };
-        let compose = |payload: &Draft, file_name: &str, kept: bool| {
-            self.compose(partner, &Content { payload, file_name, kept }, id, now)
+        let compose = |payload: &Draft, file_name: &str, kept: bool| match self.compose(
+            partner,
+            &Content { payload, file_name, kept },
+            id,
+            now,
+        ) {
+            Ok(wire) => Ok(Ok(wire)),
+            Err(NotComposed::Impossible(reason)) => Ok(Err(reason)),
+            Err(NotComposed::Storage(error)) => Err(error),
         };
         match self.precheck(partner, &payload, id, now)? {
             Decision::Refuse(refusal) => Ok(Prepared::Refused { payload: Some(payload), refusal }),
             Decision::AsIs(summary) => {
-                let wire = compose(&payload, name, true);
+                let wire = compose(&payload, name, true)?;
                 Ok(Prepared::Ready { payload, summary, wire })
             }
             Decision::Wrap(head, summary) => {
                 let envelope = self.wrap(&head, &payload)?;
-                let wire = compose(&envelope, head.file_name.as_deref().unwrap_or(name), false);
+                let wire = compose(&envelope, head.file_name.as_deref().unwrap_or(name), false)?;
                 Ok(Prepared::Ready { payload, summary: Some(summary), wire })
             }
         }

@@ -49,6 +49,7 @@ mod terms;
 pub use intake::IntakeError;
 pub use operator::{Action, ActionError};
 pub use receipt::Arrival;
+pub use sweep::prepare_folders;
 
 /// Settings of the flow, translated from the configuration by `app`.
 #[derive(Debug, Clone)]

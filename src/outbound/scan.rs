@@ -72,6 +72,8 @@ pub struct Sweep {
     pub more: bool,
     /// Files were seen that have not settled yet.
     pub unsettled: bool,
+    /// A sync of the folders failed: what is durable there is unknown.
+    pub failed_sync: Option<String>,
 }
 
 /// One partner's outbox and what is remembered of it between sweeps.
@@ -154,6 +156,7 @@ impl Outbox {
         if !sweep.claims.is_empty()
             && let Err(error) = durable::fsync_dir(&self.claimed).and_then(|()| durable::fsync_dir(&self.folder))
         {
+            sweep.failed_sync = error.is_failed_sync().then(|| error.to_string());
             self.report(&mut sweep, self.claimed.clone(), folder_unreadable(&self.claimed, &error.into()));
             sweep.claims.clear();
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
-use super::compose::ComposeLate;
+use super::compose::{ComposeLate, NotComposed};
 use super::outcome::Examined;
 use super::retry::Outcome;
 use super::{Outbound, intake};
@@ -98,7 +98,9 @@ impl Outbound {
     /// One lease from beginning to end. Whatever goes wrong on our side, the message is not leased again at once.
     async fn work(&self, lease: Lease) {
         let id = lease.message.id;
-        if let Err(error) = self.attempt(&lease.message).await {
+        let Err(error) = self.attempt(&lease.message).await else { return };
+        // Without room nothing is leased; with room it is due as before.
+        if error != CommitError::NoSpace {
             tracing::error!(%error, %id, "what an attempt came to could not be recorded");
             self.postpone(id, internal_error()).await;
         }
@@ -147,7 +149,13 @@ impl Outbound {
         }
         match self.compose_late(partner.clone(), message).await {
             Ok(()) => Ok(self.store.message(&message.id)),
-            Err(ComposeLate::Impossible(reason)) => self.hold(message, reason).await.map(|()| None),
+            Err(ComposeLate::Not(NotComposed::Impossible(reason))) => self.hold(message, reason).await.map(|()| None),
+            Err(ComposeLate::Not(NotComposed::Storage(error))) => {
+                let error = self.store.judge_sync(error);
+                tracing::error!(id = %message.id, %error, code = "storage-failed", "composing is tried again in a minute");
+                self.postpone(message.id, storage_failed(&error)).await;
+                Ok(None)
+            }
             Err(ComposeLate::Journal(CommitError::Conflict(_))) => Ok(None),
             Err(ComposeLate::Journal(error)) => Err(error),
         }
@@ -271,6 +279,14 @@ impl Work {
 /// The partner's credentials go to its own server alone, not to another URL at which it wants its receipts.
 fn may_see_credentials(partner: &Partner, url: &str) -> bool {
     PartnerUrl::parse(url).is_ok_and(|url| partner.url.same_origin(&url))
+}
+
+fn storage_failed(error: &io::Error) -> Reason {
+    let text = bilingual!(
+        "磁盘读写失败（{error}），一分钟后自动重试。请检查数据盘的空间和状态。",
+        "the disk failed or is full ({error}); tried again in a minute by itself. Check room and health of the data filesystem."
+    );
+    Reason { code: "storage-failed".to_owned(), text }
 }
 
 fn internal_error() -> Reason {

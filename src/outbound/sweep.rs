@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use super::scan::{self, Claim, Hint, Outbox, Sweep};
 use super::{Outbound, disk_nearly_full};
 use crate::ground::drain::Shutdown;
-use crate::ground::durable;
+use crate::ground::durable::{self, DurableError};
 use crate::ground::id::Id;
+use crate::store::record::Reason;
 
 /// Claims in work at a time: enough to share group commits, few enough to bound memory.
 const IN_WORK: usize = 64;
@@ -22,6 +23,8 @@ const IN_WORK: usize = 64;
 const HINTS: usize = 200_000;
 /// Files already claimed are looked at again this often, should an earlier try have failed.
 const LEFTOVERS_EVERY: Duration = Duration::from_secs(30);
+/// The same after one could not be recorded.
+const LEFTOVERS_SOON: Duration = Duration::from_secs(3);
 
 /// What was seen of files, by path.
 type Hints = HashMap<PathBuf, Hint>;
@@ -117,11 +120,11 @@ impl Outbound {
     pub async fn run_sweeps(self, shutdown: Shutdown) {
         let mut watch = Watch::new();
         let mut outboxes = Outboxes::new();
-        let mut in_work: JoinSet<Id> = JoinSet::new();
+        let mut in_work: JoinSet<(Id, bool)> = JoinSet::new();
         let mut ids = HashSet::new();
         let permits = Arc::new(Semaphore::new(IN_WORK));
         let mut leftovers_at = tokio::time::Instant::now();
-        while !shutdown.is_triggered() {
+        while !shutdown.is_triggered() && self.store.poisoned().is_none() {
             self.renew(&mut outboxes, &mut watch);
             let mut claims = Vec::new();
             if leftovers_at <= tokio::time::Instant::now() {
@@ -138,6 +141,9 @@ impl Outbound {
             let (mut more, mut unsettled) = (false, false);
             for (folder, sweep) in swept {
                 watch.forget(&sweep.claims, &folder);
+                if let Some(cause) = sweep.failed_sync {
+                    self.store.poison(cause);
+                }
                 sweep.troubles.into_iter().for_each(|trouble| self.remember_trouble(trouble));
                 claims.extend(sweep.claims);
                 more |= sweep.more;
@@ -147,7 +153,12 @@ impl Outbound {
             self.start_work(claims, &permits, &mut in_work).await;
             while let Some(finished) = in_work.try_join_next() {
                 match finished {
-                    Ok(id) => drop(ids.remove(&id)),
+                    Ok((id, recorded)) => {
+                        ids.remove(&id);
+                        if !recorded {
+                            leftovers_at = leftovers_at.min(tokio::time::Instant::now() + LEFTOVERS_SOON);
+                        }
+                    }
                     Err(error) => tracing::error!(%error, "taking up a file ended unexpectedly; it stays claimed"),
                 }
             }
@@ -161,16 +172,17 @@ impl Outbound {
         while in_work.join_next().await.is_some() {}
     }
 
-    async fn start_work(&self, claims: Vec<Claim>, permits: &Arc<Semaphore>, in_work: &mut JoinSet<Id>) {
+    async fn start_work(&self, claims: Vec<Claim>, permits: &Arc<Semaphore>, in_work: &mut JoinSet<(Id, bool)>) {
         for claim in claims {
             let Ok(permit) = permits.clone().acquire_owned().await else { return };
             let flow = self.clone();
             in_work.spawn(async move {
-                if let Err(error) = flow.take(claim.clone()).await {
+                let taken = flow.take(claim.clone()).await;
+                if let Err(error) = &taken {
                     flow.remember_trouble(error.trouble(&claim));
                 }
                 drop(permit);
-                claim.id
+                (claim.id, taken.is_ok())
             });
         }
     }
@@ -178,7 +190,7 @@ impl Outbound {
     /// Below the floor nothing new is taken; files wait in their outboxes.
     fn is_short_of_space(&self) -> bool {
         let free = durable::free_space(&self.settings.data).unwrap_or(u64::MAX);
-        if free >= self.settings.free_space_floor {
+        if free >= self.settings.free_space_floor && !self.store.is_full() {
             return false;
         }
         self.remember_trouble(scan::Trouble { path: self.settings.data.clone(), reason: disk_nearly_full(free) });
@@ -203,8 +215,10 @@ impl Outbound {
                 continue;
             }
             let home = self.settings.exchange.join(&partner.id);
-            if let Err(error) = create_folders(&home) {
-                tracing::error!(%error, partner = %partner.id, "the partner's folders cannot be created");
+            if let Err(error) = prepare_folders(&home) {
+                let trouble = Reason { code: error.code().to_owned(), text: error.text() };
+                self.store.judge_sync(error.into());
+                self.remember_trouble(scan::Trouble { path: home, reason: trouble });
                 continue;
             }
             let outbox = Outbox::new(&partner.id, &home, self.settings.settle, &self.settings.ignore);
@@ -234,6 +248,7 @@ impl Outbound {
             match outbox.leftovers() {
                 Ok(found) => claims.extend(found),
                 Err(error) => {
+                    let error = self.store.judge_sync(error);
                     tracing::error!(%error, folder = %outbox.folder().display(), "claimed files cannot be listed")
                 }
             }
@@ -242,12 +257,18 @@ impl Outbound {
     }
 }
 
-/// Every folder of the contract with users, and the two hidden ones.
-fn create_folders(home: &Path) -> std::io::Result<()> {
+/// Makes every folder of the contract with users in a partner's `home`, and the two hidden ones. They must lie on one
+/// filesystem, since files move between them by rename.
+///
+/// # Errors
+/// One cannot be made, or lies on another filesystem.
+pub fn prepare_folders(home: &Path) -> Result<(), DurableError> {
     for name in
         ["outbox", "sent", "rejected", "failed", "receipts", "inbox", scan::CLAIMED, crate::store::publisher::STAGING]
     {
-        durable::create_dir_all(&home.join(name))?;
+        let folder = home.join(name);
+        durable::create_dir_all(&folder)?;
+        durable::require_same_filesystem(home, &folder)?;
     }
     Ok(())
 }

@@ -9,22 +9,25 @@
 //!   → answer everyone
 //! ```
 //!
-//! The first failure after judging poisons the store: what is durable is unknown, a second sync would lie, so nothing
-//! is acknowledged any more until the process has started again.
+//! A write that finds no room is taken back, and its whole group is refused with [`CommitError::NoSpace`]: also those
+//! that were refused for what the group would have made true. Any other failure after judging stops the store: what
+//! is durable is unknown, a second sync would lie, so nothing is acknowledged any more until it was opened again. The
+//! cause says whether the journal failed or only the [index](super::index), which is rebuilt from it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::body;
 use super::error::CommitError;
 use super::figures::Counters;
-use super::group::{FactsRecord, Group, Refusal};
+use super::group::{Effects, FactsRecord, Group, Refusal};
 use super::index::Index;
 use super::journal::frame::{BODY_HEAD, MAX_PAYLOAD};
-use super::journal::writer::Writer;
+use super::journal::writer::{Unwritten, Writer};
 use super::record::{Fact, Message};
 use super::transaction::{Moved, Transaction};
 use crate::ground::id::Id;
@@ -81,17 +84,70 @@ impl Request {
     }
 }
 
+/// Why a store stopped acknowledging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What failed.
+    pub part: FailedPart,
+    /// How.
+    pub cause: String,
+}
+
+/// What of a store failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailedPart {
+    /// The index alone: opened again, the store rebuilds it from the journal, in the same process.
+    Index,
+    /// A write or sync of journal, bodies or exchange folders: what is durable is known to the next process only.
+    Files,
+}
+
+impl Failure {
+    pub(super) fn files(cause: impl ToString) -> Failure {
+        Failure { part: FailedPart::Files, cause: cause.to_string() }
+    }
+
+    pub(super) fn index(cause: impl std::fmt::Display) -> Failure {
+        Failure { part: FailedPart::Index, cause: format!("index: {cause}") }
+    }
+}
+
+/// A group that was not committed.
+enum Uncommitted {
+    /// Taken back for want of room.
+    NoSpace,
+    /// Nothing more can be committed.
+    Failed(Failure),
+}
+
+impl From<Failure> for Uncommitted {
+    fn from(failure: Failure) -> Uncommitted {
+        Uncommitted::Failed(failure)
+    }
+}
+
 /// What the committer shares with everyone else.
 #[derive(Debug)]
 pub(super) struct Signals {
     /// Why the store stopped acknowledging, once it did.
-    pub(super) poison: watch::Sender<Option<String>>,
+    pub(super) poison: watch::Sender<Option<Failure>>,
+    /// The last refusal for want of room, until there is room.
+    pub(super) shortage: Mutex<Option<Shortage>>,
     /// Something may be due.
     pub(super) due: Arc<Notify>,
     /// Something may be published.
     pub(super) publications: Arc<Notify>,
     /// What was done.
     pub(super) counters: Counters,
+}
+
+/// There was no room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shortage {
+    /// Bytes that were wanted.
+    pub(super) wanted: u64,
+    /// When.
+    pub(super) at: Instant,
 }
 
 /// The thread's state.
@@ -118,31 +174,33 @@ impl Committer {
     }
 
     fn answer(&mut self, group: Vec<Request>) {
-        let mut waiting = Vec::with_capacity(group.len());
+        let mut work = InWork::default();
         let done = if self.signals.poison.borrow().is_some() {
-            waiting.extend(group.into_iter().map(|request| (request.answer, Err(CommitError::Closed))));
-            Err(String::new())
+            work.waiting.extend(group.into_iter().map(|request| (request.answer, Err(CommitError::Closed))));
+            Err(Failure::files("").into())
         } else {
-            catch_unwind(AssertUnwindSafe(|| self.commit(group, &mut waiting)))
-                .unwrap_or_else(|_| Err("the committing thread panicked".to_owned()))
+            catch_unwind(AssertUnwindSafe(|| self.commit(group, &mut work)))
+                .unwrap_or_else(|_| Err(Failure::files("the committing thread panicked").into()))
         };
-        let cause = done.err().map(|cause| self.poison(cause));
-        for (answer, verdict) in waiting {
-            let verdict = match &cause {
-                Some(cause) => Err(CommitError::StorePoisoned(cause.clone())),
-                None => verdict,
-            };
+        let instead = match done {
+            Ok(()) => None,
+            Err(Uncommitted::NoSpace) => Some(CommitError::NoSpace),
+            Err(Uncommitted::Failed(failure)) => {
+                // Its facts may be in the journal: the next start keeps or sweeps them.
+                work.keep_files();
+                Some(CommitError::StorePoisoned(self.signals.poison(failure)))
+            }
+        };
+        // Bodies that nobody came to name are gone when the answer comes.
+        drop(work.transactions);
+        for (answer, verdict) in work.waiting {
             // The caller may have stopped waiting; the transaction is durable all the same.
-            let _ = answer.send(verdict);
+            let _ = answer.send(instead.clone().map_or(verdict, Err));
         }
     }
 
     /// Commits a group. Refusals are answered with the rest, when what they were refused for is visible.
-    fn commit(
-        &mut self,
-        requests: Vec<Request>,
-        waiting: &mut Vec<(oneshot::Sender<Answer>, Answer)>,
-    ) -> Result<(), String> {
+    fn commit(&mut self, requests: Vec<Request>, work: &mut InWork) -> Result<(), Uncommitted> {
         let index = self.index.clone();
         let mut group = Group::new(&index);
         let mut broken = None;
@@ -152,16 +210,15 @@ impl Committer {
             let judged = match group.judge(&transaction, &file_exists) {
                 Ok(judged) => judged,
                 Err(Refusal::Commit(refusal)) => {
-                    waiting.push((answer, Err(refusal)));
+                    work.waiting.push((answer, Err(refusal)));
                     continue;
                 }
                 Err(Refusal::Index(error)) => {
-                    waiting.push((answer, Err(CommitError::Closed)));
-                    broken.get_or_insert(error.to_string());
+                    work.waiting.push((answer, Err(CommitError::Closed)));
+                    broken.get_or_insert(error);
                     continue;
                 }
             };
-            transaction.keep_files();
             for (body, bytes) in &transaction.bodies {
                 group.place_body(body.id, self.writer.add_body(body, bytes));
             }
@@ -171,36 +228,35 @@ impl Committer {
                         group.replace_body(body.id, self.writer.add_body(body, bytes));
                     }
                     Ok(_) => {}
-                    Err(error) => broken = broken.or(Some(error.to_string())),
+                    Err(error) => broken = broken.or(Some(error)),
                 }
             }
             let says_nothing = transaction.facts.is_empty() && transaction.link.is_none();
-            transaction.link.into_iter().for_each(|link| group.link(link));
+            transaction.link.clone().into_iter().for_each(|link| group.link(link));
             let messages = group.accept(judged);
             let sequence = if says_nothing { self.writer.last().sequence } else { self.writer.add_facts(&facts) };
             transactions = transactions.saturating_add(1);
             facts_added = facts_added.saturating_add(transaction.facts.len());
-            waiting.push((answer, Ok(Committed { sequence, messages })));
+            work.waiting.push((answer, Ok(Committed { sequence, messages })));
+            work.transactions.push(transaction);
         }
         if let Some(error) = broken {
-            return Err(error);
+            return Err(Failure::index(error).into());
         }
-        if self.writer.group_len() == 0 {
-            return Ok(());
+        if self.writer.group_len() > 0 {
+            let bytes = self.writer.group_len();
+            self.write_group()?;
+            self.signals.counters.group(transactions, facts_added, bytes);
+            let last = self.writer.last();
+            let applied = group.finish(last.sequence).and_then(|(changes, effects)| {
+                index.apply(changes, last)?;
+                Ok(effects)
+            });
+            let effects = applied.map_err(Failure::index)?;
+            self.remove_files(&effects.files);
+            self.signals.notify(&effects);
         }
-        let bytes = self.writer.group_len();
-        self.writer.commit_group().map_err(|error| error.to_string())?;
-        self.signals.counters.group(transactions, facts_added, bytes);
-        let last = self.writer.last();
-        let (changes, effects) = group.finish(last.sequence).map_err(|error| error.to_string())?;
-        index.apply(changes, last).map_err(|error| error.to_string())?;
-        self.remove_files(&effects.files);
-        if effects.due {
-            self.signals.due.notify_one();
-        }
-        if effects.publications {
-            self.signals.publications.notify_one();
-        }
+        work.keep_files();
         Ok(())
     }
 
@@ -213,21 +269,69 @@ impl Committer {
         }
     }
 
-    /// Notes the first cause; returns it.
-    fn poison(&self, cause: String) -> String {
-        self.signals.poison(cause)
+    fn write_group(&mut self) -> Result<(), Uncommitted> {
+        let wanted = u64::try_from(self.writer.group_len()).unwrap_or(u64::MAX);
+        match self.writer.commit_group() {
+            Ok(()) => {
+                self.signals.has_room();
+                Ok(())
+            }
+            Err(Unwritten::NoSpace(error)) => {
+                self.signals.no_room(wanted, &error);
+                Err(Uncommitted::NoSpace)
+            }
+            Err(Unwritten::Unknown(error)) => Err(Failure::files(error).into()),
+        }
+    }
+}
+
+/// A group between judging and answering.
+#[derive(Default)]
+struct InWork {
+    waiting: Vec<(oneshot::Sender<Answer>, Answer)>,
+    transactions: Vec<Transaction>,
+}
+
+impl InWork {
+    /// The large bodies of these transactions have facts; those of the others go with them.
+    fn keep_files(&self) {
+        self.transactions.iter().for_each(Transaction::keep_files);
     }
 }
 
 impl Signals {
-    /// Stops all acknowledging for good. The first cause is kept and returned.
-    pub(super) fn poison(&self, cause: String) -> String {
-        let mut first = cause;
+    fn notify(&self, effects: &Effects) {
+        if effects.due {
+            self.due.notify_one();
+        }
+        if effects.publications {
+            self.publications.notify_one();
+        }
+    }
+
+    fn no_room(&self, wanted: u64, error: &std::io::Error) {
+        let mut shortage = self.shortage.lock().unwrap_or_else(PoisonError::into_inner);
+        if shortage.is_none() {
+            tracing::error!(%error, code = "disk-full", "no room for the journal: nothing is accepted or sent until there is; make room");
+        }
+        *shortage = Some(Shortage { wanted, at: Instant::now() });
+    }
+
+    fn has_room(&self) {
+        if self.shortage.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            tracing::info!("there is room for the journal again");
+        }
+    }
+
+    /// Stops all acknowledging for good. The first cause is kept and returned; a failure of files stands over one of
+    /// the index.
+    pub(super) fn poison(&self, failure: Failure) -> String {
+        let mut first = failure.cause.clone();
         self.poison.send_modify(|poison| match poison {
-            Some(earlier) => first.clone_from(earlier),
-            None => {
-                tracing::error!(cause = %first, "the store stopped acknowledging; restart the gateway");
-                *poison = Some(first.clone());
+            Some(earlier) if earlier.part >= failure.part => first.clone_from(&earlier.cause),
+            _ => {
+                tracing::error!(cause = %first, part = ?failure.part, "the store stopped acknowledging");
+                *poison = Some(failure);
             }
         });
         first

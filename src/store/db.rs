@@ -2,39 +2,59 @@
 //!
 //! What is known of sled 0.34 and kept away from here: its `flush` does not sync, so [`Db::flush`] syncs the file
 //! itself and nothing is acknowledged on its word; a `snap.*.generating` file left by a crash keeps it from opening,
-//! so those go first; a damaged file may make it panic while opening, so that happens on a thread of its own.
+//! so those go first; a damaged file may make it panic while opening, so that happens on a thread of its own, and later
+//! panics are errors as well. What has failed once is not let go on the caller's thread, since sled writes even then.
 
 use std::fs::{self, File};
 use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::ground::fault;
+use crate::ground::{durable, fault};
 
 /// A value or key read from the map.
 pub(super) type Bytes = sled::IVec;
 
 /// sled's own words about a failure.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct DbError(String);
+#[error("{what}")]
+pub(super) struct DbError {
+    what: String,
+    full: bool,
+}
+
+impl DbError {
+    /// For want of room.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    fn panicked() -> DbError {
+        DbError { what: "sled panicked".to_owned(), full: false }
+    }
+}
 
 impl From<sled::Error> for DbError {
     fn from(error: sled::Error) -> DbError {
-        DbError(error.to_string())
+        let full = matches!(&error, sled::Error::Io(error) if durable::is_full(error));
+        DbError { what: error.to_string(), full }
     }
 }
 
 impl From<std::io::Error> for DbError {
     fn from(error: std::io::Error) -> DbError {
-        DbError(error.to_string())
+        DbError { what: error.to_string(), full: durable::is_full(&error) }
     }
 }
 
 /// The map.
 #[derive(Debug)]
 pub(super) struct Db {
-    db: sled::Db,
+    /// None only while it is dropped.
+    db: Option<sled::Db>,
     dir: PathBuf,
+    failed: AtomicBool,
 }
 
 /// Changes that happen together.
@@ -63,27 +83,51 @@ impl Db {
         let open = move || fault::at(&"index-open", || Ok(())).map_err(sled::Error::Io).and_then(|()| config.open());
         let opening = std::thread::Builder::new().name("index-open".to_owned()).spawn(open)?;
         match opening.join() {
-            Ok(db) => Ok(Db { db: db?, dir: dir.to_path_buf() }),
-            Err(_) => Err(DbError("sled panicked while opening".to_owned())),
+            Ok(db) => Ok(Db { db: Some(db?), dir: dir.to_path_buf(), failed: AtomicBool::new(false) }),
+            Err(_) => Err(DbError::panicked()),
         }
     }
 
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, DbError> {
-        fault::at(&"index-read", || Ok(()))?;
-        Ok(self.db.get(key)?)
+    fn db(&self) -> &sled::Db {
+        self.db.as_ref().expect("taken only when dropped")
     }
 
-    /// Entries whose keys begin with `prefix`, in order; walk it from the back for the latest first.
-    pub(super) fn scan(
-        &self,
-        prefix: &[u8],
-    ) -> impl DoubleEndedIterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
-        self.db.scan_prefix(prefix).map(|entry| Ok(entry?))
+    /// Carries out an operation of sled's; whatever goes wrong in it is an error, and remembered.
+    fn guarded<T>(&self, operation: impl FnOnce(&sled::Db) -> Result<T, DbError>) -> Result<T, DbError> {
+        let done = catch_unwind(AssertUnwindSafe(|| operation(self.db()))).unwrap_or_else(|_| Err(DbError::panicked()));
+        done.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+    }
+
+    fn entries(
+        range: impl Iterator<Item = sled::Result<(Bytes, Bytes)>>,
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> {
+        let mut range = range.fuse();
+        std::iter::from_fn(move || {
+            let next = catch_unwind(AssertUnwindSafe(|| range.next()));
+            next.map_or_else(|_| Some(Err(DbError::panicked())), |entry| entry.map(|entry| Ok(entry?)))
+        })
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, DbError> {
+        self.guarded(|db| {
+            fault::at(&"index-read", || Ok(()))?;
+            Ok(db.get(key)?)
+        })
+    }
+
+    /// Entries whose keys begin with `prefix`, in order.
+    pub(super) fn scan(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
+        Db::entries(self.db().scan_prefix(prefix))
+    }
+
+    /// The last entry whose key begins with `prefix`.
+    pub(super) fn last(&self, prefix: &[u8]) -> Result<Option<(Bytes, Bytes)>, DbError> {
+        Db::entries(self.db().scan_prefix(prefix).rev()).next().transpose()
     }
 
     /// Entries with keys from `from` on, in order, to the end of the map.
     pub(super) fn from(&self, from: &[u8]) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
-        self.db.range::<&[u8], _>(from..).map(|entry| Ok(entry?))
+        Db::entries(self.db().range::<&[u8], _>(from..))
     }
 
     /// Entries with keys from `from` on and before `to`, in order; to the end of the map when there is no `to`.
@@ -93,7 +137,7 @@ impl Db {
         to: Option<&[u8]>,
     ) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
         let range = (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded));
-        self.db.range::<&[u8], _>(range).map(|entry| Ok(entry?))
+        Db::entries(self.db().range::<&[u8], _>(range))
     }
 
     /// Entries whose keys begin with `prefix` and sort before `before`, latest first.
@@ -102,21 +146,33 @@ impl Db {
         prefix: &[u8],
         before: &[u8],
     ) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
-        self.db.range::<&[u8], _>(prefix..before).rev().map(|entry| Ok(entry?))
+        Db::entries(self.db().range::<&[u8], _>(prefix..before).rev())
     }
 
     /// Makes all changes visible together; they may all be lost in a crash.
     pub(super) fn apply(&self, batch: DbBatch) -> Result<(), DbError> {
-        fault::at(&"index-apply", || Ok(()))?;
-        Ok(self.db.apply_batch(batch.0)?)
+        self.guarded(|db| {
+            fault::at(&"index-apply", || Ok(()))?;
+            Ok(db.apply_batch(batch.0)?)
+        })
     }
 
     /// Everything applied so far survives a power cut, as far as sled can promise it.
     pub(super) fn flush(&self) -> Result<(), DbError> {
-        fault::at(&"index-flush", || Ok(()))?;
-        self.db.flush()?;
-        File::open(self.dir.join("db"))?.sync_data()?;
-        Ok(())
+        self.guarded(|db| {
+            fault::at(&"index-flush", || Ok(()))?;
+            db.flush()?;
+            File::open(self.dir.join("db"))?.sync_data()?;
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        let (Some(db), true) = (self.db.take(), self.failed.load(Ordering::Relaxed)) else { return };
+        // Where no thread can be had it goes with this closure, here.
+        let _ = std::thread::Builder::new().name("index-drop".to_owned()).spawn(move || drop(db));
     }
 }
 

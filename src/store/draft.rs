@@ -62,7 +62,10 @@ impl Sink {
     pub fn finish(self) -> io::Result<Draft> {
         match self.state {
             SinkState::Memory(bytes) => Ok(Draft::Inline(bytes)),
-            SinkState::File(writer) => writer.finish_guarded().map(Draft::File),
+            SinkState::File(writer) => {
+                let finished = writer.finish_guarded().map_err(|error| self.store.judge_sync(error));
+                finished.map(Draft::File)
+            }
         }
     }
 
@@ -70,7 +73,11 @@ impl Sink {
     pub fn finish_with(self, sha256: [u8; 32]) -> io::Result<Draft> {
         match self.state {
             SinkState::Memory(bytes) => Ok(Draft::Inline(bytes)),
-            SinkState::File(writer) => writer.with_digest(sha256).finish_guarded().map(Draft::File),
+            SinkState::File(writer) => {
+                let finished =
+                    writer.with_digest(sha256).finish_guarded().map_err(|error| self.store.judge_sync(error));
+                finished.map(Draft::File)
+            }
         }
     }
 }
@@ -82,7 +89,7 @@ impl Write for Sink {
                 held.extend_from_slice(bytes);
                 return Ok(bytes.len());
             }
-            let mut writer = self.store.body_writer()?;
+            let mut writer = self.store.body_writer().map_err(|error| self.store.judge_sync(error))?;
             if self.by_writer {
                 writer = writer.without_digest();
             }

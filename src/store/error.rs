@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::apply::BadTransition;
 use super::record::State;
 use crate::bilingual;
-use crate::ground::durable::DurableError;
+use crate::ground::durable::{self, DurableError};
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 
@@ -60,10 +60,22 @@ pub enum StoreError {
         path: PathBuf,
         /// The index's own words.
         what: String,
+        /// For want of room.
+        full: bool,
     },
 }
 
 impl StoreError {
+    /// There is no room: the same call may succeed once there is.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            StoreError::File(error) => error.code() == "disk-full",
+            StoreError::Unreadable { source, .. } => durable::is_full(source),
+            StoreError::Index { full, .. } => *full,
+            _ => false,
+        }
+    }
+
     /// Stable code for programs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -108,7 +120,7 @@ impl StoreError {
                     "{path} is on a {kind:?} filesystem, where a power cut may lose acknowledged messages: use a local disk, or allow it explicitly"
                 )
             }
-            StoreError::Index { path, what } => {
+            StoreError::Index { path, what, .. } => {
                 let path = path.display();
                 bilingual!(
                     "索引 {path} 无法打开或重建（{what}）：请检查磁盘空间和权限；索引可由日志重建",
@@ -140,6 +152,9 @@ pub enum CommitError {
     /// until then nothing more is acknowledged and the process should end.
     #[error("the store stopped acknowledging after a failed write: {0}")]
     StorePoisoned(String),
+    /// The disk is full. Nothing was written; the same transaction may be committed once there is room.
+    #[error("the disk is full")]
+    NoSpace,
     /// The store was closed. Nothing was written.
     #[error("the store is closed")]
     Closed,
@@ -190,6 +205,7 @@ impl CommitError {
             CommitError::UnknownBody(_) => "unknown-body",
             CommitError::TooLarge { .. } => "transaction-too-large",
             CommitError::StorePoisoned(_) => "store-poisoned",
+            CommitError::NoSpace => "disk-full",
             CommitError::Closed => "store-closed",
         }
     }
@@ -200,6 +216,10 @@ impl CommitError {
             CommitError::StorePoisoned(cause) => bilingual!(
                 "写入失败（{cause}），网关已停止确认：请检查磁盘后重新启动",
                 "a write failed ({cause}), the gateway stopped acknowledging: check the disk, then restart"
+            ),
+            CommitError::NoSpace => bilingual!(
+                "磁盘已满，未作任何记录：请腾出空间，之后自动继续",
+                "the disk is full, nothing was recorded: make room, then it goes on by itself"
             ),
             CommitError::Closed => bilingual!("网关正在停止，请稍后重试", "the gateway is stopping, try again later"),
             CommitError::Conflict(conflict) => bilingual!(

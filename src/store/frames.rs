@@ -48,11 +48,7 @@ impl Store {
         let mut found = Vec::new();
         // Bodies stand directly before the facts that name them.
         let mut bodies: Vec<(Id, Located)> = Vec::new();
-        let marks = self
-            .0
-            .index
-            .marks()
-            .map_err(|error| StoreError::Index { path: self.0.layout.index.clone(), what: error.to_string() })?;
+        let marks = self.0.index.marks().map_err(|error| super::recovery::index_error(&self.0.layout, &error))?;
         reader::read(&self.0.layout.journal, range, &marks.retired, &mut |frame| {
             match frame.kind {
                 Kind::Body => {

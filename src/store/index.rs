@@ -167,7 +167,7 @@ impl Index {
         partner: &str,
         message_id: &str,
     ) -> Result<Option<Id>, DbError> {
-        let latest = self.db.scan(&message_id_prefix(direction, partner, message_id)).next_back().transpose()?;
+        let latest = self.db.last(&message_id_prefix(direction, partner, message_id))?;
         Ok(latest.and_then(|(key, _)| trailing_id(&key)))
     }
 

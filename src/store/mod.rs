@@ -24,6 +24,7 @@
 //! | the sync returned, before the index | journal ahead | adds the missing frames | `an_index_that_is_behind_is_caught_up` |
 //! | the index was written in part | sled behind or broken | catches up or rebuilds | `a_broken_index_is_rebuilt_equal` |
 //! | a sync failed | unknown | the process has ended; reads what is there | `after_a_failed_write_nothing_is_acknowledged` |
+//! | an append found no room | the journal as before it | nobody was told; it was cut back while running | `without_room_a_commit_is_refused_and_the_journal_goes_on_where_it_was` |
 //! | a new segment was begun | empty segment | goes on in it | `segments_follow_each_other` |
 
 mod apply;
@@ -37,6 +38,7 @@ mod config;
 mod db;
 pub mod draft;
 mod error;
+mod failing;
 mod figures;
 pub mod frames;
 mod group;
@@ -67,7 +69,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 pub use self::apply::{BadTransition, TIMELINE_LINES, apply};
 pub use self::aside::RESTORED;
 pub use self::body::{BodyWriter, StoredBody};
-pub use self::committer::Committed;
+pub use self::committer::{Committed, FailedPart, Failure};
 pub use self::compaction::{Compacted, KeepError};
 pub use self::config::StoreConfig;
 pub use self::error::{CommitError, Conflict, StoreError};
@@ -87,7 +89,6 @@ pub use self::verify::JournalReport;
 
 use self::certificates::Certificates;
 use self::committer::{Answer, Committer, Request, Signals};
-use self::db::DbError;
 use self::index::{Index, View};
 use self::journal::writer::{DiskSegments, SegmentFiles, Writer};
 use self::queue::Leases;
@@ -111,7 +112,7 @@ struct Inner {
     threads: Mutex<Option<Threads>>,
     /// Held by whoever takes a snapshot or compacts.
     keeping: Mutex<()>,
-    _lock: DirLock,
+    lock: Mutex<Option<DirLock>>,
 }
 
 /// The store's threads; both end when `requests` and `flusher_stop` are dropped.
@@ -162,6 +163,7 @@ impl Store {
         let due = Arc::new(Notify::new());
         let signals = Arc::new(Signals {
             poison: watch::Sender::new(None),
+            shortage: Mutex::new(None),
             due: due.clone(),
             publications: Arc::new(Notify::new()),
             counters: figures::Counters::default(),
@@ -181,7 +183,7 @@ impl Store {
             requests: Mutex::new(Some(requests)),
             threads: Mutex::new(Some(threads)),
             keeping: Mutex::new(()),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         };
         Ok((Store(Arc::new(inner)), report))
     }
@@ -229,33 +231,8 @@ impl Store {
     /// An answer that never came means that the thread died in the middle.
     fn verdict(&self, answer: Result<Answer, oneshot::error::RecvError>) -> Answer {
         answer.unwrap_or_else(|_| {
-            Err(CommitError::StorePoisoned(self.0.signals.poison("the committing thread ended".to_owned())))
+            Err(CommitError::StorePoisoned(self.0.signals.poison(Failure::files("the committing thread ended"))))
         })
-    }
-
-    /// Why the store stopped acknowledging, if it did.
-    pub fn poisoned(&self) -> Option<String> {
-        self.0.signals.poison.borrow().clone()
-    }
-
-    fn is_poisoned(&self) -> bool {
-        self.0.signals.poison.borrow().is_some()
-    }
-
-    /// Stops all acknowledging, as after a failed write of the store's own: somebody else's sync failed, and what the
-    /// facts say about those files may not be true after a power cut.
-    pub(crate) fn poison(&self, reason: String) {
-        self.0.signals.poison(reason);
-    }
-
-    /// Resolves with the cause when the store stops acknowledging. The process should then end with an error.
-    pub async fn failed(&self) -> String {
-        let mut poison = self.0.signals.poison.subscribe();
-        match poison.wait_for(Option::is_some).await {
-            Ok(cause) => cause.clone().unwrap_or_default(),
-            // The sender lives in `self`.
-            Err(_) => std::future::pending().await,
-        }
     }
 
     /// Bytes up to which a body of unknown length is kept in the journal by a [`Sink`](draft::Sink).
@@ -278,12 +255,15 @@ impl Store {
     /// The store does not have the body, or not with this length; any failure of the disk.
     pub fn read(&self, body: &Body) -> io::Result<Box<dyn Read + Send>> {
         // A finished file that no fact names yet is not in the index.
-        let place = || self.0.index.body(&body.id).map(|known| known.unwrap_or(index::Location::File));
-        let location = place().map_err(io::Error::other)?;
+        let place = || {
+            let known = self.0.index.body(&body.id).map(|known| known.unwrap_or(index::Location::File));
+            known.map_err(|error| self.index_failed(error))
+        };
+        let location = place()?;
         let open = |location| body::open(location, body, &self.0.layout.journal, &self.0.layout.bodies);
         match open(location) {
             // Its segment was compacted away between the two looks.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match place().map_err(io::Error::other)? {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match place()? {
                 elsewhere if elsewhere != location => open(elsewhere),
                 _ => Err(error),
             },
@@ -354,7 +334,7 @@ impl Store {
     /// `free_slots` says, which takes the leases still held into account. Partners take turns. A poisoned store leases
     /// nothing: no attempt could be recorded.
     pub fn lease_due(&self, now: Timestamp, max: usize, free_slots: &dyn Fn(&str) -> usize) -> Vec<Lease> {
-        if self.is_poisoned() {
+        if self.is_poisoned() || self.is_full() {
             return Vec::new();
         }
         self.ask(self.0.leases.lease_due(&self.0.index, now, max, free_slots)).unwrap_or_default()
@@ -366,6 +346,9 @@ impl Store {
     pub fn next_due(&self) -> Option<Timestamp> {
         if self.is_poisoned() {
             return None;
+        }
+        if self.is_full() {
+            return self.0.config.clock.now().checked_add(failing::SHORTAGE).ok();
         }
         self.ask(self.0.leases.next_due(&self.0.index)).flatten()
     }
@@ -408,17 +391,6 @@ impl Store {
     fn stop_blocking(&self) {
         self.0.stop();
     }
-
-    /// An index that fails is trouble of the disk: nothing more is acknowledged, and the answer is "not found".
-    fn ask<T>(&self, answer: Result<T, DbError>) -> Option<T> {
-        match answer {
-            Ok(answer) => Some(answer),
-            Err(error) => {
-                self.0.signals.poison(format!("index: {error}"));
-                None
-            }
-        }
-    }
 }
 
 impl Inner {
@@ -432,9 +404,16 @@ impl Inner {
                 tracing::error!("a thread of the store panicked");
             }
         }
-        if let Err(error) = self.index.flush() {
+        let failed = self.signals.poison.borrow().as_ref().map(|failure| failure.part);
+        if failed == Some(FailedPart::Index) {
+            // Whoever still holds this store may write into it even now, so its successor gets a folder of its own.
+            if let Err(error) = recovery::put_aside(&self.layout.index, self.config.clock.now()) {
+                tracing::warn!(%error, "the failed index could not be put aside; the next start tries again");
+            }
+        } else if let Err(error) = self.index.flush() {
             tracing::warn!(%error, "the index could not be flushed; the next start catches up");
         }
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -458,7 +437,7 @@ fn start(committer: Committer, requests: mpsc::Receiver<Request>, config: &Store
                 continue;
             }
             if let Err(error) = index.flush() {
-                signals.poison(format!("index: {error}"));
+                signals.poison(Failure::index(error));
             }
             flushed = applied;
         }

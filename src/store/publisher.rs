@@ -11,7 +11,7 @@
 //! | 4 fact `Published` | the end | – |
 //!
 //! Each publication succeeds or fails by itself: what cannot be created, written or renamed waits, from two seconds
-//! doubling to five minutes, while the others go on. A failed *sync* is another matter: what is durable is unknown
+//! doubling to five minutes (on a full disk to eight seconds), while the others go on. A failed *sync* is another matter: what is durable is unknown
 //! then and a second sync would lie, so it poisons the store.
 //!
 //! The staging folder lies inside the partner's own folder tree, so a rename never crosses a filesystem. A name that
@@ -96,16 +96,7 @@ impl From<io::Error> for Trouble {
 
 impl From<DurableError> for Trouble {
     fn from(error: DurableError) -> Trouble {
-        // A directory that could not even be opened was not synced in vain: the next time it is.
-        let unopened = matches!(
-            error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
-        );
-        if error.step.starts_with("sync") && !unopened {
-            Trouble::Sync(error.into())
-        } else {
-            Trouble::Own(error.into())
-        }
+        if error.is_failed_sync() { Trouble::Sync(error.into()) } else { Trouble::Own(error.into()) }
     }
 }
 
@@ -198,7 +189,7 @@ impl Publisher {
                 PublishError::Sync(error)
             })?;
         for (pending, error) in failed {
-            self.set_aside(now, &pending, &error);
+            self.set_aside(now, &pending, &error, durable::is_full(&error));
         }
         Ok(passed)
     }
@@ -224,7 +215,7 @@ impl Publisher {
             match self.commit(std::slice::from_ref(&item), &fact).await {
                 Ok(()) => recorded.push(item),
                 Err(error) if is_final(&error) => return Err(PublishError::Journal(error)),
-                Err(error) => self.set_aside(now, item.as_ref(), &error),
+                Err(error) => self.set_aside(now, item.as_ref(), &error, error == CommitError::NoSpace),
             }
         }
         Ok(recorded)
@@ -243,8 +234,9 @@ impl Publisher {
     }
 
     /// Leaves a publication out for a while; it is reported the first time.
-    fn set_aside(&self, now: Instant, pending: &PendingPublication, error: &dyn std::error::Error) {
-        let first = self.waiting().failed((pending.message, pending.index), now);
+    fn set_aside(&self, now: Instant, pending: &PendingPublication, error: &dyn std::error::Error, full: bool) {
+        let longest = if full { waiting::UNTIL_ROOM } else { waiting::LONGEST };
+        let first = self.waiting().failed((pending.message, pending.index), now, longest);
         if first {
             tracing::error!(
                 id = %pending.message, index = pending.index, partner = %pending.partner, %error, code = "not-published",

@@ -182,6 +182,8 @@ fn rebuild(
 ) -> Result<Recovered, StoreError> {
     tracing::warn!(code = "index-rebuilt", %reason, "the index is rebuilt from the journal");
     let kept_as = put_aside(&layout.index, config.clock.now())?;
+    let scarce = durable::free_space(&config.data_dir)? < KEPT_ASIDE;
+    let kept_as = kept_as.filter(|kept| !(scarce && fs::remove_dir_all(kept).is_ok()));
     let (index, _) = open_index(config, layout).map_err(|error| index_error(layout, &error))?;
     fill(layout, index, reason, kept_as, progress)
 }
@@ -236,7 +238,7 @@ fn vouched_for(layout: &Layout, snapshot: &Snapshot) -> Result<(), String> {
     let from = snapshot.link.upto.saturating_add(1);
     let mut begins = snapshot.from.sequence != 0;
     let range = Range { from: snapshot.from.sequence, acknowledged: 0 };
-    let stop = || StoreError::Index { path: PathBuf::new(), what: String::new() };
+    let stop = || StoreError::Index { path: PathBuf::new(), what: String::new(), full: false };
     let reading = reader::read(&layout.journal, range, &snapshot.marks.retired, &mut |frame| {
         if frame.sequence == snapshot.from.sequence {
             begins = frame.hash != snapshot.from.hash;
@@ -259,8 +261,11 @@ fn vouched_for(layout: &Layout, snapshot: &Snapshot) -> Result<(), String> {
     }
 }
 
+/// With less room than this a replaced index is not kept: the new one needs it.
+const KEPT_ASIDE: u64 = 512 * 1024 * 1024;
+
 /// Renames the index to `index.bad-<instant>`; of earlier ones the latest is kept.
-fn put_aside(index: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+pub(super) fn put_aside(index: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
     if !index.try_exists().unwrap_or(true) {
         return Ok(None);
     }
@@ -342,7 +347,16 @@ fn names(dir: &Path) -> Result<Vec<String>, StoreError> {
 }
 
 pub(super) fn index_error(layout: &Layout, error: &DbError) -> StoreError {
-    StoreError::Index { path: layout.index.clone(), what: error.to_string() }
+    StoreError::Index {
+        path: layout.index.clone(),
+        what: error.to_string(),
+        full: error.is_full() || out_of_room(layout),
+    }
+}
+
+/// Whatever sled says about it, it cannot work without room.
+fn out_of_room(layout: &Layout) -> bool {
+    durable::free_space(&layout.journal).is_ok_and(|free| free < 1024 * 1024)
 }
 
 pub(super) fn length(bytes: usize) -> u64 {

@@ -68,7 +68,7 @@ fn read_all(
     let reading = reader::read(&layout.journal, range, runs, &mut |frame| {
         if frame.sequence == applied.sequence && frame.hash != applied.hash {
             let what = format!("its frame {} is not the journal's", applied.sequence);
-            return Err(StoreError::Index { path: layout.index.clone(), what });
+            return Err(StoreError::Index { path: layout.index.clone(), what, full: false });
         }
         if frame.sequence > applied.sequence {
             batch.push(parse(layout, frame)?);

@@ -1,9 +1,17 @@
 //! Platform calls of the durable-write recipe: Linux, other Unix systems, and the rest, each with the same names.
 
+use std::fs::File;
+use std::io;
+
 pub(super) use system::{
-    filesystem_kind, free_space, fsync_dir, identity, open_no_follow, rename_noreplace, same_filesystem,
+    allocate, filesystem_kind, free_space, fsync_dir, identity, open_no_follow, rename_noreplace, same_filesystem,
     sync_filesystem,
 };
+
+/// Writes zeros: room is taken by bytes.
+fn fill(mut file: &File, bytes: u64) -> io::Result<()> {
+    io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut file).map(drop)
+}
 
 #[cfg(unix)]
 mod posix {
@@ -38,6 +46,7 @@ mod posix {
 #[cfg(target_os = "linux")]
 mod system {
     use super::super::*;
+    use super::fill;
     use rustix::fs::{CWD, RenameFlags};
 
     pub(in super::super) use super::posix::{free_space, fsync_dir, identity, open_no_follow, same_filesystem};
@@ -48,6 +57,13 @@ mod system {
 
     pub(in super::super) fn sync_filesystem(dir: &Path) -> io::Result<()> {
         Ok(rustix::fs::syncfs(File::open(dir)?)?)
+    }
+
+    pub(in super::super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            Err(rustix::io::Errno::OPNOTSUPP) => fill(file, bytes),
+            other => Ok(other?),
+        }
     }
 
     /// Magic numbers of statfs(2) and linux/magic.h; anything not listed counts as local.
@@ -68,6 +84,7 @@ mod system {
 #[cfg(not(target_os = "linux"))]
 mod system {
     use super::super::*;
+    use super::fill;
 
     #[cfg(unix)]
     pub(in super::super) use super::posix::{free_space, fsync_dir, identity, open_no_follow, same_filesystem};
@@ -82,6 +99,10 @@ mod system {
         }
         #[expect(clippy::disallowed_methods, reason = "this is the replacement that the lint names")]
         fs::rename(from, to)
+    }
+
+    pub(in super::super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+        fill(file, bytes)
     }
 
     /// No such call: every file of the directory is synced instead.

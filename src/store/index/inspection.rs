@@ -49,9 +49,8 @@ pub(super) fn add_up(db: &Db, except: &[u8]) -> Result<Totals, DbError> {
 fn starts(db: &Db) -> Result<Vec<Vec<u8>>, DbError> {
     let mut starts = BTreeSet::from([Vec::new()]);
     for view in 0u8..=u8::MAX {
-        let mut span = db.scan(&[view]);
-        let Some(first) = span.next().transpose()? else { continue };
-        let last = span.next_back().transpose()?.unwrap_or_else(|| first.clone());
+        let Some(first) = db.scan(&[view]).next().transpose()? else { continue };
+        let last = db.last(&[view])?.unwrap_or_else(|| first.clone());
         let (low, high) = (number(&first.0), number(&last.0));
         let step = high.saturating_sub(low) / PARTS;
         for part in 0..PARTS {

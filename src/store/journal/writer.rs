@@ -1,4 +1,8 @@
 //! Appends groups of frames to the journal: everything of a group in one write, then one `fdatasync`.
+//!
+//! A write that finds no room is taken back: the segment is cut to its last acknowledged byte, durably, and the chain
+//! continues from there, so that nothing of the refused group can come to light at a restart. Space is not allocated
+//! ahead: where a write may be refused (ext4, xfs, btrfs without thin layers) it is refused at the write, before the sync.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
@@ -16,6 +20,8 @@ pub(in crate::store) trait JournalFile: Send {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Returns when everything appended survives a power cut.
     fn sync(&mut self) -> io::Result<()>;
+    /// Takes back what lies beyond `len`, durably; the next append follows there.
+    fn cut(&mut self, len: u64) -> io::Result<()>;
 }
 
 /// Where segments come from.
@@ -36,7 +42,8 @@ pub(in crate::store) struct DiskSegments {
 impl SegmentFiles for DiskSegments {
     fn create(&mut self, number: u64, header: &[u8]) -> io::Result<Box<dyn JournalFile>> {
         durable::write_new(&segment_path(&self.dir, number), header)?;
-        self.resume(number, u64::try_from(header.len()).unwrap_or(u64::MAX))
+        // The segment exists now: whatever fails from here on is not a lack of room.
+        self.resume(number, u64::try_from(header.len()).unwrap_or(u64::MAX)).map_err(io::Error::other)
     }
 
     fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>> {
@@ -61,6 +68,12 @@ impl JournalFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         fault::at(&"journal-sync", || self.sync_data())
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        fault::at(&"journal-cut", || self.set_len(len))?;
+        self.seek(SeekFrom::Start(len))?;
+        self.sync_all()
     }
 }
 
@@ -88,8 +101,19 @@ pub(in crate::store) struct Writer {
     file: Box<dyn JournalFile>,
     segment: TailSegment,
     chain: Chain,
+    /// The chain after the last frame that is durable.
+    durable: Chain,
     segment_bytes: u64,
     group: Vec<u8>,
+}
+
+/// Why a group is not in the journal.
+#[derive(Debug)]
+pub(in crate::store) enum Unwritten {
+    /// There was no room for it. The journal ends where it ended before.
+    NoSpace(io::Error),
+    /// Where the journal ends is unknown: the writer must not be used again.
+    Unknown(io::Error),
 }
 
 impl Writer {
@@ -103,7 +127,7 @@ impl Writer {
             Some(segment) => (files.resume(segment.number, segment.len)?, segment),
             None => begin(files.as_mut(), 1, tail.chain)?,
         };
-        Ok(Writer { files, file, segment, chain: tail.chain, segment_bytes, group: Vec::new() })
+        Ok(Writer { files, file, segment, chain: tail.chain, durable: tail.chain, segment_bytes, group: Vec::new() })
     }
 
     /// Adds a body to the group; returns where its bytes will be.
@@ -128,19 +152,44 @@ impl Writer {
         self.group.len()
     }
 
-    /// Writes the group and syncs. After an error the journal's end is unknown: this writer must not be used again.
-    pub(in crate::store) fn commit_group(&mut self) -> io::Result<()> {
+    /// Writes the group and syncs.
+    pub(in crate::store) fn commit_group(&mut self) -> Result<(), Unwritten> {
         if self.group.is_empty() {
             return Ok(());
         }
-        self.file.append(&self.group)?;
-        self.file.sync()?;
+        if let Err(error) = self.file.append(&self.group) {
+            return Err(self.take_back(error));
+        }
+        self.file.sync().map_err(Unwritten::Unknown)?;
+        self.durable = self.chain;
         self.segment.len = self.segment.len.saturating_add(length(&self.group));
         self.group.clear();
         self.group.shrink_to(GROUP_KEPT);
-        if self.segment.len >= self.segment_bytes {
-            let next = self.segment.number.saturating_add(1);
-            (self.file, self.segment) = begin(self.files.as_mut(), next, self.chain)?;
+        if self.segment.len >= self.segment_bytes { self.rotate() } else { Ok(()) }
+    }
+
+    /// After an append that failed: as if the group had never been.
+    fn take_back(&mut self, error: io::Error) -> Unwritten {
+        if !durable::is_full(&error) {
+            return Unwritten::Unknown(error);
+        }
+        self.chain = self.durable;
+        self.group.clear();
+        match self.file.cut(self.segment.len) {
+            Ok(()) => Unwritten::NoSpace(error),
+            Err(uncut) => Unwritten::Unknown(uncut),
+        }
+    }
+
+    /// Goes on in a new segment. Without room for one the old one grows, and the next group tries again.
+    fn rotate(&mut self) -> Result<(), Unwritten> {
+        let next = self.segment.number.saturating_add(1);
+        match begin(self.files.as_mut(), next, self.chain) {
+            Ok((file, segment)) => (self.file, self.segment) = (file, segment),
+            Err(error) if durable::is_full(&error) && !durable::is_failed_sync(&error) => {
+                tracing::warn!(%error, segment = next, "no room for a new journal segment; the last one grows");
+            }
+            Err(error) => return Err(Unwritten::Unknown(error)),
         }
         Ok(())
     }

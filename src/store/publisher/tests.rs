@@ -140,7 +140,7 @@ async fn nothing_is_published_by_a_poisoned_store() {
     bench.store.poison("a sync failed".to_owned());
     assert!(matches!(bench.publisher.publish_pending().await, Err(PublishError::Journal(_))));
     assert!(!bench.path("acme").exists());
-    assert_eq!(bench.store.failed().await, "a sync failed");
+    assert_eq!(bench.store.failed().await.cause, "a sync failed");
 }
 
 #[test]

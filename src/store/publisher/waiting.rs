@@ -10,7 +10,9 @@ use crate::ground::id::Id;
 /// How long a publication waits after its first failure.
 pub(super) const FIRST: Duration = Duration::from_secs(2);
 /// How long it waits at most.
-const LONGEST: Duration = Duration::from_secs(300);
+pub(super) const LONGEST: Duration = Duration::from_secs(300);
+/// How long it waits at most for room on a full disk: what frees it does not tell us.
+pub(super) const UNTIL_ROOM: Duration = Duration::from_secs(8);
 
 /// A message and the index of its publication.
 type Key = (Id, u32);
@@ -26,10 +28,10 @@ struct Wait {
 }
 
 impl Waiting {
-    /// Notes a failure: twice the wait of the one before. Whether it is the first.
-    pub(super) fn failed(&mut self, key: Key, now: Instant) -> bool {
+    /// Notes a failure: twice the wait of the one before, at most `longest`. Whether it is the first.
+    pub(super) fn failed(&mut self, key: Key, now: Instant, longest: Duration) -> bool {
         let before = self.0.get(&key).map(|wait| wait.span);
-        let span = before.map_or(FIRST, |span| span.saturating_mul(2).min(LONGEST));
+        let span = before.map_or(FIRST, |span| span.saturating_mul(2)).min(longest);
         self.0.insert(key, Wait { span, until: now + span });
         before.is_none()
     }
@@ -57,15 +59,17 @@ mod tests {
     #[test]
     fn a_wait_doubles_from_two_seconds_to_five_minutes_and_ends_with_success() {
         let (mut waiting, key, start) = (Waiting::default(), (Id::from_bytes([7; 16]), 1), Instant::now());
-        assert!(waiting.failed(key, start));
+        assert!(waiting.failed(key, start, LONGEST));
         assert_eq!(waiting.shortest(start), Some(FIRST));
         assert!(waiting.at(start).contains(&key) && waiting.at(start + FIRST).is_empty());
         for seconds in [4, 8, 16, 32, 64, 128, 256, 300, 300] {
-            assert!(!waiting.failed(key, start));
+            assert!(!waiting.failed(key, start, LONGEST));
             assert_eq!(waiting.shortest(start), Some(Duration::from_secs(seconds)));
         }
+        assert!(!waiting.failed(key, start, UNTIL_ROOM));
+        assert_eq!(waiting.shortest(start), Some(UNTIL_ROOM));
         waiting.done(key);
         assert_eq!(waiting.shortest(start), None);
-        assert!(waiting.failed(key, start));
+        assert!(waiting.failed(key, start, LONGEST));
     }
 }

@@ -1,8 +1,6 @@
 //! What a commit promises, refuses, and shows.
 
 use std::io::{Read as _, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::support::*;
 use crate::mime::Source as _;
@@ -203,9 +201,9 @@ async fn after_a_failed_write_nothing_is_acknowledged() {
     // Operations: create the first segment; then append and sync of each commit.
     for allowed in 1..8 {
         let dir = tempfile::tempdir().unwrap();
-        let operations_left = Arc::new(AtomicUsize::new(allowed));
+        let budget = Budget::of(allowed, broken);
         let disk = DiskSegments { dir: dir.path().join("journal") };
-        let files = Box::new(FailingSegments { disk, operations_left: operations_left.clone() });
+        let files = Box::new(FailingSegments { disk, budget: budget.clone() });
         let (store, _) = Store::open_on(config(dir.path()), files, &|_| {}).unwrap();
         let mut acknowledged = 0;
         let mut failures = Vec::new();
@@ -216,15 +214,16 @@ async fn after_a_failed_write_nothing_is_acknowledged() {
                 Ok(_) => acknowledged += 1,
                 Err(error) => failures.push(error),
             }
-            if operations_left.load(Ordering::SeqCst) == 0 && !failures.is_empty() {
+            if !failures.is_empty() {
                 // The disk works again: that must not help.
-                operations_left.store(1000, Ordering::SeqCst);
+                budget.set(1000);
             }
         }
         assert_eq!(acknowledged, (allowed - 1) / 2, "{allowed} operations");
         let poisoned = CommitError::StorePoisoned("injected failure".to_owned());
         assert!(failures.len() == 6 - acknowledged && failures.iter().all(|failure| *failure == poisoned));
-        assert_eq!((store.failed().await.as_str(), store.counts().total()), ("injected failure", acknowledged as u64));
+        assert_eq!(store.failed().await, Failure { part: FailedPart::Files, cause: "injected failure".to_owned() });
+        assert_eq!(store.counts().total(), acknowledged as u64);
         drop(store);
         let (store, report) = open(dir.path());
         assert!((acknowledged..=acknowledged + 1).contains(&(report.messages as usize)));
@@ -238,13 +237,109 @@ async fn after_a_failed_write_nothing_is_acknowledged() {
 fn a_segment_that_cannot_be_begun_poisons_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let disk = DiskSegments { dir: dir.path().join("journal") };
-    let files = Box::new(FailingSegments { disk, operations_left: Arc::new(AtomicUsize::new(3)) });
+    let files = Box::new(FailingSegments { disk, budget: Budget::of(3, broken) });
     let config = StoreConfig { segment_bytes: 100, ..config(dir.path()) };
     let (store, _) = Store::open_on(config, files, &|_| {}).unwrap();
     let error = happen(&store, id(1), 1, queued("customs", None)).unwrap_err();
     assert_eq!(error.code(), "store-poisoned");
     drop(store);
     assert_eq!(open(dir.path()).1.messages, 1, "it was durable, only nobody was told");
+}
+
+#[test]
+fn without_room_a_commit_is_refused_and_the_journal_goes_on_where_it_was() {
+    // Operations: create the first segment; then append and sync of each commit.
+    for before in 0..3 {
+        let dir = tempfile::tempdir().unwrap();
+        let budget = Budget::of(1 + 2 * before, full);
+        let disk = DiskSegments { dir: dir.path().join("journal") };
+        let (store, _) = Store::open_on(
+            StoreConfig { inline_threshold: 16, ..config(dir.path()) },
+            Box::new(FailingSegments { disk, budget: budget.clone() }),
+            &|_| {},
+        )
+        .unwrap();
+        for number in 1..=before as u16 {
+            compose_one(&store, number, "customs", at(1));
+        }
+        let seen = everything(&store);
+        let large = |number: u16| {
+            let mut sink = draft::Sink::new(&store);
+            std::io::Write::write_all(&mut sink, &[b'l'; 100]).unwrap();
+            let mut transaction = Transaction::new(at(2));
+            let body = sink.finish().unwrap().into_body(&mut transaction);
+            transaction.fact(id(number), queued("customs", Some(body)));
+            transaction
+        };
+        for _ in 0..3 {
+            assert_eq!(store.commit_blocking(large(50)).unwrap_err(), CommitError::NoSpace);
+        }
+        assert!(everything(&store) == seen && store.poisoned().is_none() && store.is_full());
+        assert!(store.lease_due(at(9), 9, &|_| 9).is_empty(), "no attempt could be recorded");
+        assert_eq!(std::fs::read_dir(dir.path().join("bodies")).unwrap().count(), 0, "a refused body does not stay");
+        let frames = store.verify_journal().unwrap().frames;
+        assert_eq!(frames, 3 * before as u64);
+        budget.set(1000);
+        store.commit_blocking(large(50)).unwrap();
+        compose_one(&store, 51, "customs", at(1));
+        assert!(!store.is_full());
+        let seen = everything(&store);
+        drop(store);
+        let (store, report) = open(dir.path());
+        assert_eq!((report.torn_tail, report.index), (None, IndexRecovery::Sound));
+        assert_eq!(everything(&store), seen);
+    }
+}
+
+#[test]
+fn a_full_disk_at_the_sync_is_not_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = DiskSegments { dir: dir.path().join("journal") };
+    let files = Box::new(FailingSegments { disk, budget: Budget::of(2, full) });
+    let (store, _) = Store::open_on(config(dir.path()), files, &|_| {}).unwrap();
+    assert_eq!(happen(&store, id(1), 1, queued("customs", None)).unwrap_err().code(), "store-poisoned");
+}
+
+#[test]
+fn without_room_for_a_new_segment_the_last_one_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let budget = Budget::of(3, full);
+    let disk = DiskSegments { dir: dir.path().join("journal") };
+    let files = Box::new(FailingSegments { disk, budget: budget.clone() });
+    let small = || StoreConfig { segment_bytes: 100, ..config(dir.path()) };
+    let (store, _) = Store::open_on(small(), files, &|_| {}).unwrap();
+    happen(&store, id(1), 1, queued("customs", None)).unwrap();
+    budget.set(2);
+    happen(&store, id(2), 1, queued("customs", None)).unwrap();
+    budget.set(1000);
+    happen(&store, id(3), 1, queued("customs", None)).unwrap();
+    happen(&store, id(4), 1, queued("customs", None)).unwrap();
+    let seen = everything(&store);
+    drop(store);
+    let (store, report) = Store::open(small()).unwrap();
+    assert_eq!((report.segments, report.torn_tail), (3, None));
+    assert_eq!(everything(&store), seen);
+}
+
+#[test]
+fn a_failed_index_is_told_apart_and_rebuilt_when_the_store_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    compose_one(&store, 1, "customs", at(1));
+    let seen = everything(&store);
+    let kept = store.clone();
+    assert_eq!(store.ask(Err::<(), _>(db::DbError::from(broken()))), None);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(runtime.block_on(store.failed()).part, FailedPart::Index);
+    assert_eq!(happen(&store, id(2), 2, queued("customs", None)).unwrap_err().code(), "store-poisoned");
+    runtime.block_on(store.close());
+    // Somebody still holds the old store: neither its lock nor its index is in the way.
+    let (again, report) = open(dir.path());
+    assert!(matches!(report.index, IndexRecovery::Rebuilt { .. }), "{report:?}");
+    drop(kept);
+    drop(store);
+    assert_eq!(everything(&again), seen);
+    happen(&again, id(2), 2, queued("customs", None)).unwrap();
 }
 
 #[test]

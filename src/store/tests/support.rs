@@ -146,35 +146,62 @@ pub(super) fn copy_dir(from: &Path, to: &Path) {
 /// Segments on disk whose n-th operation (append, sync or create) fails, and all after it.
 pub(super) struct FailingSegments {
     pub(super) disk: DiskSegments,
+    pub(super) budget: Budget,
+}
+
+/// How many operations succeed, and how the others fail.
+#[derive(Clone)]
+pub(super) struct Budget {
     pub(super) operations_left: Arc<AtomicUsize>,
+    pub(super) failure: fn() -> io::Error,
+}
+
+impl Budget {
+    pub(super) fn of(operations: usize, failure: fn() -> io::Error) -> Budget {
+        Budget { operations_left: Arc::new(AtomicUsize::new(operations)), failure }
+    }
+
+    pub(super) fn set(&self, operations: usize) {
+        self.operations_left.store(operations, Ordering::SeqCst);
+    }
+
+    fn spend(&self) -> io::Result<()> {
+        let spent = self.operations_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        spent.map(drop).map_err(|_| (self.failure)())
+    }
+}
+
+/// The disk says so.
+pub(super) fn broken() -> io::Error {
+    io::Error::other("injected failure")
+}
+
+/// The disk has no room.
+pub(super) fn full() -> io::Error {
+    io::ErrorKind::StorageFull.into()
 }
 
 struct FailingFile {
     file: Box<dyn JournalFile>,
-    operations_left: Arc<AtomicUsize>,
-}
-
-fn spend(operations_left: &AtomicUsize) -> io::Result<()> {
-    let spent = operations_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-    spent.map(drop).map_err(|_| io::Error::other("injected failure"))
+    budget: Budget,
 }
 
 impl SegmentFiles for FailingSegments {
     fn create(&mut self, number: u64, header: &[u8]) -> io::Result<Box<dyn JournalFile>> {
-        spend(&self.operations_left)?;
+        self.budget.spend()?;
         let file = self.disk.create(number, header)?;
-        Ok(Box::new(FailingFile { file, operations_left: self.operations_left.clone() }))
+        Ok(Box::new(FailingFile { file, budget: self.budget.clone() }))
     }
 
     fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>> {
         let file = self.disk.resume(number, len)?;
-        Ok(Box::new(FailingFile { file, operations_left: self.operations_left.clone() }))
+        Ok(Box::new(FailingFile { file, budget: self.budget.clone() }))
     }
 }
 
 impl JournalFile for FailingFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Err(error) = spend(&self.operations_left) {
+        if let Err(error) = self.budget.spend() {
             self.file.append(&bytes[..bytes.len() / 2])?;
             return Err(error);
         }
@@ -182,7 +209,11 @@ impl JournalFile for FailingFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        spend(&self.operations_left)?;
+        self.budget.spend()?;
         self.file.sync()
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.file.cut(len)
     }
 }
