@@ -2,12 +2,14 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod backup;
 mod bad_input;
 mod checker;
 mod crash;
 mod delivery;
 mod demo;
 mod duplicates;
+mod evidence;
 mod interop_openssl;
 mod interop_pyas2;
 mod kill9;
