@@ -7,7 +7,7 @@ use dxgate::as2::{
     AcceptPolicy, As2Name, Compression, Encryption, MdnAsk, MdnMode, MessageId, MicalgStyle, SendPlan, Signing, Stamp,
 };
 use dxgate::cms::{
-    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, KeyTransport, PrivateKey, SignatureScheme, SigningKey,
+    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, GcmForm, KeyTransport, PrivateKey, SignatureScheme, SigningKey,
 };
 use dxgate::ground::limits::Limits;
 use jiff::Timestamp;
@@ -28,6 +28,7 @@ pub fn plan(shape: u8) -> SendPlan {
     let encryption = Encryption {
         recipients: vec![certificate(RECEIVER)],
         cipher: ContentCipher::Aes128Gcm,
+        gcm_form: GcmForm::AuthEnveloped,
         transport: KeyTransport::RsaOaepSha256,
     };
     SendPlan {
@@ -58,6 +59,7 @@ pub fn policy() -> AcceptPolicy {
         digests: DigestAlgorithm::ALL.to_vec(),
         schemes: SignatureScheme::ALL.to_vec(),
         ciphers: ContentCipher::ALL.to_vec(),
+        gcm_in_enveloped: false,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
         max_payload: Limits::default().payload,
     }

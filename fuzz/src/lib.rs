@@ -189,6 +189,7 @@ fn policy(demands: bool) -> AcceptPolicy {
         digests: DigestAlgorithm::ALL.to_vec(),
         schemes: SignatureScheme::ALL.to_vec(),
         ciphers: ContentCipher::ALL.to_vec(),
+        gcm_in_enveloped: !demands,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
         max_payload: limits().payload,
     }

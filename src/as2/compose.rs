@@ -14,7 +14,7 @@ use super::entity::{Entity, Piece, cms_type};
 use super::error::ComposeError;
 use super::headers::{self, date_value, text_value};
 use super::{Compression, Encryption, MdnMode, MicVariant, NotificationOptions, SendPlan, SentMics, Stamp};
-use crate::cms::{self, DigestAlgorithm, Digests, EnvelopeWriter, MultiHasher, Recipient};
+use crate::cms::{self, DigestAlgorithm, Digests, EnvelopeWriter, GcmForm, MultiHasher, Recipient};
 use crate::ground::secret::Secret;
 use crate::mime::{Headers, Scratch, Source};
 
@@ -105,7 +105,8 @@ fn compose_from(
     let mut content_key = None;
     match &plan.encryption {
         Some(encryption) => {
-            let kind = if encryption.cipher.is_aead() { "authEnveloped-data" } else { "enveloped-data" };
+            let authenticated = encryption.cipher.is_aead() && encryption.gcm_form == GcmForm::AuthEnveloped;
+            let kind = if authenticated { "authEnveloped-data" } else { "enveloped-data" };
             headers.push(headers::CONTENT_TYPE, &cms_type(kind, "smime.p7m").to_string())?;
             content_key = Some(encrypt(encryption, &entity, &mut out)?);
         }
@@ -144,7 +145,7 @@ fn encrypt(encryption: &Encryption, entity: &Entity<'_>, out: &mut dyn Write) ->
         .iter()
         .map(|certificate| Recipient { certificate: certificate.clone(), transport: encryption.transport })
         .collect();
-    let mut envelope = EnvelopeWriter::new(out, &recipients, encryption.cipher, entity.len())?;
+    let mut envelope = EnvelopeWriter::in_form(out, &recipients, encryption.cipher, encryption.gcm_form, entity.len())?;
     entity.write(&mut envelope)?;
     let content_key = envelope.content_key();
     envelope.finish()?;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{As2Name, MessageId};
-use crate::cms::{Certificate, ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme, SigningKey};
+use crate::cms::{Certificate, ContentCipher, DigestAlgorithm, GcmForm, KeyTransport, SignatureScheme, SigningKey};
 
 /// How one message is to be sent.
 #[derive(Debug, Clone)]
@@ -57,6 +57,8 @@ pub struct Encryption {
     pub recipients: Vec<Certificate>,
     /// The content cipher.
     pub cipher: ContentCipher,
+    /// How a GCM cipher is written.
+    pub gcm_form: GcmForm,
     /// How the content key travels.
     pub transport: KeyTransport,
 }
@@ -138,27 +140,24 @@ pub struct AcceptPolicy {
     pub schemes: Vec<SignatureScheme>,
     /// Content ciphers an envelope may use.
     pub ciphers: Vec<ContentCipher>,
+    /// GCM ciphers may stand in EnvelopedData, as Bouncy Castle and PKI.js write them.
+    pub gcm_in_enveloped: bool,
     /// Algorithms in which we answer with a MIC; what a sender asks for outside of these is not supported.
     pub mic_algorithms: Vec<DigestAlgorithm>,
     /// Bytes of the payload; the smaller of this and `Limits::payload` counts.
     pub max_payload: u64,
 }
 
-/// Signed and encrypted, SHA-2 and AES only; MICs in any algorithm.
+/// Signed and encrypted, SHA-2 and AES only; MICs in any algorithm that receipts name.
 impl Default for AcceptPolicy {
     fn default() -> Self {
         AcceptPolicy {
             require_signature: true,
             require_encryption: true,
-            digests: vec![DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512],
+            digests: DigestAlgorithm::STANDARD.to_vec(),
             schemes: SignatureScheme::ALL.to_vec(),
-            ciphers: vec![
-                ContentCipher::Aes128Cbc,
-                ContentCipher::Aes192Cbc,
-                ContentCipher::Aes256Cbc,
-                ContentCipher::Aes128Gcm,
-                ContentCipher::Aes256Gcm,
-            ],
+            ciphers: ContentCipher::STANDARD.to_vec(),
+            gcm_in_enveloped: false,
             mic_algorithms: DigestAlgorithm::ALL.to_vec(),
             max_payload: u64::MAX,
         }

@@ -13,7 +13,7 @@ use openssl::x509::{X509, X509Name};
 use super::mdn::{self, BuiltMdn, Mdn, MdnPlan};
 use super::*;
 use crate::cms::{
-    self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, EnvelopeWriter, KeyTransport, PrivateKey,
+    self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, EnvelopeWriter, GcmForm, KeyTransport, PrivateKey,
     Recipient, SignatureScheme, SigningKey,
 };
 use crate::ground::limits::Limits;
@@ -84,7 +84,7 @@ pub(super) fn plan(
     compression: Compression,
 ) -> SendPlan {
     let encryption =
-        envelope.map(|(cipher, transport)| Encryption { recipients: vec![BOB.certificate.clone()], cipher, transport });
+        envelope.map(|(cipher, transport)| Encryption { recipients: vec![BOB.certificate.clone()], cipher, gcm_form: GcmForm::default(), transport });
     let signing = scheme.map(|scheme| signing(&ALICE, scheme));
     SendPlan { signing, encryption, compression, ..plain_plan() }
 }
@@ -232,6 +232,7 @@ pub(super) fn judged(mdn: &Mdn, composed: &Composed, signed_wanted: bool) -> Ver
         to: &name("bob co"),
         mics: &composed.mics,
         signed_wanted,
+        digests: &DigestAlgorithm::STANDARD,
         algorithm: Some(composed.algorithm),
     };
     judge(mdn, &sent)

@@ -23,6 +23,8 @@ pub struct Sent<'a> {
     pub mics: &'a SentMics,
     /// A signed receipt was asked for.
     pub signed_wanted: bool,
+    /// Digests that the receipt's signature may use.
+    pub digests: &'a [DigestAlgorithm],
     /// The algorithm the receipt should use; another one is accepted but named. `None`: any.
     pub algorithm: Option<DigestAlgorithm>,
 }
@@ -73,9 +75,11 @@ pub enum Doubt {
     Unsigned,
     /// Its signature is not valid.
     BadSignature,
+    /// Its signature is valid, but with a digest that the agreement does not allow.
+    WeakSignature,
     /// It is positive and carries no digest although it must.
     NoMic,
-    /// It is positive and its digest cannot be read or has an algorithm we do not know.
+    /// It is positive and its digest cannot be read, or has an algorithm in which we computed none.
     UnreadableMic,
     /// It is positive and its digest is not that of our message: what arrived is not what was sent.
     MicMismatch,
@@ -89,6 +93,7 @@ impl Doubt {
             Doubt::WrongPartner => "mdn-wrong-partner",
             Doubt::Unsigned => "mdn-unsigned",
             Doubt::BadSignature => "mdn-bad-signature",
+            Doubt::WeakSignature => "mdn-weak-signature",
             Doubt::NoMic => "mdn-without-mic",
             Doubt::UnreadableMic => "mdn-mic-unreadable",
             Doubt::MicMismatch => "mdn-mic-mismatch",
@@ -113,6 +118,10 @@ impl Doubt {
             Doubt::BadSignature => bilingual!(
                 "回执签名无效：请确认已导入对方当前的签名证书",
                 "the signature of the receipt is not valid: make sure the partner's current signing certificate is imported"
+            ),
+            Doubt::WeakSignature => bilingual!(
+                "回执签名使用了协议不允许的摘要算法：请对方改用 SHA-256，或为该伙伴登记限期豁免（[[waivers]]）",
+                "the receipt is signed with a digest that the agreement does not allow: ask the partner for SHA-256, or give it a waiver with a date ([[waivers]])"
             ),
             Doubt::NoMic => bilingual!(
                 "回执缺少完整性校验值（MIC）：无法证明对方收到的内容",
@@ -152,6 +161,9 @@ pub fn judge(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
     match &mdn.signature {
         Err(_) => return Verdict::Doubtful(Doubt::BadSignature),
         Ok(None) if sent.signed_wanted => return Verdict::Doubtful(Doubt::Unsigned),
+        Ok(Some(valid)) if !sent.digests.contains(&valid.digest()) => {
+            return Verdict::Doubtful(Doubt::WeakSignature);
+        }
         Ok(_) => {}
     }
     if !names_match(mdn, sent) {
@@ -191,6 +203,9 @@ fn judge_mic(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
             let expected_algorithm = sent.algorithm.is_none_or(|algorithm| algorithm == mic.algorithm);
             let matched = MicMatch { algorithm: mic.algorithm, variant, expected_algorithm };
             Verdict::Accepted { matched: Some(matched) }
+        }
+        None if !sent.mics.expected.iter().any(|ours| ours.mic.algorithm == mic.algorithm) => {
+            Verdict::Doubtful(Doubt::UnreadableMic)
         }
         None => Verdict::Doubtful(Doubt::MicMismatch),
     }

@@ -62,6 +62,7 @@ impl DigestAlgorithm {
     /// OpenSSL's name for it.
     pub(super) fn md(self) -> &'static MdRef {
         match self {
+            DigestAlgorithm::Md5 => Md::md5(),
             DigestAlgorithm::Sha1 => Md::sha1(),
             DigestAlgorithm::Sha256 => Md::sha256(),
             DigestAlgorithm::Sha384 => Md::sha384(),
@@ -71,6 +72,7 @@ impl DigestAlgorithm {
 
     fn oid(self) -> &'static [u8] {
         match self {
+            DigestAlgorithm::Md5 => oid::MD5,
             DigestAlgorithm::Sha1 => oid::SHA1,
             DigestAlgorithm::Sha256 => oid::SHA256,
             DigestAlgorithm::Sha384 => oid::SHA384,
@@ -91,7 +93,7 @@ impl DigestAlgorithm {
     /// Reads an AlgorithmIdentifier; parameters absent or NULL (RFC 5754 2). `None` for an unknown algorithm.
     pub(super) fn from_identifier(identifier: Tlv<'_>) -> Result<Option<DigestAlgorithm>, DerError> {
         let (algorithm, parameters) = algorithm_identifier(identifier)?;
-        let known = DigestAlgorithm::ALL.into_iter().find(|digest| digest.oid() == algorithm);
+        let known = DigestAlgorithm::READABLE.into_iter().find(|digest| digest.oid() == algorithm);
         match (known, parameters) {
             (Some(_), Some(parameters)) if !is_null(&parameters) => Err(DerError("digest parameters")),
             _ => Ok(known),
@@ -117,7 +119,7 @@ impl SignatureScheme {
     /// (RFC 5754 3.3).
     pub(super) fn identifier(self, digest: DigestAlgorithm) -> Vec<u8> {
         match self {
-            SignatureScheme::Ecdsa => der::sequence(&[&der::object_identifier(ecdsa_oid(digest))]),
+            SignatureScheme::Ecdsa => der::sequence(&[&der::object_identifier(ecdsa_oid(digest).unwrap_or_default())]),
             SignatureScheme::RsaPkcs1 => {
                 der::sequence(&[&der::object_identifier(oid::RSA_ENCRYPTION), &der::tlv(der::NULL, &[])])
             }
@@ -157,11 +159,12 @@ impl SignatureParameters {
             return pss_parameters(parameters.ok_or(DerError("PSS parameters missing"))?, digest);
         }
         let plain = parameters.as_ref().is_none_or(is_null);
-        if algorithm == ecdsa_oid(digest) {
+        if ecdsa_oid(digest) == Some(algorithm) {
             return Ok(plain.then_some(SignatureParameters::Ecdsa));
         }
         let implied = match algorithm {
             oid::RSA_ENCRYPTION => Some(digest),
+            oid::MD5_WITH_RSA => Some(DigestAlgorithm::Md5),
             oid::SHA1_WITH_RSA => Some(DigestAlgorithm::Sha1),
             oid::SHA256_WITH_RSA => Some(DigestAlgorithm::Sha256),
             oid::SHA384_WITH_RSA => Some(DigestAlgorithm::Sha384),
@@ -173,12 +176,13 @@ impl SignatureParameters {
 }
 
 /// ecdsa-with-… (RFC 5758 3.2).
-fn ecdsa_oid(digest: DigestAlgorithm) -> &'static [u8] {
+fn ecdsa_oid(digest: DigestAlgorithm) -> Option<&'static [u8]> {
     match digest {
-        DigestAlgorithm::Sha1 => oid::ECDSA_WITH_SHA1,
-        DigestAlgorithm::Sha256 => oid::ECDSA_WITH_SHA256,
-        DigestAlgorithm::Sha384 => oid::ECDSA_WITH_SHA384,
-        DigestAlgorithm::Sha512 => oid::ECDSA_WITH_SHA512,
+        DigestAlgorithm::Md5 => None,
+        DigestAlgorithm::Sha1 => Some(oid::ECDSA_WITH_SHA1),
+        DigestAlgorithm::Sha256 => Some(oid::ECDSA_WITH_SHA256),
+        DigestAlgorithm::Sha384 => Some(oid::ECDSA_WITH_SHA384),
+        DigestAlgorithm::Sha512 => Some(oid::ECDSA_WITH_SHA512),
     }
 }
 

@@ -1,10 +1,15 @@
-//! Content ciphers and their AlgorithmIdentifiers (RFC 3565, 5084).
+//! Content ciphers and their AlgorithmIdentifiers (RFC 3565, 5084; for older partners RFC 3370 5).
+
+use std::sync::LazyLock;
 
 use openssl::cipher::{Cipher, CipherRef};
+use openssl::error::ErrorStack;
+use openssl::lib_ctx::LibCtx;
+use openssl::provider::Provider;
 
 use super::algorithm::{algorithm_identifier, named, sequence_fields};
 use super::der::{self, DerError, Tlv};
-use super::oid;
+use super::{CmsError, oid};
 
 named! {
     /// How content is encrypted.
@@ -17,40 +22,89 @@ named! {
         Aes256Cbc = "aes256-cbc",
         /// AES-128-GCM in AuthEnvelopedData (RFC 5083, 5084).
         Aes128Gcm = "aes128-gcm",
+        /// AES-192-GCM in AuthEnvelopedData.
+        Aes192Gcm = "aes192-gcm",
         /// AES-256-GCM in AuthEnvelopedData.
         Aes256Gcm = "aes256-gcm",
+        /// Triple DES with three keys (RFC 3370 5.1): only under a waiver.
+        DesEde3Cbc = "3des-cbc",
+        /// RC2 with 128 effective bits (RFC 3370 5.2): only read, and only under a waiver. OpenSSL keeps it in its legacy
+        /// provider, which is loaded for it into a context of its own.
+        Rc2Cbc = "rc2-cbc",
     }
 }
 
+/// Where the tag and the nonce of an AES-GCM envelope stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GcmForm {
+    /// AuthEnvelopedData with GCMParameters and `mac` (RFC 5083, 5084).
+    #[default]
+    AuthEnveloped,
+    /// EnvelopedData with GCMParameters, the tag behind the ciphertext: Bouncy Castle, and with it phase2, mendelson and
+    /// Camel.
+    Enveloped,
+    /// EnvelopedData with the bare nonce as parameters, the tag behind the ciphertext: PKI.js, and with it libas2.
+    EnvelopedBareNonce,
+}
+
 impl ContentCipher {
+    /// Those that need no waiver.
+    pub const STANDARD: &'static [ContentCipher] = &[
+        ContentCipher::Aes128Cbc,
+        ContentCipher::Aes192Cbc,
+        ContentCipher::Aes256Cbc,
+        ContentCipher::Aes128Gcm,
+        ContentCipher::Aes192Gcm,
+        ContentCipher::Aes256Gcm,
+    ];
+
+    /// Whether it is too weak to be used without a waiver.
+    pub fn is_legacy(self) -> bool {
+        matches!(self, ContentCipher::DesEde3Cbc | ContentCipher::Rc2Cbc)
+    }
+
     /// Whether the cipher authenticates what it encrypts.
     pub fn is_aead(self) -> bool {
-        matches!(self, ContentCipher::Aes128Gcm | ContentCipher::Aes256Gcm)
+        matches!(self, ContentCipher::Aes128Gcm | ContentCipher::Aes192Gcm | ContentCipher::Aes256Gcm)
     }
 
     /// Bytes of the content key.
     pub fn key_len(self) -> usize {
         match self {
-            ContentCipher::Aes128Cbc | ContentCipher::Aes128Gcm => 16,
-            ContentCipher::Aes192Cbc => 24,
+            ContentCipher::Aes128Cbc | ContentCipher::Aes128Gcm | ContentCipher::Rc2Cbc => 16,
+            ContentCipher::Aes192Cbc | ContentCipher::Aes192Gcm | ContentCipher::DesEde3Cbc => 24,
             ContentCipher::Aes256Cbc | ContentCipher::Aes256Gcm => 32,
         }
     }
 
+    /// Bytes to which CBC pads.
+    pub(super) fn block_len(self) -> u64 {
+        if self.is_legacy() { 8 } else { 16 }
+    }
+
     /// Bytes of the initialisation vector: a block for CBC, 96 bits for GCM (RFC 5084 3.2).
     pub(super) fn nonce_len(self) -> usize {
-        if self.is_aead() { 12 } else { 16 }
+        match self.is_aead() {
+            true => 12,
+            false => usize::try_from(self.block_len()).unwrap_or_default(),
+        }
     }
 
     /// OpenSSL's name for it.
-    pub(super) fn cipher(self) -> &'static CipherRef {
-        match self {
+    pub(super) fn cipher(self) -> Result<&'static CipherRef, CmsError> {
+        Ok(match self {
             ContentCipher::Aes128Cbc => Cipher::aes_128_cbc(),
             ContentCipher::Aes192Cbc => Cipher::aes_192_cbc(),
             ContentCipher::Aes256Cbc => Cipher::aes_256_cbc(),
             ContentCipher::Aes128Gcm => Cipher::aes_128_gcm(),
+            ContentCipher::Aes192Gcm => Cipher::aes_192_gcm(),
             ContentCipher::Aes256Gcm => Cipher::aes_256_gcm(),
-        }
+            ContentCipher::DesEde3Cbc => Cipher::des_ede3_cbc(),
+            ContentCipher::Rc2Cbc => match &*LEGACY {
+                Some(legacy) => &legacy.rc2_cbc,
+                None => return Err(CmsError::CipherUnavailable(self)),
+            },
+        })
     }
 
     fn oid(self) -> &'static [u8] {
@@ -59,31 +113,63 @@ impl ContentCipher {
             ContentCipher::Aes192Cbc => oid::AES192_CBC,
             ContentCipher::Aes256Cbc => oid::AES256_CBC,
             ContentCipher::Aes128Gcm => oid::AES128_GCM,
+            ContentCipher::Aes192Gcm => oid::AES192_GCM,
             ContentCipher::Aes256Gcm => oid::AES256_GCM,
+            ContentCipher::DesEde3Cbc => oid::DES_EDE3_CBC,
+            ContentCipher::Rc2Cbc => oid::RC2_CBC,
         }
     }
 
-    /// AlgorithmIdentifier with the nonce; GCM parameters name the tag length (RFC 5084 3.2).
-    pub(super) fn identifier(self, nonce: &[u8]) -> Vec<u8> {
+    /// AlgorithmIdentifier with the nonce; GCM parameters name the tag length (RFC 5084 3.2), those of RC2 its
+    /// effective bits (RFC 3370 5.2).
+    pub(super) fn identifier(self, nonce: &[u8], form: GcmForm) -> Vec<u8> {
         let nonce = der::tlv(der::OCTET_STRING, nonce);
-        let parameters = if self.is_aead() { der::sequence(&[&nonce, &der::integer(16)]) } else { nonce };
+        let parameters = match self {
+            ContentCipher::Rc2Cbc => der::sequence(&[&der::integer(RC2_128_BITS), &nonce]),
+            _ if self.is_aead() && form != GcmForm::EnvelopedBareNonce => {
+                der::sequence(&[&nonce, &der::integer(16)]) //
+            }
+            _ => nonce,
+        };
         der::sequence(&[&der::object_identifier(self.oid()), &parameters])
     }
 
-    /// Reads an AlgorithmIdentifier and its nonce. `None` for an unknown cipher; a nonce other than 16 (CBC) or
-    /// 12 bytes (GCM) and a tag other than 16 bytes are errors.
-    pub(super) fn from_identifier(identifier: Tlv<'_>) -> Result<Option<(ContentCipher, Vec<u8>)>, DerError> {
+    /// Reads an AlgorithmIdentifier and its nonce. `None` for an unknown cipher; a nonce of another length than the
+    /// cipher's and a tag other than 16 bytes are errors, as is a bare GCM nonce unless `bare_nonce`.
+    pub(super) fn from_identifier(
+        identifier: Tlv<'_>,
+        bare_nonce: bool,
+    ) -> Result<Option<(ContentCipher, Vec<u8>)>, DerError> {
         let (algorithm, parameters) = algorithm_identifier(identifier)?;
         let Some(cipher) = ContentCipher::ALL.iter().copied().find(|cipher| cipher.oid() == algorithm) else {
             return Ok(None);
         };
         let parameters = parameters.ok_or(DerError("cipher parameters missing"))?;
-        let nonce = if cipher.is_aead() { gcm_nonce(parameters)? } else { parameters };
+        let nonce = match cipher {
+            ContentCipher::Rc2Cbc => match rc2_nonce(parameters)? {
+                Some(nonce) => nonce,
+                None => return Ok(None),
+            },
+            _ if cipher.is_aead() && !(bare_nonce && parameters.tag == der::OCTET_STRING) => gcm_nonce(parameters)?,
+            _ => parameters,
+        };
         if nonce.tag != der::OCTET_STRING || nonce.content.len() != cipher.nonce_len() {
             return Err(DerError("nonce length"));
         }
         Ok(Some((cipher, nonce.content.to_vec())))
     }
+}
+
+/// `rc2ParameterVersion` for 128 effective bits.
+const RC2_128_BITS: u32 = 58;
+
+/// RC2-CBC-Parameter; `None` for other than 128 effective bits (export ciphers of 40 and 64 bits are not read).
+fn rc2_nonce(parameters: Tlv<'_>) -> Result<Option<Tlv<'_>>, DerError> {
+    let mut fields = sequence_fields(parameters)?;
+    let version = fields.expect(der::INTEGER)?.small_integer()?;
+    let nonce = fields.expect(der::OCTET_STRING)?;
+    fields.end()?;
+    Ok((version == RC2_128_BITS).then_some(nonce))
 }
 
 /// GCMParameters; the tag length must be 16, and its default is 12.
@@ -94,6 +180,24 @@ fn gcm_nonce(parameters: Tlv<'_>) -> Result<Tlv<'_>, DerError> {
     fields.end()?;
     if tag_len == 16 { Ok(nonce) } else { Err(DerError("tag length")) }
 }
+
+/// What OpenSSL keeps in its legacy provider. A context of its own, so that nothing else of it becomes available.
+struct Legacy {
+    rc2_cbc: Cipher,
+    _provider: Provider,
+    _context: LibCtx,
+}
+
+/// `None` where the provider is not installed.
+static LEGACY: LazyLock<Option<Legacy>> = LazyLock::new(|| {
+    let load = || -> Result<Legacy, ErrorStack> {
+        let context = LibCtx::new()?;
+        let provider = Provider::load(Some(&context), "legacy")?;
+        let rc2_cbc = Cipher::fetch(Some(&context), "RC2-CBC", None)?;
+        Ok(Legacy { rc2_cbc, _provider: provider, _context: context })
+    };
+    load().ok()
+});
 
 #[cfg(test)]
 mod tests {
@@ -117,24 +221,47 @@ mod tests {
     fn every_identifier_is_read_back() {
         for cipher in ContentCipher::ALL {
             let nonce = vec![7; cipher.nonce_len()];
-            let identifier = cipher.identifier(&nonce);
-            assert_eq!(ContentCipher::from_identifier(tlv(&identifier)), Ok(Some((*cipher, nonce))));
+            for form in [GcmForm::AuthEnveloped, GcmForm::Enveloped, GcmForm::EnvelopedBareNonce] {
+                let identifier = cipher.identifier(&nonce, form);
+                let read = Ok(Some((*cipher, nonce.clone())));
+                assert_eq!(ContentCipher::from_identifier(tlv(&identifier), true), read);
+                if form != GcmForm::EnvelopedBareNonce {
+                    assert_eq!(ContentCipher::from_identifier(tlv(&identifier), false), read);
+                }
+            }
         }
     }
 
     #[test]
     fn only_nonces_and_tags_of_the_one_length_are_taken() {
+        let read = |identifier: &[u8], bare| ContentCipher::from_identifier(tlv(identifier), bare);
         for len in [0, 8, 11, 13, 16, 1024] {
-            assert!(ContentCipher::from_identifier(tlv(&ContentCipher::Aes256Gcm.identifier(&vec![0; len]))).is_err());
+            for form in [GcmForm::AuthEnveloped, GcmForm::EnvelopedBareNonce] {
+                let identifier = ContentCipher::Aes256Gcm.identifier(&vec![0; len], form);
+                assert!(read(&identifier, true).is_err() && read(&identifier, false).is_err(), "{len}");
+            }
         }
         for tag_len in [0, 4, 12, 15, 17] {
             let parameters = der::sequence(&[&der::tlv(der::OCTET_STRING, &[0; 12]), &der::integer(tag_len)]);
             let identifier = der::sequence(&[&der::object_identifier(oid::AES128_GCM), &parameters]);
-            assert!(ContentCipher::from_identifier(tlv(&identifier)).is_err(), "{tag_len}");
+            assert!(read(&identifier, true).is_err(), "{tag_len}");
         }
         let defaulted = der::sequence(&[&der::tlv(der::OCTET_STRING, &[0; 12])]);
         let identifier = der::sequence(&[&der::object_identifier(oid::AES128_GCM), &defaulted]);
-        assert!(ContentCipher::from_identifier(tlv(&identifier)).is_err());
-        assert!(ContentCipher::from_identifier(tlv(&ContentCipher::Aes128Cbc.identifier(&[0; 12]))).is_err());
+        assert!(read(&identifier, true).is_err());
+        for (cipher, len) in [(ContentCipher::Aes128Cbc, 12), (ContentCipher::DesEde3Cbc, 16)] {
+            assert!(read(&cipher.identifier(&vec![0; len], GcmForm::default()), true).is_err());
+        }
+        let bare = ContentCipher::Aes128Gcm.identifier(&[0; 12], GcmForm::EnvelopedBareNonce);
+        assert!(read(&bare, false).is_err(), "only where the form is allowed");
+    }
+
+    #[test]
+    fn export_grades_of_rc2_are_unknown_ciphers() {
+        for version in [160, 120, 0, 256] {
+            let parameters = der::sequence(&[&der::integer(version), &der::tlv(der::OCTET_STRING, &[0; 8])]);
+            let identifier = der::sequence(&[&der::object_identifier(oid::RC2_CBC), &parameters]);
+            assert_eq!(ContentCipher::from_identifier(tlv(&identifier), false), Ok(None), "{version}");
+        }
     }
 }

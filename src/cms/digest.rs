@@ -8,11 +8,13 @@ use sha2::Digest as _;
 
 use super::algorithm::UnknownAlgorithm;
 
-/// The digests of RFC 8551 and, for older partners, SHA-1. Ordered weakest first.
+/// The digests of RFC 8551 and, for older partners, SHA-1 and MD5. Ordered weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum DigestAlgorithm {
-    /// SHA-1: only by explicit agreement with an older partner.
+    /// MD5: only read, and only under a waiver.
+    Md5,
+    /// SHA-1: only under a waiver.
     Sha1,
     /// SHA-256.
     Sha256,
@@ -23,14 +25,33 @@ pub enum DigestAlgorithm {
 }
 
 impl DigestAlgorithm {
-    /// Every algorithm, weakest first.
+    /// The algorithms that receipts name (RFC 4130 7.3), weakest first; MD5 is not among them.
     pub const ALL: [DigestAlgorithm; 4] =
         [DigestAlgorithm::Sha1, DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512];
+
+    /// Those that need no waiver.
+    pub const STANDARD: [DigestAlgorithm; 3] =
+        [DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512];
+
+    /// Every algorithm that can be read.
+    pub const READABLE: [DigestAlgorithm; 5] = [
+        DigestAlgorithm::Md5,
+        DigestAlgorithm::Sha1,
+        DigestAlgorithm::Sha256,
+        DigestAlgorithm::Sha384,
+        DigestAlgorithm::Sha512,
+    ];
+
+    /// Whether it is too weak for a signature without a waiver.
+    pub fn is_legacy(self) -> bool {
+        matches!(self, DigestAlgorithm::Md5 | DigestAlgorithm::Sha1)
+    }
 
     /// Any spelling seen on the wire: `sha1`, `SHA-256`, `sha256`, `rsa-sha256`, `sha-256 `.
     pub fn parse(text: &str) -> Option<DigestAlgorithm> {
         let plain: String = text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
         match plain.strip_prefix("rsa").unwrap_or(&plain) {
+            "md5" => Some(DigestAlgorithm::Md5),
             "sha1" | "sha" => Some(DigestAlgorithm::Sha1),
             "sha256" | "sha2256" => Some(DigestAlgorithm::Sha256),
             "sha384" | "sha2384" => Some(DigestAlgorithm::Sha384),
@@ -42,6 +63,7 @@ impl DigestAlgorithm {
     /// The name in `micalg` and `Received-Content-MIC` as RFC 8551 3.5.3.2 writes it, SHA-1 as AS2 writes it (`sha1`).
     pub fn micalg(self) -> &'static str {
         match self {
+            DigestAlgorithm::Md5 => "md5",
             DigestAlgorithm::Sha1 => "sha1",
             DigestAlgorithm::Sha256 => "sha-256",
             DigestAlgorithm::Sha384 => "sha-384",
@@ -52,6 +74,7 @@ impl DigestAlgorithm {
     /// Bytes of a digest value.
     pub fn size(self) -> usize {
         match self {
+            DigestAlgorithm::Md5 => 16,
             DigestAlgorithm::Sha1 => 20,
             DigestAlgorithm::Sha256 => 32,
             DigestAlgorithm::Sha384 => 48,
@@ -105,6 +128,7 @@ pub struct Hasher {
 /// The states differ in size little enough not to be boxed.
 #[derive(Clone)]
 enum State {
+    Md5(md5::Md5),
     Sha1(sha1::Sha1),
     Sha256(sha2::Sha256),
     Sha384(sha2::Sha384),
@@ -115,6 +139,7 @@ impl Hasher {
     /// A digest over nothing yet.
     pub fn new(algorithm: DigestAlgorithm) -> Hasher {
         let state = match algorithm {
+            DigestAlgorithm::Md5 => State::Md5(md5::Md5::new()),
             DigestAlgorithm::Sha1 => State::Sha1(sha1::Sha1::new()),
             DigestAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
             DigestAlgorithm::Sha384 => State::Sha384(sha2::Sha384::new()),
@@ -131,6 +156,7 @@ impl Hasher {
     /// Takes in more bytes.
     pub fn update(&mut self, data: &[u8]) {
         match &mut self.state {
+            State::Md5(state) => state.update(data),
             State::Sha1(state) => state.update(data),
             State::Sha256(state) => state.update(data),
             State::Sha384(state) => state.update(data),
@@ -141,6 +167,7 @@ impl Hasher {
     /// The digest value.
     pub fn finish(self) -> Vec<u8> {
         match self.state {
+            State::Md5(state) => state.finalize().to_vec(),
             State::Sha1(state) => state.finalize().to_vec(),
             State::Sha256(state) => state.finalize().to_vec(),
             State::Sha384(state) => state.finalize().to_vec(),
@@ -218,16 +245,17 @@ mod tests {
             assert_eq!(DigestAlgorithm::parse(text), Some(DigestAlgorithm::Sha256), "{text}");
         }
         assert_eq!(DigestAlgorithm::parse("sha-1"), Some(DigestAlgorithm::Sha1));
-        assert_eq!(DigestAlgorithm::parse("md5"), None);
+        assert_eq!(DigestAlgorithm::parse("MD5"), Some(DigestAlgorithm::Md5));
+        assert_eq!(DigestAlgorithm::parse("md4"), None);
     }
 
     #[test]
     fn several_digests_in_one_pass_equal_each_alone() {
-        let mut hasher = MultiHasher::new(&DigestAlgorithm::ALL);
+        let mut hasher = MultiHasher::new(&DigestAlgorithm::READABLE);
         hasher.update(b"ab");
         hasher.update(b"c");
         let digests = hasher.finish();
-        for algorithm in DigestAlgorithm::ALL {
+        for algorithm in DigestAlgorithm::READABLE {
             assert_eq!(digests.of(algorithm), Some(algorithm.digest(b"abc").as_slice()));
             assert_eq!(algorithm.digest(b"").len(), algorithm.size());
         }

@@ -9,7 +9,9 @@
 //! * PKCS#1 v1.5 padding is checked here in constant time on the bare RSA result, because OpenSSL before 3.2 reports
 //!   it as an error;
 //! * every failure from the private operation to the last block is [`CmsError::Decrypt`](super::CmsError::Decrypt);
-//! * CBC belongs in EnvelopedData and GCM in AuthEnvelopedData; a relabelled envelope is refused (RFC 9709 1).
+//! * CBC belongs in EnvelopedData and GCM in AuthEnvelopedData; a relabelled envelope is refused (RFC 9709 1). GCM in
+//!   EnvelopedData, as Bouncy Castle and PKI.js write it, is read only where the caller says so ([`Allowed`]), and its
+//!   tag is demanded like any other.
 //!
 //! Plaintext flows before the end is known to be right: **the caller keeps what it reads in quarantine until the
 //! reader reported its end without an error.** CBC says nothing about authenticity even then.
@@ -19,7 +21,7 @@ mod read;
 mod recipients;
 mod write;
 
-pub use read::{EnvelopeKind, EnvelopeReader};
+pub use read::{Allowed, EnvelopeKind, EnvelopeReader};
 pub use write::{EnvelopeWriter, Recipient, wire_len};
 
 /// Bytes processed at a time, in both directions.

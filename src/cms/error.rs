@@ -26,7 +26,10 @@ pub enum CmsError {
     /// The cipher is known but the agreement does not allow it.
     #[error("content cipher {0} is not allowed")]
     CipherNotAllowed(ContentCipher),
-    /// A GCM cipher in EnvelopedData or a CBC cipher in AuthEnvelopedData (RFC 5083, RFC 5084).
+    /// The cipher is allowed, but this installation of OpenSSL cannot compute it: RC2 without the legacy provider.
+    #[error("content cipher {0} needs OpenSSL's legacy provider, which is not installed")]
+    CipherUnavailable(ContentCipher),
+    /// A GCM cipher in EnvelopedData, unless the agreement allows that form, or a CBC cipher in AuthEnvelopedData (RFC 5083, RFC 5084).
     #[error("content cipher does not belong in this kind of envelope")]
     CipherMisplaced,
     /// No recipient entry names a certificate of ours.
@@ -85,6 +88,7 @@ impl CmsError {
             CmsError::WrongContentType => "cms-wrong-content-type",
             CmsError::UnknownCipher => "cms-unknown-cipher",
             CmsError::CipherNotAllowed(_) => "cms-cipher-not-allowed",
+            CmsError::CipherUnavailable(_) => "cms-cipher-unavailable",
             CmsError::CipherMisplaced => "cms-cipher-misplaced",
             CmsError::NotForUs => "cms-not-for-us",
             CmsError::UnknownKeyTransport => "cms-unknown-key-transport",
@@ -133,6 +137,14 @@ impl CmsError {
             CmsError::CipherNotAllowed(cipher) => bilingual!(
                 "协议不允许加密算法 {cipher}：请对方更换，或修改合作方的 [accept]",
                 "cipher {cipher} is not allowed by the agreement: ask the partner to change it, or change [accept]"
+            ),
+            CmsError::CipherMisplaced => bilingual!(
+                "加密算法与信封类型不符：若对方使用 Bouncy Castle 或 PKI.js 的 AES-GCM，请在 [accept] 中设置 gcm_in_enveloped_data = true",
+                "the content cipher does not belong in this kind of envelope: for AES-GCM as Bouncy Castle or PKI.js write it, set gcm_in_enveloped_data = true under [accept]"
+            ),
+            CmsError::CipherUnavailable(cipher) => bilingual!(
+                "无法使用加密算法 {cipher}：未安装 OpenSSL 的 legacy 模块（legacy.so）",
+                "cipher {cipher} cannot be used: the legacy provider of OpenSSL (legacy.so) is not installed"
             ),
             other => {
                 let code = other.code();

@@ -26,6 +26,8 @@ pub mod oid;
 mod openssl_cli_tests;
 #[cfg(test)]
 mod openssl_elliptic_tests;
+#[cfg(test)]
+mod openssl_legacy_tests;
 pub mod signed;
 #[cfg(test)]
 mod specimens;
@@ -33,9 +35,9 @@ mod specimens;
 pub use algorithm::{SignatureScheme, UnknownAlgorithm};
 pub use certificate::{Certificate, Fingerprint, KeyKind};
 pub use compressed::{InflateReader, compress};
-pub use content_cipher::ContentCipher;
+pub use content_cipher::{ContentCipher, GcmForm};
 pub use digest::{DigestAlgorithm, Digests, Hasher, MultiHasher};
-pub use enveloped::{EnvelopeKind, EnvelopeReader, EnvelopeWriter, Recipient};
+pub use enveloped::{Allowed, EnvelopeKind, EnvelopeReader, EnvelopeWriter, Recipient};
 pub use error::{CmsError, SignatureError};
 pub use key::{DecryptionKey, PrivateKey, SigningKey};
 pub use key_transport::KeyTransport;

@@ -88,7 +88,7 @@ fn openssl_accepts_our_signatures() {
 #[test]
 fn openssl_decrypts_our_envelopes() {
     let desk = Desk::new();
-    for cipher in ContentCipher::ALL {
+    for cipher in ContentCipher::STANDARD.iter().chain(&[ContentCipher::DesEde3Cbc]) {
         for transport in KeyTransport::ALL.iter().filter(|transport| transport.fits(KeyKind::Rsa)) {
             let to = [ALICE.certificate.clone(), BOB.certificate.clone()];
             let to = to.map(|certificate| Recipient { certificate, transport: *transport });
@@ -188,7 +188,7 @@ fn we_open_openssl_envelopes() {
 #[test]
 fn ciphers_we_do_not_know_are_named_as_such() {
     let desk = Desk::new();
-    desk.cms("-encrypt -binary -outform DER -in content -out env.der -des3 -recip bob.crt");
+    desk.cms("-encrypt -binary -outform DER -in content -out env.der -camellia128 -recip bob.crt");
     let wire = desk.take("env.der");
     let refused =
         EnvelopeReader::open(wire.as_slice(), &[decryption_key(&BOB)], ContentCipher::ALL, &Limits::default());

@@ -94,6 +94,9 @@ pub fn sign_detached(
     signing_time: Timestamp,
     include_certificate: bool,
 ) -> Result<Vec<u8>, CmsError> {
+    if digest == DigestAlgorithm::Md5 {
+        return Err(CmsError::UnusableKey("MD5 is never signed with"));
+    }
     if content_digest.len() != digest.size() {
         return Err(CmsError::ContentLength);
     }

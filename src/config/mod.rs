@@ -10,6 +10,7 @@
 //! - [`home`]: a new one
 //! - `partners`: the folder of partner files, and reading it again
 
+mod agreement;
 mod document;
 mod gateway;
 pub mod home;
@@ -19,6 +20,7 @@ mod partners;
 pub mod problem;
 pub mod quantity;
 mod station;
+mod waivers;
 
 pub use problem::{Problem, Problems, Severity};
 

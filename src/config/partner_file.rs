@@ -6,16 +6,14 @@ use std::time::Duration;
 use super::document::Section;
 use super::material::{Reading, note};
 use super::partners::Surroundings;
-use super::quantity;
-use super::station::{algorithm, as2_name, narrowed, one_of, wishes};
-use crate::as2::{Compression, MdnAsk, MdnMode, MicalgStyle};
+use super::station::{as2_name, narrowed, one_of, wishes};
+use super::{agreement, quantity, waivers};
 use crate::bilingual;
-use crate::cms::{ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
+use crate::cms::KeyTransport;
 use crate::ground::text::Bilingual;
 use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, load, specimen};
 use crate::partner::{
-    Accept, Agreement, Authorization, Delivery, Dxp, HttpAccess, MdnAgreement, Partner, PartnerUrl, Profile,
-    RetrySchedule, Station,
+    Accept, Agreement, Authorization, Delivery, Dxp, HttpAccess, Partner, PartnerUrl, Profile, RetrySchedule,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,8 +37,9 @@ pub(super) fn read(
     let enabled = root.boolean("enabled", true);
     let subject = root.parsed("subject", header_text);
     let content_type = root.parsed("content_type", media_type).unwrap_or_else(|| default_type(profile).to_owned());
-    let agreement = agreement(&root.section("agreement"), surroundings);
-    let accept = accept(&root.section("accept"), &agreement, surroundings);
+    let waivers = waivers::read(root, reading.now);
+    let agreement = agreement::agreement(&root.section("agreement"), &waivers, surroundings);
+    let accept = agreement::accept(&root.section("accept"), &agreement, &waivers, surroundings);
     let certificates = certificates(root, reading, surroundings, &agreement, &accept);
     let delivery = delivery(&root.section("delivery"), url.as_ref().is_some_and(PartnerUrl::is_inside));
     let http = http(&root.section("http"), reading);
@@ -65,6 +64,7 @@ pub(super) fn read(
         certificates,
         agreement,
         accept,
+        waivers,
         delivery,
         http,
         dxp,
@@ -237,133 +237,6 @@ fn example_key() -> Bilingual {
         "certs-example 中的示例密钥是公开的，只能用于本机回环地址。请换用真实的证书和密钥。",
         "the keys of certs-example are published and for loopback addresses only. Use real certificates and keys."
     )
-}
-
-fn agreement(section: &Section<'_>, surroundings: &Surroundings<'_>) -> Agreement {
-    let sign = optional_algorithm(section, "sign", SignatureScheme::RsaPkcs1);
-    if sign.is_none() {
-        let text = bilingual!(
-            "发送的报文没有签名：对方无法确认来源，其回执也不能作为抗抵赖证据。",
-            "messages are sent unsigned: the partner cannot tell who sent them, and its receipts prove little."
-        );
-        section.warning("sign", "sent-unsigned", text);
-    }
-    if let Some((scheme, station)) = sign.zip(surroundings.station) {
-        check_signing_keys(section, scheme, station);
-    }
-    let encrypt = optional_algorithm(section, "encrypt", ContentCipher::Aes256Cbc);
-    let digest = section.parsed("digest", algorithm::<DigestAlgorithm>).unwrap_or(DigestAlgorithm::Sha256);
-    warn_of_sha1(section, "digest", &[digest]);
-    let compress = section.parsed("compress", |text| one_of(text, &["none", "before-signing", "after-signing"]));
-    let micalg_style = section.parsed("micalg_style", |text| one_of(text, &["sha-256", "sha256"]));
-    Agreement {
-        sign,
-        digest,
-        encrypt,
-        key_transport: section.parsed("key_transport", algorithm).unwrap_or(KeyTransport::RsaPkcs1),
-        compress: match compress {
-            Some("before-signing") => Compression::BeforeSigning,
-            Some("after-signing") => Compression::AfterSigning,
-            _ => Compression::None,
-        },
-        micalg_style: if micalg_style == Some("sha256") { MicalgStyle::Plain } else { MicalgStyle::Hyphenated },
-        mdn: mdn(&section.section("mdn"), digest, surroundings),
-    }
-}
-
-/// Keys that sign, but none so, are a mistake rather than a matter of time.
-fn check_signing_keys(section: &Section<'_>, scheme: SignatureScheme, station: &Station) {
-    let mut signing = station.keys.keys().iter().filter(|key| key.uses.sign).peekable();
-    if signing.peek().is_some() && !signing.any(|key| scheme.fits(key.key.kind())) {
-        let text = bilingual!(
-            "本站没有可用于 {scheme} 签名的密钥：rsa-… 需要 RSA 密钥，ecdsa 需要 P-256 或 P-384 的 EC 密钥。",
-            "none of our keys signs with {scheme}: rsa-… needs an RSA key, ecdsa an EC key on P-256 or P-384."
-        );
-        section.error("sign", "no-key-for-scheme", text);
-    }
-}
-
-/// An algorithm, or `"none"`.
-fn optional_algorithm<A: super::station::Named>(section: &Section<'_>, key: &'static str, default: A) -> Option<A> {
-    let read = section.parsed(key, |text| {
-        if text == "none" {
-            return Ok(None);
-        }
-        algorithm(text).map(Some).map_err(|why| Bilingual {
-            zh: format!("{}不需要时写 \"none\"。", why.zh),
-            en: format!("{} Write \"none\" to do without.", why.en),
-        })
-    });
-    read.unwrap_or(Some(default))
-}
-
-fn warn_of_sha1(section: &Section<'_>, key: &'static str, digests: &[DigestAlgorithm]) {
-    if digests.contains(&DigestAlgorithm::Sha1) {
-        let text = bilingual!(
-            "SHA-1 已不安全，只应为尚未升级的伙伴临时使用。",
-            "SHA-1 is broken. Allow it only until the partner has been upgraded."
-        );
-        section.warning(key, "digest-weak", text);
-    }
-}
-
-fn mdn(section: &Section<'_>, digest: DigestAlgorithm, surroundings: &Surroundings<'_>) -> MdnAgreement {
-    let mode = section.parsed("mode", |text| one_of(text, &["sync", "async", "none"])).unwrap_or("sync");
-    let signed = section.boolean("signed", true);
-    let micalgs = section.parsed_list("micalg", algorithm::<DigestAlgorithm>).unwrap_or_else(|| vec![digest]);
-    let deadline = section.duration("deadline", 30 * MINUTE, MINUTE, 7 * DAY);
-    let url = section.parsed("async_url", PartnerUrl::parse).map(|url| url.as_str().to_owned());
-    let mode = match mode {
-        "async" => {
-            let url = url.or_else(|| surroundings.station?.receipt_url.clone());
-            if url.is_none() && surroundings.station.is_some() && !section.has("async_url") {
-                let text = bilingual!(
-                    "异步回执需要我方地址。请填写 async_url，或在 gateway.toml 的 [as2] 中填写 public_url。",
-                    "an asynchronous MDN needs an address of ours. Give async_url, or public_url under [as2] in gateway.toml."
-                );
-                section.error("mode", "receipt-url-missing", text);
-            }
-            MdnMode::Async { url: url.unwrap_or_default() }
-        }
-        "none" => {
-            let text = bilingual!(
-                "不请求回执时无法证明对方收到报文。",
-                "without an MDN there is no proof that the partner received a message."
-            );
-            section.warning("mode", "no-receipt", text);
-            MdnMode::None
-        }
-        _ => MdnMode::Sync,
-    };
-    let signed = signed && mode != MdnMode::None;
-    MdnAgreement { ask: MdnAsk { mode, signed, micalgs }, deadline }
-}
-
-/// What is not said mirrors the agreement: whoever gets signed messages from us shall sign as well.
-fn accept(section: &Section<'_>, agreement: &Agreement, surroundings: &Surroundings<'_>) -> Accept {
-    let mut digests = vec![DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512];
-    if !digests.contains(&agreement.digest) {
-        digests.push(agreement.digest);
-    }
-    let listed = section.parsed_list("digests", algorithm);
-    warn_of_sha1(section, "digests", listed.as_deref().unwrap_or_default());
-    let accept = Accept {
-        signature: section.boolean("signature", agreement.sign.is_some()),
-        encryption: section.boolean("encryption", agreement.encrypt.is_some()),
-        digests: listed.unwrap_or(digests),
-        schemes: section.parsed_list("schemes", algorithm).unwrap_or_else(|| SignatureScheme::ALL.to_vec()),
-        ciphers: section.parsed_list("ciphers", algorithm).unwrap_or_else(|| ContentCipher::ALL.to_vec()),
-        max_payload: section.size("max_payload", surroundings.max_payload, 1, surroundings.max_payload),
-        async_mdn_urls: section.parsed_list("async_mdn_urls", PartnerUrl::parse).unwrap_or_default(),
-    };
-    if !accept.signature {
-        let text = bilingual!(
-            "接受未签名的报文：任何人都可以冒充该伙伴。",
-            "unsigned messages are accepted: anybody can pose as this partner."
-        );
-        section.warning("signature", "unsigned-accepted", text);
-    }
-    accept
 }
 
 /// `inside`: the URL itself names this machine or a private address, so it must be meant.

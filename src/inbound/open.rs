@@ -84,7 +84,7 @@ impl Inbound {
         let decryption = self.station.keys.decryption_keys();
         let trusted = partner.trusted(now);
         let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
-        let policy = partner.accept_policy();
+        let policy = partner.accept_policy(now);
         let attempt = |open: Open| -> Result<(Opened, Sink), Failed> {
             let mut body = wire.open(&self.store).map_err(Failed::Storage)?;
             let mut sink = Sink::hashed_by_writer(&self.store);

@@ -96,7 +96,7 @@ impl Inbound {
             files: vec![Publication { folder: Folder::Inbox, name, files }],
         };
         transaction.fact(id, fact);
-        let evidence = terms::accepted(&partner.accept_policy(), &opened, peer);
+        let evidence = terms::accepted(&partner.accept_policy(now), &opened, peer);
         transaction.fact(id, Fact::Evidence { evidence });
         // The MDN becomes durable with what it vouches for, and leaves here after that.
         let disposition = proof::processed(&opened, &Stored::assertion());

@@ -94,7 +94,7 @@ impl Inbound {
         wire: Draft,
         peer: Option<SocketAddr>,
     ) -> Result<Answer, NoAnswer> {
-        if let Some(refusal) = precondition(request, &partner.accept_policy()) {
+        if let Some(refusal) = precondition(request, &partner.accept_policy(self.clock.now())) {
             return self.decline(id, partner, request, self.evidence(wire)?, refusal).await;
         }
         let (wire, opened) = self.open(partner, request, wire).await;

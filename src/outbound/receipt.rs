@@ -97,6 +97,7 @@ impl Outbound {
             to: &to,
             mics,
             signed_wanted,
+            digests: &partner.signature_digests(self.clock.now()),
             algorithm: partner.agreement.sign.map(|_| partner.agreement.digest),
         };
         verdict::judge(parsed, &sent)

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Partner, PartnerUrl, Station};
 use crate::as2::{AcceptPolicy, Compression, Encryption, MdnAsk, MicalgStyle, SendPlan, Signing};
 use crate::bilingual;
-use crate::cms::{Certificate, ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
+use crate::cms::{Certificate, ContentCipher, DigestAlgorithm, GcmForm, KeyTransport, SignatureScheme};
 use crate::ground::text::Bilingual;
 
 /// What we do to a payload when we send it (RFC 4130 2.4.2, RFC 5402 3).
@@ -21,6 +21,8 @@ pub struct Agreement {
     pub encrypt: Option<ContentCipher>,
     /// How the content key travels.
     pub key_transport: KeyTransport,
+    /// How AES-GCM is written, for products that do not read AuthEnvelopedData.
+    pub gcm_form: GcmForm,
     /// Whether and where we compress.
     pub compress: Compression,
     /// Spelling of `micalg` for partners that know only one.
@@ -51,6 +53,8 @@ pub struct Accept {
     pub schemes: Vec<SignatureScheme>,
     /// Content ciphers.
     pub ciphers: Vec<ContentCipher>,
+    /// AES-GCM may stand in EnvelopedData.
+    pub gcm_in_enveloped_data: bool,
     /// Bytes of a payload after decryption and decompression.
     pub max_payload: u64,
     /// Servers that asynchronous MDNs may be sent to, besides the partner's own.
@@ -69,6 +73,9 @@ pub enum PlanError {
     /// None of the partner's certificates can be encrypted to now.
     #[error("no certificate of the partner is active for encryption")]
     NoEncryptionCertificate,
+    /// The agreement names an outdated algorithm whose waiver has ended.
+    #[error("the waiver for an algorithm of the agreement has ended")]
+    WaiverExpired,
 }
 
 impl PlanError {
@@ -78,6 +85,7 @@ impl PlanError {
             PlanError::Disabled => "partner-disabled",
             PlanError::NoSigningKey => "no-active-signing-key",
             PlanError::NoEncryptionCertificate => "no-active-encryption-certificate",
+            PlanError::WaiverExpired => "waiver-expired",
         }
     }
 
@@ -95,6 +103,10 @@ impl PlanError {
             PlanError::NoEncryptionCertificate => bilingual!(
                 "当前没有可用于加密的伙伴证书（已过期、未到启用时间，或与 key_transport 不符）。请向对方索取新证书并加入 [[certificates]]。",
                 "none of the partner's certificates is active for encryption (expired, not yet begun, or not fit for key_transport). Obtain one and add it under [[certificates]]."
+            ),
+            PlanError::WaiverExpired => bilingual!(
+                "协议使用的过时算法的豁免已到期。请在 [agreement] 中改用 SHA-256 和 AES，或重新评估后延长 [[waivers]]。",
+                "the waiver for an outdated algorithm of the agreement has ended. Use SHA-256 and AES in [agreement], or decide anew about [[waivers]]."
             ),
         }
     }
@@ -115,13 +127,15 @@ impl Partner {
         if !self.enabled {
             return Err(PlanError::Disabled);
         }
+        let mut ask = self.agreement.mdn.ask.clone();
+        ask.micalgs.retain(|digest| self.waivers.allow_digest(*digest, now));
         Ok(SendPlan {
             from: station.as2_name.clone(),
             to: self.as2_name.clone(),
             signing: self.signing(station, now)?,
             encryption: self.encryption(now)?,
             compression: self.agreement.compress,
-            mdn: self.agreement.mdn.ask.clone(),
+            mdn: ask,
             content_type: content_type.unwrap_or(&self.content_type).to_owned(),
             file_name: file_name.map(str::to_owned),
             subject: self.subject.clone(),
@@ -129,17 +143,27 @@ impl Partner {
         })
     }
 
-    /// What an incoming message must satisfy.
-    pub fn accept_policy(&self) -> AcceptPolicy {
+    /// What an incoming message must satisfy at `now`. A waiver adds its algorithm until it ends.
+    pub fn accept_policy(&self, now: Timestamp) -> AcceptPolicy {
+        let mut mic_algorithms = DigestAlgorithm::ALL.to_vec();
+        if self.waivers.allow_digest(DigestAlgorithm::Md5, now) {
+            mic_algorithms.push(DigestAlgorithm::Md5);
+        }
         AcceptPolicy {
             require_signature: self.accept.signature,
             require_encryption: self.accept.encryption,
-            digests: self.accept.digests.clone(),
+            digests: self.signature_digests(now),
             schemes: self.accept.schemes.clone(),
-            ciphers: self.accept.ciphers.clone(),
+            ciphers: self.waivers.ciphers(&self.accept.ciphers, now),
+            gcm_in_enveloped: self.accept.gcm_in_enveloped_data,
+            mic_algorithms,
             max_payload: self.accept.max_payload,
-            ..AcceptPolicy::default()
         }
+    }
+
+    /// The digests that signatures of the partner may use at `now`, those of its receipts too.
+    pub fn signature_digests(&self, now: Timestamp) -> Vec<DigestAlgorithm> {
+        self.waivers.digests(&self.accept.digests, now)
     }
 
     /// The certificates that verify the partner's signatures at `now`.
@@ -156,13 +180,20 @@ impl Partner {
 
     fn signing(&self, station: &Station, now: Timestamp) -> Result<Option<Signing>, PlanError> {
         let Some(scheme) = self.agreement.sign else { return Ok(None) };
+        if !self.waivers.allow_digest(self.agreement.digest, now) {
+            return Err(PlanError::WaiverExpired);
+        }
         station.signing(now, self.agreement.digest, Some(scheme)).map(Some).ok_or(PlanError::NoSigningKey)
     }
 
     fn encryption(&self, now: Timestamp) -> Result<Option<Encryption>, PlanError> {
         let Some(cipher) = self.agreement.encrypt else { return Ok(None) };
+        if !self.waivers.allow_cipher(cipher, now) {
+            return Err(PlanError::WaiverExpired);
+        }
         let transport = self.agreement.key_transport;
         let recipient = self.certificates.encrypting(now, transport).ok_or(PlanError::NoEncryptionCertificate)?;
-        Ok(Some(Encryption { recipients: vec![recipient], cipher, transport }))
+        let gcm_form = self.agreement.gcm_form;
+        Ok(Some(Encryption { recipients: vec![recipient], cipher, gcm_form, transport }))
     }
 }

@@ -7,11 +7,13 @@ pub mod agreement;
 pub mod directory;
 pub mod settings;
 pub mod url;
+pub mod waiver;
 
 pub use agreement::{Accept, Agreement, MdnAgreement, PlanError};
 pub use directory::Directory;
 pub use settings::{Authorization, Delivery, Dxp, HttpAccess, Profile, RetrySchedule};
 pub use url::PartnerUrl;
+pub use waiver::{Waived, Waiver, Waivers};
 
 use std::path::PathBuf;
 
@@ -75,6 +77,8 @@ pub struct Partner {
     pub agreement: Agreement,
     /// What we demand of what we receive.
     pub accept: Accept,
+    /// Outdated algorithms that are allowed until a date.
+    pub waivers: Waivers,
     /// Attempts, timeouts, parallel connections.
     pub delivery: Delivery,
     /// Credentials of its HTTP server.

@@ -11,7 +11,7 @@ use dxgate::as2::{
     Opened, SendPlan, Signing, Stamp,
 };
 use dxgate::cms::{
-    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, KeyKind, KeyTransport, PrivateKey, SignatureScheme,
+    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, GcmForm, KeyKind, KeyTransport, PrivateKey, SignatureScheme,
     SigningKey,
 };
 use dxgate::ground::limits::Limits;
@@ -35,8 +35,8 @@ fn openssl_verifies_what_we_sign() {
 #[test]
 fn openssl_decrypts_what_we_encrypt_and_verifies_the_signature_inside() {
     for &transport in KeyTransport::ALL.iter().filter(|transport| transport.fits(KeyKind::Rsa)) {
-        for &cipher in ContentCipher::ALL {
-            let encryption = Encryption { recipients: vec![certificate(keys::theirs())], cipher, transport };
+        for &cipher in ContentCipher::STANDARD {
+            let encryption = Encryption { recipients: vec![certificate(keys::theirs())], cipher, gcm_form: GcmForm::AuthEnveloped, transport };
             let plan = SendPlan {
                 signing: Some(signing(SignatureScheme::RsaPkcs1, DigestAlgorithm::Sha256)),
                 encryption: Some(encryption),
@@ -154,6 +154,7 @@ fn open(content_type: &str, body: &[u8]) -> Result<Ours, String> {
         digests: DigestAlgorithm::ALL.to_vec(),
         schemes: SignatureScheme::ALL.to_vec(),
         ciphers: ContentCipher::ALL.to_vec(),
+        gcm_in_enveloped: false,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
         max_payload: limits.payload,
     };

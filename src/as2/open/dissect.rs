@@ -54,14 +54,15 @@ pub fn dissect(
     let policy = AcceptPolicy {
         require_signature: false,
         require_encryption: false,
-        digests: DigestAlgorithm::ALL.to_vec(),
+        digests: DigestAlgorithm::READABLE.to_vec(),
         schemes: SignatureScheme::ALL.to_vec(),
         ciphers: ContentCipher::ALL.to_vec(),
+        gcm_in_enveloped: true,
         ..AcceptPolicy::default()
     };
     let Outlets { covered, signature, payload } = outlets;
     let again = Again { content_key, covered: Some(covered), signature: Some(signature) };
-    let algorithms = DigestAlgorithm::ALL.to_vec();
+    let algorithms = DigestAlgorithm::READABLE.to_vec();
     let mut walk = Walk::new(&policy, keys, limits, algorithms, payload).again(again);
     let outcome = walk.message(headers, body);
     let (found, _) = walk.into_found();

@@ -18,8 +18,8 @@ use super::super::headers::{CONTENT_TRANSFER_ENCODING, CONTENT_TYPE};
 use super::super::{AcceptPolicy, OpenKeys};
 use super::readers::{BUFFER, Copying, Hashing, Recording, Watched, at_end, drain};
 use crate::cms::{
-    self, CmsError, ContentCipher, DigestAlgorithm, Digests, EnvelopeReader, Fingerprint, InflateReader, MultiHasher,
-    OpaqueReader, SignatureError, SignatureValid,
+    self, Allowed, CmsError, ContentCipher, DigestAlgorithm, Digests, EnvelopeReader, Fingerprint, InflateReader,
+    MultiHasher, OpaqueReader, SignatureError, SignatureValid,
 };
 use crate::ground::limits::Limits;
 use crate::ground::secret::Secret;
@@ -188,8 +188,10 @@ impl<'a> Walk<'a> {
         }
         // Until the cipher is known it must be taken for one without integrity.
         self.veiled = true;
+        let AcceptPolicy { ciphers, gcm_in_enveloped, .. } = self.policy;
+        let allowed = Allowed { ciphers, gcm_in_enveloped: *gcm_in_enveloped };
         let envelope = match self.again.content_key {
-            None => EnvelopeReader::open(&mut *body, self.keys.decryption, &self.policy.ciphers, self.limits),
+            None => EnvelopeReader::open(&mut *body, self.keys.decryption, allowed, self.limits),
             Some(key) => EnvelopeReader::open_again(&mut *body, key, self.limits),
         };
         let envelope = envelope.map_err(|error| match error {
@@ -291,7 +293,8 @@ impl<'a> Walk<'a> {
     fn opaque(&mut self, body: &mut dyn BufRead, depth: usize, outermost: bool) -> Result<Payload, OpenError> {
         self.enter_signature(outermost)?;
         let structure = Copying::new(&mut *body, self.again.signature.take());
-        let opaque = OpaqueReader::open(structure, self.limits).map_err(OpenError::Signature)?;
+        let opaque = OpaqueReader::open_allowing(structure, &self.policy.digests, self.limits);
+        let opaque = opaque.map_err(OpenError::Signature)?;
         let mut watched = Watched::new(opaque);
         let mut hasher = MultiHasher::new(&self.algorithms);
         let content = Copying::new(&mut watched, self.again.covered.take());

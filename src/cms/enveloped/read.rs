@@ -14,13 +14,42 @@ use crate::cms::{CmsError, ContentCipher, DecryptionKey, Fingerprint, KeyTranspo
 use crate::ground::limits::Limits;
 use crate::ground::secret::Secret;
 
-/// The two kinds of envelope.
+/// The two kinds of protection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnvelopeKind {
-    /// EnvelopedData with a CBC cipher: not authenticated, so failures after opening must look alike to the partner.
+    /// A CBC cipher: not authenticated, so failures after opening must look alike to the partner.
     Cbc,
-    /// AuthEnvelopedData with a GCM cipher: an end without error proves that the plaintext is the sender's.
+    /// A GCM cipher: an end without error proves that the plaintext is the sender's.
     Gcm,
+}
+
+/// What an envelope may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowed<'a> {
+    /// The content ciphers.
+    pub ciphers: &'a [ContentCipher],
+    /// GCM ciphers may stand in EnvelopedData too, with the tag behind the ciphertext and a bare nonce as parameters.
+    pub gcm_in_enveloped: bool,
+}
+
+/// These ciphers, each in its own kind of envelope.
+impl<'a> From<&'a [ContentCipher]> for Allowed<'a> {
+    fn from(ciphers: &'a [ContentCipher]) -> Allowed<'a> {
+        Allowed { ciphers, gcm_in_enveloped: false }
+    }
+}
+
+impl<'a, const N: usize> From<&'a [ContentCipher; N]> for Allowed<'a> {
+    fn from(ciphers: &'a [ContentCipher; N]) -> Allowed<'a> {
+        Allowed::from(ciphers.as_slice())
+    }
+}
+
+/// The two structures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Structure {
+    Enveloped,
+    AuthEnveloped,
 }
 
 /// Reads the plaintext of an envelope. Errors come as `io::Error` and turn back into [`CmsError`] by `From`.
@@ -28,9 +57,12 @@ pub struct EnvelopeReader<R: Read> {
     ber: BerReader<R>,
     context: CipherCtx,
     cipher: ContentCipher,
+    structure: Structure,
     opened_by: OpenedBy,
     content_key: Zeroizing<Vec<u8>>,
     encrypted: Vec<u8>,
+    /// Bytes at the start of `encrypted` that are kept back because they may be the tag.
+    held: usize,
     plain: Vec<u8>,
     taken: usize,
     filled: usize,
@@ -56,19 +88,21 @@ impl<R: Read> EnvelopeReader<R> {
     /// # Errors
     /// Before any key is used: [`CmsError::Malformed`], [`CmsError::WrongContentType`], [`CmsError::UnknownCipher`],
     /// [`CmsError::CipherMisplaced`], [`CmsError::CipherNotAllowed`], [`CmsError::NotForUs`],
-    /// [`CmsError::UnknownKeyTransport`], [`CmsError::KeyTransportNotAllowed`]; [`CmsError::Io`]. A wrong key is not
-    /// noticed here.
-    pub fn open(
+    /// [`CmsError::UnknownKeyTransport`], [`CmsError::KeyTransportNotAllowed`], [`CmsError::CipherUnavailable`];
+    /// [`CmsError::Io`]. A wrong key is not noticed here.
+    pub fn open<'a>(
         input: R,
         keys: &[DecryptionKey],
-        allowed: &[ContentCipher],
+        allowed: impl Into<Allowed<'a>>,
         limits: &Limits,
     ) -> Result<Self, CmsError> {
+        let allowed = allowed.into();
         let mut ber = BerReader::new(input, limits);
-        let kind = read_content_info(&mut ber)?;
+        let structure = read_content_info(&mut ber)?;
         let entry = read_recipients(&mut ber, keys, limits)?;
-        let (cipher, nonce) = read_cipher(&mut ber, kind)?;
-        if !allowed.contains(&cipher) {
+        let head = read_cipher(&mut ber, structure, allowed.gcm_in_enveloped)?;
+        let cipher = head.cipher;
+        if !allowed.ciphers.contains(&cipher) {
             return Err(CmsError::CipherNotAllowed(cipher));
         }
         let entry = entry.ok_or(CmsError::NotForUs)?;
@@ -76,14 +110,10 @@ impl<R: Read> EnvelopeReader<R> {
         if !entry.key.transports.contains(&transport) || !transport.fits(entry.key.key.kind()) {
             return Err(CmsError::KeyTransportNotAllowed(transport));
         }
+        cipher.cipher()?;
         let content_key = content_key(entry.key, transport, &entry.sealed, cipher.key_len());
-        EnvelopeReader::begin(
-            ber,
-            cipher,
-            &nonce,
-            content_key,
-            OpenedBy::Recipient(entry.key.certificate.fingerprint(), transport),
-        )
+        let opened_by = OpenedBy::Recipient(entry.key.certificate.fingerprint(), transport);
+        EnvelopeReader::begin(ber, head, content_key, opened_by)
     }
 
     /// Opens an envelope again by the content key that was kept when it was written or first opened: for evidence.
@@ -92,32 +122,34 @@ impl<R: Read> EnvelopeReader<R> {
     /// As [`open`](EnvelopeReader::open); [`CmsError::Decrypt`] when the key has not the length of the cipher's.
     pub fn open_again(input: R, content_key: &[u8], limits: &Limits) -> Result<Self, CmsError> {
         let mut ber = BerReader::new(input, limits);
-        let kind = read_content_info(&mut ber)?;
+        let structure = read_content_info(&mut ber)?;
         read_recipients(&mut ber, &[], limits)?;
-        let (cipher, nonce) = read_cipher(&mut ber, kind)?;
-        if content_key.len() != cipher.key_len() {
+        let head = read_cipher(&mut ber, structure, true)?;
+        if content_key.len() != head.cipher.key_len() {
             return Err(CmsError::Decrypt);
         }
         let content_key = Zeroizing::new(content_key.to_vec());
-        EnvelopeReader::begin(ber, cipher, &nonce, content_key, OpenedBy::ContentKey)
+        EnvelopeReader::begin(ber, head, content_key, OpenedBy::ContentKey)
     }
 
     fn begin(
         ber: BerReader<R>,
-        cipher: ContentCipher,
-        nonce: &[u8],
+        head: Head,
         content_key: Zeroizing<Vec<u8>>,
         opened_by: OpenedBy,
     ) -> Result<Self, CmsError> {
+        let Head { structure, cipher, nonce } = head;
         let mut context = CipherCtx::new()?;
-        context.decrypt_init(Some(cipher.cipher()), Some(&content_key), Some(nonce))?;
+        context.decrypt_init(Some(cipher.cipher()?), Some(&content_key), Some(&nonce))?;
         Ok(EnvelopeReader {
             ber,
             context,
             cipher,
+            structure,
             opened_by,
             content_key,
-            encrypted: vec![0; CHUNK],
+            encrypted: vec![0; CHUNK + TAG_LEN],
+            held: 0,
             plain: vec![0; CHUNK + 2 * TAG_LEN],
             taken: 0,
             filled: 0,
@@ -158,11 +190,17 @@ impl<R: Read> EnvelopeReader<R> {
 
     /// Decrypts the next piece into `plain`; CBC keeps the last block back until its padding can be judged.
     fn refill(&mut self) -> Result<(), CmsError> {
-        let n = self.ber.read_octets(&mut self.encrypted)?;
+        let room = self.encrypted.get_mut(self.held..).unwrap_or_default();
+        let n = self.ber.read_octets(room)?;
         self.taken = 0;
         self.filled = if n > 0 {
-            let bytes = self.encrypted.get(..n).unwrap_or_default();
-            self.context.cipher_update(bytes, Some(&mut self.plain)).map_err(|_| CmsError::Decrypt)?
+            let len = self.held.saturating_add(n);
+            let ready = if self.tag_is_appended() { len.saturating_sub(TAG_LEN) } else { len };
+            let bytes = self.encrypted.get(..ready).unwrap_or_default();
+            let filled = self.context.cipher_update(bytes, Some(&mut self.plain)).map_err(|_| CmsError::Decrypt)?;
+            self.encrypted.copy_within(ready..len, 0);
+            self.held = len.saturating_sub(ready);
+            filled
         } else {
             let tag = self.read_tail()?;
             if let Some(tag) = tag {
@@ -175,17 +213,23 @@ impl<R: Read> EnvelopeReader<R> {
         Ok(())
     }
 
-    /// What follows the ciphertext: for GCM the tag; attributes are of no use, and authenticated ones would have to be
-    /// known before the ciphertext (RFC 5083 2.2), so they are refused.
+    /// GCM in EnvelopedData: the last bytes of the ciphertext are the tag.
+    fn tag_is_appended(&self) -> bool {
+        self.cipher.is_aead() && self.structure == Structure::Enveloped
+    }
+
+    /// What follows the ciphertext: for AuthEnvelopedData the tag; attributes are of no use, and authenticated ones
+    /// would have to be known before the ciphertext (RFC 5083 2.2), so they are refused.
     fn read_tail(&mut self) -> Result<Option<[u8; TAG_LEN]>, CmsError> {
         self.ber.leave()?;
         let mut tag = None;
-        if self.cipher.is_aead() {
+        if self.structure == Structure::AuthEnveloped {
             let mac = self.ber.value()?;
-            let mac = Fields::only(&mac, der::OCTET_STRING)?.content;
-            tag = Some(mac.try_into().map_err(|_| CmsError::Malformed("tag length"))?);
+            tag = Some(tag_of(Fields::only(&mac, der::OCTET_STRING)?.content)?);
+        } else if self.cipher.is_aead() {
+            tag = Some(tag_of(self.encrypted.get(..self.held).unwrap_or_default())?);
         }
-        let attributes = der::context_constructed(if self.cipher.is_aead() { 2 } else { 1 });
+        let attributes = der::context_constructed(if self.structure == Structure::AuthEnveloped { 2 } else { 1 });
         if self.ber.peek()? == Some(attributes) {
             self.ber.skip()?;
         }
@@ -195,6 +239,11 @@ impl<R: Read> EnvelopeReader<R> {
         self.ber.end()?;
         Ok(tag)
     }
+}
+
+/// A tag of exactly 16 bytes.
+fn tag_of(bytes: &[u8]) -> Result<[u8; TAG_LEN], CmsError> {
+    bytes.try_into().map_err(|_| CmsError::Malformed("tag length"))
 }
 
 impl<R: Read> Read for EnvelopeReader<R> {
@@ -227,12 +276,12 @@ impl<R: Read> Drop for EnvelopeReader<R> {
 }
 
 /// ContentInfo and the head of EnvelopedData or AuthEnvelopedData, up to the recipients.
-fn read_content_info<R: Read>(ber: &mut BerReader<R>) -> Result<EnvelopeKind, CmsError> {
+fn read_content_info<R: Read>(ber: &mut BerReader<R>) -> Result<Structure, CmsError> {
     ber.enter(der::SEQUENCE)?;
     let content_type = ber.value()?;
-    let kind = match Fields::only(&content_type, der::OID)?.content {
-        oid::ENVELOPED_DATA => EnvelopeKind::Cbc,
-        oid::AUTH_ENVELOPED_DATA => EnvelopeKind::Gcm,
+    let structure = match Fields::only(&content_type, der::OID)?.content {
+        oid::ENVELOPED_DATA => Structure::Enveloped,
+        oid::AUTH_ENVELOPED_DATA => Structure::AuthEnveloped,
         _ => return Err(CmsError::WrongContentType),
     };
     ber.enter(der::context_constructed(0))?;
@@ -242,28 +291,44 @@ fn read_content_info<R: Read>(ber: &mut BerReader<R>) -> Result<EnvelopeKind, Cm
     if ber.peek()? == Some(der::context_constructed(0)) {
         ber.skip()?; // OriginatorInfo: certificates of the sender, which prove nothing.
     }
-    Ok(kind)
+    Ok(structure)
 }
 
 /// EncryptedContentInfo up to its content (RFC 5652 6.1).
-fn read_encrypted_content_info<R: Read>(ber: &mut BerReader<R>) -> Result<(ContentCipher, Vec<u8>), CmsError> {
+fn read_encrypted_content_info<R: Read>(
+    ber: &mut BerReader<R>,
+    bare_nonce: bool,
+) -> Result<(ContentCipher, Vec<u8>), CmsError> {
     ber.enter(der::SEQUENCE)?;
     let content_type = ber.value()?;
     if Fields::only(&content_type, der::OID)?.content != oid::DATA {
         return Err(CmsError::WrongContentType);
     }
     let algorithm = ber.value()?;
-    let algorithm = ContentCipher::from_identifier(Fields::only(&algorithm, der::SEQUENCE)?)?;
+    let algorithm = ContentCipher::from_identifier(Fields::only(&algorithm, der::SEQUENCE)?, bare_nonce)?;
     let algorithm = algorithm.ok_or(CmsError::UnknownCipher)?;
     ber.enter_octets(der::context(0))?;
     Ok(algorithm)
 }
 
-/// The cipher, which must be at home in this kind of envelope.
-fn read_cipher<R: Read>(ber: &mut BerReader<R>, kind: EnvelopeKind) -> Result<(ContentCipher, Vec<u8>), CmsError> {
-    let (cipher, nonce) = read_encrypted_content_info(ber)?;
-    if cipher.is_aead() != (kind == EnvelopeKind::Gcm) {
-        return Err(CmsError::CipherMisplaced);
-    }
-    Ok((cipher, nonce))
+/// What is known before the ciphertext.
+struct Head {
+    structure: Structure,
+    cipher: ContentCipher,
+    nonce: Vec<u8>,
+}
+
+/// The cipher, which must be at home in this kind of envelope; `gcm_in_enveloped`: GCM is in both.
+fn read_cipher<R: Read>(
+    ber: &mut BerReader<R>,
+    structure: Structure,
+    gcm_in_enveloped: bool,
+) -> Result<Head, CmsError> {
+    let bare_nonce = structure == Structure::Enveloped && gcm_in_enveloped;
+    let (cipher, nonce) = read_encrypted_content_info(ber, bare_nonce)?;
+    let fits = match structure {
+        Structure::AuthEnveloped => cipher.is_aead(),
+        Structure::Enveloped => !cipher.is_aead() || gcm_in_enveloped,
+    };
+    if fits { Ok(Head { structure, cipher, nonce }) } else { Err(CmsError::CipherMisplaced) }
 }

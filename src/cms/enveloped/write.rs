@@ -13,7 +13,7 @@ use super::{CHUNK, TAG_LEN};
 use crate::cms::ecdh::{self, Agreed, Derivation};
 use crate::cms::key::USABLE;
 use crate::cms::key_transport::KeyWrap;
-use crate::cms::{Certificate, CmsError, ContentCipher, KeyKind, KeyTransport, der, oid};
+use crate::cms::{Certificate, CmsError, ContentCipher, GcmForm, KeyKind, KeyTransport, der, oid};
 use crate::ground::random;
 use crate::ground::secret::Secret;
 
@@ -34,6 +34,7 @@ pub struct EnvelopeWriter<W: Write> {
     out: W,
     context: CipherCtx,
     cipher: ContentCipher,
+    form: GcmForm,
     left: u64,
     buffer: Vec<u8>,
     key: Zeroizing<Vec<u8>>,
@@ -46,10 +47,19 @@ impl<W: Write> EnvelopeWriter<W> {
     /// [`CmsError::UnusableKey`] when there is no recipient or the key of one does not fit its transport,
     /// [`CmsError::ContentLength`] when the content is too large for the cipher, [`CmsError::Primitive`],
     /// [`CmsError::Io`].
-    pub fn new(
+    pub fn new(out: W, recipients: &[Recipient], cipher: ContentCipher, content_len: u64) -> Result<Self, CmsError> {
+        EnvelopeWriter::in_form(out, recipients, cipher, GcmForm::default(), content_len)
+    }
+
+    /// The same; a GCM cipher is written in this form.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn in_form(
         mut out: W,
         recipients: &[Recipient],
         cipher: ContentCipher,
+        form: GcmForm,
         content_len: u64,
     ) -> Result<Self, CmsError> {
         let mut key = Zeroizing::new(vec![0u8; cipher.key_len()]);
@@ -57,11 +67,11 @@ impl<W: Write> EnvelopeWriter<W> {
         random::fill(&mut key);
         random::fill(&mut nonce);
         let infos: Result<Vec<_>, _> = recipients.iter().map(|one| recipient_info(one, &key)).collect();
-        let layout = Layout::new(infos?, has_agreement(recipients), cipher, &nonce, content_len)?;
+        let layout = Layout::new(infos?, has_agreement(recipients), cipher, form, &nonce, content_len)?;
         let mut context = CipherCtx::new()?;
-        context.encrypt_init(Some(cipher.cipher()), Some(&key), Some(&nonce))?;
+        context.encrypt_init(Some(cipher.cipher()?), Some(&key), Some(&nonce))?;
         out.write_all(&layout.head).map_err(CmsError::from)?;
-        Ok(EnvelopeWriter { out, context, cipher, left: content_len, buffer: vec![0; CHUNK + 2 * TAG_LEN], key })
+        Ok(EnvelopeWriter { out, context, cipher, form, left: content_len, buffer: vec![0; CHUNK + 2 * TAG_LEN], key })
     }
 
     /// The content key: whoever keeps it can open this one envelope again, without anybody's private key.
@@ -82,7 +92,10 @@ impl<W: Write> EnvelopeWriter<W> {
         if self.cipher.is_aead() {
             let mut tag = [0u8; TAG_LEN];
             self.context.tag(&mut tag)?;
-            self.out.write_all(&der::tlv(der::OCTET_STRING, &tag))?;
+            match self.form {
+                GcmForm::AuthEnveloped => self.out.write_all(&der::tlv(der::OCTET_STRING, &tag))?,
+                GcmForm::Enveloped | GcmForm::EnvelopedBareNonce => self.out.write_all(&tag)?,
+            }
         }
         Ok(self.out)
     }
@@ -110,7 +123,7 @@ impl<W: Write> Write for EnvelopeWriter<W> {
 pub fn wire_len(recipients: &[Recipient], cipher: ContentCipher, content_len: u64) -> Result<u64, CmsError> {
     let infos: Result<Vec<_>, _> = recipients.iter().map(|one| placeholder_info(one, cipher.key_len())).collect();
     let nonce = vec![0; cipher.nonce_len()];
-    Ok(Layout::new(infos?, has_agreement(recipients), cipher, &nonce, content_len)?.total)
+    Ok(Layout::new(infos?, has_agreement(recipients), cipher, GcmForm::default(), &nonce, content_len)?.total)
 }
 
 /// A recipient other than by key transport raises the version of EnvelopedData (RFC 5652 6.1).
@@ -129,24 +142,34 @@ impl Layout {
         recipient_infos: Vec<Vec<u8>>,
         agreement: bool,
         cipher: ContentCipher,
+        form: GcmForm,
         nonce: &[u8],
         content_len: u64,
     ) -> Result<Layout, CmsError> {
+        if cipher == ContentCipher::Rc2Cbc {
+            return Err(CmsError::CipherNotAllowed(cipher));
+        }
         if recipient_infos.is_empty() {
             return Err(CmsError::UnusableKey("no recipient"));
         }
         let infos = der::set_of(recipient_infos);
-        let version = if agreement && !cipher.is_aead() { 2 } else { 0 };
-        let (kind, encrypted_len, tail) = if cipher.is_aead() {
-            (oid::AUTH_ENVELOPED_DATA, Some(content_len).filter(|len| *len <= GCM_MAX), TAG_LEN as u64 + 2)
-        } else {
-            (oid::ENVELOPED_DATA, (content_len / 16).checked_add(1).and_then(|blocks| blocks.checked_mul(16)), 0)
+        let tag_len = TAG_LEN as u64;
+        let short_enough = Some(content_len).filter(|len| *len <= GCM_MAX);
+        let block = cipher.block_len();
+        let (kind, encrypted_len, tail) = match (cipher.is_aead(), form) {
+            (true, GcmForm::AuthEnveloped) => (oid::AUTH_ENVELOPED_DATA, short_enough, tag_len.saturating_add(2)),
+            (true, _) => (oid::ENVELOPED_DATA, short_enough.map(|len| len.saturating_add(tag_len)), 0),
+            (false, _) => {
+                let blocks = content_len.checked_div(block).and_then(|blocks| blocks.checked_add(1));
+                (oid::ENVELOPED_DATA, blocks.and_then(|blocks| blocks.checked_mul(block)), 0)
+            }
         };
         let encrypted_len = encrypted_len.ok_or(CmsError::ContentLength)?;
+        let version = if agreement && kind == oid::ENVELOPED_DATA { 2 } else { 0 };
         // From the inside out; what follows the head is the ciphertext and, for GCM, the tag.
         let mut layout = Layout { head: Vec::new(), total: encrypted_len };
         layout.wrap(der::context(0), &[])?;
-        layout.prepend(&[&der::object_identifier(oid::DATA), &cipher.identifier(nonce)]);
+        layout.prepend(&[&der::object_identifier(oid::DATA), &cipher.identifier(nonce, form)]);
         layout.wrap(der::SEQUENCE, &[])?;
         layout.total = layout.total.checked_add(tail).ok_or(CmsError::ContentLength)?;
         layout.wrap(der::SEQUENCE, &[&der::integer(version), &infos])?;

@@ -17,7 +17,7 @@ pub struct OpaqueReader<R: Read> {
 }
 
 impl<R: Read> OpaqueReader<R> {
-    /// Reads up to the content. Digests are computed as the message announces them, SHA-1 never.
+    /// Reads up to the content. Digests are computed as the message announces them, SHA-1 and MD5 never.
     ///
     /// # Errors
     /// [`SignatureError::ContentAbsent`] for a detached signature, [`SignatureError::Malformed`].
@@ -25,7 +25,7 @@ impl<R: Read> OpaqueReader<R> {
         OpaqueReader::open_allowing(input, &[], limits)
     }
 
-    /// The same; `legacy` digests (SHA-1) are computed as well when the message announces them.
+    /// The same; `legacy` digests (SHA-1, MD5) are computed as well when the message announces them.
     ///
     /// # Errors
     /// As [`open`](OpaqueReader::open).
@@ -36,7 +36,7 @@ impl<R: Read> OpaqueReader<R> {
             return Err(SignatureError::ContentAbsent);
         }
         ber.enter_octets(der::OCTET_STRING)?;
-        head.digests.retain(|digest| *digest != DigestAlgorithm::Sha1 || legacy.contains(digest));
+        head.digests.retain(|digest| !digest.is_legacy() || legacy.contains(digest));
         let hasher = MultiHasher::new(&head.digests);
         Ok(OpaqueReader { ber, limits: *limits, hasher, first_byte: None, ended: false })
     }

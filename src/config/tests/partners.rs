@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::as2::MdnMode;
-use crate::cms::{DigestAlgorithm, KeyTransport, SignatureScheme};
+use crate::cms::{ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
 use crate::keys::generate::{KeyRequest, generate};
 use crate::partner::PlanError;
 
@@ -12,8 +12,17 @@ use crate::partner::PlanError;
 fn values_that_cannot_be_are_reported_with_line_and_key() {
     for (more, code, line, key) in [
         ("[agreement]\nsign = \"rsa\"\n", "value-invalid", 6, "agreement.sign"),
-        ("[agreement]\ndigest = \"md5\"\n", "value-invalid", 6, "agreement.digest"),
+        ("[agreement]\ndigest = \"md4\"\n", "value-invalid", 6, "agreement.digest"),
         ("[agreement]\nencrypt = \"3des\"\n", "value-invalid", 6, "agreement.encrypt"),
+        ("[agreement]\nencrypt = \"3des-cbc\"\n", "waiver-missing", 6, "agreement.encrypt"),
+        ("[agreement]\nencrypt = \"rc2-cbc\"\n", "algorithm-read-only", 6, "agreement.encrypt"),
+        ("[agreement]\ndigest = \"sha-1\"\n[agreement.mdn]\nmicalg = [\"sha-256\"]\n", "waiver-missing", 6, "agreement.digest"),
+        ("[agreement]\ngcm_form = \"bc\"\n", "value-invalid", 6, "agreement.gcm_form"),
+        ("[agreement.mdn]\nmicalg = [\"sha-256\", \"sha-1\"]\n", "waiver-missing", 6, "agreement.mdn.micalg"),
+        ("[accept]\ndigests = [\"sha-256\", \"sha-1\"]\n", "waiver-missing", 6, "accept.digests"),
+        ("[accept]\nciphers = [\"3des-cbc\"]\n", "waiver-missing", 6, "accept.ciphers"),
+        ("[[waivers]]\nalgorithm = \"sha-1\"\nreason = \"r\"\n", "key-missing", 5, "waivers[0].until"),
+        ("[[waivers]]\nalgorithm = \"rc4\"\nuntil = \"2027-01-01\"\nreason = \"r\"\n", "value-invalid", 6, "waivers[0].algorithm"),
         ("[agreement]\nkey_transport = \"rsa\"\n", "value-invalid", 6, "agreement.key_transport"),
         ("[agreement]\ncompress = \"zip\"\n", "value-invalid", 6, "agreement.compress"),
         ("[agreement]\nmicalg_style = \"SHA256\"\n", "value-invalid", 6, "agreement.micalg_style"),
@@ -118,7 +127,7 @@ fn example_keys_are_refused_for_partners_beyond_loopback() {
 
 #[test]
 fn what_is_unwise_is_warned_about_and_allowed() {
-    let clear = "[agreement]\nsign = \"none\"\nencrypt = \"none\"\n[agreement.mdn]\nmode = \"none\"\n[accept]\ndigests = [\"sha-1\"]\n";
+    let clear = "[agreement]\nsign = \"none\"\nencrypt = \"none\"\n[agreement.mdn]\nmode = \"none\"\n[accept]\n";
     let sandbox = Sandbox::new().with_real_keys();
     sandbox.write("gateway.toml", GATEWAY.replace("keys/station", "keys/own").as_bytes());
     let far = PARTNER.replace("http://127.0.0.1:4090", "http://as2.example.com").replace("customs.crt", "theirs.crt");
@@ -129,11 +138,10 @@ fn what_is_unwise_is_warned_about_and_allowed() {
         ("sent-unsigned", Some(6)),
         ("no-receipt", Some(9)),
         ("unsigned-accepted", Some(10)),
-        ("digest-weak", Some(11)),
     ];
     assert_eq!(found, wanted);
     let config = sandbox.load().expect("allowed");
-    let policy = config.partners.by_id("customs").expect("there").accept_policy();
+    let policy = config.partners.by_id("customs").expect("there").accept_policy(sandbox.now);
     assert!(!policy.require_signature && !policy.require_encryption, "mirrors the agreement");
 }
 
@@ -265,4 +273,38 @@ fn elliptic_keys_are_named_with_their_scheme_and_key_agreement() {
     assert_eq!(plan.encryption.map(|encryption| encryption.transport), Some(KeyTransport::EcdhSha256));
     let mdn = config.station.signing(sandbox.now, DigestAlgorithm::Sha256, None);
     assert_eq!(mdn.map(|signing| signing.scheme), Some(SignatureScheme::Ecdsa), "the scheme that is usual for the key");
+}
+
+#[test]
+fn a_waiver_opens_what_it_names_until_its_day() {
+    let waiver = |algorithm: &str, until: &str| {
+        format!("[[waivers]]\nalgorithm = \"{algorithm}\"\nuntil = \"{until}\"\nreason = \"their upgrade\"\n")
+    };
+    let sandbox = Sandbox::new();
+    let agreed = "[agreement]\ndigest = \"sha-1\"\nencrypt = \"3des-cbc\"\n[accept]\nciphers = [\"aes256-cbc\"]\n";
+    let waivers = [waiver("sha-1", "2026-12-31"), waiver("3des-cbc", "2026-09-30"), waiver("md5", "2026-08-31")];
+    sandbox.partner(&format!("{agreed}{}", waivers.concat()));
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.warnings, Vec::new());
+    let partner = config.partners.by_id("customs").expect("there");
+    let policy = partner.accept_policy(sandbox.now);
+    assert_eq!(policy.ciphers, [ContentCipher::Aes256Cbc, ContentCipher::DesEde3Cbc]);
+    assert!(policy.digests.contains(&DigestAlgorithm::Sha1) && policy.digests.contains(&DigestAlgorithm::Md5));
+    assert!(policy.mic_algorithms.contains(&DigestAlgorithm::Md5));
+    let plan = |when: &str| partner.send_plan(&config.station, at(when), None, None);
+    assert!(plan("2026-09-30T15:59:59Z").is_ok());
+    assert_eq!(plan("2026-09-30T16:00:00Z").err(), Some(PlanError::WaiverExpired));
+    let policy = partner.accept_policy(at("2027-01-01T00:00:00Z"));
+    assert_eq!((policy.ciphers, policy.digests), (vec![ContentCipher::Aes256Cbc], DigestAlgorithm::STANDARD.to_vec()));
+    assert!(!policy.mic_algorithms.contains(&DigestAlgorithm::Md5));
+}
+
+#[test]
+fn the_end_of_a_waiver_is_announced() {
+    for (until, code) in [("2026-06-20", "waiver-expires-soon"), ("2026-05-31", "waiver-expired")] {
+        let sandbox = Sandbox::new();
+        let waiver = format!("[[waivers]]\nalgorithm = \"sha-1\"\nuntil = \"{until}\"\nreason = \"their upgrade\"\n");
+        sandbox.partner(&waiver);
+        sandbox.expect(code, "customs.toml", Some(7), "waivers[0].until");
+    }
 }

@@ -6,7 +6,7 @@ use dxgate::as2::{
     MicalgStyle, OpenKeys, Request, SendPlan, Signing, Stamp,
 };
 use dxgate::cms::{
-    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, KeyTransport, PrivateKey, SignatureScheme, SigningKey,
+    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, GcmForm, KeyTransport, PrivateKey, SignatureScheme, SigningKey,
 };
 use dxgate::ground::limits::Limits;
 use dxgate::mime::{BytesSource, Headers, MemoryScratch};
@@ -46,6 +46,7 @@ pub fn encryption(to: &Party) -> Encryption {
     Encryption {
         recipients: vec![certificate(to)],
         cipher: ContentCipher::Aes256Cbc,
+        gcm_form: GcmForm::AuthEnveloped,
         transport: KeyTransport::RsaPkcs1,
     }
 }

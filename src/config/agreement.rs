@@ -1,0 +1,192 @@
+//! What a partner file says about protection: `[agreement]` for what we send, `[accept]` for what we take.
+
+use std::time::Duration;
+
+use super::document::Section;
+use super::partners::Surroundings;
+use super::station::{algorithm, one_of};
+use crate::as2::{Compression, MdnAsk, MdnMode, MicalgStyle};
+use crate::bilingual;
+use crate::cms::{ContentCipher, DigestAlgorithm, GcmForm, KeyTransport, SignatureScheme};
+use crate::ground::text::Bilingual;
+use crate::partner::{Accept, Agreement, MdnAgreement, PartnerUrl, Station, Waived, Waivers};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+const GCM_FORMS: [&str; 3] = ["auth-enveloped", "enveloped", "enveloped-bare-nonce"];
+
+/// `[agreement]`: what we do when we send.
+pub(super) fn agreement(
+    section: &Section<'_>,
+    waivers: &Waivers,
+    surroundings: &Surroundings<'_>,
+) -> Agreement {
+    let sign = optional_algorithm(section, "sign", SignatureScheme::RsaPkcs1);
+    if sign.is_none() {
+        let text = bilingual!(
+            "发送的报文没有签名：对方无法确认来源，其回执也不能作为抗抵赖证据。",
+            "messages are sent unsigned: the partner cannot tell who sent them, and its receipts prove little."
+        );
+        section.warning("sign", "sent-unsigned", text);
+    }
+    if let Some((scheme, station)) = sign.zip(surroundings.station) {
+        check_signing_keys(section, scheme, station);
+    }
+    let encrypt = optional_algorithm(section, "encrypt", ContentCipher::Aes256Cbc);
+    let digest = section.parsed("digest", algorithm::<DigestAlgorithm>).unwrap_or(DigestAlgorithm::Sha256);
+    written(section, "digest", Waived::Digest(digest), waivers);
+    if let Some(cipher) = encrypt {
+        written(section, "encrypt", Waived::Cipher(cipher), waivers);
+    }
+    let compress = section.parsed("compress", |text| one_of(text, &["none", "before-signing", "after-signing"]));
+    let micalg_style = section.parsed("micalg_style", |text| one_of(text, &["sha-256", "sha256"]));
+    Agreement {
+        sign,
+        digest,
+        encrypt,
+        key_transport: section.parsed("key_transport", algorithm).unwrap_or(KeyTransport::RsaPkcs1),
+        gcm_form: match section.parsed("gcm_form", |text| one_of(text, &GCM_FORMS)) {
+            Some("enveloped") => GcmForm::Enveloped,
+            Some("enveloped-bare-nonce") => GcmForm::EnvelopedBareNonce,
+            _ => GcmForm::AuthEnveloped,
+        },
+        compress: match compress {
+            Some("before-signing") => Compression::BeforeSigning,
+            Some("after-signing") => Compression::AfterSigning,
+            _ => Compression::None,
+        },
+        micalg_style: if micalg_style == Some("sha256") { MicalgStyle::Plain } else { MicalgStyle::Hyphenated },
+        mdn: mdn(&section.section("mdn"), digest, waivers, surroundings),
+    }
+}
+
+/// Keys that sign, but none so, are a mistake rather than a matter of time.
+fn check_signing_keys(section: &Section<'_>, scheme: SignatureScheme, station: &Station) {
+    let mut signing = station.keys.keys().iter().filter(|key| key.uses.sign).peekable();
+    if signing.peek().is_some() && !signing.any(|key| scheme.fits(key.key.kind())) {
+        let text = bilingual!(
+            "本站没有可用于 {scheme} 签名的密钥：rsa-… 需要 RSA 密钥，ecdsa 需要 P-256 或 P-384 的 EC 密钥。",
+            "none of our keys signs with {scheme}: rsa-… needs an RSA key, ecdsa an EC key on P-256 or P-384."
+        );
+        section.error("sign", "no-key-for-scheme", text);
+    }
+}
+
+/// An algorithm, or `"none"`.
+fn optional_algorithm<A: super::station::Named>(section: &Section<'_>, key: &'static str, default: A) -> Option<A> {
+    let read = section.parsed(key, |text| {
+        if text == "none" {
+            return Ok(None);
+        }
+        algorithm(text).map(Some).map_err(|why| Bilingual {
+            zh: format!("{}不需要时写 \"none\"。", why.zh),
+            en: format!("{} Write \"none\" to do without.", why.en),
+        })
+    });
+    read.unwrap_or(Some(default))
+}
+
+/// An algorithm that we write: outdated ones need a waiver, and the worst of them are only read.
+fn written(section: &Section<'_>, key: &'static str, algorithm: Waived, waivers: &Waivers) {
+    if matches!(algorithm, Waived::Digest(DigestAlgorithm::Md5) | Waived::Cipher(ContentCipher::Rc2Cbc)) {
+        let name = algorithm.name();
+        let text = bilingual!(
+            "{name} 只能用于接收，不能用于发送。请换用其他算法。",
+            "{name} is only ever read, never written. Choose another algorithm."
+        );
+        return section.error(key, "algorithm-read-only", text);
+    }
+    named(section, key, &[algorithm], waivers);
+}
+
+/// Outdated algorithms count only with a waiver; naming one without is a mistake.
+fn named(section: &Section<'_>, key: &'static str, algorithms: &[Waived], waivers: &Waivers) {
+    let outdated = |algorithm: &Waived| match algorithm {
+        Waived::Digest(digest) => digest.is_legacy(),
+        Waived::Cipher(cipher) => cipher.is_legacy(),
+    };
+    if let Some(missing) = algorithms.iter().find(|one| outdated(one) && !waivers.mention(**one)) {
+        let name = missing.name();
+        let text = bilingual!(
+            "{name} 已不安全，只能限期使用。请为该伙伴添加 [[waivers]]，写明 algorithm = \"{name}\"、until 和 reason。",
+            "{name} is broken and allowed for a limited time only. Add [[waivers]] with algorithm = \"{name}\", until and reason."
+        );
+        section.error(key, "waiver-missing", text);
+    }
+}
+
+fn named_digests(section: &Section<'_>, key: &'static str, digests: &[DigestAlgorithm], waivers: &Waivers) {
+    let algorithms: Vec<Waived> = digests.iter().copied().map(Waived::Digest).collect();
+    named(section, key, &algorithms, waivers);
+}
+
+fn mdn(
+    section: &Section<'_>,
+    digest: DigestAlgorithm,
+    waivers: &Waivers,
+    surroundings: &Surroundings<'_>,
+) -> MdnAgreement {
+    let mode = section.parsed("mode", |text| one_of(text, &["sync", "async", "none"])).unwrap_or("sync");
+    let signed = section.boolean("signed", true);
+    let micalgs = section.parsed_list("micalg", algorithm::<DigestAlgorithm>).unwrap_or_else(|| vec![digest]);
+    named_digests(section, "micalg", &micalgs, waivers);
+    let deadline = section.duration("deadline", 30 * MINUTE, MINUTE, 7 * DAY);
+    let url = section.parsed("async_url", PartnerUrl::parse).map(|url| url.as_str().to_owned());
+    let mode = match mode {
+        "async" => {
+            let url = url.or_else(|| surroundings.station?.receipt_url.clone());
+            if url.is_none() && surroundings.station.is_some() && !section.has("async_url") {
+                let text = bilingual!(
+                    "异步回执需要我方地址。请填写 async_url，或在 gateway.toml 的 [as2] 中填写 public_url。",
+                    "an asynchronous MDN needs an address of ours. Give async_url, or public_url under [as2] in gateway.toml."
+                );
+                section.error("mode", "receipt-url-missing", text);
+            }
+            MdnMode::Async { url: url.unwrap_or_default() }
+        }
+        "none" => {
+            let text = bilingual!(
+                "不请求回执时无法证明对方收到报文。",
+                "without an MDN there is no proof that the partner received a message."
+            );
+            section.warning("mode", "no-receipt", text);
+            MdnMode::None
+        }
+        _ => MdnMode::Sync,
+    };
+    let signed = signed && mode != MdnMode::None;
+    MdnAgreement { ask: MdnAsk { mode, signed, micalgs }, deadline }
+}
+
+/// What is not said mirrors the agreement: whoever gets signed messages from us shall sign as well.
+/// Waivers add to it.
+pub(super) fn accept(
+    section: &Section<'_>,
+    agreement: &Agreement,
+    waivers: &Waivers,
+    surroundings: &Surroundings<'_>,
+) -> Accept {
+    let digests = section.parsed_list("digests", algorithm).unwrap_or_else(|| DigestAlgorithm::STANDARD.to_vec());
+    named_digests(section, "digests", &digests, waivers);
+    let ciphers = section.parsed_list("ciphers", algorithm).unwrap_or_else(|| ContentCipher::STANDARD.to_vec());
+    let named_ciphers: Vec<Waived> = ciphers.iter().copied().map(Waived::Cipher).collect();
+    named(section, "ciphers", &named_ciphers, waivers);
+    let accept = Accept {
+        signature: section.boolean("signature", agreement.sign.is_some()),
+        encryption: section.boolean("encryption", agreement.encrypt.is_some()),
+        digests,
+        schemes: section.parsed_list("schemes", algorithm).unwrap_or_else(|| SignatureScheme::ALL.to_vec()),
+        ciphers,
+        gcm_in_enveloped_data: section.boolean("gcm_in_enveloped_data", agreement.gcm_form != GcmForm::AuthEnveloped),
+        max_payload: section.size("max_payload", surroundings.max_payload, 1, surroundings.max_payload),
+        async_mdn_urls: section.parsed_list("async_mdn_urls", PartnerUrl::parse).unwrap_or_default(),
+    };
+    if !accept.signature {
+        let text = bilingual!(
+            "接受未签名的报文：任何人都可以冒充该伙伴。",
+            "unsigned messages are accepted: anybody can pose as this partner."
+        );
+        section.warning("signature", "unsigned-accepted", text);
+    }
+    accept
+}
