@@ -8,6 +8,8 @@ for name in sender receiver; do
   [ -f "keys/$name.key" ] || openssl req -x509 -newkey rsa:2048 -nodes -days 36500 -subj "/CN=dxgate fuzz $name" \
     -keyout "keys/$name.key" -out "keys/$name.crt" 2>/dev/null
 done
+[ -f keys/elliptic.key ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 36500 \
+  -subj "/CN=dxgate fuzz elliptic" -keyout keys/elliptic.key -out keys/elliptic.crt 2>/dev/null
 ../.venv/bin/python seeds.py
 
 printf content >/tmp/dxgate-fuzz-content
@@ -23,4 +25,8 @@ cms -encrypt -aes-256-gcm -recip keys/receiver.crt -out corpus/cms_enveloped/gcm
 cms -encrypt -stream -aes-128-cbc -recip keys/receiver.crt -out corpus/cms_enveloped/cbc-ber
 cms -encrypt -aes-128-cbc -recip keys/receiver.crt -keyopt rsa_padding_mode:oaep -keyopt rsa_oaep_md:sha256 \
   -out corpus/cms_enveloped/oaep
+cms -sign -signer keys/elliptic.crt -inkey keys/elliptic.key -md sha256 -out corpus/cms_signed/ecdsa
+cms -encrypt -aes-256-gcm -recip keys/elliptic.crt -keyopt ecdh_kdf_md:sha256 -out corpus/cms_enveloped/ecdh
+cms -encrypt -des3 -recip keys/receiver.crt -out corpus/cms_enveloped/3des
+cms -encrypt -rc2 -provider legacy -provider default -recip keys/receiver.crt -out corpus/cms_enveloped/rc2
 rm /tmp/dxgate-fuzz-content

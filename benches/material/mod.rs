@@ -4,10 +4,12 @@
 use std::sync::LazyLock;
 
 use dxgate::as2::{
-    AcceptPolicy, As2Name, Compression, Encryption, MdnAsk, MdnMode, MessageId, MicalgStyle, SendPlan, Signing, Stamp,
+    AcceptPolicy, As2Name, As2Version, Compression, Encryption, MdnAsk, MdnMode, MessageId, MicalgStyle, SendPlan,
+    Signing, Stamp,
 };
 use dxgate::cms::{
-    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, GcmForm, KeyTransport, PrivateKey, SignatureScheme, SigningKey,
+    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, GcmForm, KeyTransport, PrivateKey, SignatureScheme,
+    SigningKey,
 };
 use dxgate::ground::limits::Limits;
 use jiff::Timestamp;
@@ -61,6 +63,7 @@ pub fn policy() -> AcceptPolicy {
         ciphers: ContentCipher::ALL.to_vec(),
         gcm_in_enveloped: false,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
+        mic_as_listed: false,
         max_payload: Limits::default().payload,
     }
 }

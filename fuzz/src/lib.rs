@@ -50,6 +50,14 @@ pub fn multipart_signed(data: &[u8]) {
             assert!(contains(data, &first), "the first part is a piece of the input");
         }
     }
+    let mut bytes = 0;
+    let mut sink = |_, piece: &[u8]| {
+        bytes += piece.len();
+        Ok(())
+    };
+    if let Ok(attachments) = as2::attachments::split(&mut BufReader::with_capacity(7, data), "b", &limits, &mut sink) {
+        assert!(attachments.len() <= limits.attachments && bytes <= data.len());
+    }
     let mut headers = Headers::new();
     headers.push("Content-Type", "multipart/report; boundary=b").expect("a plain field");
     if let Ok(parts) = mime::parts(&headers, data, &limits) {
@@ -64,7 +72,7 @@ pub fn cms_signed(data: &[u8]) {
     let limits = limits();
     let mut hasher = MultiHasher::new(&DigestAlgorithm::ALL);
     hasher.update(b"content");
-    let trusted = [KEYS.sender.clone()];
+    let trusted = [KEYS.sender.clone(), KEYS.elliptic.certificate.clone()];
     let _ = cms::verify_detached(data, &hasher.finish(), &trusted, &limits);
     if let Ok(mut reader) = cms::OpaqueReader::open(data, &limits)
         && drain(&mut reader).is_ok()
@@ -75,9 +83,12 @@ pub fn cms_signed(data: &[u8]) {
 
 /// EnvelopedData and AuthEnvelopedData.
 pub fn cms_enveloped(data: &[u8]) {
-    let keys = std::slice::from_ref(&KEYS.receiver);
-    if let Ok(mut reader) = cms::EnvelopeReader::open(data, keys, ContentCipher::ALL, &limits()) {
-        let _ = drain(&mut reader);
+    let keys = [KEYS.receiver.clone(), KEYS.elliptic.clone()];
+    for gcm_in_enveloped in [false, true] {
+        let allowed = cms::Allowed { ciphers: ContentCipher::ALL, gcm_in_enveloped };
+        if let Ok(mut reader) = cms::EnvelopeReader::open(data, &keys, allowed, &limits()) {
+            let _ = drain(&mut reader);
+        }
     }
 }
 
@@ -164,18 +175,24 @@ pub fn precheck(data: &[u8]) {
 
 struct Keys {
     receiver: DecryptionKey,
+    elliptic: DecryptionKey,
     sender: Certificate,
 }
 
 /// Keys made for this purpose alone; `seeds.sh` makes the seeds with them.
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
-    receiver: DecryptionKey {
-        certificate: Certificate::from_pem(include_bytes!("../keys/receiver.crt")).expect("a certificate"),
-        key: PrivateKey::from_pem(include_bytes!("../keys/receiver.key"), None).expect("a key"),
-        transports: KeyTransport::ALL.to_vec(),
-    },
+    receiver: decryption_key(include_bytes!("../keys/receiver.crt"), include_bytes!("../keys/receiver.key")),
+    elliptic: decryption_key(include_bytes!("../keys/elliptic.crt"), include_bytes!("../keys/elliptic.key")),
     sender: Certificate::from_pem(include_bytes!("../keys/sender.crt")).expect("a certificate"),
 });
+
+fn decryption_key(certificate: &[u8], key: &[u8]) -> DecryptionKey {
+    DecryptionKey {
+        certificate: Certificate::from_pem(certificate).expect("a certificate"),
+        key: PrivateKey::from_pem(key, None).expect("a key"),
+        transports: KeyTransport::ALL.to_vec(),
+    }
+}
 
 /// Small caps, so that a run reaches them.
 fn limits() -> Limits {
@@ -191,6 +208,7 @@ fn policy(demands: bool) -> AcceptPolicy {
         ciphers: ContentCipher::ALL.to_vec(),
         gcm_in_enveloped: !demands,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
+        mic_as_listed: false,
         max_payload: limits().payload,
     }
 }

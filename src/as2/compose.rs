@@ -73,8 +73,15 @@ fn compose_from(
 
     let (entity, mics) = match &plan.signing {
         Some(signing) => {
+            let mut variants = SentMics::default();
             let entity = match plan.compression {
-                Compression::BeforeSigning => compress(&entity, scratch)?,
+                Compression::BeforeSigning => {
+                    if plan.mdn.mode != MdnMode::None {
+                        let digests = entity_digests(&entity, &[signing.digest, algorithm])?;
+                        variants.add(&digests, MicVariant::Decompressed);
+                    }
+                    compress(&entity, scratch)?
+                }
                 Compression::None | Compression::AfterSigning => entity,
             };
             let later = kept
@@ -85,6 +92,7 @@ fn compose_from(
             let digests = entity_digests(&entity, &algorithms)?;
             let mut mics = SentMics { head: later.then(|| entity.head().to_vec()), ..SentMics::default() };
             mics.add(&digests, MicVariant::Exact);
+            mics.expected.append(&mut variants.expected);
             let entity = entity.sign(&digests, signing, plan.micalg_style, stamp.date)?;
             match plan.compression {
                 Compression::AfterSigning => (compress(&entity, scratch)?, mics),
@@ -212,7 +220,7 @@ fn unsigned_mics(
 /// The fields of the POST that do not depend on the outermost entity.
 fn message_headers(plan: &SendPlan, stamp: &Stamp) -> Result<Headers, ComposeError> {
     let mut headers = Headers::new();
-    headers.push(headers::AS2_VERSION, headers::VERSION)?;
+    headers::push_version(&mut headers, plan.version)?;
     headers.push(headers::AS2_FROM, &plan.from.header_value())?;
     headers.push(headers::AS2_TO, &plan.to.header_value())?;
     headers.push(headers::MESSAGE_ID, stamp.message_id.as_str())?;

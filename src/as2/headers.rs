@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::mime::Headers;
+use super::As2Version;
+use crate::mime::{Headers, MimeError};
 
 /// `AS2-Version`.
 pub const AS2_VERSION: &str = "AS2-Version";
@@ -38,8 +39,27 @@ pub const NOTIFICATION_OPTIONS: &str = "Disposition-Notification-Options";
 /// `Receipt-Delivery-Option`: asks for the receipt at a URL.
 pub const RECEIPT_DELIVERY: &str = "Receipt-Delivery-Option";
 
-/// 1.2: compression is understood (RFC 5402 6), `EDIINT-Features` may appear (RFC 6017).
-pub const VERSION: &str = "1.2";
+/// `EDIINT-Features` (RFC 6017).
+pub const FEATURES: &str = "EDIINT-Features";
+/// What we can do beyond RFC 4130: take several files apart (RFC 6362), and process a message once, however often it is sent
+/// (draft-duker-as2-reliability).
+const FEATURES_VALUE: &str = "multiple-attachments, AS2-Reliability";
+/// `AS2-Product` (draft-ietf-ediint-rfc4130bis 6.2).
+const AS2_PRODUCT: &str = "AS2-Product";
+const AS2_PRODUCT_VALUE: &str = concat!("dxgate:", env!("CARGO_PKG_VERSION"));
+
+/// The fields by which a message or receipt shows what software made it.
+pub fn push_version(headers: &mut Headers, version: As2Version) -> Result<(), MimeError> {
+    headers.push(AS2_VERSION, version.value())?;
+    if matches!(version, As2Version::V1_2 | As2Version::V1_3) {
+        headers.push(FEATURES, FEATURES_VALUE)?;
+    }
+    if version == As2Version::V1_3 {
+        headers.push(AS2_PRODUCT, AS2_PRODUCT_VALUE)?;
+    }
+    Ok(())
+}
+
 /// What dxgate calls itself.
 pub const PRODUCT: &str = concat!("dxgate/", env!("CARGO_PKG_VERSION"));
 

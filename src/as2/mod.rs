@@ -30,6 +30,7 @@ pub mod options;
 pub mod plan;
 pub mod request;
 
+pub mod attachments;
 pub mod compose;
 mod entity;
 pub mod mic;
@@ -56,7 +57,9 @@ pub use mic::{Mic, MicVariant, SentMic, SentMics};
 pub use name::As2Name;
 pub use open::{Dissected, OpenFailure, OpenKeys, Opened, Outlets, dissect, open, open_as_named};
 pub use options::{NotificationOptions, Unmet};
-pub use plan::{AcceptPolicy, Compression, Encryption, MdnAsk, MdnMode, MicalgStyle, SendPlan, Signing, Stamp};
+pub use plan::{
+    AcceptPolicy, As2Version, Compression, Encryption, MdnAsk, MdnMode, MicalgStyle, SendPlan, Signing, Stamp,
+};
 pub use proof::{PolicyMet, Stored, processed};
 pub use request::{Incoming, Kind, MdnEnvelope, MdnRequest, Request, check_head, classify, read_head};
 pub use verdict::{Doubt, MicMatch, Sent, Verdict, judge};

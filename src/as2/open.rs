@@ -191,11 +191,13 @@ fn check_policy(policy: &AcceptPolicy, found: &Found) -> Result<PolicyMet, OpenE
 
 /// In which algorithm the receipt's digest is given (RFC 4130 7.4.3).
 ///
-/// Signed: that of the signature unless the sender's list excludes it. Else the first listed algorithm that we
+/// Signed: that of the signature unless the sender's list excludes it, or the agreement says otherwise. Else the first listed algorithm that we
 /// support, or SHA-256 when nothing is listed.
 struct MicChoice {
     listed: Option<Vec<DigestAlgorithm>>,
     preferred: Option<DigestAlgorithm>,
+    /// The list counts more than the signature.
+    as_listed: bool,
 }
 
 impl MicChoice {
@@ -205,8 +207,9 @@ impl MicChoice {
             Some(options) => MicChoice {
                 listed: Some(options.micalgs.clone()),
                 preferred: options.preferred(&policy.mic_algorithms),
+                as_listed: policy.mic_as_listed,
             },
-            None => MicChoice { listed: None, preferred: Some(DigestAlgorithm::Sha256) },
+            None => MicChoice { listed: None, preferred: Some(DigestAlgorithm::Sha256), as_listed: false },
         }
     }
 
@@ -217,7 +220,8 @@ impl MicChoice {
 
     fn mic(&self, found: &Found) -> Option<Mic> {
         let excluded = |digest: &DigestAlgorithm| self.listed.as_ref().is_some_and(|listed| !listed.contains(digest));
-        let signature = found.signature.as_ref().map(SignatureValid::digest).filter(|digest| !excluded(digest));
+        let signature = found.signature.as_ref().map(SignatureValid::digest);
+        let signature = signature.filter(|digest| !excluded(digest) && !self.as_listed);
         let algorithm = signature.or(self.preferred)?;
         let value = found.digests.of(algorithm)?.to_vec();
         Some(Mic { algorithm, value })

@@ -28,6 +28,8 @@ pub struct SendPlan {
     pub subject: Option<String>,
     /// How `micalg` and `signed-receipt-micalg` are spelled for this partner.
     pub micalg_style: MicalgStyle,
+    /// The `AS2-Version` that we show this partner.
+    pub version: As2Version,
 }
 
 /// What makes one message unique; given by the caller so that a message can be composed once and sent many times.
@@ -107,6 +109,35 @@ pub enum MdnMode {
     },
 }
 
+/// The `AS2-Version` of what we send. Received messages and receipts may have any 1.x.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum As2Version {
+    /// RFC 4130 alone: libas2 writes it, and some old products refuse anything newer.
+    V1_0,
+    /// Compression (RFC 5402 6): OpenAS2, phase2, Camel.
+    V1_1,
+    /// `EDIINT-Features` (RFC 6017).
+    #[default]
+    V1_2,
+    /// The algorithms of draft-ietf-ediint-rfc4130bis, and `AS2-Product`.
+    V1_3,
+}
+
+impl As2Version {
+    /// Every version, oldest first.
+    pub const ALL: [As2Version; 4] = [As2Version::V1_0, As2Version::V1_1, As2Version::V1_2, As2Version::V1_3];
+
+    /// The field's value.
+    pub fn value(self) -> &'static str {
+        match self {
+            As2Version::V1_0 => "1.0",
+            As2Version::V1_1 => "1.1",
+            As2Version::V1_2 => "1.2",
+            As2Version::V1_3 => "1.3",
+        }
+    }
+}
+
 /// Spelling of SHA-2 names in `micalg` and `signed-receipt-micalg`; SHA-1 is always `sha1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MicalgStyle {
@@ -144,6 +175,9 @@ pub struct AcceptPolicy {
     pub gcm_in_enveloped: bool,
     /// Algorithms in which we answer with a MIC; what a sender asks for outside of these is not supported.
     pub mic_algorithms: Vec<DigestAlgorithm>,
+    /// The MIC of a signed message has the first algorithm that the sender lists, even if the list holds that of the
+    /// signature: for senders that compute that one only (OpenAS2, phase2, mendelson).
+    pub mic_as_listed: bool,
     /// Bytes of the payload; the smaller of this and `Limits::payload` counts.
     pub max_payload: u64,
 }
@@ -159,6 +193,7 @@ impl Default for AcceptPolicy {
             ciphers: ContentCipher::STANDARD.to_vec(),
             gcm_in_enveloped: false,
             mic_algorithms: DigestAlgorithm::ALL.to_vec(),
+            mic_as_listed: false,
             max_payload: u64::MAX,
         }
     }

@@ -70,16 +70,17 @@ pub struct MdnEnvelope {
     pub headers: Headers,
 }
 
-/// Message or receipt: `multipart/report`, or `multipart/signed` that asks for no receipt itself and whose first part
-/// is a `multipart/report`. `body_prefix` holds the first bytes of the body; 8 KiB are plenty.
+/// Message or receipt: `multipart/report` or a bare notification, or `multipart/signed` that asks for no receipt itself
+/// and whose first part is one of these. `body_prefix` holds the first bytes of the body; 8 KiB are plenty.
 pub fn classify(headers: &Headers, body_prefix: &[u8], limits: &Limits) -> Kind {
     let Some(outer) = headers.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok()) else {
         return Kind::Message;
     };
     let report = match outer.essence.as_str() {
-        "multipart/report" => true,
+        "multipart/report" | "message/disposition-notification" => true,
         "multipart/signed" if headers.count(headers::NOTIFICATION_TO) == 0 => {
-            first_part_type(&outer, body_prefix, limits).is_some_and(|inner| inner.is("multipart/report"))
+            first_part_type(&outer, body_prefix, limits)
+                .is_some_and(|inner| inner.is("multipart/report") || inner.is("message/disposition-notification"))
         }
         _ => false,
     };
@@ -113,7 +114,7 @@ pub fn check_head(headers: &Headers) -> Result<(), RequestError> {
     check_common(headers)?;
     let essence = headers.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok());
     let undecided = match essence.as_ref().map(|outer| outer.essence.as_str()) {
-        Some("multipart/report") => true,
+        Some("multipart/report" | "message/disposition-notification") => true,
         Some("multipart/signed") => headers.count(headers::NOTIFICATION_TO) == 0,
         _ => false,
     };

@@ -5,16 +5,18 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
-use openssl::pkey::PKey;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::{X509, X509Name};
 
 use super::mdn::{self, BuiltMdn, Mdn, MdnPlan};
 use super::*;
 use crate::cms::{
-    self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, EnvelopeWriter, GcmForm, KeyTransport, PrivateKey,
-    Recipient, SignatureScheme, SigningKey,
+    self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, EnvelopeWriter, GcmForm, KeyTransport,
+    PrivateKey, Recipient, SignatureScheme, SigningKey,
 };
 use crate::ground::limits::Limits;
 use crate::mime::{BytesSource, Headers, MemoryScratch};
@@ -24,8 +26,21 @@ pub(super) static BOB: LazyLock<SigningKey> = LazyLock::new(|| station("bob", 2)
 /// An attacker with Alice's name and serial number in its certificate.
 pub(super) static MALLORY: LazyLock<SigningKey> = LazyLock::new(|| station("alice", 1));
 
+/// Alice and Bob with elliptic curves.
+pub(super) static ALICE_P256: LazyLock<SigningKey> =
+    LazyLock::new(|| certified("alice", 3, elliptic(Nid::X9_62_PRIME256V1)));
+pub(super) static BOB_P384: LazyLock<SigningKey> = LazyLock::new(|| certified("bob", 4, elliptic(Nid::SECP384R1)));
+
+fn elliptic(curve: Nid) -> PKey<Private> {
+    let group = EcGroup::from_curve_name(curve).unwrap();
+    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+}
+
 fn station(name: &str, serial: u32) -> SigningKey {
-    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    certified(name, serial, PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap())
+}
+
+fn certified(name: &str, serial: u32, key: PKey<Private>) -> SigningKey {
     let mut subject = X509Name::builder().unwrap();
     subject.append_entry_by_text("CN", name).unwrap();
     let subject = subject.build();
@@ -39,8 +54,7 @@ fn station(name: &str, serial: u32) -> SigningKey {
     builder.set_pubkey(&key).unwrap();
     builder.sign(&key, MessageDigest::sha256()).unwrap();
     let certificate = Certificate::from_der(&builder.build().to_der().unwrap()).unwrap();
-    let pem = key.private_key_to_pem_pkcs8().unwrap();
-    SigningKey { certificate, key: PrivateKey::from_pem(&pem, None).unwrap() }
+    SigningKey { certificate, key: PrivateKey::from_pkey(key).unwrap() }
 }
 
 /// The payload of most tests: lines of both kinds, high octets, something that looks like a delimiter.
@@ -75,6 +89,7 @@ pub(super) fn plain_plan() -> SendPlan {
         file_name: Some("单 1.xml".to_owned()),
         subject: Some("订单".to_owned()),
         micalg_style: MicalgStyle::Hyphenated,
+        version: As2Version::default(),
     }
 }
 
@@ -83,8 +98,12 @@ pub(super) fn plan(
     envelope: Option<(ContentCipher, KeyTransport)>,
     compression: Compression,
 ) -> SendPlan {
-    let encryption =
-        envelope.map(|(cipher, transport)| Encryption { recipients: vec![BOB.certificate.clone()], cipher, gcm_form: GcmForm::default(), transport });
+    let encryption = envelope.map(|(cipher, transport)| Encryption {
+        recipients: vec![BOB.certificate.clone()],
+        cipher,
+        gcm_form: GcmForm::default(),
+        transport,
+    });
     let signing = scheme.map(|scheme| signing(&ALICE, scheme));
     SendPlan { signing, encryption, compression, ..plain_plan() }
 }
@@ -204,6 +223,11 @@ pub(super) fn receive_with(
 /// Bob's answer.
 pub(super) fn answer(disposition: &Disposition, mic: Option<&Mic>, key: Option<&SigningKey>) -> BuiltMdn {
     let signing = key.map(|key| signing(key, SignatureScheme::RsaPkcs1));
+    answer_signed(disposition, mic, signing.as_ref())
+}
+
+/// Bob's answer with a signature of any kind.
+pub(super) fn answer_signed(disposition: &Disposition, mic: Option<&Mic>, signing: Option<&Signing>) -> BuiltMdn {
     mdn::build(&MdnPlan {
         from: &name("bob co"),
         to: &name("alice"),
@@ -211,8 +235,9 @@ pub(super) fn answer(disposition: &Disposition, mic: Option<&Mic>, key: Option<&
         disposition,
         mic,
         explanation: "The message was received.",
-        signing: signing.as_ref(),
+        signing,
         micalg_style: MicalgStyle::Hyphenated,
+        version: As2Version::default(),
         message_id: &MessageId::parse("<r1@bob>").unwrap(),
         date: date(),
     })

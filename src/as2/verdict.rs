@@ -178,8 +178,15 @@ pub fn judge(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
 /// The header fields name the partner and us, swapped. Where they are missing, only a signature can say who speaks.
 fn names_match(mdn: &Mdn, sent: &Sent<'_>) -> bool {
     let signed = matches!(mdn.signature, Ok(Some(_)));
-    let same = |name: &Option<As2Name>, expected: &As2Name| name.as_ref().map_or(signed, |name| name == expected);
+    let same = |name: &Option<As2Name>, expected: &As2Name| {
+        name.as_ref().map_or(signed, |name| name == expected || unquoted_again(name).as_ref() == Some(expected))
+    };
     same(&mdn.from, sent.to) && same(&mdn.to, sent.from)
+}
+
+/// pyas2 quotes a name that is quoted already.
+fn unquoted_again(name: &As2Name) -> Option<As2Name> {
+    name.as_str().starts_with('"').then(|| As2Name::parse(name.as_str()).ok()).flatten()
 }
 
 /// Whether a positive receipt without a digest proves nothing. RFC 4130 7.3.1 demands the digest of every signed receipt,
@@ -198,6 +205,9 @@ fn judge_mic(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
             (false, _) => Verdict::Accepted { matched: None },
         };
     };
+    if mic.algorithm == DigestAlgorithm::Md5 && !sent.digests.contains(&mic.algorithm) {
+        return Verdict::Doubtful(Doubt::UnreadableMic);
+    }
     match sent.mics.find(mic) {
         Some(variant) => {
             let expected_algorithm = sent.algorithm.is_none_or(|algorithm| algorithm == mic.algorithm);

@@ -109,6 +109,12 @@ fn describe(partner: &Partner) -> serde_json::Value {
             })
         })
         .collect();
+    let waivers: Vec<_> = partner
+        .waivers
+        .0
+        .iter()
+        .map(|one| json!({ "algorithm": one.algorithm.name(), "until": one.until, "reason": one.reason }))
+        .collect();
     json!({
         "id": partner.id,
         "as2Name": partner.as2_name.as_str(),
@@ -117,5 +123,6 @@ fn describe(partner: &Partner) -> serde_json::Value {
         "profile": partner.profile.as_str(),
         "enabled": partner.enabled,
         "certificates": certificates,
+        "waivers": waivers,
     })
 }

@@ -85,7 +85,8 @@ impl Parts {
 
     fn envelope(&self, kind: &[u8], parameters: &[u8], content: &[u8], after: &[u8]) -> Vec<u8> {
         let algorithm = der::sequence(&[&self.cipher, parameters]);
-        let info = der::sequence(&[&der::object_identifier(oid::DATA), &algorithm, &der::tlv(der::context(0), content)]);
+        let info =
+            der::sequence(&[&der::object_identifier(oid::DATA), &algorithm, &der::tlv(der::context(0), content)]);
         let data = der::sequence(&[&der::integer(0), &self.recipients, &info, after]);
         der::sequence(&[&der::object_identifier(kind), &der::tlv(der::context_constructed(0), &data)])
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::document::Section;
 use super::partners::Surroundings;
 use super::station::{algorithm, one_of};
-use crate::as2::{Compression, MdnAsk, MdnMode, MicalgStyle};
+use crate::as2::{As2Version, Compression, MdnAsk, MdnMode, MicalgStyle};
 use crate::bilingual;
 use crate::cms::{ContentCipher, DigestAlgorithm, GcmForm, KeyTransport, SignatureScheme};
 use crate::ground::text::Bilingual;
@@ -16,11 +16,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const GCM_FORMS: [&str; 3] = ["auth-enveloped", "enveloped", "enveloped-bare-nonce"];
 
 /// `[agreement]`: what we do when we send.
-pub(super) fn agreement(
-    section: &Section<'_>,
-    waivers: &Waivers,
-    surroundings: &Surroundings<'_>,
-) -> Agreement {
+pub(super) fn agreement(section: &Section<'_>, waivers: &Waivers, surroundings: &Surroundings<'_>) -> Agreement {
     let sign = optional_algorithm(section, "sign", SignatureScheme::RsaPkcs1);
     if sign.is_none() {
         let text = bilingual!(
@@ -39,6 +35,16 @@ pub(super) fn agreement(
         written(section, "encrypt", Waived::Cipher(cipher), waivers);
     }
     let compress = section.parsed("compress", |text| one_of(text, &["none", "before-signing", "after-signing"]));
+    let versions = As2Version::ALL.map(As2Version::value);
+    let version = section.parsed("as2_version", |text| one_of(text, &versions));
+    let version = As2Version::ALL.into_iter().find(|one| version == Some(one.value())).unwrap_or_default();
+    if version == As2Version::V1_0 && compress.is_some_and(|place| place != "none") {
+        let text = bilingual!(
+            "AS2 1.0 没有压缩功能。请去掉 compress，或将 as2_version 设为 1.1 以上。",
+            "AS2 1.0 knows no compression. Remove compress, or set as2_version to 1.1 or later."
+        );
+        section.error("as2_version", "version-without-compression", text);
+    }
     let micalg_style = section.parsed("micalg_style", |text| one_of(text, &["sha-256", "sha256"]));
     Agreement {
         sign,
@@ -56,6 +62,7 @@ pub(super) fn agreement(
             _ => Compression::None,
         },
         micalg_style: if micalg_style == Some("sha256") { MicalgStyle::Plain } else { MicalgStyle::Hyphenated },
+        version,
         mdn: mdn(&section.section("mdn"), digest, waivers, surroundings),
     }
 }
@@ -178,6 +185,8 @@ pub(super) fn accept(
         schemes: section.parsed_list("schemes", algorithm).unwrap_or_else(|| SignatureScheme::ALL.to_vec()),
         ciphers,
         gcm_in_enveloped_data: section.boolean("gcm_in_enveloped_data", agreement.gcm_form != GcmForm::AuthEnveloped),
+        split_attachments: section.boolean("split_attachments", true),
+        mic_as_listed: section.parsed("mic", |text| one_of(text, &["signature", "listed"])) == Some("listed"),
         max_payload: section.size("max_payload", surroundings.max_payload, 1, surroundings.max_payload),
         async_mdn_urls: section.parsed_list("async_mdn_urls", PartnerUrl::parse).unwrap_or_default(),
     };

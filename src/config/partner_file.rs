@@ -37,6 +37,7 @@ pub(super) fn read(
     let enabled = root.boolean("enabled", true);
     let subject = root.parsed("subject", header_text);
     let content_type = root.parsed("content_type", media_type).unwrap_or_else(|| default_type(profile).to_owned());
+    let content_types = root.parsed_list("content_types", extension_type).unwrap_or_default();
     let waivers = waivers::read(root, reading.now);
     let agreement = agreement::agreement(&root.section("agreement"), &waivers, surroundings);
     let accept = agreement::accept(&root.section("accept"), &agreement, &waivers, surroundings);
@@ -60,6 +61,7 @@ pub(super) fn read(
         profile,
         enabled,
         content_type,
+        content_types,
         subject,
         certificates,
         agreement,
@@ -139,6 +141,20 @@ fn media_type(text: &str) -> Result<String, Bilingual> {
             "not a media type. Write one such as \"application/xml\"."
         )
     })
+}
+
+/// `extension = media type`.
+fn extension_type(text: &str) -> Result<(String, String), Bilingual> {
+    let bad = || {
+        bilingual!(
+            "应写成“扩展名 = 媒体类型”，例如 \"edi = application/EDIFACT\"。",
+            "write extension = media type, such as \"edi = application/EDIFACT\"."
+        )
+    };
+    let (extension, kind) = text.split_once('=').ok_or_else(bad)?;
+    let (extension, kind) = (extension.trim(), kind.trim());
+    let fits = (1..=16).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if fits { Ok((extension.to_owned(), media_type(kind)?)) } else { Err(bad()) }
 }
 
 /// Text for a header field: printable ASCII (RFC 5322 2.2), at most 200 characters.

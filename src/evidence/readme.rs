@@ -181,6 +181,7 @@ fn ends_with_payload(bundle: &Bundle) -> bool {
 
 fn openssl_name(algorithm: DigestAlgorithm) -> &'static str {
     match algorithm {
+        DigestAlgorithm::Md5 => "md5",
         DigestAlgorithm::Sha1 => "sha1",
         DigestAlgorithm::Sha256 => "sha256",
         DigestAlgorithm::Sha384 => "sha384",

@@ -107,7 +107,10 @@ fn signature(dir: &Path, signature: &str, content: &str, certificate: &str, veri
                 .map(drop)
                 .map_err(|error| error.to_string());
         }
-        let mut reader = cms::OpaqueReader::open(ber.as_slice(), &limits).map_err(|error| error.to_string())?;
+        // What a waiver allowed then is evidence now.
+        let legacy = &cms::DigestAlgorithm::READABLE;
+        let reader = cms::OpaqueReader::open_allowing(ber.as_slice(), legacy, &limits);
+        let mut reader = reader.map_err(|error| error.to_string())?;
         let mut inside = MultiHasher::new(&cms::DigestAlgorithm::ALL);
         io::copy(&mut reader, &mut inside).map_err(|error| error.to_string())?;
         reader.finish(&trusted).map(drop).map_err(|error| error.to_string())?;
@@ -138,7 +141,7 @@ fn mic(dir: &Path, verified: &mut Verified) {
 }
 
 fn digests(path: &Path) -> io::Result<Digests> {
-    let mut hasher = MultiHasher::new(&cms::DigestAlgorithm::ALL);
+    let mut hasher = MultiHasher::new(&cms::DigestAlgorithm::READABLE);
     io::copy(&mut fs::File::open(path)?, &mut hasher)?;
     Ok(hasher.finish())
 }

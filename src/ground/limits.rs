@@ -19,6 +19,8 @@ pub struct Limits {
     pub certificates: usize,
     /// Attributes of one SignerInfo.
     pub attributes: usize,
+    /// Files in one message (RFC 6362); products send a handful.
+    pub attachments: usize,
     /// Bytes of a detached signature part.
     pub signature_part: usize,
     /// Bytes of a whole MDN.
@@ -52,6 +54,7 @@ impl Default for Limits {
             recipients: 16,
             certificates: 16,
             attributes: 64,
+            attachments: 64,
             signature_part: 1024 * 1024,
             mdn: 1024 * 1024,
             body: 512 * 1024 * 1024,

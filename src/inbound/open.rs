@@ -1,14 +1,16 @@
 //! Step 2: decrypt, decompress, verify, on the blocking pool; then look into a DXP envelope.
 
-use std::io;
+use std::io::{self, BufReader, Write as _};
 use std::sync::Arc;
 
 use super::Inbound;
 use super::unwrap::Unwrapped;
+use crate::as2::attachments::{self, Attachment, related_boundary};
 use crate::as2::request::Request;
 use crate::as2::{self, AcceptPolicy, OpenFailure, OpenKeys, Opened};
 use crate::cms::ContentCipher;
 use crate::ground::limits::Limits;
+use crate::mime::MimeError;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
 
@@ -17,6 +19,8 @@ pub(super) struct Verified {
     pub(super) opened: Opened,
     pub(super) payload: Draft,
     pub(super) unwrapped: Option<Unwrapped>,
+    /// The files of a multipart of files (RFC 6362), when it was taken apart.
+    pub(super) attachments: Vec<(Attachment, Draft)>,
 }
 
 /// Why there is nothing to publish.
@@ -99,7 +103,42 @@ impl Inbound {
         let (opened, sink) = opened.map_err(NotOpened::from)?;
         let payload = sink.finish_with(opened.payload_sha256).map_err(NotOpened::Storage)?;
         let unwrapped = self.unwrap(partner, &payload).map_err(NotOpened::Storage)?;
-        Ok(Verified { opened, payload, unwrapped })
+        let attachments = match unwrapped {
+            None if partner.accept.split_attachments => self.take_apart(partner, &opened, &payload)?,
+            _ => Vec::new(),
+        };
+        Ok(Verified { opened, payload, unwrapped, attachments })
+    }
+
+    /// The files of a multipart of files; none when the payload is no such multipart, or one that cannot be taken apart: it is delivered
+    /// as it came then.
+    fn take_apart(
+        &self,
+        partner: &Partner,
+        opened: &Opened,
+        payload: &Draft,
+    ) -> Result<Vec<(Attachment, Draft)>, NotOpened> {
+        let Some(boundary) = related_boundary(opened.content_type.as_deref()) else { return Ok(Vec::new()) };
+        let payload = payload.open(&self.store).map_err(NotOpened::Storage)?;
+        let mut sinks: Vec<Sink> = Vec::new();
+        let split = attachments::split(&mut BufReader::new(payload), &boundary, &self.limits, &mut |number, bytes| {
+            if sinks.len() <= number {
+                sinks.push(Sink::new(&self.store));
+            }
+            sinks.last_mut().map_or(Ok(()), |sink| sink.write_all(bytes))
+        });
+        match split {
+            Ok(attachments) => {
+                let drafts: io::Result<Vec<Draft>> = sinks.into_iter().map(Sink::finish).collect();
+                Ok(attachments.into_iter().zip(drafts.map_err(NotOpened::Storage)?).collect())
+            }
+            Err(MimeError::Io(error)) => Err(NotOpened::Storage(error)),
+            Err(error) => {
+                let partner = &partner.id;
+                tracing::warn!(%partner, code = "attachments-unreadable", "a multipart/related payload is delivered whole: {error}");
+                Ok(Vec::new())
+            }
+        }
     }
 }
 

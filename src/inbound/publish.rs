@@ -10,9 +10,11 @@ use super::open::{Verified, cipher_name};
 use super::reply::{Answer, Asked, NoAnswer};
 use super::terms;
 use super::unwrap::{DxpMeta, Unwrapped};
+use crate::as2::attachments::Attachment;
 use crate::as2::proof::{self, Stored};
 use crate::as2::request::Request;
 use crate::as2::{Opened, headers};
+use crate::cms::SignatureValid;
 use crate::ground::clock::customs_time;
 use crate::ground::id::Id;
 use crate::ground::text::printable;
@@ -48,8 +50,25 @@ struct Meta<'a> {
     encrypted_with: Option<String>,
     compressed: bool,
     mic: Option<String>,
+    /// Which file of a message with several this is, and of how many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dxp: Option<&'a DxpMeta>,
+}
+
+/// One file of a message with several.
+struct Place<'a> {
+    number: usize,
+    of: usize,
+    attachment: &'a Attachment,
+}
+
+impl Place<'_> {
+    fn file_name(&self, id: Id) -> String {
+        let given = self.attachment.file_name.as_ref().map(|name| name.safe.clone());
+        given.unwrap_or_else(|| format!("{id}-{}.{}", self.number, extension(self.attachment.content_type.as_deref())))
+    }
 }
 
 impl Inbound {
@@ -63,7 +82,7 @@ impl Inbound {
         verified: Verified,
         (wire, peer): (Draft, Option<SocketAddr>),
     ) -> Result<Published, CommitError> {
-        let Verified { opened, payload, unwrapped } = verified;
+        let Verified { opened, payload, unwrapped, attachments } = verified;
         let key = dedup_key(request);
         if let Some(existing) = self.store.by_dedup_key(&key) {
             return Ok(earlier(opened, existing, wire));
@@ -71,12 +90,21 @@ impl Inbound {
         let now = self.clock.now();
         let mut transaction = Transaction::new(now);
         transaction.require(Precondition::KeyFree(key.clone()));
-        let meta = meta_text(id, partner, request, &opened, unwrapped.as_ref(), &customs_time(now));
+        let meta = meta_text(id, partner, request, &opened, unwrapped.as_ref(), None, &customs_time(now));
         let declaration = unwrapped.as_ref().and_then(|unwrapped| summary(&unwrapped.dxp));
         let name = file_name(id, &opened, unwrapped.as_ref());
         let wire = wire.into_body(&mut transaction);
         let payload = payload.into_body(&mut transaction);
         let mut files = vec![(".meta.json".to_owned(), Content::Text(meta))];
+        let mut publications = Vec::new();
+        let enclosed = attachments.len();
+        for (number, (attachment, draft)) in attachments.into_iter().enumerate() {
+            let place = Place { number: number.saturating_add(1), of: enclosed, attachment: &attachment };
+            let meta = meta_text(id, partner, request, &opened, None, Some(&place), &customs_time(now));
+            let content = Content::Body(draft.into_body(&mut transaction));
+            let files = vec![(".meta.json".to_owned(), Content::Text(meta)), (String::new(), content)];
+            publications.push(Publication { folder: Folder::Inbox, name: place.file_name(id), files });
+        }
         match unwrapped.and_then(|unwrapped| unwrapped.document) {
             Some(document) => {
                 files.push((".envelope.xml".to_owned(), Content::Body(payload)));
@@ -84,16 +112,19 @@ impl Inbound {
             }
             None => files.push((String::new(), Content::Body(payload))),
         }
+        if publications.is_empty() {
+            publications.push(Publication { folder: Folder::Inbox, name: name.clone(), files });
+        }
         let fact = Fact::Accepted {
             partner: partner.id.clone(),
             key,
             headers: request.headers.clone(),
             wire,
             payload,
-            file_name: name.clone(),
+            file_name: name,
             declaration,
             signer: opened.signature.as_ref().map(|valid| valid.signer().to_string()),
-            files: vec![Publication { folder: Folder::Inbox, name, files }],
+            files: publications,
         };
         transaction.fact(id, fact);
         let evidence = terms::accepted(&partner.accept_policy(now), &opened, peer);
@@ -104,7 +135,18 @@ impl Inbound {
         let answer = self.answer_in(&mut transaction, &asked, &disposition, opened.mic.as_ref()).await;
         self.store.commit(transaction).await?;
         tracing::info!(%id, partner = %partner.id, bytes = opened.payload_len, "received");
+        report_outdated(id, partner, &opened);
         Ok(Published::New(answer))
+    }
+}
+
+/// What a waiver allowed: whoever watches the log sees how much still depends on it.
+fn report_outdated(id: Id, partner: &Partner, opened: &Opened) {
+    let digest = opened.signature.as_ref().map(SignatureValid::digest).filter(|digest| digest.is_legacy());
+    let cipher = opened.encrypted.filter(|cipher| cipher.is_legacy());
+    let used = [digest.map(|digest| digest.to_string()), cipher.map(|cipher| cipher.to_string())];
+    for algorithm in used.into_iter().flatten() {
+        tracing::warn!(%id, partner = %partner.id, algorithm, code = "waiver-used", "an outdated algorithm was accepted under a waiver");
     }
 }
 
@@ -143,17 +185,21 @@ fn summary(dxp: &DxpMeta) -> Option<DeclarationSummary> {
 fn file_name(id: Id, opened: &Opened, unwrapped: Option<&Unwrapped>) -> String {
     let inner = unwrapped.and_then(|unwrapped| unwrapped.file_name.clone());
     let given = || opened.file_name.as_ref().map(|name| name.safe.clone());
-    inner.or_else(given).filter(|name| !name.is_empty()).unwrap_or_else(|| {
-        let content_type = opened.content_type.as_deref().unwrap_or_default().to_ascii_lowercase();
-        let extension = match content_type.split(';').next().unwrap_or_default().trim() {
-            "application/xml" | "text/xml" => "xml",
-            "application/edifact" | "application/edi-x12" | "application/edi-consent" => "edi",
-            "text/plain" => "txt",
-            "application/json" => "json",
-            _ => "bin",
-        };
-        format!("{id}.{extension}")
-    })
+    let named = inner.or_else(given).filter(|name| !name.is_empty());
+    named.unwrap_or_else(|| format!("{id}.{}", extension(opened.content_type.as_deref())))
+}
+
+/// For files that came without a name.
+fn extension(content_type: Option<&str>) -> &'static str {
+    let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+    match content_type.split(';').next().unwrap_or_default().trim() {
+        "application/xml" | "text/xml" => "xml",
+        "application/edifact" | "application/edi-x12" | "application/edi-consent" => "edi",
+        "application/pdf" => "pdf",
+        "text/plain" => "txt",
+        "application/json" => "json",
+        _ => "bin",
+    }
 }
 
 fn meta_text(
@@ -162,8 +208,11 @@ fn meta_text(
     request: &Request,
     opened: &Opened,
     unwrapped: Option<&Unwrapped>,
+    place: Option<&Place<'_>>,
     received_at: &str,
 ) -> String {
+    let own = place.map(|place| place.attachment);
+    let file_name = own.map_or(opened.file_name.as_ref(), |own| own.file_name.as_ref());
     let meta = Meta {
         id: id.to_string(),
         partner: &partner.id,
@@ -172,13 +221,14 @@ fn meta_text(
         message_id: request.message_id.as_str(),
         subject: request.headers.get(headers::SUBJECT),
         received_at: received_at.to_owned(),
-        file_name: opened.file_name.as_ref().map(|name| printable(&name.original)),
-        content_type: opened.content_type.as_deref(),
-        bytes: opened.payload_len,
+        file_name: file_name.map(|name| printable(&name.original)),
+        content_type: own.map_or(opened.content_type.as_deref(), |own| own.content_type.as_deref()),
+        bytes: own.map_or(opened.payload_len, |own| own.len),
         signed_by: opened.signature.as_ref().map(|valid| valid.signer().to_string()),
         encrypted_with: cipher_name(opened.encrypted),
         compressed: opened.compressed,
         mic: opened.mic.as_ref().map(ToString::to_string),
+        attachment: place.map(|place| format!("{}/{}", place.number, place.of)),
         dxp: unwrapped.map(|unwrapped| &unwrapped.dxp),
     };
     serde_json::to_string_pretty(&meta).unwrap_or_default() + "\n"

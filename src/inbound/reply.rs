@@ -301,6 +301,7 @@ impl Inbound {
             explanation: told.explanation,
             signing: signing.as_ref(),
             micalg_style: partner.agreement.micalg_style,
+            version: partner.agreement.version,
             message_id: &message_id,
             date: now,
         };

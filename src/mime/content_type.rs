@@ -35,6 +35,10 @@ impl ContentType {
     /// # Errors
     /// [`MimeError::MalformedContentType`] unless it starts with `token/token`.
     pub fn parse(value: &str) -> Result<ContentType, MimeError> {
+        // One product puts the whole value into quotes.
+        let unquoted = value.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let unquoted = unquoted.map(|inner| inner.replace("\\\"", "\""));
+        let value = unquoted.as_deref().unwrap_or(value);
         let (kind, params) = parse_parameters(value).ok_or(MimeError::MalformedContentType)?;
         let (main, sub) = kind.split_once('/').ok_or(MimeError::MalformedContentType)?;
         if !is_token(main.as_bytes()) || !is_token(sub.as_bytes()) {
@@ -133,6 +137,12 @@ mod tests {
         );
         assert_eq!(param("text/plain; name*=UTF-8''%E8%AE%A2.xml", "name"), "订.xml");
         assert_eq!(ContentType::parse(mendelson).unwrap().essence, "multipart/signed");
+        let quoted = "\"multipart/signed; protocol=\\\"application/pkcs7-signature\\\"; boundary=b\"";
+        assert_eq!(
+            (param(quoted, "boundary"), param(quoted, "protocol").as_str()),
+            ("b".to_owned(), "application/pkcs7-signature")
+        );
+        assert_eq!(param("\"application/pkcs7-mime; name=a\"", "name"), "a");
     }
 
     #[test]

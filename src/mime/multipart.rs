@@ -110,6 +110,28 @@ impl<R: BufRead> SignedParts<R> {
         FirstPart(self)
     }
 
+    /// Steps to the next part of a multipart with any number of them, whose octets [`first_part`](Self::first_part)
+    /// then reads; `false` after the last. What is left of the part before is passed over.
+    ///
+    /// # Errors
+    /// [`MimeError::NotTwoParts`] when there is none at all, [`MimeError::MissingDelimiter`], [`MimeError::Io`].
+    pub fn next_part(&mut self) -> Result<bool, MimeError> {
+        match self.section {
+            Section::Preamble => {
+                self.open_first()?;
+                return Ok(true);
+            }
+            Section::Epilogue => return Ok(false),
+            Section::First => {}
+        }
+        self.skip_section()?;
+        let last = self.next_section(Section::First)?.close;
+        if last {
+            self.section = Section::Epilogue;
+        }
+        Ok(!last)
+    }
+
     /// Head and body of the second part; what is left of the first is passed over.
     ///
     /// # Errors

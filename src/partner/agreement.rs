@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Partner, PartnerUrl, Station};
-use crate::as2::{AcceptPolicy, Compression, Encryption, MdnAsk, MicalgStyle, SendPlan, Signing};
+use crate::as2::{AcceptPolicy, As2Version, Compression, Encryption, MdnAsk, MicalgStyle, SendPlan, Signing};
 use crate::bilingual;
 use crate::cms::{Certificate, ContentCipher, DigestAlgorithm, GcmForm, KeyTransport, SignatureScheme};
 use crate::ground::text::Bilingual;
@@ -27,6 +27,8 @@ pub struct Agreement {
     pub compress: Compression,
     /// Spelling of `micalg` for partners that know only one.
     pub micalg_style: MicalgStyle,
+    /// `AS2-Version` of messages and receipts.
+    pub version: As2Version,
     /// The receipt we ask for.
     pub mdn: MdnAgreement,
 }
@@ -55,6 +57,10 @@ pub struct Accept {
     pub ciphers: Vec<ContentCipher>,
     /// AES-GCM may stand in EnvelopedData.
     pub gcm_in_enveloped_data: bool,
+    /// The MIC of a signed message has the first algorithm that the partner lists.
+    pub mic_as_listed: bool,
+    /// Files of a multipart of files (RFC 6362) are put into the inbox one by one.
+    pub split_attachments: bool,
     /// Bytes of a payload after decryption and decompression.
     pub max_payload: u64,
     /// Servers that asynchronous MDNs may be sent to, besides the partner's own.
@@ -136,10 +142,11 @@ impl Partner {
             encryption: self.encryption(now)?,
             compression: self.agreement.compress,
             mdn: ask,
-            content_type: content_type.unwrap_or(&self.content_type).to_owned(),
+            content_type: content_type.unwrap_or_else(|| self.content_type_of(file_name)).to_owned(),
             file_name: file_name.map(str::to_owned),
             subject: self.subject.clone(),
             micalg_style: self.agreement.micalg_style,
+            version: self.agreement.version,
         })
     }
 
@@ -157,6 +164,7 @@ impl Partner {
             ciphers: self.waivers.ciphers(&self.accept.ciphers, now),
             gcm_in_enveloped: self.accept.gcm_in_enveloped_data,
             mic_algorithms,
+            mic_as_listed: self.accept.mic_as_listed,
             max_payload: self.accept.max_payload,
         }
     }
@@ -176,6 +184,15 @@ impl Partner {
     pub fn allows_async_mdn_to(&self, url: &str) -> bool {
         let Ok(url) = PartnerUrl::parse(url) else { return false };
         self.url.same_origin(&url) || self.accept.async_mdn_urls.iter().any(|listed| listed.same_origin(&url))
+    }
+
+    /// By the name's extension, else the partner's default.
+    fn content_type_of(&self, file_name: Option<&str>) -> &str {
+        let extension = file_name.and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
+        let listed = |extension: &str| {
+            self.content_types.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension)).map(|(_, kind)| kind)
+        };
+        extension.and_then(listed).unwrap_or(&self.content_type)
     }
 
     fn signing(&self, station: &Station, now: Timestamp) -> Result<Option<Signing>, PlanError> {

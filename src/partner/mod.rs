@@ -69,6 +69,8 @@ pub struct Partner {
     pub enabled: bool,
     /// `Content-Type` of payloads that do not bring their own.
     pub content_type: String,
+    /// The same by extension of the file name, in any case and without the dot.
+    pub content_types: Vec<(String, String)>,
     /// `Subject` of what we send.
     pub subject: Option<String>,
     /// Its pinned certificates.

@@ -142,7 +142,9 @@ mod tests {
         assert!(waivers.allow_cipher(ContentCipher::DesEde3Cbc, before));
         assert!(!waivers.allow_cipher(ContentCipher::DesEde3Cbc, after));
         assert_eq!(waivers.ciphers(ContentCipher::STANDARD, after), ContentCipher::STANDARD);
-        assert!(waivers.allow_digest(DigestAlgorithm::Sha512, after) && !waivers.allow_digest(DigestAlgorithm::Sha1, after));
+        assert!(
+            waivers.allow_digest(DigestAlgorithm::Sha512, after) && !waivers.allow_digest(DigestAlgorithm::Sha1, after)
+        );
     }
 
     #[test]

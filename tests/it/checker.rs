@@ -1,7 +1,7 @@
 //! The judge is judged: `tests/checker/check.py` calls a clean account clean and sees each kind of error.
 
 use dxgate::as2::mdn::{self, MdnPlan};
-use dxgate::as2::{As2Name, Disposition, MessageId, MicalgStyle};
+use dxgate::as2::{As2Name, As2Version, Disposition, MessageId, MicalgStyle};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -182,6 +182,7 @@ fn receipt(disposition: &str, signer: &'static Party) -> Vec<u8> {
         explanation: "A receipt.",
         signing: Some(&signing(signer)),
         micalg_style: MicalgStyle::Hyphenated,
+        version: As2Version::default(),
         message_id: &id("<receipt@theirs>"),
         date: Timestamp::now(),
     })

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::process::Command;
 
 use dxgate::as2::{
-    self, AcceptPolicy, As2Name, Compression, Encryption, Incoming, MdnAsk, MdnMode, MessageId, MicalgStyle, OpenKeys,
-    Opened, SendPlan, Signing, Stamp,
+    self, AcceptPolicy, As2Name, As2Version, Compression, Encryption, Incoming, MdnAsk, MdnMode, MessageId,
+    MicalgStyle, OpenKeys, Opened, SendPlan, Signing, Stamp,
 };
 use dxgate::cms::{
-    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, GcmForm, KeyKind, KeyTransport, PrivateKey, SignatureScheme,
-    SigningKey,
+    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, GcmForm, KeyKind, KeyTransport, PrivateKey,
+    SignatureScheme, SigningKey,
 };
 use dxgate::ground::limits::Limits;
 use dxgate::mime::{BytesSource, ContentType, Headers, MemoryScratch};
@@ -36,7 +36,12 @@ fn openssl_verifies_what_we_sign() {
 fn openssl_decrypts_what_we_encrypt_and_verifies_the_signature_inside() {
     for &transport in KeyTransport::ALL.iter().filter(|transport| transport.fits(KeyKind::Rsa)) {
         for &cipher in ContentCipher::STANDARD {
-            let encryption = Encryption { recipients: vec![certificate(keys::theirs())], cipher, gcm_form: GcmForm::AuthEnveloped, transport };
+            let encryption = Encryption {
+                recipients: vec![certificate(keys::theirs())],
+                cipher,
+                gcm_form: GcmForm::AuthEnveloped,
+                transport,
+            };
             let plan = SendPlan {
                 signing: Some(signing(SignatureScheme::RsaPkcs1, DigestAlgorithm::Sha256)),
                 encryption: Some(encryption),
@@ -127,6 +132,7 @@ fn plan() -> SendPlan {
         file_name: Some("订单.xml".to_owned()),
         subject: None,
         micalg_style: MicalgStyle::default(),
+        version: As2Version::default(),
     }
 }
 
@@ -156,6 +162,7 @@ fn open(content_type: &str, body: &[u8]) -> Result<Ours, String> {
         ciphers: ContentCipher::ALL.to_vec(),
         gcm_in_enveloped: false,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
+        mic_as_listed: false,
         max_payload: limits.payload,
     };
     let decryption = [DecryptionKey {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::super::entity::{Entity, Piece, boundary};
 use super::super::error::ComposeError;
 use super::super::headers::{self, date_value};
-use super::super::{As2Name, Disposition, MessageId, Mic, MicalgStyle, Signing};
+use super::super::{As2Name, As2Version, Disposition, MessageId, Mic, MicalgStyle, Signing};
 use crate::cms::{Fingerprint, MultiHasher};
 use crate::ground::text::printable;
 use crate::mime::{ContentType, Headers};
@@ -29,6 +29,8 @@ pub struct MdnPlan<'a> {
     pub signing: Option<&'a Signing>,
     /// How `micalg` is spelled for this partner.
     pub micalg_style: MicalgStyle,
+    /// The `AS2-Version` that we show this partner.
+    pub version: As2Version,
     /// The receipt's own `Message-ID`.
     pub message_id: &'a MessageId,
     /// `Date` and signing time.
@@ -60,7 +62,7 @@ pub fn build(plan: &MdnPlan<'_>) -> Result<BuiltMdn, ComposeError> {
         None => report,
     };
     let mut headers = Headers::new();
-    headers.push(headers::AS2_VERSION, headers::VERSION)?;
+    headers::push_version(&mut headers, plan.version)?;
     headers.push(headers::AS2_FROM, &plan.from.header_value())?;
     headers.push(headers::AS2_TO, &plan.to.header_value())?;
     headers.push(headers::MESSAGE_ID, plan.message_id.as_str())?;

@@ -17,4 +17,8 @@ pub use build::{BuiltMdn, MdnPlan, build};
 pub use parse::{Mdn, MdnError, parse};
 
 #[cfg(test)]
+mod forgery_tests;
+#[cfg(test)]
+mod quirks_tests;
+#[cfg(test)]
 mod receipts_tests;

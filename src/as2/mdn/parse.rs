@@ -107,7 +107,7 @@ pub fn parse(headers: &Headers, body: &[u8], trusted: &[Certificate], limits: &L
     let body = decode(headers, body)?;
     let (report, signature) = match content_type.essence.as_str() {
         "multipart/signed" => signed_report(content_type.boundary()?, &body, trusted, limits)?,
-        "multipart/report" => (report(headers, &body, limits)?, Ok(None)),
+        other if may_hold_report(other) => (report(headers, &body, limits)?, Ok(None)),
         other => return Err(MdnError::NotMdn(printable(other))),
     };
     let Report { fields, text } = report;
@@ -134,6 +134,14 @@ pub fn parse(headers: &Headers, body: &[u8], trusted: &[Certificate], limits: &L
     })
 }
 
+/// The part for programs; some products send nothing else.
+const NOTIFICATION: &str = "message/disposition-notification";
+
+/// RFC 4130 7.4 demands multipart/report; others wrap the notification in another multipart or send it bare.
+fn may_hold_report(essence: &str) -> bool {
+    matches!(essence, "multipart/report" | "multipart/mixed" | "multipart/alternative" | NOTIFICATION)
+}
+
 /// What a multipart/report says.
 struct Report {
     fields: Headers,
@@ -155,7 +163,11 @@ fn signed_report(
     parts.first_part().read_to_end(&mut octets).map_err(MimeError::Io)?;
     let (signature_headers, signature) = parts.second_part()?;
     parts.finish()?;
-    let signature = decode(&signature_headers, &signature)?;
+    let signature = match signature.as_slice() {
+        [0x30, 0x80..=0xff, ..] => signature,
+        [b'M', b'I', ..] => decode_as(Some("base64"), &signature)?,
+        _ => decode(&signature_headers, &signature)?,
+    };
     let verify = |octets: &[u8]| {
         let mut hasher = MultiHasher::new(&DigestAlgorithm::READABLE);
         hasher.update(octets);
@@ -177,8 +189,12 @@ fn signed_report(
 /// The two parts of a multipart/report that matter.
 fn report(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, MdnError> {
     let content_type = ContentType::parse(headers.get(headers::CONTENT_TYPE).unwrap_or_default())?;
-    if !content_type.is("multipart/report") {
+    if !may_hold_report(&content_type.essence) {
         return Err(MdnError::NotMdn(printable(&content_type.essence)));
+    }
+    if content_type.is(NOTIFICATION) {
+        let block = without_blank_lines(&decode(headers, body)?);
+        return Ok(Report { fields: Headers::parse(&block, limits)?, text: String::new() });
     }
     let mut fields = None;
     let mut text = None;
@@ -186,10 +202,10 @@ fn report(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, Mdn
         let content = body.get(part.body_range.clone()).unwrap_or_default();
         let kind = part.headers.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok());
         match kind.as_ref().map_or("text/plain", |kind| kind.essence.as_str()) {
-            "message/disposition-notification" if fields.is_some() => {
+            NOTIFICATION if fields.is_some() => {
                 return Err(MdnError::Repeated("disposition-notification part"));
             }
-            "message/disposition-notification" => {
+            NOTIFICATION => {
                 let block = without_blank_lines(&decode(&part.headers, content)?);
                 fields = Some(Headers::parse(&block, limits)?);
             }
@@ -202,8 +218,12 @@ fn report(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, Mdn
 
 /// A body without its transfer encoding.
 fn decode(headers: &Headers, body: &[u8]) -> Result<Vec<u8>, MimeError> {
+    decode_as(headers.get(headers::CONTENT_TRANSFER_ENCODING), body)
+}
+
+fn decode_as(encoding: Option<&str>, body: &[u8]) -> Result<Vec<u8>, MimeError> {
     let mut decoded = Vec::new();
-    transfer_decoder(headers.get(headers::CONTENT_TRANSFER_ENCODING), Box::new(body))?.read_to_end(&mut decoded)?;
+    transfer_decoder(encoding, Box::new(body))?.read_to_end(&mut decoded)?;
     Ok(decoded)
 }
 

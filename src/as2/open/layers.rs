@@ -166,7 +166,7 @@ impl<'a> Walk<'a> {
         }
         match head.content_type.essence.as_str() {
             "application/pkcs7-mime" | "application/x-pkcs7-mime" => {
-                let mut body = decoded(&head, body)?;
+                let mut body = decoded_cms(&head, body)?;
                 match cms_kind(&head.content_type, &mut body)? {
                     CmsKind::Enveloped => self.enveloped(&mut body, outermost),
                     CmsKind::Compressed => self.compressed(&mut body, depth, outermost),
@@ -285,7 +285,7 @@ impl<'a> Walk<'a> {
             return Err(OpenError::Layers("the second part of multipart/signed is not a signature"));
         }
         let mut octets = Vec::new();
-        decoded(&head, &mut &*body)?.read_to_end(&mut octets).map_err(mime_error)?;
+        decoded_cms(&head, &mut &*body)?.read_to_end(&mut octets).map_err(mime_error)?;
         Ok(octets)
     }
 
@@ -406,6 +406,18 @@ impl Head {
 /// The body without its transfer encoding.
 fn decoded<'b>(head: &Head, body: &'b mut dyn BufRead) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
     let content = transfer_decoder(head.transfer_encoding(), Box::new(body)).map_err(OpenError::Mime)?;
+    Ok(BufReader::with_capacity(BUFFER, content))
+}
+
+/// A CMS structure without its transfer encoding, whatever is said about that: some products declare base64 and send
+/// binary, others send base64 and declare nothing. Every structure starts with a SEQUENCE of more than 127 bytes.
+fn decoded_cms<'b>(head: &Head, body: &'b mut dyn BufRead) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
+    let encoding = match body.fill_buf().map_err(mime_error)? {
+        [0x30, 0x80..=0xff, ..] => None,
+        [b'M', b'I', ..] => Some("base64"),
+        _ => head.transfer_encoding(),
+    };
+    let content = transfer_decoder(encoding, Box::new(body)).map_err(OpenError::Mime)?;
     Ok(BufReader::with_capacity(BUFFER, content))
 }
 

@@ -2,11 +2,12 @@
 
 use dxgate::as2::mdn::{self, MdnPlan};
 use dxgate::as2::{
-    self, AcceptPolicy, As2Name, Compression, Disposition, Encryption, Incoming, Mdn, MdnAsk, MdnMode, MessageId, Mic,
-    MicalgStyle, OpenKeys, Request, SendPlan, Signing, Stamp,
+    self, AcceptPolicy, As2Name, As2Version, Compression, Disposition, Encryption, Incoming, Mdn, MdnAsk, MdnMode,
+    MessageId, Mic, MicalgStyle, OpenKeys, Request, SendPlan, Signing, Stamp,
 };
 use dxgate::cms::{
-    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, GcmForm, KeyTransport, PrivateKey, SignatureScheme, SigningKey,
+    Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, GcmForm, KeyTransport, PrivateKey, SignatureScheme,
+    SigningKey,
 };
 use dxgate::ground::limits::Limits;
 use dxgate::mime::{BytesSource, Headers, MemoryScratch};
@@ -35,6 +36,7 @@ pub fn plan() -> SendPlan {
         file_name: Some("letter.xml".to_owned()),
         subject: None,
         micalg_style: MicalgStyle::Hyphenated,
+        version: As2Version::default(),
     }
 }
 
@@ -136,6 +138,7 @@ pub fn receipt_for(posted: &Posted, kind: Kind<'_>) -> Letter {
         explanation: "A receipt.",
         signing: signing.as_ref(),
         micalg_style: MicalgStyle::Hyphenated,
+        version: As2Version::default(),
         message_id: &MessageId::parse("<receipt@theirs>").unwrap(),
         date: Timestamp::now(),
     })

@@ -147,6 +147,7 @@ fn answer_to(failure: &OpenFailure) -> String {
         explanation: failure.explanation,
         signing: None,
         micalg_style: MicalgStyle::Hyphenated,
+        version: As2Version::default(),
         message_id: &stamp().message_id,
         date: date(),
     })

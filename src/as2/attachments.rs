@@ -1,0 +1,160 @@
+//! Several files in one message (RFC 6362): a payload of type `multipart/related` (RFC 2387), each part a file with its
+//! own type and name. The whole multipart is what is signed and what the MIC covers; only afterwards it is taken apart.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use super::entity::boundary as fresh_boundary;
+use super::error::ComposeError;
+use super::headers::{CONTENT_DISPOSITION, CONTENT_TRANSFER_ENCODING, CONTENT_TYPE, attachment_value};
+use crate::ground::limits::Limits;
+use crate::ground::text::printable;
+use crate::mime::{
+    ContentType, FileName, Headers, MimeError, SignedParts, Source, file_name, read_entity_head, transfer_decoder,
+};
+
+/// What one part of a received multipart says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// `Content-Type`, printable.
+    pub content_type: Option<String>,
+    /// Its file name as the partner gave it, and made safe.
+    pub file_name: Option<FileName>,
+    /// Bytes without transfer encoding.
+    pub len: u64,
+}
+
+/// The boundary of a payload of this type, if it is a multipart of files.
+pub fn related_boundary(content_type: Option<&str>) -> Option<String> {
+    let parsed = ContentType::parse(content_type?).ok()?;
+    if !parsed.is("multipart/related") {
+        return None;
+    }
+    parsed.boundary().ok().map(str::to_owned)
+}
+
+/// Takes the files apart. `sink` gets the number of the part, from 0, and its next bytes; for every part it is called
+/// at least once, with no bytes at first. Parts that are multiparts themselves are not opened.
+///
+/// # Errors
+/// [`MimeError`]; with [`MimeError::TooManyParts`] over `Limits::attachments`. What the sink got is incomplete then.
+pub fn split(
+    payload: &mut dyn BufRead,
+    boundary: &str,
+    limits: &Limits,
+    sink: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+) -> Result<Vec<Attachment>, MimeError> {
+    let mut parts = SignedParts::new(payload, boundary, limits)?;
+    let mut attachments = Vec::new();
+    while parts.next_part()? {
+        let number = attachments.len();
+        if number >= limits.attachments {
+            return Err(MimeError::TooManyParts);
+        }
+        let mut part = BufReader::with_capacity(BUFFER, parts.first_part());
+        let headers = read_entity_head(&mut part, limits)?;
+        let content_type = headers.get(CONTENT_TYPE).map(printable);
+        let file_name = file_name(&headers);
+        sink(number, &[])?;
+        let mut content = transfer_decoder(headers.get(CONTENT_TRANSFER_ENCODING), Box::new(part))?;
+        let len = pour(&mut content, &mut |bytes| sink(number, bytes))?;
+        attachments.push(Attachment { content_type, file_name, len });
+    }
+    parts.finish()?;
+    Ok(attachments)
+}
+
+fn pour(content: &mut dyn Read, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<u64, MimeError> {
+    let mut buffer = vec![0u8; BUFFER];
+    let mut len = 0u64;
+    loop {
+        let n = match content.read(&mut buffer) {
+            Ok(0) => return Ok(len),
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(MimeError::from(error)),
+        };
+        len = len.saturating_add(u64::try_from(n).unwrap_or(u64::MAX));
+        sink(buffer.get(..n).unwrap_or_default())?;
+    }
+}
+
+const BUFFER: usize = 64 * 1024;
+
+/// A file to be sent in one message.
+#[derive(Clone, Copy)]
+pub struct Enclosure<'a> {
+    /// Its media type.
+    pub content_type: &'a str,
+    /// Its name.
+    pub file_name: Option<&'a str>,
+    /// Its bytes, sent as they are.
+    pub content: &'a dyn Source,
+}
+
+/// Several files as one payload; [`content_type`](Related::content_type) is that of the plan, which names no file then.
+pub struct Related<'a> {
+    content_type: String,
+    pieces: Vec<Piece<'a>>,
+}
+
+enum Piece<'a> {
+    Frame(Vec<u8>),
+    Content(&'a dyn Source),
+}
+
+impl<'a> Related<'a> {
+    /// Puts files together; the first is the root.
+    ///
+    /// # Errors
+    /// [`ComposeError::Header`] when a type or name cannot stand in a header field, or there is no file.
+    pub fn new(enclosures: &[Enclosure<'a>]) -> Result<Related<'a>, ComposeError> {
+        let root = enclosures.first().ok_or(MimeError::MissingDelimiter)?;
+        let boundary = fresh_boundary();
+        let root_type = ContentType::parse(root.content_type)?;
+        let content_type = ContentType::new("multipart/related") //
+            .with("type", &root_type.essence)
+            .with("boundary", &boundary);
+        let mut pieces = Vec::new();
+        let mut lead = format!("--{boundary}\r\n");
+        for enclosure in enclosures {
+            let mut headers = Headers::new();
+            headers.push(CONTENT_TYPE, enclosure.content_type)?;
+            headers.push(CONTENT_TRANSFER_ENCODING, "binary")?;
+            if let Some(name) = enclosure.file_name {
+                headers.push(CONTENT_DISPOSITION, &attachment_value(name))?;
+            }
+            let frame = [lead.as_bytes(), &headers.to_bytes(), b"\r\n"].concat();
+            pieces.extend([Piece::Frame(frame), Piece::Content(enclosure.content)]);
+            lead = format!("\r\n--{boundary}\r\n");
+        }
+        pieces.push(Piece::Frame(format!("\r\n--{boundary}--\r\n").into_bytes()));
+        Ok(Related { content_type: content_type.to_string(), pieces })
+    }
+
+    /// `multipart/related` with `type` and `boundary` (RFC 2387 3).
+    pub fn content_type(&self) -> &str {
+        &self.content_type
+    }
+}
+
+impl Source for Related<'_> {
+    fn len(&self) -> u64 {
+        let lengths = self.pieces.iter().map(|piece| match piece {
+            Piece::Frame(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Piece::Content(source) => source.len(),
+        });
+        lengths.fold(0, u64::saturating_add)
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        let mut all: Box<dyn Read + Send + '_> = Box::new(io::empty());
+        for piece in &self.pieces {
+            let next: Box<dyn Read + Send + '_> = match piece {
+                Piece::Frame(bytes) => Box::new(bytes.as_slice()),
+                Piece::Content(source) => source.open()?,
+            };
+            all = Box::new(all.chain(next));
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,171 @@
+//! Receipts that stray further from RFC 4130 7.4 than those in `receipts_tests`, and dispositions of every row.
+
+use super::super::specimens::*;
+use super::super::*;
+use super::{BuiltMdn, parse};
+use crate::cms::{DigestAlgorithm, SignatureScheme};
+use crate::ground::limits::Limits;
+use crate::mime::Headers;
+
+fn composed() -> (Composed, Mic) {
+    let (_, composed) = compose_it(&plan(Some(SignatureScheme::RsaPkcs1), None, Compression::None), PAYLOAD);
+    let mic = composed.mics.exact(DigestAlgorithm::Sha256).unwrap().clone();
+    (composed, mic)
+}
+
+fn fields(content_type: &str) -> Headers {
+    let mut headers = Headers::new();
+    for (name, value) in [("AS2-From", "\"bob co\""), ("AS2-To", "alice"), ("Content-Type", content_type)] {
+        headers.push(name, value).unwrap();
+    }
+    headers
+}
+
+fn read_it(headers: &Headers, body: &[u8]) -> Mdn {
+    parse(headers, body, std::slice::from_ref(&BOB.certificate), &Limits::default()).unwrap()
+}
+
+fn notification(mic: &Mic) -> String {
+    format!(
+        "Final-Recipient: rfc822; bob co\r\nOriginal-Message-ID: <m1@alice>\r\nDisposition: \
+         automatic-action/MDN-sent-automatically; processed\r\nReceived-Content-MIC: {mic}\r\n"
+    )
+}
+
+#[test]
+fn a_bare_notification_is_a_receipt_alone_and_inside_a_signature() {
+    let (composed, mic) = composed();
+    let kind = "message/disposition-notification";
+    let bare = read_it(&fields(kind), notification(&mic).as_bytes());
+    assert!(matches!(judged(&bare, &composed, false), Verdict::Accepted { matched: Some(_) }));
+    let part = format!("Content-Type: {kind}\r\n\r\n{}", notification(&mic));
+    let (content_type, body) = signed_parts(part.as_bytes(), part.as_bytes(), &BOB);
+    let signed = read_it(&fields(&content_type), &body);
+    assert!(matches!(judged(&signed, &composed, true), Verdict::Accepted { matched: Some(_) }));
+    let limits = Limits::default();
+    for (headers, body) in [(fields(kind), notification(&mic).into_bytes()), (fields(&content_type), body)] {
+        assert!(matches!(read_head(&headers, &body, &limits), Ok(Incoming::Mdn(_))), "posted on its own");
+        assert_eq!(check_head(&headers), Ok(()));
+    }
+}
+
+#[test]
+fn a_notification_in_another_multipart_is_found() {
+    let (composed, mic) = composed();
+    for kind in ["multipart/mixed", "multipart/alternative"] {
+        let body = format!(
+            "--b\r\nContent-Type: text/plain\r\n\r\nok\r\n--b\r\nContent-Type: message/disposition-notification\r\n\r\n{}\r\n--b--\r\n",
+            notification(&mic)
+        );
+        let mdn = read_it(&fields(&format!("{kind}; boundary=b")), body.as_bytes());
+        assert!(matches!(judged(&mdn, &composed, false), Verdict::Accepted { .. }), "{kind}");
+    }
+}
+
+#[test]
+fn fields_that_are_missing_or_quoted_twice_do_no_harm_under_a_signature() {
+    let (composed, mic) = composed();
+    let good = answer(&Disposition::processed_ok(), Some(&mic), Some(&BOB));
+    let change = |name: &str, value: Option<&str>| {
+        let mut changed = good.clone();
+        match value {
+            Some(value) => changed.headers.set(name, value).unwrap(),
+            None => changed.headers.remove(name),
+        }
+        changed
+    };
+    for (what, built) in [
+        ("OpenText: no Message-ID", change("Message-ID", None)),
+        ("no AS2-Version", change("AS2-Version", None)),
+        ("no MIME-Version", change("MIME-Version", None)),
+        ("no names", {
+            let mut built = change("AS2-From", None);
+            built.headers.remove("AS2-To");
+            built
+        }),
+        ("pyas2: a quoted name quoted again", change("AS2-From", Some("\"\\\"bob co\\\"\""))),
+        ("quoted without need", change("AS2-To", Some("\"alice\""))),
+        ("features of others", change("EDIINT-Features", Some("CEM, CMS"))),
+    ] {
+        let verdict = judged(&read(&built), &composed, true);
+        assert!(matches!(verdict, Verdict::Accepted { .. }), "{what}: {verdict:?}");
+    }
+}
+
+#[test]
+fn signatures_of_receipts_are_found_in_any_transfer_encoding() {
+    use base64::Engine as _;
+    let (composed, mic) = composed();
+    let unsigned = answer(&Disposition::processed_ok(), Some(&mic), None);
+    let part =
+        [format!("Content-Type: {}\r\n\r\n", unsigned.headers.get("Content-Type").unwrap()).as_bytes(), &unsigned.body]
+            .concat();
+    let (content_type, body) = signed_parts(&part, &part, &BOB);
+    let at = memchr::memmem::rfind(&body, b"binary\r\n\r\n").unwrap();
+    let end = body.len() - b"\r\n--sep--\r\n".len();
+    let encoded = base64::engine::general_purpose::STANDARD.encode(&body[at + 10..end]);
+    for (declared, signature) in
+        [("binary", encoded.as_bytes()), ("base64", encoded.as_bytes()), ("base64", &body[at + 10..end])]
+    {
+        let body = [&body[..at], declared.as_bytes(), b"\r\n\r\n", signature, &body[end..]].concat();
+        let built = BuiltMdn { headers: fields(&content_type), body, signer: None };
+        assert!(matches!(judged(&read(&built), &composed, true), Verdict::Accepted { .. }), "{declared}");
+    }
+}
+
+#[test]
+fn every_spelling_of_a_digest_is_compared_by_value() {
+    let (composed, mic) = composed();
+    let text = mic.to_string();
+    let value = text.split(',').next().unwrap();
+    for spelled in [
+        format!("{value},sha-256"),
+        format!("{value}, SHA256"),
+        format!("{value} , sha256 (as asked)"),
+        format!("{value}, rsa-sha256"),
+        format!("{}, sha-256", value.trim_end_matches('=')),
+        format!("{}\r\n {}, sha-256", &value[..20], &value[20..]),
+    ] {
+        let body = notification(&mic).replace(&text, &spelled);
+        let mdn = read_it(&fields("message/disposition-notification"), body.as_bytes());
+        let verdict = judged(&mdn, &composed, false);
+        assert!(matches!(verdict, Verdict::Accepted { matched: Some(_) }), "{spelled:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn every_row_of_dispositions_has_its_verdict() {
+    let (composed, mic) = composed();
+    for (text, positive) in [
+        ("processed", true),
+        ("processed/Warning: authentication-failed, processing continued", true),
+        ("processed/warning: duplicate-document", true),
+        ("processed/error: authentication-failed", false),
+        ("processed/error: decryption-failed", false),
+        ("processed/error: decompression-failed", false),
+        ("processed/error: integrity-check-failed", false),
+        ("processed/error: insufficient-message-security", false),
+        ("processed/error: unexpected-processing-error", false),
+        ("processed/error: unknown-trading-partner", false),
+        ("processed/error: unknown-trading-relationship", false),
+        ("processed/error: duplicate-filename", false),
+        ("processed/error: illegal-filename", false),
+        ("processed/error: invalid-message-id", false),
+        ("failed/Failure: unsupported format", false),
+        ("failed/Failure: unsupported MIC-algorithms", false),
+        ("failed/failure: sender-equals-receiver", false),
+        ("failed", false),
+        ("denied", false),
+    ] {
+        let body = notification(&mic).replace("; processed", &format!("; {text}"));
+        let mdn = read_it(&fields("message/disposition-notification"), body.as_bytes());
+        match judged(&mdn, &composed, false) {
+            Verdict::Accepted { .. } => assert!(positive, "{text}"),
+            Verdict::Refused { disposition } => {
+                assert!(!positive, "{text}");
+                assert!(!disposition.is_positive());
+            }
+            Verdict::Doubtful(doubt) => unreachable!("{text}: {doubt:?}"),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Tolerant in, strict out: what other products put into messages is read, row by row, and none of it is ever written.
+//!
+//! | quirk | seen at |
+//! |---|---|
+//! | base64 of the whole body, or of the signature, without saying so; base64 declared over binary | libas2, BizTalk adapters |
+//! | the whole Content-Type in quotes; tabs; upper case; `x-pkcs7-…`; no `smime-type` | Sterling, Cyclone, old mailers |
+//! | a `Date` line as preamble of multipart/signed | mendelson |
+//! | line feeds without carriage returns around and in the payload | RSSBus, BizTalk |
+//! | identifiers without brackets or `@`, over 100 characters, with underscores | Sterling, BizTalk |
+//! | names with `! ; # , < > [ ]`, quoted without need, blanks without quotes | Drummond rounds, libas2 |
+//! | a receipt asked for with `required`, tabs, no parameter names, an unknown algorithm first | pyas2, BizTalk, libas2 |
+//! | AS2-Version missing, 1.0 to 1.3 and beyond; EDIINT-Features with any word | libas2, RSSBus, pyas2 |
+//! | file names in RFC 2231, RFC 2047 and raw UTF-8, with blanks, without quotes | Cyclone, OpenAS2, mendelson |
+//! | line ends after a CMS structure, BER with indefinite lengths, binary signatures | Sterling, Bouncy Castle |
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::*;
+use crate::mime::Headers;
+
+fn cbc() -> Wire {
+    let inner = signed_entity(&payload_entity(), &ALICE);
+    enveloped(&inner, ContentCipher::Aes128Cbc, KeyTransport::RsaPkcs1)
+}
+
+fn accepted(wire: &Wire, what: &str) -> Opened {
+    let (opened, payload) = receive(wire, &lax()).unwrap_or_else(|failure| unreachable!("{what}: {}", failure.cause));
+    assert_eq!(payload, PAYLOAD, "{what}");
+    opened
+}
+
+fn with(mut wire: Wire, name: &str, value: &str) -> Wire {
+    wire.headers.set(name, value).unwrap();
+    wire
+}
+
+#[test]
+fn transfer_encodings_are_found_out_whatever_is_declared() {
+    let plain = cbc();
+    let encoded = Wire { body: STANDARD.encode(&plain.body).into_bytes(), ..plain.clone() };
+    accepted(&encoded, "base64 without a word");
+    accepted(&with(encoded, "Content-Transfer-Encoding", "binary"), "base64 called binary");
+    accepted(&with(plain, "Content-Transfer-Encoding", "base64"), "binary called base64");
+
+    let (content_type, body) = signed_parts(&payload_entity(), &payload_entity(), &ALICE);
+    let at = memchr::memmem::find(&body, b"binary\r\n\r\n").unwrap();
+    let end = body.len() - b"\r\n--sep--\r\n".len();
+    let signature = STANDARD.encode(&body[at + 10..end]);
+    let silent = [&body[..at], b"binary\r\n\r\n", signature.as_bytes(), &body[end..]].concat();
+    accepted(&wire(&[("Content-Type", &content_type)], &silent), "signature in base64, called binary");
+    let liar = [&body[..at], b"base64\r\n\r\n", &body[at + 10..]].concat();
+    accepted(&wire(&[("Content-Type", &content_type)], &liar), "binary signature, called base64");
+}
+
+#[test]
+fn content_types_are_read_in_every_dress() {
+    for content_type in [
+        "\"application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\"",
+        "APPLICATION/PKCS7-MIME; SMIME-TYPE=ENVELOPED-DATA",
+        "application/x-pkcs7-mime;\tsmime-type=enveloped-data;\tname=\"smime.p7m\"",
+        "application/pkcs7-mime",
+        "application/pkcs7-mime; smime-type=unheard-of",
+    ] {
+        accepted(&with(cbc(), "Content-Type", content_type), content_type);
+    }
+}
+
+#[test]
+fn a_date_as_preamble_and_bare_line_feeds_are_read() {
+    let (content_type, body) = signed_parts(&payload_entity(), &payload_entity(), &ALICE);
+    let dated = [b"Date: Sun, 22 Nov 2026 06:00:00 +0000\r\n\r\n".as_slice(), &body].concat();
+    accepted(&wire(&[("Content-Type", &content_type)], &dated), "mendelson's preamble");
+    let inner = [format!("Content-Type: {content_type}\r\n\r\n").as_bytes(), &dated].concat();
+    accepted(&enveloped(&inner, ContentCipher::Aes256Cbc, KeyTransport::RsaPkcs1), "the same encrypted");
+    let entity = [b"Content-Type: application/xml\n\n".as_slice(), PAYLOAD].concat();
+    let (content_type, body) = signed_parts(&entity, &entity, &ALICE);
+    let head = b"\r\n--sep\r\nContent-Type: application/pkcs7-signature\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+    let at = memchr::memmem::find(&body, head).unwrap();
+    let lf = head.iter().copied().filter(|byte| *byte != b'\r').collect::<Vec<u8>>();
+    let body = [b"--sep\n", &entity[..], &lf, &body[at + head.len()..]].concat();
+    accepted(&wire(&[("Content-Type", &content_type)], &body), "line feeds only");
+}
+
+#[test]
+fn identifiers_names_and_versions_of_other_products_are_taken() {
+    let long = format!("<{}@alice>", "x".repeat(200));
+    for id in ["m1@alice", "<ALICE_1A2B_3C>", "MSG_2026.1", long.as_str(), "<a!#$%&'*+-/=?^_`{|}~@x>"] {
+        let request = request(&with(cbc(), "Message-ID", id));
+        assert_eq!(request.message_id.as_str(), id, "echoed exactly");
+    }
+    for (value, name) in [
+        ("a!b;c#d,e<f>g[h]", "a!b;c#d,e<f>g[h]"),
+        ("\"alice\"", "alice"),
+        ("alice co", "alice co"),
+        ("\"a \\\"b\\\" c\"", "a \"b\" c"),
+    ] {
+        assert_eq!(request(&with(cbc(), "AS2-From", value)).from.as_str(), name);
+    }
+    for version in ["1.0", "1.1", "1.2", "1.3", "1.9"] {
+        assert_eq!(request(&with(cbc(), "AS2-Version", version)).as2_version, version);
+    }
+    let mut bare = cbc();
+    bare.headers.remove("AS2-Version");
+    for features in ["CEM, multiple-attachments", "AS2-Reliability", "CMS", "", ";;"] {
+        let wire = with(with(bare.clone(), "EDIINT-Features", features), "AS2-Product", "other:1.0");
+        assert_eq!(request(&wire).as2_version, "1.0");
+        accepted(&wire, features);
+    }
+}
+
+#[test]
+fn requests_for_receipts_are_understood() {
+    for (options, algorithm) in [
+        ("signed-receipt-protocol=required, pkcs7-signature; signed-receipt-micalg=optional, sha256", "sha-256"),
+        ("required,pkcs7-signature; required,sha1", "sha1"),
+        ("signed-receipt-protocol=optional,\tpkcs7-signature;\tsigned-receipt-micalg=optional,\tSHA-384", "sha-384"),
+        (
+            "signed-receipt-protocol=optional, pkcs7-signature; signed-receipt-micalg=optional, ripemd160, sha512",
+            "sha-512",
+        ),
+    ] {
+        let wire = with(
+            with(wire(&[("Content-Type", "a/b")], PAYLOAD), "Disposition-Notification-To", ""),
+            "Disposition-Notification-Options",
+            options,
+        );
+        let opened = accepted(&wire, options);
+        assert_eq!(opened.mic.unwrap().algorithm.micalg(), algorithm, "{options}");
+        assert!(request(&wire).mdn.unwrap().options.signed, "{options}");
+    }
+}
+
+#[test]
+fn file_names_are_read_in_every_spelling_and_kept_as_they_were() {
+    for (value, original, safe) in [
+        ("attachment; filename*=UTF-8''%E5%8D%95.xml", "单.xml", "单.xml"),
+        ("attachment; filename=\"=?UTF-8?B?5Y2VLnhtbA==?=\"", "单.xml", "单.xml"),
+        ("attachment; filename=\"单.xml\"", "单.xml", "单.xml"),
+        ("attachment; filename=\"a b.xml\"", "a b.xml", "a b.xml"),
+        ("attachment; filename=a.xml", "a.xml", "a.xml"),
+        ("attachment; filename=\"..\\\\..\\\\evil.exe\"", "..\\..\\evil.exe", "evil.exe"),
+    ] {
+        let entity = format!("Content-Type: application/xml\r\nContent-Disposition: {value}\r\n\r\n");
+        let entity = [entity.as_bytes(), PAYLOAD].concat();
+        let (content_type, body) = signed_parts(&entity, &entity, &ALICE);
+        let name = accepted(&wire(&[("Content-Type", &content_type)], &body), value).file_name.unwrap();
+        assert_eq!((name.original.as_str(), name.safe.as_str()), (original, safe), "{value}");
+    }
+}
+
+/// Everything that we write, in every shape.
+fn written() -> Vec<(String, Wire)> {
+    let mut all = Vec::new();
+    for scheme in SCHEMES {
+        for envelope in [None, Some((ContentCipher::Aes256Cbc, KeyTransport::RsaPkcs1))] {
+            for compression in COMPRESSIONS {
+                let plan = plan(scheme, envelope, compression);
+                all.push((format!("{scheme:?} {envelope:?} {compression:?}"), compose_it(&plan, PAYLOAD).0));
+            }
+        }
+    }
+    for key in [None, Some(&*BOB)] {
+        let mic = Mic { algorithm: DigestAlgorithm::Sha512, value: vec![0xab; 64] };
+        let built = answer(&Disposition::decryption_failed(), Some(&mic), key);
+        all.push((format!("receipt {}", key.is_some()), Wire { headers: built.headers, body: built.body }));
+    }
+    all
+}
+
+#[test]
+fn none_of_these_quirks_is_ever_written() {
+    for (what, wire) in written() {
+        let head = String::from_utf8(wire.headers.to_bytes()).unwrap();
+        assert!(
+            !head.contains("\r\n ") && !head.contains("\r\n\t") && !head.contains('\t'),
+            "folded or tabbed: {what}"
+        );
+        assert!(head.is_ascii(), "{what}");
+        assert!(!head.contains("x-pkcs7") && !head.contains("Content-Transfer-Encoding: base64"), "{what}");
+        let content_type = wire.headers.get("Content-Type").unwrap();
+        if content_type.starts_with("multipart/signed") {
+            assert!(content_type.contains("protocol=\"application/pkcs7-signature\""), "{what}");
+            assert!(content_type.contains("micalg=sha-256"), "{what}");
+        }
+        if content_type.starts_with("application/pkcs7-mime") {
+            assert!(content_type.contains("smime-type=") && content_type.contains("name=smime.p7"), "{what}");
+        }
+        check_parts(&what, content_type, &wire.body);
+        let text = String::from_utf8_lossy(&wire.body);
+        for quirk in ["Error:", "decompresion", "=?UTF-8", "filename=\"\"", ",sha", "MDN-sent-automatically;p"] {
+            assert!(!text.contains(quirk), "{what}: {quirk}");
+        }
+        let mic = text.lines().find(|line| line.starts_with("Received-Content-MIC: "));
+        assert!(mic.is_none_or(|line| line.ends_with(", sha-512")), "one line: {what}");
+    }
+}
+
+/// Every delimiter line stands at the start of a line that ends in CRLF, nothing before the first and after the last.
+fn check_parts(what: &str, content_type: &str, body: &[u8]) {
+    let Some(boundary) = content_type.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next()) else {
+        return;
+    };
+    let delimiter = format!("--{boundary}");
+    assert!(body.starts_with(format!("{delimiter}\r\n").as_bytes()), "no preamble: {what}");
+    assert!(body.ends_with(format!("\r\n{delimiter}--\r\n").as_bytes()), "no epilogue: {what}");
+    for at in memchr::memmem::find_iter(body, delimiter.as_bytes()).skip(1) {
+        assert_eq!(&body[at - 2..at], b"\r\n", "{what}");
+    }
+}
+
+#[test]
+fn a_message_shows_the_version_that_the_partner_can_bear() {
+    let fields = |version: As2Version| {
+        let (wire, _) = compose_it(&SendPlan { version, ..plain_plan() }, PAYLOAD);
+        let field = |headers: &Headers, name: &str| headers.get(name).map(str::to_owned);
+        ["AS2-Version", "EDIINT-Features", "AS2-Product"].map(|name| field(&wire.headers, name))
+    };
+    let product = concat!("dxgate:", env!("CARGO_PKG_VERSION"));
+    let features = "multiple-attachments, AS2-Reliability";
+    let own = |text: &str| Some(text.to_owned());
+    assert_eq!(fields(As2Version::V1_0), [own("1.0"), None, None]);
+    assert_eq!(fields(As2Version::V1_1), [own("1.1"), None, None]);
+    assert_eq!(fields(As2Version::V1_2), [own("1.2"), own(features), None]);
+    assert_eq!(fields(As2Version::V1_3), [own("1.3"), own(features), own(product)]);
+}
+
+#[test]
+fn the_digest_of_the_receipt_can_follow_the_list_instead_of_the_signature() {
+    let mut plan = plan(Some(SignatureScheme::RsaPkcs1), None, Compression::None);
+    plan.mdn.micalgs = vec![DigestAlgorithm::Sha512, DigestAlgorithm::Sha256];
+    let (wire, _) = compose_it(&plan, PAYLOAD);
+    for (mic_as_listed, algorithm) in [(false, DigestAlgorithm::Sha256), (true, DigestAlgorithm::Sha512)] {
+        let policy = AcceptPolicy { mic_as_listed, ..lax() };
+        assert_eq!(receive(&wire, &policy).unwrap().0.mic.unwrap().algorithm, algorithm);
+    }
+}
+
+#[test]
+fn a_digest_over_the_decompressed_entity_is_accepted_by_name() {
+    let plan = plan(Some(SignatureScheme::RsaPkcs1), None, Compression::BeforeSigning);
+    let (_, composed) = compose_it(&plan, PAYLOAD);
+    let find =
+        |sent: &&SentMic| sent.variant == MicVariant::Decompressed && sent.mic.algorithm == DigestAlgorithm::Sha256;
+    let mic = composed.mics.expected.iter().find(find).unwrap().mic.clone();
+    let mdn = read(&answer(&Disposition::processed_ok(), Some(&mic), Some(&BOB)));
+    let matched =
+        MicMatch { algorithm: DigestAlgorithm::Sha256, variant: MicVariant::Decompressed, expected_algorithm: true };
+    assert!(!matched.is_ordinary());
+    assert_eq!(judged(&mdn, &composed, true), Verdict::Accepted { matched: Some(matched) });
+    let without = read(&answer(&Disposition::processed_ok(), None, Some(&BOB)));
+    assert_eq!(judged(&without, &composed, true), Verdict::Doubtful(Doubt::NoMic), "still a signed message");
+}

@@ -1,0 +1,66 @@
+//! Several files in one message (RFC 6362): each arrives in the inbox as a file of its own.
+
+use dxgate::as2::attachments::{Enclosure, Related};
+use dxgate::as2::{self, MessageId, SendPlan, Stamp};
+use dxgate::mime::{BytesSource, MemoryScratch};
+
+use crate::support::correspondent::{Letter, plan, receipt_in};
+use crate::support::gateway::Gateway;
+use crate::support::home::{Home, PartnerFile};
+use crate::support::http;
+
+/// Two files with names and one without.
+fn several_files() -> Letter {
+    let contents = [&b"<invoice/>"[..], b"%PDF-1.7", b"UNA:+"].map(BytesSource);
+    let [invoice, scan, edi] = &contents;
+    let enclosures = [
+        Enclosure { content_type: "application/xml", file_name: Some("invoice.xml"), content: invoice },
+        Enclosure { content_type: "application/pdf", file_name: Some("扫描.pdf"), content: scan },
+        Enclosure { content_type: "application/EDIFACT", file_name: None, content: edi },
+    ];
+    let related = Related::new(&enclosures).unwrap();
+    let plan = SendPlan { content_type: related.content_type().to_owned(), file_name: None, ..plan() };
+    let stamp = Stamp { message_id: MessageId::parse("<several@theirs>").unwrap(), date: jiff::Timestamp::now() };
+    let mut body = Vec::new();
+    let composed = as2::compose(&plan, &stamp, &related, &MemoryScratch, &mut body).unwrap();
+    Letter { headers: String::from_utf8(composed.headers.to_bytes()).unwrap(), body }
+}
+
+#[test]
+fn every_file_of_a_message_with_several_arrives_on_its_own() {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { accept: "signature = true\nencryption = true", ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let letter = several_files();
+    let answer = http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap();
+    assert!(receipt_in(&answer).disposition.is_positive(), "{}", answer.text());
+    assert_eq!(gateway.wait_for("theirs", "inbox", "invoice.xml"), b"<invoice/>");
+    assert_eq!(gateway.wait_for("theirs", "inbox", "扫描.pdf"), b"%PDF-1.7");
+    let meta = gateway.wait_for("theirs", "inbox", "扫描.pdf.meta.json");
+    let meta = String::from_utf8(meta).unwrap();
+    assert!(
+        meta.contains("\"attachment\": \"2/3\"") && meta.contains("\"content_type\": \"application/pdf\""),
+        "{meta}"
+    );
+    assert!(gateway.stop().success());
+    let names = home.names("theirs", "inbox");
+    assert_eq!(names.len(), 6, "{names:?}");
+    assert!(names.iter().any(|name| name.ends_with("-3.edi")), "{names:?}");
+}
+
+#[test]
+fn several_files_stay_together_where_the_agreement_says_so() {
+    let home = Home::ours();
+    let accept = "signature = true\nencryption = true\nsplit_attachments = false";
+    home.partner("theirs", &PartnerFile { accept, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let letter = several_files();
+    let answer = http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap();
+    assert!(receipt_in(&answer).disposition.is_positive(), "{}", answer.text());
+    let arrived = || home.names("theirs", "inbox").into_iter().find(|name| name.ends_with(".bin"));
+    let name = crate::support::eventually("the whole multipart", arrived);
+    let content = gateway.wait_for("theirs", "inbox", &name);
+    assert!(content.starts_with(b"--") && content.ends_with(b"--\r\n"));
+    assert!(gateway.stop().success());
+    assert_eq!(home.names("theirs", "inbox").len(), 2);
+}
