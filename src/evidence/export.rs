@@ -161,7 +161,9 @@ impl Exporter {
 
     /// The payload as the user gave it, where it travelled in an envelope.
     fn original(&self, message: &Message, bundle: &mut Bundle) -> Result<(), EvidenceError> {
-        let Some(payload) = message.payload else { return Ok(()) };
+        // Retention may have taken its bytes; the wire and its digest are evidence and stay.
+        let kept = message.bodies();
+        let Some(payload) = message.payload.filter(|payload| kept.contains(payload)) else { return Ok(()) };
         let travelled = bundle.has("payload.bin").then(|| super::bundle::sum(&bundle.path("payload.bin")));
         if travelled.and_then(Result::ok) == Some(hex(&payload.sha256)) {
             return Ok(());
