@@ -1,6 +1,7 @@
 //! R9: the index is deleted; what is rebuilt from the journal is the same to the last bit, and in time.
 //!
-//! Small by default. The long run: `DXGATE_R9_MESSAGES=100000 DXGATE_R9_CYCLES=20`.
+//! Small by default. The long run: `DXGATE_R9_MESSAGES=100000 DXGATE_R9_CYCLES=20`. Times are by the clock, for a machine
+//! that does nothing else; `DXGATE_R9_SECONDS` allows more than 60 for a rebuild where it does.
 
 use std::fs;
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use jiff::Timestamp;
 
 use crate::support::population::populate;
 
-/// For a hundred thousand messages; fewer must not take longer.
-const REBUILD: Duration = Duration::from_secs(60);
-/// With a sound index of a hundred thousand messages.
-const RESTART: Duration = Duration::from_secs(5);
+/// Seconds for a hundred thousand messages; fewer must not take longer.
+const REBUILD: usize = 60;
+/// A restart with a sound index may take this part of a rebuild: 5 seconds of 60.
+const RESTART: u32 = 12;
 
 #[test]
 fn a_deleted_index_is_rebuilt_with_the_identical_state_in_time() {
@@ -52,8 +53,9 @@ fn a_deleted_index_is_rebuilt_with_the_identical_state_in_time() {
     println!("R9: slowest rebuild {slowest:?}, restart {restart:?}");
     assert_eq!(report.index, IndexRecovery::Sound);
     if messages <= 100_000 {
-        assert!(slowest < REBUILD, "a rebuild took {slowest:?}");
-        assert!(restart < RESTART, "a restart took {restart:?}");
+        let allowed = Duration::from_secs(number("DXGATE_R9_SECONDS", REBUILD) as u64);
+        assert!(slowest < allowed, "a rebuild took {slowest:?}");
+        assert!(restart < allowed / RESTART, "a restart took {restart:?}");
     }
 }
 
