@@ -47,6 +47,7 @@ pub fn plan(shape: u8) -> SendPlan {
         file_name: Some("order.xml".to_owned()),
         subject: None,
         micalg_style: MicalgStyle::default(),
+        version: As2Version::default(),
     }
 }
 
