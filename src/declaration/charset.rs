@@ -14,8 +14,6 @@ use super::error::Fault;
 const CHUNK: usize = 16 * 1024;
 /// Bytes looked at to find the XML declaration.
 const HEAD: usize = 8 * 1024;
-/// Below this many bytes one loop is faster than two searches.
-const SHORT: usize = 96;
 
 /// A place in the decoded text, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +27,9 @@ impl Position {
 
     /// The place after these UTF-8 bytes.
     pub(super) fn after(self, bytes: &[u8]) -> Position {
-        if bytes.len() < SHORT {
-            return self.after_few(bytes);
+        // Two counts without a way out are done in vectors, which short stretches of one line are quickest with.
+        if bytes.iter().filter(|byte| **byte == b'\n').count() == 0 {
+            return Position { line: self.line, column: self.column.saturating_add(characters(bytes)) };
         }
         match memchr::memrchr(b'\n', bytes) {
             None => Position { line: self.line, column: self.column.saturating_add(characters(bytes)) },
@@ -43,19 +42,6 @@ impl Position {
                 }
             }
         }
-    }
-}
-
-impl Position {
-    fn after_few(mut self, bytes: &[u8]) -> Position {
-        for byte in bytes {
-            if *byte == b'\n' {
-                self = Position { line: self.line.saturating_add(1), column: 1 };
-            } else {
-                self.column = self.column.wrapping_add(u64::from(byte & 0xC0 != 0x80));
-            }
-        }
-        self
     }
 }
 
@@ -82,6 +68,8 @@ pub(super) struct Utf8Source<'a> {
     window: String,
     start: usize,
     chunk: Vec<u8>,
+    /// Up to here `position` has counted.
+    counted: usize,
     position: Position,
     read: u64,
     max_bytes: u64,
@@ -102,6 +90,7 @@ impl<'a> Utf8Source<'a> {
             window: String::new(),
             start: 0,
             chunk: Vec::new(),
+            counted: 0,
             position: Position::START,
             read: 0,
             max_bytes,
@@ -110,6 +99,13 @@ impl<'a> Utf8Source<'a> {
 
     /// The place of the next character.
     pub(super) fn position(&self) -> Position {
+        self.position.after(self.window.as_bytes().get(self.counted..self.start).unwrap_or_default())
+    }
+
+    /// The same, remembered, so that the next count starts here.
+    pub(super) fn mark(&mut self) -> Position {
+        self.position = self.position();
+        self.counted = self.start;
         self.position
     }
 
@@ -129,10 +125,7 @@ impl<'a> Utf8Source<'a> {
 
     /// Takes `count` bytes, a whole number of characters.
     pub(super) fn take(&mut self, count: usize) {
-        let taken = self.text().get(..count).unwrap_or_default();
-        let (position, length) = (self.position.after(taken.as_bytes()), taken.len());
-        self.position = position;
-        self.start = self.start.saturating_add(length);
+        self.start = self.start.saturating_add(count).min(self.window.len());
     }
 
     /// Decodes more behind what is in the window. False when there is no more.
@@ -201,8 +194,9 @@ impl<'a> Utf8Source<'a> {
         if self.read > self.max_bytes {
             return self.fail(Fault::TooLarge { max: self.max_bytes });
         }
+        self.mark();
         self.window.drain(..self.start);
-        self.start = 0;
+        (self.start, self.counted) = (0, 0);
         // A decoder may need a few bytes beyond three per input byte; see encoding_rs::Decoder.
         self.window.reserve(bytes.len().saturating_mul(3).saturating_add(64));
         let (result, _) = decoder.decode_to_string_without_replacement(bytes, &mut self.window, last);

@@ -19,6 +19,7 @@ mod layers;
 mod orderly_end;
 mod outbox;
 mod power_cut;
+mod precheck_schema;
 mod proof;
 mod rebuild;
 mod support;

@@ -62,7 +62,7 @@ const RULES: &[Rule] = rules![
     "R03", XSD, "符合 XSD 的结构、长度和类型", "structure, lengths and types of the XSD",
         ["element-missing", "element-unexpected", "element-order", "element-repeated", "element-namespace",
          "too-many-documents", "attribute-missing", "attribute-unexpected", "text-between-elements", "value-empty",
-         "value-too-short", "value-too-long", "value-form", "value-digits", "value-fraction", "value-range", "value-fixed",
+         "value-too-short", "value-too-long", "value-form", "value-digits", "value-fraction", "value-range", "value-fixed", "id-repeated",
          "read-failed", "document-too-large", "encoding-mismatch", "encoding-unknown", "encoding-conflict", "xml-malformed",
          "xml-doctype", "xml-entity-unknown", "xml-prefix-unbound", "xml-too-deep", "xml-too-many-attributes",
          "xml-item-too-long", "xml-empty", "envelope-root", "envelope-field", "envelope-base64",

@@ -3,12 +3,17 @@
 //! One frame per open element says how far in its row of children we are. What stands in the wrong place is reported
 //! there and still looked into; what is missing is reported when its parent ends, so one mistake is one finding.
 
+use std::collections::HashSet;
+
 use super::super::scanner::{Element, Namespace, Scanner, is_blank};
-use super::super::schema::value::{Type, ValueFault};
+use super::super::schema::value::{Type, ValueFault, trim};
 use super::super::schema::{Attribute, Content, Format, Given, Message, Must, Node, NodeId, Ns, Spec};
 use super::finding::{Say, Sheet};
 use crate::bilingual;
 use crate::ground::text::{Bilingual, printable};
+
+/// Ids remembered of one document; a message has a handful.
+const MAX_IDS: usize = 10_000;
 
 /// One open element.
 #[derive(Debug, Clone, Copy)]
@@ -45,13 +50,15 @@ impl Ended {
 pub(super) struct Structure {
     message: &'static Message,
     frames: Vec<Frame>,
+    /// Values of `Id` attributes, each of which is unique in the document.
+    ids: HashSet<String>,
     /// The document will be signed before it is sent.
     to_be_signed: bool,
 }
 
 impl Structure {
     pub(super) fn new(message: &'static Message, to_be_signed: bool) -> Structure {
-        Structure { message, frames: Vec::new(), to_be_signed }
+        Structure { message, frames: Vec::new(), ids: HashSet::new(), to_be_signed }
     }
 
     /// The element the scanner just started; what the table says about it.
@@ -64,7 +71,7 @@ impl Structure {
         self.frames.push(Frame { node: id, next: 0, count: 0, seen: 0, total: 0 });
         let node = self.message.node(id?)?;
         if !node.attributes.is_empty() || !element.attributes.is_empty() || element.foreign_attribute.is_some() {
-            check_attributes(node, element, scanner, sheet);
+            check_attributes(node, element, &mut self.ids, scanner, sheet);
         }
         Some(node)
     }
@@ -291,13 +298,26 @@ fn check_text(element: &Element, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
     }
 }
 
-fn check_attributes(node: &Node, element: &Element, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+fn check_attributes(
+    node: &Node,
+    element: &Element,
+    ids: &mut HashSet<String>,
+    scanner: &Scanner<'_>,
+    sheet: &mut Sheet<'_>,
+) {
     if matches!(node.content, Content::Anything) {
         return;
     }
     for attribute in &node.attributes {
         match element.attribute(&attribute.name) {
-            Some(value) => check_attribute(attribute, value, scanner, sheet),
+            Some(value) => {
+                check_attribute(attribute, value, scanner, sheet);
+                if attribute.kind == Type::Id && ids.len() < MAX_IDS && !ids.insert(trim(value).to_owned()) {
+                    let text =
+                        bilingual!("标识重复，每个 Id 在报文中应唯一", "this Id stands elsewhere in the document");
+                    sheet.at(scanner, Say::error("R03", "id-repeated", text).of(value, false));
+                }
+            }
             None if attribute.required => {
                 let name = &attribute.name;
                 let text = bilingual!("缺少属性 {name}，请补充", "attribute {name} is missing; add it");

@@ -29,11 +29,13 @@ impl Scanner<'_> {
 
     /// Looks further, for an item of which `length` bytes are there. False at the end of the document.
     pub(super) fn more(&mut self, length: usize) -> Result<bool, DeclarationError> {
-        let at = self.source.position();
         if length > self.max_item {
-            return Err(self.error_at(Fault::ItemTooLong { max: self.max_item }, at));
+            return Err(self.too_long());
         }
-        self.source.more().map_err(|fault| self.error_at(fault, at.after(self.source.text().as_bytes())))
+        self.source.more().map_err(|fault| {
+            let at = self.source.position().after(self.source.text().as_bytes());
+            self.error_at(fault, at)
+        })
     }
 
     /// The length of the item that begins here and ends with `end`, which may not start before `from`.
@@ -68,15 +70,14 @@ impl Scanner<'_> {
     }
 
     fn end_tag(&mut self) -> Result<Event, DeclarationError> {
-        let at = self.source.position();
         let length = self.tag_end()?;
         let tag = self.source.text().get(2..length.saturating_sub(1)).unwrap_or_default();
         let name = tag.trim_end_matches([' ', '\t', '\r', '\n']);
         match self.element() {
-            None => return Err(self.malformed("an end tag without a start", at)),
+            None => return Err(self.malformed("an end tag without a start", self.source.position())),
             Some(element) if !element.is_named(name) => {
                 let reason = format!("<{}> ends with </{name}>", element.local);
-                return Err(self.malformed(&reason, at));
+                return Err(self.malformed(&reason, self.source.position()));
             }
             Some(_) => {}
         }
@@ -100,8 +101,8 @@ impl Scanner<'_> {
     }
 
     fn start_tag(&mut self) -> Result<(), DeclarationError> {
-        let at = self.source.position();
         let length = self.tag_length()?;
+        let at = self.source.mark();
         if self.depth == 0 && self.root_seen {
             return Err(self.malformed("a second root element", at));
         }
@@ -253,11 +254,10 @@ impl Scanner<'_> {
                 }
             }
         };
-        let at = self.source.position();
         let text = self.source.text().get(..length).unwrap_or_default();
         if self.depth == 0 {
             if !is_blank(text) {
-                return Err(self.malformed("text outside the root", at));
+                return Err(self.malformed("text outside the root", self.source.position()));
             }
         } else if self.text.len().saturating_add(length) > self.max_item {
             return Err(self.too_long());
@@ -265,7 +265,8 @@ impl Scanner<'_> {
             self.text.push_str(text);
         } else {
             resolve(text, &mut self.text).map_err(|(offset, fault)| {
-                self.error_at(fault, at.after(text.get(..offset).unwrap_or_default().as_bytes()))
+                let before = text.get(..offset).unwrap_or_default();
+                self.error_at(fault, self.source.position().after(before.as_bytes()))
             })?;
         }
         self.source.take(length);
@@ -399,9 +400,18 @@ fn split_name(name: &str) -> Option<(&str, &str)> {
 }
 
 fn is_part(part: &str) -> bool {
-    let mut bytes = part.bytes();
-    let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_' || b >= 0x80;
-    bytes.next().is_some_and(letter) && bytes.all(|b| letter(b) || b.is_ascii_digit() || matches!(b, b'-' | b'.'))
+    // Without a way out of the loop it is one look per byte.
+    part.bytes().fold(!part.is_empty(), |all, b| all & (class(b) > 0))
+        && part.bytes().next().is_some_and(|b| class(b) > 1)
+}
+
+/// What a byte is in a name: 2 may begin one, 1 may go on, 0 may not stand in it.
+const fn class(byte: u8) -> u8 {
+    match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'_' | 0x80..=0xFF => 2,
+        b'0'..=b'9' | b'-' | b'.' => 1,
+        _ => 0,
+    }
 }
 
 /// What follows `xml` in a declaration: version, then perhaps encoding and standalone.

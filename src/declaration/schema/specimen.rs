@@ -75,7 +75,11 @@ fn escaped(text: &str) -> String {
 /// An example of a message.
 pub fn of(message: &Message, fullness: Fullness) -> Piece {
     match message.root() {
-        Some(root) => piece(message, root, fullness),
+        Some(root) => {
+            let mut whole = piece(message, root, fullness);
+            number(&mut whole, &mut 0);
+            whole
+        }
         None => Piece {
             namespace: Ns::Ceb,
             name: String::new(),
@@ -84,6 +88,15 @@ pub fn of(message: &Message, fullness: Fullness) -> Piece {
             children: Vec::new(),
         },
     }
+}
+
+/// Gives every `Id` a value of its own.
+fn number(piece: &mut Piece, last: &mut u32) {
+    for (_, value) in piece.attributes.iter_mut().filter(|(name, _)| name == "Id") {
+        *last = last.saturating_add(1);
+        *value = format!("a{last}");
+    }
+    piece.children.iter_mut().for_each(|child| number(child, last));
 }
 
 fn piece(message: &Message, node: &Node, fullness: Fullness) -> Piece {

@@ -246,13 +246,17 @@ fn is_base64(value: &str) -> bool {
     }
 }
 
-/// Any text can be made a reference (XML Schema 2, 3.2.17) but for a broken escape or characters no reference has.
+/// Any text can be made a reference (XML Schema 2, 3.2.17) but for a broken escape, a second fragment, or a colon in the
+/// first segment after what is no scheme (RFC 3986, 4.2).
 fn is_uri(value: &str) -> bool {
-    let escapes = value
-        .split('%')
-        .skip(1)
-        .all(|rest| rest.get(..2).is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit())));
-    escapes && value.matches('#').count() <= 1
+    let mut escapes = value.split('%').skip(1);
+    let escaped = escapes.all(|rest| rest.get(..2).is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit())));
+    let first = value.split(['/', '?', '#']).next().unwrap_or_default();
+    let scheme = first.split_once(':').is_none_or(|(scheme, _)| {
+        let rest = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(rest)
+    });
+    escaped && scheme && value.matches('#').count() <= 1
 }
 
 fn is_ncname(value: &str) -> bool {
@@ -313,6 +317,17 @@ mod tests {
         }
         assert_eq!((Type::Date.fault("2026-03-01"), Type::Date.fault("2026-03-01+08:00")), (None, None));
         assert_eq!(Type::Date.fault("20260301"), Some(ValueFault::Form));
+    }
+
+    #[test]
+    fn a_reference_has_a_scheme_before_its_colon() {
+        for good in ["", "#a", "urn:example", "http://www.w3.org/2000/09/xmldsig#sha1", "a b", "海关", "a/b:c", "%41"]
+        {
+            assert_eq!(Type::Uri.fault(good), None, "{good}");
+        }
+        for bad in ["00:00", "%zz", "#a#b", ":x"] {
+            assert_eq!(Type::Uri.fault(bad), Some(ValueFault::Form), "{bad}");
+        }
     }
 
     #[test]

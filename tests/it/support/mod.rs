@@ -9,9 +9,11 @@ pub mod gateway;
 pub mod home;
 pub mod http;
 pub mod keys;
+pub mod mutation;
 pub mod peers;
 pub mod population;
 pub mod scripted;
+pub mod xsd;
 
 /// Long enough for a loaded machine; a test that passes never waits for it.
 pub const DEADLINE: Duration = Duration::from_secs(90);
