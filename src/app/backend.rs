@@ -7,12 +7,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
+use super::alerts;
 use super::backup::BackupJob;
 use super::keeping;
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::config::Config;
-use crate::console::{Action, Backend, BackupStatus, PartnerStatus, Query, Refusal, StateCount, Unready};
+use crate::console::{Action, AlertQuery, Backend, BackupStatus, PartnerStatus, Query, Refusal, StateCount, Unready};
 use crate::evidence::Exported;
 use crate::ground::clock::Clock;
 use crate::ground::durable;
@@ -25,7 +26,7 @@ use crate::outbound::{ActionError, IntakeError, Outbound};
 use crate::partner::{Directory, Partner};
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::Message;
-use crate::store::{CommitError, Filter, JournalReport, Store};
+use crate::store::{CommitError, Filter, JournalReport, Raised, Store};
 
 /// How long a submission key is remembered, in hours.
 const KEY_HOURS: i64 = 24;
@@ -53,6 +54,11 @@ impl GatewayBackend {
         space: Space,
     ) -> GatewayBackend {
         GatewayBackend { config, store, outbound, inbound, directory, clock, backups: BackupJob::default(), space }
+    }
+
+    /// The time by the gateway's clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Messages, newest first.
@@ -185,6 +191,16 @@ impl Backend for GatewayBackend {
         keeping::verify_journal(&self.store).await
     }
 
+    async fn alerts(&self, query: AlertQuery) -> Vec<Raised> {
+        let store = self.store.clone();
+        let found = tokio::task::spawn_blocking(move || alerts::open(&store, &query)).await;
+        found.unwrap_or_default()
+    }
+
+    async fn acknowledge(&self, alert: String, reason: String, by: String) -> Result<Raised, Refusal> {
+        alerts::acknowledge(&self.store, self.clock.now(), &alert, reason, by).await
+    }
+
     async fn partners(&self) -> Vec<PartnerStatus> {
         let now = self.clock.now();
         self.directory.load().all().map(|partner| status(partner, now)).collect()
@@ -260,9 +276,9 @@ fn no_room(error: &NoRoom) -> Refusal {
 fn action_refusal(error: &ActionError) -> Refusal {
     let status = match error {
         ActionError::Unknown(_) => 404,
-        ActionError::State(_) | ActionError::LegalHold { .. } => 409,
-        ActionError::NoReason => 422,
-        ActionError::Journal(_) => 503,
+        ActionError::State(_) | ActionError::Resent(_) | ActionError::LegalHold { .. } => 409,
+        ActionError::NoReason | ActionError::NoPayload | ActionError::Refused(_) => 422,
+        ActionError::NotPrepared(_) | ActionError::Journal(_) => 503,
     };
     refusal(status, error.code(), error.text())
 }
@@ -281,7 +297,7 @@ fn intake_refusal(error: &IntakeError) -> Refusal {
     }
 }
 
-fn refusal(status: u16, code: &str, text: Bilingual) -> Refusal {
+pub(super) fn refusal(status: u16, code: &str, text: Bilingual) -> Refusal {
     Refusal { status, code: code.to_owned(), text }
 }
 

@@ -7,6 +7,7 @@
 //! the publisher, then the journal; all within the configured time and a few seconds, within a few seconds once the
 //! store has failed.
 
+mod alerts;
 mod backend;
 mod backup;
 mod endpoint;
@@ -112,6 +113,10 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     };
     running.flows.spawn("reserve", keep_reserve(reserve, running.store.clone(), running.stop_flows.clone()));
     running.publishing.spawn("publisher", parts.publisher.clone().run(running.stop_publishing.clone()));
+    running
+        .flows
+        .spawn("alerts", alerts::Watch::new(parts.backend.clone(), &running.store).run(running.stop_flows.clone()));
+    alerts::report_recovery(&running.store, &running.recovery, clock.now());
     parts.inbound.resume();
     running.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(running.stop_flows.clone()));
     running.flows.spawn("senders", parts.outbound.clone().run_senders(running.stop_flows.clone()));

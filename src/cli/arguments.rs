@@ -77,6 +77,9 @@ pub enum Command {
     /// See and steer messages of the running gateway
     #[command(subcommand)]
     Messages(MessagesCommand),
+    /// What a person should know: list and acknowledge
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
     /// Partners as configured
     #[command(subcommand)]
     Partner(PartnerCommand),
@@ -186,6 +189,37 @@ pub enum MessagesCommand {
     Export(ExportArguments),
     /// Verify a message, an exported folder, or the whole journal
     Verify(VerifyArguments),
+    /// Send the payload again as a new business message, with a new Message-ID
+    Resend(ActionArguments),
+}
+
+/// `alerts …`.
+#[derive(Debug, Subcommand)]
+pub enum AlertsCommand {
+    /// List open alerts: conditions of the gateway, then messages, newest first
+    List(AlertArguments),
+    /// Note that somebody has seen an alert, and why it needs nothing more
+    Acknowledge {
+        /// The alert's id, as listed
+        id: String,
+        /// Why; kept in the journal
+        #[arg(long, short)]
+        reason: String,
+    },
+}
+
+/// `alerts list`.
+#[derive(Debug, Args)]
+pub struct AlertArguments {
+    /// Only those about this partner
+    #[arg(long, short)]
+    pub partner: Option<String>,
+    /// Of at most so many messages
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub limit: u16,
+    /// Only those about messages older than this one
+    #[arg(long)]
+    pub before: Option<Id>,
 }
 
 /// `messages list`.

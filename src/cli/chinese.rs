@@ -5,7 +5,7 @@ use clap::Command;
 use crate::ground::text::Language;
 
 /// What each command does, by its path.
-const ABOUT: [(&[&str], &str); 25] = [
+const ABOUT: [(&[&str], &str); 29] = [
     (&[], "连接海关数据交换平台（DXP）及任何 AS2 合作方的网关"),
     (&["init"], "创建可运行的目录：配置、密钥、文件夹"),
     (&["serve"], "运行网关"),
@@ -24,6 +24,10 @@ const ABOUT: [(&[&str], &str); 25] = [
     (&["messages", "legal-release"], "解除法定保留"),
     (&["messages", "export"], "把报文的证据写入文件夹，供任何人验证"),
     (&["messages", "verify"], "验证报文、导出的证据或整个日志"),
+    (&["messages", "resend"], "以新的 Message-ID 作为新报文重发"),
+    (&["alerts"], "告警：查看和确认"),
+    (&["alerts", "list"], "列出未确认的告警"),
+    (&["alerts", "acknowledge"], "确认告警，并说明原因"),
     (&["partner"], "已配置的合作方"),
     (&["partner", "list"], "列出合作方"),
     (&["partner", "check"], "检查合作方的配置和证书"),

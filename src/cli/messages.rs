@@ -37,6 +37,7 @@ pub fn run(context: &mut Context<'_>, command: &MessagesCommand) -> Result<ExitC
         MessagesCommand::LegalRelease(arguments) => act(voice, &api, Action::LegalRelease, arguments),
         // Answered above: they work without a gateway too.
         MessagesCommand::Export(_) | MessagesCommand::Verify(_) => Ok(ExitCode::Done),
+        MessagesCommand::Resend(arguments) => act(voice, &api, Action::Resend, arguments),
     }
 }
 
@@ -136,6 +137,10 @@ fn act(
         ))?;
     } else if action == Action::LegalRelease {
         voice.say(&bilingual!("报文 {id} 的法定保留已解除", "message {id} is no longer under legal hold"))?;
+    } else if action == Action::Resend {
+        let new = message.line.id;
+        voice
+            .say(&bilingual!("报文 {id} 已作为新报文 {new} 重发", "message {id} is resent as the new message {new}"))?;
     } else {
         let state = output::state(message.line.state);
         let (zh, en) = (state.zh, state.en);
@@ -151,6 +156,14 @@ pub(super) fn print(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::
     }
     facts(voice, message)?;
     receipt(voice, message)?;
+    for stray in &message.stray_receipts {
+        let (zh, en, said) = (&stray.reason.text.zh, &stray.reason.text.en, &stray.receipt.disposition);
+        voice.say(&bilingual!("未起作用的 MDN：{said}（{zh}）", "MDN without effect: {said} ({en})"))?;
+    }
+    for alert in message.alerts.iter().filter(|alert| alert.is_open()) {
+        let (code, zh, en) = (&alert.code, &alert.text.zh, &alert.text.en);
+        voice.say(&bilingual!("告警 {code}：{zh}", "alert {code}: {en}"))?;
+    }
     for file in &message.files {
         let mark = if file.published { "✓" } else { "…" };
         voice.line(&format!("  {mark} {}/{}", file.folder, file.name))?;
@@ -187,6 +200,7 @@ fn facts(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::Result<()> 
         (bilingual!("关联报文", "about"), message.about.map(|about| about.to_string())),
         (bilingual!("法定保留", "legal hold"), held),
         (bilingual!("载荷已清除", "payload gone"), message.payload_purged.map(output::local_time)),
+        (bilingual!("重发为", "resent as"), message.successor.map(|successor| successor.to_string())),
     ];
     output::fields(voice, &fields)
 }

@@ -1,10 +1,11 @@
 //! Layer 11: the command line.
 //!
 //! Every command is a client of something: of the configuration (`init`, `doctor`, `cert`, `partner`), of the pure core
-//! (`precheck`), or of the running gateway's API (`send`, `messages`, `backup`). Only `restore`, and `messages export` and
-//! `verify` beside a stopped gateway, open the store. [`arguments`] says what
+//! (`precheck`), or of the running gateway's API (`send`, `messages`, `alerts`, `backup`). Only `restore`, and `messages
+//! export` and `verify` beside a stopped gateway, open the store. [`arguments`] says what
 //! there is, [`voice`] and [`output`] how it is said, [`exit_code`] how it ends; [`run`] joins them.
 
+pub mod alerts;
 pub mod api_client;
 pub mod arguments;
 pub mod backup;
@@ -97,6 +98,7 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Precheck(arguments) => precheck::run(context, arguments)?,
         Command::Send(arguments) => send::run(context, arguments)?,
         Command::Messages(command) => messages::run(context, command)?,
+        Command::Alerts(command) => alerts::run(context, command)?,
         Command::Partner(PartnerCommand::List) => partner::list(file, environment, now, voice)?,
         Command::Partner(PartnerCommand::Check { id }) => partner::check(file, id.as_deref(), environment, now, voice)?,
         Command::Cert(CertCommand::List) => cert::list(file, environment, now, voice)?,

@@ -268,6 +268,8 @@ fn delivery(section: &Section<'_>, inside: bool) -> Delivery {
             jitter: section.fraction("jitter", 0.2, 0.0, 0.5),
             retry_status: section.numbers("retry_status", 400, 599).unwrap_or_default(),
         },
+        retry_processing_error: section.boolean("retry_processing_error", false),
+        fresh_message_id: section.boolean("fresh_message_id", false),
         private_network: section.boolean("private_network", inside),
     }
 }

@@ -11,13 +11,13 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::backend::{Backend, Query, Unready};
+use super::backend::{AlertQuery, Backend, Query, Unready};
 use super::keeping;
 use super::problem::Problem;
 use super::token::Token;
 use super::wire::{
-    ActionRequest, CountWire, MessageDetail, MessageLine, MessageList, PartnerList, PartnerWire, Readiness, Submitted,
-    Summary,
+    ActionRequest, AlertList, AlertWire, CountWire, MessageDetail, MessageLine, MessageList, PartnerList, PartnerWire,
+    Readiness, Submitted, Summary,
 };
 use crate::ground::id::Id;
 use crate::http::RequestBody;
@@ -45,6 +45,8 @@ pub fn router<B: Backend>(backend: Arc<B>, token: Token) -> Router {
         .route("/messages/{id}", get(message::<B>))
         .route("/messages/{id}/{action}", post(act::<B>))
         .merge(keeping::routes::<B>())
+        .route("/alerts", get(alerts::<B>))
+        .route("/alerts/{alert}/acknowledge", post(acknowledge::<B>))
         .fallback(async || Problem::no_route())
         .layer(middleware::from_fn_with_state(Arc::new(token), authenticate))
         .with_state(Arc::clone(&backend));
@@ -144,9 +146,14 @@ async fn act<B: Backend>(
 ) -> Result<Json<MessageDetail>, Problem> {
     let action = Action::named(&action).ok_or_else(Problem::no_route)?;
     let id: Id = id.parse().map_err(|_| Problem::no_message())?;
-    let ActionRequest { reason } = json(request).await?;
-    let message = backend.act(id, action, reason_of(&reason)?, BY.to_owned()).await?;
+    let message = backend.act(id, action, reason(request).await?, BY.to_owned()).await?;
     Ok(Json(MessageDetail::from(&message)))
+}
+
+/// Why, in the body of an action.
+async fn reason(request: Request) -> Result<String, Problem> {
+    let ActionRequest { reason } = json(request).await?;
+    reason_of(&reason)
 }
 
 /// A reason for the journal: some words, not a book.
@@ -156,6 +163,39 @@ pub(super) fn reason_of(text: &str) -> Result<String, Problem> {
         return Err(Problem::malformed("reason"));
     }
     Ok(reason.to_owned())
+}
+
+/// The query string of a list of alerts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlertParameters {
+    partner: Option<String>,
+    limit: Option<usize>,
+    before: Option<Id>,
+}
+
+async fn alerts<B: Backend>(Shared(backend): Shared<Arc<B>>, request: Request) -> Result<Json<AlertList>, Problem> {
+    let AlertParameters { partner, limit, before } = parameters(&request)?;
+    let limit = limit.unwrap_or(Query::DEFAULT_LIMIT).clamp(1, Query::MAX_LIMIT);
+    let found = backend.alerts(AlertQuery { partner, limit: limit.saturating_add(1), before }).await;
+    let mut alerts: Vec<AlertWire> = found.into_iter().map(AlertWire::from).collect();
+    let mut messages: Vec<Id> = alerts.iter().filter_map(|alert| alert.message).collect();
+    messages.dedup();
+    let surplus = messages.get(limit).copied();
+    if let Some(surplus) = surplus {
+        alerts.retain(|alert| alert.message != Some(surplus));
+    }
+    let next = surplus.and(messages.get(limit.saturating_sub(1)).copied());
+    Ok(Json(AlertList { alerts, next }))
+}
+
+async fn acknowledge<B: Backend>(
+    Shared(backend): Shared<Arc<B>>,
+    Path(alert): Path<String>,
+    request: Request,
+) -> Result<Json<AlertWire>, Problem> {
+    let raised = backend.acknowledge(alert, reason(request).await?, BY.to_owned()).await?;
+    Ok(Json(AlertWire::from(raised)))
 }
 
 /// The query string of a submission.

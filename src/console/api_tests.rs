@@ -13,8 +13,9 @@ use super::*;
 use crate::bilingual;
 use crate::console::{BackupStatus, PartnerStatus, Refusal, StateCount};
 use crate::evidence::Exported;
-use crate::store::JournalReport;
+use crate::store::alert::{Alert, Level};
 use crate::store::record::{Event, Fact, JobKind, Message};
+use crate::store::{JournalReport, Raised};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -97,6 +98,23 @@ impl Backend for Fake {
         Ok(JournalReport { frames: 3, ..JournalReport::default() })
     }
 
+    async fn alerts(&self, query: AlertQuery) -> Vec<Raised> {
+        self.note(format!("{query:?}"));
+        let open = |message: &Message| Raised {
+            message: Some(message.id),
+            partner: Some(message.partner.clone()),
+            alert: alert("http-404"),
+        };
+        self.stored.iter().map(open).take(query.limit).collect()
+    }
+
+    async fn acknowledge(&self, name: String, reason: String, by: String) -> Result<Raised, Refusal> {
+        self.note(format!("acknowledge {name} {reason} {by}"));
+        let refused = Refusal { status: 404, code: "alert-unknown".into(), text: bilingual!("没有", "none") };
+        let known = name == "gateway.disk-nearly-full";
+        known.then(|| Raised { message: None, partner: None, alert: alert("disk-nearly-full") }).ok_or(refused)
+    }
+
     async fn partners(&self) -> Vec<PartnerStatus> {
         let partner = |id: &str| PartnerStatus {
             id: id.into(),
@@ -111,6 +129,18 @@ impl Backend for Fake {
 
     async fn summary(&self) -> Vec<StateCount> {
         vec![StateCount { state: State::Queued, count: 3 }]
+    }
+}
+
+fn alert(code: &str) -> Alert {
+    Alert {
+        code: code.into(),
+        level: Level::Error,
+        text: bilingual!("坏了", "broken"),
+        raised: jiff::Timestamp::UNIX_EPOCH,
+        times: 1,
+        acknowledged: None,
+        resolved: None,
     }
 }
 
@@ -187,6 +217,10 @@ async fn every_api_route_wants_the_token_and_says_the_same_without() {
         (Method::POST, format!("/api/v1/messages/{one}/hold"), r#"{"reason":"x"}"#, 200),
         (Method::POST, format!("/api/v1/messages/{one}/release"), r#"{"reason":"x"}"#, 409),
         (Method::POST, format!("/api/v1/messages/{one}/cancel"), r#"{"reason":"x"}"#, 200),
+        (Method::POST, format!("/api/v1/messages/{one}/resend"), r#"{"reason":"x"}"#, 200),
+        (Method::GET, "/api/v1/alerts".to_owned(), "", 200),
+        (Method::POST, "/api/v1/alerts/gateway.disk-nearly-full/acknowledge".to_owned(), r#"{"reason":"x"}"#, 200),
+        (Method::POST, "/api/v1/alerts/gateway.other/acknowledge".to_owned(), r#"{"reason":"x"}"#, 404),
         (Method::POST, "/api/v1/partners/customs/messages?name=a.xml".to_owned(), "<a/>", 202),
         (Method::GET, "/api/v1/nothing".to_owned(), "", 404),
         (Method::DELETE, "/api/v1/messages".to_owned(), "", 405),
@@ -262,6 +296,33 @@ async fn an_action_needs_a_reason_and_names_its_origin() {
     }
     assert_eq!(console.post(&path("explode"), r#"{"reason":"x"}"#).await.0, 404);
     assert!(console.asked().is_empty());
+}
+
+#[tokio::test]
+async fn alerts_are_listed_by_message_and_read_on() {
+    let mut console = console(Fake { stored: vec![message(3), message(2), message(1)], ..Fake::default() });
+    let (_, page) = console.get("/api/v1/alerts?limit=2&partner=customs").await;
+    assert_eq!((page["alerts"].as_array().map(Vec::len), &page["next"]), (Some(2), &json!(id(2).to_string())));
+    let first = &page["alerts"][0];
+    assert_eq!((&first["id"], &first["code"]), (&json!(format!("{}.http-404", id(3))), &json!("http-404")));
+    assert_eq!((&first["level"], &first["text"]["zh"]), (&json!("error"), &json!("坏了")));
+    let asked = console.asked().concat();
+    assert!(asked.contains("limit: 3") && asked.contains("customs"), "{asked}");
+    let (_, page) = console.get("/api/v1/alerts").await;
+    assert_eq!((page["alerts"].as_array().map(Vec::len), page.get("next")), (Some(3), None));
+}
+
+#[tokio::test]
+async fn acknowledging_needs_a_reason_and_names_its_origin() {
+    let mut console = console(Fake::default());
+    let path = "/api/v1/alerts/gateway.disk-nearly-full/acknowledge";
+    for body in ["", "{}", r#"{"reason":" "}"#] {
+        assert_eq!(console.post(path, body).await.0, 400);
+    }
+    assert!(console.asked().is_empty());
+    let (status, seen) = console.post(path, r#"{"reason":"ordered a disk"}"#).await;
+    assert_eq!((status, &seen["id"]), (200, &json!("gateway.disk-nearly-full")));
+    assert_eq!(console.asked(), ["acknowledge gateway.disk-nearly-full ordered a disk api-token"]);
 }
 
 #[tokio::test]

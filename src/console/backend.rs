@@ -9,9 +9,9 @@ use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::http::RequestBody;
 use crate::outbound::Action;
-use crate::store::JournalReport;
 use crate::store::backup::CopyProgress;
 use crate::store::record::{Direction, Message, State};
+use crate::store::{JournalReport, Raised};
 
 /// The gateway as the console sees it; `app` implements it.
 pub trait Backend: Send + Sync + 'static {
@@ -60,6 +60,17 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Reads the whole journal and checks it, bodies included.
     fn verify_journal(&self) -> impl Future<Output = Result<JournalReport, Refusal>> + Send;
+
+    /// Open alerts: conditions of the gateway first, then those of at most `query.limit` messages, newest first.
+    fn alerts(&self, query: AlertQuery) -> impl Future<Output = Vec<Raised>> + Send;
+
+    /// Notes that a person has seen the alert with this name; durable when this returns. `by` names who.
+    fn acknowledge(
+        &self,
+        alert: String,
+        reason: String,
+        by: String,
+    ) -> impl Future<Output = Result<Raised, Refusal>> + Send;
 
     /// All configured partners.
     fn partners(&self) -> impl Future<Output = Vec<PartnerStatus>> + Send;
@@ -124,6 +135,17 @@ pub struct BackupStatus {
     pub left_out: Vec<String>,
     /// Code and text of why there is none.
     pub failed: Option<(String, Bilingual)>,
+}
+
+/// Which open alerts are asked for; absent fields do not narrow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AlertQuery {
+    /// About this partner (its id).
+    pub partner: Option<String>,
+    /// At most so many messages; the console asks for one more than it shows.
+    pub limit: usize,
+    /// About messages older than this one; then without conditions of the gateway.
+    pub before: Option<Id>,
 }
 
 /// Why the gateway did not do what was asked.

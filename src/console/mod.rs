@@ -8,7 +8,9 @@
 //! | `GET /api/v1/partners` | the partners as configured |
 //! | `GET /api/v1/messages` | newest first; `state direction partner name message_id restored limit before` narrow it |
 //! | `GET /api/v1/messages/{id}` | one message with its timeline |
-//! | `POST /api/v1/messages/{id}/{action}` | `retry`, `hold`, `release`, `cancel`, `legal-hold` or `legal-release`; body `{"reason": "…"}` |
+//! | `POST /api/v1/messages/{id}/{action}` | `retry`, `hold`, `release`, `cancel`, `resend`, `legal-hold` or `legal-release`; body `{"reason": "…"}`; `resend` answers with the new message |
+//! | `GET /api/v1/alerts` | what is open: conditions of the gateway, then messages, newest first; `partner limit before` narrow it |
+//! | `POST /api/v1/alerts/{alert}/acknowledge` | a person has seen it; body `{"reason": "…"}` |
 //! | `POST /api/v1/messages/{id}/export` | body `{"dir": "…"}`: its evidence, written on the gateway's machine |
 //! | `POST /api/v1/messages/{id}/verify` | what is kept of it, checked; 409 names what is damaged |
 //! | `POST /api/v1/restored/release` | everything that a restore has held goes on; body `{"reason": "…"}` |
@@ -32,5 +34,5 @@ pub mod wire;
 
 pub use crate::outbound::Action;
 pub use api::router;
-pub use backend::{Backend, BackupStatus, PartnerStatus, Query, Refusal, StateCount, Unready};
+pub use backend::{AlertQuery, Backend, BackupStatus, PartnerStatus, Query, Refusal, StateCount, Unready};
 pub use token::{Token, TokenError};

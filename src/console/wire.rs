@@ -8,8 +8,9 @@ use super::backend::{BackupStatus, PartnerStatus, StateCount};
 use crate::evidence::Exported;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
-use crate::store::JournalReport;
-use crate::store::record::{Body, Direction, JobKind, LegalHold, Message, PublicationStage, Reason, State};
+use crate::store::alert::Alert;
+use crate::store::record::{Body, Direction, JobKind, LegalHold, Message, PublicationStage, Reason, Receipt, State};
+use crate::store::{JournalReport, Raised};
 
 /// `GET /api/v1/messages`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,6 +89,18 @@ pub struct MessageDetail {
     /// Since when the bytes of its payload are no longer kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_purged: Option<Timestamp>,
+    /// The new business message that its payload was resent as.
+    #[serde(default)]
+    pub successor: Option<Id>,
+    /// Message-IDs of earlier attempts, where the partner wants a new one each time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_message_ids: Vec<String>,
+    /// MDNs that changed nothing, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stray_receipts: Vec<StrayWire>,
+    /// Alerts, open or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alert>,
     /// Files in the partner's folders.
     pub files: Vec<FileWire>,
     /// History, oldest first.
@@ -125,6 +138,41 @@ pub struct ReceiptWire {
     pub mic_matches: Option<bool>,
     /// SHA-256 fingerprint of the signer's certificate.
     pub signer: Option<String>,
+}
+
+/// An MDN that changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrayWire {
+    /// When it came.
+    pub at: Timestamp,
+    /// Why it changed nothing.
+    pub reason: Reason,
+    /// The MDN.
+    pub receipt: ReceiptWire,
+}
+
+/// `GET /api/v1/alerts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertList {
+    /// Conditions of the gateway first, then messages, newest first.
+    pub alerts: Vec<AlertWire>,
+    /// Give it as `before` to read on; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Id>,
+}
+
+/// An alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertWire {
+    /// Its name in `/alerts/{alert}/acknowledge`.
+    pub id: String,
+    /// The message it is about; absent for a condition of the gateway.
+    pub message: Option<Id>,
+    /// The partner it is about.
+    pub partner: Option<String>,
+    /// Code, level, text, and what became of it.
+    #[serde(flatten)]
+    pub alert: Alert,
 }
 
 /// A file in a partner's folder.
@@ -335,11 +383,11 @@ impl From<&Message> for MessageLine {
 impl From<&Message> for MessageDetail {
     fn from(message: &Message) -> MessageDetail {
         let declaration = message.declaration.clone().unwrap_or_default();
-        let receipt = message.receipt.as_ref().map(|receipt| ReceiptWire {
-            disposition: receipt.disposition.clone(),
-            mic: receipt.mic.clone(),
-            mic_matches: receipt.mic_matches,
-            signer: receipt.signer.clone(),
+        let receipt = message.receipt.as_ref().map(ReceiptWire::from);
+        let strays = message.strays.iter().map(|stray| StrayWire {
+            at: stray.at,
+            reason: stray.reason.clone(),
+            receipt: ReceiptWire::from(&stray.receipt),
         });
         let files = message.publications.iter().map(|(publication, stage)| FileWire {
             folder: publication.folder.name().to_owned(),
@@ -365,9 +413,30 @@ impl From<&Message> for MessageDetail {
             about: message.about,
             legal_hold: message.legal_hold.clone().map(|LegalHold { at, by, reason }| LegalHoldWire { at, by, reason }),
             payload_purged: message.payload_purged.as_ref().map(|purge| purge.at),
+            successor: message.successor,
+            earlier_message_ids: message.earlier.iter().map(|earlier| earlier.message_id.clone()).collect(),
+            stray_receipts: strays.collect(),
+            alerts: message.alerts.clone(),
             files: files.collect(),
             timeline: timeline.collect(),
         }
+    }
+}
+
+impl From<&Receipt> for ReceiptWire {
+    fn from(receipt: &Receipt) -> ReceiptWire {
+        ReceiptWire {
+            disposition: receipt.disposition.clone(),
+            mic: receipt.mic.clone(),
+            mic_matches: receipt.mic_matches,
+            signer: receipt.signer.clone(),
+        }
+    }
+}
+
+impl From<Raised> for AlertWire {
+    fn from(raised: Raised) -> AlertWire {
+        AlertWire { id: raised.name(), message: raised.message, partner: raised.partner, alert: raised.alert }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Time is an argument: the core takes instants, the server takes a [`Clock`].
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use jiff::{Timestamp, tz};
 
@@ -8,6 +9,12 @@ use jiff::{Timestamp, tz};
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The current instant (UTC).
     fn now(&self) -> Timestamp;
+
+    /// How long to sleep before looking at the clock again, when something is due in `wait` by it: all of that by a
+    /// clock that runs by itself.
+    fn nap(&self, wait: Duration) -> Duration {
+        wait
+    }
 }
 
 /// RFC 3339 in the time zone of the customs (UTC+8, no daylight saving), to the second: what files for people say.
@@ -47,5 +54,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// It may be moved at any time.
+    fn nap(&self, wait: Duration) -> Duration {
+        wait.min(Duration::from_millis(10))
     }
 }

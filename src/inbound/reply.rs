@@ -137,7 +137,7 @@ impl Inbound {
                         let asked = Asked { id: existing.id, asking: id, partner, request };
                         self.answer(&asked, &disposition, mic).await?
                     }
-                    None => self.answer_otherwise(partner, request, &disposition, mic).await?,
+                    None => self.answer_otherwise(existing.id, partner, request, &disposition, mic).await?,
                 };
                 self.close_repetition(id, partner, existing.id, answer).await
             }
@@ -176,17 +176,25 @@ impl Inbound {
         Ok(Answer { queued: true, ..answer })
     }
 
-    /// The MDN for a repetition that asks for another kind than the message did at first: same disposition, same MIC.
+    /// The MDN for a repetition that asks for another kind than the message did at first: same disposition, same MIC,
+    /// and kept like the first one.
     async fn answer_otherwise(
         &self,
+        existing: Id,
         partner: &Arc<Partner>,
         request: &Arc<Request>,
         disposition: &Disposition,
         mic: Option<&Mic>,
     ) -> Result<Answer, NoAnswer> {
         let told = Told { disposition: disposition.clone(), mic: mic.cloned(), explanation: RECEIVED, may_sign: true };
-        let built = self.build_mdn(partner, request, told).await?;
-        Ok(Answer { mdn: built.map(|built| (built.headers, built.body)), queued: false })
+        let Some(built) = self.build_mdn(partner, request, told).await? else {
+            return Ok(Answer { mdn: None, queued: false });
+        };
+        let mut transaction = Transaction::new(self.clock.now());
+        let receipt = receipt_of(&built, disposition, mic, &mut transaction);
+        transaction.fact(existing, Fact::Answered { mdn: receipt });
+        self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
+        Ok(Answer { mdn: Some((built.headers, built.body)), queued: false })
     }
 
     /// Builds the MDN of a message that was accepted earlier and commits it.
@@ -321,11 +329,14 @@ impl Inbound {
 
     /// The MDN that answered a message before, byte for byte, when the repetition asks for the same kind.
     fn stored_answer(&self, existing: &Message, request: &Request) -> io::Result<Option<Answer>> {
-        let Some(receipt) = &existing.receipt else { return Ok(None) };
-        let Some(asked) = &request.mdn else { return Ok(Some(Answer { mdn: None, queued: false })) };
-        if asked.options.signed != is_signed(&receipt.headers) {
+        if existing.receipt.is_none() {
             return Ok(None);
         }
+        let Some(asked) = &request.mdn else { return Ok(Some(Answer { mdn: None, queued: false })) };
+        let mut kept = existing.receipt.iter().chain(&existing.further_receipts);
+        let Some(receipt) = kept.find(|kept| asked.options.signed == is_signed(&kept.headers)) else {
+            return Ok(None);
+        };
         let raw = self.store.read_all(&receipt.body, receipt.body.len)?;
         let head = receipt.headers.to_bytes().len().saturating_add(2);
         let body = raw.get(head..).unwrap_or_default().to_vec();

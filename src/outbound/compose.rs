@@ -80,27 +80,47 @@ impl Outbound {
 
     /// Composes a message that was queued without wire bytes (its partner was unusable then), and commits it.
     pub(super) async fn compose_late(&self, partner: Arc<Partner>, message: &Message) -> Result<(), ComposeLate> {
-        let Some(payload) = message.payload else {
-            return Err(ComposeLate::Not(NotComposed::Impossible(no_payload())));
-        };
-        let flow = self.clone();
-        let (id, file_name) = (message.id, message.file_name.clone());
-        let wire = self
-            .composing(move || {
-                let draft = Draft::Stored(payload);
-                let again = flow.envelope_again(&partner, &draft, id)?;
-                let (payload, name) = again.as_ref().map_or((&draft, &file_name), |(draft, name)| (draft, name));
-                let content = Content { payload, file_name: name, kept: again.is_none() };
-                flow.compose(&partner, &content, id, flow.clock.now())
-            })
-            .await
-            .map_err(ComposeLate::Not)?;
+        let wire = self.compose_stored(partner, message, message.id).await.map_err(ComposeLate::Not)?;
         let now = self.clock.now();
         let mut transaction = Transaction::new(now);
-        transaction.require(Precondition::StateIs(id, vec![State::Queued]));
-        let fact = Outbound::composed_fact(id, wire, now, &mut transaction);
-        transaction.fact(id, fact);
+        transaction.require(Precondition::StateIs(message.id, vec![State::Queued]));
+        let fact = Outbound::composed_fact(message.id, wire, now, &mut transaction);
+        transaction.fact(message.id, fact);
         self.store.commit(transaction).await.map(drop).map_err(ComposeLate::Journal)
+    }
+
+    /// Composes a message anew for its next attempt, under another Message-ID: for partners that refuse one they have
+    /// seen (`fresh_message_id`).
+    pub(super) async fn recompose(&self, partner: Arc<Partner>, message: &Message) -> Result<(), ComposeLate> {
+        let now = self.clock.now();
+        let wire = self.compose_stored(partner, message, Id::new(now)).await.map_err(ComposeLate::Not)?;
+        let mut transaction = Transaction::new(now);
+        transaction.require(Precondition::StateIs(message.id, vec![message.state]));
+        transaction.fact(message.id, Fact::Evidence { evidence: *wire.evidence });
+        let fact = Fact::Recomposed {
+            message_id: wire.message_id.as_str().to_owned(),
+            headers: wire.composed.headers,
+            mics: wire.composed.mics,
+            wire: wire.bytes.into_body(&mut transaction),
+            due: now,
+        };
+        transaction.fact(message.id, fact);
+        self.store.commit(transaction).await.map(drop).map_err(ComposeLate::Journal)
+    }
+
+    /// Wire bytes from the stored payload; their Message-ID follows from `id`.
+    async fn compose_stored(&self, partner: Arc<Partner>, message: &Message, id: Id) -> Result<Wire, NotComposed> {
+        let payload = message.payload.ok_or_else(|| NotComposed::Impossible(no_payload()))?;
+        let flow = self.clone();
+        let (own, file_name) = (message.id, message.file_name.clone());
+        self.composing(move || {
+            let draft = Draft::Stored(payload);
+            let again = flow.envelope_again(&partner, &draft, own)?;
+            let (payload, name) = again.as_ref().map_or((&draft, &file_name), |(draft, name)| (draft, name));
+            let content = Content { payload, file_name: name, kept: again.is_none() };
+            flow.compose(&partner, &content, id, flow.clock.now())
+        })
+        .await
     }
 
     /// The envelope of a declaration that waited without one.

@@ -16,11 +16,8 @@ use crate::ground::fault;
 use crate::ground::id::Id;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
-use crate::store::record::{self, DeclarationSummary, Fact, Folder, JobKind, Reason, State};
+use crate::store::record::{self, DeclarationSummary, Fact, Folder, GATEWAY, JobKind, Reason, State};
 use crate::store::{CommitError, Precondition, Transaction};
-
-/// Who is named in facts that no person caused.
-pub(super) const GATEWAY: &str = "gateway";
 
 /// A claimed or submitted file that could not be recorded; it stays claimed and is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +46,7 @@ impl IntakeError {
 }
 
 /// What becomes of a file.
-enum Prepared {
+pub(super) enum Prepared {
     /// `None`: too large to be copied; the claimed file itself moves to `rejected/`.
     Refused {
         payload: Option<Draft>,
@@ -124,7 +121,7 @@ impl Outbound {
         }
     }
 
-    fn enabled_partner(&self, id: &str) -> Result<Arc<Partner>, IntakeError> {
+    pub(super) fn enabled_partner(&self, id: &str) -> Result<Arc<Partner>, IntakeError> {
         let directory = self.directory.load();
         let partner = directory.by_id(id).filter(|partner| partner.enabled);
         partner.cloned().ok_or_else(|| IntakeError::Partner(id.to_owned()))
@@ -147,7 +144,7 @@ impl Outbound {
         .await
         .map_err(io::Error::other)??;
         drop(permit);
-        let transaction = record_of(prepared, &partner, id, file_name, now);
+        let transaction = record_of(prepared, &partner, id, file_name, None, now);
         self.store.commit(transaction).await?;
         Ok(())
     }
@@ -166,7 +163,7 @@ impl Outbound {
         sink.finish().map(Some)
     }
 
-    fn prepare(
+    pub(super) fn prepare(
         &self,
         partner: &Partner,
         payload: Option<Draft>,
@@ -202,7 +199,15 @@ impl Outbound {
     }
 }
 
-fn record_of(prepared: Prepared, partner: &Partner, id: Id, file_name: &str, now: Timestamp) -> Transaction {
+/// The first facts of a message; `about` is the message that it resends.
+pub(super) fn record_of(
+    prepared: Prepared,
+    partner: &Partner,
+    id: Id,
+    file_name: &str,
+    about: Option<Id>,
+    now: Timestamp,
+) -> Transaction {
     let mut transaction = Transaction::new(now);
     transaction.require(Precondition::Absent(id));
     let (partner, file_name) = (partner.id.clone(), file_name.to_owned());
@@ -216,7 +221,7 @@ fn record_of(prepared: Prepared, partner: &Partner, id: Id, file_name: &str, now
         Prepared::Ready { payload, summary, wire } => {
             let payload = Some(payload.into_body(&mut transaction));
             let kind = JobKind::Payload;
-            let fact = Fact::Queued { kind, partner, file_name, payload, declaration: summary, about: None };
+            let fact = Fact::Queued { kind, partner, file_name, payload, declaration: summary, about };
             transaction.fact(id, fact);
             let next = match wire {
                 Ok(wire) => Outbound::composed_fact(id, wire, now, &mut transaction),

@@ -6,6 +6,7 @@
 //! 4. `intake` commits payload, wire and the facts `Queued` + `Composed` in one transaction; only then the claimed
 //!    file goes away.
 //! 5. `send` leases due messages, commits `Attempted`, POSTs exactly the stored bytes.
+//!    While a partner cannot be reached, `circuit` lets one attempt at a time probe it.
 //! 6. `receipt` verifies the MDN (in the response, or POSTed later) and settles; [`retry`] decides what follows
 //!    otherwise.
 //! 7. The store's publisher puts the original into `sent/` or `failed/` and the MDN into `receipts/`.
@@ -22,6 +23,7 @@
 //! | settled, before publication | `Delivered`/`Failed` and the promise | publishes |
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,12 +36,14 @@ use crate::partner::{Directory, Station};
 use crate::store::record::{Fact, Reason, State};
 use crate::store::{CommitError, Precondition, Store, Transaction};
 
+mod circuit;
 mod compose;
 mod intake;
 mod operator;
 mod outcome;
 mod precheck;
 mod receipt;
+mod resend;
 pub mod retry;
 pub mod scan;
 mod send;
@@ -82,6 +86,9 @@ pub struct Outbound {
     limits: Limits,
     settings: Arc<Settings>,
     clients: Arc<send::Clients>,
+    circuits: Arc<circuit::Circuits>,
+    /// MDNs dropped because nobody vouches for them.
+    unproven: Arc<AtomicU64>,
     /// Compositions at a time: they are pure computation.
     compositions: Arc<tokio::sync::Semaphore>,
     troubles: Arc<Mutex<Vec<scan::Trouble>>>,
@@ -126,6 +133,8 @@ impl Outbound {
             limits: parts.limits,
             settings: Arc::new(settings),
             clients: Arc::new(send::Clients::default()),
+            circuits: Arc::default(),
+            unproven: Arc::default(),
             compositions: Arc::new(tokio::sync::Semaphore::new(processors)),
             troubles: Arc::new(Mutex::new(Vec::new())),
         }

@@ -1,6 +1,7 @@
 //! What a person may do to a message. Each action is a fact in the journal, with who and why.
 
 use super::Outbound;
+use super::intake::IntakeError;
 use super::outcome::failed_files;
 use crate::bilingual;
 use crate::ground::id::Id;
@@ -23,12 +24,21 @@ pub enum Action {
     LegalHold,
     /// Let it expire again.
     LegalRelease,
+    /// Send its payload again as a new business message.
+    Resend,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Action; 6] =
-        [Action::Retry, Action::Hold, Action::Release, Action::Cancel, Action::LegalHold, Action::LegalRelease];
+    pub const ALL: [Action; 7] = [
+        Action::Retry,
+        Action::Hold,
+        Action::Release,
+        Action::Cancel,
+        Action::LegalHold,
+        Action::LegalRelease,
+        Action::Resend,
+    ];
 
     /// Its name in commands and routes.
     pub fn name(self) -> &'static str {
@@ -39,6 +49,7 @@ impl Action {
             Action::Cancel => "cancel",
             Action::LegalHold => "legal-hold",
             Action::LegalRelease => "legal-release",
+            Action::Resend => "resend",
         }
     }
 
@@ -68,6 +79,7 @@ impl Action {
             Action::Hold => &[State::Queued, State::Composed, State::AwaitingReceipt],
             Action::Release => &[State::Held],
             Action::Cancel => &[State::Queued, State::Composed, State::AwaitingReceipt, State::Held],
+            Action::Resend => &[State::Held, State::Failed, State::Cancelled, State::Delivered],
         }
     }
 }
@@ -87,6 +99,18 @@ pub enum ActionError {
         /// Whether it is.
         held: bool,
     },
+    /// It was resent before.
+    #[error("it was resent as {0} before")]
+    Resent(Id),
+    /// There is no payload to be sent: it is an MDN, or the payload is kept no longer.
+    #[error("the message has no payload that could be sent")]
+    NoPayload,
+    /// The pre-check refuses the payload by now.
+    #[error("the pre-check refuses the payload: {}", .0.text)]
+    Refused(Reason),
+    /// The partner is unusable, or the payload cannot be read.
+    #[error(transparent)]
+    NotPrepared(IntakeError),
     /// Every action needs a reason.
     #[error("a reason is required")]
     NoReason,
@@ -102,6 +126,10 @@ impl ActionError {
             ActionError::Unknown(_) => "message-unknown",
             ActionError::State(_) => "message-state",
             ActionError::LegalHold { .. } => "message-legal-hold",
+            ActionError::Resent(_) => "message-resent",
+            ActionError::NoPayload => "payload-missing",
+            ActionError::Refused(_) => "precheck-refused",
+            ActionError::NotPrepared(_) => "not-prepared",
             ActionError::NoReason => "reason-required",
             ActionError::Journal(_) => "journal-failed",
         }
@@ -124,6 +152,22 @@ impl ActionError {
             ActionError::LegalHold { held: false } => {
                 bilingual!("报文不在法定保留中。", "the message is not under legal hold.")
             }
+            ActionError::Resent(successor) => bilingual!(
+                "该报文此前已作为新报文 {successor} 重发；如有必要，请重发那一份。",
+                "it was resent as {successor} before; resend that one if need be."
+            ),
+            ActionError::NoPayload => bilingual!(
+                "没有可发送的内容：这是回执，或其内容已不再保存。",
+                "there is no payload to be sent: it is an MDN, or the payload is kept no longer."
+            ),
+            ActionError::Refused(reason) => {
+                let (zh, en) = (&reason.text.zh, &reason.text.en);
+                bilingual!("预检未通过：{zh}", "the pre-check refuses the payload: {en}")
+            }
+            ActionError::NotPrepared(error) => bilingual!(
+                "新报文无法生成：{error}。请检查伙伴配置和磁盘。",
+                "the new message cannot be made: {error}. Check the partner's file and the disk."
+            ),
             ActionError::NoReason => bilingual!("请说明原因。", "give a reason."),
             ActionError::Journal(error) => {
                 bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}")
@@ -143,16 +187,19 @@ impl Outbound {
         }
         let message = self.store.message(&id).ok_or(ActionError::Unknown(id))?;
         action.judge(&message)?;
+        let Some(fact) = self.operator_fact(&message, action, reason, by) else {
+            return self.resend(&message, reason, by).await;
+        };
         let mut transaction = Transaction::new(self.clock.now());
         transaction.require(Precondition::StateIs(id, vec![message.state]));
-        transaction.fact(id, self.operator_fact(&message, action, reason, by));
+        transaction.fact(id, fact);
         match self.store.commit(transaction).await {
             Ok(_) => {}
-            Err(CommitError::Conflict(_)) => {
-                let now = self.store.message(&id).map_or(message.state, |message| message.state);
-                return Err(ActionError::State(now));
-            }
+            Err(CommitError::Conflict(_)) => return Err(ActionError::State(self.state_of(&message))),
             Err(error) => return Err(error.into()),
+        }
+        if matches!(action, Action::Retry | Action::Release) {
+            self.circuits.probe_now(&message.partner);
         }
         tracing::info!(%id, ?action, by, "operator action");
         self.store.message(&id).ok_or(ActionError::Unknown(id))
@@ -180,10 +227,17 @@ impl Outbound {
         }
     }
 
-    fn operator_fact(&self, message: &Message, action: Action, reason: &str, by: &str) -> Fact {
+    /// The state that a message has meanwhile.
+    pub(super) fn state_of(&self, message: &Message) -> State {
+        self.store.message(&message.id).map_or(message.state, |message| message.state)
+    }
+
+    /// What the action does to the message itself; none when it makes a new one.
+    fn operator_fact(&self, message: &Message, action: Action, reason: &str, by: &str) -> Option<Fact> {
         let now = self.clock.now();
         let (reason, by) = (reason.to_owned(), by.to_owned());
-        match action {
+        Some(match action {
+            Action::Resend => return None,
             Action::Retry | Action::Release => Fact::Released { reason, by, due: now },
             Action::LegalHold => Fact::LegalHeld { reason, by },
             Action::LegalRelease => Fact::LegalReleased { reason, by },
@@ -197,6 +251,6 @@ impl Outbound {
                 let files = failed_files(message, &why, None, now, message.attempts);
                 Fact::Cancelled { reason, by, files }
             }
-        }
+        })
     }
 }

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Outbound;
 use super::retry::{self, Circumstances, Next, Outcome};
-use super::{Outbound, intake};
 use crate::bilingual;
 use crate::ground::clock::customs_time;
 use crate::ground::random;
 use crate::mime::Headers;
 use crate::partner::Partner;
-use crate::store::record::{Content, Fact, Folder, JobKind, Message, Publication, Reason, Receipt, State};
+use crate::store::record::{Content, Fact, Folder, GATEWAY, JobKind, Message, Publication, Reason, Receipt, State};
 use crate::store::{CommitError, Precondition, Transaction};
 
 /// What was learned about a message.
@@ -64,8 +64,9 @@ impl Outbound {
         let receipt = examined.receipt.map(|seen| seen.into_receipt(&mut transaction));
         let reason = examined.reason;
         log(message, examined.outcome, next, reason.as_ref());
-        let fact = follow_up(message, next, reason, receipt, now, attempts);
-        transaction.fact(message.id, fact);
+        for fact in follow_up(message, next, reason, receipt, now, attempts) {
+            transaction.fact(message.id, fact);
+        }
         match self.store.commit(transaction).await {
             Ok(_) => Ok(true),
             Err(CommitError::Conflict(_)) => Ok(false),
@@ -97,22 +98,37 @@ fn follow_up(
     receipt: Option<Receipt>,
     now: Timestamp,
     attempts: u32,
-) -> Fact {
+) -> Vec<Fact> {
     let why = || reason.clone().unwrap_or_else(no_receipt);
-    match next {
+    let unsettled = matches!(next, Next::RetryAt(_) | Next::Hold);
+    let evidence = receipt.clone().filter(|receipt| unsettled && is_worth_keeping(message, receipt));
+    let fact = match next {
         Next::Deliver => {
             let files = delivered_files(message, receipt.as_ref(), now, attempts);
-            Fact::Delivered { receipt, note: reason, files }
+            Fact::Delivered { receipt, note: reason.clone(), files }
         }
         Next::Await { deadline } => Fact::AwaitingReceipt { deadline },
         Next::RetryAt(due) => Fact::RetryAt { due, reason: why() },
-        Next::Hold => Fact::Held { reason: why(), by: intake::GATEWAY.to_owned() },
+        Next::Hold => Fact::Held { reason: why(), by: GATEWAY.to_owned() },
         Next::Fail => {
             let reason = why();
             let files = failed_files(message, &reason, receipt.as_ref(), now, attempts);
             Fact::Failed { reason, receipt, files }
         }
-    }
+    };
+    let kept = evidence.map(|receipt| Fact::StrayReceipt { reason: why(), receipt });
+    kept.into_iter().chain([fact]).collect()
+}
+
+/// MDNs of one message, not proven to be the partner's, that are kept: anybody may have sent them.
+const UNPROVEN: usize = 4;
+
+/// An MDN that settles nothing is evidence, once; of those that nobody signed a few are enough.
+pub(super) fn is_worth_keeping(message: &Message, receipt: &Receipt) -> bool {
+    let known = message.strays.iter().map(|stray| &stray.receipt).chain(&message.receipt);
+    let unproven = message.strays.iter().filter(|stray| stray.receipt.signer.is_none()).count();
+    known.into_iter().all(|known| known.body.sha256 != receipt.body.sha256)
+        && (receipt.signer.is_some() || unproven < UNPROVEN)
 }
 
 /// `sent/<name>`, and `receipts/<name>.mdn` with `.json` beside it.
@@ -217,7 +233,7 @@ fn log(message: &Message, outcome: Outcome, next: Next, reason: Option<&Reason>)
         Next::Deliver => tracing::info!(%id, partner, code, "delivered"),
         Next::Await { deadline } => tracing::info!(%id, partner, %deadline, "transferred; the MDN is awaited"),
         Next::RetryAt(due) => tracing::warn!(%id, partner, code, %due, ?outcome, "not delivered; sent again later"),
-        Next::Hold => tracing::error!(%id, partner, code, ?outcome, "held: a person has to decide"),
-        Next::Fail => tracing::error!(%id, partner, code, ?outcome, "failed"),
+        Next::Hold => tracing::warn!(%id, partner, code, ?outcome, "held: a person has to decide"),
+        Next::Fail => tracing::warn!(%id, partner, code, ?outcome, "failed"),
     }
 }

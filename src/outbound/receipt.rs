@@ -1,19 +1,32 @@
 //! Step 6, first half: an MDN, in the response or POSTed later, is held against what was sent.
 //!
-//! Only an MDN of this partner, about this message, signed as asked and with a digest of ours changes a state. All
-//! others are kept as stray receipts and reported.
+//! Only an MDN of this partner, about this message, signed as asked and with a digest of ours changes a state.
+//!
+//! | MDN | state | kept | alert |
+//! |---|---|---|---|
+//! | decisive, message open (waiting, retried, held) | Delivered, Failed or Held | with the message | when it fails or holds |
+//! | the same as the one that settled | stays | no | – |
+//! | positive after a negative one, or the reverse | stays | as stray receipt | `mdn-contradicts` |
+//! | positive or negative, after delivery was given up or cancelled | stays | as stray receipt | `mdn-late` |
+//! | with another MIC, message settled | stays | as stray receipt | `mdn-mic-mismatch` |
+//! | unsigned though asked, bad signature, other parties, no MIC | stays | a few | a warning that ends with delivery |
+//! | about no message of ours, signed by the partner | – | as a record of its own | `mdn-unknown-message` |
+//! | about no message of ours, not proven to be the partner's; unreadable | – | counted and logged: anybody can send it | – |
+
+use std::sync::atomic::Ordering;
 
 use super::Outbound;
-use super::outcome::{Examined, Seen};
+use super::outcome::{Examined, Seen, is_worth_keeping};
 use super::retry::Outcome;
 use crate::as2::mdn::{self, Mdn};
 use crate::as2::verdict::{self, Doubt, Sent, Verdict};
 use crate::as2::{As2Name, MessageId, SentMics, headers};
 use crate::bilingual;
+use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, printable};
 use crate::mime::Headers;
 use crate::partner::Partner;
-use crate::store::record::{Fact, Message, Reason, State};
+use crate::store::record::{Fact, JobKind, Message, Reason, State};
 use crate::store::{CommitError, Transaction};
 
 /// What became of an MDN that was POSTed to us.
@@ -57,7 +70,12 @@ impl Outbound {
                 let variant = matched.filter(|matched| !matched.is_ordinary());
                 (Outcome::Accepted, variant.map(|matched| mic_variant(&format!("{:?}", matched.variant))))
             }
-            Verdict::Refused { .. } => (Outcome::Refused, Some(reason("mdn-negative", verdict.text()))),
+            Verdict::Refused { disposition } => {
+                let passing =
+                    partner.delivery.retry_processing_error && disposition.says("unexpected-processing-error");
+                let outcome = if passing { Outcome::Troubled } else { Outcome::Refused };
+                (outcome, Some(reason("mdn-negative", verdict.text())))
+            }
             Verdict::Doubtful(Doubt::MicMismatch) => {
                 (Outcome::Contradicted, Some(reason(Doubt::MicMismatch.code(), verdict.text())))
             }
@@ -69,24 +87,28 @@ impl Outbound {
     /// The message's digests, with the one that the MDN names if it was not computed when the message was composed.
     /// Only the partner, by its signature, can make us compute one.
     async fn mics_for(&self, message: &Message, parsed: &Mdn) -> SentMics {
+        let about = parsed.original_message_id.as_ref();
+        let mics = about.and_then(|about| sent_as(message, about)).map_or(&message.mics, |(_, mics)| mics).clone();
         let signed = matches!(parsed.signature, Ok(Some(_)));
         let named = parsed.mic.as_ref().filter(|_| signed).map(|mic| mic.algorithm);
-        let named = named.filter(|algorithm| message.mics.lacks(*algorithm));
-        let (Some(algorithm), Some(payload)) = (named, message.payload) else { return message.mics.clone() };
-        let (store, mics) = (self.store.clone(), message.mics.clone());
-        let work = move || mics.with(algorithm, &mut store.read(&payload)?);
+        let named = named.filter(|algorithm| mics.lacks(*algorithm));
+        let (Some(algorithm), Some(payload)) = (named, message.payload) else { return mics };
+        let (store, known) = (self.store.clone(), mics.clone());
+        let work = move || known.with(algorithm, &mut store.read(&payload)?);
         match tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other).and_then(|mics| mics) {
             Ok(mics) => mics,
             Err(error) => {
                 tracing::error!(id = %message.id, %error, code = "storage-failed", "the digest that an MDN names could not be computed");
-                message.mics.clone()
+                mics
             }
         }
     }
 
     fn judge(&self, partner: &Partner, message: &Message, mics: &SentMics, parsed: &Mdn) -> Verdict {
-        let sent_id = message.message_id.as_deref().and_then(|id| MessageId::parse(id).ok());
-        let Some(message_id) = sent_id else { return Verdict::Doubtful(Doubt::WrongMessage) };
+        let about = parsed.original_message_id.as_ref();
+        let Some((message_id, _)) = about.and_then(|about| sent_as(message, about)) else {
+            return Verdict::Doubtful(Doubt::WrongMessage);
+        };
         let from = message.headers.get(headers::AS2_FROM).and_then(|name| As2Name::parse(name).ok());
         let to = message.headers.get(headers::AS2_TO).and_then(|name| As2Name::parse(name).ok());
         let (from, to) = (from.unwrap_or(self.station.as2_name.clone()), to.unwrap_or(partner.as2_name.clone()));
@@ -112,19 +134,18 @@ impl Outbound {
         let parsed = match mdn::parse(head, body, &trusted, &self.limits) {
             Ok(parsed) => parsed,
             Err(error) => {
-                tracing::warn!(partner = %partner.id, code = "mdn-unreadable", "what arrived as an MDN cannot be read: {error}");
+                self.count_unproven(partner, "mdn-unreadable", &error.to_string());
                 return Ok(Arrival::Unreadable);
             }
         };
         let about = parsed.original_message_id.as_ref();
         let Some(message) = about.and_then(|id| self.store.by_message_id(&partner.id, id.as_str())) else {
-            let id = about.map_or(String::new(), |id| printable(id.as_str()));
-            tracing::warn!(partner = %partner.id, original_message_id = %id, code = "mdn-unknown-message", "an MDN about no message of ours");
+            self.keep_unknown(partner, head, body, &parsed).await?;
             return Ok(Arrival::Unknown);
         };
         let examined = self.examine_mdn(partner, &message, head, body).await;
         let open = !message.state.is_final() && message.attempts > 0;
-        let decisive = matches!(examined.outcome, Outcome::Accepted | Outcome::Refused | Outcome::Contradicted);
+        let decisive = examined.outcome != Outcome::NoReceipt;
         if open && decisive && self.settle(partner, &message, message.attempts, examined).await? {
             return Ok(Arrival::Settled);
         }
@@ -137,16 +158,79 @@ impl Outbound {
 
     async fn keep_stray(&self, message: &Message, examined: Examined) -> Result<(), CommitError> {
         let Some(seen) = examined.receipt else { return Ok(()) };
-        let same = message.receipt.as_ref().is_some_and(|kept| kept.disposition == seen.disposition);
-        if same && examined.outcome == Outcome::Accepted {
-            return Ok(());
-        }
-        let reason = examined.reason.unwrap_or_else(|| late(message.state));
-        tracing::warn!(id = %message.id, partner = %message.partner, code = %reason.code, "a receipt without effect: {}", reason.text);
+        let reason = match examined.outcome {
+            Outcome::Accepted | Outcome::Refused | Outcome::Troubled => {
+                let positive = examined.outcome == Outcome::Accepted;
+                match afterwards(message, positive) {
+                    Some(reason) => reason,
+                    None => return Ok(()),
+                }
+            }
+            _ => examined.reason.unwrap_or_else(|| late(message.state, false)),
+        };
         let mut transaction = Transaction::new(self.clock.now());
         let receipt = seen.into_receipt(&mut transaction);
+        if !is_worth_keeping(message, &receipt) {
+            return Ok(());
+        }
+        tracing::warn!(id = %message.id, partner = %message.partner, code = %reason.code, "a receipt without effect: {}", reason.text);
         transaction.fact(message.id, Fact::StrayReceipt { reason, receipt });
         self.store.commit(transaction).await.map(drop)
+    }
+
+    /// An MDN about no message of ours. With the partner's signature it is evidence, and perhaps a sign that something
+    /// was lost here; without, anybody can have sent it.
+    async fn keep_unknown(
+        &self,
+        partner: &Partner,
+        head: &Headers,
+        body: &[u8],
+        parsed: &Mdn,
+    ) -> Result<(), CommitError> {
+        let about = parsed.original_message_id.as_ref().map_or("", |id| id.as_str());
+        if !matches!(parsed.signature, Ok(Some(_))) {
+            self.count_unproven(partner, "mdn-unknown-message", about);
+            return Ok(());
+        }
+        let seen = seen(head, body, parsed, &Verdict::Doubtful(Doubt::WrongMessage));
+        let known = self.store.received_under(&partner.id, about).filter(|known| known.kind == JobKind::Mdn);
+        if known.and_then(|known| known.receipt).is_some_and(|known| known.disposition == seen.disposition) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let mut transaction = Transaction::new(now);
+        let receipt = seen.into_receipt(&mut transaction);
+        let (partner, message_id) = (partner.id.clone(), about.to_owned());
+        let fact = Fact::UnknownReceipt { partner, message_id, reason: unknown(about), receipt };
+        transaction.fact(Id::new(now), fact);
+        self.store.commit(transaction).await.map(drop)
+    }
+
+    /// Notes an MDN that nobody vouches for. The log gets the first, the second, the fourth …: it must not fill either.
+    fn count_unproven(&self, partner: &Partner, code: &str, detail: &str) {
+        let count = self.unproven.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if count.is_power_of_two() {
+            let detail = printable(detail);
+            tracing::warn!(partner = %partner.id, code, count, "an MDN that nobody vouches for is dropped: {detail}");
+        }
+    }
+}
+
+/// The Message-ID of this message that an MDN is about, with the MICs that were computed for it.
+fn sent_as<'m>(message: &'m Message, about: &MessageId) -> Option<(MessageId, &'m SentMics)> {
+    let now = message.message_id.iter().map(|id| (id, &message.mics));
+    let earlier = message.earlier.iter().map(|earlier| (&earlier.message_id, &earlier.mics));
+    let all = now.chain(earlier).filter_map(|(id, mics)| Some((MessageId::parse(id).ok()?, mics)));
+    all.into_iter().find(|(id, _)| id.key() == about.key())
+}
+
+/// What a credible MDN about a settled message is; `None` when it says what is known already.
+fn afterwards(message: &Message, positive: bool) -> Option<Reason> {
+    let answered = message.receipt.is_some();
+    match message.state {
+        State::Delivered => (!positive).then(|| contradicts(message.state)),
+        State::Failed if answered => positive.then(|| contradicts(message.state)),
+        state => Some(late(state, positive)),
     }
 }
 
@@ -193,10 +277,33 @@ fn mic_variant(variant: &str) -> Reason {
     reason("mic-variant", text)
 }
 
-fn late(state: State) -> Reason {
-    let text = bilingual!(
-        "报文已处于 {state:?} 状态，后来的回执不改变它，仅存档。",
-        "the message is {state:?} already; this later receipt changes nothing and is kept."
-    );
+fn late(state: State, positive: bool) -> Reason {
+    let text = match (positive, state) {
+        (true, State::Failed) => bilingual!(
+            "报文已处于 {state:?} 状态，对方此后才确认收到。请勿作为新报文重发；用 dxgate messages retry 可发送相同的字节，取得同样的回执后记为已送达。",
+            "the message is {state:?}, and only now the partner confirms it. Do not resend it as a new message; dxgate messages retry sends the same bytes, and the same receipt then marks it delivered."
+        ),
+        _ => bilingual!(
+            "报文已处于 {state:?} 状态，后来的回执不改变它，仅存档。",
+            "the message is {state:?} already; this later receipt changes nothing and is kept."
+        ),
+    };
     reason("mdn-late", text)
+}
+
+fn contradicts(state: State) -> Reason {
+    let text = bilingual!(
+        "报文已凭先前的回执记为 {state:?}，对方又返回了相反的回执；两份均已存档，状态不变。请与对方核实其是否收到该报文。",
+        "the message is {state:?} by an earlier receipt, and the partner now says the contrary; both receipts are kept, the state stays. Ask the partner whether it has the message."
+    );
+    reason("mdn-contradicts", text)
+}
+
+fn unknown(about: &str) -> Reason {
+    let about = printable(about);
+    let text = bilingual!(
+        "对方返回了经签名的回执，但本网关没有发送过报文 {about}。如曾从备份恢复，可能有报文丢失；否则请与对方核对。",
+        "the partner signed a receipt about {about}, which this gateway never sent. After a restore from a backup, messages may be missing here; otherwise ask the partner."
+    );
+    reason("mdn-unknown-message", text)
 }

@@ -7,7 +7,8 @@
 //! | 2xx, no MDN agreed | deliver |
 //! | 2xx, but the synchronous MDN is missing, unsigned though asked, about another message, or unreadable | retry |
 //! | verified MDN with another MIC | hold: the content arrived altered |
-//! | verified negative MDN | fail |
+//! | verified negative MDN | fail: it is the partner's answer, and final |
+//! | verified `processed/error: unexpected-processing-error`, with `retry_processing_error` | retry |
 //! | no connection, timeout, connection lost, 408 425 429 500 502 503 504 507 | retry (a `Retry-After` is kept) |
 //! | other 5xx | retry while there were fewer than three attempts, then hold |
 //! | TLS certificate not trusted, URL not usable | hold: no byte was sent |
@@ -35,6 +36,8 @@ pub enum Outcome {
     Contradicted,
     /// A verified negative MDN.
     Refused,
+    /// A verified negative MDN that the agreement takes for a passing trouble.
+    Troubled,
     /// No usable answer: name resolution, connection, timeout, connection lost.
     Unreachable,
     /// Nothing may be sent: the partner's TLS certificate is not the pinned or trusted one, or its URL is unusable.
@@ -90,7 +93,7 @@ pub fn next(outcome: Outcome, c: &Circumstances<'_>) -> Next {
         Outcome::Transferred => Next::Await { deadline: later(c.now, c.receipt_deadline) },
         Outcome::Refused => Next::Fail,
         Outcome::Contradicted | Outcome::Blocked => Next::Hold,
-        Outcome::NoReceipt | Outcome::Unreachable => retry(c, None),
+        Outcome::NoReceipt | Outcome::Unreachable | Outcome::Troubled => retry(c, None),
         Outcome::Status { code, retry_after } => match class(code, &c.schedule.retry_status) {
             StatusClass::Transient => retry(c, retry_after),
             StatusClass::Doubtful if c.attempts < 3 => retry(c, retry_after),
@@ -114,15 +117,20 @@ fn class(code: u16, retry_status: &[u16]) -> StatusClass {
     }
 }
 
+/// The pause after attempt `attempts`, without noise.
+pub fn planned(schedule: &RetrySchedule, attempts: u32) -> Duration {
+    let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    let delays = &schedule.delays;
+    delays.get(step).or(delays.last()).copied().unwrap_or(Duration::from_secs(60))
+}
+
 fn retry(c: &Circumstances<'_>, retry_after: Option<u32>) -> Next {
     let waited = c.now.duration_since(c.patient_since);
     if waited >= signed(c.schedule.give_up_after) {
         return Next::Fail;
     }
-    let step = usize::try_from(c.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-    let delays = &c.schedule.delays;
-    let planned = delays.get(step).or(delays.last()).copied().unwrap_or(Duration::from_secs(60));
-    let jittered = planned.mul_f64((1.0 + c.noise.clamp(-1.0, 1.0) * c.schedule.jitter).max(0.0));
+    let jittered =
+        planned(c.schedule, c.attempts).mul_f64((1.0 + c.noise.clamp(-1.0, 1.0) * c.schedule.jitter).max(0.0));
     let asked = Duration::from_secs(u64::from(retry_after.unwrap_or(0)).min(24 * 3600));
     Next::RetryAt(later(c.now, jittered.max(asked)))
 }

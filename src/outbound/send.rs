@@ -14,7 +14,7 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use super::compose::{ComposeLate, NotComposed};
 use super::outcome::Examined;
 use super::retry::Outcome;
-use super::{Outbound, intake};
+use super::{Outbound, circuit};
 use crate::as2::headers;
 use crate::bilingual;
 use crate::ground::drain::Shutdown;
@@ -25,7 +25,8 @@ use crate::http::{
 };
 use crate::mime::Headers;
 use crate::partner::{Partner, PartnerUrl};
-use crate::store::record::{Body, Fact, JobKind, Message, Reason, State};
+use crate::store::alert::Level;
+use crate::store::record::{Body, Fact, GATEWAY, JobKind, Message, Reason, State};
 use crate::store::{CommitError, Lease, Precondition, Transaction};
 
 /// HTTP clients by TLS profile.
@@ -80,19 +81,24 @@ impl Outbound {
         if free == 0 {
             return Vec::new();
         }
-        let directory = self.directory.load();
+        let (directory, now) = (self.directory.load(), self.clock.now());
         let slots = |partner: &str| {
             let allowed = directory.by_id(partner).map_or(1, |partner| partner.delivery.concurrency);
-            allowed.saturating_sub(work.of_partner(partner))
+            let running = work.of_partner(partner);
+            self.circuits.slots(partner, allowed.saturating_sub(running), running, now)
         };
-        self.store.lease_due(self.clock.now(), free, &slots)
+        self.store.lease_due(now, free, &slots)
     }
 
-    /// Until the next message is due; leased ones come back through their tasks.
+    /// Until the next message is due or the next partner is probed; leased ones come back through their tasks.
     fn nap(&self) -> Duration {
-        let Some(due) = self.store.next_due() else { return NAP };
-        let wait = due.duration_since(self.clock.now());
-        Duration::try_from(wait).unwrap_or(Duration::from_millis(20)).clamp(Duration::from_millis(20), NAP)
+        let now = self.clock.now();
+        let next = self.store.next_due().into_iter().chain(self.circuits.next_probe(now)).min();
+        let wait = next.map_or(NAP, |next| {
+            let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+            wait.clamp(Duration::from_millis(20), NAP)
+        });
+        self.clock.nap(wait)
     }
 
     /// One lease from beginning to end. Whatever goes wrong on our side, the message is not leased again at once.
@@ -121,7 +127,6 @@ impl Outbound {
             return Ok(());
         };
         let Some(message) = self.with_wire(&partner, message).await? else { return Ok(()) };
-        let Some(wire) = message.wire else { return Ok(()) };
         let url = match self.target(&partner, &message) {
             Ok(url) => url,
             Err(reason) => return self.hold(&message, reason).await,
@@ -129,6 +134,8 @@ impl Outbound {
         if message.state == State::AwaitingReceipt && self.is_overdue_for_good(&partner, &message) {
             return self.give_up_waiting(&partner, &message).await;
         }
+        let Some(message) = self.with_fresh_id(&partner, message).await? else { return Ok(()) };
+        let Some(wire) = message.wire else { return Ok(()) };
         let number = message.attempts.saturating_add(1);
         if !self
             .fact_if(message.id, &[State::Composed, State::Sending, State::AwaitingReceipt], Fact::Attempted { number })
@@ -138,6 +145,7 @@ impl Outbound {
         }
         tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
         let answer = self.post(&partner, &url, &message, wire).await;
+        self.note_reach(&partner, answer.as_ref().err());
         let examined = self.examine_answer(&partner, &message, answer).await;
         self.settle(&partner, &message, number, examined).await.map(drop)
     }
@@ -147,7 +155,17 @@ impl Outbound {
         if message.wire.is_some() {
             return Ok(Some(message.clone()));
         }
-        match self.compose_late(partner.clone(), message).await {
+        let composed = self.compose_late(partner.clone(), message).await;
+        self.after_composing(message, composed).await
+    }
+
+    /// What follows a composition: the message as it is now. `None`: it is held or postponed.
+    async fn after_composing(
+        &self,
+        message: &Message,
+        composed: Result<(), ComposeLate>,
+    ) -> Result<Option<Message>, CommitError> {
+        match composed {
             Ok(()) => Ok(self.store.message(&message.id)),
             Err(ComposeLate::Not(NotComposed::Impossible(reason))) => self.hold(message, reason).await.map(|()| None),
             Err(ComposeLate::Not(NotComposed::Storage(error))) => {
@@ -158,6 +176,37 @@ impl Outbound {
             }
             Err(ComposeLate::Journal(CommitError::Conflict(_))) => Ok(None),
             Err(ComposeLate::Journal(error)) => Err(error),
+        }
+    }
+
+    /// The message as its next attempt sends it: as before, unless the partner refuses a Message-ID that it may have
+    /// seen. `None`: it is held.
+    async fn with_fresh_id(&self, partner: &Arc<Partner>, message: Message) -> Result<Option<Message>, CommitError> {
+        let seen = message.attempts > 0 && message.kind == JobKind::Payload && !never_arrived(&message);
+        if !partner.delivery.fresh_message_id || !seen {
+            return Ok(Some(message));
+        }
+        let composed = self.recompose(partner.clone(), &message).await;
+        self.after_composing(&message, composed).await
+    }
+
+    /// What an attempt says about the partner itself: whether it can be reached.
+    fn note_reach(&self, partner: &Partner, error: Option<&PostError>) {
+        let now = self.clock.now();
+        match error {
+            None => {
+                if self.circuits.answered(&partner.id) {
+                    tracing::info!(partner = %partner.id, "the partner answers again");
+                    self.store.alerts().resolve(circuit::PARTNER_DOWN, Some(&partner.id));
+                }
+            }
+            Some(error) if outcome_of(error.kind) == Outcome::Unreachable => {
+                if self.circuits.unanswered(&partner.id, &partner.delivery.retry, now) {
+                    let reason = circuit::partner_down(&partner.id);
+                    self.store.alerts().raise(Level::Warning, reason, Some(&partner.id), now);
+                }
+            }
+            Some(_) => {}
         }
     }
 
@@ -191,7 +240,7 @@ impl Outbound {
         tracing::warn!(id = %message.id, partner = %message.partner, code = %reason.code, "held: {}", reason.text);
         let mut transaction = Transaction::new(self.clock.now());
         transaction.require(Precondition::StateIs(message.id, vec![message.state]));
-        transaction.fact(message.id, Fact::Held { reason, by: intake::GATEWAY.to_owned() });
+        transaction.fact(message.id, Fact::Held { reason, by: GATEWAY.to_owned() });
         match self.store.commit(transaction).await {
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
             Err(error) => Err(error),
@@ -230,15 +279,15 @@ impl Outbound {
             Err(error) => return no_answer(&error),
         };
         if !(200..300).contains(&answer.status) {
-            return other_status(&answer);
+            return other_status(&answer, self.clock.now());
         }
         let asked = message.headers.get(headers::NOTIFICATION_TO).is_some();
         let later = message.headers.get(headers::RECEIPT_DELIVERY).is_some();
         if message.kind == JobKind::Mdn || !asked {
             return Examined::plain(Outcome::Accepted);
         }
-        if answer.body.is_empty() && later {
-            return Examined::plain(Outcome::Transferred);
+        if answer.body.is_empty() {
+            return Examined::plain(if later { Outcome::Transferred } else { Outcome::NoReceipt });
         }
         let examined = self.examine_mdn(partner, message, &answer_headers(&answer), &answer.body).await;
         match examined.outcome {
@@ -306,19 +355,39 @@ fn answer_headers(answer: &Answer) -> Headers {
     headers
 }
 
-fn no_answer(error: &PostError) -> Examined {
-    let outcome = match error.kind {
+/// The latest attempt ended before the connection stood: the partner cannot know its Message-ID.
+fn never_arrived(message: &Message) -> bool {
+    let reason = message.reason.as_ref().map(|reason| reason.code.as_str());
+    let before = [PostErrorKind::Resolve, PostErrorKind::Connect, PostErrorKind::Tls].map(PostErrorKind::code);
+    message.state == State::Composed && reason.is_some_and(|code| before.contains(&code))
+}
+
+fn outcome_of(kind: PostErrorKind) -> Outcome {
+    match kind {
         PostErrorKind::BadUrl | PostErrorKind::Forbidden | PostErrorKind::Certificate | PostErrorKind::Body => {
             Outcome::Blocked
         }
         _ => Outcome::Unreachable,
-    };
+    }
+}
+
+fn no_answer(error: &PostError) -> Examined {
+    let outcome = outcome_of(error.kind);
     Examined { outcome, reason: Some(Reason { code: error.code().to_owned(), text: error.text() }), receipt: None }
 }
 
-fn other_status(answer: &Answer) -> Examined {
+/// Seconds, or an HTTP date (RFC 9110 10.2.3).
+fn retry_after(value: &str, now: Timestamp) -> Option<u32> {
+    let value = value.trim();
+    value.parse().ok().or_else(|| {
+        let at = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+        u32::try_from(at.duration_since(now).as_secs()).ok()
+    })
+}
+
+fn other_status(answer: &Answer, now: Timestamp) -> Examined {
     let code = answer.status;
-    let retry_after = answer.header("Retry-After").and_then(|value| value.trim().parse().ok());
+    let retry_after = answer.header("Retry-After").and_then(|value| retry_after(value, now));
     let location = answer.header("Location").map(crate::ground::text::printable);
     let text = match location {
         Some(location) if (300..400).contains(&code) => bilingual!(

@@ -58,6 +58,10 @@ pub struct Delivery {
     pub concurrency: usize,
     /// Repetition of failed attempts.
     pub retry: RetrySchedule,
+    /// A negative MDN that says `unexpected-processing-error` is a passing trouble: the same bytes are sent again.
+    pub retry_processing_error: bool,
+    /// Every retry that the partner may have seen before is composed anew under a Message-ID of its own.
+    pub fresh_message_id: bool,
     /// The partner's URL may resolve to a private or loopback address.
     pub private_network: bool,
 }

@@ -7,15 +7,21 @@
 
 use jiff::Timestamp;
 
+use super::alert;
 use super::aside;
+use super::fact::detail;
 use super::keeping;
 use super::record::Body;
 use super::record::{
-    Content, Direction, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason, Receipt, State,
+    Direction, EarlierWire, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason, Receipt, STRAYS,
+    State, Stray,
 };
 use crate::as2::SentMics;
 use crate::ground::id::Id;
 use crate::mime::Headers;
+
+/// MDNs of other kinds that one message is answered with.
+const FURTHER_RECEIPTS: usize = 4;
 
 /// Lines of history kept in the view.
 pub const TIMELINE_LINES: usize = 100;
@@ -53,6 +59,9 @@ pub enum BadTransition {
         /// The number expected.
         next: u32,
     },
+    /// The message has no open alert with that code.
+    #[error("there is no such open alert")]
+    NoAlert,
     /// There is no such publication, or it is not at the stage before.
     #[error("{fact} does not apply to publication {index}")]
     Publication {
@@ -76,14 +85,18 @@ pub fn apply(message: Option<Message>, id: Id, at: Timestamp, fact: &Fact) -> Re
         (None, None) => return Err(BadTransition::Missing { fact: fact.name() }),
     };
     let named_before = message.bodies();
+    let before = message.state;
     match (aside::apply(&mut message, fact), message.direction) {
         _ if keeping::is_keeping(fact) => keeping::apply(&mut message, at, fact)?,
         (Some(applied), _) => applied?,
         (None, Direction::Outbound) => outbound(&mut message, at, fact)?,
-        (None, Direction::Inbound) => inbound(&mut message, fact)?,
+        (None, Direction::Inbound) => inbound(&mut message, at, fact)?,
     }
     if matches!(fact, Fact::Evidence { .. }) {
         return Ok(message);
+    }
+    if !alert::follow(&mut message, before, at, fact) {
+        return Err(BadTransition::NoAlert);
     }
     if !keeping::is_keeping(fact) {
         message.updated = at;
@@ -106,7 +119,9 @@ pub(super) fn begins_message(fact: &Fact) -> bool {
 fn begins(fact: &Fact) -> Option<Direction> {
     match fact {
         Fact::Queued { .. } | Fact::Rejected { .. } => Some(Direction::Outbound),
-        Fact::Received { .. } | Fact::Accepted { .. } | Fact::Declined { .. } => Some(Direction::Inbound),
+        Fact::Received { .. } | Fact::Accepted { .. } | Fact::Declined { .. } | Fact::UnknownReceipt { .. } => {
+            Some(Direction::Inbound)
+        }
         _ => None,
     }
 }
@@ -144,6 +159,11 @@ fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
         about: None,
         evidence: Vec::new(),
         restored: false,
+        successor: None,
+        earlier: Vec::new(),
+        strays: Vec::new(),
+        further_receipts: Vec::new(),
+        alerts: Vec::new(),
         publications: Vec::new(),
         claim: None,
         others: Vec::new(),
@@ -163,20 +183,11 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
         Fact::Queued { .. } | Fact::Rejected { .. } => begin_outbound(message, at, fact),
         Fact::Composed { message_id, headers, wire, mics, due } => {
             only(state == Queued)?;
-            message.message_id = Some(message_id.clone());
-            message.headers = headers.clone();
-            message.wire = Some(*wire);
-            message.mics = mics.clone();
-            message.become_due(Composed, *due);
+            message.compose(message_id, headers, *wire, mics, *due);
         }
         Fact::Attempted { number } => {
             only(matches!(state, Composed | Sending | AwaitingReceipt))?;
-            let next = message.attempts.saturating_add(1);
-            if *number != next {
-                return Err(BadTransition::AttemptNumber { given: *number, next });
-            }
-            message.attempts = next;
-            message.state = Sending;
+            message.attempt(*number)?;
         }
         Fact::RetryAt { due, reason } => {
             only(matches!(state, Queued | Composed | Sending | AwaitingReceipt))?;
@@ -211,7 +222,20 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
             (message.transfers, message.patient_since, message.restored) = (0, at, false);
             message.become_due(if message.wire.is_some() { Composed } else { Queued }, *due);
         }
-        Fact::StrayReceipt { .. } | Fact::Evidence { .. } | Fact::Restored { .. } | Fact::Resumed { .. } => {}
+        Fact::Recomposed { message_id, headers, wire, mics, due } => {
+            only(matches!(state, Composed | Sending | AwaitingReceipt) && message.attempts > 0)?;
+            message.supersede_wire();
+            message.compose(message_id, headers, *wire, mics, *due);
+        }
+        Fact::Resent { successor, .. } => {
+            only(matches!(state, Held | Failed | Cancelled | Delivered))?;
+            message.successor = Some(*successor);
+            if open {
+                message.settle(Cancelled, None, None, &[]);
+            }
+        }
+        Fact::StrayReceipt { reason, receipt } => message.keep_stray(at, reason, receipt),
+        Fact::Acknowledged { .. } | Fact::Evidence { .. } | Fact::Restored { .. } | Fact::Resumed { .. } => {}
         Fact::Staged { index } | Fact::Published { index, .. } => message.publish(*index, fact)?,
         _ => only(false)?,
     }
@@ -240,7 +264,7 @@ fn begin_outbound(message: &mut Message, at: Timestamp, fact: &Fact) {
     }
 }
 
-fn inbound(message: &mut Message, fact: &Fact) -> Result<(), BadTransition> {
+fn inbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), BadTransition> {
     let state = message.state;
     let only = |lawful: bool| if lawful { Ok(()) } else { Err(BadTransition::State { fact: fact.name(), state }) };
     match fact {
@@ -255,14 +279,25 @@ fn inbound(message: &mut Message, fact: &Fact) -> Result<(), BadTransition> {
             message.settle(State::Accepted, None, None, files);
         }
         Fact::Answered { mdn } => {
-            only(state == State::Accepted && message.receipt.is_none())?;
-            message.receipt = Some(mdn.clone());
+            only(state == State::Accepted && message.further_receipts.len() < FURTHER_RECEIPTS)?;
+            match &message.receipt {
+                None => message.receipt = Some(mdn.clone()),
+                Some(_) => message.further_receipts.push(mdn.clone()),
+            }
         }
         Fact::Declined { partner, message_id, headers, wire, reason, mdn } => {
             message.receive(partner, message_id, headers, *wire);
             message.settle(State::Declined, Some(reason.clone()), mdn.as_ref(), &[]);
         }
-        Fact::StrayReceipt { .. } => {}
+        Fact::UnknownReceipt { partner, message_id, reason, receipt } => {
+            message.kind = JobKind::Mdn;
+            message.partner = partner.clone();
+            message.message_id = Some(message_id.clone());
+            message.file_name = format!("{}.mdn", message.id);
+            message.settle(State::Declined, Some(reason.clone()), Some(receipt), &[]);
+        }
+        Fact::StrayReceipt { reason, receipt } => message.keep_stray(at, reason, receipt),
+        Fact::Acknowledged { .. } => {}
         Fact::Staged { index } | Fact::Published { index, .. } => message.publish(*index, fact)?,
         _ => only(false)?,
     }
@@ -296,6 +331,37 @@ impl Message {
         self.wire = Some(wire);
     }
 
+    /// The wire bytes of the next attempts exist.
+    fn compose(&mut self, message_id: &str, headers: &Headers, wire: Body, mics: &SentMics, due: Timestamp) {
+        self.message_id = Some(message_id.to_owned());
+        self.headers = headers.clone();
+        self.wire = Some(wire);
+        self.mics = mics.clone();
+        self.become_due(State::Composed, due);
+    }
+
+    fn attempt(&mut self, given: u32) -> Result<(), BadTransition> {
+        let next = self.attempts.saturating_add(1);
+        if given != next {
+            return Err(BadTransition::AttemptNumber { given, next });
+        }
+        (self.attempts, self.state) = (next, State::Sending);
+        Ok(())
+    }
+
+    /// What was sent so far stays known: an MDN about it still counts.
+    fn supersede_wire(&mut self) {
+        if let Some(message_id) = self.message_id.take() {
+            self.earlier.push(EarlierWire { message_id, mics: std::mem::take(&mut self.mics) });
+        }
+    }
+
+    fn keep_stray(&mut self, at: Timestamp, reason: &Reason, receipt: &Receipt) {
+        if self.strays.len() < STRAYS {
+            self.strays.push(Stray { at, reason: reason.clone(), receipt: receipt.clone() });
+        }
+    }
+
     /// Moves a publication one stage on; staging again what is staged changes nothing.
     fn publish(&mut self, index: u32, fact: &Fact) -> Result<(), BadTransition> {
         let publication = usize::try_from(index).ok().and_then(|index| self.publications.get_mut(index));
@@ -308,115 +374,6 @@ impl Message {
             _ => return Err(BadTransition::Publication { fact: fact.name(), index }),
         };
         Ok(())
-    }
-}
-
-impl Fact {
-    /// The fact's kebab-case name, as in the journal.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Fact::Queued { .. } => "queued",
-            Fact::Rejected { .. } => "rejected",
-            Fact::Composed { .. } => "composed",
-            Fact::Attempted { .. } => "attempted",
-            Fact::RetryAt { .. } => "retry-at",
-            Fact::AwaitingReceipt { .. } => "awaiting-receipt",
-            Fact::Delivered { .. } => "delivered",
-            Fact::Failed { .. } => "failed",
-            Fact::Held { .. } => "held",
-            Fact::Released { .. } => "released",
-            Fact::Cancelled { .. } => "cancelled",
-            Fact::Received { .. } => "received",
-            Fact::Accepted { .. } => "accepted",
-            Fact::Answered { .. } => "answered",
-            Fact::Declined { .. } => "declined",
-            Fact::StrayReceipt { .. } => "stray-receipt",
-            Fact::Staged { .. } => "staged",
-            Fact::Published { .. } => "published",
-            Fact::Evidence { .. } => "evidence",
-            Fact::Restored { .. } => "restored",
-            Fact::Resumed { .. } => "resumed",
-            Fact::LegalHeld { .. } => "legal-held",
-            Fact::LegalReleased { .. } => "legal-released",
-            Fact::PayloadPurged { .. } => "payload-purged",
-            Fact::Purged { .. } => "purged",
-        }
-    }
-
-    /// Every body that the fact names.
-    pub fn bodies(&self) -> Vec<Body> {
-        let mut bodies = Vec::new();
-        match self {
-            Fact::Queued { payload, .. } => bodies.extend(*payload),
-            Fact::Rejected { payload, files, .. } => {
-                bodies.extend(*payload);
-                add_files(&mut bodies, files);
-            }
-            Fact::Composed { wire, .. } | Fact::Received { wire, .. } => bodies.push(*wire),
-            Fact::Delivered { receipt, files, .. } | Fact::Failed { receipt, files, .. } => {
-                bodies.extend(receipt.iter().map(|receipt| receipt.body));
-                add_files(&mut bodies, files);
-            }
-            Fact::Cancelled { files, .. } => add_files(&mut bodies, files),
-            Fact::Accepted { wire, payload, files, .. } => {
-                bodies.extend([*wire, *payload]);
-                add_files(&mut bodies, files);
-            }
-            Fact::Answered { mdn: receipt } | Fact::StrayReceipt { receipt, .. } => bodies.push(receipt.body),
-            Fact::Declined { wire, mdn, .. } => {
-                bodies.push(*wire);
-                bodies.extend(mdn.iter().map(|receipt| receipt.body));
-            }
-            Fact::Attempted { .. }
-            | Fact::RetryAt { .. }
-            | Fact::AwaitingReceipt { .. }
-            | Fact::Held { .. }
-            | Fact::Released { .. }
-            | Fact::Staged { .. }
-            | Fact::Published { .. }
-            | Fact::Evidence { .. }
-            | Fact::Restored { .. }
-            | Fact::Resumed { .. }
-            | Fact::LegalHeld { .. }
-            | Fact::LegalReleased { .. }
-            | Fact::PayloadPurged { .. }
-            | Fact::Purged { .. } => {}
-        }
-        bodies
-    }
-}
-
-pub(super) fn add_files(bodies: &mut Vec<Body>, files: &[Publication]) {
-    for (_, content) in files.iter().flat_map(|publication| &publication.files) {
-        if let Content::Body(body) = content {
-            bodies.push(*body);
-        }
-    }
-}
-
-/// The timeline's short detail.
-fn detail(fact: &Fact) -> String {
-    match fact {
-        Fact::Queued { file_name, .. } | Fact::Accepted { file_name, .. } => file_name.clone(),
-        Fact::Attempted { number } => number.to_string(),
-        Fact::AwaitingReceipt { deadline } => deadline.to_string(),
-        Fact::Rejected { reason, .. }
-        | Fact::RetryAt { reason, .. }
-        | Fact::Failed { reason, .. }
-        | Fact::Declined { reason, .. }
-        | Fact::StrayReceipt { reason, .. } => reason.code.clone(),
-        Fact::Delivered { note, .. } => note.as_ref().map(|note| note.code.clone()).unwrap_or_default(),
-        Fact::Held { reason, by } => format!("{by}: {}", reason.code),
-        Fact::PayloadPurged { why, .. } | Fact::Purged { why, .. } => why.code.clone(),
-        Fact::LegalHeld { reason, by } | Fact::LegalReleased { reason, by } => format!("{by}: {reason}"),
-        Fact::Released { reason, by, .. } | Fact::Cancelled { reason, by, .. } => format!("{by}: {reason}"),
-        Fact::Composed { message_id, .. } | Fact::Received { message_id, .. } => message_id.clone(),
-        Fact::Answered { mdn } => mdn.disposition.clone(),
-        Fact::Staged { index } => index.to_string(),
-        Fact::Published { name, .. } => name.clone(),
-        Fact::Evidence { .. } => String::new(),
-        Fact::Restored { sequence } => sequence.to_string(),
-        Fact::Resumed { reason, by } => format!("{by}: {reason}"),
     }
 }
 

@@ -72,11 +72,23 @@ fn fact(name: &str) -> Fact {
         "stray-receipt" => Fact::StrayReceipt { reason: reason("late"), receipt: receipt() },
         "staged" => Fact::Staged { index: 0 },
         "published" => Fact::Published { index: 0, name: "a.xml".to_owned() },
+        "recomposed" => Fact::Recomposed {
+            message_id: "<2@x>".to_owned(),
+            headers,
+            wire: body(4),
+            mics: SentMics::default(),
+            due: at(6),
+        },
+        "resent" => Fact::Resent { reason: "lost".to_owned(), by, successor: Id::from_bytes([8; 16]) },
+        "unknown-receipt" => {
+            Fact::UnknownReceipt { partner, message_id, reason: reason("mdn-unknown-message"), receipt: receipt() }
+        }
+        "acknowledged" => Fact::Acknowledged { alert: "gave-up".to_owned(), reason: "seen".to_owned(), by },
         other => panic!("no fact is called {other}"),
     }
 }
 
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 22] = [
     "queued",
     "rejected",
     "composed",
@@ -95,6 +107,10 @@ const NAMES: [&str; 18] = [
     "stray-receipt",
     "staged",
     "published",
+    "recomposed",
+    "resent",
+    "unknown-receipt",
+    "acknowledged",
 ];
 
 fn after(facts: &str) -> Result<Message, BadTransition> {
@@ -108,25 +124,35 @@ fn after(facts: &str) -> Result<Message, BadTransition> {
 #[test]
 fn every_state_lets_exactly_its_facts_happen() {
     let table = [
-        ("", "queued rejected received accepted declined"),
+        ("", "queued rejected received accepted declined unknown-receipt"),
         ("queued", "composed retry-at failed held released cancelled stray-receipt"),
         ("queued composed", "attempted retry-at failed held released cancelled stray-receipt"),
-        ("queued composed attempted", "retry-at awaiting-receipt delivered failed held cancelled stray-receipt"),
+        (
+            "queued composed attempted",
+            "retry-at awaiting-receipt delivered failed held cancelled stray-receipt recomposed",
+        ),
         (
             "queued composed attempted awaiting-receipt",
-            "retry-at delivered failed held released cancelled stray-receipt",
+            "retry-at delivered failed held released cancelled stray-receipt recomposed",
         ),
-        ("queued composed attempted retry-at", "retry-at delivered failed held released cancelled stray-receipt"),
-        ("queued composed held", "released failed cancelled stray-receipt"),
-        ("queued composed attempted delivered", "stray-receipt staged"),
-        ("queued composed attempted delivered staged", "stray-receipt staged published"),
-        ("queued composed attempted delivered staged published", "stray-receipt"),
-        ("queued failed", "released stray-receipt"),
-        ("queued cancelled", "stray-receipt"),
+        (
+            "queued composed attempted retry-at",
+            "retry-at delivered failed held released cancelled stray-receipt recomposed",
+        ),
+        ("queued composed held", "released failed cancelled stray-receipt resent"),
+        ("queued composed attempted delivered", "stray-receipt staged resent"),
+        ("queued composed attempted delivered staged", "stray-receipt staged published resent"),
+        ("queued composed attempted delivered staged published", "stray-receipt resent"),
+        ("queued failed", "released stray-receipt resent acknowledged"),
+        ("queued failed acknowledged", "released stray-receipt resent"),
+        ("queued cancelled", "stray-receipt resent"),
+        ("queued cancelled resent", "stray-receipt resent"),
         ("rejected", "stray-receipt"),
         ("received", "accepted declined stray-receipt"),
         ("accepted", "answered stray-receipt"),
-        ("accepted answered", "stray-receipt"),
+        ("accepted answered", "answered stray-receipt"),
+        ("accepted answered answered answered answered answered", "stray-receipt"),
+        ("unknown-receipt", "stray-receipt"),
         ("received declined", "stray-receipt"),
     ];
     for (history, lawful) in table {

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::alert::Alerts;
 use super::body;
 use super::error::CommitError;
 use super::figures::Counters;
@@ -139,6 +140,8 @@ pub(super) struct Signals {
     pub(super) publications: Arc<Notify>,
     /// What was done.
     pub(super) counters: Counters,
+    /// What people should know.
+    pub(super) alerts: Alerts,
 }
 
 /// There was no room.
@@ -255,6 +258,7 @@ impl Committer {
             let effects = applied.map_err(Failure::index)?;
             self.remove_files(&effects.files);
             self.signals.notify(&effects);
+            self.signals.alerts.announce(effects.raised);
         }
         work.keep_files();
         Ok(())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::alert::{self, Raised};
 use super::apply::{apply, begins_message};
 use super::db::{Bytes, DbError};
 use super::error::{CommitError, Conflict};
@@ -87,7 +88,7 @@ impl From<DbError> for Refusal {
 }
 
 /// What others may want to know about an applied group.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Effects {
     /// Some message has something to do.
     pub(super) due: bool,
@@ -95,6 +96,8 @@ pub(super) struct Effects {
     pub(super) publications: bool,
     /// Files of bodies that are no longer kept.
     pub(super) files: Vec<Id>,
+    /// Alerts that were not open before.
+    pub(super) raised: Vec<Raised>,
 }
 
 /// How facts are taken.
@@ -205,6 +208,10 @@ impl<'a> Group<'a> {
             let due_before = touched.before.as_ref().and_then(|(message, _)| message.due);
             effects.due |= touched.after.due.is_some() && touched.after.due != due_before;
             effects.publications |= !touched.after.publications.is_empty();
+            if !touched.after.alerts.is_empty() {
+                let before = touched.before.as_ref().map(|(message, _)| message);
+                effects.raised.extend(alert::newly_raised(before, &touched.after));
+            }
         }
         for (key, id) in self.keys.iter().filter(|(key, _)| !forgotten.contains(key)) {
             changes.claim(key, id);

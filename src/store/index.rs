@@ -11,6 +11,7 @@
 //! | `i` direction, hash of partner and Message-ID, id | | the message with a Message-ID |
 //! | `d` partner 0, due, id | | outbound messages with something to do |
 //! | `u` id, index | | publications not yet published |
+//! | `a` id | | messages with open alerts |
 //! | `k` hash of the dedup key | id | who claimed a key |
 //! | `b` body id | place | where a body is |
 //! | `!applied` | format, sequence, hash, settled, count, sum | how much of the journal is in here |
@@ -181,6 +182,7 @@ impl Index {
             View::All => vec![b'm'],
             View::State(state) => vec![b's', state_byte(*state)],
             View::Partner(partner) => partner_prefix(b'p', partner),
+            View::Alerting => vec![b'a'],
         };
         let mut end = prefix.clone();
         match before {
@@ -247,6 +249,7 @@ pub(super) enum View<'a> {
     All,
     State(State),
     Partner(&'a str),
+    Alerting,
 }
 
 impl Changes {

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::apply::{BadTransition, add_files};
+use super::apply::BadTransition;
+use super::fact::add_files;
 use super::record::{Body, Fact, LegalHold, Message, PayloadPurge, Publication, PublicationStage};
 use crate::ground::id::Id;
 

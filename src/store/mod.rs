@@ -27,6 +27,7 @@
 //! | an append found no room | the journal as before it | nobody was told; it was cut back while running | `without_room_a_commit_is_refused_and_the_journal_goes_on_where_it_was` |
 //! | a new segment was begun | empty segment | goes on in it | `segments_follow_each_other` |
 
+pub mod alert;
 mod apply;
 mod aside;
 pub mod backup;
@@ -38,6 +39,7 @@ mod config;
 mod db;
 pub mod draft;
 mod error;
+mod fact;
 mod failing;
 mod figures;
 pub mod frames;
@@ -66,6 +68,7 @@ use std::thread::JoinHandle;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+pub use self::alert::{Alerts, Raised};
 pub use self::apply::{BadTransition, TIMELINE_LINES, apply};
 pub use self::aside::RESTORED;
 pub use self::body::{BodyWriter, StoredBody};
@@ -167,6 +170,7 @@ impl Store {
             due: due.clone(),
             publications: Arc::new(Notify::new()),
             counters: figures::Counters::default(),
+            alerts: Alerts::default(),
         });
         let (requests, receiver) = mpsc::channel(committer::QUEUE);
         let committer =
@@ -305,6 +309,23 @@ impl Store {
     pub fn by_message_id(&self, partner: &str, message_id: &str) -> Option<Message> {
         let found = self.ask(self.0.index.by_message_id(Direction::Outbound, partner, message_id));
         found.flatten().and_then(|id| self.message(&id))
+    }
+
+    /// The record that a partner's message, or its MDN about no message of ours, left under this Message-ID.
+    pub fn received_under(&self, partner: &str, message_id: &str) -> Option<Message> {
+        let found = self.ask(self.0.index.by_message_id(Direction::Inbound, partner, message_id));
+        found.flatten().and_then(|id| self.message(&id))
+    }
+
+    /// Conditions of the gateway, and the stream of every alert.
+    pub fn alerts(&self) -> &Alerts {
+        &self.0.signals.alerts
+    }
+
+    /// Messages with open alerts, newest first, older than `before`, at most `limit`.
+    pub fn alerting(&self, before: Option<Id>, limit: usize) -> Vec<Message> {
+        let ids = self.0.index.latest_first(&View::Alerting, before).map_while(|id| self.ask(id));
+        ids.filter_map(|id| self.message(&id)).take(limit).collect()
     }
 
     /// Messages that pass a filter, newest first.

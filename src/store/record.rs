@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::evidence::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
 
+pub use super::alert::{Acknowledgement, Alert, Level};
 use crate::as2::SentMics;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
@@ -86,7 +87,7 @@ pub enum State {
     /// Verified and durable; its positive MDN may go out.
     Accepted,
     /// Refused, its negative MDN may go out; not sticky: the partner may send it again. Or an asynchronous reception
-    /// that repeated an accepted message.
+    /// that repeated an accepted message. Or a verified MDN about no message of ours, kept as evidence.
     Declined,
 }
 
@@ -261,7 +262,8 @@ pub enum Fact {
         signer: Option<String>,
         files: Vec<Publication>,
     },
-    /// The MDN that answers an accepted message: sent now, and again, byte for byte, to every duplicate.
+    /// The MDN that answers an accepted message: sent now, and again, byte for byte, to every duplicate that asks for
+    /// this kind. It happens again when a duplicate asks for another kind, an unsigned one, say.
     Answered { mdn: Receipt },
     /// Refused; claims nothing.
     Declined { partner: String, message_id: String, headers: Headers, wire: Body, reason: Reason, mdn: Option<Receipt> },
@@ -286,6 +288,15 @@ pub enum Fact {
     PayloadPurged { why: Reason, bodies: Vec<Id> },
     /// The message's time is over: nothing of it is kept, these bodies neither.
     Purged { why: Reason, bodies: Vec<Id> },
+    /// A retry has a Message-ID and wire bytes of its own, because the partner refuses a Message-ID that it has seen.
+    /// MDNs about the earlier ones still count.
+    Recomposed { message_id: String, headers: Headers, wire: Body, mics: SentMics, due: Timestamp },
+    /// The payload travels again as the new business message `successor`. An open message ends with that.
+    Resent { reason: String, by: String, successor: Id },
+    /// A verified MDN of the partner about a message that we do not know; it is kept as evidence.
+    UnknownReceipt { partner: String, message_id: String, reason: Reason, receipt: Receipt },
+    /// A person has seen the message's alert with this code.
+    Acknowledged { alert: String, reason: String, by: String },
 }
 
 /// One line of a message's history.
@@ -318,6 +329,32 @@ pub struct LegalHold {
     /// Why.
     pub reason: String,
 }
+
+/// MDNs without effect that the view of a message keeps.
+pub const STRAYS: usize = 8;
+
+/// An MDN that changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stray {
+    /// When it came.
+    pub at: Timestamp,
+    /// Why it changed nothing.
+    pub reason: Reason,
+    /// The MDN.
+    pub receipt: Receipt,
+}
+
+/// What an attempt before [`Fact::Recomposed`] was sent as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierWire {
+    /// Its Message-ID, exact syntax.
+    pub message_id: String,
+    /// Every MIC that an honest MDN about it may carry.
+    pub mics: SentMics,
+}
+
+/// Who is named in facts that no person caused.
+pub const GATEWAY: &str = "gateway";
 
 /// The sum of a message's facts. Snapshots keep it as JSON and are read for ever: fields are only added, with a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -372,6 +409,21 @@ pub struct Message {
     /// It came from a backup and nothing is published, opened or answered by itself until a person says so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
+    /// The new business message that its payload travels as.
+    #[serde(default)]
+    pub successor: Option<Id>,
+    /// Message-IDs of earlier attempts, with the MICs that an honest MDN about them may carry.
+    #[serde(default)]
+    pub earlier: Vec<EarlierWire>,
+    /// MDNs that changed nothing, oldest first, the first [`STRAYS`] of them.
+    #[serde(default)]
+    pub strays: Vec<Stray>,
+    /// MDNs of other kinds that duplicates asked for (inbound).
+    #[serde(default)]
+    pub further_receipts: Vec<Receipt>,
+    /// What a person should know about it.
+    #[serde(default)]
+    pub alerts: Vec<Alert>,
     /// What users see of it in their folders.
     pub publications: Vec<(Publication, PublicationStage)>,
     /// The key it claimed by being accepted.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::ground::id::Id;
+use crate::store::alert::Alert;
 use crate::store::record::{DedupKey, Direction, Message, PublicationStage, State};
 
 /// Keys without value under which a message is found.
@@ -19,6 +20,13 @@ pub(super) fn views(message: &Message) -> Vec<Vec<u8>> {
         let mut key = partner_prefix(b'd', &message.partner);
         key.extend_from_slice(&millis(due));
         keys.push(with_id(key, &message.id));
+    }
+    for earlier in &message.earlier {
+        let prefix = message_id_prefix(message.direction, &message.partner, &earlier.message_id);
+        keys.push(with_id(prefix, &message.id));
+    }
+    if message.alerts.iter().any(Alert::is_open) {
+        keys.push(key(b'a', &[id]));
     }
     for (index, (_, stage)) in (0u32..).zip(&message.publications) {
         if !message.restored && !matches!(stage, PublicationStage::Published(_)) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::store::journal::frame::Hash;
 
 /// Changes when keys or values do; another number means: rebuild. 2: messages carry the sequence they are up to.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// Where a body's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,51 @@
+//! A payload travels again as a new business message: composed anew from the stored payload, with a Message-ID of its
+//! own, linked with the old one both ways.
+
+use std::io;
+
+use super::Outbound;
+use super::intake::{IntakeError, Prepared, record_of};
+use super::operator::ActionError;
+use crate::ground::id::Id;
+use crate::store::draft::Draft;
+use crate::store::record::{Fact, JobKind, Message};
+use crate::store::{CommitError, Precondition};
+
+impl Outbound {
+    /// Resends `message`; answers with the new one. A held message ends with it.
+    pub(super) async fn resend(&self, message: &Message, reason: &str, by: &str) -> Result<Message, ActionError> {
+        if let Some(successor) = message.successor {
+            return Err(ActionError::Resent(successor));
+        }
+        let kept = message.kind == JobKind::Payload && message.payload_purged.is_none();
+        let payload = message.payload.filter(|_| kept).ok_or(ActionError::NoPayload)?;
+        let partner = self.enabled_partner(&message.partner).map_err(refused)?;
+        let now = self.clock.now();
+        let id = Id::new(now);
+        let (flow, of, name) = (self.clone(), partner.clone(), message.file_name.clone());
+        let prepare = move || flow.prepare(&of, Some(Draft::Stored(payload)), &name, id, now);
+        let prepared = tokio::task::spawn_blocking(prepare).await.map_err(io::Error::other).and_then(|done| done);
+        let prepared = match prepared.map_err(|error| refused(error.into()))? {
+            Prepared::Refused { refusal, .. } => return Err(ActionError::Refused(refusal.reason)),
+            ready @ Prepared::Ready { .. } => ready,
+        };
+        let mut transaction = record_of(prepared, &partner, id, &message.file_name, Some(message.id), now);
+        transaction.require(Precondition::StateIs(message.id, vec![message.state]));
+        let resent = Fact::Resent { reason: reason.to_owned(), by: by.to_owned(), successor: id };
+        transaction.fact(message.id, resent);
+        match self.store.commit(transaction).await {
+            Ok(_) => {}
+            Err(CommitError::Conflict(_)) => return Err(ActionError::State(self.state_of(message))),
+            Err(error) => return Err(error.into()),
+        }
+        tracing::info!(id = %message.id, successor = %id, by, "resent as a new business message");
+        self.store.message(&id).ok_or(ActionError::Unknown(id))
+    }
+}
+
+fn refused(error: IntakeError) -> ActionError {
+    match error {
+        IntakeError::Journal(error) => ActionError::Journal(error),
+        error => ActionError::NotPrepared(error),
+    }
+}

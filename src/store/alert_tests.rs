@@ -1,0 +1,144 @@
+use super::*;
+use crate::mime::Headers;
+use crate::store::apply;
+use crate::store::record::{Body, JobKind, Receipt};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn reason(code: &str) -> Reason {
+    Reason { code: code.to_owned(), text: bilingual!("原因", "reason") }
+}
+
+fn held(code: &str, by: &str) -> Fact {
+    Fact::Held { reason: reason(code), by: by.to_owned() }
+}
+
+fn released() -> Fact {
+    Fact::Released { reason: "mended".to_owned(), by: "ann".to_owned(), due: at(0) }
+}
+
+fn delivered() -> Fact {
+    Fact::Delivered { receipt: None, note: None, files: Vec::new() }
+}
+
+fn stray(code: &str) -> Fact {
+    let body = Body { id: Id::from_bytes([9; 16]), len: 1, sha256: [9; 32] };
+    let (headers, disposition) = (Headers::default(), "processed".to_owned());
+    let receipt = Receipt { body, headers, disposition, mic: None, mic_matches: None, signer: None };
+    Fact::StrayReceipt { reason: reason(code), receipt }
+}
+
+/// A message in an attempt, and what happened to it then.
+fn after(facts: &[Fact]) -> Message {
+    let wire = Body { id: Id::from_bytes([2; 16]), len: 1, sha256: [2; 32] };
+    let queued = Fact::Queued {
+        kind: JobKind::Payload,
+        partner: "customs".to_owned(),
+        file_name: "a.xml".to_owned(),
+        payload: None,
+        declaration: None,
+        about: None,
+    };
+    let composed = Fact::Composed {
+        message_id: "<1@x>".to_owned(),
+        headers: Headers::default(),
+        wire,
+        mics: crate::as2::SentMics::default(),
+        due: at(0),
+    };
+    let begin = [queued, composed, Fact::Attempted { number: 1 }];
+    let all = begin.iter().chain(facts);
+    let apply_one = |message, (second, fact)| Some(apply(message, Id::from_bytes([7; 16]), at(second), fact).unwrap());
+    (1..).zip(all).fold(None, apply_one).unwrap()
+}
+
+fn open(message: &Message) -> Vec<(&str, Level, u32)> {
+    let open = message.alerts.iter().filter(|alert| alert.is_open());
+    open.map(|alert| (alert.code.as_str(), alert.level, alert.times)).collect()
+}
+
+#[test]
+fn what_the_gateway_holds_or_gives_up_is_alerted_and_what_a_person_holds_is_not() {
+    assert_eq!(open(&after(&[held("http-404", GATEWAY)])), [("http-404", Level::Error, 1)]);
+    let refused = after(&[held("tls-certificate-refused", GATEWAY)]);
+    assert_eq!(open(&refused), [("tls-certificate-refused", Level::Security, 1)]);
+    let failed = Fact::Failed { reason: reason("mdn-negative"), receipt: None, files: Vec::new() };
+    assert_eq!(open(&after(&[failed])), [("mdn-negative", Level::Error, 1)]);
+    assert_eq!(open(&after(&[held("held-by-operator", "ann")])), []);
+}
+
+#[test]
+fn delivery_ends_alerts_but_not_those_of_receipts_that_contradict_each_other() {
+    let waiting = [Fact::AwaitingReceipt { deadline: at(9) }, Fact::Attempted { number: 2 }];
+    let waiting = after(&[&waiting[..], &[stray("mdn-mic-mismatch")]].concat());
+    let both = [("mdn-deadline-missed", Level::Warning, 1), ("mdn-mic-mismatch", Level::Security, 1)];
+    assert_eq!(open(&waiting), both);
+    let settled = apply(Some(waiting), Id::from_bytes([7; 16]), at(50), &delivered()).unwrap();
+    assert_eq!(open(&settled), [("mdn-mic-mismatch", Level::Security, 1)]);
+    assert_eq!(settled.alerts.first().and_then(|alert| alert.resolved), Some(at(50)));
+}
+
+#[test]
+fn what_a_person_does_to_a_message_acknowledges_its_alerts_with_who_and_why() {
+    let message = after(&[held("http-404", GATEWAY), released()]);
+    let seen = Acknowledgement { at: at(5), by: "ann".to_owned(), reason: "mended".to_owned() };
+    assert_eq!(message.alerts.first().and_then(|alert| alert.acknowledged.clone()), Some(seen));
+    let again = after(&[held("http-404", GATEWAY), released(), held("http-404", GATEWAY)]);
+    assert_eq!(open(&again), [("http-404", Level::Error, 1)], "what happens again is open again");
+    assert_eq!(again.alerts.len(), 1);
+}
+
+#[test]
+fn an_alert_is_acknowledged_once_and_only_if_it_is_open() {
+    let acknowledged = |code: &str| Fact::Acknowledged {
+        alert: code.to_owned(),
+        reason: "called them".to_owned(),
+        by: "ann".to_owned(),
+    };
+    let message = after(&[held("http-404", GATEWAY), acknowledged("http-404")]);
+    assert_eq!((open(&message), message.state), (vec![], State::Held));
+    for code in ["http-404", "http-500"] {
+        let refused = apply(Some(message.clone()), message.id, at(9), &acknowledged(code));
+        assert_eq!(refused, Err(super::super::BadTransition::NoAlert), "{code}");
+    }
+}
+
+#[test]
+fn a_doubtful_receipt_in_an_answer_is_the_reason_of_the_retry_and_no_alert_of_its_own() {
+    assert_eq!(open(&after(&[stray("mdn-unsigned")])), []);
+    let awaiting = Fact::AwaitingReceipt { deadline: at(9) };
+    assert_eq!(open(&after(&[awaiting, stray("mdn-unsigned")])), [("mdn-unsigned", Level::Warning, 1)]);
+}
+
+#[test]
+fn only_what_was_not_open_before_is_announced() {
+    let before = after(&[held("http-404", GATEWAY)]);
+    let new = newly_raised(None, &before);
+    assert_eq!(new.iter().map(Raised::name).collect::<Vec<_>>(), [format!("{}.http-404", before.id)]);
+    let later = apply(Some(before.clone()), before.id, at(9), &stray("mdn-contradicts")).unwrap();
+    let new = newly_raised(Some(&before), &later);
+    assert_eq!(new.iter().map(|raised| raised.alert.code.as_str()).collect::<Vec<_>>(), ["mdn-contradicts"]);
+}
+
+#[test]
+fn a_standing_condition_is_announced_once_until_it_has_ended() {
+    let alerts = Alerts::default();
+    let mut stream = alerts.subscribe();
+    for second in 1..=3 {
+        alerts.raise(Level::Error, reason("disk-nearly-full"), None, at(second));
+    }
+    alerts.raise(Level::Warning, reason("partner-down"), Some("acme"), at(4));
+    let names: Vec<String> = std::iter::from_fn(|| stream.try_recv().ok()).map(|raised| raised.name()).collect();
+    assert_eq!(names, ["gateway.disk-nearly-full", "gateway.partner-down.acme"]);
+    assert_eq!(alerts.standing().first().map(|standing| standing.alert.times), Some(3));
+    let seen = Acknowledgement { at: at(5), by: "ann".to_owned(), reason: "ordered a disk".to_owned() };
+    assert!(alerts.acknowledge("gateway.disk-nearly-full", seen.clone()).is_some());
+    assert!(alerts.acknowledge("gateway.disk-nearly-full", seen).is_none(), "once");
+    alerts.raise(Level::Error, reason("disk-nearly-full"), None, at(6));
+    assert_eq!(alerts.standing().len(), 1, "it goes on, and somebody knows");
+    alerts.resolve("disk-nearly-full", None);
+    alerts.raise(Level::Error, reason("disk-nearly-full"), None, at(7));
+    assert_eq!(alerts.standing().len(), 2, "it began anew");
+}

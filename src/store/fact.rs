@@ -1,0 +1,127 @@
+//! What every fact says of itself: its name in the journal, the bodies it names, a word for the timeline.
+
+use super::record::{Body, Content, Fact, Publication};
+
+impl Fact {
+    /// The fact's kebab-case name, as in the journal.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Fact::Queued { .. } => "queued",
+            Fact::Rejected { .. } => "rejected",
+            Fact::Composed { .. } => "composed",
+            Fact::Attempted { .. } => "attempted",
+            Fact::RetryAt { .. } => "retry-at",
+            Fact::AwaitingReceipt { .. } => "awaiting-receipt",
+            Fact::Delivered { .. } => "delivered",
+            Fact::Failed { .. } => "failed",
+            Fact::Held { .. } => "held",
+            Fact::Released { .. } => "released",
+            Fact::Cancelled { .. } => "cancelled",
+            Fact::Received { .. } => "received",
+            Fact::Accepted { .. } => "accepted",
+            Fact::Answered { .. } => "answered",
+            Fact::Declined { .. } => "declined",
+            Fact::StrayReceipt { .. } => "stray-receipt",
+            Fact::Staged { .. } => "staged",
+            Fact::Published { .. } => "published",
+            Fact::Evidence { .. } => "evidence",
+            Fact::Restored { .. } => "restored",
+            Fact::Resumed { .. } => "resumed",
+            Fact::LegalHeld { .. } => "legal-held",
+            Fact::LegalReleased { .. } => "legal-released",
+            Fact::PayloadPurged { .. } => "payload-purged",
+            Fact::Purged { .. } => "purged",
+            Fact::Recomposed { .. } => "recomposed",
+            Fact::Resent { .. } => "resent",
+            Fact::UnknownReceipt { .. } => "unknown-receipt",
+            Fact::Acknowledged { .. } => "acknowledged",
+        }
+    }
+
+    /// Every body that the fact names.
+    pub fn bodies(&self) -> Vec<Body> {
+        let mut bodies = Vec::new();
+        match self {
+            Fact::Queued { payload, .. } => bodies.extend(*payload),
+            Fact::Rejected { payload, files, .. } => {
+                bodies.extend(*payload);
+                add_files(&mut bodies, files);
+            }
+            Fact::Composed { wire, .. } | Fact::Recomposed { wire, .. } | Fact::Received { wire, .. } => {
+                bodies.push(*wire)
+            }
+            Fact::Delivered { receipt, files, .. } | Fact::Failed { receipt, files, .. } => {
+                bodies.extend(receipt.iter().map(|receipt| receipt.body));
+                add_files(&mut bodies, files);
+            }
+            Fact::Cancelled { files, .. } => add_files(&mut bodies, files),
+            Fact::Accepted { wire, payload, files, .. } => {
+                bodies.extend([*wire, *payload]);
+                add_files(&mut bodies, files);
+            }
+            Fact::Answered { mdn: receipt }
+            | Fact::StrayReceipt { receipt, .. }
+            | Fact::UnknownReceipt { receipt, .. } => bodies.push(receipt.body),
+            Fact::Declined { wire, mdn, .. } => {
+                bodies.push(*wire);
+                bodies.extend(mdn.iter().map(|receipt| receipt.body));
+            }
+            Fact::Attempted { .. }
+            | Fact::RetryAt { .. }
+            | Fact::AwaitingReceipt { .. }
+            | Fact::Held { .. }
+            | Fact::Released { .. }
+            | Fact::Staged { .. }
+            | Fact::Published { .. }
+            | Fact::Evidence { .. }
+            | Fact::Restored { .. }
+            | Fact::Resumed { .. }
+            | Fact::LegalHeld { .. }
+            | Fact::LegalReleased { .. }
+            | Fact::PayloadPurged { .. }
+            | Fact::Purged { .. }
+            | Fact::Resent { .. }
+            | Fact::Acknowledged { .. } => {}
+        }
+        bodies
+    }
+}
+
+pub(super) fn add_files(bodies: &mut Vec<Body>, files: &[Publication]) {
+    for (_, content) in files.iter().flat_map(|publication| &publication.files) {
+        if let Content::Body(body) = content {
+            bodies.push(*body);
+        }
+    }
+}
+
+/// The timeline's short detail.
+pub(super) fn detail(fact: &Fact) -> String {
+    match fact {
+        Fact::Queued { file_name, .. } | Fact::Accepted { file_name, .. } => file_name.clone(),
+        Fact::Attempted { number } => number.to_string(),
+        Fact::AwaitingReceipt { deadline } => deadline.to_string(),
+        Fact::Rejected { reason, .. }
+        | Fact::RetryAt { reason, .. }
+        | Fact::Failed { reason, .. }
+        | Fact::Declined { reason, .. }
+        | Fact::StrayReceipt { reason, .. }
+        | Fact::UnknownReceipt { reason, .. } => reason.code.clone(),
+        Fact::Delivered { note, .. } => note.as_ref().map(|note| note.code.clone()).unwrap_or_default(),
+        Fact::Held { reason, by } => format!("{by}: {}", reason.code),
+        Fact::PayloadPurged { why, .. } | Fact::Purged { why, .. } => why.code.clone(),
+        Fact::LegalHeld { reason, by } | Fact::LegalReleased { reason, by } => format!("{by}: {reason}"),
+        Fact::Released { reason, by, .. } | Fact::Cancelled { reason, by, .. } => format!("{by}: {reason}"),
+        Fact::Composed { message_id, .. } | Fact::Recomposed { message_id, .. } | Fact::Received { message_id, .. } => {
+            message_id.clone()
+        }
+        Fact::Resent { reason, by, successor } => format!("{by}: {reason} → {successor}"),
+        Fact::Acknowledged { alert, reason, by } => format!("{by}: {alert}: {reason}"),
+        Fact::Answered { mdn } => mdn.disposition.clone(),
+        Fact::Staged { index } => index.to_string(),
+        Fact::Published { name, .. } => name.clone(),
+        Fact::Evidence { .. } => String::new(),
+        Fact::Restored { sequence } => sequence.to_string(),
+        Fact::Resumed { reason, by } => format!("{by}: {reason}"),
+    }
+}
