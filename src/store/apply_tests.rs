@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::record::{DedupKey, Folder};
+use crate::store::record::{Content, DedupKey, Folder};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()

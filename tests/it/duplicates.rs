@@ -164,6 +164,68 @@ fn a_repetition_that_wants_its_receipt_later_gets_the_same_one_and_leaves_nothin
     assert_eq!(home.names("theirs", "inbox"), ["letter.xml", "letter.xml.meta.json"]);
 }
 
+#[test]
+fn a_repetition_that_asks_for_another_kind_of_receipt_gets_the_same_disposition_and_mic_and_the_same_bytes_each_time() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let signed = letter(&plan(), "<kinds@theirs>", b"<kinds/>");
+    let plain = MdnAsk { mode: MdnMode::Sync, signed: false, micalgs: vec![DigestAlgorithm::Sha256] };
+    let unsigned = letter(&SendPlan { mdn: plain, ..plan() }, "<kinds@theirs>", b"<kinds/>");
+    let (first, other) = (post(&home, &signed), post(&home, &unsigned));
+    let (one, two) = (receipt_in(&first), receipt_in(&other));
+    assert_eq!((&one.disposition, &one.mic), (&two.disposition, &two.mic));
+    assert!(matches!(one.signature, Ok(Some(_))) && matches!(two.signature, Ok(None)));
+    same_receipt(&other, &post(&home, &unsigned));
+    same_receipt(&first, &post(&home, &signed));
+    gateway.kill();
+    let restarted = Gateway::start(&home);
+    same_receipt(&other, &post(&home, &unsigned));
+    same_receipt(&first, &post(&home, &signed));
+    let shown = restarted.api("/api/v1/messages")["messages"].as_array().unwrap().len();
+    assert_eq!((shown, home.names("theirs", "inbox").len()), (1, 2));
+}
+
+#[test]
+fn a_message_that_wanted_its_receipt_later_gets_the_same_one_at_once_when_it_asks_for_that() {
+    let peer = Scripted::start(|_, _| Some(scripted::answer(200, "", b"")));
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), accept: STRICT, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let mdn = MdnAsk { mode: MdnMode::Async { url: peer.url() }, signed: true, micalgs: vec![DigestAlgorithm::Sha256] };
+    assert_eq!(post(&home, &letter(&SendPlan { mdn, ..plan() }, "<both@theirs>", b"<both/>")).status, 202);
+    eventually("the receipt comes", || (peer.posted().len() == 1).then_some(()));
+    let at_once = post(&home, &letter(&plan(), "<both@theirs>", b"<both/>"));
+    assert!(receipt_in(&at_once).disposition.is_positive());
+    assert!(at_once.body == peer.posted()[0].body, "the same bytes on both ways");
+    gateway.wait_for("theirs", "inbox", "letter.xml");
+    assert_eq!(home.names("theirs", "inbox"), ["letter.xml", "letter.xml.meta.json"]);
+}
+
+#[test]
+fn a_refused_message_that_wants_its_receipt_later_is_opened_again_when_it_is_repeated() {
+    let peer = Scripted::start(|_, _| Some(scripted::answer(200, "", b"")));
+    let home = Home::ours();
+    let accept = STRICT;
+    home.partner("theirs", &PartnerFile { url: peer.url(), party: keys::stranger(), accept, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let mdn = MdnAsk { mode: MdnMode::Async { url: peer.url() }, signed: true, micalgs: vec![DigestAlgorithm::Sha256] };
+    let message = letter(&SendPlan { mdn, ..plan() }, "<again@theirs>", b"<again/>");
+    assert_eq!(post(&home, &message).status, 202);
+    eventually("the refusal comes", || (peer.posted().len() == 1).then_some(()));
+    let refused = peer.posted().remove(0);
+    assert!(!correspondent::receipt(&refused.headers, &refused.body).disposition.is_positive());
+    home.partner("theirs", &PartnerFile { url: peer.url(), accept, ..PartnerFile::default() });
+    let mut copies = 1;
+    eventually("the new certificate is used", || {
+        assert_eq!(post(&home, &message).status, 202);
+        copies += 1;
+        eventually("an MDN comes", || (peer.posted().len() == copies).then_some(()));
+        let latest = peer.posted().pop().unwrap();
+        correspondent::receipt(&latest.headers, &latest.body).disposition.is_positive().then_some(())
+    });
+    assert_eq!(gateway.wait_for("theirs", "inbox", "letter.xml"), b"<again/>");
+}
+
 /// `ours`, which takes nothing from `theirs` but what is signed and encrypted.
 fn home() -> Home {
     let home = Home::ours();

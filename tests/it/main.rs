@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod alerts;
 mod attachments;
 mod backup;
 mod bad_input;
@@ -16,11 +17,14 @@ mod interop_pyas2;
 mod kill9;
 mod later_receipts;
 mod layers;
+mod network_faults;
 mod orderly_end;
 mod outbox;
+mod outcomes;
 mod power_cut;
 mod precheck_schema;
 mod proof;
 mod rebuild;
+mod replays;
 mod support;
 mod two_gateways;

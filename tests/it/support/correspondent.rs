@@ -107,6 +107,8 @@ pub struct Kind<'a> {
     pub signer: Option<&'static Party>,
     /// Instead of the true digest.
     pub mic: Option<Mic>,
+    /// No digest at all.
+    pub without_mic: bool,
     /// Instead of the message it answers.
     pub about: Option<&'a str>,
 }
@@ -114,7 +116,7 @@ pub struct Kind<'a> {
 impl Default for Kind<'_> {
     fn default() -> Self {
         let disposition = "automatic-action/MDN-sent-automatically; processed";
-        Kind { disposition, signer: Some(keys::theirs()), mic: None, about: None }
+        Kind { disposition, signer: Some(keys::theirs()), mic: None, without_mic: false, about: None }
     }
 }
 
@@ -134,7 +136,7 @@ pub fn receipt_for(posted: &Posted, kind: Kind<'_>) -> Letter {
         to: &received.request.from,
         original_message_id: &message_id,
         disposition: &Disposition::parse_received(kind.disposition).unwrap(),
-        mic: kind.mic.as_ref().or(received.mic.as_ref()),
+        mic: kind.mic.as_ref().or(received.mic.as_ref()).filter(|_| !kind.without_mic),
         explanation: "A receipt.",
         signing: signing.as_ref(),
         micalg_style: MicalgStyle::Hyphenated,

@@ -8,10 +8,12 @@ pub mod correspondent;
 pub mod gateway;
 pub mod home;
 pub mod http;
+pub mod inside;
 pub mod keys;
 pub mod mutation;
 pub mod peers;
 pub mod population;
+pub mod proxy;
 pub mod scripted;
 pub mod xsd;
 

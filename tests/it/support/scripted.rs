@@ -34,7 +34,12 @@ pub struct Scripted {
 
 impl Scripted {
     pub fn start(script: impl FnMut(usize, &Posted) -> Option<Vec<u8>> + Send + 'static) -> Scripted {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Scripted::start_at(0, script)
+    }
+
+    /// On this port of the loopback address.
+    pub fn start_at(port: u16, script: impl FnMut(usize, &Posted) -> Option<Vec<u8>> + Send + 'static) -> Scripted {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let address = listener.local_addr().unwrap();
         let (posted, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(script)));
@@ -87,9 +92,28 @@ fn serve(socket: TcpStream, script: &Mutex<Script>, kept: &Mutex<Vec<Posted>>) -
 }
 
 fn read(socket: &TcpStream) -> io::Result<Posted> {
-    let mut reader = BufReader::new(socket);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
+    let (_, block, body) = request(socket)?;
+    let headers = Headers::parse(&block, &Limits::default()).map_err(io::Error::other)?;
+    Ok(Posted { headers, body })
+}
+
+/// A whole request as it travelled.
+pub fn raw_request(socket: &TcpStream) -> io::Result<Vec<u8>> {
+    let (line, block, body) = request(socket)?;
+    Ok([line.as_slice(), &block, b"\r\n", &body].concat())
+}
+
+/// The first request in what a connection carried, if it is whole.
+pub fn first_request(carried: &[u8]) -> Option<Vec<u8>> {
+    let (line, block, body) = request(carried).ok()?;
+    Some([line.as_slice(), &block, b"\r\n", &body].concat())
+}
+
+/// Request line, header block, body.
+fn request(source: impl Read) -> io::Result<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    let mut reader = BufReader::new(source);
+    let mut line = Vec::new();
+    reader.read_until(b'\n', &mut line)?;
     let mut block = Vec::new();
     loop {
         let start = block.len();
@@ -105,7 +129,7 @@ fn read(socket: &TcpStream) -> io::Result<Posted> {
     let length = headers.get("Content-Length").and_then(|value| value.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Posted { headers, body })
+    Ok((line, block, body))
 }
 
 /// An answer with a status, header lines (each ending in CRLF) and a body.

@@ -1,0 +1,162 @@
+//! Gateways inside the test process, on a clock that the test moves: days pass in milliseconds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dxgate::app::{self, Role, Running};
+use dxgate::config;
+use dxgate::ground::clock::{Clock, ManualClock};
+use dxgate::store::Filter;
+use dxgate::store::record::{Direction, JobKind, Message, State};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::home::Home;
+use super::{DEADLINE, eventually, http};
+
+/// A gateway of this process; it stops when dropped.
+pub struct Inside<'h> {
+    pub home: &'h Home,
+    pub clock: Arc<ManualClock>,
+    runtime: Runtime,
+    running: Option<Running>,
+}
+
+/// A clock that shows the present and stands still.
+pub fn clock() -> Arc<ManualClock> {
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+    Arc::new(ManualClock::new(now))
+}
+
+/// Moves a clock on.
+pub fn pass(clock: &ManualClock, time: Duration) {
+    clock.set(clock.now().checked_add(SignedDuration::try_from(time).unwrap()).unwrap());
+}
+
+impl<'h> Inside<'h> {
+    pub fn start(home: &'h Home, clock: &Arc<ManualClock>) -> Inside<'h> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let config = config::load(&home.config(), &|_| None, clock.now()).unwrap_or_else(|error| panic!("{error:?}"));
+        let running = runtime.block_on(app::start(config, Role::Gateway, clock.clone())).unwrap();
+        Inside { home, clock: clock.clone(), runtime, running: Some(running) }
+    }
+
+    /// All messages, newest first.
+    pub fn messages(&self) -> Vec<Message> {
+        self.running.as_ref().unwrap().backend.list(&Filter { limit: usize::MAX, ..Filter::default() })
+    }
+
+    /// The only payload sent to a partner.
+    pub fn sent_to(&self, partner: &str) -> Message {
+        let mut found = self.messages();
+        let payload = |message: &Message| (message.direction, message.kind) == (Direction::Outbound, JobKind::Payload);
+        found.retain(|message| message.partner == partner && payload(message));
+        assert_eq!(found.len(), 1, "{partner}: {found:#?}");
+        found.remove(0)
+    }
+
+    /// Hands a payload over by the API; it is durable then.
+    pub fn submit(&self, partner: &str, name: &str, payload: &[u8]) {
+        let path = format!("/api/v1/partners/{partner}/messages?name={name}");
+        let answer = self.post(&path, payload);
+        assert_eq!(answer.0, 202, "{:#}", answer.1);
+    }
+
+    /// A POST to the API.
+    pub fn post(&self, path: &str, body: &[u8]) -> (u16, Value) {
+        let token = self.home.token().unwrap();
+        let headers = format!("Authorization: Bearer {token}\r\n");
+        let answer = http::post(self.home.console, path, &headers, body).unwrap();
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+
+    /// An answer of the API.
+    pub fn api(&self, path: &str) -> Value {
+        let answer = http::get(self.home.console, path, self.home.token().as_deref()).unwrap();
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    /// Codes of the open alerts, in their order.
+    pub fn alerts(&self) -> Vec<String> {
+        let list = self.api("/api/v1/alerts")["alerts"].clone();
+        list.as_array().unwrap().iter().map(|alert| alert["code"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Waits, on the real clock, until the message to a partner is as wanted.
+    pub fn until(&self, partner: &str, what: &str, wanted: impl Fn(&Message) -> bool) -> Message {
+        let mut last = None;
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually(what, || {
+                let message = self.sent_to(partner);
+                let done = wanted(&message);
+                last = Some(message.clone());
+                done.then_some(message)
+            })
+        }));
+        found.unwrap_or_else(|_| panic!("{partner}: not {what}: {last:#?}"))
+    }
+
+    /// Whether something is being worked on, and when the next thing is due otherwise.
+    fn business(&self) -> (bool, Option<Timestamp>) {
+        let messages = self.messages();
+        let now = self.clock.now();
+        let busy = messages.iter().any(|message| {
+            matches!(message.state, State::Sending | State::Received)
+                || message.state == State::Accepted && message.receipt.is_none() && asks_later(message)
+        });
+        let due = messages.iter().filter_map(|message| message.due).filter(|due| *due > now).min();
+        (busy, due)
+    }
+
+    /// Has nothing to do any more, now or later.
+    pub fn is_idle(&self) -> bool {
+        self.messages().iter().all(|message| message.state.is_final()) && !self.business().0
+    }
+}
+
+fn asks_later(message: &Message) -> bool {
+    message.headers.get("Receipt-Delivery-Option").is_some()
+}
+
+/// Lets time pass, from one due instant to the next, until all gateways (on one clock) have nothing to do.
+pub fn settle(gateways: &[&Inside<'_>], what: &str) {
+    let clock = &gateways[0].clock;
+    let begin = Instant::now();
+    let mut waited = 0;
+    while !gateways.iter().all(|gateway| gateway.is_idle()) {
+        if begin.elapsed() > DEADLINE {
+            let open: Vec<Message> = gateways.iter().flat_map(|gateway| gateway.messages()).collect();
+            panic!("{what}: stuck at {}: {open:#?}", clock.now());
+        }
+        let business: Vec<(bool, Option<Timestamp>)> = gateways.iter().map(|gateway| gateway.business()).collect();
+        let overdue = gateways
+            .iter()
+            .any(|gateway| gateway.messages().iter().any(|message| message.due.is_some_and(|due| due <= clock.now())));
+        let busy = overdue || business.iter().any(|(busy, _)| *busy);
+        match business.iter().filter_map(|(_, due)| *due).min() {
+            Some(due) if !busy => clock.set(due),
+            // What is due and not begun waits for the probe of a partner that is down.
+            _ if waited > 100 && !business.iter().any(|(busy, _)| *busy) => pass(clock, Duration::from_secs(30)),
+            _ => {
+                waited += 1;
+                std::thread::sleep(Duration::from_millis(4));
+                continue;
+            }
+        }
+        waited = 0;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let late = self.runtime.block_on(running.stop());
+            if !std::thread::panicking() {
+                assert_eq!(late, Vec::<String>::new(), "all tasks ended");
+            }
+        }
+    }
+}
