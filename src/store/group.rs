@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::{self, Raised};
 use super::apply::{apply, begins_message};
-use super::db::{Bytes, DbError};
+use super::db::DbError;
 use super::error::{CommitError, Conflict};
-use super::index::{Changes, Index, Location, stored_sequence};
+use super::index::{Changes, Index, Location};
 use super::journal::retired::Link;
+use super::recent::Indexed;
 use super::record::{Body, DedupKey, Fact, Message};
 use super::transaction::{Precondition, Transaction};
 use crate::ground::id::Id;
@@ -46,13 +47,13 @@ struct Place {
     known: bool,
 }
 
-/// A message as the index has it, with the bytes it is there; none when the index does not have it.
-type Stored = Option<(Message, Bytes)>;
+/// A message before a transaction: as the index has it, if the group has not changed it, and as it is.
+type Current = (Option<Indexed>, Arc<Message>);
 
 /// A message that the group changes.
 struct Touched {
-    /// As the index has it.
-    before: Stored,
+    /// As the index has it; none when it does not.
+    before: Option<Indexed>,
     /// As the group leaves it.
     after: Arc<Message>,
 }
@@ -196,16 +197,16 @@ impl<'a> Group<'a> {
         let mut effects = Effects::default();
         let mut forgotten = Vec::new();
         for touched in self.messages.values() {
-            let before = touched.before.as_ref().map(|(message, stored)| (message, &stored[..]));
+            let before = touched.before.as_ref();
             if touched.after.gone {
                 forgotten.extend(touched.after.claim.clone());
-                if let Some((message, stored)) = before {
-                    changes.forget(message, stored);
+                if let Some(before) = before {
+                    changes.forget(before);
                 }
                 continue;
             }
             changes.message(before, &touched.after)?;
-            let due_before = touched.before.as_ref().and_then(|(message, _)| message.due);
+            let due_before = before.and_then(|before| before.message.due);
             effects.due |= touched.after.due.is_some() && touched.after.due != due_before;
             effects.publications |= !touched.after.publications.is_empty();
             if !touched.after.alerts.is_empty() {
@@ -325,14 +326,14 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// A message as the group has it, and its stored form if this group has not changed it yet.
-    fn current(&self, id: &Id) -> Result<Option<(Stored, Arc<Message>)>, DbError> {
+    /// A message as the group has it, and as the index has it if this group has not changed it yet.
+    fn current(&self, id: &Id) -> Result<Option<Current>, DbError> {
         if let Some(touched) = self.messages.get(id) {
             let after = Some(&touched.after).filter(|after| !after.gone);
             return Ok(after.map(|after| (None, after.clone())));
         }
-        let stored = self.index.message(id)?;
-        Ok(stored.map(|(message, bytes)| (Some((message.clone(), bytes)), Arc::new(message))))
+        let indexed = self.index.message(id)?;
+        Ok(indexed.map(|indexed| (Some(indexed.clone()), indexed.message)))
     }
 
     fn claimant(&self, key: &DedupKey) -> Result<Option<Id>, DbError> {
@@ -350,13 +351,13 @@ impl<'a> Group<'a> {
 impl Mode<'_> {
     /// Whether a loaded snapshot knows the fact already: the message's own entry was written later than the fact's
     /// frame, or the message was purged before its entry could be.
-    fn knows(self, stored: Option<&(Stored, Arc<Message>)>, fact: &Fact) -> bool {
+    fn knows(self, current: Option<&Current>, fact: &Fact) -> bool {
         let Mode::Replayed { sequence, settled } = self else { return false };
         if sequence > settled {
             return false;
         }
-        match stored {
-            Some((Some((_, value)), _)) => stored_sequence(value) >= sequence,
+        match current {
+            Some((Some(indexed), _)) => indexed.sequence >= sequence,
             Some((None, _)) => false,
             None => !begins_message(fact),
         }

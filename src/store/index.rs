@@ -26,7 +26,7 @@ mod keys;
 mod totals;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
@@ -34,9 +34,10 @@ use self::keys::{
     ALL_STATES, DUE_TAIL, claim_key, due_and_id, key, message_id_prefix, millis, partner_prefix, state_byte,
     trailing_id, views,
 };
-use self::totals::Totals;
+use self::totals::{Totals, entry_sum};
 use super::db::{Bytes, Db, DbBatch, DbError};
 use super::journal::retired::{Link, Marks};
+use super::recent::{Indexed, Recent};
 use super::record::{DedupKey, Direction, Message, State};
 use crate::ground::id::Id;
 
@@ -51,6 +52,7 @@ const MARKS: &[u8] = b"!marks";
 pub(super) struct Index {
     db: Db,
     totals: Mutex<Totals>,
+    recent: Mutex<Recent>,
 }
 
 /// Entries to add and remove, all of them known to be absent or present.
@@ -59,6 +61,9 @@ pub(super) struct Changes {
     batch: DbBatch,
     totals: Totals,
     upto: u64,
+    /// Messages and the lengths of their stored forms.
+    messages: Vec<(Indexed, usize)>,
+    forgotten: Vec<Id>,
 }
 
 /// How the index on disk compares with what it should be.
@@ -90,7 +95,7 @@ impl Index {
                 Condition::Unsound(format!("it should have {entries} entries and has {has}, or some have changed"))
             }
         };
-        Ok((Index { db, totals: Mutex::new(found) }, condition))
+        Ok((Index { db, totals: Mutex::new(found), recent: Mutex::default() }, condition))
     }
 
     /// The last frame in here.
@@ -106,7 +111,7 @@ impl Index {
     /// Changes that start from the present state, to messages whose facts up to frame `upto` are in them then. Only
     /// one set may be in the making at a time.
     pub(super) fn changes(&self, upto: u64) -> Changes {
-        Changes { batch: DbBatch::default(), totals: self.totals().clone(), upto }
+        Changes { totals: self.totals().clone(), upto, ..Changes::default() }
     }
 
     /// Adds part of a snapshot. Until [`apply`](Index::apply) follows, the index does not say how far it goes, and a
@@ -135,6 +140,10 @@ impl Index {
         changes.totals.applied = applied;
         changes.batch.insert(APPLIED, &changes.totals.encode());
         self.db.apply(changes.batch)?;
+        let mut recent = self.recent();
+        changes.messages.into_iter().for_each(|(message, len)| recent.put(message, len));
+        changes.forgotten.iter().for_each(|id| recent.forget(id));
+        drop(recent);
         *self.totals() = changes.totals;
         Ok(())
     }
@@ -144,10 +153,15 @@ impl Index {
         self.db.flush()
     }
 
-    /// A message, and its stored form.
-    pub(super) fn message(&self, id: &Id) -> Result<Option<(Message, Bytes)>, DbError> {
-        let Some(json) = self.db.get(&key(b'm', &[id.as_bytes()]))? else { return Ok(None) };
-        Ok(Some((decode(&json)?.1, json)))
+    /// A message.
+    pub(super) fn message(&self, id: &Id) -> Result<Option<Indexed>, DbError> {
+        if let Some(recent) = self.recent().get(id) {
+            return Ok(Some(recent.clone()));
+        }
+        let key = key(b'm', &[id.as_bytes()]);
+        let Some(value) = self.db.get(&key)? else { return Ok(None) };
+        let (sequence, message) = decode(&value)?;
+        Ok(Some(Indexed { message: Arc::new(message), sum: entry_sum(&key, &value), sequence }))
     }
 
     /// Who claimed a key.
@@ -242,6 +256,10 @@ impl Index {
     fn totals(&self) -> MutexGuard<'_, Totals> {
         self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A set of messages that has a key order of its own.
@@ -253,11 +271,11 @@ pub(super) enum View<'a> {
 }
 
 impl Changes {
-    /// A message changed from its stored form, none if it is new, to this one.
-    pub(super) fn message(&mut self, before: Option<(&Message, &[u8])>, after: &Message) -> Result<(), DbError> {
+    /// A message changed from what the index has, none if it is new, to this one.
+    pub(super) fn message(&mut self, before: Option<&Indexed>, after: &Arc<Message>) -> Result<(), DbError> {
         let mut value = self.upto.to_be_bytes().to_vec();
-        serde_json::to_writer(&mut value, after).map_err(std::io::Error::from)?;
-        let old = before.map(|(message, _)| views(message)).unwrap_or_default();
+        serde_json::to_writer(&mut value, after.as_ref()).map_err(std::io::Error::from)?;
+        let old = before.map(|before| views(&before.message)).unwrap_or_default();
         let new = views(after);
         for key in old.iter().filter(|key| !new.contains(key)) {
             self.remove(key, &[]);
@@ -266,19 +284,23 @@ impl Changes {
             self.insert(key, &[]);
         }
         let key = key(b'm', &[after.id.as_bytes()]);
-        if let Some((_, stored)) = before {
-            self.totals.subtract(&key, stored);
+        if let Some(before) = before {
+            self.totals.subtract_sum(before.sum);
         }
-        self.insert(&key, &value);
+        let sum = self.insert(&key, &value);
+        self.messages.push((Indexed { message: after.clone(), sum, sequence: self.upto }, value.len()));
         Ok(())
     }
 
     /// A message is forgotten, with the key that it claimed.
-    pub(super) fn forget(&mut self, message: &Message, stored: &[u8]) {
+    pub(super) fn forget(&mut self, before: &Indexed) {
+        let message = &before.message;
+        self.forgotten.push(message.id);
         for key in views(message) {
             self.remove(&key, &[]);
         }
-        self.remove(&key(b'm', &[message.id.as_bytes()]), stored);
+        self.totals.subtract_sum(before.sum);
+        self.batch.remove(&key(b'm', &[message.id.as_bytes()]));
         if let Some(claim) = &message.claim {
             self.remove(&claim_key(claim), message.id.as_bytes());
         }
@@ -341,9 +363,10 @@ impl Changes {
         self.totals.settled = upto;
     }
 
-    fn insert(&mut self, key: &[u8], value: &[u8]) {
-        self.totals.add(key, value);
+    /// Returns what the entry adds to the sum.
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> u64 {
         self.batch.insert(key, value);
+        self.totals.add(key, value)
     }
 
     fn remove(&mut self, key: &[u8], value: &[u8]) {
@@ -357,9 +380,4 @@ pub(super) fn decode(value: &[u8]) -> Result<(u64, Message), DbError> {
     let split = value.split_first_chunk::<8>();
     let (sequence, json) = split.ok_or_else(|| DbError::from(std::io::Error::other("a message entry is too short")))?;
     Ok((u64::from_be_bytes(*sequence), serde_json::from_slice(json).map_err(std::io::Error::from)?))
-}
-
-/// The sequence up to which a stored message holds every fact.
-pub(super) fn stored_sequence(value: &[u8]) -> u64 {
-    value.first_chunk::<8>().copied().map_or(0, u64::from_be_bytes)
 }

@@ -50,6 +50,7 @@ mod keeping;
 pub mod publisher;
 mod query;
 mod queue;
+mod recent;
 pub mod record;
 mod recovery;
 mod replay;
@@ -296,7 +297,11 @@ impl Store {
 
     /// A message.
     pub fn message(&self, id: &Id) -> Option<Message> {
-        self.ask(self.0.index.message(id)).flatten().map(|(message, _)| message)
+        self.shared(id).map(Arc::unwrap_or_clone)
+    }
+
+    fn shared(&self, id: &Id) -> Option<Arc<Message>> {
+        self.ask(self.0.index.message(id)).flatten().map(|indexed| indexed.message)
     }
 
     /// The message that claimed a dedup key by being accepted.
@@ -398,7 +403,7 @@ impl Store {
     ) -> Vec<PendingPublication> {
         let entries = self.0.index.unpublished().map_while(|entry| self.ask(entry));
         let wanted = entries.filter(|(id, index)| !skip(*id, *index));
-        wanted.filter_map(|(id, index)| PendingPublication::of(&self.message(&id)?, index)).take(limit).collect()
+        wanted.filter_map(|(id, index)| PendingPublication::of(self.shared(&id)?.as_ref(), index)).take(limit).collect()
     }
 
     /// Commits what waits, stops acknowledging, flushes the index. Later commits are refused.

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::db::DbError;
 use super::index::Index;
+use super::recent::Indexed;
 use super::record::Message;
 use crate::ground::id::Id;
 
@@ -118,8 +119,10 @@ impl Leases {
         let message = index.message(&id).inspect_err(|_| self.release(&id))?;
         match message {
             // To the millisecond, as the index has it.
-            Some((message, _)) if message.due.is_some_and(|due| due.as_millisecond() <= now.as_millisecond()) => {
-                Ok(Some(Lease { message, leases: self.clone() }))
+            Some(Indexed { message, .. })
+                if message.due.is_some_and(|due| due.as_millisecond() <= now.as_millisecond()) =>
+            {
+                Ok(Some(Lease { message: Arc::unwrap_or_clone(message), leases: self.clone() }))
             }
             _ => {
                 self.release(&id);

@@ -37,13 +37,16 @@ pub(in crate::store) struct Applied {
 }
 
 impl Totals {
-    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+    /// Returns what the entry adds to the sum.
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) -> u64 {
+        let sum = entry_sum(key, value);
         self.entries = self.entries.wrapping_add(1);
-        self.sum = self.sum.wrapping_add(entry_sum(key, value));
+        self.sum = self.sum.wrapping_add(sum);
         if let [b's', state, ..] = key {
             let count = self.states.entry(*state).or_default();
             *count = count.wrapping_add(1);
         }
+        sum
     }
 
     /// Adds what was added up elsewhere.
@@ -56,9 +59,14 @@ impl Totals {
         }
     }
 
-    pub(super) fn subtract(&mut self, key: &[u8], value: &[u8]) {
+    /// An entry that counts in no state goes, by what it added.
+    pub(super) fn subtract_sum(&mut self, sum: u64) {
         self.entries = self.entries.wrapping_sub(1);
-        self.sum = self.sum.wrapping_sub(entry_sum(key, value));
+        self.sum = self.sum.wrapping_sub(sum);
+    }
+
+    pub(super) fn subtract(&mut self, key: &[u8], value: &[u8]) {
+        self.subtract_sum(entry_sum(key, value));
         if let [b's', state, ..] = key {
             let count = self.states.entry(*state).or_default();
             *count = count.wrapping_sub(1);
@@ -115,7 +123,7 @@ impl Location {
 }
 
 /// Order does not matter when these are added up.
-fn entry_sum(key: &[u8], value: &[u8]) -> u64 {
+pub(super) fn entry_sum(key: &[u8], value: &[u8]) -> u64 {
     let checksum = crc32c::crc32c_append(crc32c::crc32c(key), value);
     u64::from(checksum).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -439,7 +439,8 @@ fn snapshot_format_1_is_read_for_ever() {
     let (read, _) = index::Index::inspect(db::Db::open(&other.path().join("index"), 1 << 20).unwrap()).unwrap();
     snapshot::load(&found, &read).unwrap();
     for number in [1, 2] {
-        assert_eq!(read.message(&id(number)).unwrap().unwrap().0, written.message(&id(number)).unwrap().unwrap().0);
+        let [read, written] = [&read, &written].map(|index| index.message(&id(number)).unwrap().unwrap().message);
+        assert_eq!(read, written);
     }
     assert_eq!(read.claimant(&key("2@customs")).unwrap(), Some(id(2)));
     for number in [7, 8, 9] {
