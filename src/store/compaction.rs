@@ -89,7 +89,7 @@ impl Store {
             return Ok(None);
         }
         let written = snapshot::write(&self.0.index, journal, stop);
-        let link = written.map_err(|source| self.unless_stopped(source))?;
+        let link = written.map_err(|source| self.unless_stopped(self.judge_sync(source)))?;
         proceed(stop)?;
         let from = link.from;
         self.say(Link::Snapshot(link))?;

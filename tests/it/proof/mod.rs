@@ -7,6 +7,8 @@
 //! | [`load`] | those who drop files and those who take them, on one lane |
 //! | [`scene`] | three gateways, four lanes between them, and one run |
 //! | [`disk`] | a filesystem of its own whose power can be cut |
+//! | [`traffic`] | a few messages between a victim and two steady gateways, for `disk_faults`, `failed_sync`, `full_disk` |
+//! | [`small_disk`] | a filesystem of its own that can be filled |
 //!
 //! `DXGATE_PROOF_SEED` (from the clock, printed) chooses other moments, `DXGATE_PROOF_MDNS` (500) how many MDNs of a
 //! direction are verified, chosen at random.
@@ -17,6 +19,8 @@ pub mod account;
 pub mod disk;
 pub mod load;
 pub mod scene;
+pub mod small_disk;
+pub mod traffic;
 
 /// A number from the environment, or the size that CI uses.
 pub fn size(variable: &str, in_ci: u32) -> u32 {

@@ -1,0 +1,177 @@
+//! R7: the disk fills up at every stage of work and is freed again. Nothing is acknowledged for which there was no room,
+//! nothing is lost, and everything goes on by itself.
+//!
+//! A victim lives on a small ext4 image of its own, which is filled: under load, before a kill, before a start, and
+//! before a start without the reserve. Its peers are on the ordinary disk. Needs root, loop devices and mkfs.ext4; where
+//! they are missing the test says SKIPPED and why.
+//!
+//! `DXGATE_R7_CYCLES` (10; the long run has 40).
+
+use std::fs;
+use std::time::Duration;
+
+use crate::proof::account::judge;
+use crate::proof::small_disk::{SmallDisk, mount_memory};
+use crate::proof::traffic::{Peers, Traffic};
+use crate::support::gateway::{Gateway, dxgate};
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::{DEADLINE, eventually, keys};
+
+const LIMITS: &str = "[limits]\nfree_space_floor = 0\ninline = \"16KiB\"\nreserve = \"8MiB\"";
+
+/// When the disk becomes full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// While the gateway works; this many bytes stay.
+    Running(u64),
+    /// Before a kill and a start.
+    Killed,
+    /// Before an orderly end and a start.
+    Stopped,
+    /// Before a start, and somebody has removed the reserve and filled its place.
+    WithoutReserve,
+}
+
+const STAGES: [Stage; 8] = [
+    Stage::Running(0),
+    Stage::Killed,
+    Stage::Running(4096),
+    Stage::WithoutReserve,
+    Stage::Running(64 * 1024),
+    Stage::Stopped,
+    Stage::Running(300 * 1024),
+    Stage::Running(2 * 1024 * 1024),
+];
+
+#[test]
+fn a_disk_that_fills_up_and_is_freed_loses_nothing_and_work_goes_on_by_itself() {
+    let cycles: usize = std::env::var("DXGATE_R7_CYCLES").map_or(10, |text| text.parse().unwrap());
+    let disk = match SmallDisk::mount(160) {
+        Ok(disk) => disk,
+        Err(why) => return println!("SKIPPED: R7, a disk that fills up: {why}"),
+    };
+    let ledger = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let log = ledger.path().join("victim.log");
+    let station = Station { as2_name: "victim", party: keys::ours(), more: LIMITS };
+    let victim = Home::within(&disk.path(), Some(&log), &station);
+    let peers = Peers::of(&[("victim", &victim)]);
+    let _steady: Vec<Gateway<'_>> = peers.0.iter().map(Gateway::start).collect();
+    let mut gateway = Gateway::start(&victim);
+    let mut accounts = Vec::new();
+    for (cycle, stage) in STAGES.into_iter().cycle().take(cycles).enumerate() {
+        let mut traffic = Traffic::begin(ledger.path(), &format!("r7-{cycle}"), ("victim", &victim), &peers);
+        eventually("the reserve is kept", || victim.path("data/reserve").exists().then_some(()));
+        if stage == Stage::Running(0) {
+            refuses_while_full(&gateway, &disk, &mut traffic);
+        } else {
+            traffic.load(3);
+            gateway = fill_and_endure(stage, gateway, &disk, &mut traffic);
+        }
+        disk.free();
+        settle(&mut traffic, &gateway, "after the disk was freed");
+        eventually("it is ready", || gateway.is_ready().then_some(()));
+        println!("R7 cycle {cycle} {stage:?}: {}", traffic.standing());
+        accounts.extend(traffic.accounts());
+    }
+    assert!(gateway.stop().success());
+    let judgement = judge(&accounts, &["--all-offers"]);
+    assert!(judgement.clean, "{}", judgement.text());
+    assert_eq!(judgement.sum("taken"), judgement.sum("offered"), "{}", judgement.text());
+}
+
+/// Without any room nothing that needs some is acknowledged. Large files are dropped, since a short fact may still fit into
+/// the rest of a block.
+fn refuses_while_full(gateway: &Gateway<'_>, disk: &SmallDisk, traffic: &mut Traffic<'_>) {
+    let since = log_length(gateway.home);
+    traffic.prepare(1);
+    disk.fill(0);
+    traffic.release();
+    eventually("it refuses and waits for want of room", || {
+        let refused = said_since(gateway.home, since, "could not be stored");
+        (refused && said_since(gateway.home, since, "intake-failed")).then_some(())
+    });
+    traffic.take();
+    assert_eq!(traffic.arrived(), (0, 0), "{}", traffic.standing());
+}
+
+/// Fills the disk as the stage says; a victim that is stopped or killed is started again on the full disk.
+fn fill_and_endure<'h>(stage: Stage, gateway: Gateway<'h>, disk: &SmallDisk, traffic: &mut Traffic<'_>) -> Gateway<'h> {
+    let victim = gateway.home;
+    let since = log_length(victim);
+    match stage {
+        Stage::Running(leave) => {
+            disk.fill(leave);
+            // Whatever comes through in the meantime is taken; there is nothing particular to wait for.
+            let _ = traffic.settle(Duration::from_secs(3), || Ok::<(), ()>(()));
+            gateway
+        }
+        Stage::Stopped => {
+            disk.fill(0);
+            gateway.stop();
+            Gateway::start(victim)
+        }
+        Stage::Killed => {
+            disk.fill(0);
+            gateway.kill();
+            let gateway = Gateway::start(victim);
+            assert!(said_since(victim, since, "reserve-given-up"), "{}", gateway.log());
+            gateway
+        }
+        Stage::WithoutReserve => {
+            gateway.kill();
+            fs::remove_file(victim.path("data/reserve")).unwrap();
+            disk.fill(0);
+            let mut gateway = Gateway::spawn(victim);
+            eventually("it says what to do", || {
+                said_since(victim, since, "Make room on the data filesystem").then_some(())
+            });
+            assert!(gateway.ended().is_none(), "it waits");
+            gateway
+        }
+    }
+}
+
+fn log_length(home: &Home) -> usize {
+    fs::metadata(home.log()).unwrap().len() as usize
+}
+
+fn said_since(home: &Home, since: usize, text: &str) -> bool {
+    let log = fs::read(home.log()).unwrap();
+    String::from_utf8_lossy(&log[since..]).contains(text)
+}
+
+fn settle(traffic: &mut Traffic<'_>, gateway: &Gateway<'_>, when: &str) {
+    let settled = traffic.settle(DEADLINE, || Ok::<(), ()>(()));
+    assert_eq!(settled, Ok(true), "{when}: {}\n{}", traffic.standing(), gateway.log());
+}
+
+#[test]
+fn a_data_folder_in_memory_is_refused_unless_it_is_allowed() {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile::default());
+    let _memory = match mount_memory(&home.path("data")) {
+        Ok(mounted) => mounted,
+        Err(why) => return println!("SKIPPED: a data folder in memory: {why}"),
+    };
+    let allowed = fs::read_to_string(home.config()).unwrap();
+    fs::write(home.config(), allowed.replace("allow_any_filesystem = true", "allow_any_filesystem = false")).unwrap();
+    let refused = dxgate().args(["serve", "--config"]).arg(home.config()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("filesystem-not-trusted"), "{refused:?}");
+    fs::write(home.config(), allowed).unwrap();
+    assert!(Gateway::start(&home).stop().success());
+}
+
+#[test]
+fn a_partner_folder_on_another_filesystem_is_refused_at_the_start() {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile::default());
+    let _memory = match mount_memory(&home.exchange("theirs", "inbox")) {
+        Ok(mounted) => mounted,
+        Err(why) => return println!("SKIPPED: a folder on another filesystem: {why}"),
+    };
+    let refused = dxgate().args(["serve", "--config"]).arg(home.config()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("different-filesystems") && said.contains("inbox"), "{said}");
+}
