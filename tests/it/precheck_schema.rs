@@ -20,7 +20,7 @@ pub fn examples(message: &Message, count: usize) -> Vec<String> {
     let seed = message.name().bytes().fold(7u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let mut draw = Draw(seed);
     let one = |number: usize| {
-        let fullness = if number % 3 == 0 { Fullness::Least } else { Fullness::All };
+        let fullness = if number.is_multiple_of(3) { Fullness::Least } else { Fullness::All };
         let mut piece = specimen::of(message, fullness);
         for _ in 0..number.min(1 + draw.below(3)) {
             mutate(&mut piece, &mut draw);
