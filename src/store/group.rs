@@ -210,7 +210,7 @@ impl<'a> Group<'a> {
             effects.due |= touched.after.due.is_some() && touched.after.due != due_before;
             effects.publications |= !touched.after.publications.is_empty();
             if !touched.after.alerts.is_empty() {
-                let before = touched.before.as_ref().map(|(message, _)| message);
+                let before = before.map(|before| &*before.message);
                 effects.raised.extend(alert::newly_raised(before, &touched.after));
             }
         }
