@@ -186,7 +186,7 @@ pub(super) fn unavailable(what: &'static str, error: &std::io::Error) -> Reply {
 
 fn no_room(error: NoRoom) -> Reply {
     tracing::error!(%error, code = "disk-nearly-full", "a message is refused: make room on the data filesystem");
-    Reply::plain(503, "temporarily unavailable\n").header("Retry-After", "60").closing()
+    busy()
 }
 
 /// 503 with a time to come back: most of our own troubles pass within seconds.

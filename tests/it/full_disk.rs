@@ -86,8 +86,8 @@ fn refuses_while_full(gateway: &Gateway<'_>, disk: &SmallDisk, traffic: &mut Tra
     traffic.prepare(1);
     disk.fill(0);
     traffic.release();
-    eventually("it refuses and waits for want of room", || {
-        let refused = said_since(gateway.home, since, "could not be stored");
+    eventually("it refuses, and what it has claimed waits", || {
+        let refused = said_since(gateway.home, since, "a message is refused: make room");
         (refused && said_since(gateway.home, since, "intake-failed")).then_some(())
     });
     traffic.take();
