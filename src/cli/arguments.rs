@@ -57,6 +57,10 @@ pub enum Format {
     Human,
     /// JSON, the same in every language.
     Json,
+    /// SARIF 2.1.0, of `precheck` only.
+    Sarif,
+    /// JUnit XML, of `precheck` only.
+    Junit,
 }
 
 /// What to do.
@@ -136,12 +140,21 @@ impl InitArguments {
 /// `precheck`.
 #[derive(Debug, Args)]
 pub struct PrecheckArguments {
-    /// Files, or folders whose .xml files are checked
+    /// Files, folders whose .xml files are checked, or - for standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// The DXPID that the declarations must carry
     #[arg(long)]
     pub dxpid: Option<String>,
+    /// Edition of the specification [default: the one in force]
+    #[arg(long)]
+    pub edition: Option<String>,
+    /// Folder with code tables: country, currency, customs, port, hs, unit, trafmode (.csv, code in the first column)
+    #[arg(long, value_name = "DIR")]
+    pub tables: Option<PathBuf>,
+    /// Exit 1 for warnings too
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `send`.

@@ -51,7 +51,7 @@ fn help_and_version_are_results_in_the_readers_language() {
 #[test]
 fn wrong_usage_ends_with_2_and_says_so_on_the_error_output() {
     let id = "0".repeat(32);
-    let wrong: [&[&str]; 12] = [
+    let wrong: [&[&str]; 13] = [
         &[],
         &["unknown"],
         &["precheck"],
@@ -63,6 +63,7 @@ fn wrong_usage_ends_with_2_and_says_so_on_the_error_output() {
         &["messages", "list", "--state", "gone"],
         &["messages", "list", "--limit", "501"],
         &["doctor", "--format", "xml"],
+        &["doctor", "--format", "sarif"],
         &["doctor", "--lang", "fr"],
     ];
     for line in wrong {

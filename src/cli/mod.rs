@@ -54,6 +54,13 @@ pub fn run(
         Ok(arguments) => arguments,
         Err(usage) => return report_usage(&usage, out, err),
     };
+    if matches!(arguments.global.format, Format::Sarif | Format::Junit)
+        && !matches!(arguments.command, Command::Precheck(_))
+    {
+        let kind = clap::error::ErrorKind::InvalidValue;
+        let usage = Arguments::command().error(kind, "--format sarif and junit are for precheck only");
+        return report_usage(&usage, out, err);
+    }
     let json = arguments.global.format == Format::Json;
     let mut context = Context { global: &arguments.global, environment, voice: Voice { out, language, json }, err };
     match dispatch(&mut context, &arguments.command) {

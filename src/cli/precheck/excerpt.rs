@@ -1,0 +1,61 @@
+//! The line a finding is about, for people: the one element, and nobody else's data.
+
+use std::path::Path;
+
+use crate::declaration::envelope;
+use crate::declaration::precheck::{Finding, masked};
+use crate::ground::limits::Limits;
+
+/// Largest file that is read again for its lines.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Characters shown.
+const MAX_SHOWN: usize = 100;
+
+/// The text that the lines of a file's findings count in, read once.
+pub(super) struct Source {
+    outer: String,
+    /// The document inside an envelope.
+    inner: String,
+}
+
+impl Source {
+    /// Reads the file; what cannot be read has no lines.
+    pub(super) fn read(path: &Path) -> Source {
+        let small = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_BYTES);
+        let bytes = if small { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
+        let mut inside = Vec::new();
+        if envelope::unwrap(&mut &bytes[..], &mut inside, &Limits::default()).is_err() {
+            inside.clear();
+        }
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();
+        Source { outer: text(bytes), inner: text(inside) }
+    }
+
+    /// The element a finding is about, with personal data masked.
+    pub(super) fn excerpt(&self, finding: &Finding) -> Option<String> {
+        let inside = finding.path.starts_with("DxpMsg/Data/");
+        let text = if inside { &self.inner } else { &self.outer };
+        let number = usize::try_from(finding.line.checked_sub(1)?).ok()?;
+        let line = text.lines().nth(number)?.trim_start_matches('\u{FEFF}');
+        let skipped = usize::try_from(finding.column.checked_sub(1)?).ok()?;
+        let (at, _) = line.char_indices().nth(skipped)?;
+        let element = line.get(at..)?;
+        let end = match element.find("</") {
+            Some(close) => element.get(close..)?.find('>').map_or(element.len(), |more| close + more + 1),
+            None => element.len(),
+        };
+        let element = element.get(..end)?;
+        let shown = match (element.split_once('>'), finding.personal) {
+            (Some((tag, rest)), true) => {
+                let (value, close) = rest.split_once('<').unwrap_or((rest, ""));
+                format!("{tag}>{}<{close}", masked(value))
+            }
+            _ => element.to_owned(),
+        };
+        let mut short: String = shown.chars().take(MAX_SHOWN).collect();
+        if short.len() < shown.len() {
+            short.push('…');
+        }
+        Some(short)
+    }
+}
