@@ -10,10 +10,12 @@ use super::station::{as2_name, narrowed, one_of, wishes};
 use super::{agreement, quantity, waivers};
 use crate::bilingual;
 use crate::cms::KeyTransport;
+use crate::declaration::precheck::{Levels, Weight, catalogue};
+use crate::declaration::schema;
 use crate::ground::text::Bilingual;
 use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, load, specimen};
 use crate::partner::{
-    Accept, Agreement, Authorization, Delivery, Dxp, HttpAccess, Partner, PartnerUrl, Profile, RetrySchedule,
+    Accept, Agreement, Authorization, Delivery, Dxp, HttpAccess, Partner, PartnerUrl, Precheck, Profile, RetrySchedule,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -96,6 +98,13 @@ fn dxp(root: &Section<'_>, profile: Profile) -> Option<Dxp> {
     let dxp = Dxp {
         import_receiver: receiver("import_receiver", "DXPEDCCEB0000002"),
         export_receiver: receiver("export_receiver", "DXPEDCCEB0000003"),
+        precheck: match section.parsed("precheck", |text| one_of(text, &["enforce", "warn", "off"])) {
+            Some("warn") => Precheck::Warn,
+            Some("off") => Precheck::Off,
+            _ => Precheck::Enforce,
+        },
+        levels: levels(&section),
+        edition: section.parsed("edition", edition).unwrap_or(schema::CURRENT),
     };
     if profile == Profile::Dxp {
         return Some(dxp);
@@ -108,6 +117,45 @@ fn dxp(root: &Section<'_>, profile: Profile) -> Option<Dxp> {
         root.error("dxp", "profile-not-dxp", text);
     }
     None
+}
+
+/// `levels = ["R24 = error", "value-fixed = warning"]`.
+fn levels(section: &Section<'_>) -> Levels {
+    let mut levels = Levels::default();
+    for (name, weight) in section.parsed_list("levels", level).unwrap_or_default() {
+        // `level` let only known names pass.
+        let _ = levels.set(&name, weight);
+    }
+    levels
+}
+
+fn level(text: &str) -> Result<(String, Weight), Bilingual> {
+    let bad = || {
+        bilingual!(
+            "应写成“规则或代码 = off|warning|error”，例如 \"R24 = error\"；规则和代码见 dxgate precheck 的输出。",
+            "write a rule or code = off, warning or error, such as \"R24 = error\"; dxgate precheck shows rules and codes."
+        )
+    };
+    let (name, weight) = text.split_once('=').ok_or_else(bad)?;
+    let (name, weight) = (name.trim(), weight.trim());
+    let weight = match weight {
+        "off" => Weight::Off,
+        "warning" => Weight::Warning,
+        "error" => Weight::Error,
+        _ => return Err(bad()),
+    };
+    if catalogue::knows(name) { Ok((name.to_owned(), weight)) } else { Err(bad()) }
+}
+
+fn edition(text: &str) -> Result<&'static str, Bilingual> {
+    schema::edition(text).map(schema::Edition::name).ok_or_else(|| {
+        let known: Vec<_> = schema::editions().collect();
+        let known = known.join(", ");
+        bilingual!(
+            "没有这个版本的报文规范；已有：{known}",
+            "there is no such edition of the specification; there are: {known}"
+        )
+    })
 }
 
 fn dxp_receiver(text: &str) -> Result<String, Bilingual> {

@@ -11,9 +11,10 @@ use crate::bilingual;
 use crate::declaration::envelope::{self, EnvelopeHead, Kind};
 use crate::declaration::family::{self, Family};
 use crate::declaration::precheck::{self, Expectations, Report, Verdict};
+use crate::declaration::schema;
 use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, Language};
-use crate::partner::{Dxp, Partner, Profile};
+use crate::partner::{Dxp, Partner, Precheck, Profile};
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::{Content, DeclarationSummary, Folder, Publication, Reason};
 
@@ -48,9 +49,16 @@ impl Outbound {
             return Ok(Decision::Refuse(Refusal::from_text("payload-empty", text)));
         }
         let (Profile::Dxp, Some(dxp)) = (partner.profile, &partner.dxp) else { return Ok(Decision::AsIs(None)) };
-        let report = self.check_declaration(dxp, payload)?;
+        let report = self.check_declaration(dxp, payload, now)?;
         if report.verdict() == Verdict::Refused {
-            return Ok(Decision::Refuse(Refusal::from_report(&report)));
+            match dxp.precheck {
+                Precheck::Enforce => return Ok(Decision::Refuse(Refusal::from_report(&report))),
+                Precheck::Warn => {
+                    let (errors, warnings) = (report.errors(), report.warnings());
+                    tracing::warn!(partner = %partner.id, message = %id, errors, warnings, "sent in spite of the pre-check");
+                }
+                Precheck::Off => {}
+            }
         }
         let mut summary = summary(&report);
         match &report.kind {
@@ -65,13 +73,16 @@ impl Outbound {
         }
     }
 
-    fn check_declaration(&self, dxp: &Dxp, payload: &Draft) -> io::Result<Report> {
+    fn check_declaration(&self, dxp: &Dxp, payload: &Draft, now: Timestamp) -> io::Result<Report> {
         let mut input = BufReader::with_capacity(64 * 1024, payload.open(&self.store)?);
         let expect = Expectations {
             dxpid: self.station.dxpid.as_deref(),
             max_bytes: self.limits.payload,
             import_receivers: &[dxp.import_receiver.as_str()],
             export_receivers: &[dxp.export_receiver.as_str()],
+            edition: schema::edition(dxp.edition).unwrap_or_else(schema::current),
+            levels: &dxp.levels,
+            now: Some(now),
             ..Expectations::default()
         };
         Ok(precheck::check(&mut input, &expect, &self.limits))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::declaration::precheck::Levels;
 use crate::ground::secret::Secret;
 use crate::keys::TlsIdentity;
 
@@ -32,6 +33,24 @@ pub struct Dxp {
     pub import_receiver: String,
     /// Receiver of export declarations.
     pub export_receiver: String,
+    /// What the pre-check decides.
+    pub precheck: Precheck,
+    /// Levels of its findings that differ from the default ones.
+    pub levels: Levels,
+    /// Edition of the customs specification.
+    pub edition: &'static str,
+}
+
+/// What the pre-check decides about a declaration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precheck {
+    /// One with errors is refused.
+    #[default]
+    Enforce,
+    /// It is sent; findings are logged.
+    Warn,
+    /// It is sent; findings are not looked at.
+    Off,
 }
 
 /// When a failed attempt is repeated. The decision itself is made in `outbound::retry`.

@@ -6,7 +6,7 @@ use super::*;
 use crate::as2::MdnMode;
 use crate::cms::{ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
 use crate::keys::generate::{KeyRequest, generate};
-use crate::partner::PlanError;
+use crate::partner::{PlanError, Precheck};
 
 #[test]
 fn values_that_cannot_be_are_reported_with_line_and_key() {
@@ -108,6 +108,32 @@ fn two_partners_with_one_as2_name_are_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("partners/second.toml", format!("\n{PARTNER}").as_bytes());
     sandbox.expect("as2-name-taken", "second.toml", Some(2), "as2_name");
+}
+
+#[test]
+fn the_pre_check_of_a_customs_partner_is_set() {
+    let sandbox = Sandbox::new();
+    let with = |dxp: &str| format!("profile = \"dxp\"\n{PARTNER}\n[dxp]\n{dxp}\n");
+    let settings = |dxp: &str| {
+        sandbox.write("partners/customs.toml", with(dxp).as_bytes());
+        let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+        config.partners.by_id("customs").expect("there").dxp.clone().expect("a customs partner")
+    };
+    let usual = settings("");
+    assert_eq!((usual.precheck, usual.edition), (Precheck::Enforce, "202205"));
+    let other =
+        settings("precheck = \"warn\"\nlevels = [\"R24 = error\", \"guid-not-uuid = off\"]\nedition = \"202205\"");
+    assert_eq!(other.precheck, Precheck::Warn);
+    assert_ne!(other.levels, usual.levels);
+    for (dxp, key) in [
+        ("levels = [\"R99 = error\"]", "dxp.levels"),
+        ("precheck = \"maybe\"", "dxp.precheck"),
+        ("edition = \"1999\"", "dxp.edition"),
+    ] {
+        sandbox.write("partners/customs.toml", with(dxp).as_bytes());
+        let problems = sandbox.problems();
+        assert!(problems.iter().any(|problem| problem.key.starts_with(key)), "{problems:#?}");
+    }
 }
 
 #[test]
