@@ -27,20 +27,15 @@ impl Position {
 
     /// The place after these UTF-8 bytes.
     pub(super) fn after(self, bytes: &[u8]) -> Position {
-        // Two counts without a way out are done in vectors, which short stretches of one line are quickest with.
-        if bytes.iter().filter(|byte| **byte == b'\n').count() == 0 {
+        // Counts without a way out of the loop are done in vectors; the last line end is near in pretty-printed text.
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') else {
             return Position { line: self.line, column: self.column.saturating_add(characters(bytes)) };
-        }
-        match memchr::memrchr(b'\n', bytes) {
-            None => Position { line: self.line, column: self.column.saturating_add(characters(bytes)) },
-            Some(last) => {
-                let lines = memchr::memchr_iter(b'\n', bytes).count();
-                let tail = bytes.get(last..).and_then(|tail| tail.get(1..)).unwrap_or_default();
-                Position {
-                    line: self.line.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX)),
-                    column: characters(tail).saturating_add(1),
-                }
-            }
+        };
+        let tail = bytes.get(last..).and_then(|tail| tail.get(1..)).unwrap_or_default();
+        Position {
+            line: self.line.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX)),
+            column: characters(tail).saturating_add(1),
         }
     }
 }
