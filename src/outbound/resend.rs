@@ -7,9 +7,9 @@ use super::Outbound;
 use super::intake::{IntakeError, Prepared, record_of};
 use super::operator::ActionError;
 use crate::ground::id::Id;
-use crate::store::draft::Draft;
-use crate::store::record::{Fact, JobKind, Message};
-use crate::store::{CommitError, Precondition};
+use crate::store::draft::{Draft, Sink};
+use crate::store::record::{Body, Fact, JobKind, Message};
+use crate::store::{CommitError, Precondition, Store};
 
 impl Outbound {
     /// Resends `message`; answers with the new one. A held message ends with it.
@@ -23,7 +23,7 @@ impl Outbound {
         let now = self.clock.now();
         let id = Id::new(now);
         let (flow, of, name) = (self.clone(), partner.clone(), message.file_name.clone());
-        let prepare = move || flow.prepare(&of, Some(Draft::Stored(payload)), &name, id, now);
+        let prepare = move || flow.prepare(&of, Some(copy_of(&flow.store, &payload)?), &name, id, now);
         let prepared = tokio::task::spawn_blocking(prepare).await.map_err(io::Error::other).and_then(|done| done);
         let prepared = match prepared.map_err(|error| refused(error.into()))? {
             Prepared::Refused { refusal, .. } => return Err(ActionError::Refused(refusal.reason)),
@@ -41,6 +41,15 @@ impl Outbound {
         tracing::info!(id = %message.id, successor = %id, by, "resent as a new business message");
         self.store.message(&id).ok_or(ActionError::Unknown(id))
     }
+}
+
+/// The payload once more, as bytes of the new message: each message keeps its own for as long as it needs them.
+fn copy_of(store: &Store, payload: &Body) -> io::Result<Draft> {
+    let mut copy = Sink::new(store);
+    if io::copy(&mut store.read(payload)?, &mut copy)? != payload.len {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a stored payload is shorter than recorded"));
+    }
+    copy.finish()
 }
 
 fn refused(error: IntakeError) -> ActionError {
