@@ -150,7 +150,7 @@ impl Source for StoredBody {
     }
 }
 
-/// Opens a body's bytes; they end after its length.
+/// Opens a body's bytes, see [`Checked`].
 pub(super) fn open(location: Location, body: &Body, journal: &Path, bodies: &Path) -> io::Result<Box<dyn Read + Send>> {
     let (path, offset, len) = match location {
         Location::Journal { segment, offset, len } => (super::journal::segment_path(journal, segment), offset, len),
@@ -166,10 +166,49 @@ pub(super) fn open(location: Location, body: &Body, journal: &Path, bodies: &Pat
     }
     let mut file = File::open(&path).map_err(|error| at(&path, error))?;
     file.seek(SeekFrom::Start(offset)).map_err(|error| at(&path, error))?;
-    Ok(Box::new(file.take(len)))
+    Ok(Box::new(Checked { file, left: len, sha256: Sha256::new(), body: *body }))
 }
 
-/// Reads a body whole and compares its digest.
+/// A body's bytes. The last of them are handed out only if all are those that were stored: whoever copies to the end
+/// has the true bytes or an error.
+struct Checked {
+    file: File,
+    left: u64,
+    sha256: Sha256,
+    body: Body,
+}
+
+impl Read for Checked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let Some(wanted) = buffer.get_mut(..wanted).filter(|wanted| !wanted.is_empty()) else { return Ok(0) };
+        let read = self.file.read(wanted)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.sha256.update(wanted.get(..read).unwrap_or_default());
+        self.left = self.left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
+        if self.left == 0 && <[u8; 32]>::from(self.sha256.finalize_reset()) != self.body.sha256 {
+            let id = self.body.id;
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("body {id} has been damaged on disk")));
+        }
+        Ok(read)
+    }
+}
+
+/// Whether a file holds exactly a body's bytes.
+pub(super) fn holds(file: File, body: &Body) -> io::Result<bool> {
+    if file.metadata()?.len() != body.len {
+        return Ok(false);
+    }
+    let mut checked = Checked { file, left: body.len, sha256: Sha256::new(), body: *body };
+    match io::copy(&mut checked, &mut io::sink()) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(false),
+        copied => copied.map(|_| true),
+    }
+}
+
+/// Reads a body whole.
 pub(super) fn read_whole(mut input: Box<dyn Read + Send>, body: &Body, max: u64) -> io::Result<Vec<u8>> {
     if body.len > max {
         let (id, len) = (body.id, body.len);
@@ -178,11 +217,6 @@ pub(super) fn read_whole(mut input: Box<dyn Read + Send>, body: &Body, max: u64)
     }
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes)?;
-    let digest: [u8; 32] = Sha256::digest(&bytes).into();
-    if digest != body.sha256 {
-        let id = body.id;
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("body {id} has been damaged on disk")));
-    }
     Ok(bytes)
 }
 

@@ -253,8 +253,8 @@ impl Store {
         BodyWriter::new(&self.0.layout.temporary, &self.0.layout.bodies, Id::new(self.0.config.clock.now()))
     }
 
-    /// The bytes of a body as a stream (blocking I/O). Their digest is not checked: readers that must be sure compare
-    /// it themselves or use [`read_all`](Store::read_all).
+    /// The bytes of a body as a stream (blocking I/O). The last of them come only if all are those that were stored, so
+    /// who reads to the end has the true bytes or an error.
     ///
     /// # Errors
     /// The store does not have the body, or not with this length; any failure of the disk.

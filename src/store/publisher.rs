@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 a fact with a [`Publication`](super::record::Publication) was committed | bytes, promise | nothing was renamed: stage again |
 //! | 1 write `.staged/<message>.<index><suffix>`, sync each, or with many files their filesystems | staged files | stage again (overwrites) |
-//! | 2 fact `Staged` | that nothing but a rename is missing | staged file present: rename it |
+//! | 2 fact `Staged` | that nothing but a rename is missing | staged file present: compare it with the promise, rename it |
 //! | 3 rename companions, then the principal file; sync the folders | the files | staged file absent: it *was* published, even if the consumer has taken it already |
 //! | 4 fact `Published` | the end | – |
 //!
@@ -35,6 +35,7 @@ use crate::ground::drain::Shutdown;
 use crate::ground::durable::{self, DurableError};
 use crate::ground::fault::{self, within};
 
+mod mend;
 mod naming;
 mod waiting;
 
@@ -161,6 +162,7 @@ impl Publisher {
         let tried = pending.len();
         let (mut staged, to_stage): (Vec<_>, Vec<_>) =
             pending.into_iter().partition(|p| matches!(p.stage, PublicationStage::Staged));
+        staged = self.step(now, staged, Publisher::mend).await?;
         let newly = self.step(now, to_stage, Publisher::stage).await?;
         staged.extend(self.record(now, newly, |p| Fact::Staged { index: p.index }).await?);
         let named = self.step(now, staged, Publisher::rename).await?;

@@ -6,6 +6,7 @@ mod alerts;
 mod attachments;
 mod backup;
 mod bad_input;
+mod bit_flips;
 mod checker;
 mod crash;
 mod delivery;

@@ -1,5 +1,5 @@
 //! The proof harness: load in all directions, an account of every message kept outside the gateway, and ways to
-//! interrupt it. The tests are `kill9`, `orderly_end` and `power_cut`; `checker` tests the judge itself.
+//! interrupt it. The tests are `kill9`, `orderly_end`, `power_cut` and `bit_flips`; `checker` tests the judge itself.
 //!
 //! | | |
 //! |---|---|

@@ -1,0 +1,330 @@
+//! One flipped bit in any file that the gateway keeps: it is noticed or does no harm, and never passes in silence.
+//!
+//! A gateway with a history (messages in both directions, small and large, an MDN for each; files staged but not
+//! published; messages composed but not delivered) is ended, one bit of one of its files is flipped, and it is started
+//! again. Then either it refuses to start and says why, or everything it says and hands out is right or an error:
+//! repeated messages get the MDN they got before, published files and messages sent have the bytes they had, the list
+//! of messages is the same. Damage to what is truth (journal, bodies) must also be found by verifying the journal when
+//! the gateway itself had no reason to look.
+//!
+//! | variable | CI | full | |
+//! |---|---|---|---|
+//! | `DXGATE_FLIPS` | 50 | 500 | flips, over the kinds of files in turn |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use dxgate::ground::clock::SystemClock;
+use dxgate::store::{Store, StoreConfig};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::proof::{Moments, size};
+use crate::support::correspondent::{Kind, Letter, acknowledge, letter, open, plan};
+use crate::support::gateway::Gateway;
+use crate::support::home::{Home, PartnerFile};
+use crate::support::scripted::{self, Scripted};
+use crate::support::{eventually, http};
+
+/// Longer than what lives in the journal.
+const LARGE: usize = 1_300_000;
+/// What the gateway keeps for itself, below its home.
+const OWN: [&str; 3] = ["data", "exchange/theirs/.staged", "exchange/theirs/.claimed"];
+const FOLDERS: [&str; 2] = ["data", "exchange"];
+
+#[test]
+fn a_flipped_bit_anywhere_is_noticed_or_does_no_harm() {
+    let (flips, mut moments) = (size("DXGATE_FLIPS", 50), Moments::new());
+    let specimen = Specimen::make();
+    let kinds = specimen.kinds();
+    println!("{:?}", kinds.iter().map(|(kind, files)| (kind, files.len())).collect::<Vec<_>>());
+    for kind in ["journal", "bodies", "index", "lock", ".staged"] {
+        assert!(kinds.contains_key(kind), "{kind} has a file to flip a bit in");
+    }
+    let mut outcomes: BTreeMap<(String, &str), u32> = BTreeMap::new();
+    let mut silent = Vec::new();
+    for (number, kind) in (0..flips).zip(kinds.keys().cycle()) {
+        let files = &kinds[kind];
+        let file = &files[usize::try_from(moments.below(files.len() as u64)).unwrap()];
+        specimen.restore();
+        let bit = flip(&specimen.home.path(file), &mut moments);
+        match specimen.examine(matches!(kind.as_str(), "journal" | "bodies")) {
+            Ok(outcome) => *outcomes.entry((kind.clone(), outcome)).or_default() += 1,
+            Err(what) => silent.push(format!("flip {number}, bit {bit} of {file}: {what}")),
+        }
+    }
+    println!("{flips} flips: {outcomes:#?}");
+    assert!(silent.is_empty(), "{} of {flips} in silence:\n{}", silent.len(), silent.join("\n"));
+}
+
+/// A gateway's home with a history, and what is true about it.
+struct Specimen {
+    home: Home,
+    peer: Scripted,
+    /// `data` and `exchange` as they were when the gateway had ended.
+    kept: TempDir,
+    /// What the partner sent, with the MDN that it got.
+    letters: Vec<(Letter, Vec<u8>)>,
+    /// Every payload, in both directions.
+    payloads: BTreeMap<String, Vec<u8>>,
+    messages: Value,
+    /// What `.meta.json` files of staged messages hold.
+    metas: Vec<Vec<u8>>,
+}
+
+impl Specimen {
+    fn make() -> Specimen {
+        let ready = Arc::new(AtomicBool::new(true));
+        let answers = ready.clone();
+        let peer = Scripted::start(move |_, posted| {
+            let busy = || scripted::answer(503, "Retry-After: 1\r\n", b"");
+            let answer = || catch_unwind(AssertUnwindSafe(|| acknowledge(posted, Kind::default())));
+            Some(if answers.load(Ordering::Relaxed) { answer().unwrap_or_else(|_| busy()) } else { busy() })
+        });
+        let home = Home::ours();
+        home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+        let payloads = [("small", 700), ("other", 3000), ("large", LARGE)]
+            .into_iter()
+            .flat_map(|(what, length)| {
+                let one = |kind: &str| (format!("{kind}-{what}.bin"), content(&format!("{kind}-{what}"), length));
+                ["in", "out", "staged", "pending"].map(one)
+            })
+            .collect();
+        let kept = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let mut specimen =
+            Specimen { home, peer, kept, letters: Vec::new(), payloads, messages: Value::Null, metas: Vec::new() };
+        let gateway = Gateway::start(&specimen.home);
+        for name in specimen.names("out") {
+            specimen.home.submit("theirs", &name, &specimen.payloads[&name]);
+            gateway.wait_for("theirs", "sent", &name);
+        }
+        specimen.letters = specimen.names("in").iter().map(|name| specimen.post(name)).collect();
+        specimen.names("in").iter().for_each(|name| drop(gateway.wait_for("theirs", "inbox", name)));
+        // A file in the way of the inbox: what comes now is staged and waits for its rename.
+        let inbox = specimen.home.exchange("theirs", "inbox");
+        fs::rename(&inbox, inbox.with_extension("aside")).unwrap();
+        fs::write(&inbox, b"").unwrap();
+        let more: Vec<_> = specimen.names("staged").iter().map(|name| specimen.post(name)).collect();
+        specimen.letters.extend(more);
+        let staged = specimen.home.exchange("theirs", ".staged");
+        eventually("all files are staged", || (fs::read_dir(&staged).ok()?.count() == 6).then_some(()));
+        let metas = files(&staged, Path::new("")).into_iter().filter(|name| name.ends_with(".meta.json"));
+        specimen.metas = metas.map(|name| fs::read(staged.join(name)).unwrap()).collect();
+        ready.store(false, Ordering::Relaxed);
+        let before = specimen.peer.posted().len();
+        for name in specimen.names("pending") {
+            specimen.home.submit("theirs", &name, &specimen.payloads[&name]);
+        }
+        eventually("the partner is busy", || (specimen.peer.posted().len() >= before + 3).then_some(()));
+        specimen.messages = identities(&gateway.api("/api/v1/messages?limit=100"));
+        assert!(gateway.stop().success());
+        fs::remove_file(&inbox).unwrap();
+        fs::create_dir(&inbox).unwrap();
+        for folder in FOLDERS {
+            copy(&specimen.home.path(folder), &specimen.kept.path().join(folder));
+        }
+        ready.store(true, Ordering::Relaxed);
+        specimen
+    }
+
+    fn names(&self, kind: &str) -> Vec<String> {
+        self.payloads.keys().filter(|name| name.starts_with(kind)).cloned().collect()
+    }
+
+    /// Sends one as the partner; the message, and the MDN that came back.
+    fn post(&self, name: &str) -> (Letter, Vec<u8>) {
+        let plan = dxgate::as2::SendPlan { file_name: Some(name.to_owned()), ..plan() };
+        let letter = letter(&plan, &format!("<{name}@theirs>"), &self.payloads[name]);
+        let answer = http::post(self.home.as2, "/as2", &letter.headers, &letter.body).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        (letter, answer.body)
+    }
+
+    /// Files of the gateway by kind: the folder, or the name when it lies in none.
+    fn kinds(&self) -> BTreeMap<String, Vec<String>> {
+        let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for root in OWN {
+            for file in files(self.kept.path(), Path::new(root)) {
+                let below = Path::new(&file).strip_prefix(root).unwrap();
+                let kind =
+                    if root == "data" { below.iter().next().unwrap() } else { Path::new(root).file_name().unwrap() };
+                kinds.entry(kind.to_string_lossy().into_owned()).or_default().push(file);
+            }
+        }
+        kinds
+    }
+
+    fn restore(&self) {
+        for folder in FOLDERS {
+            fs::remove_dir_all(self.home.path(folder)).unwrap();
+            copy(&self.kept.path().join(folder), &self.home.path(folder));
+        }
+        let _ = fs::remove_file(self.home.log());
+    }
+
+    /// Starts the gateway on what is there now. What became of the damage, or what was wrong and nobody said so.
+    fn examine(&self, is_truth: bool) -> Result<&'static str, String> {
+        let before = self.peer.posted().len();
+        let mut gateway = Gateway::spawn(&self.home);
+        let status = eventually("the gateway is ready or has ended", || {
+            gateway.ended().map(Some).or_else(|| gateway.is_ready().then_some(None))
+        });
+        if let Some(status) = status {
+            let log = gateway.log();
+            let said = status.code() == Some(3) && log.contains("error:") && !log.contains("panicked");
+            return if said { Ok("refused to start") } else { Err(format!("it ended with {status}: {log}")) };
+        }
+        let mut complaints = self.repeat_letters()?;
+        complaints |= self.await_work(&gateway);
+        self.check_files("inbox", &["staged"], complaints)?;
+        self.check_files("sent", &["pending", "out"], complaints)?;
+        self.check_sent(before)?;
+        let listed = gateway.api("/api/v1/messages?limit=100");
+        if identities(&listed) != self.messages {
+            return Err(format!("the list of messages is another: {listed}\nand was: {}", self.messages));
+        }
+        let rebuilt = gateway.log().contains("rebuilt");
+        if !gateway.stop().success() {
+            return Err("it did not end in order".to_owned());
+        }
+        match (complaints, rebuilt) {
+            (true, _) => Ok("reported"),
+            (_, true) => Ok("rebuilt"),
+            _ if is_truth && self.verifies() => Err("verifying the journal finds nothing".to_owned()),
+            _ if is_truth => Ok("found by verifying"),
+            _ => Ok("harmless"),
+        }
+    }
+
+    /// The partner repeats everything: each gets its MDN or an error. Whether there were errors.
+    fn repeat_letters(&self) -> Result<bool, String> {
+        let mut errors = false;
+        for (letter, mdn) in &self.letters {
+            let answer = http::post(self.home.as2, "/as2", &letter.headers, &letter.body).map_err(|e| e.to_string())?;
+            let is_right = answer.status == 200 && answer.body == *mdn;
+            errors |= !is_right;
+            if !is_right && answer.status < 500 {
+                return Err(format!("a repeated message was answered {}: {}", answer.head, answer.text()));
+            }
+        }
+        Ok(errors)
+    }
+
+    /// Waits for what the start finds to do. Whether the gateway reported something that it could not do.
+    fn await_work(&self, gateway: &Gateway<'_>) -> bool {
+        let start = Instant::now();
+        let missing = |folder, kind| {
+            let there: BTreeSet<String> = self.home.names("theirs", folder).into_iter().collect();
+            self.names(kind).iter().any(|name| !there.contains(name))
+        };
+        let has_reported = || gateway.log().lines().any(|line| line.contains(" ERROR "));
+        while missing("inbox", "staged") || missing("sent", "pending") {
+            if start.elapsed() > Duration::from_secs(15) || has_reported() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        has_reported()
+    }
+
+    /// Published files have the bytes they had, each once; one may be missing if that was reported.
+    fn check_files(&self, folder: &str, kinds: &[&str], reported: bool) -> Result<(), String> {
+        let mut expected: BTreeSet<String> = kinds.iter().flat_map(|kind| self.names(kind)).collect();
+        for name in self.home.names("theirs", folder) {
+            if name.ends_with(".meta.json") {
+                let meta = fs::read(self.home.exchange("theirs", folder).join(&name)).unwrap();
+                if !self.metas.contains(&meta) {
+                    return Err(format!("{folder}/{name} has other bytes than it had"));
+                }
+                continue;
+            }
+            let content = fs::read(self.home.exchange("theirs", folder).join(&name)).unwrap();
+            if self.payloads.get(&name) != Some(&content) {
+                return Err(format!("{folder}/{name} has other bytes than it had"));
+            }
+            expected.remove(&name);
+        }
+        if expected.is_empty() || reported { Ok(()) } else { Err(format!("{expected:?} not in {folder}, unreported")) }
+    }
+
+    /// What the partner was sent is what was composed.
+    fn check_sent(&self, before: usize) -> Result<(), String> {
+        for posted in &self.peer.posted()[before..] {
+            let opened = catch_unwind(AssertUnwindSafe(|| open(posted).payload));
+            if !opened.is_ok_and(|payload| self.payloads.values().any(|one| *one == payload)) {
+                return Err(format!("damaged bytes were sent as {}", posted.header("Message-ID")));
+            }
+        }
+        Ok(())
+    }
+
+    fn verifies(&self) -> bool {
+        let config = StoreConfig {
+            allow_untrusted_filesystem: true,
+            ..StoreConfig::new(self.home.path("data"), Arc::new(SystemClock))
+        };
+        let Ok((store, _)) = Store::open(config) else { return false };
+        store.verify_journal_and_bodies().is_ok()
+    }
+}
+
+/// What never changes about messages.
+fn identities(listed: &Value) -> Value {
+    let fields = ["id", "direction", "kind", "partner", "file_name", "size", "message_id", "created"];
+    let one = |message: &Value| fields.iter().map(|field| message[field].clone()).collect::<Value>();
+    listed["messages"].as_array().unwrap().iter().map(one).collect()
+}
+
+/// Bytes that do not repeat, of a length.
+fn content(seed: &str, length: usize) -> Vec<u8> {
+    let mut content = Vec::with_capacity(length + 32);
+    let mut digest = openssl::sha::sha256(seed.as_bytes());
+    while content.len() < length {
+        content.extend_from_slice(&digest);
+        digest = openssl::sha::sha256(&digest);
+    }
+    content.truncate(length);
+    content
+}
+
+/// Flips one bit; which one.
+fn flip(file: &Path, moments: &mut Moments) -> u64 {
+    let mut bytes = fs::read(file).unwrap();
+    let bit = moments.below(bytes.len() as u64 * 8);
+    bytes[usize::try_from(bit / 8).unwrap()] ^= 1 << (bit % 8);
+    fs::write(file, bytes).unwrap();
+    bit
+}
+
+/// Paths of all files that are not empty, below a base.
+fn files(base: &Path, below: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(base.join(below)).into_iter().flatten().flatten() {
+        let path: PathBuf = below.join(entry.file_name());
+        let metadata = entry.metadata().unwrap();
+        if metadata.is_dir() {
+            found.extend(files(base, &path));
+        } else if metadata.len() > 0 {
+            found.push(path.to_str().unwrap().to_owned());
+        }
+    }
+    found.sort();
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.metadata().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
