@@ -12,6 +12,10 @@ test:
 test-one NAME:
     cargo test --locked {{NAME}}
 
+# Every proof of docs/reliability.md in full size; some hours.
+proof *NAMES:
+    tests/proof.sh {{NAMES}}
+
 # Every fuzz target a few seconds over its seeds.
 fuzz-smoke:
     fuzz/smoke.sh
