@@ -38,7 +38,7 @@ impl SmallDisk {
     pub fn fill(&self, leave: u64) {
         let filler = File::options().create(true).append(true).open(self.filler()).unwrap();
         let mut step = 1u64 << 24;
-        while step >= 4096 {
+        while step >= 1024 {
             let free = dxgate::ground::durable::free_space(&self.path()).unwrap();
             let end = filler.metadata().unwrap().len();
             let fits = free >= leave + step;
