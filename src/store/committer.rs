@@ -178,9 +178,10 @@ impl Committer {
 
     fn answer(&mut self, group: Vec<Request>) {
         let mut work = InWork::default();
-        let done = if self.signals.poison.borrow().is_some() {
+        let earlier = self.signals.poison.borrow().clone();
+        let done = if let Some(failure) = earlier {
             work.waiting.extend(group.into_iter().map(|request| (request.answer, Err(CommitError::Closed))));
-            Err(Failure::files("").into())
+            Err(failure.into())
         } else {
             catch_unwind(AssertUnwindSafe(|| self.commit(group, &mut work)))
                 .unwrap_or_else(|_| Err(Failure::files("the committing thread panicked").into()))

@@ -328,9 +328,15 @@ fn a_failed_index_is_told_apart_and_rebuilt_when_the_store_is_opened_again() {
     compose_one(&store, 1, "customs", at(1));
     let seen = everything(&store);
     let kept = store.clone();
+    let mut waiting = Transaction::new(at(2));
+    waiting.fact(id(2), queued("customs", None));
+    let (sender, request, answered) = store.request(waiting).unwrap();
     assert_eq!(store.ask(Err::<(), _>(db::DbError::from(broken()))), None);
+    assert!(sender.blocking_send(request).is_ok());
+    assert_eq!(answered.blocking_recv().unwrap().unwrap_err().code(), "store-poisoned");
+    drop(sender);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    assert_eq!(runtime.block_on(store.failed()).part, FailedPart::Index);
+    assert_eq!(runtime.block_on(store.failed()).part, FailedPart::Index, "whoever waited in between changes nothing");
     assert_eq!(happen(&store, id(2), 2, queued("customs", None)).unwrap_err().code(), "store-poisoned");
     runtime.block_on(store.close());
     // Somebody still holds the old store: neither its lock nor its index is in the way.
