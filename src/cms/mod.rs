@@ -29,6 +29,7 @@ mod openssl_elliptic_tests;
 #[cfg(test)]
 mod openssl_legacy_tests;
 pub mod signed;
+pub mod sm2;
 #[cfg(test)]
 mod specimens;
 

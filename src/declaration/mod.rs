@@ -19,6 +19,7 @@ mod base64_data;
 mod charset;
 pub mod checkdigit;
 mod documents;
+pub mod dsig;
 pub mod envelope;
 pub mod error;
 pub mod family;
