@@ -92,7 +92,13 @@ impl Store {
         let link = written.map_err(|source| self.unless_stopped(self.judge_sync(source)))?;
         proceed(stop)?;
         let from = link.from;
-        self.say(Link::Snapshot(link))?;
+        if let Err(error) = self.say(Link::Snapshot(link)) {
+            if matches!(error, CommitError::NoSpace) {
+                // The journal does not vouch for it, and its name must be free for the next one.
+                std::fs::remove_file(snapshot::path(journal, from)).map_err(|source| self.unreadable(source))?;
+            }
+            return Err(error.into());
+        }
         snapshot::remove_others(journal, &self.marks()?).map_err(|source| self.unreadable(source))?;
         Ok(Some(from))
     }

@@ -30,8 +30,9 @@ pub(super) fn apply(message: &mut Message, at: Timestamp, fact: &Fact) -> Result
             only(message.may_expire() && message.payload_purged.is_none())?;
             message.payload_purged = Some(PayloadPurge { at, bodies: bodies.clone() });
         }
-        Fact::Purged { .. } => {
-            only(message.may_expire())?;
+        Fact::Purged { bodies, .. } => {
+            // What came after the decision shall not go with it.
+            only(message.may_expire() && message.bodies().iter().all(|body| bodies.contains(&body.id)))?;
             message.gone = true;
         }
         _ => only(false)?,

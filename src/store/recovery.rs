@@ -182,8 +182,6 @@ fn rebuild(
 ) -> Result<Recovered, StoreError> {
     tracing::warn!(code = "index-rebuilt", %reason, "the index is rebuilt from the journal");
     let kept_as = put_aside(&layout.index, config.clock.now())?;
-    let scarce = durable::free_space(&config.data_dir)? < KEPT_ASIDE;
-    let kept_as = kept_as.filter(|kept| !(scarce && fs::remove_dir_all(kept).is_ok()));
     let (index, _) = open_index(config, layout).map_err(|error| index_error(layout, &error))?;
     fill(layout, index, reason, kept_as, progress)
 }
@@ -196,6 +194,8 @@ fn fill(
     kept_as: Option<PathBuf>,
     progress: &dyn Fn(Progress),
 ) -> Result<Recovered, StoreError> {
+    give_up_replaced(layout)?;
+    let kept_as = kept_as.filter(|kept| kept.exists());
     let unreadable = |source| StoreError::Unreadable { path: layout.journal.clone(), source };
     let mut bad_snapshots = Vec::new();
     let mut usable = None;
@@ -261,8 +261,25 @@ fn vouched_for(layout: &Layout, snapshot: &Snapshot) -> Result<(), String> {
     }
 }
 
-/// With less room than this a replaced index is not kept: the new one needs it.
+/// With less room than this replaced indexes are not kept: the new one needs it.
 const KEPT_ASIDE: u64 = 512 * 1024 * 1024;
+
+/// Removes replaced indexes when room is short.
+fn give_up_replaced(layout: &Layout) -> Result<(), StoreError> {
+    let parent = layout.index.parent().unwrap_or(Path::new("."));
+    if durable::free_space(parent)? >= KEPT_ASIDE {
+        return Ok(());
+    }
+    for name in names(parent)?.into_iter().filter(|name| name.starts_with(REPLACED)) {
+        if let Err(error) = fs::remove_dir_all(parent.join(&name)) {
+            tracing::warn!(%error, name, "a replaced index could not be removed");
+        }
+    }
+    Ok(())
+}
+
+/// How the names of replaced indexes begin.
+const REPLACED: &str = "index.bad-";
 
 /// Renames the index to `index.bad-<instant>`; of earlier ones the latest is kept.
 pub(super) fn put_aside(index: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
@@ -270,18 +287,15 @@ pub(super) fn put_aside(index: &Path, now: Timestamp) -> Result<Option<PathBuf>,
         return Ok(None);
     }
     let parent = index.parent().unwrap_or(Path::new("."));
-    let mut earlier: Vec<PathBuf> = names(parent)?
-        .into_iter()
-        .filter(|name| name.starts_with("index.bad-"))
-        .map(|name| parent.join(name))
-        .collect();
+    let mut earlier: Vec<PathBuf> =
+        names(parent)?.into_iter().filter(|name| name.starts_with(REPLACED)).map(|name| parent.join(name)).collect();
     earlier.sort();
     earlier.pop();
     for old in earlier {
         fs::remove_dir_all(&old).map_err(|source| StoreError::Unreadable { path: old, source })?;
     }
     let stamp = now.strftime("%Y%m%dT%H%M%S%.fZ").to_string();
-    let mut name = parent.join(format!("index.bad-{stamp}"));
+    let mut name = parent.join(format!("{REPLACED}{stamp}"));
     while name.exists() {
         name.as_mut_os_string().push("+");
     }

@@ -102,12 +102,14 @@ impl Keeper {
     /// As [`Store::compact`].
     pub fn pass(&self, stop: &dyn Fn() -> bool) -> Result<Kept, KeepError> {
         let mut kept = self.expire(stop)?;
-        kept.snapshot = if kept.payloads > 0 || kept.messages > 0 {
-            self.store.take_snapshot(stop)?
+        let snapshot = if kept.payloads > 0 || kept.messages > 0 {
+            self.store.take_snapshot(stop)
         } else {
-            self.snapshot(stop)?.snapshot
+            self.snapshot(stop).map(|kept| kept.snapshot)
         };
+        // Space is given back even when there was none for a snapshot.
         kept.compacted = self.store.compact(stop)?;
+        kept.snapshot = snapshot?;
         Ok(kept)
     }
 

@@ -122,10 +122,15 @@ pub(super) fn write(index: &Index, journal: &Path, stop: &dyn Fn() -> bool) -> i
     let head = Head { sequence: from.sequence, hash: from.hash, marks: index.marks().map_err(io::Error::other)? };
     out.record(HEAD, &[&serde_json::to_vec(&head)?])?;
     let mut counts = [0u64; 3];
+    // A message may be ahead of what the index says of itself at that moment.
+    let mut ahead = from.sequence;
     for ((view, kind), count) in VIEWS.into_iter().zip(&mut counts) {
         for entry in index.entries(view) {
             let (key, value) = entry.map_err(io::Error::other)?;
             let id = key.get(1..).unwrap_or_default();
+            if let (MESSAGE, Some(sequence)) = (kind, value.first_chunk::<8>()) {
+                ahead = ahead.max(u64::from_be_bytes(*sequence));
+            }
             let parts: [&[u8]; 2] = if kind == MESSAGE { [&[], &value] } else { [id, &value] };
             out.record(kind, &parts)?;
             *count = count.saturating_add(1);
@@ -135,7 +140,7 @@ pub(super) fn write(index: &Index, journal: &Path, stop: &dyn Fn() -> bool) -> i
         }
     }
     let [messages, claims, bodies] = counts;
-    let upto = index.applied().sequence;
+    let upto = index.applied().sequence.max(ahead);
     out.record(END, &[&serde_json::to_vec(&End { upto, messages, claims, bodies })?])?;
     let sha256: Hash = out.digest.finalize().into();
     out.out.write_all(&sha256)?;

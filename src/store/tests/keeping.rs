@@ -274,6 +274,23 @@ fn what_is_open_unpublished_or_under_legal_hold_never_expires() {
 }
 
 #[test]
+fn what_came_after_the_decision_does_not_expire_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open_small(dir.path());
+    let message = accept_one(&store, 1);
+    happen(&store, message, 5, Fact::Staged { index: 0 }).unwrap();
+    happen(&store, message, 6, Fact::Published { index: 0, name: "receipt.xml".to_owned() }).unwrap();
+    let mut bodies: Vec<Id> = store.message(&message).unwrap().bodies().iter().map(|body| body.id).collect();
+    let later = bodies.pop().unwrap();
+    let purge = |bodies| Fact::Purged { why: reason("retention"), bodies };
+    let refused = happen(&store, message, 8, purge(bodies.clone()));
+    assert!(matches!(refused, Err(CommitError::Conflict(Conflict::Transition { .. }))), "one body is not named");
+    bodies.push(later);
+    happen(&store, message, 9, purge(bodies)).unwrap();
+    assert!(store.message(&message).is_none());
+}
+
+#[test]
 fn a_key_outlives_the_shortest_time_whatever_the_policy_says() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open_small(dir.path());
