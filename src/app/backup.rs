@@ -95,8 +95,12 @@ fn place(config: &Config, dir: &Path) -> Result<(), BackupError> {
         let known = path.ancestors().find_map(|part| Some((part.canonicalize().ok()?, path.strip_prefix(part).ok()?)));
         known.map_or_else(|| path.to_path_buf(), |(known, rest)| known.join(rest))
     };
-    let inside = |folder: &Path| real(dir).starts_with(real(folder));
-    if dir.is_absolute() && plain && !inside(&config.folders.data) && !inside(&config.folders.exchange) {
+    // Neither inside nor around: a backup into the parent of the data folder would write over the journal itself.
+    let apart = |folder: &Path| {
+        let (dir, folder) = (real(dir), real(folder));
+        !dir.starts_with(&folder) && !folder.starts_with(&dir)
+    };
+    if dir.is_absolute() && plain && apart(&config.folders.data) && apart(&config.folders.exchange) {
         return Ok(());
     }
     Err(BackupError::Place(dir.to_path_buf()))
@@ -137,7 +141,14 @@ pub(super) fn beside(config: &Config, keys: bool) -> Beside {
 
 /// Adds one file of the home; returns its content.
 fn add(config: &Config, path: &Path, beside: &mut Beside) -> Option<Vec<u8>> {
-    let inside = path.strip_prefix(&config.home).ok().map(|path| path.to_string_lossy().replace('\\', "/"));
+    let inside = path.strip_prefix(&config.home).ok().and_then(|path| {
+        // A part that leads outside again makes it a path outside.
+        let parts = path.components().map(|part| match part {
+            Component::Normal(name) => name.to_str().filter(|name| !name.contains('\\')),
+            _ => None,
+        });
+        parts.collect::<Option<Vec<&str>>>().map(|parts| parts.join("/"))
+    });
     let fits = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= HOME_FILE);
     match (inside, fits.then(|| fs::read(path))) {
         (Some(name), Some(Ok(bytes))) => {

@@ -130,7 +130,12 @@ impl Bundle {
     pub(super) fn file(&mut self, name: &str) -> Result<File, EvidenceError> {
         let path = self.path(name);
         self.names.push(name.to_owned());
-        File::create_new(&path).map_err(at(&path))
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        // It holds the payload in the clear.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&path).map_err(at(&path))
     }
 
     /// A whole file.

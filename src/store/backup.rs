@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -89,11 +90,14 @@ impl Store {
         durable::replace(&dir.join(MANIFEST), &text)?;
         let named = manifest.data.iter().map(|entry| entry.path.as_str()).collect();
         prune(&dir.join("data"), &named, "")?;
+        prune(&files, &manifest.home.iter().map(|entry| entry.sha256.as_str()).collect(), "")?;
         Ok(manifest)
     }
 
     fn copy_data(&self, copy: &mut Copy<'_>) -> Result<(Frozen, Vec<Entry>), BackupError> {
         let layout = &self.0.layout;
+        // No segment may be given back between the choice of the frame and the list of what it needs.
+        let alone = self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         // Listed before the frame is chosen: a snapshot that is there now tells of no later one.
         let snapshots: Vec<String> =
             names(&layout.journal)?.into_iter().filter(|name| segment_number(name).is_none()).collect();
@@ -115,6 +119,7 @@ impl Store {
         files.extend(whole(&layout.journal, "journal", snapshots));
         files.extend(whole(&layout.bodies, "bodies", names(&layout.bodies)?));
         files.extend(whole(&layout.certificates, "certificates", names(&layout.certificates)?));
+        drop(alone);
         let mut entries = Vec::with_capacity(files.len());
         copy.done.of_bytes = files.iter().map(|(path, _, end)| end.unwrap_or_else(|| len_of(path))).sum();
         for (path, name, end) in files {
@@ -360,7 +365,7 @@ fn prune(dir: &Path, named: &HashSet<&str>, below: &str) -> Result<(), BackupErr
     for entry in fs::read_dir(dir).into_iter().flatten() {
         let entry = entry.map_err(at_path(dir))?;
         let name = format!("{below}{}", entry.file_name().to_string_lossy());
-        if entry.path().is_dir() {
+        if entry.file_type().map_err(at_path(&entry.path()))?.is_dir() {
             prune(&entry.path(), named, &format!("{name}/"))?;
         } else if !named.contains(name.as_str()) {
             fs::remove_file(entry.path()).map_err(at_path(&entry.path()))?;

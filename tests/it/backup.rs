@@ -115,6 +115,17 @@ fn a_damaged_backup_is_refused_and_leaves_nothing_that_starts() {
     assert!(!place.join("gateway.toml").exists() && !place.join("data").exists());
 }
 
+#[test]
+fn a_backup_into_or_around_the_data_is_refused() {
+    let (left, _right) = homes();
+    let _gateway = Gateway::start(&left);
+    for place in ["data", "data/backup", "exchange/right", ""] {
+        let place = left.path(place);
+        let refused = said(&left, 2, &["backup", place.to_str().unwrap(), "--format", "json"]);
+        assert_eq!(refused["code"], "backup-place", "{}: {refused:#}", place.display());
+    }
+}
+
 /// Runs a command whose output is JSON, on whichever stream; checks how it ends.
 fn said(home: &Home, exit: i32, arguments: &[&str]) -> Value {
     let output = dxgate().args(arguments).arg("--config").arg(home.config()).output().unwrap();
