@@ -61,6 +61,11 @@ impl Circuits {
         circuit.failures == DOWN
     }
 
+    /// Whether the partner counts as down.
+    pub(super) fn is_down(&self, partner: &str) -> bool {
+        self.lock().get(partner).is_some_and(|circuit| circuit.failures >= DOWN)
+    }
+
     /// A person wants to know now.
     pub(super) fn probe_now(&self, partner: &str) {
         if let Some(circuit) = self.lock().get_mut(partner) {

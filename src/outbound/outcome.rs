@@ -10,7 +10,9 @@ use crate::ground::clock::customs_time;
 use crate::ground::random;
 use crate::mime::Headers;
 use crate::partner::Partner;
-use crate::store::record::{Content, Fact, Folder, GATEWAY, JobKind, Message, Publication, Reason, Receipt, State};
+use crate::store::record::{
+    Content, Fact, Folder, GATEWAY, JobKind, Message, Publication, Reason, Receipt, STRAYS, State,
+};
 use crate::store::{CommitError, Precondition, Transaction};
 
 /// What was learned about a message.
@@ -67,6 +69,8 @@ impl Outbound {
         for fact in follow_up(message, next, reason, receipt, now, attempts) {
             transaction.fact(message.id, fact);
         }
+        // An MDN that is not worth keeping leaves no bytes either.
+        transaction.keep_named_bodies();
         match self.store.commit(transaction).await {
             Ok(_) => Ok(true),
             Err(CommitError::Conflict(_)) => Ok(false),
@@ -128,6 +132,7 @@ pub(super) fn is_worth_keeping(message: &Message, receipt: &Receipt) -> bool {
     let known = message.strays.iter().map(|stray| &stray.receipt).chain(&message.receipt);
     let unproven = message.strays.iter().filter(|stray| stray.receipt.signer.is_none()).count();
     known.into_iter().all(|known| known.body.sha256 != receipt.body.sha256)
+        && message.strays.len() < STRAYS
         && (receipt.signer.is_some() || unproven < UNPROVEN)
 }
 

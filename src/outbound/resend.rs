@@ -35,7 +35,11 @@ impl Outbound {
         transaction.fact(message.id, resent);
         match self.store.commit(transaction).await {
             Ok(_) => {}
-            Err(CommitError::Conflict(_)) => return Err(ActionError::State(self.state_of(message))),
+            Err(CommitError::Conflict(_)) => {
+                let successor = self.store.message(&message.id).and_then(|message| message.successor);
+                let state = ActionError::State(self.state_of(message));
+                return Err(successor.map_or(state, ActionError::Resent));
+            }
             Err(error) => return Err(error.into()),
         }
         tracing::info!(id = %message.id, successor = %id, by, "resent as a new business message");

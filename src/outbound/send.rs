@@ -204,6 +204,10 @@ impl Outbound {
                 if self.circuits.unanswered(&partner.id, &partner.delivery.retry, now) {
                     let reason = circuit::partner_down(&partner.id);
                     self.store.alerts().raise(Level::Warning, reason, Some(&partner.id), now);
+                    // Another attempt may have been answered between the two.
+                    if !self.circuits.is_down(&partner.id) {
+                        self.store.alerts().resolve(circuit::PARTNER_DOWN, Some(&partner.id));
+                    }
                 }
             }
             Some(_) => {}

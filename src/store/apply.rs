@@ -197,6 +197,8 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
         Fact::AwaitingReceipt { deadline } => {
             only(state == Sending)?;
             message.transfers = message.transfers.saturating_add(1);
+            // What an earlier attempt came to no longer says anything about what the partner has.
+            message.reason = None;
             message.become_due(AwaitingReceipt, *deadline);
         }
         Fact::Delivered { receipt, note, files } => {
@@ -218,7 +220,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
         }
         Fact::Released { due, .. } => {
             only(matches!(state, Held | Failed | Queued | Composed | AwaitingReceipt))?;
-            only(message.payload_purged.is_none())?;
+            only(message.payload_purged.is_none() && message.successor.is_none())?;
             (message.transfers, message.patient_since, message.restored) = (0, at, false);
             message.become_due(if message.wire.is_some() { Composed } else { Queued }, *due);
         }
@@ -228,7 +230,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
             message.compose(message_id, headers, *wire, mics, *due);
         }
         Fact::Resent { successor, .. } => {
-            only(matches!(state, Held | Failed | Cancelled | Delivered))?;
+            only(matches!(state, Held | Failed | Cancelled | Delivered) && message.successor.is_none())?;
             message.successor = Some(*successor);
             if open {
                 message.settle(Cancelled, None, None, &[]);

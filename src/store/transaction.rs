@@ -98,6 +98,13 @@ impl Transaction {
         self
     }
 
+    /// Lets go of added bytes that none of the facts added so far names.
+    pub fn keep_named_bodies(&mut self) {
+        let facts = &self.facts;
+        let named = |body: &Body| facts.iter().flat_map(|(_, fact)| fact.bodies()).any(|named| named.id == body.id);
+        self.bodies.retain(|(body, _)| named(body));
+    }
+
     /// Adds a precondition.
     pub fn require(&mut self, precondition: Precondition) -> &mut Transaction {
         self.preconditions.push(precondition);
