@@ -71,6 +71,7 @@ pub struct Running {
     pub recovery: RecoveryReport,
     /// The flows, for programs in the same process.
     pub backend: GatewayBackend,
+    directory: Arc<ArcSwap<Directory>>,
     store: Store,
     listeners: Tasks,
     flows: Tasks,
@@ -102,6 +103,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
         console,
         recovery,
         backend: parts.backend.clone(),
+        directory: parts.directory.clone(),
         store,
         listeners: Tasks::new(),
         flows: parts.tasks.clone(),
@@ -138,6 +140,16 @@ impl Running {
     /// and be started again; if only the index did, a new [`start`] in the same process is enough.
     pub async fn store_failed(&self) -> Failure {
         self.store.failed().await
+    }
+
+    /// The partners as they are by now: their files may have been read again since the start.
+    pub fn partners(&self) -> Directory {
+        Directory::clone(&self.directory.load())
+    }
+
+    /// The store, for those who want to know how it ended.
+    pub fn store(&self) -> Store {
+        self.store.clone()
     }
 
     /// Stops in order; returns the names of tasks that did not end in time.

@@ -32,7 +32,10 @@ pub fn run(context: &mut Context<'_>, role: Role) -> Result<ExitCode, Failure> {
     runtime.block_on(stay(context, config, role))
 }
 
-async fn stay(context: &mut Context<'_>, config: Config, role: Role) -> Result<ExitCode, Failure> {
+/// Tasks that write files outside of the journal.
+const WRITERS: [&str; 2] = ["publisher", "retention"];
+
+async fn stay(context: &mut Context<'_>, mut config: Config, role: Role) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen()?;
     loop {
         let Some(running) = start_with_room(context, &config, role, &mut signals).await? else {
@@ -43,12 +46,17 @@ async fn stay(context: &mut Context<'_>, config: Config, role: Role) -> Result<E
             () = signals.next() => None,
             failure = running.store_failed() => Some(failure),
         };
-        let in_order = tokio::select! {
-            _late = running.stop() => true,
-            () = signals.next() => false,
+        let store = running.store();
+        config.partners = running.partners();
+        let (in_order, busy) = tokio::select! {
+            late = running.stop() => (true, late.iter().any(|task| WRITERS.contains(&task.as_str()))),
+            () = signals.next() => (false, true),
         };
+        // Files may have failed as well while it stopped; and nobody may write on beside a new start.
+        let failure = failure.map(|first| store.failure().unwrap_or(first));
+        drop(store);
         match failure {
-            Some(failure) if failure.part == FailedPart::Index && in_order => {
+            Some(failure) if failure.part == FailedPart::Index && in_order && !busy => {
                 tracing::warn!(cause = %failure.cause, code = "index-failed", "the index failed; it is rebuilt from the journal");
             }
             Some(failure) => return Err(journal_failed(&failure.cause)),

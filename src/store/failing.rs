@@ -15,6 +15,11 @@ const ROOM: u64 = 1024 * 1024;
 pub(super) const SHORTAGE: Duration = Duration::from_secs(1);
 
 impl Store {
+    /// What failed, if the store stopped acknowledging.
+    pub fn failure(&self) -> Option<Failure> {
+        self.0.signals.poison.borrow().clone()
+    }
+
     /// Why the store stopped acknowledging, if it did.
     pub fn poisoned(&self) -> Option<String> {
         self.0.signals.poison.borrow().as_ref().map(|failure| failure.cause.clone())
