@@ -1,4 +1,4 @@
-//! `dxgate messages …`: through the API, never at the store.
+//! `dxgate messages …`: through the API. `export` and `verify` also read the store of a home whose gateway is stopped.
 
 use super::Context;
 use super::api_client::{ApiClient, block_on, encoded};

@@ -17,7 +17,7 @@
 //! | part of the body | nothing that counts | the sender got no answer and sends again |
 //! | `Received` | wire | opens it |
 //! | `Accepted` with `Answered` | wire, payload, the key, the MDN | publishes; a repetition gets these bytes |
-//! | `Accepted` alone (no key could sign) | wire, payload, the key | publishes; the sender's repetition finds the key and gets an MDN about the stored payload |
+//! | `Accepted` alone (no key could sign) | wire, payload, the key | publishes; an asynchronous MDN that is owed is made, a synchronous one when the sender repeats |
 //!
 //! A refusal (`Declined`) claims nothing: the partner may send the message again.
 

@@ -14,6 +14,7 @@
 //!           tmp/                            bodies in the making
 //!           index/                          sled
 //!           index.bad-<instant>/            an index that was replaced
+//!           reserve                         room that a start on a full disk gives up
 //! ```
 //!
 //! | power fails after | on disk | restart does | test |
