@@ -319,6 +319,22 @@ pub fn remove(path: &Path) -> Result<()> {
     fsync_dir(parent(path))
 }
 
+/// Removes a file whose absence need not survive a power cut: who finds it again removes it again.
+///
+/// # Errors
+/// It does not exist or cannot be removed.
+pub fn remove_unsynced(path: &Path) -> io::Result<()> {
+    fault::at(&within("remove", parent(path)), || fs::remove_file(path))
+}
+
+/// Gives a file a second name, which must be free. It counts once [`fsync_dir`] returned for its directory.
+///
+/// # Errors
+/// The name is taken, the directory is on another filesystem, or that one knows no links.
+pub fn hard_link_unsynced(from: &Path, to: &Path) -> io::Result<()> {
+    fault::at(&within("link", parent(to)), || fs::hard_link(from, to))
+}
+
 /// Makes everything written so far to the filesystem of `dir` durable: one call for many files.
 ///
 /// # Errors

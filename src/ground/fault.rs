@@ -13,6 +13,8 @@
 //! | `skip` | is not done and succeeds: a disk that lies |
 //! | `panic` | panics, as sled does now and then |
 //!
+//! With `log.level = "trace"` each point that is passed is a line, `passed`: so a test learns which there are.
+//!
 //! They are alive where the crate's feature `failpoints` is: in what `cargo test` builds, the program that the
 //! integration tests run included. `cargo build` leaves nothing of them.
 
@@ -48,6 +50,7 @@ pub(crate) fn fault(point: &dyn Display) -> Option<Fault> {
         return None;
     }
     let point = point.to_string();
+    tracing::trace!(point, "passed");
     let wanted = armed(&point)?;
     tracing::warn!(point, wanted, "failpoint");
     let full = || io::Error::from(io::ErrorKind::StorageFull);

@@ -1,10 +1,11 @@
 //! Writing private files: closed to others from the first byte on, whatever the umask says.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use crate::ground::durable::{self, DurableError};
+use crate::ground::fault::{self, within};
 
 /// Writes a file that must not exist yet and that only its owner may read. It survives a power cut once this returns.
 ///
@@ -12,13 +13,21 @@ use crate::ground::durable::{self, DurableError};
 /// [`io::ErrorKind::AlreadyExists`] when the name is taken; any failure of the disk. What was begun is removed.
 pub fn private(file: &Path, bytes: &[u8]) -> Result<(), DurableError> {
     let failed = |source| DurableError { step: "write", path: file.to_owned(), source };
-    let mut opened = create(file).map_err(failed)?;
-    if let Err(source) = opened.write_all(bytes).and_then(|()| opened.sync_all()) {
-        let _ = std::fs::remove_file(file);
-        return Err(failed(source));
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut opened = fault::at(&within("create", folder), || Ok(())).and_then(|()| create(file)).map_err(failed)?;
+    let written = fill(&mut opened, folder, bytes).map_err(failed).and_then(|()| durable::fsync_dir(folder));
+    written.inspect_err(|_| drop(std::fs::remove_file(file)))
+}
+
+fn fill(opened: &mut File, folder: &Path, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = fault::write(&within("write", folder), opened, bytes)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = bytes.get(written..).unwrap_or_default();
     }
-    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-    durable::fsync_dir(folder.unwrap_or(Path::new(".")))
+    fault::at(&within("sync", folder), || opened.sync_all())
 }
 
 #[cfg(unix)]

@@ -73,7 +73,11 @@ impl Store {
         };
         let files = dir.join("files");
         durable::create_dir_all(&files)?;
-        let home = beside.home.iter().map(|file| keep_file(&files, file)).collect::<Result<Vec<Entry>, _>>()?;
+        let home = beside
+            .home
+            .iter()
+            .map(|file| keep_file(&files, file, earlier.as_ref()))
+            .collect::<Result<Vec<Entry>, _>>()?;
         let manifest = Manifest {
             format: FORMAT,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -85,7 +89,9 @@ impl Store {
             home,
             keys: beside.keys,
             left_out: beside.left_out.clone(),
+            sha256: None,
         };
+        let manifest = manifest.sealed();
         let text = serde_json::to_vec_pretty(&manifest).map_err(io::Error::from).map_err(at_path(dir))?;
         durable::replace(&dir.join(MANIFEST), &text)?;
         let named = manifest.data.iter().map(|entry| entry.path.as_str()).collect();
@@ -96,6 +102,8 @@ impl Store {
 
     fn copy_data(&self, copy: &mut Copy<'_>) -> Result<(Frozen, Vec<Entry>), BackupError> {
         let layout = &self.0.layout;
+        // Facts behind the frame may let bodies expire that it still names.
+        let _stay = self.0.leaving.stay();
         // No segment may be given back between the choice of the frame and the list of what it needs.
         let alone = self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         // Listed before the frame is chosen: a snapshot that is there now tells of no later one.
@@ -124,7 +132,7 @@ impl Store {
         copy.done.of_bytes = files.iter().map(|(path, _, end)| end.unwrap_or_else(|| len_of(path))).sum();
         for (path, name, end) in files {
             match copy.file(&path, &name, end) {
-                // A body that retention or a refused commit took away meanwhile is named by no fact up to the frame.
+                // A body that went by itself meanwhile is named by no fact up to the frame: its commit was refused.
                 Err(BackupError::Io { source, .. })
                     if source.kind() == io::ErrorKind::NotFound && name.starts_with("bodies/") => {}
                 entry => entries.push(entry?),
@@ -288,7 +296,7 @@ fn link(source: &Path, target: &Path) -> Result<bool, BackupError> {
     }
     let aside = parent.join(format!("{TEMPORARY_PREFIX}link"));
     let _ = fs::remove_file(&aside);
-    match fs::hard_link(source, &aside) {
+    match durable::hard_link_unsynced(source, &aside) {
         Ok(()) => {
             durable::rename(&aside, target)?;
             // Two names of one file: the rename did nothing.
@@ -348,11 +356,13 @@ fn pour(input: File, len: u64, out: &mut dyn Write) -> io::Result<String> {
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it has {copied} bytes instead of {len}")))
 }
 
-/// A file of the home, under its sum.
-fn keep_file(files: &Path, file: &HomeFile) -> Result<Entry, BackupError> {
+/// A file of the home, under its sum. One that no earlier manifest names may have been cut off before it was synced.
+fn keep_file(files: &Path, file: &HomeFile, earlier: Option<&Manifest>) -> Result<Entry, BackupError> {
     let sha256 = hex(&Sha256::digest(&file.bytes));
     let path = files.join(&sha256);
-    if len_of(&path) != file.bytes.len() as u64 || sum(&path, file.bytes.len() as u64).ok().as_ref() != Some(&sha256) {
+    let named = earlier.is_some_and(|manifest| manifest.home.iter().any(|entry| entry.sha256 == sha256));
+    let whole = || sum(&path, file.bytes.len() as u64).ok().as_ref() == Some(&sha256);
+    if !named || len_of(&path) != file.bytes.len() as u64 || !whole() {
         let _ = fs::remove_file(&path);
         // It may be a private key.
         save::private(&path, &file.bytes)?;
@@ -368,7 +378,7 @@ fn prune(dir: &Path, named: &HashSet<&str>, below: &str) -> Result<(), BackupErr
         if entry.file_type().map_err(at_path(&entry.path()))?.is_dir() {
             prune(&entry.path(), named, &format!("{name}/"))?;
         } else if !named.contains(name.as_str()) {
-            fs::remove_file(entry.path()).map_err(at_path(&entry.path()))?;
+            durable::remove_unsynced(&entry.path()).map_err(at_path(&entry.path()))?;
         }
     }
     Ok(())

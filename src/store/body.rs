@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::Store;
 use super::index::Location;
 use super::record::Body;
-use crate::ground::durable::NewFile;
+use crate::ground::durable::{self, NewFile};
 use crate::ground::id::Id;
 use crate::mime::Source;
 
@@ -111,7 +111,7 @@ impl Drop for Unnamed {
             return;
         }
         // One left behind is swept at the next start, so the removal need not be durable.
-        if let Err(error) = std::fs::remove_file(&self.path) {
+        if let Err(error) = durable::remove_unsynced(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "an unused body could not be removed before the next start");
         }
     }

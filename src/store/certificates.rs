@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::Store;
+use super::error::StoreError;
 use crate::ground::durable;
 
 /// Largest certificate that is read back, in bytes; real ones have a few thousand.
@@ -45,6 +46,27 @@ impl Certificates {
         Ok(fingerprint)
     }
 
+    /// The first file that does not hold the certificate of its name, if there is one; how many hold.
+    fn check(&self) -> io::Result<Result<u64, PathBuf>> {
+        let mut whole = 0u64;
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(0)),
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(durable::TEMPORARY_PREFIX) {
+                continue;
+            }
+            if name.strip_suffix(".der").and_then(|fingerprint| self.read(fingerprint)).is_none() {
+                return Ok(Err(path));
+            }
+            whole = whole.saturating_add(1);
+        }
+        Ok(Ok(whole))
+    }
+
     fn read(&self, fingerprint: &str) -> Option<Vec<u8>> {
         if fingerprint.len() != 64 || !fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
@@ -63,6 +85,15 @@ impl Store {
     /// Any failure of the disk.
     pub fn keep_certificate(&self, der: &[u8]) -> io::Result<String> {
         self.0.certificates.keep(der)
+    }
+
+    /// Checks every kept certificate against its name; how many there are.
+    pub(super) fn verify_certificates(&self) -> Result<u64, StoreError> {
+        let dir = &self.0.layout.certificates;
+        let checked = self.0.certificates.check();
+        let checked = checked.map_err(|source| StoreError::Unreadable { path: dir.clone(), source })?;
+        let what = "it does not hold the certificate whose fingerprint is its name".to_owned();
+        checked.map_err(|path| StoreError::Damaged { path, offset: 0, what })
     }
 
     /// A kept certificate (DER), checked against its fingerprint (lower-case hex of its SHA-256). `None`: it was never

@@ -29,6 +29,7 @@ use super::group::{Effects, FactsRecord, Group, Refusal};
 use super::index::Index;
 use super::journal::frame::{BODY_HEAD, MAX_PAYLOAD};
 use super::journal::writer::{Unwritten, Writer};
+use super::leaving::Leaving;
 use super::record::{Fact, Message};
 use super::transaction::{Moved, Transaction};
 use crate::ground::id::Id;
@@ -158,6 +159,7 @@ pub(super) struct Committer {
     pub(super) writer: Writer,
     pub(super) index: Arc<Index>,
     pub(super) bodies: PathBuf,
+    pub(super) leaving: Arc<Leaving>,
     pub(super) signals: Arc<Signals>,
 }
 
@@ -257,21 +259,12 @@ impl Committer {
                 Ok(effects)
             });
             let effects = applied.map_err(Failure::index)?;
-            self.remove_files(&effects.files);
+            self.leaving.remove(&effects.files);
             self.signals.notify(&effects);
             self.signals.alerts.announce(effects.raised);
         }
         work.keep_files();
         Ok(())
-    }
-
-    /// Removes files of bodies that are no longer kept; what stays behind is swept at the next start.
-    fn remove_files(&self, files: &[Id]) {
-        for id in files {
-            if let Err(error) = std::fs::remove_file(body::path(&self.bodies, id)) {
-                tracing::warn!(%id, %error, "an expired body could not be removed before the next start");
-            }
-        }
     }
 
     fn write_group(&mut self) -> Result<(), Uncommitted> {

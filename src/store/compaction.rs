@@ -27,6 +27,7 @@ use super::journal::segment_path;
 use super::record::Body;
 use super::transaction::{Moved, Transaction};
 use super::{Store, recovery, snapshot};
+use crate::ground::durable;
 use crate::ground::id::Id;
 
 /// Housekeeping could not be done; messages are not affected unless the store was poisoned.
@@ -95,7 +96,7 @@ impl Store {
         if let Err(error) = self.say(Link::Snapshot(link)) {
             if matches!(error, CommitError::NoSpace) {
                 // The journal does not vouch for it, and its name must be free for the next one.
-                std::fs::remove_file(snapshot::path(journal, from)).map_err(|source| self.unreadable(source))?;
+                durable::remove_unsynced(&snapshot::path(journal, from)).map_err(|source| self.unreadable(source))?;
             }
             return Err(error.into());
         }

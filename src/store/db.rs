@@ -186,7 +186,7 @@ fn remove_unfinished_snapshots(dir: &Path) -> Result<(), DbError> {
     for entry in entries {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "generating") {
-            fs::remove_file(path)?;
+            durable::remove_unsynced(&path)?;
         }
     }
     Ok(())

@@ -25,10 +25,11 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
-    /// The journal is damaged before its end: acknowledged facts are behind the damage, so it is never shortened.
-    #[error("journal segment {} is damaged at offset {offset}: {what}", path.display())]
+    /// The journal is damaged before its end (acknowledged facts are behind the damage, so it is never shortened), or a
+    /// file beside it: a body, a snapshot, a certificate.
+    #[error("{} is damaged at offset {offset}: {what}", path.display())]
     Damaged {
-        /// The segment.
+        /// The file.
         path: PathBuf,
         /// First byte of the frame that does not hold.
         offset: u64,
@@ -102,8 +103,8 @@ impl StoreError {
             StoreError::Damaged { path, offset, what } => {
                 let path = path.display();
                 bilingual!(
-                    "日志段 {path} 在偏移 {offset} 处损坏（{what}）：请从备份恢复该文件，不要删除或截断它",
-                    "journal segment {path} is damaged at offset {offset} ({what}): restore this file from a backup, do not delete or shorten it"
+                    "存储文件 {path} 在偏移 {offset} 处损坏（{what}）：请从备份恢复该文件，不要删除或截断它",
+                    "the store's file {path} is damaged at offset {offset} ({what}): restore this file from a backup, do not delete or shorten it"
                 )
             }
             StoreError::TooNew { path, found, known } => {

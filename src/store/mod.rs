@@ -48,6 +48,7 @@ mod group;
 mod index;
 mod journal;
 mod keeping;
+mod leaving;
 pub mod publisher;
 mod query;
 mod queue;
@@ -96,6 +97,7 @@ use self::certificates::Certificates;
 use self::committer::{Answer, Committer, Request, Signals};
 use self::index::{Index, View};
 use self::journal::writer::{DiskSegments, SegmentFiles, Writer};
+use self::leaving::Leaving;
 use self::queue::Leases;
 use self::recovery::Layout;
 use crate::ground::durable::{self, DirLock};
@@ -112,6 +114,7 @@ struct Inner {
     index: Arc<Index>,
     leases: Arc<Leases>,
     certificates: Certificates,
+    leaving: Arc<Leaving>,
     signals: Arc<Signals>,
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     threads: Mutex<Option<Threads>>,
@@ -175,13 +178,20 @@ impl Store {
             alerts: Alerts::default(),
         });
         let (requests, receiver) = mpsc::channel(committer::QUEUE);
-        let committer =
-            Committer { writer, index: index.clone(), bodies: layout.bodies.clone(), signals: signals.clone() };
+        let leaving = Arc::new(Leaving::new(layout.bodies.clone()));
+        let committer = Committer {
+            writer,
+            index: index.clone(),
+            bodies: layout.bodies.clone(),
+            leaving: leaving.clone(),
+            signals: signals.clone(),
+        };
         let threads = start(committer, receiver, &config)
             .map_err(|source| StoreError::Unreadable { path: config.data_dir.clone(), source })?;
         let inner = Inner {
             leases: Arc::new(Leases::new(due)),
             certificates: Certificates::new(&layout.certificates),
+            leaving,
             config,
             layout,
             index,

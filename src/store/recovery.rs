@@ -306,7 +306,7 @@ pub(super) fn put_aside(index: &Path, now: Timestamp) -> Result<Option<PathBuf>,
 /// Removes files of bodies that no fact names, and temporary files.
 fn sweep(layout: &Layout, index: &Index, snapshots_hold: bool) -> Result<u64, StoreError> {
     let mut swept = 0u64;
-    let mut remove = |path: PathBuf| match fs::remove_file(&path) {
+    let mut remove = |path: PathBuf| match durable::remove_unsynced(&path) {
         Ok(()) => {
             swept = swept.saturating_add(1);
             Ok(())

@@ -41,7 +41,7 @@ use super::index::{Applied, Index};
 use super::journal::frame::{Hash, MAX_PAYLOAD};
 use super::journal::retired::{Marks, SnapshotLink};
 use super::record::hex_digest;
-use crate::ground::durable::NewFile;
+use crate::ground::durable::{self, NewFile};
 
 const MAGIC: &[u8; 8] = b"dxgatesn";
 const VERSION: u32 = 1;
@@ -104,7 +104,7 @@ pub(super) fn list(journal: &Path) -> io::Result<Vec<u64>> {
 pub(super) fn remove_others(journal: &Path, marks: &Marks) -> io::Result<()> {
     let wanted = |sequence: &u64| marks.snapshots.iter().any(|snapshot| snapshot.from == *sequence);
     for sequence in list(journal)?.into_iter().filter(|sequence| !wanted(sequence)) {
-        std::fs::remove_file(path(journal, sequence))?;
+        durable::remove_unsynced(&path(journal, sequence))?;
     }
     Ok(())
 }

@@ -29,6 +29,8 @@ pub struct JournalReport {
     pub retired: u64,
     /// Snapshots that hold and that the chain vouches for.
     pub snapshots: u64,
+    /// Certificates kept for evidence that are what their names say.
+    pub certificates: u64,
 }
 
 /// How much is verified.
@@ -48,8 +50,8 @@ impl Store {
         self.verify(Depth::Frames)
     }
 
-    /// [`verify_journal`](Store::verify_journal), and the bytes of every body against its SHA-256, those in files
-    /// included.
+    /// [`verify_journal`](Store::verify_journal), the bytes of every body against its SHA-256, those in files
+    /// included, and every certificate that is kept.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] with file and offset.
@@ -103,6 +105,7 @@ impl Store {
         report.snapshots = self.verify_snapshots(&links)?;
         if depth == Depth::Bodies {
             report.bodies = report.bodies.saturating_add(self.verify_body_files()?);
+            report.certificates = self.verify_certificates()?;
         }
         Ok(report)
     }

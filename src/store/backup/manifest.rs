@@ -7,6 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::BackupError;
 use crate::store::record::State;
@@ -41,6 +42,9 @@ pub struct Manifest {
     pub keys: bool,
     /// What the configuration names and the backup does not have.
     pub left_out: Vec<String>,
+    /// SHA-256 of all of the above as compact JSON, lower-case hex; earlier programs wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// One file.
@@ -97,6 +101,9 @@ impl Manifest {
         if manifest.format > FORMAT {
             return Err(unreadable(format!("format {}, this program knows up to {FORMAT}", manifest.format)));
         }
+        if manifest.sha256.is_some() && manifest.sha256 != manifest.clone().sealed().sha256 {
+            return Err(unreadable("its SHA-256 is another".to_owned()));
+        }
         let safe = |entry: &Entry| {
             let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', '\0']);
             entry.path.split('/').all(plain)
@@ -105,6 +112,14 @@ impl Manifest {
             Some(entry) => Err(unreadable(format!("the path {:?}", entry.path))),
             None => Ok(manifest),
         }
+    }
+
+    /// With the sum over everything else in it.
+    pub(super) fn sealed(mut self) -> Manifest {
+        self.sha256 = None;
+        let text = serde_json::to_vec(&self).expect("a manifest is plain data with string keys");
+        self.sha256 = Some(super::hex(&Sha256::digest(&text)));
+        self
     }
 
     /// Bytes of all its files.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{Chain, Hash};
 use super::segment_path;
+use crate::ground::durable;
 
 /// Neighbouring segments that were removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,11 +121,11 @@ pub(in crate::store) fn add(runs: &mut Vec<Run>, run: Run) {
 pub(in crate::store) fn remove_files(dir: &Path, runs: &[Run], present: &[u64]) -> std::io::Result<u64> {
     let mut removed = 0u64;
     for number in present.iter().filter(|number| is_retired(runs, **number)) {
-        std::fs::remove_file(segment_path(dir, *number))?;
+        durable::remove_unsynced(&segment_path(dir, *number))?;
         removed = removed.saturating_add(1);
     }
     if removed > 0 {
-        crate::ground::durable::fsync_dir(dir)?;
+        durable::fsync_dir(dir)?;
     }
     Ok(removed)
 }

@@ -61,6 +61,61 @@ fn restore_again(dir: &Path, target: &Path) -> Result<u64, BackupError> {
 }
 
 #[test]
+fn what_expires_while_a_backup_is_made_is_in_it_whole() {
+    let (home, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let data = home.path().join("data");
+    let store = small(&data);
+    let id = id(1);
+    let mut transaction = Transaction::new(at(1));
+    let large = |text: &str, transaction: &mut Transaction| {
+        let mut sink = draft::Sink::new(&store);
+        std::io::Write::write_all(&mut sink, text.repeat(50).as_bytes()).unwrap();
+        sink.finish().unwrap().into_body(transaction)
+    };
+    let (payload, wire) = (large("payload", &mut transaction), large("wire", &mut transaction));
+    transaction.fact(id, queued("customs", Some(payload)));
+    transaction.fact(id, composed("<1@station>", wire, at(1)));
+    transaction.fact(id, Fact::Attempted { number: 1 });
+    transaction.fact(id, Fact::Delivered { receipt: None, note: None, files: Vec::new() });
+    store.commit_blocking(transaction).unwrap();
+    let files = || std::fs::read_dir(data.join("bodies")).unwrap().count();
+    // As soon as the first file, a segment, is copied: its frame is chosen, its bodies are not there yet.
+    let expire = |_| {
+        if store.message(&id).is_some() {
+            let purged = Fact::Purged { why: reason("retention"), bodies: vec![payload.id, wire.id] };
+            happen(&store, id, 2, purged).unwrap();
+        }
+    };
+    let into = dir.path().join("b");
+    store.backup(&into, &Beside::default(), at(50), &expire).unwrap();
+    assert_eq!(files(), 0, "they went when the backup was done");
+
+    let target = home.path().join("restored");
+    restore(&into, config(&target), &|_| {}).unwrap();
+    let (again, _) = open(&target);
+    again.verify_journal_and_bodies().unwrap();
+    assert_eq!(again.read_all(&payload, 1000).unwrap(), "payload".repeat(50).as_bytes());
+    assert_eq!(again.read_all(&wire, 1000).unwrap(), "wire".repeat(50).as_bytes());
+}
+
+#[test]
+fn a_manifest_says_when_it_was_changed_and_one_without_a_sum_is_read() {
+    let (home, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = small(&home.path().join("data"));
+    compose_one(&store, 1, "customs", at(0));
+    let manifest = backup(&store, dir.path());
+    let path = dir.path().join("manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let later = text.replace("2027-01-15T08:00:50Z", "2027-01-15T08:00:51Z");
+    assert_ne!(later, text);
+    std::fs::write(&path, later).unwrap();
+    assert!(matches!(check(dir.path(), &|_| {}), Err(BackupError::Manifest { .. })));
+    let earlier = Manifest { sha256: None, ..manifest };
+    std::fs::write(&path, serde_json::to_vec(&earlier).unwrap()).unwrap();
+    assert_eq!(check(dir.path(), &|_| {}).unwrap(), earlier);
+}
+
+#[test]
 fn a_second_backup_adds_what_is_new_and_one_of_another_journal_is_refused() {
     let (home, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (store, into) = (small(&home.path().join("data")), dir.path().join("b"));
