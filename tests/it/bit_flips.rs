@@ -4,8 +4,11 @@
 //! published; messages composed but not delivered) is ended, one bit of one of its files is flipped, and it is started
 //! again. Then either it refuses to start and says why, or everything it says and hands out is right or an error:
 //! repeated messages get the MDN they got before, published files and messages sent have the bytes they had, the list
-//! of messages is the same. Damage to what is truth (journal, bodies) must also be found by verifying the journal when
-//! the gateway itself had no reason to look.
+//! of messages is the same. Damage to what is truth (journal, snapshots, bodies, certificates) must also be found by
+//! verifying the journal when the gateway itself had no reason to look; every other time a snapshot is flipped, the index
+//! is gone as well, so that the gateway has one. A flipped backup is not restored, or what is restored is right.
+//!
+//! [`kind_of`] names the kinds. A file that is of none fails the test: nobody would flip it.
 //!
 //! | variable | CI | full | |
 //! |---|---|---|---|
@@ -15,27 +18,78 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dxgate::ground::clock::SystemClock;
-use dxgate::store::{Store, StoreConfig};
+use dxgate::store::{Filter, Store, StoreConfig};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::proof::{Moments, size};
+use crate::proof::{Moments, content, copy, size};
 use crate::support::correspondent::{Kind, Letter, acknowledge, letter, open, plan};
-use crate::support::gateway::Gateway;
-use crate::support::home::{Home, PartnerFile};
+use crate::support::gateway::{Gateway, dxgate};
+use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::scripted::{self, Scripted};
-use crate::support::{eventually, http};
+use crate::support::{eventually, http, keys};
 
 /// Longer than what lives in the journal.
 const LARGE: usize = 1_300_000;
-/// What the gateway keeps for itself, below its home.
-const OWN: [&str; 3] = ["data", "exchange/theirs/.staged", "exchange/theirs/.claimed"];
-const FOLDERS: [&str; 2] = ["data", "exchange"];
+const FOLDERS: [&str; 3] = ["data", "exchange", "backup"];
+
+/// The kind of a file that the gateway keeps for itself, by its path below the home; none for files of users, among them
+/// those in `.claimed`: they are their owner's until their facts are durable, and are gone then.
+fn kind_of(path: &str) -> Option<&'static str> {
+    let (folder, name) = path.rsplit_once('/').unwrap();
+    let store = |data: &str| match (folder.strip_prefix(data)?, name) {
+        ("", "lock") => Some("lock"),
+        ("/journal", name) if name.ends_with(".log") => Some("journal"),
+        ("/journal", name) if name.ends_with(".snapshot") => Some("snapshot"),
+        ("/bodies", _) => Some("bodies"),
+        ("/certificates", name) if name.ends_with(".der") => Some("certificates"),
+        _ => None,
+    };
+    match (folder, name) {
+        ("data", "reserve") => Some("reserve"),
+        (folder, _) if Path::new(folder).starts_with("data/index") => Some("index"),
+        (folder, _) if folder.ends_with("/.staged") => Some("staged"),
+        ("backup", "manifest.json") => Some("backup: manifest"),
+        ("backup", "lock") => Some("backup: lock"),
+        ("backup/files", _) => Some("backup: files of the home"),
+        (folder, _) if folder.starts_with("backup/data/") => Some(match store("backup/data")? {
+            "journal" => "backup: journal",
+            "snapshot" => "backup: snapshot",
+            "bodies" => "backup: bodies",
+            "certificates" => "backup: certificates",
+            _ => return None,
+        }),
+        _ => store("data"),
+    }
+}
+
+/// Every kind there is.
+const KINDS: [&str; 15] = [
+    "backup: bodies",
+    "backup: certificates",
+    "backup: files of the home",
+    "backup: journal",
+    "backup: lock",
+    "backup: manifest",
+    "backup: snapshot",
+    "bodies",
+    "certificates",
+    "index",
+    "journal",
+    "lock",
+    "reserve",
+    "snapshot",
+    "staged",
+];
+
+/// What happened to everything; nothing else can tell.
+const TRUTH: [&str; 4] = ["journal", "snapshot", "bodies", "certificates"];
 
 #[test]
 fn a_flipped_bit_anywhere_is_noticed_or_does_no_harm() {
@@ -43,18 +97,20 @@ fn a_flipped_bit_anywhere_is_noticed_or_does_no_harm() {
     let specimen = Specimen::make();
     let kinds = specimen.kinds();
     println!("{:?}", kinds.iter().map(|(kind, files)| (kind, files.len())).collect::<Vec<_>>());
-    for kind in ["journal", "bodies", "index", "lock", ".staged"] {
-        assert!(kinds.contains_key(kind), "{kind} has a file to flip a bit in");
-    }
-    let mut outcomes: BTreeMap<(String, &str), u32> = BTreeMap::new();
+    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), KINDS, "each kind has a file to flip a bit in");
+    let mut outcomes: BTreeMap<(&str, &str), u32> = BTreeMap::new();
     let mut silent = Vec::new();
-    for (number, kind) in (0..flips).zip(kinds.keys().cycle()) {
-        let files = &kinds[kind];
+    for (number, (kind, files)) in (0..flips).zip(kinds.iter().cycle()) {
         let file = &files[usize::try_from(moments.below(files.len() as u64)).unwrap()];
         specimen.restore();
         let bit = flip(&specimen.home.path(file), &mut moments);
-        match specimen.examine(matches!(kind.as_str(), "journal" | "bodies")) {
-            Ok(outcome) => *outcomes.entry((kind.clone(), outcome)).or_default() += 1,
+        let rebuilds = *kind == "snapshot" && (number / KINDS.len() as u32).is_multiple_of(2);
+        if rebuilds {
+            fs::remove_dir_all(specimen.home.path("data/index")).unwrap();
+        }
+        let examined = if kind.starts_with("backup") { specimen.restores() } else { specimen.examine(kind, file) };
+        match examined {
+            Ok(outcome) => *outcomes.entry((kind, outcome)).or_default() += 1,
             Err(what) => silent.push(format!("flip {number}, bit {bit} of {file}: {what}")),
         }
     }
@@ -73,6 +129,8 @@ struct Specimen {
     /// Every payload, in both directions.
     payloads: BTreeMap<String, Vec<u8>>,
     messages: Value,
+    /// Those in the backup.
+    backed_up: Value,
     /// What `.meta.json` files of staged messages hold.
     metas: Vec<Vec<u8>>,
 }
@@ -86,7 +144,8 @@ impl Specimen {
             let answer = || catch_unwind(AssertUnwindSafe(|| acknowledge(posted, Kind::default())));
             Some(if answers.load(Ordering::Relaxed) { answer().unwrap_or_else(|_| busy()) } else { busy() })
         });
-        let home = Home::ours();
+        let more = "[limits]\nfree_space_floor = 0\nreserve = \"64KiB\"";
+        let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
         home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
         let payloads = [("small", 700), ("other", 3000), ("large", LARGE)]
             .into_iter()
@@ -96,8 +155,16 @@ impl Specimen {
             })
             .collect();
         let kept = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let mut specimen =
-            Specimen { home, peer, kept, letters: Vec::new(), payloads, messages: Value::Null, metas: Vec::new() };
+        let mut specimen = Specimen {
+            home,
+            peer,
+            kept,
+            letters: Vec::new(),
+            payloads,
+            messages: Value::Null,
+            backed_up: Value::Null,
+            metas: Vec::new(),
+        };
         let gateway = Gateway::start(&specimen.home);
         for name in specimen.names("out") {
             specimen.home.submit("theirs", &name, &specimen.payloads[&name]);
@@ -105,6 +172,11 @@ impl Specimen {
         }
         specimen.letters = specimen.names("in").iter().map(|name| specimen.post(name)).collect();
         specimen.names("in").iter().for_each(|name| drop(gateway.wait_for("theirs", "inbox", name)));
+        assert!(gateway.stop().success());
+        specimen.snapshot();
+        let gateway = Gateway::start(&specimen.home);
+        assert!(specimen.command(&["backup", specimen.home.path("backup").to_str().unwrap()]).success());
+        specimen.backed_up = identities(&gateway.api("/api/v1/messages?limit=100"));
         // A file in the way of the inbox: what comes now is staged and waits for its rename.
         let inbox = specimen.home.exchange("theirs", "inbox");
         fs::rename(&inbox, inbox.with_extension("aside")).unwrap();
@@ -123,6 +195,7 @@ impl Specimen {
         eventually("the partner is busy", || (specimen.peer.posted().len() >= before + 3).then_some(()));
         specimen.messages = identities(&gateway.api("/api/v1/messages?limit=100"));
         assert!(gateway.stop().success());
+        specimen.snapshot();
         fs::remove_file(&inbox).unwrap();
         fs::create_dir(&inbox).unwrap();
         for folder in FOLDERS {
@@ -145,15 +218,36 @@ impl Specimen {
         (letter, answer.body)
     }
 
-    /// Files of the gateway by kind: the folder, or the name when it lies in none.
-    fn kinds(&self) -> BTreeMap<String, Vec<String>> {
-        let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for root in OWN {
+    /// Takes a snapshot, as the running gateway does after half a gigabyte.
+    fn snapshot(&self) {
+        let store = self.open().unwrap();
+        store.take_snapshot(&|| false).unwrap().unwrap();
+    }
+
+    fn open(&self) -> Result<Store, String> {
+        let config = StoreConfig {
+            allow_untrusted_filesystem: true,
+            ..StoreConfig::new(self.home.path("data"), Arc::new(SystemClock))
+        };
+        Store::open(config).map(|(store, _)| store).map_err(|error| error.to_string())
+    }
+
+    fn command(&self, arguments: &[&str]) -> ExitStatus {
+        let config = self.home.config();
+        let output = dxgate().args(arguments).args(["--format", "json", "--config"]).arg(config).output().unwrap();
+        output.status
+    }
+
+    /// Files of the gateway by kind.
+    fn kinds(&self) -> BTreeMap<&'static str, Vec<String>> {
+        let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for root in FOLDERS {
             for file in files(self.kept.path(), Path::new(root)) {
-                let below = Path::new(&file).strip_prefix(root).unwrap();
-                let kind =
-                    if root == "data" { below.iter().next().unwrap() } else { Path::new(root).file_name().unwrap() };
-                kinds.entry(kind.to_string_lossy().into_owned()).or_default().push(file);
+                let users = Path::new(&file).iter().nth(2).is_some_and(|part| !part.to_string_lossy().starts_with('.'));
+                match kind_of(&file) {
+                    Some(kind) => kinds.entry(kind).or_default().push(file),
+                    None => assert!(root == "exchange" && users, "{file} is of a kind that nobody flips"),
+                }
             }
         }
         kinds
@@ -167,8 +261,39 @@ impl Specimen {
         let _ = fs::remove_file(self.home.log());
     }
 
+    /// Restores the backup: it refuses, or what comes of it is what was backed up.
+    fn restores(&self) -> Result<&'static str, String> {
+        let place = self.home.path("restored");
+        let _ = fs::remove_dir_all(&place);
+        let (backup, to) = (self.home.path("backup"), place.to_str().unwrap());
+        let status = self.command(&["restore", backup.to_str().unwrap(), "--to", to]);
+        if status.code() == Some(1) {
+            let starts = place.join("data").exists() || place.join("gateway.toml").exists();
+            return if starts { Err("refused, but something is there".to_owned()) } else { Ok("not restored") };
+        }
+        if !status.success() {
+            return Err(format!("the restore ended with {status}"));
+        }
+        for name in ["gateway.toml", "partners/theirs.toml"] {
+            if fs::read(place.join(name)).unwrap() != fs::read(self.home.path(name)).unwrap() {
+                return Err(format!("{name} was restored with other content"));
+            }
+        }
+        let config = StoreConfig {
+            allow_untrusted_filesystem: true,
+            ..StoreConfig::new(place.join("data"), Arc::new(SystemClock))
+        };
+        let (store, _) = Store::open(config).map_err(|error| error.to_string())?;
+        store.verify_journal_and_bodies().map_err(|error| error.to_string())?;
+        let messages = store.messages(&Filter { limit: usize::MAX, ..Filter::default() });
+        let ids: Vec<Value> = messages.iter().map(|message| Value::from(message.id.to_string())).collect();
+        let before: Vec<Value> = self.backed_up.as_array().unwrap().iter().map(|fields| fields[0].clone()).collect();
+        if ids == before { Ok("restored as it was") } else { Err(format!("{ids:?} were restored of {before:?}")) }
+    }
+
     /// Starts the gateway on what is there now. What became of the damage, or what was wrong and nobody said so.
-    fn examine(&self, is_truth: bool) -> Result<&'static str, String> {
+    fn examine(&self, kind: &str, file: &str) -> Result<&'static str, String> {
+        let is_truth = TRUTH.contains(&kind);
         let before = self.peer.posted().len();
         let mut gateway = Gateway::spawn(&self.home);
         let status = eventually("the gateway is ready or has ended", || {
@@ -188,13 +313,19 @@ impl Specimen {
         if identities(&listed) != self.messages {
             return Err(format!("the list of messages is another: {listed}\nand was: {}", self.messages));
         }
-        let rebuilt = gateway.log().contains("rebuilt");
+        let log = fs::read_to_string(self.home.log()).unwrap();
+        let rebuilt = log.contains("rebuilt");
         if !gateway.stop().success() {
             return Err("it did not end in order".to_owned());
         }
+        let passed_over = log.contains("snapshot-damaged");
+        let mended = fs::read(self.home.path(file)).ok() == fs::read(self.kept.path().join(file)).ok();
         match (complaints, rebuilt) {
             (true, _) => Ok("reported"),
-            (_, true) => Ok("rebuilt"),
+            _ if passed_over => Ok("passed over and said"),
+            // A rebuild reads the latest snapshot; the one before it only if that is damaged.
+            (_, true) if kind != "snapshot" => Ok("rebuilt"),
+            _ if is_truth && mended => Ok("mended"),
             _ if is_truth && self.verifies() => Err("verifying the journal finds nothing".to_owned()),
             _ if is_truth => Ok("found by verifying"),
             _ => Ok("harmless"),
@@ -264,12 +395,7 @@ impl Specimen {
     }
 
     fn verifies(&self) -> bool {
-        let config = StoreConfig {
-            allow_untrusted_filesystem: true,
-            ..StoreConfig::new(self.home.path("data"), Arc::new(SystemClock))
-        };
-        let Ok((store, _)) = Store::open(config) else { return false };
-        store.verify_journal_and_bodies().is_ok()
+        self.open().is_ok_and(|store| store.verify_journal_and_bodies().is_ok())
     }
 }
 
@@ -278,18 +404,6 @@ fn identities(listed: &Value) -> Value {
     let fields = ["id", "direction", "kind", "partner", "file_name", "size", "message_id", "created"];
     let one = |message: &Value| fields.iter().map(|field| message[field].clone()).collect::<Value>();
     listed["messages"].as_array().unwrap().iter().map(one).collect()
-}
-
-/// Bytes that do not repeat, of a length.
-fn content(seed: &str, length: usize) -> Vec<u8> {
-    let mut content = Vec::with_capacity(length + 32);
-    let mut digest = openssl::sha::sha256(seed.as_bytes());
-    while content.len() < length {
-        content.extend_from_slice(&digest);
-        digest = openssl::sha::sha256(&digest);
-    }
-    content.truncate(length);
-    content
 }
 
 /// Flips one bit; which one.
@@ -315,16 +429,4 @@ fn files(base: &Path, below: &Path) -> Vec<String> {
     }
     found.sort();
     found
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.metadata().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

@@ -7,7 +7,12 @@
 //!
 //! A case whose point was never reached fails: it would test nothing.
 //!
+//! What a gateway does beside messages, snapshots, expiry, compaction and backups, is in [`upkeep`].
+//!
 //! `DXGATE_R4_WORKERS` (8) victims at a time; `DXGATE_R4_POINTS` (all) runs the cases whose name contains this text.
+
+mod lives;
+mod upkeep;
 
 use std::collections::VecDeque;
 use std::fs;

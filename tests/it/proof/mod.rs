@@ -13,6 +13,8 @@
 //! `DXGATE_PROOF_SEED` (from the clock, printed) chooses other moments, `DXGATE_PROOF_MDNS` (500) how many MDNs of a
 //! direction are verified, chosen at random.
 
+use std::fs;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub mod account;
@@ -52,5 +54,30 @@ impl Moments {
     /// Sleeps less than so many milliseconds: the moment is what is tested.
     pub fn pass(&mut self, milliseconds: u64) {
         std::thread::sleep(std::time::Duration::from_millis(self.below(milliseconds)));
+    }
+}
+
+/// Bytes that do not repeat, of a length.
+pub fn content(seed: &str, length: usize) -> Vec<u8> {
+    let mut content = Vec::with_capacity(length + 32);
+    let mut digest = openssl::sha::sha256(seed.as_bytes());
+    while content.len() < length {
+        content.extend_from_slice(&digest);
+        digest = openssl::sha::sha256(&digest);
+    }
+    content.truncate(length);
+    content
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.metadata().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
