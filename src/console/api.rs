@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::backend::{AlertQuery, Backend, Query, Unready};
 use super::keeping;
+use super::pages;
 use super::problem::Problem;
 use super::token::Token;
 use super::wire::{
@@ -55,7 +56,7 @@ pub fn router<B: Backend>(backend: Arc<B>, token: Token) -> Router {
         .route("/readyz", get(readyz::<B>))
         .with_state(backend)
         .nest("/api/v1", api)
-        .fallback(async || Problem::no_route())
+        .fallback(pages::page)
         .layer(middleware::from_fn(protect))
 }
 
@@ -77,7 +78,7 @@ async fn authenticate(Shared(token): Shared<Arc<Token>>, request: Request, next:
 async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
     response
 }

@@ -28,6 +28,7 @@
 pub mod api;
 pub mod backend;
 mod keeping;
+mod pages;
 pub mod problem;
 pub mod token;
 pub mod wire;

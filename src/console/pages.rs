@@ -1,0 +1,193 @@
+//! The console's pages: files compiled into the binary, served to browsers. They hold no data; what they show they ask
+//! of the API, with the session of the person.
+//!
+//! Plain modules, a style sheet and an icon, no build step: what is in `web/` is what the browser gets. The policy
+//! allows nothing but these files and this origin, so no text of a partner's can become script, style or a foreign
+//! request even if a page had a mistake.
+
+use std::sync::LazyLock;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use openssl::sha::sha256;
+
+use super::problem::Problem;
+
+/// What a page may load and do.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Path, type, content.
+type File = (&'static str, &'static str, &'static [u8]);
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+macro_rules! file {
+    ($name:literal, $kind:expr) => {
+        (concat!("/assets/", $name), $kind, include_bytes!(concat!("web/", $name)).as_slice())
+    };
+}
+
+/// The page itself; which of its views is shown stands behind the `#`.
+const INDEX: &[u8] = include_bytes!("web/index.html");
+
+const FILES: [File; 22] = [
+    file!("console.css", "text/css; charset=utf-8"),
+    file!("icon.svg", "image/svg+xml"),
+    file!("api.js", SCRIPT),
+    file!("app.js", SCRIPT),
+    file!("audit.js", SCRIPT),
+    file!("certificates.js", SCRIPT),
+    file!("chart.js", SCRIPT),
+    file!("connectivity.js", SCRIPT),
+    file!("declarations.js", SCRIPT),
+    file!("dialog.js", SCRIPT),
+    file!("dom.js", SCRIPT),
+    file!("enter.js", SCRIPT),
+    file!("format.js", SCRIPT),
+    file!("message.js", SCRIPT),
+    file!("messages.js", SCRIPT),
+    file!("now.js", SCRIPT),
+    file!("partners.js", SCRIPT),
+    file!("precheck.js", SCRIPT),
+    file!("rows.js", SCRIPT),
+    file!("settings.js", SCRIPT),
+    file!("text.js", SCRIPT),
+    file!("words.js", SCRIPT),
+];
+
+/// Changes with any of the files; browsers ask with it and get 304 while it holds.
+static TAG: LazyLock<String> = LazyLock::new(|| {
+    let all: Vec<u8> = FILES.iter().flat_map(|(_, _, content)| *content).chain(INDEX).copied().collect();
+    let digits = sha256(&all);
+    format!("\"{}\"", digits.iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>())
+});
+
+/// Answers what no route answers: the page, one of its files, or that there is no such thing.
+pub(super) async fn page(request: Request) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Problem::no_route().into_response();
+    }
+    let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == TAG.as_bytes());
+    match find(request.uri().path()) {
+        Some(_) if known => headed((StatusCode::NOT_MODIFIED, ()).into_response()),
+        Some((kind, content)) => headed(([(header::CONTENT_TYPE, kind)], content).into_response()),
+        None => Problem::no_route().into_response(),
+    }
+}
+
+fn find(path: &str) -> Option<(&'static str, &'static [u8])> {
+    match path {
+        "/" | "/setup" => Some((HTML, INDEX)),
+        _ => FILES.iter().find(|(name, _, _)| *name == path).map(|(_, kind, content)| (*kind, *content)),
+    }
+}
+
+fn headed(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Ok(tag) = HeaderValue::from_str(&TAG) {
+        headers.insert(header::ETAG, tag);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use super::*;
+
+    fn text(content: &'static [u8]) -> &'static str {
+        std::str::from_utf8(content).unwrap()
+    }
+
+    fn scripts() -> impl Iterator<Item = &'static str> {
+        FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT).map(|(_, _, content)| text(content))
+    }
+
+    #[test]
+    fn every_file_of_the_console_is_served() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/web");
+        let there: BTreeSet<String> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| format!("/assets/{}", entry.unwrap().file_name().to_str().unwrap()))
+            .filter(|name| name != "/assets/index.html")
+            .collect();
+        let served: BTreeSet<String> = FILES.iter().map(|(name, _, _)| (*name).to_owned()).collect();
+        assert_eq!(served, there);
+    }
+
+    #[test]
+    fn the_first_view_is_less_than_200_kb() {
+        let all: usize = FILES.iter().map(|(_, _, content)| content.len()).sum::<usize>() + INDEX.len();
+        assert!(all < 200_000, "{all} bytes");
+    }
+
+    #[test]
+    fn no_page_makes_markup_from_text_or_breaks_its_own_policy() {
+        for forbidden in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+            ".style = ",
+            "cssText",
+        ] {
+            for script in scripts() {
+                assert!(!script.contains(forbidden), "{forbidden}");
+            }
+        }
+        let index = text(INDEX);
+        assert!(!index.contains("<style") && !index.contains(" style=") && !index.contains(" on"), "inline");
+        assert_eq!(index.matches("<script").count(), index.matches("<script type=\"module\" src=\"/assets/").count());
+    }
+
+    /// The first string of every `t("key"` and of every `t(… ? "a" : "b"`.
+    fn keys(script: &str) -> Vec<&str> {
+        let mut keys = Vec::new();
+        for (at, _) in script.match_indices("t(") {
+            let before = script[..at].chars().next_back();
+            if before.is_some_and(|before| before.is_alphanumeric() || before == '_') {
+                continue;
+            }
+            let end = script[at..].find([',', ')']).map_or(script.len(), |end| at + end);
+            keys.extend(script[at..end].split('"').skip(1).step_by(2));
+        }
+        keys
+    }
+
+    #[test]
+    fn every_word_of_the_pages_exists_in_both_languages() {
+        let words = text(include_bytes!("web/words.js"));
+        for script in scripts().filter(|script| *script != words) {
+            for key in keys(script) {
+                assert!(words.contains(&format!("\n  \"{key}\": [\"")), "{key}");
+            }
+        }
+        for line in words.lines().filter(|line| line.starts_with("  \"")) {
+            assert!(line.ends_with("\"],") && line.matches("\", \"").count() == 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_files() {
+        for path in [
+            "/assets/",
+            "/assets/../Cargo.toml",
+            "/assets/%2e%2e/x",
+            "//assets/app.js",
+            "/index.html",
+            "/assets/app.js/",
+        ] {
+            assert!(find(path).is_none(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+// Business documents by their keys, with what customs has said about each.
+
+import * as api from "./api.js";
+import { h, show } from "./dom.js";
+import { said, when } from "./format.js";
+import { Rows } from "./rows.js";
+import { t } from "./text.js";
+
+const STANDINGS = ["waiting", "in-progress", "accepted", "released", "rejected", "error"];
+const TYPING_MS = 300;
+
+const standing = (line) => h("span", { class: `chip s-${line.status}`, title: t(`standing.${line.status}`) }, said(line.status_text) || t(`standing.${line.status}`));
+
+const COLUMNS = () => [
+  { head: t("standing"), class: "c-standing", cell: standing },
+  { head: t("declaration.keys"), class: "c-keys", cell: (line) => (line.keys ?? []).map(([name, value]) => h("span", { class: "key" }, h("span", { class: "muted" }, `${name} `), value)) },
+  { head: t("type"), class: "c-type", cell: (line) => line.message_type },
+  { head: t("partner"), class: "c-partner", cell: (line) => line.partner },
+  { head: t("declaration.return"), class: "c-reason", cell: (line) => [line.return_status, line.return_info].filter(Boolean).join(" · ") },
+  { head: t("updated"), class: "c-created", cell: (line) => when(line.updated) },
+];
+
+// Shows the page. A document belongs to the message that carried it: that is where a row leads.
+export async function declarationsPage(context) {
+  let asked = { key: context.search.get("key") ?? undefined, status: context.search.get("status") ?? undefined };
+  const rows = new Rows({
+    columns: COLUMNS(), label: t("page.declarations"), same: (a, b) => a.id === b.id,
+    open: (line) => { location.hash = `#/message/${line.message}`; },
+    fetch: async (limit, before) => {
+      const { declarations, next } = await api.get(`/declarations${api.query({ ...asked, limit, before })}`);
+      return { lines: declarations, next };
+    },
+  });
+  const apply = (wanted) => {
+    asked = wanted;
+    history.replaceState(null, "", `#/declarations${api.query(asked)}`);
+    rows.reload();
+  };
+  let typing;
+  const key = h("input", {
+    type: "search", name: "key", value: asked.key ?? "", maxlength: 100, placeholder: t("declaration.hint"),
+    oninput: (event) => { clearTimeout(typing); typing = setTimeout(() => apply({ ...asked, key: event.target.value.trim() || undefined }), TYPING_MS); },
+  });
+  const select = h("select", { name: "status", onchange: (event) => apply({ ...asked, status: event.target.value || undefined }) },
+    h("option", { value: "" }, t("any")), STANDINGS.map((each) => h("option", { value: each, selected: each === asked.status }, t(`standing.${each}`))));
+  show(context.place, h("h1", {}, t("page.declarations")),
+    h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
+      h("label", { class: "wide" }, t("declaration.search"), key), h("label", {}, t("standing"), select)),
+    rows.element);
+  await rows.reload();
+  context.listen((kind, data) => {
+    if (kind === "resync" || (kind === "message" && data.direction === "inbound")) rows.reload();
+  });
+  return () => rows.close();
+}

@@ -1,0 +1,214 @@
+// One message: where it is on its way, why it is there, what it was protected with, and what can be done.
+
+import * as api from "./api.js";
+import { askReason, toast } from "./dialog.js";
+import { button, facts, h, show, table } from "./dom.js";
+import { fingerprint, said, size, when } from "./format.js";
+import { stateChip } from "./messages.js";
+import { t } from "./text.js";
+
+const SHOWN_BYTES = 64 * 1024;
+const DANGEROUS = new Set(["cancel"]);
+const GATHER_MS = 400;
+
+// The stations of the way, each with the facts that say that it was reached.
+const OUTBOUND = [
+  ["taken", ["queued", "resent", "rejected"]], ["composed", ["composed", "recomposed"]], ["sent", ["attempted", "awaiting-receipt", "transferred"]],
+  ["mdn", ["delivered", "failed"]], ["filed", ["published"]],
+];
+const INBOUND = [["arrived", ["received", "accepted", "declined"]], ["verified", ["accepted", "declined"]], ["answered", ["answered"]], ["filed", ["published"]]];
+
+// `done`, `bad`, `now` or `open` for each station, with the instant at which it was reached.
+function stations(message) {
+  const way = message.direction === "outbound" ? OUTBOUND : INBOUND;
+  const bad = ["failed", "declined", "rejected", "cancelled"].includes(message.state);
+  const reached = way.map(([name, names]) => {
+    const event = message.timeline.find((each) => names.includes(each.fact));
+    return { name, at: event?.at, fact: event?.fact, state: event ? "done" : "open" };
+  });
+  const last = reached.findLastIndex((each) => each.state === "done" && each.name !== "filed");
+  if (bad && last >= 0) reached[last].state = "bad";
+  else if (!message.final && reached[last + 1]) reached[last + 1].state = message.state === "held" ? "bad" : "now";
+  for (const each of reached.slice(last + 1)) if (bad && each.state === "open") each.state = "never";
+  return reached;
+}
+
+function business(declarations) {
+  return declarations.map((each) => ({ name: each.status_text ?? each.status, at: each.updated, state: each.status === "rejected" || each.status === "error" ? "bad" : "done", label: each }));
+}
+
+function way(message) {
+  const steps = stations(message).map((step) => h("li", { class: `step ${step.state}` },
+    h("span", { class: "dot", "aria-hidden": "true" }),
+    h("span", { class: "step-name" }, t(`step.${step.name}`)),
+    h("span", { class: "muted" }, step.at ? when(step.at) : t(`step.${step.state}`))));
+  const life = business(message.declarations ?? []).map((step) => h("li", { class: `step ${step.state}` },
+    h("span", { class: "dot", "aria-hidden": "true" }), h("span", { class: "step-name" }, said(step.name) || step.name), h("span", { class: "muted" }, when(step.at))));
+  return h("ol", { class: "way", "aria-label": t("way") }, steps, life);
+}
+
+function why(message) {
+  if (!message.reason) return null;
+  const bad = ["failed", "held", "rejected", "declined"].includes(message.state);
+  return h("div", { class: bad ? "problem" : "notice" },
+    h("p", {}, said(message.reason.text)), h("p", { class: "code" }, message.reason.code),
+    message.due && !message.final ? h("p", {}, t("due-at", when(message.due))) : null);
+}
+
+function actions(context, message, again) {
+  if (!context.may("operator")) return null;
+  const act = async (action) => {
+    const reason = await askReason(t(`action.${action}`), t(`action.${action}.explain`), DANGEROUS.has(action));
+    if (!reason) return;
+    try {
+      const after = await api.post(`/messages/${message.id}/${action}`, { reason });
+      toast(t("done"));
+      if (action === "resend") location.hash = `#/message/${after.id}`;
+      else await again();
+    } catch (error) {
+      context.fail(error);
+    }
+  };
+  return h("div", { class: "buttons" }, (message.actions ?? []).map((action) => button(t(`action.${action}`), () => act(action), { "data-action": action, class: DANGEROUS.has(action) ? "danger" : undefined })));
+}
+
+function protection(message) {
+  return table([
+    { head: t("security.step"), cell: (row) => t(`security.${row.step}`) },
+    { head: t("security.term"), cell: (row) => row.name },
+    { head: t("security.demanded"), cell: (row) => row.demanded ?? "–" },
+    { head: t("security.found"), cell: (row) => row.found ?? "–" },
+    { head: "", cell: (row) => (row.met === undefined || row.met === null ? "" : h("span", { class: `chip ${row.met ? "up" : "down"}` }, t(row.met ? "met" : "not-met"))) },
+  ], (message.security ?? []).flatMap((part) => part.terms.map((term) => ({ step: part.step, ...term }))), t("security.none"));
+}
+
+// The digests of both sides under each other, so that a difference is seen.
+function mics(message) {
+  const theirs = message.receipt?.mic;
+  const matches = message.receipt?.mic_matches;
+  return facts([
+    ...(message.mics ?? []).map((mic) => [t("mic.ours"), h("code", {}, `${mic.value}, ${mic.algorithm}`)]),
+    [t("mic.theirs"), theirs ? h("code", {}, theirs) : undefined],
+    [t("mic.verdict"), matches === undefined || matches === null ? undefined : h("span", { class: `chip ${matches ? "up" : "down"}` }, t(matches ? "mic.same" : "mic.different"))],
+  ]);
+}
+
+function receiptPart(message) {
+  const text = h("pre", { class: "mdn-text", hidden: true });
+  if (message.receipt) {
+    api.get(`/messages/${message.id}/mdn/text`).then((mdn) => { text.textContent = mdn.text; text.hidden = !mdn.text; }).catch(() => {});
+  }
+  return h("section", {}, h("h2", {}, t("mdn")),
+    message.receipt ? facts([
+      [t("mdn.disposition"), h("code", {}, message.receipt.disposition)],
+      [t("mdn.signer"), message.receipt.signer ? h("code", {}, fingerprint(message.receipt.signer)) : t("mdn.unsigned")],
+    ]) : h("p", { class: "muted" }, t("mdn.none")),
+    mics(message), text,
+    table([
+      { head: t("stray.at"), cell: (stray) => when(stray.at) },
+      { head: t("reason"), cell: (stray) => said(stray.reason.text) },
+      { head: t("mdn.disposition"), cell: (stray) => stray.receipt.disposition },
+    ], message.stray_receipts ?? [], ""));
+}
+
+// The first bytes of something kept, as text; what is not text shows as dots.
+async function peek(path, place) {
+  const stop = new AbortController();
+  const answer = await api.bytes(path, { signal: stop.signal });
+  const reader = answer.body.getReader();
+  const parts = [];
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    length += value.length;
+    if (length >= SHOWN_BYTES) break;
+  }
+  stop.abort();
+  const text = new TextDecoder("utf-8").decode(await new Blob(parts).slice(0, SHOWN_BYTES).arrayBuffer());
+  place.textContent = text.replace(/[\u0000-\u0008\u000b-\u001f\u007f\ufffd]/g, "·") + (length >= SHOWN_BYTES ? `\n… ${t("raw.cut", size(SHOWN_BYTES))}` : "");
+  place.hidden = false;
+}
+
+function raw(context, message) {
+  const view = h("pre", { class: "raw", tabindex: "0", hidden: true });
+  const base = `/messages/${message.id}`;
+  const parts = [
+    ["wire", message.wire?.size, true], ["payload", message.payload?.size, context.may("operator") && !message.payload_purged], ["mdn", undefined, Boolean(message.receipt)],
+  ].filter(([, bytes, allowed]) => allowed && bytes !== null);
+  return h("section", {}, h("h2", {}, t("raw")),
+    h("div", { class: "buttons" }, parts.flatMap(([name, bytes]) => [
+      button(`${t(`raw.${name}`)} ${size(bytes)}`, () => peek(`${base}/${name}`, view).catch(context.fail)),
+      h("a", { class: "button", href: `/api/v1${base}/${name}`, download: "" }, t("download", t(`raw.${name}`))),
+    ])),
+    message.payload_purged ? h("p", { class: "muted" }, t("payload.purged", when(message.payload_purged))) : null,
+    view);
+}
+
+const link = (id) => (id ? h("a", { href: `#/message/${id}` }, id) : undefined);
+
+function identity(message) {
+  return facts([
+    [t("partner"), h("a", { href: `#/partners/${encodeURIComponent(message.partner)}` }, message.partner)],
+    [t("direction"), t(`direction.${message.direction}`)],
+    ["Message-ID", message.message_id ? h("code", {}, message.message_id) : undefined],
+    [t("type"), message.message_type],
+    [t("documents"), message.documents],
+    ["CopMsgId", message.cop_msg_id],
+    ...(message.keys ?? []).map(([name, value]) => [name, h("a", { href: `#/declarations?key=${encodeURIComponent(value)}` }, value)]),
+    [t("size"), size(message.size)],
+    ["SHA-256", message.payload ? h("code", {}, fingerprint(message.payload.sha256)) : undefined],
+    [t("attempts"), message.attempts],
+    [t("created"), when(message.created)],
+    [t("updated"), when(message.updated)],
+    [t("about"), link(message.about)],
+    [t("successor"), link(message.successor)],
+    [t("legal-hold"), message.legal_hold ? `${when(message.legal_hold.at)} · ${message.legal_hold.by} · ${message.legal_hold.reason}` : undefined],
+  ]);
+}
+
+function certificatesOf(message) {
+  return table([
+    { head: t("certificate.role"), cell: (each) => t(`certificate.role.${each.role}`) },
+    { head: t("certificate.fingerprint"), cell: (each) => h("a", { href: `#/certificates/${each.fingerprint}` }, h("code", {}, fingerprint(each.fingerprint))) },
+  ], message.certificates ?? [], t("certificates.none"));
+}
+
+function history(message) {
+  return table([
+    { head: t("at"), cell: (event) => when(event.at) },
+    { head: t("event"), cell: (event) => t(`fact.${event.fact}`) },
+    { head: t("detail"), class: "detail", cell: (event) => event.detail },
+  ], message.timeline, "");
+}
+
+// Shows the page and follows the message.
+export async function messagePage(context) {
+  const id = context.argument;
+  async function load() {
+    const message = await api.get(`/messages/${encodeURIComponent(id)}`);
+    show(context.place,
+      h("p", {}, h("a", { href: "#/messages" }, `← ${t("page.messages")}`)),
+      h("h1", {}, message.file_name || message.message_id || message.id, " ", stateChip(message.state)),
+      why(message), actions(context, message, load), way(message),
+      h("div", { class: "columns" },
+        h("section", {}, h("h2", {}, t("identity")), identity(message)),
+        receiptPart(message)),
+      h("section", {}, h("h2", {}, t("security")), protection(message), certificatesOf(message)),
+      h("section", {}, h("h2", {}, t("files")), table([
+        { head: t("folder"), cell: (file) => `${file.folder}/` }, { head: t("file"), cell: (file) => file.name },
+        { head: t("state"), cell: (file) => t(file.published ? "file.there" : "file.coming") },
+      ], message.files ?? [], t("files.none"))),
+      raw(context, message),
+      h("section", {}, h("h2", {}, t("history")), history(message)));
+  }
+  await load();
+  let pending;
+  context.listen((kind, data) => {
+    if (kind !== "resync" && data.id !== id) return;
+    // What the person has opened below stays while they read; only the message's own changes redraw it.
+    pending ??= setTimeout(() => { pending = undefined; load().catch(context.fail); }, GATHER_MS);
+  });
+  return () => clearTimeout(pending);
+}

@@ -1,0 +1,94 @@
+// The first page: what goes on, and what needs a person.
+
+import * as api from "./api.js";
+import { trafficChart } from "./chart.js";
+import { askReason, toast } from "./dialog.js";
+import { button, h, show, table } from "./dom.js";
+import { ago, day, number, said, when } from "./format.js";
+import { t } from "./text.js";
+
+// A certificate that ends sooner is named on this page.
+const SOON_DAYS = 60;
+const REFRESH_MS = 60_000;
+// Many events become one refresh.
+const GATHER_MS = 800;
+
+const tile = (name, value, href, alarming) => h("a", { class: "tile", href, "data-alarm": alarming ? "yes" : undefined },
+  h("span", { class: "value", "data-figure": name }, value), h("span", { class: "label" }, t(`tile.${name}`)));
+
+function tiles(queue) {
+  const oldest = queue.oldest ? ago(queue.oldest.since) : "–";
+  return h("div", { class: "tiles" },
+    tile("waiting", number(queue.waiting), "#/messages?state=queued,composed,sending,awaiting-receipt"),
+    tile("oldest", oldest, queue.oldest ? `#/message/${queue.oldest.id}` : "#/messages"),
+    tile("failed", number(queue.failed), "#/messages?state=failed", queue.failed > 0),
+    tile("held", number(queue.held), "#/messages?state=held", queue.held > 0),
+    tile("unpublished", number(queue.unpublished), "#/messages"));
+}
+
+function alarms(alerts, context, again) {
+  const acknowledge = async (alert) => {
+    const reason = await askReason(t("acknowledge"), said(alert.text));
+    if (!reason) return;
+    try {
+      await api.post(`/alerts/${encodeURIComponent(alert.id)}/acknowledge`, { reason });
+      toast(t("done"));
+      again();
+    } catch (error) {
+      context.fail(error);
+    }
+  };
+  return table([
+    { head: t("alert.level"), cell: (alert) => h("span", { class: `chip ${alert.level}` }, t(`level.${alert.level}`)) },
+    { head: t("alert.what"), cell: (alert) => [alert.message ? h("a", { href: `#/message/${alert.message}` }, said(alert.text)) : said(alert.text), h("div", { class: "muted code" }, alert.code)] },
+    { head: t("partner"), cell: (alert) => alert.partner ?? "" },
+    { head: t("alert.raised"), cell: (alert) => when(alert.raised) },
+    { head: "", cell: (alert) => (alert.acknowledged ? h("span", { class: "muted" }, t("acknowledged")) : context.may("operator") ? button(t("acknowledge"), () => acknowledge(alert)) : null) },
+  ], alerts, t("nothing-needs-you"));
+}
+
+function partners(list) {
+  const state = (partner) => (!partner.enabled ? "off" : partner.paused ? "paused" : partner.down ? "down" : "up");
+  return table([
+    { head: t("partner"), cell: (partner) => h("a", { href: `#/partners/${encodeURIComponent(partner.id)}` }, partner.name ?? partner.id) },
+    { head: t("state"), cell: (partner) => h("span", { class: `chip ${state(partner)}` }, t(`partner.${state(partner)}`)) },
+    { head: t("tile.waiting"), class: "number", cell: (partner) => number(partner.waiting) },
+  ], list, t("no-partners"));
+}
+
+function expiring(certificates) {
+  const soon = certificates.filter((certificate) => certificate.days_left < SOON_DAYS).sort((a, b) => a.days_left - b.days_left);
+  return table([
+    { head: t("certificate.owner"), cell: (certificate) => (certificate.owner === "station" ? t("own") : certificate.partner) },
+    { head: t("certificate.subject"), cell: (certificate) => certificate.subject },
+    { head: t("certificate.not_after"), cell: (certificate) => `${day(certificate.not_after)} · ${t("days-left", certificate.days_left)}` },
+  ], soon, t("none-expires"));
+}
+
+// Shows the page and keeps it true.
+export async function nowPage(context) {
+  const summary = h("div");
+  const chart = h("div");
+  const open = h("section", {});
+  const side = h("div", { class: "columns" });
+  show(context.place, h("h1", {}, t("page.now")), summary, chart, open, side);
+
+  async function load() {
+    const [state, queue, figures, alerts, partnerList, certificates] = await Promise.all([
+      api.get("/summary"), api.get("/queue"), api.get("/figures"), api.get("/alerts?limit=50"), api.get("/partners"), api.get("/certificates"),
+    ]);
+    show(summary, state.ready ? null : h("div", { class: "problem", role: "alert" }, state.reasons.map((reason) => h("p", {}, said(reason.text)))), tiles(queue));
+    show(chart, h("h2", {}, t("traffic")), trafficChart(figures.hours), figures.complete ? null : h("p", { class: "muted" }, t("traffic.incomplete")));
+    show(open, h("h2", {}, t("needs-person")), alarms(alerts.alerts, context, load));
+    show(side,
+      h("section", {}, h("h2", {}, t("page.partners")), partners(partnerList.partners)),
+      h("section", {}, h("h2", {}, t("expiring")), expiring(certificates.certificates)));
+  }
+
+  await load();
+  let pending;
+  const later = () => { pending ??= setTimeout(() => { pending = undefined; load().catch(context.fail); }, GATHER_MS); };
+  context.listen(later);
+  const timer = setInterval(later, REFRESH_MS);
+  return () => { clearInterval(timer); clearTimeout(pending); };
+}
