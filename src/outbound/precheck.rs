@@ -48,6 +48,14 @@ impl Outbound {
             );
             return Ok(Decision::Refuse(Refusal::from_text("payload-empty", text)));
         }
+        if payload.is_blank(&self.store)? {
+            let text = bilingual!(
+                "文件全部由零字节组成，未发送：断电后，未同步到磁盘的文件会成为这样。请重新生成后放入发件箱。",
+                "the file consists of NUL bytes alone and was not sent: this is what a power cut leaves of a file that was \
+                 not synced. Write it again and drop it into the outbox."
+            );
+            return Ok(Decision::Refuse(Refusal::from_text("payload-blank", text)));
+        }
         let (Profile::Dxp, Some(dxp)) = (partner.profile, &partner.dxp) else { return Ok(Decision::AsIs(None)) };
         let report = self.check_declaration(dxp, payload, now)?;
         if report.verdict() == Verdict::Refused {

@@ -122,6 +122,19 @@ impl Draft {
         self.len() == 0
     }
 
+    /// Nothing but NUL bytes, or none at all. Reads up to the first other one.
+    pub fn is_blank(&self, store: &Store) -> io::Result<bool> {
+        let mut input = self.open(store)?;
+        let mut chunk = [0; 4096];
+        loop {
+            match input.read(&mut chunk)? {
+                0 => return Ok(true),
+                read if chunk.iter().take(read).any(|byte| *byte != 0) => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
     /// Reads the bytes from the start.
     pub fn open<'a>(&'a self, store: &Store) -> io::Result<Box<dyn Read + Send + 'a>> {
         match self {
@@ -199,6 +212,25 @@ mod tests {
         large(&store).into_body(&mut unnamed);
         store.commit_blocking(unnamed).unwrap();
         assert_eq!(files(), 0, "it was committed without a fact");
+    }
+
+    #[test]
+    fn a_draft_is_blank_without_a_byte_other_than_nul() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small_store(dir.path());
+        let draft = |bytes: &[u8]| {
+            let mut sink = Sink::new(&store);
+            sink.write_all(bytes).unwrap();
+            sink.finish().unwrap()
+        };
+        let mut late = vec![0; 10_000];
+        for blank in [&[][..], &[0], &late] {
+            assert!(draft(blank).is_blank(&store).unwrap());
+        }
+        late.push(1);
+        for full in [&[0, 1][..], b" ", &late] {
+            assert!(!draft(full).is_blank(&store).unwrap());
+        }
     }
 
     #[test]

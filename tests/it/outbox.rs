@@ -87,7 +87,7 @@ fn what_customs_could_not_read_is_rejected_with_its_findings() {
         file_name: None,
     };
     envelope::wrap(&head, &mut order.as_bytes(), &mut foreign).unwrap();
-    let rows: [(&str, Vec<u8>); 8] = [
+    let rows: [(&str, Vec<u8>); 9] = [
         ("malformed.xml", order.replace("</ceb:Order>", "").into_bytes()),
         ("broken-off.xml", order.as_bytes()[..order.len() / 2].to_vec()),
         ("not-xml.xml", b"orderNo,amount\n1,2\n".to_vec()),
@@ -96,6 +96,8 @@ fn what_customs_could_not_read_is_rejected_with_its_findings() {
         ("other-sender.xml", foreign),
         ("oversize.xml", sample::order(100, DXPID, now, 3)),
         ("empty.xml", Vec::new()),
+        // What a power cut may leave of a file that its owner did not sync.
+        ("blank.xml", vec![0; 3366]),
     ];
     assert!(rows[6].1.len() > 64 * 1024, "the sample is longer than the limit: {}", rows[6].1.len());
     for (name, content) in &rows {
