@@ -6,9 +6,9 @@
 //!
 //! | variable | CI | full | |
 //! |---|---|---|---|
-//! | `DXGATE_KILL_CYCLES` | 100 | 3000 | kills |
-//! | `DXGATE_KILL_ENTRIES` | 2000 | 100000 | messages that the victim has before the first start |
-//! | `DXGATE_KILL_RESTART_MS` | 5000 | 5000 | longest start, from the command to ready |
+//! | `DXGATE_KILL_CYCLES` | 100 | 3000, 200 | kills |
+//! | `DXGATE_KILL_ENTRIES` | 2000 | 10000, 100000 | messages that the victim has before the first start |
+//! | `DXGATE_KILL_RESTART_MS` | 5000 | 5000, 5000 | longest start, from the command to ready |
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
