@@ -30,6 +30,7 @@ pub mod sample;
 mod scanner;
 pub mod schema;
 mod serial;
+pub mod standing;
 
 #[cfg(test)]
 mod robustness_tests;

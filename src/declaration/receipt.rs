@@ -12,6 +12,7 @@ use super::error::{DeclarationError, Fault};
 use super::family::{self, MessageType, Role};
 use super::precheck::BusinessKey;
 use super::scanner::{Namespace, Scanner};
+use super::standing::{agrees, is_negative};
 use crate::bilingual;
 use crate::ground::limits::Limits;
 use crate::ground::text::{Bilingual, printable};
@@ -66,8 +67,7 @@ pub fn meaning(message_type: &str, status: &str) -> (Progress, Bilingual) {
     if matches!(message_type, "CEB816Message" | "CEB818Message") {
         return tax_meaning(status);
     }
-    let negative = status.strip_prefix('-').is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
-    if negative {
+    if is_negative(status) {
         return (Progress::Bad, bilingual!("处理异常（{status}）", "processing error ({status})"));
     }
     let Some((_, progress, zh, en)) = STATUSES.iter().find(|(code, ..)| *code == status) else {
@@ -146,15 +146,8 @@ const MAX_ENTRIES: u32 = 10_000;
 /// `message_type` is the request's; `document` holds the keys of one document as the pre-check reports them.
 pub fn concerns(entry: &ReceiptEntry, message_type: &str, document: &[BusinessKey]) -> bool {
     let Some(main) = family::find(message_type).and_then(|row| row.keys.first()) else { return false };
-    let mut same_main = false;
-    for key in &entry.keys {
-        match document.iter().find(|own| own.name == key.name) {
-            Some(own) if own.value == key.value => same_main |= key.name == *main,
-            Some(_) => return false,
-            None => {}
-        }
-    }
-    same_main
+    let own = |name: &str| document.iter().find(|own| own.name == name).map(|own| own.value.as_str());
+    agrees(&entry.keys, main, own)
 }
 
 /// The table's row for the root the scanner just started, when `fits`.

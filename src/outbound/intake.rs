@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::Outbound;
 use super::compose::{Content, NotComposed, Wire};
-use super::precheck::{Decision, Refusal};
+use super::precheck::{Decision, Declaration, Refusal};
 use super::scan::{Claim, Trouble};
 use crate::bilingual;
 use crate::ground::durable;
@@ -16,7 +16,7 @@ use crate::ground::fault;
 use crate::ground::id::Id;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
-use crate::store::record::{self, DeclarationSummary, Fact, Folder, GATEWAY, JobKind, Reason, State};
+use crate::store::record::{self, Fact, Folder, GATEWAY, JobKind, Reason, State};
 use crate::store::{CommitError, Precondition, Transaction};
 
 /// A claimed or submitted file that could not be recorded; it stays claimed and is tried again.
@@ -54,7 +54,7 @@ pub(super) enum Prepared {
     },
     Ready {
         payload: Draft,
-        summary: Option<DeclarationSummary>,
+        declaration: Option<Declaration>,
         wire: Result<Wire, Reason>,
     },
 }
@@ -186,14 +186,14 @@ impl Outbound {
         };
         match self.precheck(partner, &payload, id, now)? {
             Decision::Refuse(refusal) => Ok(Prepared::Refused { payload: Some(payload), refusal }),
-            Decision::AsIs(summary) => {
+            Decision::AsIs(declaration) => {
                 let wire = compose(&payload, name, true)?;
-                Ok(Prepared::Ready { payload, summary, wire })
+                Ok(Prepared::Ready { payload, declaration, wire })
             }
-            Decision::Wrap(head, summary) => {
+            Decision::Wrap(head, declaration) => {
                 let envelope = self.wrap(&head, &payload)?;
                 let wire = compose(&envelope, head.file_name.as_deref().unwrap_or(name), false)?;
-                Ok(Prepared::Ready { payload, summary: Some(summary), wire })
+                Ok(Prepared::Ready { payload, declaration: Some(declaration), wire })
             }
         }
     }
@@ -218,11 +218,16 @@ pub(super) fn record_of(
             let fact = Fact::Rejected { partner, file_name, payload, reason: refusal.reason, files };
             transaction.fact(id, fact);
         }
-        Prepared::Ready { payload, summary, wire } => {
+        Prepared::Ready { payload, declaration, wire } => {
             let payload = Some(payload.into_body(&mut transaction));
             let kind = JobKind::Payload;
+            let (summary, documents) =
+                declaration.map(|Declaration { summary, documents }| (summary, documents)).unzip();
             let fact = Fact::Queued { kind, partner, file_name, payload, declaration: summary, about };
             transaction.fact(id, fact);
+            if let Some(documents) = documents.filter(|documents| !documents.is_empty()) {
+                transaction.fact(id, Fact::Declared { documents });
+            }
             let next = match wire {
                 Ok(wire) => Outbound::composed_fact(id, wire, now, &mut transaction),
                 Err(reason) => Fact::Held { reason, by: GATEWAY.to_owned() },

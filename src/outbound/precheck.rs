@@ -10,8 +10,9 @@ use super::Outbound;
 use crate::bilingual;
 use crate::declaration::envelope::{self, EnvelopeHead, Kind};
 use crate::declaration::family::{self, Family};
-use crate::declaration::precheck::{self, Expectations, Report, Verdict};
+use crate::declaration::precheck::{self, BusinessKey, Expectations, Report, Verdict};
 use crate::declaration::schema;
+use crate::declaration::standing::Key;
 use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, Language};
 use crate::partner::{Dxp, Partner, Precheck, Profile};
@@ -20,15 +21,26 @@ use crate::store::record::{Content, DeclarationSummary, Folder, Publication, Rea
 
 /// Business keys kept in the message's summary.
 const KEYS: usize = 8;
+/// Documents of one message that are followed; the schema allows a hundred.
+const DOCUMENTS: u32 = 1000;
+/// Characters of a key, beyond the longest that the schema allows.
+const LONGEST_KEY: usize = 128;
 
 /// What the pre-check decided.
 pub(super) enum Decision {
     /// Send the payload itself, under its own name.
-    AsIs(Option<DeclarationSummary>),
+    AsIs(Option<Declaration>),
     /// Send it inside this envelope.
-    Wrap(EnvelopeHead, DeclarationSummary),
+    Wrap(EnvelopeHead, Declaration),
     /// Do not send it.
     Refuse(Refusal),
+}
+
+/// What the journal keeps of a declaration.
+pub(super) struct Declaration {
+    pub(super) summary: DeclarationSummary,
+    /// The keys of each document, as far as the pre-check lists them.
+    pub(super) documents: Vec<Vec<Key>>,
 }
 
 /// Why a file is refused, for the journal and for the folder.
@@ -68,16 +80,16 @@ impl Outbound {
                 Precheck::Off => {}
             }
         }
-        let mut summary = summary(&report);
+        let (mut summary, documents) = (summary(&report), documents(&report));
         match &report.kind {
             Kind::Ceb { message_type } => match self.envelope_head(dxp, message_type, id, now) {
                 Ok(head) => {
                     summary.cop_msg_id = Some(head.cop_msg_id.clone());
-                    Ok(Decision::Wrap(head, summary))
+                    Ok(Decision::Wrap(head, Declaration { summary, documents }))
                 }
                 Err(text) => Ok(Decision::Refuse(Refusal::from_text("no-receiver", text))),
             },
-            _ => Ok(Decision::AsIs(Some(summary))),
+            _ => Ok(Decision::AsIs(Some(Declaration { summary, documents }))),
         }
     }
 
@@ -140,6 +152,29 @@ fn summary(report: &Report) -> DeclarationSummary {
         cop_msg_id: report.envelope.as_ref().map(|head| head.cop_msg_id.clone()),
         keys: report.keys.iter().take(KEYS).map(|key| (key.name.clone(), key.value.clone())).collect(),
     }
+}
+
+/// What identifies each document of a request: receipts name them by these keys.
+fn documents(report: &Report) -> Vec<Vec<Key>> {
+    if report.message_type.as_deref().and_then(family::receipt_type).is_none() {
+        return Vec::new();
+    }
+    let mut documents: Vec<Vec<Key>> = Vec::new();
+    for key in report.keys.iter().filter(|key| (1..=DOCUMENTS).contains(&key.document)) {
+        let place = usize::try_from(key.document).unwrap_or_default().saturating_sub(1);
+        if documents.len() <= place {
+            documents.resize(place.saturating_add(1), Vec::new());
+        }
+        if let (Some(document), Some(key)) = (documents.get_mut(place), kept(key)) {
+            document.push(key);
+        }
+    }
+    documents
+}
+
+/// A key of the length that the schema allows.
+fn kept(key: &BusinessKey) -> Option<Key> {
+    (key.value.chars().count() <= LONGEST_KEY).then(|| (key.name.clone(), key.value.clone()))
 }
 
 impl Refusal {

@@ -12,8 +12,12 @@
 //! | `StrayReceipt` | the reason's code; not when it merely repeats what is known | doubtful ones with delivery; `mdn-mic-mismatch`, `mdn-contradicts`, `mdn-late` when acknowledged |
 //! | `Declined`: other content under a known Message-ID | `duplicate-other-content` | when acknowledged |
 //! | `UnknownReceipt` | `mdn-unknown-message` | when acknowledged |
+//! | `BusinessReceipt` that refuses a document | `declaration-rejected`, `declaration-error` | when later receipts leave no document refused so; with what a person does to the message |
+//! | `PlatformAnswered` that refuses the envelope | `envelope-refused` | with another answer of the platform, or a receipt; the same |
 //!
 //! One message has one alert of a code: raised again while open, it only counts on.
+
+mod declaration;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -197,6 +201,8 @@ pub(super) fn follow(message: &mut Message, before: State, at: Timestamp, fact: 
         Fact::Declined { reason, .. } if reason.code == OTHER_CONTENT => {
             raise(message, reason, level(&reason.code), at);
         }
+        Fact::BusinessReceipt { receipt, .. } => declaration::follow_receipt(message, at, *receipt),
+        Fact::PlatformAnswered { answer } => declaration::follow_platform(message, at, answer),
         Fact::Delivered { .. } => {
             let mended = |alert: &&mut Alert| alert.is_open() && !outlives_delivery(&alert.code);
             message.alerts.iter_mut().filter(mended).for_each(|alert| alert.resolved = Some(at));
@@ -234,9 +240,9 @@ fn repeats(message: &Message, before: State, reason: &Reason) -> bool {
 /// Another payload under a Message-ID that was accepted before.
 const OTHER_CONTENT: &str = "duplicate-other-content";
 
-/// What a delivery does not mend: the MDNs of one message contradict each other.
+/// What a delivery does not mend: the MDNs of one message contradict each other, or customs refused what arrived.
 fn outlives_delivery(code: &str) -> bool {
-    matches!(code, "mdn-mic-mismatch" | "mdn-contradicts" | "mdn-late")
+    matches!(code, "mdn-mic-mismatch" | "mdn-contradicts" | "mdn-late") || declaration::outlives_delivery(code)
 }
 
 fn level(code: &str) -> Level {

@@ -1,7 +1,8 @@
 use super::*;
+use crate::declaration::standing::Standing;
 use crate::mime::Headers;
 use crate::store::apply;
-use crate::store::record::{Body, JobKind, Receipt};
+use crate::store::record::{Body, JobKind, PlatformAnswer, Receipt, Said};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -141,4 +142,75 @@ fn a_standing_condition_is_announced_once_until_it_has_ended() {
     alerts.resolve("disk-nearly-full", None);
     alerts.raise(Level::Error, reason("disk-nearly-full"), None, at(7));
     assert_eq!(alerts.standing().len(), 2, "it began anew");
+}
+
+/// Customs' word about document `document` of two.
+fn told(document: u32, status: &str, second: u32) -> Fact {
+    let time = format!("202603010930{second:02}000");
+    let said = Said { document, status: status.to_owned(), time, info: "张三 510000".to_owned(), given: Vec::new() };
+    let message_type = "CEB622Message".to_owned();
+    Fact::BusinessReceipt { receipt: Id::from_bytes([second as u8; 16]), message_type, entries: vec![said] }
+}
+
+fn platform(code: &str, refused: bool) -> Fact {
+    let response = Id::from_bytes([8; 16]);
+    let answer = PlatformAnswer { at: at(9), response, node: None, code: code.to_owned(), info: None, refused };
+    Fact::PlatformAnswered { answer }
+}
+
+/// A declaration of two documents, and what happened to it then.
+fn declaration(facts: &[Fact]) -> Message {
+    let keys = |order: &str| vec![("orderNo".to_owned(), order.to_owned())];
+    let mut message = after(&[]);
+    (message.state, message.attempts) = (State::Queued, 0);
+    let declared = Fact::Declared { documents: vec![keys("O1"), keys("O2")] };
+    for (second, fact) in (20..).zip([declared].iter().chain(facts)) {
+        message = apply(Some(message), Id::from_bytes([7; 16]), at(second), fact).unwrap();
+    }
+    message
+}
+
+#[test]
+fn a_rejection_by_customs_is_an_alert_until_a_later_receipt_supersedes_it() {
+    let message = declaration(&[told(1, "100", 1), told(2, "100", 2)]);
+    assert_eq!(open(&message), [("declaration-rejected", Level::Error, 2)]);
+    let text = &message.alerts[0].text;
+    assert!(text.en.contains("orderNo=O1") && text.zh.contains("海关退单"), "{text}");
+    assert!(!text.zh.contains("张三"), "alerts are logged: no words about people");
+    let message = declaration(&[told(1, "100", 1), told(2, "100", 2), told(1, "800", 3)]);
+    assert_eq!(open(&message).len(), 1, "one document is still refused");
+    let message = declaration(&[told(1, "100", 1), told(2, "100", 2), told(1, "800", 3), told(2, "800", 4)]);
+    assert_eq!(open(&message), []);
+    let message = declaration(&[told(1, "800", 3), told(1, "100", 1)]);
+    assert_eq!(open(&message), [], "an older receipt that comes late raises nothing");
+}
+
+#[test]
+fn an_error_and_a_rejection_are_two_alerts_that_a_delivery_does_not_end() {
+    let facts = [told(1, "-621029", 1), told(2, "100", 2)];
+    assert_eq!(open(&declaration(&facts)).len(), 2);
+    let composed = declaration(&facts);
+    let wire = Body { id: Id::from_bytes([2; 16]), len: 1, sha256: [2; 32] };
+    let mics = crate::as2::SentMics::default();
+    let headers = Headers::default();
+    let facts = [
+        Fact::Composed { message_id: "<1@x>".to_owned(), headers, wire, mics, due: at(0) },
+        Fact::Attempted { number: 1 },
+        delivered(),
+    ];
+    let apply_one = |message, fact| Some(apply(message, Id::from_bytes([7; 16]), at(60), fact).unwrap());
+    let delivered = facts.iter().fold(Some(composed), apply_one).unwrap();
+    assert_eq!(open(&delivered).len(), 2);
+}
+
+#[test]
+fn an_envelope_that_the_platform_refuses_is_an_alert_until_customs_answers_after_all() {
+    let refused = declaration(&[platform("0002", true)]);
+    assert_eq!(open(&refused), [("envelope-refused", Level::Error, 1)]);
+    assert!(refused.documents.iter().all(|document| document.standing == Standing::Error));
+    assert_eq!(open(&declaration(&[platform("3002", true), platform("0000", false)])), []);
+    let answered = declaration(&[platform("3002", true), told(1, "2", 1)]);
+    assert_eq!(open(&answered), []);
+    assert_eq!(answered.documents[0].standing, Standing::InProgress);
+    assert_eq!(answered.platform.as_ref().map(|platform| platform.code.as_str()), Some("3002"));
 }

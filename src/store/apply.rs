@@ -9,12 +9,13 @@ use jiff::Timestamp;
 
 use super::alert;
 use super::aside;
+use super::business;
 use super::fact::detail;
 use super::keeping;
 use super::record::Body;
 use super::record::{
-    Direction, EarlierWire, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason, Receipt, STRAYS,
-    State, Stray,
+    Direction, Documents, EarlierWire, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason, Receipt,
+    STRAYS, State, Stray,
 };
 use crate::as2::SentMics;
 use crate::ground::id::Id;
@@ -86,7 +87,8 @@ pub fn apply(message: Option<Message>, id: Id, at: Timestamp, fact: &Fact) -> Re
     };
     let named_before = message.bodies();
     let before = message.state;
-    match (aside::apply(&mut message, fact), message.direction) {
+    let applied = aside::apply(&mut message, fact).or_else(|| business::apply(&mut message, fact));
+    match (applied, message.direction) {
         _ if keeping::is_keeping(fact) => keeping::apply(&mut message, at, fact)?,
         (Some(applied), _) => applied?,
         (None, Direction::Outbound) => outbound(&mut message, at, fact)?,
@@ -164,6 +166,9 @@ fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
         strays: Vec::new(),
         further_receipts: Vec::new(),
         alerts: Vec::new(),
+        documents: Documents::default(),
+        platform: None,
+        answered: None,
         publications: Vec::new(),
         claim: None,
         others: Vec::new(),

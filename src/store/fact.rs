@@ -1,6 +1,8 @@
 //! What every fact says of itself: its name in the journal, the bodies it names, a word for the timeline.
 
-use super::record::{Body, Content, Fact, Publication};
+use std::collections::BTreeMap;
+
+use super::record::{Body, Content, Fact, Publication, Said};
 
 impl Fact {
     /// The fact's kebab-case name, as in the journal.
@@ -35,6 +37,10 @@ impl Fact {
             Fact::Resent { .. } => "resent",
             Fact::UnknownReceipt { .. } => "unknown-receipt",
             Fact::Acknowledged { .. } => "acknowledged",
+            Fact::Declared { .. } => "declared",
+            Fact::BusinessReceipt { .. } => "business-receipt",
+            Fact::PlatformAnswered { .. } => "platform-answered",
+            Fact::Matched { .. } => "matched",
         }
     }
 
@@ -81,7 +87,11 @@ impl Fact {
             | Fact::PayloadPurged { .. }
             | Fact::Purged { .. }
             | Fact::Resent { .. }
-            | Fact::Acknowledged { .. } => {}
+            | Fact::Acknowledged { .. }
+            | Fact::Declared { .. }
+            | Fact::BusinessReceipt { .. }
+            | Fact::PlatformAnswered { .. }
+            | Fact::Matched { .. } => {}
         }
         bodies
     }
@@ -123,5 +133,26 @@ pub(super) fn detail(fact: &Fact) -> String {
         Fact::Evidence { .. } => String::new(),
         Fact::Restored { sequence } => sequence.to_string(),
         Fact::Resumed { reason, by } => format!("{by}: {reason}"),
+        Fact::Declared { documents } => documents.len().to_string(),
+        Fact::BusinessReceipt { message_type, entries, .. } => receipt_detail(message_type, entries),
+        Fact::PlatformAnswered { answer } => answer.code.clone(),
+        Fact::Matched { answered } => answered.of.to_string(),
     }
 }
+
+/// The type of a receipt and how many documents each of its statuses is about, the first few of them.
+fn receipt_detail(message_type: &str, entries: &[Said]) -> String {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for said in entries {
+        let count = counts.entry(said.status.as_str()).or_default();
+        *count = count.saturating_add(1);
+    }
+    let mut detail = message_type.to_owned();
+    for (status, count) in counts.into_iter().take(STATUSES) {
+        detail.push_str(&format!(" {status}×{count}"));
+    }
+    detail
+}
+
+/// Statuses named in one line of the timeline.
+const STATUSES: usize = 6;

@@ -12,6 +12,9 @@
 //! | `d` partner 0, due, id | | outbound messages with something to do |
 //! | `u` id, index | | publications not yet published |
 //! | `a` id | | messages with open alerts |
+//! | `c` id | | messages with documents |
+//! | `e` standing, id | | messages with documents that stand so |
+//! | `f` hash of name and value, id, number | | documents with a key; number 0: messages with a `CopMsgId` |
 //! | `k` hash of the dedup key | id | who claimed a key |
 //! | `b` body id | place | where a body is |
 //! | `!applied` | format, sequence, hash, settled, count, sum | how much of the journal is in here |
@@ -31,14 +34,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use self::keys::{
-    ALL_STATES, DUE_TAIL, claim_key, due_and_id, key, message_id_prefix, millis, partner_prefix, state_byte,
-    trailing_id, views,
+    ALL_STATES, DUE_TAIL, business_views, claim_key, document_prefix, due_and_id, id_and_document, id_and_number, key,
+    message_id_prefix, millis, partner_prefix, standing_byte, state_byte, trailing_id, views,
 };
 use self::totals::{Totals, entry_sum};
 use super::db::{Bytes, Db, DbBatch, DbError};
 use super::journal::retired::{Link, Marks};
 use super::recent::{Indexed, Recent};
 use super::record::{DedupKey, Direction, Message, State};
+use crate::declaration::standing::Standing;
 use crate::ground::id::Id;
 
 pub(super) use self::keys::without_brackets;
@@ -197,6 +201,8 @@ impl Index {
             View::State(state) => vec![b's', state_byte(*state)],
             View::Partner(partner) => partner_prefix(b'p', partner),
             View::Alerting => vec![b'a'],
+            View::Declared => vec![b'c'],
+            View::Standing(standing) => vec![b'e', standing_byte(*standing)],
         };
         let mut end = prefix.clone();
         match before {
@@ -204,6 +210,20 @@ impl Index {
             None => end.extend_from_slice(&[0xff; 17]),
         }
         self.db.back_from(&prefix, &end).filter_map(|entry| entry.map(|(key, _)| trailing_id(&key)).transpose())
+    }
+
+    /// Documents with this key: their messages and numbers, latest message first, none later than `last`.
+    pub(super) fn documents(
+        &self,
+        name: &str,
+        value: &str,
+        last: Option<Id>,
+    ) -> impl Iterator<Item = Result<(Id, u32), DbError>> + use<> {
+        let prefix = document_prefix(name, value);
+        let mut end = prefix.clone();
+        end.extend_from_slice(last.as_ref().map_or(&[0xff; 16], |last| last.as_bytes()));
+        end.extend_from_slice(&[0xff; 5]);
+        self.db.back_from(&prefix, &end).filter_map(|entry| entry.map(|(key, _)| id_and_document(&key)).transpose())
     }
 
     /// Messages in each state.
@@ -243,14 +263,7 @@ impl Index {
 
     /// Messages and publication numbers that are not published yet, oldest first.
     pub(super) fn unpublished(&self) -> impl Iterator<Item = Result<(Id, u32), DbError>> + use<> {
-        self.db.scan(b"u").filter_map(|entry| {
-            entry
-                .map(|(key, _)| {
-                    let (rest, index) = key.split_last_chunk::<4>()?;
-                    Some((trailing_id(rest)?, u32::from_be_bytes(*index)))
-                })
-                .transpose()
-        })
+        self.db.scan(b"u").filter_map(|entry| entry.map(|(key, _)| id_and_number(&key)).transpose())
     }
 
     fn totals(&self) -> MutexGuard<'_, Totals> {
@@ -268,6 +281,8 @@ pub(super) enum View<'a> {
     State(State),
     Partner(&'a str),
     Alerting,
+    Declared,
+    Standing(Standing),
 }
 
 impl Changes {
@@ -283,6 +298,7 @@ impl Changes {
         for key in new.iter().filter(|key| !old.contains(key)) {
             self.insert(key, &[]);
         }
+        self.documents(before.map(|before| before.message.as_ref()), after);
         let key = key(b'm', &[after.id.as_bytes()]);
         if let Some(before) = before {
             self.totals.subtract_sum(before.sum);
@@ -292,12 +308,27 @@ impl Changes {
         Ok(())
     }
 
+    /// What the documents of a message are found by; most facts leave them alone.
+    fn documents(&mut self, before: Option<&Message>, after: &Message) {
+        if before.is_some_and(|before| before.documents.are_shared_with(&after.documents)) {
+            return;
+        }
+        let old = before.map(business_views).unwrap_or_default();
+        let new = business_views(after);
+        for key in old.difference(&new) {
+            self.remove(key, &[]);
+        }
+        for key in new.difference(&old) {
+            self.insert(key, &[]);
+        }
+    }
+
     /// A message is forgotten, with the key that it claimed.
     pub(super) fn forget(&mut self, before: &Indexed) {
         let message = &before.message;
         self.forgotten.push(message.id);
-        for key in views(message) {
-            self.remove(&key, &[]);
+        for key in views(message).iter().chain(&business_views(message)) {
+            self.remove(key, &[]);
         }
         self.totals.subtract_sum(before.sum);
         self.batch.remove(&key(b'm', &[message.id.as_bytes()]));
@@ -351,8 +382,8 @@ impl Changes {
     /// Adds a message of a snapshot as it was stored.
     pub(super) fn stored(&mut self, value: &[u8]) -> Result<(), DbError> {
         let (_, message) = decode(value)?;
-        for key in views(&message) {
-            self.insert(&key, &[]);
+        for key in views(&message).iter().chain(&business_views(&message)) {
+            self.insert(key, &[]);
         }
         self.insert(&key(b'm', &[message.id.as_bytes()]), value);
         Ok(())

@@ -14,15 +14,19 @@
 //!                                     └─Declined→ Declined        (sync receptions skip Received)
 //! ```
 
+mod business;
 mod evidence;
+pub(super) mod hex_digest;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::business::{Answered, Documents, NAMED, PlatformAnswer, Said};
 pub use self::evidence::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
 
 pub use super::alert::{Acknowledgement, Alert, Level};
 use crate::as2::SentMics;
+use crate::declaration::standing::Key;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::mime::Headers;
@@ -297,6 +301,14 @@ pub enum Fact {
     UnknownReceipt { partner: String, message_id: String, reason: Reason, receipt: Receipt },
     /// A person has seen the message's alert with this code.
     Acknowledged { alert: String, reason: String, by: String },
+    /// The payload is a declaration with these documents, each given by its keys.
+    Declared { documents: Vec<Vec<Key>> },
+    /// The inbound message `receipt` says this about documents of the message.
+    BusinessReceipt { receipt: Id, message_type: String, entries: Vec<Said> },
+    /// The transport platform has answered the envelope of the message.
+    PlatformAnswered { answer: PlatformAnswer },
+    /// The accepted message is a receipt, and answers these.
+    Matched { answered: Answered },
 }
 
 /// One line of a message's history.
@@ -424,6 +436,15 @@ pub struct Message {
     /// What a person should know about it.
     #[serde(default)]
     pub alerts: Vec<Alert>,
+    /// The business documents in the payload (outbound), with what customs said about them.
+    #[serde(default, skip_serializing_if = "Documents::are_none")]
+    pub documents: Documents,
+    /// What the transport platform said last about its envelope (outbound).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<PlatformAnswer>,
+    /// Which messages it answers (a receipt of customs, inbound).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Answered>,
     /// What users see of it in their folders.
     pub publications: Vec<(Publication, PublicationStage)>,
     /// The key it claimed by being accepted.
@@ -443,32 +464,4 @@ pub struct Message {
     pub gone: bool,
     /// History, newest last; the oldest lines are dropped from this view beyond a hundred, never from the journal.
     pub timeline: Vec<Event>,
-}
-
-/// SHA-256 values as hex text.
-pub(super) mod hex_digest {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use std::fmt::Write as _;
-
-    pub(in crate::store) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = String::with_capacity(64);
-        for byte in digest {
-            let _ = write!(text, "{byte:02x}");
-        }
-        serializer.serialize_str(&text)
-    }
-
-    pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let mut digest = [0u8; 32];
-        let pairs = text.as_bytes().chunks_exact(2);
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(D::Error::custom("a SHA-256 value has 64 hex digits"));
-        }
-        for (byte, pair) in digest.iter_mut().zip(pairs) {
-            let pair = std::str::from_utf8(pair).map_err(D::Error::custom)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(D::Error::custom)?;
-        }
-        Ok(digest)
-    }
 }

@@ -1,5 +1,6 @@
 mod backups;
 mod commits;
+mod declared;
 mod frames;
 mod keeping;
 mod leases;

@@ -59,14 +59,14 @@ impl Store {
         self.verify(Depth::Bodies)
     }
 
-    /// SHA-256 over every message, claimed key and place of a body, in the order of their ids (blocking I/O): equal for
-    /// two indexes exactly when they answer alike. Meant for a store at rest.
+    /// SHA-256 over every message, claimed key, place of a body and key of a document, in their order (blocking I/O): equal
+    /// for two indexes exactly when they answer alike. Meant for a store at rest.
     ///
     /// # Errors
     /// The index cannot be read.
     pub fn state_digest(&self) -> Result<[u8; 32], StoreError> {
         let mut digest = Sha256::new();
-        for view in [b'm', b'k', b'b'] {
+        for view in [b'm', b'k', b'b', b'c', b'e', b'f'] {
             for entry in self.0.index.entries(view) {
                 let (key, value) = entry.map_err(|error| self.index_error(&error))?;
                 // How far a message is known to be complete depends on how frames came in together.

@@ -1,10 +1,14 @@
 //! The keys of the index's views; the table is in [`index`](super).
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::declaration::standing::Standing;
 use crate::ground::id::Id;
 use crate::store::alert::Alert;
+use crate::store::declared::COP_MSG_ID;
 use crate::store::record::{DedupKey, Direction, Message, PublicationStage, State};
 
 /// Keys without value under which a message is found.
@@ -34,6 +38,46 @@ pub(super) fn views(message: &Message) -> Vec<Vec<u8>> {
         }
     }
     keys
+}
+
+/// Keys without value under which the documents of a message are found.
+pub(super) fn business_views(message: &Message) -> BTreeSet<Vec<u8>> {
+    let mut keys = BTreeSet::new();
+    let cop_msg_id = message.declaration.as_ref().and_then(|declaration| declaration.cop_msg_id.as_deref());
+    if let (Some(cop_msg_id), Direction::Outbound) = (cop_msg_id, message.direction) {
+        keys.insert(document_key(COP_MSG_ID, cop_msg_id, &message.id, 0));
+    }
+    if !message.documents.are_none() {
+        keys.insert(key(b'c', &[message.id.as_bytes()]));
+    }
+    for (number, document) in (1u32..).zip(message.documents.iter()) {
+        keys.insert(key(b'e', &[&[standing_byte(document.standing)], message.id.as_bytes()]));
+        keys.extend(document.findable().map(|(name, value)| document_key(name, value, &message.id, number)));
+    }
+    keys
+}
+
+/// Read backwards, the latest message comes first, and its documents in order: their numbers are inverted.
+fn document_key(name: &str, value: &str, id: &Id, number: u32) -> Vec<u8> {
+    let mut key = with_id(document_prefix(name, value), id);
+    key.extend_from_slice(&(!number).to_be_bytes());
+    key
+}
+
+/// Of the key of a document.
+pub(super) fn id_and_document(key: &[u8]) -> Option<(Id, u32)> {
+    id_and_number(key).map(|(id, inverted)| (id, !inverted))
+}
+
+pub(super) fn document_prefix(name: &str, value: &str) -> Vec<u8> {
+    let hash = hash_of(&[name, value]);
+    key(b'f', &[hash.first_chunk::<16>().map_or(&hash[..], |half| &half[..])])
+}
+
+/// Of a key that ends with an id and a number.
+pub(super) fn id_and_number(key: &[u8]) -> Option<(Id, u32)> {
+    let (rest, number) = key.split_last_chunk::<4>()?;
+    Some((trailing_id(rest)?, u32::from_be_bytes(*number)))
 }
 
 /// Bytes of a due key behind the partner's name: 0, instant, id.
@@ -130,5 +174,17 @@ pub(super) fn state_byte(state: State) -> u8 {
         State::Received => 10,
         State::Accepted => 11,
         State::Declined => 12,
+    }
+}
+
+/// Never renumbered without a new [`FORMAT`](super::totals::FORMAT).
+pub(super) fn standing_byte(standing: Standing) -> u8 {
+    match standing {
+        Standing::Waiting => 1,
+        Standing::InProgress => 2,
+        Standing::Accepted => 3,
+        Standing::Released => 4,
+        Standing::Rejected => 5,
+        Standing::Error => 6,
     }
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use crate::store::journal::frame::Hash;
 
-/// Changes when keys or values do; another number means: rebuild. 2: messages carry the sequence they are up to.
-pub(super) const FORMAT: u32 = 3;
+/// Changes when keys or values do; another number means: rebuild. 2: messages carry the sequence they are up to. 4:
+/// documents are found by their keys.
+pub(super) const FORMAT: u32 = 4;
 
 /// Where a body's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,11 @@ use dxgate::as2::SentMics;
 use dxgate::bilingual;
 use dxgate::ground::id::Id;
 use dxgate::mime::Headers;
-use dxgate::store::{Body, Content, DedupKey, Fact, Folder, JobKind, Publication, Reason, Receipt, Store, Transaction};
+use dxgate::store::record::Said;
+use dxgate::store::{
+    Body, Content, DeclarationSummary, DedupKey, Fact, Folder, JobKind, Publication, Reason, Receipt, Store,
+    Transaction,
+};
 use jiff::{SignedDuration, Timestamp};
 
 /// Threads that commit at the same time; they share syncs.
@@ -37,12 +41,16 @@ fn send(store: &Store, at: Timestamp, number: usize) {
         partner: format!("partner-{}", number % 7),
         file_name: format!("CEB311Message-{number}.xml"),
         payload: Some(payload),
-        declaration: None,
+        declaration: declaration(number),
         about: None,
     };
     let message_id = format!("<{number}-{id}@station.example>");
     let headers = headers(&message_id);
     transaction.fact(id, queued);
+    if number.is_multiple_of(2) {
+        let keys = |document: usize| vec![("orderNo".to_owned(), format!("O{number}-{document}"))];
+        transaction.fact(id, Fact::Declared { documents: (0..DOCUMENTS).map(keys).collect() });
+    }
     transaction.fact(id, Fact::Composed { message_id, headers, wire, mics: SentMics::default(), due: at });
     commit(store, transaction);
     happen(store, id, at, Fact::Attempted { number: 1 });
@@ -63,6 +71,37 @@ fn send(store: &Store, at: Timestamp, number: usize) {
     transaction.fact(id, Fact::Delivered { receipt: Some(receipt), note: None, files });
     commit(store, transaction);
     publish(store, id, at, 2);
+    if number.is_multiple_of(2) {
+        happen(store, id, at, answered(number));
+    }
+}
+
+/// Documents of every second message sent.
+const DOCUMENTS: usize = 3;
+
+fn declaration(number: usize) -> Option<DeclarationSummary> {
+    number.is_multiple_of(2).then(|| DeclarationSummary {
+        message_type: "CEB311Message".to_owned(),
+        documents: 3,
+        cop_msg_id: Some(format!("M{number}")),
+        keys: vec![("orderNo".to_owned(), format!("O{number}-0"))],
+    })
+}
+
+/// Customs accepts the first document and refuses the second.
+fn answered(number: usize) -> Fact {
+    let said = |document: u32, status: &str| Said {
+        document,
+        status: status.to_owned(),
+        time: "20260301093000123".to_owned(),
+        info: "[Code:1800;Desc:逻辑校验通过]".to_owned(),
+        given: vec![("preNo".to_owned(), format!("B{number}-{document}"))],
+    };
+    Fact::BusinessReceipt {
+        receipt: Id::new(Timestamp::UNIX_EPOCH),
+        message_type: "CEB312Message".to_owned(),
+        entries: vec![said(1, "120"), said(2, "100")],
+    }
 }
 
 fn receive(store: &Store, at: Timestamp, number: usize) {
