@@ -62,6 +62,7 @@ pub(super) struct Utf8Source<'a> {
     /// Decoded text; what stands before `start` was taken.
     window: String,
     start: usize,
+    taken: u64,
     chunk: Vec<u8>,
     /// Up to here `position` has counted.
     counted: usize,
@@ -84,6 +85,7 @@ impl<'a> Utf8Source<'a> {
             state: State::Fresh,
             window: String::new(),
             start: 0,
+            taken: 0,
             chunk: Vec::new(),
             counted: 0,
             position: Position::START,
@@ -118,8 +120,14 @@ impl<'a> Utf8Source<'a> {
         self.window.get(self.start..).unwrap_or_default()
     }
 
+    /// Bytes of text taken so far; a byte order mark is none of it.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Takes `count` bytes, a whole number of characters.
     pub(super) fn take(&mut self, count: usize) {
+        self.taken = self.taken.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         self.start = self.start.saturating_add(count).min(self.window.len());
     }
 

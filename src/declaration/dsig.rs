@@ -14,18 +14,24 @@
 //! [`sign`] writes exactly that. [`verify`] also accepts what signers in the field make of it and names each deviation as a
 //! [`Variant`]. Anything that would let a signature cover less than the document is refused: another reference, a second one,
 //! a second signature. Whose certificate it is and whether it counts is for the caller to judge.
+//!
+//! Both stream: a document of any size takes the same memory. Both read through the one scanner of this module, so what is
+//! signed is what the pre-check has seen.
 
 mod algorithm;
 mod c14n;
+mod document;
 mod problem;
 mod read;
 mod sign;
+mod splice;
 mod verify;
 
 pub use algorithm::Algorithm;
 pub use problem::{SignatureProblem, Variant};
 pub use sign::{DocumentSigner, KeySigner, sign};
-pub use verify::{Verified, verify};
+pub use splice::Spliced;
+pub use verify::{Verified, canonicalise, is_signed, verify, verify_enveloped};
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests hand files to other programs")]

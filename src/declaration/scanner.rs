@@ -57,7 +57,7 @@ impl Namespace {
 pub(super) struct Element {
     pub(super) namespace: Namespace,
     pub(super) local: String,
-    prefix: String,
+    pub(super) prefix: String,
     /// Place of its start tag.
     pub(super) at: Position,
     /// Attributes without prefix, normalised.
@@ -159,9 +159,31 @@ pub(super) enum Event {
     Eof,
 }
 
+/// Hears everything of a document that has a meaning, in its order, whoever asks for events: what is canonicalised and what
+/// is checked come from one reading.
+pub(super) trait Listener {
+    /// A start tag with all its attributes, declarations of namespaces included, by their qualified names, normalised.
+    fn start(&mut self, element: &Element, attributes: &[(String, String)]);
+    /// An end tag, or the end of an empty element.
+    fn end(&mut self, element: &Element);
+    /// Text, references resolved and line ends normalised; it may come in pieces.
+    fn text(&mut self, text: &str);
+    /// A comment, line ends normalised.
+    fn comment(&mut self, text: &str);
+    /// A processing instruction, line ends normalised.
+    fn instruction(&mut self, target: &str, content: &str);
+}
+
 /// The pass.
 pub(super) struct Scanner<'a> {
     source: Utf8Source<'a>,
+    listener: Option<&'a mut dyn Listener>,
+    /// Qualified names and values of the attributes of a start tag, for the listener.
+    heard: Vec<(String, String)>,
+    /// The piece told last ended with a carriage return.
+    return_told: bool,
+    /// Bytes of text before the token read last.
+    token_at: u64,
     max_depth: usize,
     max_attributes: usize,
     max_item: usize,
@@ -184,6 +206,10 @@ impl<'a> Scanner<'a> {
     pub(super) fn new(input: &'a mut dyn BufRead, max_bytes: u64, limits: &Limits) -> Scanner<'a> {
         Scanner {
             source: Utf8Source::new(input, max_bytes),
+            listener: None,
+            heard: Vec::new(),
+            return_told: false,
+            token_at: 0,
             max_depth: limits.xml_depth,
             max_attributes: limits.xml_attributes,
             max_item: limits.xml_text,
@@ -203,6 +229,27 @@ impl<'a> Scanner<'a> {
     pub(super) fn under(mut self, prefix: &'static str) -> Scanner<'a> {
         self.prefix = prefix;
         self
+    }
+
+    /// Tells `listener` what is read.
+    pub(super) fn heard_by(mut self, listener: &'a mut dyn Listener) -> Scanner<'a> {
+        self.listener = Some(listener);
+        self
+    }
+
+    /// Bytes of the decoded text that were read.
+    pub(super) fn offset(&self) -> u64 {
+        self.source.taken()
+    }
+
+    /// Bytes of the decoded text before the tag of the last event.
+    pub(super) fn tag_offset(&self) -> u64 {
+        self.token_at
+    }
+
+    /// What a prefix stands for here.
+    pub(super) fn bound(&self, prefix: &str) -> Option<&Namespace> {
+        self.bindings.iter().rev().find(|binding| binding.prefix == prefix).map(|binding| &binding.namespace)
     }
 
     /// Allows tags and texts of this many bytes from here on.
@@ -299,6 +346,7 @@ impl<'a> Scanner<'a> {
                 // A piece may end within a character; what is asked for in pieces is ASCII, so this cuts rarely.
                 let whole = self.whole_characters(plain);
                 piece.truncate(whole);
+                self.tell_piece(whole);
                 self.source.take(whole);
                 return Ok(Some(at));
             }
@@ -317,6 +365,17 @@ impl<'a> Scanner<'a> {
                 return Ok(Some(at));
             }
         }
+    }
+
+    /// Tells a raw piece of text, whose line ends are not normalised yet.
+    fn tell_piece(&mut self, bytes: usize) {
+        let Some(listener) = self.listener.as_deref_mut() else { return };
+        let raw = self.source.text().get(..bytes).unwrap_or_default();
+        let piece = if self.return_told { raw.strip_prefix('\n').unwrap_or(raw) } else { raw };
+        self.return_told = raw.ends_with('\r');
+        let mut lines = String::with_capacity(piece.len());
+        text::push_lines(&mut lines, piece);
+        listener.text(&lines);
     }
 
     /// The largest count up to `count` that ends between characters.
@@ -339,6 +398,10 @@ impl<'a> Scanner<'a> {
     fn end(&mut self) -> Event {
         self.end_due = false;
         self.pop_due = true;
+        let element = self.depth.checked_sub(1).and_then(|last| self.slots.get(last));
+        if let (Some(listener), Some(element)) = (self.listener.as_deref_mut(), element) {
+            listener.end(element);
+        }
         Event::End
     }
 

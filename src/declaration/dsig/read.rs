@@ -1,13 +1,11 @@
 //! The fields of the `ds:Signature` that is a child of the root.
 
-use std::io::BufRead;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::scanner::{Event, Namespace, Scanner};
+use super::super::scanner::{Element, Event, Namespace};
+use super::document::Document;
 use super::problem::SignatureProblem;
-use crate::ground::limits::Limits;
 
 /// What a signature says, not judged yet.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,24 +27,15 @@ const MOST: usize = 8;
 /// Elements between the document and the signature's own: the root and `Signature`.
 const ABOVE: usize = 2;
 
-/// Reads the signature of a document of at most `max_bytes`; texts and tags may have `max_item` bytes.
-pub(super) fn read(
-    input: &mut dyn BufRead,
-    max_bytes: u64,
-    max_item: usize,
-    limits: &Limits,
-) -> Result<Fields, SignatureProblem> {
-    let mut scanner = Scanner::new(input, max_bytes, limits);
-    scanner.allow_items_of(max_item);
+/// Reads the signature of a document.
+pub(super) fn read(document: &Document<'_>) -> Result<Fields, SignatureProblem> {
     let mut found: Option<Reading> = None;
     let mut inside = false;
-    loop {
-        let event = scanner.next()?;
+    document.read(None, &mut |event, scanner| {
         let depth = scanner.depth();
-        let Some(element) = scanner.element() else { break };
+        let Some(element) = scanner.element() else { return Ok(()) };
         let signature = depth == ABOVE && element.is(&Namespace::Dsig, "Signature");
         match event {
-            Event::Eof => break,
             Event::Start if signature && found.is_some() => return Err(SignatureProblem::Several),
             Event::Start if signature => (found, inside) = (Some(Reading::default()), true),
             Event::End if signature => inside = false,
@@ -56,17 +45,29 @@ pub(super) fn read(
                 let reading = found.as_mut().ok_or(SignatureProblem::Missing)?;
                 match event {
                     Event::Start => reading.start(&path, element.attribute("Algorithm"), element.attribute("URI"))?,
-                    _ => reading.end(&path, scanner.text())?,
+                    _ => reading.end(&path, element.parent, scanner.text())?,
                 }
             }
             _ => {}
         }
-    }
+        Ok(())
+    })?;
     found.ok_or(SignatureProblem::Missing)?.finish()
 }
 
+/// Whether a document has a signature, of whatever quality. One that cannot be read has none.
+pub(super) fn is_there(document: &Document<'_>) -> bool {
+    let mut found = false;
+    let whole = document.read(None, &mut |event, scanner| {
+        let here = event == Event::Start && scanner.depth() == ABOVE;
+        found |= here && scanner.element().is_some_and(|element| element.is(&Namespace::Dsig, "Signature"));
+        Ok(())
+    });
+    found && whole.is_ok()
+}
+
 /// The local name of an element of XML-DSig; others are called nothing, and match nothing.
-fn name(element: &super::super::scanner::Element) -> &str {
+fn name(element: &Element) -> &str {
     if element.namespace == Namespace::Dsig { &element.local } else { "" }
 }
 
@@ -109,8 +110,16 @@ impl Reading {
         }
     }
 
-    fn end(&mut self, path: &[&str], text: &str) -> Result<(), SignatureProblem> {
+    /// A value is the whole text of its element: with elements inside, it is not clear what it is.
+    fn end(&mut self, path: &[&str], parent: bool, text: &str) -> Result<(), SignatureProblem> {
         match path {
+            ["SignedInfo", "Reference", "DigestValue"]
+            | ["SignatureValue"]
+            | ["KeyInfo", "X509Data", "X509Certificate"]
+                if parent =>
+            {
+                Err(SignatureProblem::Shape("Signature"))
+            }
             ["SignedInfo", "Reference", "DigestValue"] => {
                 once(&mut self.digest, base64(text).ok_or(SignatureProblem::Shape("DigestValue"))?, "DigestValue")
             }

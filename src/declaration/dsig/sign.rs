@@ -7,22 +7,23 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
-use quick_xml::events::{BytesStart, Event as Token};
-use quick_xml::reader::Reader;
 
 use super::super::DSIG_NS;
 use super::super::error::{DeclarationError, Fault};
 use super::super::family::{self, Family};
+use super::super::scanner::{Event, Namespace};
 use super::algorithm::{Algorithm, C14N, ENVELOPED};
-use super::problem::SignatureProblem;
-use super::verify::{self, Decoded, Verified};
+use super::document::Document;
+use super::problem::{SignatureProblem, Variant};
+use super::splice::{Spliced, Utf8};
+use super::verify;
 use crate::cms::{Certificate, sm2};
 use crate::ground::limits::Limits;
-use crate::mime::BytesSource;
+use crate::mime::Source;
 
 /// Something that signs: a key in a file, later a device. A device may be slow (a Ukey makes about four signatures a
-/// second): whoever calls it holds a queue and keeps to [`per_minute`](DocumentSigner::per_minute).
-pub trait DocumentSigner: Send + Sync {
+/// second), and takes one task at a time: whoever calls it holds a queue.
+pub trait DocumentSigner: Send + Sync + std::fmt::Debug {
     /// How it signs: [`Algorithm::Sm2Sm3`] or [`Algorithm::RsaSha1`].
     fn algorithm(&self) -> Algorithm;
 
@@ -35,9 +36,9 @@ pub trait DocumentSigner: Send + Sync {
     /// [`SignatureProblem::Signer`] with the reason.
     fn sign(&self, signed_info: &[u8]) -> Result<Vec<u8>, SignatureProblem>;
 
-    /// Signatures a minute that it can make; `None`: as many as the processor can.
-    fn per_minute(&self) -> Option<u32> {
-        None
+    /// `KeyName`: the certificate's serial number, unless another one was agreed.
+    fn key_name(&self) -> String {
+        self.certificate().serial().to_ascii_uppercase()
     }
 }
 
@@ -46,6 +47,7 @@ pub struct KeySigner {
     key: PKey<Private>,
     certificate: Certificate,
     algorithm: Algorithm,
+    key_name: Option<String>,
 }
 
 impl KeySigner {
@@ -65,7 +67,13 @@ impl KeySigner {
         if !key.public_eq(&public) {
             return Err(SignatureProblem::Key);
         }
-        Ok(KeySigner { key, certificate, algorithm })
+        Ok(KeySigner { key, certificate, algorithm, key_name: None })
+    }
+
+    /// With another `KeyName` than the certificate's serial number.
+    #[must_use]
+    pub fn named(self, key_name: Option<String>) -> KeySigner {
+        KeySigner { key_name, ..self }
     }
 }
 
@@ -84,6 +92,10 @@ impl DocumentSigner for KeySigner {
         &self.certificate
     }
 
+    fn key_name(&self) -> String {
+        self.key_name.clone().unwrap_or_else(|| self.certificate.serial().to_ascii_uppercase())
+    }
+
     fn sign(&self, signed_info: &[u8]) -> Result<Vec<u8>, SignatureProblem> {
         let value = match self.algorithm {
             Algorithm::Sm2Sm3 => sm2::sign(&self.key, signed_info).map(|value| value.to_vec()),
@@ -96,30 +108,32 @@ impl DocumentSigner for KeySigner {
     }
 }
 
-/// The document with a signature by `signer`, as UTF-8.
+/// The document with a signature by `signer`, as UTF-8, to be read as often as wanted. In constant memory for documents in
+/// UTF-8.
 ///
 /// # Errors
 /// The document cannot be read, has a signature already, or signing failed.
-pub fn sign(document: &[u8], signer: &dyn DocumentSigner, limits: &Limits) -> Result<Vec<u8>, SignatureProblem> {
-    let text = utf8(document)?;
-    let places = places(&text)?;
-    let (front, back) = text.split_at_checked(places.signature).ok_or(SignatureProblem::Shape("Signature"))?;
-    let (head, rest) = front.split_at_checked(places.declarations).ok_or(SignatureProblem::Shape("Signature"))?;
-    let front = [head, &places.missing, rest].concat();
+pub fn sign<'d>(
+    document: &'d dyn Source,
+    signer: &dyn DocumentSigner,
+    limits: &'d Limits,
+) -> Result<Spliced<'d>, SignatureProblem> {
+    let mut spliced = Spliced::new(Utf8::of(document, limits)?);
+    let places = places(&Document::whole(&spliced, limits))?;
+    spliced.put(places.declarations, places.missing);
     let digest = signer.algorithm().digest();
-    let (value, _) = verify::digests(&[front.as_str(), back].concat(), digest, false)?;
+    let (value, _) = Document::whole(&spliced, limits).digests(digest, false)?;
     let signed_info = signed_info(signer.algorithm(), &value);
     // The canonical SignedInfo shows what it inherits, so it is taken where it will stand.
-    let draft = [&front, &signature(&places.own, &signed_info, "", ""), back].concat();
-    let (_, canonical) = verify::digests(&draft, digest, false)?;
+    spliced.put(places.signature, signature(&places.own, &signed_info, "", ""));
+    let (_, canonical) = Document::whole(&spliced, limits).digests(digest, false)?;
     let value = STANDARD.encode(signer.sign(&canonical)?);
-    let signature = signature(&places.own, &signed_info, &value, &key_info(signer.certificate()));
-    let signed = [&front, &signature, back].concat().into_bytes();
-    let Verified { variants, .. } = verify::verify(&BytesSource(&signed), limits)?;
-    if !variants.is_empty() {
+    spliced.replace_last(signature(&places.own, &signed_info, &value, &key_info(signer)));
+    let verified = verify::verify(&spliced, limits)?;
+    if verified.variants.iter().any(|variant| *variant != Variant::KeyName) {
         return Err(SignatureProblem::Signer("the signature made is not of the specification".to_owned()));
     }
-    Ok(signed)
+    Ok(spliced)
 }
 
 fn signed_info(algorithm: Algorithm, digest: &[u8]) -> String {
@@ -134,10 +148,11 @@ fn signed_info(algorithm: Algorithm, digest: &[u8]) -> String {
     )
 }
 
-fn key_info(certificate: &Certificate) -> String {
-    let (serial, der) = (certificate.serial().to_ascii_uppercase(), STANDARD.encode(certificate.der()));
+fn key_info(signer: &dyn DocumentSigner) -> String {
+    let der = STANDARD.encode(signer.certificate().der());
+    let name = signer.key_name().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     format!(
-        "<ds:KeyInfo><ds:KeyName>{serial}</ds:KeyName><ds:X509Data><ds:X509Certificate>{der}</ds:X509Certificate>\
+        "<ds:KeyInfo><ds:KeyName>{name}</ds:KeyName><ds:X509Data><ds:X509Certificate>{der}</ds:X509Certificate>\
          </ds:X509Data></ds:KeyInfo>"
     )
 }
@@ -146,94 +161,58 @@ fn signature(own: &str, signed_info: &str, value: &str, key_info: &str) -> Strin
     format!("<ds:Signature{own}>{signed_info}<ds:SignatureValue>{value}</ds:SignatureValue>{key_info}</ds:Signature>")
 }
 
-/// The document as UTF-8 without byte order mark; a declaration of another encoding is rewritten.
-fn utf8(document: &[u8]) -> Result<String, SignatureProblem> {
-    let Decoded { text, utf8 } = verify::decoded(&BytesSource(document))?;
-    match text.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")) {
-        Some((_, rest)) if !utf8 => Ok(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{rest}")),
-        _ => Ok(text),
-    }
-}
-
 /// Where things are put in.
 struct Places {
     /// Offset in the root's start tag for further declarations.
-    declarations: usize,
+    declarations: u64,
     /// The declarations that the root lacks.
     missing: String,
     /// Offset of the signature.
-    signature: usize,
+    signature: u64,
     /// The declaration that the signature itself needs, when the root gives `ds` another meaning.
     own: String,
 }
 
 /// The signature is the last child of the root, but stands in front of `ExtendMessage` in export messages.
-fn places(text: &str) -> Result<Places, SignatureProblem> {
-    let mut reader = Reader::from_str(text);
+fn places(document: &Document<'_>) -> Result<Places, SignatureProblem> {
     let mut found: Option<Places> = None;
     let mut before_extension = false;
-    let mut depth = 0usize;
-    loop {
-        let before = offset(&reader);
-        let token = reader.read_event().map_err(|error| {
-            let fault = Fault::Malformed { reason: error.to_string().chars().take(200).collect() };
-            DeclarationError::placeless(fault)
-        })?;
-        match token {
-            Token::Start(start) => {
-                let local = start.local_name();
-                let local: &str = local.as_ref();
-                if depth == 0 {
-                    before_extension = family::receiver_for(local) == Some(Family::Export);
-                    found = Some(root(&start, offset(&reader)));
-                } else if depth == 1 && local == "Signature" {
-                    return Err(SignatureProblem::Present);
-                } else if depth == 1
-                    && before_extension
-                    && local == "ExtendMessage"
-                    && let Some(places) = found.as_mut().filter(|places| places.signature == 0)
-                {
-                    places.signature = before;
+    document.read(None, &mut |event, scanner| {
+        let Some(element) = scanner.element() else { return Ok(()) };
+        match (event, scanner.depth()) {
+            (Event::Start, 1) => {
+                before_extension = family::receiver_for(&element.local) == Some(Family::Export);
+                let (mut missing, mut own) = (String::new(), String::new());
+                match scanner.bound("ds") {
+                    None => missing.push_str(&format!(" xmlns:ds=\"{DSIG_NS}\"")),
+                    Some(Namespace::Dsig) => {}
+                    Some(_) => own = format!(" xmlns:ds=\"{DSIG_NS}\""),
                 }
-                depth = depth.saturating_add(1);
+                if scanner.bound("xsi").is_none() {
+                    missing.push_str(&format!(" xmlns:xsi=\"{XSI_NS}\""));
+                }
+                let declarations = scanner.offset().saturating_sub(1);
+                found = Some(Places { declarations, missing, signature: 0, own });
             }
-            Token::End(_) => {
-                depth = depth.saturating_sub(1);
-                if let (0, Some(places)) = (depth, found.as_mut())
-                    && places.signature == 0
-                {
-                    places.signature = before;
+            (Event::Start, 2) if element.is(&Namespace::Dsig, "Signature") => return Err(SignatureProblem::Present),
+            (Event::Start, 2) if before_extension && element.is(&Namespace::Ceb, "ExtendMessage") => {
+                let place = scanner.tag_offset();
+                if let Some(places) = found.as_mut().filter(|places| places.signature == 0) {
+                    places.signature = place;
                 }
             }
-            Token::Eof => break,
+            (Event::End, 1) => {
+                let place = scanner.tag_offset();
+                // `<root/>` has no end tag to stand before.
+                if let Some(places) = found.as_mut().filter(|it| it.signature == 0 && place > it.declarations) {
+                    places.signature = place;
+                }
+            }
             _ => {}
         }
-    }
-    let complete = found.filter(|places| places.signature > 0 && depth == 0);
-    complete.ok_or_else(|| DeclarationError::placeless(Fault::Empty).into())
-}
-
-fn offset(reader: &Reader<&[u8]>) -> usize {
-    usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
-}
-
-/// `end` is the offset behind the root's start tag.
-fn root(start: &BytesStart<'_>, end: usize) -> Places {
-    let bound = |prefix: &str| {
-        let name = format!("xmlns:{prefix}");
-        start.try_get_attribute(name.as_str()).ok().flatten().map(|attribute| attribute.value.into_owned())
-    };
-    let mut missing = String::new();
-    let mut own = String::new();
-    match bound("ds") {
-        None => missing.push_str(&format!(" xmlns:ds=\"{DSIG_NS}\"")),
-        Some(uri) if uri == DSIG_NS => {}
-        Some(_) => own = format!(" xmlns:ds=\"{DSIG_NS}\""),
-    }
-    if bound("xsi").is_none() {
-        missing.push_str(&format!(" xmlns:xsi=\"{XSI_NS}\""));
-    }
-    Places { declarations: end.saturating_sub(1), missing, signature: 0, own }
+        Ok(())
+    })?;
+    found.filter(|places| places.signature > 0).ok_or_else(|| DeclarationError::placeless(Fault::Empty).into())
 }
 
 /// Namespace of XML Schema instances, which the specification's examples declare.

@@ -71,8 +71,16 @@ fn check(document: &[u8]) -> Result<Verified, SignatureProblem> {
     verify(&BytesSource(document), &Limits::default())
 }
 
+fn try_sign(document: &[u8], party: &Party) -> Result<Vec<u8>, SignatureProblem> {
+    sign(&BytesSource(document), &party.signer, &Limits::default()).map(|signed| signed.to_vec().unwrap())
+}
+
 fn signed(document: &str, party: &Party) -> String {
-    String::from_utf8(sign(document.as_bytes(), &party.signer, &Limits::default()).unwrap()).unwrap()
+    String::from_utf8(try_sign(document.as_bytes(), party).unwrap()).unwrap()
+}
+
+fn digests(document: &str, digest: algorithm::ReferenceDigest, comments: bool) -> (Vec<u8>, Vec<u8>) {
+    document::Document::whole(&BytesSource(document), &Limits::default()).digests(digest, comments).unwrap()
 }
 
 const IMPORT: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ceb:CEB621Message xmlns:ceb=\"http://www.chinaport.gov.cn/ceb\" \
@@ -156,9 +164,9 @@ const ENVELOPED_TRANSFORM: &str =
 
 /// Signs `document`, in which everything but digest and value stands, the way other signers do.
 fn sign_template(document: &str, party: &Party, digest: algorithm::ReferenceDigest, comments: bool) -> String {
-    let (value, _) = verify::digests(document, digest, comments).unwrap();
+    let (value, _) = digests(document, digest, comments);
     let document = document.replace("DIGEST", &base64(&value));
-    let (_, signed_info) = verify::digests(&document, digest, document.contains("#WithComments")).unwrap();
+    let (_, signed_info) = digests(&document, digest, document.contains("#WithComments"));
     document.replace("VALUE", &base64(&party.signer.sign(&signed_info).unwrap()))
 }
 
@@ -206,13 +214,13 @@ fn gb18030_becomes_utf8_and_a_signature_is_not_added_twice() {
     let party = Party::rsa();
     let document = IMPORT.replace("UTF-8", "GB18030");
     let (bytes, ..) = encoding_rs::GB18030.encode(&document);
-    let signed = sign(&bytes, &party.signer, &Limits::default()).unwrap();
+    let signed = try_sign(&bytes, &party).unwrap();
     let text = String::from_utf8(signed.clone()).unwrap();
     assert!(text.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>") && text.contains("海关"));
     assert!(check(&signed).is_ok());
-    assert_eq!(sign(&signed, &party.signer, &Limits::default()).unwrap_err(), SignatureProblem::Present);
+    assert_eq!(try_sign(&signed, &party).unwrap_err(), SignatureProblem::Present);
     let marked = [b"\xEF\xBB\xBF".as_slice(), IMPORT.as_bytes()].concat();
-    assert!(sign(&marked, &party.signer, &Limits::default()).unwrap().starts_with(b"<?xml"));
+    assert!(try_sign(&marked, &party).unwrap().starts_with(b"<?xml"));
 }
 
 #[test]
@@ -225,7 +233,7 @@ fn a_root_that_gives_ds_another_meaning_is_signed_all_the_same() {
 fn what_cannot_be_read_is_not_signed() {
     let party = Party::rsa();
     for document in ["", "<a/>", "<a><b></a>", "<a>", "text"] {
-        assert!(sign(document.as_bytes(), &party.signer, &Limits::default()).is_err(), "{document}");
+        assert!(try_sign(document.as_bytes(), &party).is_err(), "{document}");
     }
 }
 
@@ -263,8 +271,9 @@ fn the_openssl_command_verifies_our_sm2_value_over_the_canonical_signed_info() {
     let party = Party::sm2();
     let signed = signed(IMPORT, &party);
     let limits = Limits::default();
-    let (_, signed_info) = verify::digests(&signed, algorithm::ReferenceDigest::Sm3, false).unwrap();
-    let fields = read::read(&mut signed.as_bytes(), 1 << 20, 1 << 20, &limits).unwrap();
+    let (_, signed_info) = digests(&signed, algorithm::ReferenceDigest::Sm3, false);
+    let source = BytesSource(&signed);
+    let fields = read::read(&document::Document::whole(&source, &limits)).unwrap();
     assert_eq!(fields.value.len(), 64, "r and s without any wrapping");
     let (r, s) = fields.value.split_at(32);
     let (r, s) = (BigNum::from_slice(r).unwrap(), BigNum::from_slice(s).unwrap());
@@ -287,4 +296,116 @@ fn the_openssl_command_verifies_our_sm2_value_over_the_canonical_signed_info() {
         "value",
     ];
     run(party.dir.path(), "openssl", &arguments);
+}
+
+#[test]
+fn the_same_document_in_another_encoding_or_writing_keeps_its_signature() {
+    let party = Party::sm2();
+    let signed = signed(IMPORT, &party);
+    let encoded = |name: &str, encoding: &'static encoding_rs::Encoding| {
+        encoding.encode(&signed.replace("UTF-8", name)).0.into_owned()
+    };
+    let utf16: Vec<u8> = "\u{FEFF}"
+        .encode_utf16()
+        .chain(signed.replace("UTF-8", "UTF-16").encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let rows: [(&str, Vec<u8>); 6] = [
+        ("GB18030", encoded("GB18030", encoding_rs::GB18030)),
+        ("GBK", encoded("GBK", encoding_rs::GBK)),
+        ("UTF-16 with its mark", utf16),
+        ("a byte order mark", [b"\xEF\xBB\xBF", signed.as_bytes()].concat()),
+        ("CDATA and references", signed.replace("海关 &amp; 商", "<![CDATA[海关 & ]]>&#x5546;").into_bytes()),
+        ("comments", signed.replace("<ceb:note>", "<ceb:note><!-- -->").into_bytes()),
+    ];
+    for (what, document) in rows {
+        assert!(check(&document).is_ok(), "{what}: {:?}", check(&document));
+    }
+}
+
+#[test]
+fn what_two_readers_could_read_differently_is_refused_before_it_is_signed_or_verified() {
+    let party = Party::sm2();
+    let signed = signed(IMPORT, &party);
+    let rows = [
+        ("an attribute twice", "guid=\"G\"", "guid=\"G\" guid=\"H\""),
+        ("twice under two prefixes", " guid=\"G\"", " xmlns:p='u' xmlns:q='u' p:a='1' q:a='2' guid=\"G\""),
+        ("an unbound prefix", "<ceb:Inventory>", "<x:y/><ceb:Inventory>"),
+        ("an unknown entity", "海关", "&customs;"),
+        ("an entity of HTML", "海关", "&nbsp;"),
+        ("a character that XML does not know", "海关", "\u{1}"),
+        ("a reference to one", "海关", "&#0;"),
+        ("the end of CDATA in text", "海关", "]]>"),
+        ("a comment in a comment", "海关", "<!-- <!-- -->"),
+        ("another end tag", "</ceb:note>", "</note>"),
+        ("a document type", "<ceb:CEB621Message", "<!DOCTYPE x><ceb:CEB621Message"),
+        ("a default attribute", "<ceb:CEB621Message", "<!DOCTYPE x [<!ATTLIST x a CDATA 'b'>]><ceb:CEB621Message"),
+        ("a second root", "</ceb:CEB621Message>", "</ceb:CEB621Message><a/>"),
+        ("text behind the root", "</ceb:CEB621Message>", "</ceb:CEB621Message>x"),
+        ("the prefix xml elsewhere", " guid=\"G\"", " xmlns:xml='urn:other' guid=\"G\""),
+        ("xmlns as a prefix", " guid=\"G\"", " xmlns:xmlns='urn:other' guid=\"G\""),
+        ("another encoding than the bytes", "UTF-8", "US-ASCII-7"),
+    ];
+    for (what, from, to) in rows {
+        for document in [IMPORT, &signed] {
+            let bad = document.replacen(from, to, 1);
+            assert_ne!(bad, document, "{what}");
+            assert!(matches!(check(bad.as_bytes()), Err(SignatureProblem::Document(_))), "{what}");
+        }
+        let bad = IMPORT.replacen(from, to, 1);
+        assert!(matches!(try_sign(bad.as_bytes(), &party), Err(SignatureProblem::Document(_))), "{what}");
+    }
+}
+
+#[test]
+fn a_value_with_an_element_inside_is_refused() {
+    let signed = signed(IMPORT, &Party::sm2());
+    for name in ["DigestValue", "SignatureValue", "X509Certificate"] {
+        let bad = signed.replacen(&format!("<ds:{name}>"), &format!("<ds:{name}><x/>"), 1);
+        assert!(matches!(check(bad.as_bytes()), Err(SignatureProblem::Shape(_))), "{name}");
+    }
+}
+
+#[test]
+fn a_signature_is_verified_inside_an_envelope_and_over_it() {
+    use crate::declaration::envelope::{EnvelopeHead, wrap};
+    let party = Party::sm2();
+    let limits = Limits::default();
+    let head = EnvelopeHead {
+        cop_msg_id: "C1".into(),
+        sender_id: "DXPENT0000012345".into(),
+        receiver_ids: vec!["DXPEDCCEB0000002".into()],
+        creat_time: "2026-03-01T09:30:00".into(),
+        msg_type: "CEB621Message".into(),
+        file_name: Some("a.xml".into()),
+    };
+    let wrapped = |document: &str| {
+        let mut envelope = Vec::new();
+        wrap(&head, &mut document.as_bytes(), &mut envelope).unwrap();
+        envelope
+    };
+    let inside = signed(IMPORT, &party);
+    let envelope = wrapped(&inside);
+    assert!(verify_enveloped(&BytesSource(&envelope), &limits).is_ok());
+    assert_eq!(check(&envelope).unwrap_err(), SignatureProblem::Missing, "the envelope itself has none");
+    let unsigned = wrapped(IMPORT);
+    assert_eq!(verify_enveloped(&BytesSource(&unsigned), &limits).unwrap_err(), SignatureProblem::Missing);
+    let changed = wrapped(&inside.replace("海关", "海 关"));
+    assert_eq!(verify_enveloped(&BytesSource(&changed), &limits).unwrap_err(), SignatureProblem::Digest);
+
+    let sealed = String::from_utf8(try_sign(&envelope, &party).unwrap()).unwrap();
+    assert!(sealed.contains("</dxp:AddInfo>\n<ds:Signature>") && sealed.ends_with("</ds:Signature></dxp:DxpMsg>\n"));
+    assert!(check(sealed.as_bytes()).is_ok() && verify_enveloped(&BytesSource(&sealed), &limits).is_ok());
+    let rerouted = sealed.replace("DXPEDCCEB0000002", "DXPEDCCEB0000003");
+    assert_eq!(check(rerouted.as_bytes()).unwrap_err(), SignatureProblem::Digest);
+    // Line ends inside Data are levelled out like everywhere else, in whatever pieces it is read.
+    let windows = sealed.replacen("<dxp:Data>", "<dxp:Data>\n", 1);
+    assert_eq!(check(windows.as_bytes()).unwrap_err(), SignatureProblem::Digest);
+    let big = wrapped(&IMPORT.replace("海关", &"海".repeat(15_000)).replace('\n', &"\n".repeat(40_000)));
+    let text = String::from_utf8(big).unwrap();
+    let (front, rest) = text.split_once("<dxp:Data>").unwrap();
+    let (data, back) = rest.split_once("</dxp:Data>").unwrap();
+    let broken = format!("{front}<dxp:Data>{}</dxp:Data>{back}", data.replace('A', "A\n"));
+    let sealed = String::from_utf8(try_sign(broken.as_bytes(), &party).unwrap()).unwrap();
+    assert!(check(sealed.replace('\n', "\r\n").as_bytes()).is_ok());
 }

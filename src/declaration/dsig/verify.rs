@@ -1,15 +1,10 @@
 //! Whether the signature of a document holds: over exactly this document, by the key of the certificate it carries.
 
-use std::io::{BufReader, Write};
-
-use openssl::hash::Hasher;
 use openssl::pkey::{PKey, Public};
 use openssl::sign::Verifier;
 
-use super::super::charset::{Utf8Source, carry};
-use super::super::error::{DeclarationError, Fault};
 use super::algorithm::{Algorithm, C14N, C14N_WITH_COMMENTS, ENVELOPED, ReferenceDigest};
-use super::c14n::{Outputs, canonicalise};
+use super::document::Document;
 use super::problem::{SignatureProblem, Variant};
 use super::read::{self, Fields};
 use crate::cms::{Certificate, sm2};
@@ -29,12 +24,42 @@ pub struct Verified {
     pub variants: Vec<Variant>,
 }
 
-/// Verifies the signature that is a child of the root. The document is held in memory.
+/// Verifies the signature that is a child of the root, in constant memory.
 ///
 /// # Errors
 /// The document cannot be read, has no signature, or its signature does not hold; see [`SignatureProblem`].
 pub fn verify(document: &dyn Source, limits: &Limits) -> Result<Verified, SignatureProblem> {
-    let fields = read::read(&mut reader(document)?, document.len(), longest_item(document, limits), limits)?;
+    judge(&Document::whole(document, limits))
+}
+
+/// Verifies the signature of the document that an envelope carries in `Data`.
+///
+/// # Errors
+/// As [`verify`]; an envelope that cannot be read is [`SignatureProblem::Document`].
+pub fn verify_enveloped(envelope: &dyn Source, limits: &Limits) -> Result<Verified, SignatureProblem> {
+    judge(&Document::enveloped(envelope, limits))
+}
+
+/// Writes the canonical form (C14N 1.0, with or without comments) of a document without its signature: what a digest covers.
+///
+/// # Errors
+/// The document cannot be read, or `out` failed.
+pub fn canonicalise(
+    document: &dyn Source,
+    comments: bool,
+    limits: &Limits,
+    out: &mut dyn std::io::Write,
+) -> Result<(), SignatureProblem> {
+    Document::whole(document, limits).canonicalise(comments, out)
+}
+
+/// Whether the root has a signature among its children, valid or not.
+pub fn is_signed(document: &dyn Source, limits: &Limits) -> bool {
+    read::is_there(&Document::whole(document, limits))
+}
+
+fn judge(document: &Document<'_>) -> Result<Verified, SignatureProblem> {
+    let fields = read::read(document)?;
     let mut variants = Vec::new();
     let algorithm = algorithm_of(&fields, &mut variants)?;
     let digest = digest_of(&fields, algorithm, &mut variants)?;
@@ -42,11 +67,10 @@ pub fn verify(document: &dyn Source, limits: &Limits) -> Result<Verified, Signat
     let certificate = fields.certificates.first().ok_or(SignatureProblem::Certificate)?;
     let certificate = Certificate::from_der(certificate).map_err(|_| SignatureProblem::Certificate)?;
     let key = key_of(&certificate, algorithm)?;
-    let text = decoded(document)?.text;
-    let (found, signed_info) = digests(&text, digest, comments)?;
+    let (found, signed_info) = document.digests(digest, comments)?;
     if found != fields.digest {
         // Some signers digest the comments whatever they name.
-        let (other, _) = digests(&text, digest, !comments)?;
+        let (other, _) = document.digests(digest, !comments)?;
         if other != fields.digest {
             return Err(SignatureProblem::Digest);
         }
@@ -59,21 +83,6 @@ pub fn verify(document: &dyn Source, limits: &Limits) -> Result<Verified, Signat
         variants.push(Variant::KeyName);
     }
     Ok(Verified { algorithm, certificate, key_name: fields.key_name, variants })
-}
-
-/// `Data` of an envelope is one text as long as the document.
-fn longest_item(document: &dyn Source, limits: &Limits) -> usize {
-    usize::try_from(document.len()).unwrap_or(usize::MAX).max(limits.xml_text)
-}
-
-fn reader(document: &dyn Source) -> Result<BufReader<Box<dyn std::io::Read + Send + '_>>, SignatureProblem> {
-    match document.open() {
-        Ok(input) => Ok(BufReader::with_capacity(64 * 1024, input)),
-        Err(error) => {
-            let fault = Fault::Io { reason: error.to_string() };
-            Err(DeclarationError::placeless(fault).into())
-        }
-    }
 }
 
 fn algorithm_of(fields: &Fields, variants: &mut Vec<Variant>) -> Result<Algorithm, SignatureProblem> {
@@ -123,43 +132,6 @@ fn key_of(certificate: &Certificate, algorithm: Algorithm) -> Result<PKey<Public
     if fits { Ok(key) } else { Err(SignatureProblem::Key) }
 }
 
-/// A document as text, without byte order mark.
-pub(super) struct Decoded {
-    pub(super) text: String,
-    /// It was UTF-8.
-    pub(super) utf8: bool,
-}
-
-/// Decodes a document that the scanner has read, whole.
-pub(super) fn decoded(document: &dyn Source) -> Result<Decoded, SignatureProblem> {
-    let mut input = reader(document)?;
-    let mut source = Utf8Source::new(&mut input, document.len());
-    loop {
-        match source.more() {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(fault) => return Err(DeclarationError::placeless(fault).into()),
-        }
-    }
-    let utf8 = source.charset().is_none_or(|charset| charset.encoding == encoding_rs::UTF_8);
-    Ok(Decoded { text: source.text().to_owned(), utf8 })
-}
-
-/// The digest of the document without its signature, and the canonical `SignedInfo`.
-pub(super) fn digests(
-    text: &str,
-    digest: ReferenceDigest,
-    comments: bool,
-) -> Result<(Vec<u8>, Vec<u8>), SignatureProblem> {
-    let failed = |_| SignatureProblem::Signer("OpenSSL".to_owned());
-    let mut hasher = Hasher::new(digest.message_digest()).map_err(failed)?;
-    let mut signed_info = Bounded(Vec::new());
-    let outputs =
-        Outputs { document: &mut hasher, comments, signed_info: &mut signed_info, signed_info_comments: comments };
-    canonicalise(text, outputs)?;
-    Ok((hasher.finish().map_err(failed)?.to_vec(), signed_info.0))
-}
-
 fn value_holds(key: &PKey<Public>, algorithm: Algorithm, signed_info: &[u8], value: &[u8]) -> bool {
     if algorithm == Algorithm::Sm2Sm3 {
         return sm2::verifies(key, signed_info, value);
@@ -178,24 +150,4 @@ fn names_serial(name: &str, certificate: &Certificate) -> bool {
     let decimal = certificate.x509().serial_number().to_bn().and_then(|number| number.to_dec_str());
     let name = significant(name);
     name == significant(&certificate.serial()) || decimal.is_ok_and(|decimal| name == significant(&decimal))
-}
-
-/// `SignedInfo` has a few hundred bytes; a long one is an attack on memory.
-struct Bounded(Vec<u8>);
-
-const SIGNED_INFO: usize = 64 * 1024;
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.0.len().saturating_add(bytes.len()) > SIGNED_INFO {
-            let fault = Fault::ItemTooLong { max: SIGNED_INFO };
-            return Err(carry(fault));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

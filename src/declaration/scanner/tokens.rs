@@ -13,6 +13,7 @@ impl Scanner<'_> {
             return self.eof().map(Some);
         }
         self.first = false;
+        self.token_at = self.source.taken();
         if !self.source.text().starts_with('<') {
             return self.characters().map(|()| None);
         }
@@ -125,8 +126,10 @@ impl Scanner<'_> {
         if let Some(parent) = parents.last_mut() {
             slot.ordinal = parent.count_child(local, mixed);
         }
+        self.heard.clear();
         if !is_blank(rest) {
-            let tag = Tag { bindings: &mut self.bindings, element: slot, max: self.max_attributes };
+            let heard = self.listener.is_some().then_some(&mut self.heard);
+            let tag = Tag { bindings: &mut self.bindings, element: slot, max: self.max_attributes, heard };
             if let Err(fault) = tag.read(rest) {
                 return Err(self.error_at(fault, at));
             }
@@ -134,6 +137,11 @@ impl Scanner<'_> {
         self.bind(at)?;
         self.source.take(length);
         self.end_due = empty;
+        let opened = self.depth.checked_sub(1).and_then(|last| self.slots.get(last));
+        if let (Some(listener), Some(element)) = (self.listener.as_deref_mut(), opened) {
+            self.return_told = false;
+            listener.start(element, &self.heard);
+        }
         Ok(())
     }
 
@@ -196,6 +204,12 @@ impl Scanner<'_> {
             if comment.contains("--") || comment.ends_with('-') || !comment.chars().all(is_legal) {
                 return Err(self.malformed("a comment with -- or an illegal character", at));
             }
+            if let Some(listener) = self.listener.as_deref_mut() {
+                let mut lines = String::with_capacity(comment.len());
+                push_lines(&mut lines, comment);
+                self.return_told = false;
+                listener.comment(&lines);
+            }
             self.source.take(length);
             Ok(())
         } else if text.starts_with("<![CDATA[") {
@@ -207,7 +221,9 @@ impl Scanner<'_> {
             if !raw.chars().all(is_legal) {
                 return Err(self.malformed("a character that XML does not allow", at));
             }
+            let before = self.text.len();
             push_lines(&mut self.text, raw);
+            self.tell_text(before);
             self.source.take(length);
             if self.text.len() > self.max_item { Err(self.too_long()) } else { Ok(()) }
         } else if text.starts_with("<!DOCTYPE") {
@@ -233,6 +249,12 @@ impl Scanner<'_> {
         };
         if !fine || !inside.chars().all(is_legal) {
             return Err(self.malformed("XML declaration or instruction misplaced or incomplete", at));
+        }
+        if let (false, Some(listener)) = (is_xml, self.listener.as_deref_mut()) {
+            let mut content = String::with_capacity(inside.len());
+            push_lines(&mut content, inside.get(target.len()..).unwrap_or_default());
+            self.return_told = false;
+            listener.instruction(target, content.trim_start_matches([' ', '\t', '\n']));
         }
         self.source.take(length);
         Ok(())
@@ -261,16 +283,28 @@ impl Scanner<'_> {
             }
         } else if self.text.len().saturating_add(length) > self.max_item {
             return Err(self.too_long());
-        } else if is_plain(text) {
-            self.text.push_str(text);
         } else {
-            resolve(text, &mut self.text).map_err(|(offset, fault)| {
-                let before = text.get(..offset).unwrap_or_default();
-                self.error_at(fault, self.source.position().after(before.as_bytes()))
-            })?;
+            let before = self.text.len();
+            if is_plain(text) {
+                self.text.push_str(text);
+            } else {
+                resolve(text, &mut self.text).map_err(|(offset, fault)| {
+                    let before = text.get(..offset).unwrap_or_default();
+                    self.error_at(fault, self.source.position().after(before.as_bytes()))
+                })?;
+            }
+            self.tell_text(before);
         }
         self.source.take(length);
         Ok(())
+    }
+
+    /// Tells the text that was added behind `before`.
+    fn tell_text(&mut self, before: usize) {
+        if let Some(listener) = self.listener.as_deref_mut() {
+            self.return_told = false;
+            listener.text(self.text.get(before..).unwrap_or_default());
+        }
     }
 }
 
@@ -279,11 +313,13 @@ struct Tag<'t> {
     bindings: &'t mut Vec<Binding>,
     element: &'t mut Element,
     max: usize,
+    /// Where every attribute is noted for a listener.
+    heard: Option<&'t mut Vec<(String, String)>>,
 }
 
 impl Tag<'_> {
     /// Reads what follows the name in a start tag.
-    fn read(self, mut rest: &str) -> Result<(), Fault> {
+    fn read(mut self, mut rest: &str) -> Result<(), Fault> {
         let mut seen: Vec<&str> = Vec::new();
         let mut foreign: Vec<(&str, &str)> = Vec::new();
         while !is_blank(rest) {
@@ -297,6 +333,9 @@ impl Tag<'_> {
             }
             seen.push(name);
             let value = normalised(value)?;
+            if let Some(heard) = self.heard.as_deref_mut() {
+                heard.push((name.to_owned(), value.clone()));
+            }
             let (prefix, local) = split_name(name).ok_or_else(|| malformed("an attribute's name"))?;
             match (prefix, local) {
                 ("", "xmlns") => self.bindings.push(binding("", &value)?),
@@ -312,6 +351,7 @@ impl Tag<'_> {
             }
             self.element.bindings = self.element.bindings.saturating_add(1);
         }
+        let mut names: Vec<(&str, &str)> = Vec::with_capacity(foreign.len());
         for (prefix, local) in foreign {
             let namespace = match prefix {
                 "xml" => XML_NS,
@@ -320,6 +360,10 @@ impl Tag<'_> {
                     None => return Err(Fault::UnboundPrefix { prefix: prefix.to_owned() }),
                 },
             };
+            if names.contains(&(namespace, local)) {
+                return Err(malformed("an attribute given twice under two prefixes"));
+            }
+            names.push((namespace, local));
             let hint = namespace == XSI_NS && matches!(local, "schemaLocation" | "noNamespaceSchemaLocation");
             if !hint {
                 self.element.foreign_attribute = Some(format!("{prefix}:{local}"));
