@@ -80,6 +80,7 @@ impl Reloads {
         let directory = self.directory.load();
         for partner in directory.all() {
             files.extend(partner.certificates.certificates().iter().map(|certificate| certificate.file.clone()));
+            files.extend(partner.dxp.iter().filter_map(|dxp| Some(dxp.signature.key.as_ref()?.file.clone())));
         }
         files
             .into_iter()

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::cert::GenerateTarget;
+use super::cert::{GenerateTarget, Purpose};
 use super::demo::DemoOptions;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use crate::bilingual;
 use crate::config::home::HomePlan;
+use crate::declaration::dsig::Algorithm;
 use crate::ground::id::Id;
 use crate::ground::secret::Secret;
 use crate::keys::generate::KeyRequest;
@@ -143,6 +144,9 @@ pub struct PrecheckArguments {
     /// Files, folders whose .xml files are checked, or - for standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Check as the outbox of this partner would: its edition, levels, receivers and signature, our DXPID
+    #[arg(long, short, value_name = "ID")]
+    pub partner: Option<String>,
     /// The DXPID that the declarations must carry
     #[arg(long)]
     pub dxpid: Option<String>,
@@ -362,6 +366,9 @@ pub struct GenerateArguments {
     /// DNS names or addresses, for a TLS certificate
     #[arg(long = "host")]
     pub hosts: Vec<String>,
+    /// A key that signs declarations, for tests; customs issues the real ones [default: sm2]
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "sm2", value_name = "KIND")]
+    pub declarations: Option<DeclarationKey>,
     /// Bits of the key: 2048, 3072 or 4096 for RSA; 256 or 384 for EC on P-256 or P-384
     #[arg(long, default_value_t = 3072)]
     pub bits: u32,
@@ -379,7 +386,24 @@ pub struct GenerateArguments {
     pub passphrase_env: Option<String>,
 }
 
+/// Kind of a key that signs declarations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeclarationKey {
+    /// SM2 with SM3.
+    Sm2,
+    /// RSA with SHA-1.
+    RsaSha1,
+}
+
 impl GenerateArguments {
+    pub(super) fn purpose(&self) -> Purpose {
+        match self.declarations {
+            None => Purpose::Messages,
+            Some(DeclarationKey::Sm2) => Purpose::Declarations(Algorithm::Sm2Sm3),
+            Some(DeclarationKey::RsaSha1) => Purpose::Declarations(Algorithm::RsaSha1),
+        }
+    }
+
     pub(super) fn request(&self) -> KeyRequest {
         KeyRequest {
             common_name: self.common_name.clone(),

@@ -12,10 +12,11 @@ use super::voice::Voice;
 use crate::bilingual;
 use crate::cms::Certificate;
 use crate::config::{self, Environment};
+use crate::declaration::dsig::Algorithm;
 use crate::ground::durable;
 use crate::ground::secret::Secret;
 use crate::keys::generate::{KeyRequest, generate};
-use crate::keys::{Expiry, Window, save, specimen};
+use crate::keys::{Expiry, Window, declarations, save, specimen};
 
 /// What `cert list` shows of one certificate.
 #[derive(Debug, Serialize)]
@@ -60,7 +61,12 @@ pub fn list(file: &Path, environment: Environment<'_>, now: Timestamp, voice: &m
             row(&partner.id, uses, &one.certificate, one.window, &one.file, now)
         })
     });
-    let rows: Vec<Row> = ours.chain(theirs).collect();
+    let signing = config.partners.all().filter_map(|partner| {
+        let key = partner.dxp.as_ref()?.signature.key.as_ref()?;
+        let certificate = key.signer.certificate();
+        Some(row(&partner.id, vec!["sign-declarations"], certificate, Window::of(certificate), &key.file, now))
+    });
+    let rows: Vec<Row> = ours.chain(signing).chain(theirs).collect();
     if voice.json {
         voice.value(&rows)?;
     } else {
@@ -80,18 +86,31 @@ pub struct GenerateTarget {
     pub key: PathBuf,
 }
 
+/// What a new key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Messages: AS2, or TLS when it names hosts.
+    Messages,
+    /// The signature inside declarations.
+    Declarations(Algorithm),
+}
+
 /// Makes a key with a self-signed certificate. The key is encrypted when a passphrase is given.
 ///
 /// # Errors
 /// The output is closed.
 pub fn make(
-    request: &KeyRequest,
+    (request, purpose): (&KeyRequest, Purpose),
     target: &GenerateTarget,
     passphrase: Option<&Secret<String>>,
     now: Timestamp,
     voice: &mut Voice<'_>,
 ) -> io::Result<ExitCode> {
-    let pair = match generate(request, passphrase, now) {
+    let made = match purpose {
+        Purpose::Messages => generate(request, passphrase, now),
+        Purpose::Declarations(algorithm) => declarations::generate(request, algorithm, passphrase, now),
+    };
+    let pair = match made {
         Ok(pair) => pair,
         Err(error) => {
             voice.failure(error.code(), &error.text())?;
@@ -114,7 +133,15 @@ pub fn make(
     }
     let (certificate, key) = (target.certificate.display(), target.key.display());
     let fingerprint = fingerprint.unwrap_or_default();
-    voice.say(&bilingual!("证书 {certificate}（交给伙伴）", "certificate {certificate} (for your partners)"))?;
+    voice.say(&match purpose {
+        Purpose::Messages => {
+            bilingual!("证书 {certificate}（交给伙伴）", "certificate {certificate} (for your partners)")
+        }
+        Purpose::Declarations(_) => bilingual!(
+            "证书 {certificate}（自签名，仅供测试；正式证书由海关核发）",
+            "certificate {certificate} (its own issuer, for tests; customs issues the real ones)"
+        ),
+    })?;
     voice.say(&bilingual!("私钥 {key}（请妥善保管）", "private key {key} (keep it to yourself)"))?;
     voice.line(&format!("SHA-256 {fingerprint}"))?;
     Ok(ExitCode::Done)

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::cli::cert::{self, GenerateTarget};
+use crate::cli::cert::{self, GenerateTarget, Purpose};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::voice::Voice;
 use crate::cli::{doctor, init, partner};
 use crate::config::home::{HomePlan, PartnerPlan, add_partner};
+use crate::declaration::dsig::Algorithm;
 use crate::ground::secret::Secret;
 use crate::ground::text::Language;
 use crate::keys::generate::{KeyRequest, generate};
@@ -126,12 +127,49 @@ fn a_made_key_is_private_encrypted_and_never_overwrites() {
     let folder = tempfile::tempdir().expect("a folder");
     let target = GenerateTarget { certificate: folder.path().join("a.crt"), key: folder.path().join("a.key") };
     let phrase = Secret::new("open sesame".to_owned());
-    let make =
-        || spoken(Language::English, false, |voice| cert::make(&request(), &target, Some(&phrase), now(), voice));
+    let make = || {
+        spoken(Language::English, false, |voice| {
+            cert::make((&request(), Purpose::Messages), &target, Some(&phrase), now(), voice)
+        })
+    };
     assert_eq!(make().0, ExitCode::Done);
     load::key_pair(&target.certificate, &target.key, Some(&phrase)).expect("they fit and the key is private");
     let before = std::fs::read(&target.key).expect("there");
     let (code, said) = make();
     assert_eq!((code, said.contains("[file-exists]")), (ExitCode::Unreachable, true), "{said}");
     assert_eq!(std::fs::read(&target.key).expect("there"), before);
+}
+
+#[test]
+fn a_key_for_declarations_is_made_used_and_listed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = home(folder.path());
+    let text = std::fs::read_to_string(&file)
+        .expect("read")
+        .replace("[station]\n", "[station]\ndxpid = \"DXPENT0000012345\"\n");
+    let text = text.replace("# dxpid", "# issued");
+    crate::ground::durable::replace(&file, text.as_bytes()).expect("written");
+    let target = GenerateTarget {
+        certificate: folder.path().join("keys/declarations.crt"),
+        key: folder.path().join("keys/declarations.key"),
+    };
+    let purpose = Purpose::Declarations(Algorithm::Sm2Sm3);
+    let (code, said) =
+        spoken(Language::English, false, |voice| cert::make((&request(), purpose), &target, None, now(), voice));
+    assert!(code == ExitCode::Done && said.contains("customs issues the real ones"), "{said}");
+    let partner = folder.path().join("partners/customs.toml");
+    let plain = std::fs::read_to_string(&partner).expect("read").replace("\"plain\"", "\"dxp\"");
+    let signing = "[dxp.signature]\nsign = true\ncertificate = \"keys/declarations.crt\"\nprivate_key = \"keys/declarations.key\"\n";
+    crate::ground::durable::replace(&partner, format!("{plain}{signing}").as_bytes()).expect("written");
+    let doctor = || spoken(Language::English, false, |voice| doctor::run(&file, &no_variables, now(), voice));
+    let (code, said) = doctor();
+    assert!(code == ExitCode::Done && said.contains("0 errors, 0 warnings"), "{said}");
+    let (_, said) = spoken(Language::English, false, |voice| cert::list(&file, &no_variables, now(), voice));
+    assert!(said.contains("customs  sign-declarations  ") && said.contains("SM2-256"), "{said}");
+    std::fs::remove_file(&target.key).expect("removed");
+    let (code, said) = doctor();
+    assert!(
+        code == ExitCode::Usage && said.contains("[file-unreadable]") && said.contains("dxp.signature.private_key"),
+        "{said}"
+    );
 }

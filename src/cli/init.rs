@@ -46,6 +46,12 @@ pub fn run(folder: &Path, plan: &HomePlan, now: Timestamp, voice: &mut Voice<'_>
     ] {
         voice.say(&text)?;
     }
+    if plan.dxpid.is_some() {
+        voice.say(&bilingual!(
+            "keys/declarations.key 是自制的 SM2 签名密钥，仅供测试 [dxp.signature]；正式密钥由海关核发",
+            "keys/declarations.key is a self-made SM2 key for tests of [dxp.signature]; customs issues the real one"
+        ))?;
+    }
     Ok(ExitCode::Done)
 }
 

@@ -111,7 +111,8 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Cert(CertCommand::List) => cert::list(file, environment, now, voice)?,
         Command::Cert(CertCommand::Generate(arguments)) => {
             let passphrase = arguments.passphrase(environment)?;
-            cert::make(&arguments.request(), &arguments.target(), passphrase.as_ref(), now, voice)?
+            let (request, purpose) = (arguments.request(), arguments.purpose());
+            cert::make((&request, purpose), &arguments.target(), passphrase.as_ref(), now, voice)?
         }
         Command::Backup(arguments) => backup::run(context, arguments)?,
         Command::Restore(arguments) => backup::restore(context, arguments)?,

@@ -15,7 +15,7 @@ use openssl::x509::{X509, X509Name, X509NameRef, X509Ref};
 use serde::{Deserialize, Serialize};
 
 use super::der::{self, DerError, Fields, Tlv};
-use super::{CmsError, DigestAlgorithm};
+use super::{CmsError, DigestAlgorithm, sm2};
 use crate::ground::text::printable;
 
 /// SHA-256 of a certificate's DER; shown as 64 lower-case hex digits.
@@ -218,13 +218,16 @@ impl Certificate {
         self.0.x509.public_key().map_or(0, |key| key.bits())
     }
 
-    /// `RSA`, `RSA-PSS`, `EC`, `ED25519` or `other`.
+    /// `RSA`, `RSA-PSS`, `EC`, `SM2`, `ED25519` or `other`.
     pub fn key_algorithm(&self) -> &'static str {
-        match self.0.x509.public_key().map(|key| key.id()) {
-            Ok(Id::RSA) => "RSA",
-            Ok(Id::RSA_PSS) => "RSA-PSS",
-            Ok(Id::EC) => "EC",
-            Ok(Id::ED25519) => "ED25519",
+        let Ok(key) = self.0.x509.public_key() else { return "other" };
+        match key.id() {
+            Id::RSA => "RSA",
+            Id::RSA_PSS => "RSA-PSS",
+            Id::ED25519 => "ED25519",
+            // OpenSSL has more than one number for this kind.
+            _ if sm2::public_point(&key).is_some() => "SM2",
+            Id::EC => "EC",
             _ => "other",
         }
     }

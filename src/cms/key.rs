@@ -33,53 +33,21 @@ impl PrivateKey {
     /// Reads a PEM key: PKCS#8, encrypted PKCS#8, PKCS#1 or SEC 1.
     ///
     /// # Errors
-    /// [`CmsError::Passphrase`] when one is needed and missing or wrong, [`CmsError::NotAKey`],
-    /// [`CmsError::UnusableKey`].
+    /// As [`read_pem`]; [`CmsError::UnusableKey`].
     pub fn from_pem(pem: &[u8], passphrase: Option<&Secret<String>>) -> Result<PrivateKey, CmsError> {
-        if pem.len() > MAX_FILE {
-            return Err(CmsError::NotAKey);
-        }
-        if encrypted_pkcs8(pem).is_some_and(|der| !is_affordable(&der, MAX_DEPTH)) {
-            return Err(TOO_MANY_ROUNDS);
-        }
-        let asked = Cell::new(false);
-        // Without this callback OpenSSL would ask on the terminal.
-        let answer = |buffer: &mut [u8]| {
-            asked.set(true);
-            let passphrase = passphrase.map_or("", |secret| secret.expose().as_str()).as_bytes();
-            let place = buffer.get_mut(..passphrase.len()).ok_or_else(ErrorStack::get)?;
-            place.copy_from_slice(passphrase);
-            Ok(passphrase.len())
-        };
-        let key = PKey::private_key_from_pem_callback(pem, answer);
-        let why = if asked.get() { CmsError::Passphrase } else { CmsError::NotAKey };
-        PrivateKey::from_pkey(key.map_err(|_| why)?)
+        PrivateKey::from_pkey(read_pem(pem, passphrase)?)
     }
 
     /// Key, its certificate and the other certificates of a PKCS#12 file.
     ///
     /// # Errors
-    /// [`CmsError::Passphrase`] when the file cannot be opened with it, [`CmsError::NotAKey`] when the file is no
-    /// PKCS#12 or holds no key, [`CmsError::NotACertificate`] when it holds no certificate of that key,
-    /// [`CmsError::UnusableKey`].
+    /// As [`read_pkcs12`]; [`CmsError::UnusableKey`].
     pub fn from_pkcs12(
         file: &[u8],
         passphrase: &Secret<String>,
     ) -> Result<(PrivateKey, Certificate, Vec<Certificate>), CmsError> {
-        if file.len() > MAX_FILE || passphrase.expose().contains('\0') {
-            return Err(CmsError::NotAKey);
-        }
-        let limits = Limits { ber_depth: MAX_DEPTH, ber_value: MAX_FILE, ..Limits::default() };
-        let normalised = BerReader::new(file, &limits).value().map_err(|_| CmsError::NotAKey)?;
-        if !is_affordable(&normalised, MAX_DEPTH) {
-            return Err(TOO_MANY_ROUNDS);
-        }
-        let file = Pkcs12::from_der(file).map_err(|_| CmsError::NotAKey)?;
-        let parsed = file.parse2(passphrase.expose()).map_err(|_| CmsError::Passphrase)?;
-        let key = PrivateKey::from_pkey(parsed.pkey.ok_or(CmsError::NotAKey)?)?;
-        let certificate = Certificate::from_x509(&*parsed.cert.ok_or(CmsError::NotACertificate)?)?;
-        let others = parsed.ca.into_iter().flatten().map(|x509| Certificate::from_x509(&x509));
-        Ok((key, certificate, others.collect::<Result<_, _>>()?))
+        let (key, certificate, others) = read_pkcs12(file, passphrase)?;
+        Ok((PrivateKey::from_pkey(key)?, certificate, others))
     }
 
     /// Takes over a key that OpenSSL read or made.
@@ -111,6 +79,58 @@ impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PrivateKey(…)")
     }
+}
+
+/// Reads a PEM key of any kind: PKCS#8, encrypted PKCS#8, PKCS#1 or SEC 1.
+///
+/// # Errors
+/// [`CmsError::Passphrase`] when one is needed and missing or wrong, [`CmsError::NotAKey`], [`CmsError::UnusableKey`] when
+/// its passphrase would take too long to check.
+pub fn read_pem(pem: &[u8], passphrase: Option<&Secret<String>>) -> Result<PKey<Private>, CmsError> {
+    if pem.len() > MAX_FILE {
+        return Err(CmsError::NotAKey);
+    }
+    if encrypted_pkcs8(pem).is_some_and(|der| !is_affordable(&der, MAX_DEPTH)) {
+        return Err(TOO_MANY_ROUNDS);
+    }
+    let asked = Cell::new(false);
+    // Without this callback OpenSSL would ask on the terminal.
+    let answer = |buffer: &mut [u8]| {
+        asked.set(true);
+        let passphrase = passphrase.map_or("", |secret| secret.expose().as_str()).as_bytes();
+        let place = buffer.get_mut(..passphrase.len()).ok_or_else(ErrorStack::get)?;
+        place.copy_from_slice(passphrase);
+        Ok(passphrase.len())
+    };
+    let key = PKey::private_key_from_pem_callback(pem, answer);
+    let why = if asked.get() { CmsError::Passphrase } else { CmsError::NotAKey };
+    key.map_err(|_| why)
+}
+
+/// Key of any kind, its certificate and the other certificates of a PKCS#12 file.
+///
+/// # Errors
+/// [`CmsError::Passphrase`] when the file cannot be opened with it, [`CmsError::NotAKey`] when the file is no PKCS#12 or
+/// holds no key, [`CmsError::NotACertificate`] when it holds no certificate of that key, [`CmsError::UnusableKey`] when its
+/// passphrase would take too long to check.
+pub fn read_pkcs12(
+    file: &[u8],
+    passphrase: &Secret<String>,
+) -> Result<(PKey<Private>, Certificate, Vec<Certificate>), CmsError> {
+    if file.len() > MAX_FILE || passphrase.expose().contains('\0') {
+        return Err(CmsError::NotAKey);
+    }
+    let limits = Limits { ber_depth: MAX_DEPTH, ber_value: MAX_FILE, ..Limits::default() };
+    let normalised = BerReader::new(file, &limits).value().map_err(|_| CmsError::NotAKey)?;
+    if !is_affordable(&normalised, MAX_DEPTH) {
+        return Err(TOO_MANY_ROUNDS);
+    }
+    let file = Pkcs12::from_der(file).map_err(|_| CmsError::NotAKey)?;
+    let parsed = file.parse2(passphrase.expose()).map_err(|_| CmsError::Passphrase)?;
+    let key = parsed.pkey.ok_or(CmsError::NotAKey)?;
+    let certificate = Certificate::from_x509(&*parsed.cert.ok_or(CmsError::NotACertificate)?)?;
+    let others = parsed.ca.into_iter().flatten().map(|x509| Certificate::from_x509(&x509));
+    Ok((key, certificate, others.collect::<Result<_, _>>()?))
 }
 
 /// What we sign with.

@@ -40,7 +40,7 @@ pub use content_cipher::{ContentCipher, GcmForm};
 pub use digest::{DigestAlgorithm, Digests, Hasher, MultiHasher};
 pub use enveloped::{Allowed, EnvelopeKind, EnvelopeReader, EnvelopeWriter, Recipient};
 pub use error::{CmsError, SignatureError};
-pub use key::{DecryptionKey, PrivateKey, SigningKey};
+pub use key::{DecryptionKey, PrivateKey, SigningKey, read_pem, read_pkcs12};
 pub use key_transport::KeyTransport;
 pub use signed::{OpaqueReader, SignatureValid, has_content, sign_detached, verify_detached};
 

@@ -98,8 +98,8 @@ fn raw(encoded: &[u8]) -> Option<[u8; 2 * FIELD]> {
     both.try_into().ok()
 }
 
-/// `r ‖ s` as `SEQUENCE { INTEGER r, INTEGER s }`.
-fn encoded(raw: &[u8; 2 * FIELD]) -> Option<Vec<u8>> {
+/// A signature `r ‖ s` as `SEQUENCE { INTEGER r, INTEGER s }`, the form in certificates (GM/T 0009 7.3).
+pub fn encoded(raw: &[u8; 2 * FIELD]) -> Option<Vec<u8>> {
     let (r, s) = raw.split_at(FIELD);
     let (r, s) = (BigNum::from_slice(r).ok()?, BigNum::from_slice(s).ok()?);
     EcdsaSig::from_private_components(r, s).ok()?.to_der().ok()

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::bilingual;
+use crate::declaration::dsig::Algorithm;
 use crate::ground::durable::{self, DurableError};
 use crate::ground::random;
 use crate::ground::secret::Secret;
 use crate::ground::text::Bilingual;
 use crate::keys::generate::{GenerateError, KeyRequest, generate};
-use crate::keys::save;
+use crate::keys::{declarations, save};
 use crate::partner::Profile;
 
 /// Days for which the first key is valid; partners rarely accept more than a few years.
@@ -134,12 +135,25 @@ pub fn create(folder: &Path, plan: &HomePlan, now: Timestamp) -> Result<Home, Ho
     save::private(&keys.join("station.pass"), phrase.expose().as_bytes())?;
     save::private(&keys.join("station.key"), pair.key_pem.expose())?;
     durable::write_new(&home.certificate, &pair.certificate_pem)?;
+    if plan.dxpid.is_some() {
+        declarations_key(&keys, &request, now)?;
+    }
     save::private(&home.token_file, token().expose().as_bytes())?;
     durable::write_new(&folder.join("partners/customs.toml.example"), CUSTOMS.as_bytes())?;
     durable::write_new(&folder.join("partners/trading-partner.toml.example"), TRADING_PARTNER.as_bytes())?;
     durable::write_new(&folder.join("gateway.toml.example"), GATEWAY.as_bytes())?;
     durable::write_new(&home.file, gateway_toml(plan).as_bytes())?;
     Ok(home)
+}
+
+/// A key that signs declarations in tests, until customs has issued the real one: `[dxp.signature]` of a partner may name it.
+fn declarations_key(keys: &Path, request: &KeyRequest, now: Timestamp) -> Result<(), HomeError> {
+    let phrase = Secret::new(random::hex(24));
+    let pair = declarations::generate(request, Algorithm::Sm2Sm3, Some(&phrase), now)?;
+    save::private(&keys.join("declarations.pass"), phrase.expose().as_bytes())?;
+    save::private(&keys.join("declarations.key"), pair.key_pem.expose())?;
+    durable::write_new(&keys.join("declarations.crt"), &pair.certificate_pem)?;
+    Ok(())
 }
 
 /// Adds a partner with its certificate to a home; both files must be new.

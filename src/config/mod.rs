@@ -6,7 +6,7 @@
 //!
 //! - `document`: TOML with line numbers; collects problems and notices unknown keys
 //! - [`quantity`]: `"90s"`, `"512MiB"`
-//! - `gateway`, `station`, `partner_file`: what each file may say
+//! - `gateway`, `station`, `partner_file`, `signature`: what each file may say
 //! - [`home`]: a new one
 //! - `partners`: the folder of partner files, and reading it again
 
@@ -19,6 +19,7 @@ mod partner_file;
 mod partners;
 pub mod problem;
 pub mod quantity;
+mod signature;
 mod station;
 mod waivers;
 

@@ -7,7 +7,7 @@ use super::document::Section;
 use super::material::{Reading, note};
 use super::partners::Surroundings;
 use super::station::{as2_name, narrowed, one_of, wishes};
-use super::{agreement, quantity, waivers};
+use super::{agreement, quantity, signature, waivers};
 use crate::bilingual;
 use crate::cms::KeyTransport;
 use crate::declaration::precheck::{Levels, Weight, catalogue};
@@ -34,7 +34,7 @@ pub(super) fn read(
     let url = root.required("url", PartnerUrl::parse);
     let as2_name = root.required("as2_name", as2_name);
     let profile = profile(root, surroundings);
-    let dxp = dxp(root, profile);
+    let dxp = dxp(root, profile, reading);
     let name = root.text("name");
     let enabled = root.boolean("enabled", true);
     let subject = root.parsed("subject", header_text);
@@ -92,7 +92,7 @@ fn profile(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Profile {
     Profile::Dxp
 }
 
-fn dxp(root: &Section<'_>, profile: Profile) -> Option<Dxp> {
+fn dxp(root: &Section<'_>, profile: Profile, reading: &Reading<'_>) -> Option<Dxp> {
     let section = root.section("dxp");
     let receiver = |key, default: &str| section.parsed(key, dxp_receiver).unwrap_or_else(|| default.to_owned());
     let dxp = Dxp {
@@ -105,6 +105,7 @@ fn dxp(root: &Section<'_>, profile: Profile) -> Option<Dxp> {
         },
         levels: levels(&section),
         edition: section.parsed("edition", edition).unwrap_or(schema::CURRENT),
+        signature: signature::read(&section.section("signature"), reading),
     };
     if profile == Profile::Dxp {
         return Some(dxp);

@@ -110,19 +110,30 @@ pub fn generate(
         384 => elliptic(Nid::SECP384R1)?,
         bits => PKey::from_rsa(Rsa::generate(bits)?)?,
     };
-    let certificate_pem = certificate(request, &key, now)?.to_pem()?;
-    let key_pem = match passphrase {
+    let mut usage = KeyUsage::new();
+    usage.critical().digital_signature();
+    match key.id() {
+        Id::EC => usage.key_agreement(),
+        _ => usage.key_encipherment(),
+    };
+    let certificate = certificate(request, &key, &usage, MessageDigest::sha256(), now)?;
+    Ok(KeyPair { certificate_pem: certificate.to_pem()?, key_pem: pem(&key, passphrase)? })
+}
+
+/// The key as PKCS#8, encrypted when there is a passphrase.
+pub(super) fn pem(key: &PKey<Private>, passphrase: Option<&Secret<String>>) -> Result<Secret<Vec<u8>>, ErrorStack> {
+    let pem = match passphrase {
         Some(phrase) => key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), phrase.expose().as_bytes())?,
         None => key.private_key_to_pem_pkcs8()?,
     };
-    Ok(KeyPair { certificate_pem, key_pem: Secret::new(key_pem) })
+    Ok(Secret::new(pem))
 }
 
 fn elliptic(curve: Nid) -> Result<PKey<Private>, ErrorStack> {
     PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(curve)?)?)
 }
 
-fn check(request: &KeyRequest) -> Result<(), GenerateError> {
+pub(super) fn check(request: &KeyRequest) -> Result<(), GenerateError> {
     if request.common_name.is_empty() || request.common_name.chars().count() > 64 {
         return Err(GenerateError::Name);
     }
@@ -135,7 +146,14 @@ fn check(request: &KeyRequest) -> Result<(), GenerateError> {
     Ok(())
 }
 
-fn certificate(request: &KeyRequest, key: &PKey<Private>, now: Timestamp) -> Result<X509, ErrorStack> {
+/// A certificate that the key signs itself.
+pub(super) fn certificate(
+    request: &KeyRequest,
+    key: &PKey<Private>,
+    usage: &KeyUsage,
+    digest: MessageDigest,
+    now: Timestamp,
+) -> Result<X509, ErrorStack> {
     let mut name = X509NameBuilder::new()?;
     if let Some(organization) = &request.organization {
         name.append_entry_by_text("O", organization)?;
@@ -154,12 +172,6 @@ fn certificate(request: &KeyRequest, key: &PKey<Private>, now: Timestamp) -> Res
     builder.set_not_before(&*Asn1Time::from_unix(begin.as_second())?)?;
     builder.set_not_after(&*Asn1Time::from_unix(end.as_second())?)?;
     builder.append_extension(BasicConstraints::new().critical().build()?)?;
-    let mut usage = KeyUsage::new();
-    usage.critical().digital_signature();
-    match key.id() {
-        Id::EC => usage.key_agreement(),
-        _ => usage.key_encipherment(),
-    };
     builder.append_extension(usage.build()?)?;
     let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
     builder.append_extension(identifier)?;
@@ -168,7 +180,7 @@ fn certificate(request: &KeyRequest, key: &PKey<Private>, now: Timestamp) -> Res
         let names = alternative_names(&request.hosts).build(&builder.x509v3_context(None, None))?;
         builder.append_extension(names)?;
     }
-    builder.sign(key, MessageDigest::sha256())?;
+    builder.sign(key, digest)?;
     Ok(builder.build())
 }
 

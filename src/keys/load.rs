@@ -66,6 +66,12 @@ pub enum KeyFileError {
         /// The file.
         file: PathBuf,
     },
+    /// Neither an SM2 key nor an RSA key of 1024 to 8192 bits, which declarations are signed with.
+    #[error("{} is neither an SM2 key nor an RSA key of 1024 to 8192 bits", file.display())]
+    NotForDeclarations {
+        /// The file.
+        file: PathBuf,
+    },
     /// Key and certificate do not belong together.
     #[error("{} is not the key of the certificate", file.display())]
     Mismatch {
@@ -91,6 +97,7 @@ impl KeyFileError {
             KeyFileError::NoKey { .. } => "private-key-unreadable",
             KeyFileError::Passphrase { .. } => "passphrase-wrong",
             KeyFileError::KeyUnusable { .. } => "private-key-weak",
+            KeyFileError::NotForDeclarations { .. } => "signing-key-unsupported",
             KeyFileError::Mismatch { .. } => "key-certificate-mismatch",
             KeyFileError::NoSecret { .. } => "secret-empty",
         }
@@ -128,6 +135,10 @@ impl KeyFileError {
                 "文件 {file} 中的密钥既不是 2048 至 8192 位的 RSA 密钥，也不是 P-256 或 P-384 曲线的 EC 密钥。请用 dxgate cert generate 生成新密钥。",
                 "the key in {file} is neither RSA of 2048 to 8192 bits nor EC on P-256 or P-384. Make a new one with dxgate cert generate."
             ),
+            KeyFileError::NotForDeclarations { .. } => bilingual!(
+                "文件 {file} 中的密钥既不是 SM2 密钥，也不是 1024 至 8192 位的 RSA 密钥，不能用于报文签名。请使用海关核发的签名密钥；测试可用 dxgate cert generate --declarations 生成。",
+                "the key in {file} is neither SM2 nor RSA of 1024 to 8192 bits and cannot sign declarations. Use the one issued for that; for tests make one with dxgate cert generate --declarations."
+            ),
             KeyFileError::Mismatch { .. } => bilingual!(
                 "私钥 {file} 与证书不匹配。请使用同一对密钥的两个文件。",
                 "the private key {file} does not belong to the certificate. Use the two files of one pair."
@@ -149,6 +160,7 @@ impl KeyFileError {
             | KeyFileError::NoKey { file }
             | KeyFileError::Passphrase { file }
             | KeyFileError::KeyUnusable { file }
+            | KeyFileError::NotForDeclarations { file }
             | KeyFileError::Mismatch { file }
             | KeyFileError::NoSecret { file } => file,
         }
@@ -250,7 +262,7 @@ impl TlsIdentity {
 }
 
 /// Why the CMS layer does not take a key, in terms of its file.
-fn unusable(file: &Path, why: &CmsError) -> KeyFileError {
+pub(super) fn unusable(file: &Path, why: &CmsError) -> KeyFileError {
     let file = file.to_owned();
     match why {
         CmsError::Passphrase => KeyFileError::Passphrase { file },
@@ -266,7 +278,7 @@ fn parse_certificate(bytes: &[u8]) -> Option<Certificate> {
 }
 
 /// A file that must not be open to others. Checked on the open file, so that nobody can swap it in between.
-fn read_private(file: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+pub(super) fn read_private(file: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let opened = File::open(file).map_err(|error| unreadable(file, &error))?;
     let metadata = opened.metadata().map_err(|error| unreadable(file, &error))?;
     if let Some(mode) = exposure(&metadata) {

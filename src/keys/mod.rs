@@ -11,8 +11,10 @@
 //! - [`window`]: the span of time in which one of them is used
 //! - [`expiry`]: what runs out soon
 //! - [`specimen`]: recognises the published keys of `certs-example/`
+//! - [`declarations`]: keys that sign declarations instead of messages
 //! - [`generate`]: new RSA keys with self-signed certificates
 
+pub mod declarations;
 pub mod expiry;
 pub mod generate;
 pub mod load;

@@ -11,7 +11,9 @@ pub mod waiver;
 
 pub use agreement::{Accept, Agreement, MdnAgreement, PlanError};
 pub use directory::Directory;
-pub use settings::{Authorization, Delivery, Dxp, HttpAccess, Precheck, Profile, RetrySchedule};
+pub use settings::{
+    Authorization, Delivery, DocumentKey, DocumentSigning, Dxp, HttpAccess, Precheck, Profile, RetrySchedule,
+};
 pub use url::PartnerUrl;
 pub use waiver::{Waived, Waiver, Waivers};
 

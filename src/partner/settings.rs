@@ -1,7 +1,10 @@
 //! The parts of a partner that are plain settings.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::declaration::dsig::DocumentSigner;
 use crate::declaration::precheck::Levels;
 use crate::ground::secret::Secret;
 use crate::keys::TlsIdentity;
@@ -27,7 +30,7 @@ impl Profile {
 }
 
 /// Settings of the profile `dxp`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Dxp {
     /// Receiver of import declarations (`receiverIds` of the envelope).
     pub import_receiver: String,
@@ -39,6 +42,38 @@ pub struct Dxp {
     pub levels: Levels,
     /// Edition of the customs specification.
     pub edition: &'static str,
+    /// Signatures of declarations.
+    pub signature: DocumentSigning,
+}
+
+/// How declarations are signed (XML-DSig), beside the signature of AS2.
+#[derive(Debug, Clone)]
+pub struct DocumentSigning {
+    /// What signs bare declarations that come without a signature; `None`: they go as they are.
+    pub key: Option<DocumentKey>,
+    /// The DxpMsg that the gateway makes is signed too.
+    pub envelope: bool,
+    /// The signature of a declaration that comes with one is verified.
+    pub verify: bool,
+    /// Code and name of the enterprise that the signing certificate belongs to.
+    pub enterprise: Option<(String, String)>,
+}
+
+impl Default for DocumentSigning {
+    fn default() -> Self {
+        DocumentSigning { key: None, envelope: false, verify: true, enterprise: None }
+    }
+}
+
+/// A key that signs declarations.
+#[derive(Debug, Clone)]
+pub struct DocumentKey {
+    /// The signer.
+    pub signer: Arc<dyn DocumentSigner>,
+    /// Least time between two signatures: a Ukey makes about four a second.
+    pub interval: Duration,
+    /// The file the certificate came from, for reports.
+    pub file: PathBuf,
 }
 
 /// What the pre-check decides about a declaration.

@@ -5,6 +5,7 @@ mod gateway;
 mod home;
 mod partners;
 mod reload;
+mod signature;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
