@@ -35,7 +35,7 @@ fn main() {
     let test = std::env::args().any(|argument| argument == "--test");
     let (copies, rounds, files) = if test { (1, 1, 10) } else { (COPIES, ROUNDS, FILES) };
     let at = "2026-03-01T01:30:00Z".parse().unwrap();
-    let large = sample::inventory(100, "DXPENT0000012345", at, 7);
+    let large = in_form(sample::inventory(100, "DXPENT0000012345", at, 7));
     let folder = tempfile::tempdir().unwrap();
     let message = schema::current().find(Ns::Ceb, "CEB621Message").unwrap();
     let (main, signature) = xsd::write(message);
@@ -61,6 +61,22 @@ fn main() {
     }
     small(files, folder.path(), at);
 }
+
+/// With a signature in form only, which the schema demands: structure is what both sides check here.
+fn in_form(document: Vec<u8>) -> Vec<u8> {
+    let document = String::from_utf8(document).unwrap();
+    let (body, end) = document.rsplit_once("</").unwrap();
+    format!("{body}{SIGNATURE}</{end}").into_bytes()
+}
+
+const SIGNATURE: &str = "<ds:Signature><ds:SignedInfo>\
+    <ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/TR/2001/REC-xml-c14n-20010315\"/>\
+    <ds:SignatureMethod Algorithm=\"http://www.chinaport.gov.cn/2022/04/xmldsig#sm2-sm3\"/>\
+    <ds:Reference URI=\"\"><ds:Transforms>\
+    <ds:Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"/></ds:Transforms>\
+    <ds:DigestMethod Algorithm=\"http://www.chinaport.gov.cn/2022/04/xmldsig#sm3\"/>\
+    <ds:DigestValue>AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</ds:DigestValue></ds:Reference></ds:SignedInfo>\
+    <ds:SignatureValue>AAAA</ds:SignatureValue><ds:KeyInfo><ds:KeyName>0001</ds:KeyName></ds:KeyInfo></ds:Signature>\n";
 
 /// Small files, read from disk one after the other.
 fn small(files: usize, folder: &Path, at: jiff::Timestamp) {

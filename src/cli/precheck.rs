@@ -3,8 +3,7 @@
 //! Files are checked on every core and then compared with each other. Exit 0 without errors, 1 with (with `--strict`
 //! warnings count too), 2 for a wrong usage, 3 when a file cannot be read.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,13 +16,16 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use crate::bilingual;
 use crate::declaration::precheck::codes::{CodeTables, List};
-use crate::declaration::precheck::{Expectations, Facts, Ledger, Levels, Report, check_for_ledger};
+use crate::declaration::precheck::{Expectations, Facts, Ledger, Report, check_for_ledger, verify_signatures};
 use crate::declaration::schema;
 use crate::ground::clock::{Clock, SystemClock};
 use crate::ground::limits::Limits;
+use crate::ground::text::printable;
+use crate::partner::Dxp;
 
 mod excerpt;
 mod human;
+mod input;
 mod machine;
 
 /// Nesting of folders that is followed.
@@ -49,7 +51,9 @@ pub fn run(context: &mut Context<'_>, arguments: &PrecheckArguments) -> Result<E
         let text = bilingual!("没有找到 .xml 文件；请检查路径", "no .xml file was found; check the paths");
         return Err(Failure::new(ExitCode::Unreachable, "no-files", text));
     }
-    let name = arguments.edition.as_deref().unwrap_or(schema::CURRENT);
+    let agreed = arguments.partner.as_deref().map(|id| agreed(context, id)).transpose()?;
+    let dxp = agreed.as_ref().map(|(_, dxp)| dxp);
+    let name = arguments.edition.as_deref().or(dxp.map(|dxp| dxp.edition)).unwrap_or(schema::CURRENT);
     let Some(edition) = schema::edition(name) else {
         let known: Vec<_> = schema::editions().collect();
         let known = known.join(", ");
@@ -58,14 +62,23 @@ pub fn run(context: &mut Context<'_>, arguments: &PrecheckArguments) -> Result<E
         return Err(Failure::new(ExitCode::Usage, "edition-unknown", text));
     };
     let tables = load(arguments.tables.as_deref())?;
+    let usual = Expectations::default();
+    let (import, export) =
+        (dxp.map(|dxp| [dxp.import_receiver.as_str()]), dxp.map(|dxp| [dxp.export_receiver.as_str()]));
+    let enterprise = dxp.and_then(|dxp| dxp.signature.enterprise.as_ref());
     let expect = Expectations {
         edition,
-        dxpid: arguments.dxpid.as_deref(),
+        dxpid: arguments.dxpid.as_deref().or(agreed.as_ref().and_then(|(dxpid, _)| dxpid.as_deref())),
+        signer: enterprise.map(|(code, name)| (code.as_str(), name.as_str())),
+        to_be_signed: dxp.is_some_and(|dxp| dxp.signature.key.is_some()),
         now: Some(SystemClock.now()),
+        import_receivers: import.as_ref().map_or(usual.import_receivers, |receivers| receivers),
+        export_receivers: export.as_ref().map_or(usual.export_receivers, |receivers| receivers),
         tables: &tables,
-        ..Expectations::default()
+        levels: dxp.map_or(usual.levels, |dxp| &dxp.levels),
+        ..usual
     };
-    let checked = check_all(files, &expect)?;
+    let checked = check_all(files, &expect, dxp.is_none_or(|dxp| dxp.signature.verify))?;
     let errors: usize = checked.iter().map(|checked| checked.report.errors()).sum();
     let warnings: usize = checked.iter().map(|checked| checked.report.warnings()).sum();
     match context.global.format {
@@ -76,6 +89,21 @@ pub fn run(context: &mut Context<'_>, arguments: &PrecheckArguments) -> Result<E
     }
     let refused = errors > 0 || (arguments.strict && warnings > 0);
     Ok(if refused { ExitCode::No } else { ExitCode::Done })
+}
+
+/// Our DXPID and what is agreed with a customs partner.
+fn agreed(context: &Context<'_>, id: &str) -> Result<(Option<String>, Dxp), Failure> {
+    let config = context.config()?;
+    let dxp = config.partners.by_id(id).and_then(|partner| partner.dxp.clone());
+    let dxp = dxp.ok_or_else(|| {
+        let id = printable(id);
+        let text = bilingual!(
+            "没有 profile = \"dxp\" 的伙伴 {id}。用 dxgate partner list 查看。",
+            "there is no partner {id} with profile = \"dxp\". See dxgate partner list."
+        );
+        Failure::new(ExitCode::Usage, "partner-unknown", text)
+    })?;
+    Ok((config.station.dxpid.clone(), dxp))
 }
 
 /// The built-in code lists and those of the folder.
@@ -125,7 +153,7 @@ fn collect(path: &Path, depth: usize, named: bool, files: &mut Vec<PathBuf>) -> 
 /// A file's report, and what its documents say to others.
 type Outcome = std::io::Result<(Report, Vec<Facts>)>;
 
-fn check_all(files: Vec<PathBuf>, expect: &Expectations<'_>) -> Result<Vec<Checked>, Failure> {
+fn check_all(files: Vec<PathBuf>, expect: &Expectations<'_>, verify: bool) -> Result<Vec<Checked>, Failure> {
     let next = AtomicUsize::new(0);
     let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::new(Vec::with_capacity(files.len()));
     let progress = if files.len() < MANY { ProgressBar::hidden() } else { ProgressBar::new(files.len() as u64) };
@@ -133,7 +161,7 @@ fn check_all(files: Vec<PathBuf>, expect: &Expectations<'_>) -> Result<Vec<Check
         while let Some((number, path)) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, files.get(n)?)))
         {
-            let outcome = check_one(path, expect);
+            let outcome = check_one(path, expect, verify);
             if let Ok(mut outcomes) = outcomes.lock() {
                 outcomes.push((number, outcome));
             }
@@ -157,7 +185,7 @@ fn check_all(files: Vec<PathBuf>, expect: &Expectations<'_>) -> Result<Vec<Check
         facts.into_iter().for_each(|facts| ledger.add(number, facts));
         checked.push(Checked { path, report });
     }
-    for (number, finding) in ledger.judge(&Levels::default()) {
+    for (number, finding) in ledger.judge(expect.levels) {
         if let Some(checked) = checked.get_mut(number) {
             checked.report.findings.push(finding);
         }
@@ -165,14 +193,15 @@ fn check_all(files: Vec<PathBuf>, expect: &Expectations<'_>) -> Result<Vec<Check
     Ok(checked)
 }
 
-fn check_one(path: &Path, expect: &Expectations<'_>) -> Outcome {
+fn check_one(path: &Path, expect: &Expectations<'_>, verify: bool) -> Outcome {
+    let file = input::open(path, expect.max_bytes)?;
+    let limits = Limits::default();
     let mut facts = Vec::new();
-    let mut input: Box<dyn BufRead> = if path.as_os_str() == STDIN {
-        Box::new(BufReader::new(std::io::stdin()))
-    } else {
-        Box::new(BufReader::with_capacity(64 * 1024, File::open(path)?))
-    };
-    let report = check_for_ledger(&mut *input, expect, &Limits::default(), &mut |one| facts.push(one));
+    let mut reader = BufReader::with_capacity(64 * 1024, file.open()?);
+    let mut report = check_for_ledger(&mut reader, expect, &limits, &mut |one| facts.push(one));
+    if verify {
+        verify_signatures(&*file, &mut report, expect, &limits);
+    }
     Ok((report, facts))
 }
 

@@ -60,11 +60,6 @@ impl Markup {
         self.finish(name);
     }
 
-    /// Markup made elsewhere.
-    pub(super) fn raw(&mut self, markup: &str) {
-        self.out.push_str(markup);
-    }
-
     /// The bytes.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.out.into_bytes()

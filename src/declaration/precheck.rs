@@ -12,6 +12,9 @@
 //! Documents are compared with each other by a [`Ledger`] over all files of a call (R10 R16-R18 R33 R41-R44). The
 //! [`catalogue`] lists every rule with its source and the codes of its findings; [`Levels`] changes how much they weigh.
 //! Memory is bounded by the limits: one document's fields at a time, whatever the file's size.
+//!
+//! [`check`] sees whether a signature is there. Whether it holds (the rest of R07) needs the document twice more, for its
+//! digest: [`verify_signatures`], for files that can be read again.
 
 use std::io::BufRead;
 use std::sync::LazyLock;
@@ -35,11 +38,13 @@ mod judge;
 mod record;
 mod report;
 mod rules;
+mod signature;
 mod structure;
 mod transport;
 
 pub use across::{Facts, Ledger};
-pub use finding::{Finding, Level, Levels, UnknownRule, Weight, masked};
+pub use finding::{Finding, Level, Levels, Place, UnknownRule, Weight, masked};
+pub use signature::verify_signatures;
 
 use codes::CodeTables;
 use document::OnFacts;
@@ -56,7 +61,7 @@ pub struct Expectations<'a> {
     pub cop_code: Option<&'a str>,
     /// Code and name of the enterprise in the signing certificate; `None` leaves R39 unchecked.
     pub signer: Option<(&'a str, &'a str)>,
-    /// Signatures are added later, so a missing one is no finding.
+    /// The gateway signs bare declarations later, so a missing signature is no finding there; it is in an envelope.
     pub to_be_signed: bool,
     /// The present, to find times in the future; `None` leaves that unchecked.
     pub now: Option<Timestamp>,
@@ -121,6 +126,18 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Findings beyond that bound.
     pub findings_left_out: u32,
+    /// Where the signatures stand that [`verify_signatures`] looks at.
+    #[serde(skip)]
+    pub signatures: Signatures,
+}
+
+/// The signatures of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signatures {
+    /// The declaration's own.
+    pub document: Option<Place>,
+    /// That of the envelope around it.
+    pub envelope: Option<Place>,
 }
 
 /// May the file be sent?
@@ -158,6 +175,7 @@ fn run(input: &mut dyn BufRead, expect: &Expectations<'_>, limits: &Limits, on_f
         keys: Vec::new(),
         findings: Vec::new(),
         findings_left_out: 0,
+        signatures: Signatures::default(),
     };
     let mut sheet = Sheet::new(limits.findings, expect.levels);
     match scanner.next() {
@@ -185,6 +203,7 @@ impl Report {
         self.message_type = summary.message_type;
         self.documents = summary.documents;
         self.keys = summary.keys;
+        self.signatures.document = summary.signature;
     }
 }
 

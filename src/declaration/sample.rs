@@ -2,14 +2,14 @@
 //!
 //! The lists of [`inventory`] and [`export_inventory`] belong to the orders of [`order`] and [`export_order`] made with the
 //! same arguments: same order numbers, parties, goods and prices. Amounts are counted in cents and grams, so that every
-//! sum is exact. The signature of the lists has the form that the schema demands and, like those of the official samples,
-//! no value: it is to be replaced by one who holds a key.
+//! sum is exact. They are unsigned, as an enterprise's system writes them: [`dsig::sign`](super::dsig::sign) adds the
+//! signature, with a key that belongs to the one who declares. [`IMPORT_DECLARANT`] and [`EXPORT_DECLARANT`] say who that is.
 
 use jiff::Timestamp;
 
 use super::markup::Markup;
 use super::serial::Serials;
-use super::{CEB_NS, DSIG_NS, family};
+use super::{CEB_NS, DSIG_NS};
 
 mod catalogue;
 mod deal;
@@ -19,6 +19,11 @@ mod party;
 
 use deal::Deal;
 use party::Enterprise;
+
+/// Name of the enterprise that declares the imports.
+pub const IMPORT_DECLARANT: &str = party::IMPORT_AGENT.name;
+/// Name of the enterprise that declares the exports.
+pub const EXPORT_DECLARANT: &str = party::EXPORT_AGENT.name;
 
 /// CEB311: `count` import orders (1 to 100), the same bytes for the same arguments.
 pub fn order(count: usize, dxpid: &str, at: Timestamp, seed: u64) -> Vec<u8> {
@@ -43,16 +48,6 @@ pub fn export_inventory(count: usize, dxpid: &str, at: Timestamp, seed: u64) -> 
     let batch = Batch { name: "CEB603Message", count, dxpid, at, seed };
     batch.write(&party::EXPORT_SHOP, catalogue::EXPORTS, &|markup, deal| export::inventory(markup, deal))
 }
-
-/// A signature in form only.
-const PLACEHOLDER: &str = "<ds:Signature><ds:SignedInfo>\
-    <ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/TR/2001/REC-xml-c14n-20010315\"/>\
-    <ds:SignatureMethod Algorithm=\"http://www.chinaport.gov.cn/2022/04/xmldsig#sm2-sm3\"/>\
-    <ds:Reference URI=\"\"><ds:Transforms>\
-    <ds:Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"/></ds:Transforms>\
-    <ds:DigestMethod Algorithm=\"http://www.chinaport.gov.cn/2022/04/xmldsig#sm3\"/>\
-    <ds:DigestValue>AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</ds:DigestValue></ds:Reference></ds:SignedInfo>\
-    <ds:SignatureValue>AAAA</ds:SignatureValue><ds:KeyInfo><ds:KeyName>0001</ds:KeyName></ds:KeyInfo></ds:Signature>\n";
 
 /// One message to make.
 struct Batch<'a> {
@@ -83,9 +78,6 @@ impl Batch<'_> {
         markup.leaf("dxpMode", "DXP");
         markup.leaf("dxpId", self.dxpid);
         markup.close("BaseTransfer");
-        if family::find(self.name).is_some_and(|row| row.signed) {
-            markup.raw(PLACEHOLDER);
-        }
         markup.close(self.name);
         markup.into_bytes()
     }

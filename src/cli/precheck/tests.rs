@@ -2,7 +2,23 @@
 
 use super::super::run as dxgate;
 use super::*;
+use crate::cms;
+use crate::declaration::dsig::{Algorithm, KeySigner, sign};
 use crate::declaration::sample;
+use crate::keys::declarations;
+use crate::keys::generate::KeyRequest;
+use crate::mime::BytesSource;
+
+/// With the signature of a key made for the occasion.
+fn signed(document: &[u8]) -> Vec<u8> {
+    let request = KeyRequest { common_name: "x".into(), organization: None, hosts: Vec::new(), bits: 2048, days: 365 };
+    let pair = declarations::generate(&request, Algorithm::Sm2Sm3, None, SystemClock.now()).expect("made");
+    let key = cms::read_pem(pair.key_pem.expose(), None).expect("a key");
+    let certificate = cms::Certificate::from_pem(&pair.certificate_pem).expect("a certificate");
+    let signer = KeySigner::new(key, certificate).expect("a pair");
+    let limits = Limits::default();
+    sign(&BytesSource(document), &signer, &limits).map(|signed| signed.to_vec().expect("in memory")).expect("signed")
+}
 
 struct Said {
     exit: ExitCode,
@@ -24,7 +40,7 @@ fn folder() -> tempfile::TempDir {
     let at = "2026-03-01T01:30:00Z".parse().expect("a timestamp");
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("written");
     write("a.xml", &sample::order(2, "DXPENT0000012345", at, 1));
-    write("b.xml", &sample::inventory(2, "DXPENT0000012345", at, 1));
+    write("b.xml", &signed(&sample::inventory(2, "DXPENT0000012345", at, 1)));
     let bad = String::from_utf8(sample::order(1, "DXPENT0000012345", at, 2)).expect("UTF-8");
     let (start, rest) = bad.split_once("<ceb:buyerIdNumber>").expect("a number");
     let (_, end) = rest.split_once('<').expect("its end");
@@ -99,4 +115,71 @@ fn tables_editions_and_strictness_are_chosen() {
     let said = say(&[list, "--edition", "199901"]);
     assert!(said.exit == ExitCode::Usage && said.err.contains("202205"), "{}", said.err);
     assert_eq!(say(&[list, "--tables", "/nowhere/at/all"]).exit, ExitCode::Unreachable);
+}
+
+#[test]
+fn a_signature_that_does_not_hold_is_refused_and_one_that_is_missing_too() {
+    let folder = folder();
+    let list = folder.path().join("b.xml");
+    let good = std::fs::read_to_string(&list).expect("read");
+    let check = |document: &str| {
+        std::fs::write(&list, document).expect("written");
+        say(&[list.to_str().expect("a path")])
+    };
+    assert_eq!(check(&good).exit, ExitCode::Done);
+    let said = check(&good.replacen("<ceb:copNo>", "<ceb:copNo>X", 1));
+    assert!(
+        said.exit == ExitCode::No && said.out.contains("R07") && said.out.contains("[signature-digest]"),
+        "{}",
+        said.out
+    );
+    let (front, rest) = good.split_once("<ds:Signature").expect("a signature");
+    let (_, back) = rest.split_once("</ds:Signature>").expect("its end");
+    let said = check(&format!("{front}{back}"));
+    assert!(said.exit == ExitCode::No && said.out.contains("[signature-missing]"), "{}", said.out);
+}
+
+#[test]
+fn a_partner_decides_as_in_its_outbox() {
+    use crate::config::home::{self, HomePlan, PartnerPlan};
+    let root = tempfile::tempdir().expect("a folder");
+    let plan = HomePlan {
+        dxpid: Some("DXPENT0000012345".to_owned()),
+        as2_name: "STATION".to_owned(),
+        name: None,
+        as2_listen: ([127, 0, 0, 1], 4080).into(),
+        console_listen: ([127, 0, 0, 1], 4081).into(),
+        key_bits: 2048,
+    };
+    let now = SystemClock.now();
+    let made = home::create(&root.path().join("home"), &plan, now).expect("made");
+    let request = KeyRequest { common_name: "x".into(), organization: None, hosts: Vec::new(), bits: 2048, days: 365 };
+    let partner = PartnerPlan {
+        id: "customs".to_owned(),
+        as2_name: "CUSTOMS".to_owned(),
+        url: "https://as2.example.com/as2".to_owned(),
+        profile: crate::partner::Profile::Dxp,
+        certificate_pem: crate::keys::generate::generate(&request, None, now).expect("made").certificate_pem,
+    };
+    let file = home::add_partner(&made.folder, &partner).expect("added");
+    let document = root.path().join("list.xml");
+    let at = "2026-03-01T01:30:00Z".parse().expect("a timestamp");
+    std::fs::write(&document, sample::inventory(1, "DXPENT0000012345", at, 1)).expect("written");
+    let (config, document) = (made.file.to_str().expect("a path"), document.to_str().expect("a path"));
+    let check = |more: &[&str]| say(&[&[document, "--config", config], more].concat());
+    assert!(check(&[]).out.contains("[signature-missing]"));
+    assert!(check(&["--partner", "customs"]).out.contains("[signature-missing]"), "it signs nothing yet");
+    let plain = std::fs::read_to_string(&file).expect("read");
+    let signing = "[dxp]\nlevels = [\"agent-not-signer = error\"]\n[dxp.signature]\nsign = true\n\
+        certificate = \"keys/declarations.crt\"\nprivate_key = \"keys/declarations.key\"\n\
+        passphrase_file = \"keys/declarations.pass\"\n";
+    std::fs::write(&file, format!("{plain}{signing}")).expect("written");
+    let said = check(&["--partner", "customs"]);
+    assert_eq!(said.exit, ExitCode::Done, "{}{}", said.out, said.err);
+    let other = "enterprise_code = \"1101000001\"\nenterprise_name = \"x\"\n";
+    std::fs::write(&file, format!("{plain}{signing}{other}")).expect("written");
+    let said = check(&["--partner", "customs"]);
+    assert!(said.exit == ExitCode::No && said.out.contains("error R39"), "{}", said.out);
+    let said = check(&["--partner", "nobody"]);
+    assert!(said.exit == ExitCode::Usage && said.err.contains("nobody"), "{}", said.err);
 }

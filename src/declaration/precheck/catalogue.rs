@@ -71,7 +71,11 @@ const RULES: &[Rule] = rules![
         ["field-blank", "field-blanks", "field-required", "spec-length", "bytes-over-length"];
     "R05", XSD, "没有值的选填字段应省略", "optional fields without value are left out", ["empty-optional"];
     "R06", SPEC, "appType、appStatus、ieFlag 等取值", "values of appType, appStatus, ieFlag and the like", ["value-not-listed", "status-form"];
-    "R07", SPEC, "申报时必须有数字签名", "a declaration is signed", ["signature-missing"];
+    "R07", SPEC, "申报时必须有有效的数字签名", "a declaration is signed, and its signature holds",
+        ["signature-missing", "signature-twice", "signature-shape", "signature-reference", "signature-algorithm",
+         "signature-certificate", "signature-key", "signature-digest", "signature-value", "signature-expired",
+         "signature-method-uri", "signature-digest-method", "signature-with-comments", "signature-comments-covered",
+         "signature-key-name"];
     "R08", SPEC, "时间真实存在且不晚于当前", "times exist and are not in the future", ["time-form", "time-in-future"];
     "R09", SPEC, "311 实际支付金额 = 商品价格 + 运杂费 + 税款 - 抵扣", "311: paid = goods + freight + tax - discount", ["amount-paid"];
     "R10", SPEC, "支付单金额 = 订单实际支付金额", "the payment's amount is the order's", ["payment-amount"];
@@ -141,6 +145,9 @@ const SCHEMA: &[&str] = &[
 
 const CUSTOMS: &[CustomsRow] = &[
     (&["DxpMsg", "DxpMsgSv", "DxpRep"], SCHEMA, "0002"),
+    (&["DxpMsg"], &["signature-value", "signature-key", "signature-shape", "signature-twice"], "1001"),
+    (&["DxpMsg"], &["signature-expired"], "1002"),
+    (&["DxpMsg"], &["signature-digest"], "1004"),
     (&["CEB311Message"], &["too-many-documents"], "-301015"),
     (&["CEB411Message"], &["too-many-documents"], "-401013"),
     (&["CEB511Message"], &["too-many-documents"], "-504013"),

@@ -9,7 +9,7 @@ use super::super::scanner::{Event, Namespace, Scanner};
 use super::super::schema::{Content, Message, Must, Node, Ns};
 use super::super::{CEB_NS, DXP_NS};
 use super::across::Facts;
-use super::finding::{Say, Sheet};
+use super::finding::{Place, Say, Sheet};
 use super::judge::Judge;
 use super::record::Record;
 use super::rules::{self, Parts, Sums};
@@ -30,6 +30,8 @@ pub(super) struct Summary {
     pub(super) message_type: Option<String>,
     pub(super) documents: u32,
     pub(super) keys: Vec<BusinessKey>,
+    /// Where the first signature stands.
+    pub(super) signature: Option<Place>,
 }
 
 /// Takes what a document says to others.
@@ -118,7 +120,6 @@ struct Pass<'e, 'f> {
     parts: Parts,
     facts: Option<Facts>,
     guids: HashSet<String>,
-    signed: bool,
     wants_signature: bool,
 }
 
@@ -145,7 +146,6 @@ impl<'e, 'f> Pass<'e, 'f> {
             parts: Parts::default(),
             facts: None,
             guids: HashSet::new(),
-            signed: false,
             wants_signature: false,
         }
     }
@@ -179,7 +179,7 @@ impl<'e, 'f> Pass<'e, 'f> {
     fn start(&mut self, node: Option<&'static Node>, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
         let Some(node) = node else { return };
         match scanner.depth() {
-            2 if is_signature(node) => self.signed = true,
+            2 if is_signature(node) => drop(self.summary.signature.get_or_insert_with(|| Place::of(scanner))),
             2 if node.name == self.row.node => {
                 self.summary.documents = self.summary.documents.saturating_add(1);
                 sheet.enter(self.summary.documents);
@@ -318,7 +318,7 @@ impl<'e, 'f> Pass<'e, 'f> {
     }
 
     fn end_of_root(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
-        if self.wants_signature && !self.signed && !self.expect.to_be_signed {
+        if self.wants_signature && self.summary.signature.is_none() && !self.expect.to_be_signed {
             let text = bilingual!(
                 "申报此类单证必须有数字签名（ds:Signature），请签名后再发送",
                 "documents of this kind must be signed (ds:Signature); sign them before sending"

@@ -70,6 +70,25 @@ pub struct UnknownRule {
     pub name: String,
 }
 
+/// An element's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Path of elements.
+    pub path: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column in characters, from 1.
+    pub column: u64,
+}
+
+impl Place {
+    /// The element of the scanner's last event.
+    pub(super) fn of(scanner: &Scanner<'_>) -> Place {
+        let at = scanner.element().map_or(Position::START, |element| element.at);
+        Place { path: scanner.path(), line: at.line, column: at.column }
+    }
+}
+
 /// One result of the pre-check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -249,6 +268,17 @@ impl<'e> Sheet<'e> {
     /// A finding at the start tag of the element the scanner is at.
     pub(super) fn at(&mut self, scanner: &Scanner<'_>, say: Say<'_>) {
         self.say(scanner.path(), scanner.element().map(|element| element.at), say);
+    }
+
+    /// Goes on with the findings of an earlier pass.
+    pub(super) fn resumed(mut self, findings: Vec<Finding>, left_out: u32) -> Sheet<'e> {
+        (self.findings, self.left_out) = (findings, left_out);
+        self
+    }
+
+    /// A finding at an element that an earlier pass has met.
+    pub(super) fn at_place(&mut self, place: &Place, say: Say<'_>) {
+        self.say(place.path.clone(), Some(Position { line: place.line, column: place.column }), say);
     }
 
     /// What ended the pass.

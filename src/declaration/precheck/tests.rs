@@ -7,6 +7,7 @@ mod cross;
 mod fields;
 mod rows;
 mod rules;
+mod signatures;
 
 const DXPID: &str = "DXPENT0000012345";
 
@@ -20,7 +21,7 @@ fn declaration(documents: usize) -> String {
 }
 
 fn expect() -> Expectations<'static> {
-    Expectations { dxpid: Some(DXPID), now: Some(at()), ..Expectations::default() }
+    Expectations { dxpid: Some(DXPID), now: Some(at()), to_be_signed: true, ..Expectations::default() }
 }
 
 fn checked(bytes: &[u8]) -> Report {

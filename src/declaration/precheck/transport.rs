@@ -9,7 +9,7 @@ use super::super::family::{self, Family};
 use super::super::scanner::{Event, Namespace, Scanner};
 use super::super::schema::Ns;
 use super::document::OnFacts;
-use super::finding::{Say, Sheet};
+use super::finding::{Place, Say, Sheet};
 use super::structure::Structure;
 use super::{Expectations, Report, document, read_on};
 use crate::bilingual;
@@ -74,6 +74,7 @@ impl<'e> Pass<'_, 'e, '_> {
             match scanner.next() {
                 Ok(Event::Start) => {
                     self.structure.start(scanner, sheet);
+                    self.signature(scanner);
                     let data = scanner.element().is_some_and(|element| element.is(&Namespace::Dxp, "Data"))
                         && scanner.parent().is_some_and(|parent| parent.is(&Namespace::Dxp, "DxpMsg"));
                     if data && !self.data(scanner, sheet, inside) {
@@ -87,9 +88,20 @@ impl<'e> Pass<'_, 'e, '_> {
         }
     }
 
+    /// Notes where the envelope's own signature stands.
+    fn signature(&mut self, scanner: &Scanner<'_>) {
+        let is_signature = scanner.depth() == 2
+            && scanner.element().is_some_and(|element| element.is(&Namespace::Dsig, "Signature"))
+            && scanner.parent().is_some_and(|parent| parent.is(&Namespace::Dxp, "DxpMsg"));
+        if is_signature {
+            self.report.signatures.envelope.get_or_insert_with(|| Place::of(scanner));
+        }
+    }
+
     /// The document inside `Data`; false when the envelope cannot be read further.
     fn data(&mut self, scanner: &mut Scanner<'_>, sheet: &mut Sheet<'e>, inside: &mut Sheet<'e>) -> bool {
-        let expect = *self.expect;
+        // Nobody signs inside of an envelope any more.
+        let expect = Expectations { to_be_signed: false, ..*self.expect };
         let mut reader = DataReader::new(scanner, self.limits.payload);
         {
             let mut data = BufReader::new(&mut reader);

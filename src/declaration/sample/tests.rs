@@ -16,7 +16,7 @@ fn all(count: usize) -> [Vec<u8>; 4] {
 }
 
 fn checked(bytes: &[u8]) -> Report {
-    let expect = Expectations { dxpid: Some(DXPID), ..Expectations::default() };
+    let expect = Expectations { dxpid: Some(DXPID), to_be_signed: true, ..Expectations::default() };
     check(&mut &bytes[..], &expect, &Limits::default())
 }
 

@@ -36,24 +36,6 @@ fn import_list(bonded: bool) -> String {
 }
 
 #[test]
-fn r07_wants_signatures_on_what_is_declared() {
-    let unsigned = |xml: &str| {
-        let (start, rest) = xml.split_once("<ds:Signature").expect("a signature");
-        format!("{start}{}", rest.split_once("</ds:Signature>").expect("its end").1)
-    };
-    let export = String::from_utf8(sample::export_inventory(1, DXPID, at(), 5)).expect("UTF-8");
-    assert_eq!(found_one(&unsigned(&export)), rule_and_code("R07", "signature-missing"));
-    assert_eq!(found(export.as_bytes()), []);
-    let import = import_list(true);
-    assert_eq!(codes_of(&unsigned(&import), "R07"), ["signature-missing"]);
-    assert_eq!(codes_of(&unsigned(&with(&import, "appStatus", "1")), "R07"), [] as [&str; 0]);
-    let later = Expectations { to_be_signed: true, ..expect() };
-    for xml in [unsigned(&export), unsigned(&import)] {
-        assert_eq!(check(&mut xml.as_bytes(), &later, &Limits::default()).findings, []);
-    }
-}
-
-#[test]
 fn r09_adds_up_what_is_paid() {
     assert_eq!(found_one(&with(&declaration(1), "acturalPaid", "0.01")), rule_and_code("R09", "amount-paid"));
     assert_eq!(codes_of(&declaration(100), "R09"), [] as [&str; 0]);
