@@ -2,8 +2,8 @@
 //!
 //! The endpoint is an ordinary gateway whose partner is the enterprise. The [`Responder`] is what customs would be
 //! behind it: it consumes the inbox, unwraps each DxpMsg, and drops the business receipt that belongs to the message
-//! type (CEB312 for CEB311, CEB622 for CEB621, …; CEB900 for what cannot be read) into the outbox, wrapped in a DxpMsg
-//! of its own. What it consumed is kept in `archive/`.
+//! type (CEB312 for CEB311, CEB622 for CEB621, …; CEB900 for what cannot be read, or whose signature is missing or does not
+//! hold) into the outbox, wrapped in a DxpMsg of its own. What it consumed is kept in `archive/`.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::declaration::dsig::{self, SignatureProblem};
 use crate::declaration::envelope::{self, EnvelopeHead, Unwrapped};
 use crate::declaration::family;
 use crate::declaration::receipt::{self, OriginalMessage, Outcome};
@@ -21,6 +22,7 @@ use crate::ground::drain::Shutdown;
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
+use crate::mime::BytesSource;
 
 /// Where consumed messages go, beside the partner's other folders.
 pub const ARCHIVE: &str = "archive";
@@ -116,10 +118,14 @@ impl Responder {
         if family::is_receipt(&head.msg_type) {
             return Ok(None);
         }
-        let answered = receipt::answer(&mut document.as_slice(), now, &Outcome::Accepted, &self.limits);
+        let answered = match signature_problem(&head.msg_type, &document, &self.limits) {
+            Some(problem) => Err(problem.text()),
+            None => receipt::answer(&mut document.as_slice(), now, &Outcome::Accepted, &self.limits)
+                .map_err(|error| error.text()),
+        };
         let (msg_type, receipt) = match (answered, family::receipt_type(&head.msg_type)) {
             (Ok(receipt), Some(msg_type)) => (msg_type, receipt),
-            (Err(error), _) => ("CEB900Message", format_error(&head, &document, &error.text().zh, now)),
+            (Err(why), _) => ("CEB900Message", format_error(&head, &document, &why.zh, now)),
             (Ok(_), None) => ("CEB900Message", format_error(&head, &document, "未知报文类型", now)),
         };
         let cop_msg_id = id.hyphenated().to_uppercase();
@@ -132,6 +138,18 @@ impl Responder {
             msg_type: msg_type.to_owned(),
         };
         Ok(Some((answer_head, receipt)))
+    }
+}
+
+/// What is wrong with the signature of a declaration, if there must be one or is one.
+fn signature_problem(msg_type: &str, document: &[u8], limits: &Limits) -> Option<SignatureProblem> {
+    let demanded = family::find(msg_type).is_some_and(|row| row.signed);
+    match dsig::verify(&BytesSource(document), limits) {
+        Ok(_) => None,
+        Err(SignatureProblem::Missing) if !demanded => None,
+        // What cannot be read is for the answer to say.
+        Err(SignatureProblem::Document(_)) => None,
+        Err(problem) => Some(problem),
     }
 }
 
@@ -199,5 +217,54 @@ mod tests {
         let archive = exchange.path().join("enterprise").join(ARCHIVE);
         assert!(archive.join("a.xml.unanswered").is_file() && archive.join("b.xml").is_file());
         assert_eq!(responder.answer_waiting().expect("nothing left"), 0);
+    }
+
+    #[test]
+    fn a_declaration_without_the_signature_that_it_needs_is_refused() {
+        let exchange = tempfile::tempdir().expect("temporary folder");
+        let responder = Responder::new(exchange.path(), Arc::new(SystemClock), Limits::default());
+        let now = SystemClock.now();
+        let key = signer(now);
+        let limits = Limits::default();
+        let list = sample::inventory(1, "DXPENT0000000001", now, 1);
+        let signed = dsig::sign(&BytesSource(&list), &key, &limits).expect("signed").to_vec().expect("in memory");
+        let changed = String::from_utf8(signed.clone()).expect("UTF-8").replacen("<ceb:copNo>", "<ceb:copNo>X", 1);
+        let order = sample::order(1, "DXPENT0000000001", now, 1);
+        let rows = [
+            ("CEB621Message", signed, "CEB622Message"),
+            ("CEB621Message", list, "CEB900Message"),
+            ("CEB621Message", changed.into_bytes(), "CEB900Message"),
+            ("CEB311Message", order, "CEB312Message"),
+        ];
+        for (message_type, document, expected) in rows {
+            let head = EnvelopeHead {
+                cop_msg_id: "C1".into(),
+                sender_id: "DXPENT0000000001".into(),
+                receiver_ids: vec!["DXPEDCCEB0000002".into()],
+                creat_time: envelope::creat_time(now),
+                msg_type: message_type.into(),
+                file_name: None,
+            };
+            let mut wrapped = Vec::new();
+            envelope::wrap(&head, &mut document.as_slice(), &mut wrapped).expect("wrapped");
+            let file = exchange.path().join(format!("{}.xml", Id::new(now)));
+            durable::write_new(&file, &wrapped).expect("written");
+            let (head, _) = responder.receipt(&file, Id::new(now), now).expect("read").expect("an answer");
+            assert_eq!(head.msg_type, expected);
+        }
+    }
+
+    fn signer(now: Timestamp) -> dsig::KeySigner {
+        let request = crate::keys::generate::KeyRequest {
+            common_name: "x".into(),
+            organization: None,
+            hosts: Vec::new(),
+            bits: 256,
+            days: 30,
+        };
+        let pair = crate::keys::declarations::generate(&request, dsig::Algorithm::Sm2Sm3, None, now).expect("made");
+        let key = crate::cms::read_pem(pair.key_pem.expose(), None).expect("a key");
+        let certificate = crate::cms::Certificate::from_pem(&pair.certificate_pem).expect("a certificate");
+        dsig::KeySigner::new(key, certificate).expect("a pair")
     }
 }

@@ -293,6 +293,7 @@ fn intake_refusal(error: &IntakeError) -> Refusal {
             refusal(404, "partner-unknown", text)
         }
         IntakeError::File(error) => storage(error),
+        IntakeError::Signing(reason) => refusal(503, &reason.code, reason.text.clone()),
         IntakeError::Journal(error) => refusal(503, error.code(), error.text()),
     }
 }

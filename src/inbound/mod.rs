@@ -40,6 +40,7 @@ mod open;
 mod publish;
 pub mod receive;
 mod reply;
+mod signature;
 mod terms;
 mod unwrap;
 

@@ -6,6 +6,7 @@ use std::io::{self, BufReader};
 use serde::Serialize;
 
 use super::Inbound;
+use super::signature::SignatureMeta;
 use crate::declaration::envelope::{self, EnvelopeHead, Kind, TransportResponse, Unwrapped as Content};
 use crate::declaration::family;
 use crate::declaration::receipt::{self, ReceiptEntry};
@@ -48,6 +49,9 @@ pub(super) struct DxpMeta {
     /// Entries are missing here; the document has them all.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) truncated: bool,
+    /// The signatures (XML-DSig) of envelope and document, as far as they have one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) signatures: Vec<SignatureMeta>,
     /// Why the document could not be taken out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) problem: Option<Bilingual>,
@@ -60,7 +64,7 @@ impl Inbound {
             return Ok(None);
         }
         let kind = envelope::sniff(&mut self.reader(payload)?, &self.limits);
-        let unwrapped = match kind {
+        let mut unwrapped = match kind {
             Ok(Kind::DxpMsg | Kind::DxpRep | Kind::DxpMsgSv) => self.open_envelope(payload)?,
             Ok(Kind::Ceb { message_type }) => self.bare(payload, message_type)?,
             Ok(Kind::Other { root, .. }) => Unwrapped::without_document(DxpMeta { kind: root, ..DxpMeta::default() }),
@@ -70,6 +74,7 @@ impl Inbound {
                 ..DxpMeta::default()
             }),
         };
+        unwrapped.dxp.signatures = self.signatures(partner, payload, unwrapped.document.as_ref());
         Ok(Some(unwrapped))
     }
 

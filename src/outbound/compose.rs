@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::signing::NotSigned;
 use super::{Outbound, terms};
 use crate::as2::{self, ComposeError, MessageId, Stamp};
 use crate::bilingual;
@@ -57,7 +58,7 @@ impl Outbound {
         Ok(Wire { message_id, composed, bytes, evidence })
     }
 
-    fn with_source<T>(&self, draft: &Draft, work: impl FnOnce(&dyn Source) -> T) -> T {
+    pub(super) fn with_source<T>(&self, draft: &Draft, work: impl FnOnce(&dyn Source) -> T) -> T {
         match draft {
             Draft::Inline(bytes) => work(&BytesSource(bytes.as_slice())),
             Draft::File(file) => work(&self.store.source(file.body())),
@@ -111,13 +112,15 @@ impl Outbound {
     /// Wire bytes from the stored payload; their Message-ID follows from `id`.
     async fn compose_stored(&self, partner: Arc<Partner>, message: &Message, id: Id) -> Result<Wire, NotComposed> {
         let payload = message.payload.ok_or_else(|| NotComposed::Impossible(no_payload()))?;
+        let (flow, of, own) = (self.clone(), partner.clone(), message.id);
+        let again = self.composing(move || flow.envelope_again(&of, &Draft::Stored(payload), own)).await?;
+        let (content, name, kept) = match again {
+            None => (Draft::Stored(payload), message.file_name.clone(), true),
+            Some((envelope, name)) => (self.sealed(&partner, envelope).await?, name, false),
+        };
         let flow = self.clone();
-        let (own, file_name) = (message.id, message.file_name.clone());
         self.composing(move || {
-            let draft = Draft::Stored(payload);
-            let again = flow.envelope_again(&partner, &draft, own)?;
-            let (payload, name) = again.as_ref().map_or((&draft, &file_name), |(draft, name)| (draft, name));
-            let content = Content { payload, file_name: name, kept: again.is_none() };
+            let content = Content { payload: &content, file_name: &name, kept };
             flow.compose(&partner, &content, id, flow.clock.now())
         })
         .await
@@ -133,6 +136,10 @@ impl Outbound {
         match self.precheck(partner, payload, id, self.clock.now()).map_err(NotComposed::Storage)? {
             super::precheck::Decision::AsIs(_) => Ok(None),
             super::precheck::Decision::Wrap(head, _) => {
+                // Signing would change the payload, which facts name by now.
+                if self.is_to_be_signed(partner, payload).map_err(NotComposed::Storage)? {
+                    return Err(NotComposed::Impossible(unsigned()));
+                }
                 let envelope = self.wrap(&head, payload).map_err(NotComposed::Storage)?;
                 Ok(Some((envelope, head.file_name.unwrap_or(head.cop_msg_id))))
             }
@@ -184,6 +191,26 @@ fn failed(error: &str) -> Reason {
         "the AS2 message could not be composed: {error}. Mend the cause, then continue with dxgate messages retry."
     );
     Reason { code: "compose-failed".to_owned(), text }
+}
+
+fn unsigned() -> Reason {
+    let text = bilingual!(
+        "报文登记时尚未启用网关签名，内容未签名。请用 dxgate messages resend 重发：将签名后作为新报文发送。",
+        "it was recorded before the gateway signed declarations, and is not signed. Use dxgate messages resend: it is signed and goes as a new message."
+    );
+    Reason { code: "declaration-unsigned".to_owned(), text }
+}
+
+impl From<NotSigned> for NotComposed {
+    fn from(error: NotSigned) -> NotComposed {
+        match error {
+            NotSigned::Later(reason) => NotComposed::Impossible(reason),
+            NotSigned::Document(problem) => {
+                NotComposed::Impossible(Reason { code: problem.code().to_owned(), text: problem.text() })
+            }
+            NotSigned::Storage(error) => NotComposed::Storage(error),
+        }
+    }
 }
 
 fn no_payload() -> Reason {

@@ -10,7 +10,9 @@ use super::Outbound;
 use super::compose::{Content, NotComposed, Wire};
 use super::precheck::{Decision, Declaration, Refusal};
 use super::scan::{Claim, Trouble};
+use super::signing::{self, NotSigned};
 use crate::bilingual;
+use crate::declaration::envelope::EnvelopeHead;
 use crate::ground::durable;
 use crate::ground::fault;
 use crate::ground::id::Id;
@@ -28,6 +30,9 @@ pub enum IntakeError {
     /// The file could not be read, or its copy not written.
     #[error("the file cannot be read or stored: {0}")]
     File(#[from] io::Error),
+    /// The declaration could not be signed for the moment.
+    #[error("{}", .0.text.en)]
+    Signing(Reason),
     /// The journal refused.
     #[error(transparent)]
     Journal(#[from] CommitError),
@@ -36,6 +41,9 @@ pub enum IntakeError {
 impl IntakeError {
     /// For the operator's list.
     pub(super) fn trouble(&self, claim: &Claim) -> Trouble {
+        if let IntakeError::Signing(reason) = self {
+            return Trouble { path: claim.path.clone(), reason: reason.clone() };
+        }
         let (error, name) = (self.to_string(), &claim.file_name);
         let text = bilingual!(
             "文件 {name} 已取出但尚未登记：{error}。文件保存在 .claimed 中，将自动重试。",
@@ -135,15 +143,7 @@ impl Outbound {
         read: impl FnOnce(&Outbound) -> io::Result<Option<Draft>> + Send + 'static,
     ) -> Result<(), IntakeError> {
         let now = self.clock.now();
-        let (flow, of, name) = (self.clone(), partner.clone(), file_name.to_owned());
-        let permit = self.compositions.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let prepared = tokio::task::spawn_blocking(move || {
-            let payload = read(&flow)?;
-            flow.prepare(&of, payload, &name, id, now)
-        })
-        .await
-        .map_err(io::Error::other)??;
-        drop(permit);
+        let prepared = self.prepare(&partner, read, file_name, id, now).await?;
         let transaction = record_of(prepared, &partner, id, file_name, None, now);
         self.store.commit(transaction).await?;
         Ok(())
@@ -163,38 +163,138 @@ impl Outbound {
         sink.finish().map(Some)
     }
 
-    pub(super) fn prepare(
+    /// Checks a payload, signs it where the partner's file asks for that, wraps and composes it.
+    pub(super) async fn prepare(
         &self,
-        partner: &Partner,
-        payload: Option<Draft>,
+        partner: &Arc<Partner>,
+        read: impl FnOnce(&Outbound) -> io::Result<Option<Draft>> + Send + 'static,
         name: &str,
         id: Id,
         now: Timestamp,
-    ) -> io::Result<Prepared> {
+    ) -> Result<Prepared, IntakeError> {
+        let (flow, of, file_name) = (self.clone(), partner.clone(), name.to_owned());
+        let step = self
+            .computing(move || {
+                let payload = read(&flow)?;
+                flow.check(&of, payload, &file_name, id, now)
+            })
+            .await?;
+        match step {
+            Step::Done(prepared) => Ok(*prepared),
+            Step::Sign { payload, head, declaration } => {
+                self.sign_and_wrap(partner, payload, *head, declaration, (id, now)).await
+            }
+        }
+    }
+
+    /// Everything up to the signature, and all of it when there is none to make.
+    fn check(&self, partner: &Partner, payload: Option<Draft>, name: &str, id: Id, now: Timestamp) -> io::Result<Step> {
         let Some(payload) = payload.filter(|payload| payload.len() <= self.limits.payload) else {
-            return Ok(Prepared::Refused { payload: None, refusal: Refusal::oversize(self.limits.payload) });
-        };
-        let compose = |payload: &Draft, file_name: &str, kept: bool| match self.compose(
-            partner,
-            &Content { payload, file_name, kept },
-            id,
-            now,
-        ) {
-            Ok(wire) => Ok(Ok(wire)),
-            Err(NotComposed::Impossible(reason)) => Ok(Err(reason)),
-            Err(NotComposed::Storage(error)) => Err(error),
+            let refusal = Refusal::oversize(self.limits.payload);
+            return Ok(Step::done(Prepared::Refused { payload: None, refusal }));
         };
         match self.precheck(partner, &payload, id, now)? {
-            Decision::Refuse(refusal) => Ok(Prepared::Refused { payload: Some(payload), refusal }),
+            Decision::Refuse(refusal) => Ok(Step::done(Prepared::Refused { payload: Some(payload), refusal })),
             Decision::AsIs(declaration) => {
-                let wire = compose(&payload, name, true)?;
-                Ok(Prepared::Ready { payload, declaration, wire })
+                let wire = self.compose_content(partner, &payload, (name, true), (id, now))?;
+                Ok(Step::done(Prepared::Ready { payload, declaration, wire }))
+            }
+            Decision::Wrap(head, declaration) if signing::signing_key(partner).is_some() => {
+                Ok(Step::Sign { payload, head: Box::new(head), declaration })
             }
             Decision::Wrap(head, declaration) => {
                 let envelope = self.wrap(&head, &payload)?;
-                let wire = compose(&envelope, head.file_name.as_deref().unwrap_or(name), false)?;
-                Ok(Prepared::Ready { payload, declaration: Some(declaration), wire })
+                let file_name = head.file_name.as_deref().unwrap_or(name);
+                let wire = self.compose_content(partner, &envelope, (file_name, false), (id, now))?;
+                Ok(Step::done(Prepared::Ready { payload, declaration: Some(declaration), wire }))
             }
+        }
+    }
+
+    /// The signed document is the payload from here on: what is kept, published and sent again.
+    async fn sign_and_wrap(
+        &self,
+        partner: &Arc<Partner>,
+        payload: Draft,
+        head: EnvelopeHead,
+        declaration: Declaration,
+        (id, now): (Id, Timestamp),
+    ) -> Result<Prepared, IntakeError> {
+        let payload = Arc::new(payload);
+        let (flow, of, document) = (self.clone(), partner.clone(), payload.clone());
+        let to_be_signed = self.computing(move || flow.is_to_be_signed(&of, &document)).await?;
+        let payload = match signing::signing_key(partner) {
+            Some(key) if to_be_signed => match self.signed(key, payload.clone()).await {
+                Ok(signed) => Arc::new(signed),
+                Err(NotSigned::Document(problem)) => {
+                    let refusal = Refusal::unsignable(&problem);
+                    return Ok(Prepared::Refused { payload: Arc::into_inner(payload), refusal });
+                }
+                Err(error) => return Err(error.into()),
+            },
+            _ => payload,
+        };
+        let file_name = head.file_name.clone().unwrap_or_else(|| head.cop_msg_id.clone());
+        let (flow, document) = (self.clone(), payload.clone());
+        let envelope = self.computing(move || flow.wrap(&head, &document)).await?;
+        let envelope = self.sealed(partner, envelope).await?;
+        let (flow, of) = (self.clone(), partner.clone());
+        let wire = move || flow.compose_content(&of, &envelope, (&file_name, false), (id, now));
+        let wire = self.computing(wire).await?;
+        let payload = Arc::into_inner(payload).ok_or_else(|| io::Error::other("the payload is still in use"))?;
+        Ok(Prepared::Ready { payload, declaration: Some(declaration), wire })
+    }
+
+    /// Wire bytes, or why there are none, of a payload under a name; whether it is the message's own is `kept`.
+    fn compose_content(
+        &self,
+        partner: &Partner,
+        payload: &Draft,
+        (file_name, kept): (&str, bool),
+        (id, now): (Id, Timestamp),
+    ) -> io::Result<Result<Wire, Reason>> {
+        match self.compose(partner, &Content { payload, file_name, kept }, id, now) {
+            Ok(wire) => Ok(Ok(wire)),
+            Err(NotComposed::Impossible(reason)) => Ok(Err(reason)),
+            Err(NotComposed::Storage(error)) => Err(error),
+        }
+    }
+
+    /// Runs computation on the blocking pool, a few at a time.
+    async fn computing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let _permit = self.compositions.acquire().await.map_err(io::Error::other)?;
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    }
+}
+
+/// How far a payload has come.
+enum Step {
+    Done(Box<Prepared>),
+    /// It was checked; its signature is to be made.
+    Sign {
+        payload: Draft,
+        head: Box<EnvelopeHead>,
+        declaration: Declaration,
+    },
+}
+
+impl Step {
+    fn done(prepared: Prepared) -> Step {
+        Step::Done(Box::new(prepared))
+    }
+}
+
+impl From<NotSigned> for IntakeError {
+    fn from(error: NotSigned) -> IntakeError {
+        match error {
+            NotSigned::Later(reason) => IntakeError::Signing(reason),
+            NotSigned::Document(problem) => {
+                IntakeError::Signing(Reason { code: problem.code().to_owned(), text: problem.text() })
+            }
+            NotSigned::Storage(error) => IntakeError::File(error),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The outbound flow: a file in an outbox becomes a verified MDN.
 //!
 //! 1. [`scan`] finds a settled file and **claims** it by renaming it to `.claimed/<id>~<name>`.
-//! 2. `precheck` refuses what customs could not read (partners with profile `dxp`) or wraps it in a DxpMsg.
+//! 2. `precheck` refuses what customs could not read (partners with profile `dxp`); `signing` adds the signature that the
+//!    partner's file asks for; what was bare is wrapped in a DxpMsg.
 //! 3. `compose` makes the wire bytes, **once**: Message-ID, Date, boundaries, ciphertext and MICs are fixed here.
 //! 4. `intake` commits payload, wire and the facts `Queued` + `Composed` in one transaction; only then the claimed
 //!    file goes away.
@@ -47,6 +48,7 @@ mod resend;
 pub mod retry;
 pub mod scan;
 mod send;
+mod signing;
 mod sweep;
 mod terms;
 
@@ -91,6 +93,7 @@ pub struct Outbound {
     unproven: Arc<AtomicU64>,
     /// Compositions at a time: they are pure computation.
     compositions: Arc<tokio::sync::Semaphore>,
+    signing: Arc<signing::Signing>,
     troubles: Arc<Mutex<Vec<scan::Trouble>>>,
 }
 
@@ -136,6 +139,7 @@ impl Outbound {
             circuits: Arc::default(),
             unproven: Arc::default(),
             compositions: Arc::new(tokio::sync::Semaphore::new(processors)),
+            signing: Arc::default(),
             troubles: Arc::new(Mutex::new(Vec::new())),
         }
     }

@@ -1,5 +1,6 @@
 //! Step 3 for partners with profile `dxp`: refuse what customs could not read, wrap a bare declaration in a DxpMsg.
 //!
+//! A signature that is there must hold; one that the gateway will add need not be there yet (`signing`).
 //! A file that already is a DxpMsg goes as it is. What is refused lands in `rejected/` with its findings beside it.
 
 use std::io::{self, BufReader};
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 
 use super::Outbound;
 use crate::bilingual;
+use crate::declaration::dsig::SignatureProblem;
 use crate::declaration::envelope::{self, EnvelopeHead, Kind};
 use crate::declaration::family::{self, Family};
 use crate::declaration::precheck::{self, BusinessKey, Expectations, Report, Verdict};
@@ -102,10 +104,18 @@ impl Outbound {
             export_receivers: &[dxp.export_receiver.as_str()],
             edition: schema::edition(dxp.edition).unwrap_or_else(schema::current),
             levels: &dxp.levels,
+            signer: dxp.signature.enterprise.as_ref().map(|(code, name)| (code.as_str(), name.as_str())),
+            to_be_signed: dxp.signature.key.is_some(),
             now: Some(now),
             ..Expectations::default()
         };
-        Ok(precheck::check(&mut input, &expect, &self.limits))
+        let mut report = precheck::check(&mut input, &expect, &self.limits);
+        if dxp.signature.verify {
+            self.with_source(payload, |source| {
+                precheck::verify_signatures(source, &mut report, &expect, &self.limits);
+            });
+        }
+        Ok(report)
     }
 
     fn envelope_head(&self, dxp: &Dxp, message_type: &str, id: Id, now: Timestamp) -> Result<EnvelopeHead, Bilingual> {
@@ -178,6 +188,11 @@ fn kept(key: &BusinessKey) -> Option<Key> {
 }
 
 impl Refusal {
+    /// The document cannot be signed.
+    pub(super) fn unsignable(problem: &SignatureProblem) -> Refusal {
+        Refusal::from_text(problem.code(), problem.text())
+    }
+
     /// The file is longer than `max` bytes.
     pub(super) fn oversize(max: u64) -> Refusal {
         let text = bilingual!(

@@ -22,10 +22,9 @@ impl Outbound {
         let partner = self.enabled_partner(&message.partner).map_err(refused)?;
         let now = self.clock.now();
         let id = Id::new(now);
-        let (flow, of, name) = (self.clone(), partner.clone(), message.file_name.clone());
-        let prepare = move || flow.prepare(&of, Some(copy_of(&flow.store, &payload)?), &name, id, now);
-        let prepared = tokio::task::spawn_blocking(prepare).await.map_err(io::Error::other).and_then(|done| done);
-        let prepared = match prepared.map_err(|error| refused(error.into()))? {
+        let read = move |flow: &Outbound| copy_of(&flow.store, &payload).map(Some);
+        let prepared = self.prepare(&partner, read, &message.file_name, id, now).await;
+        let prepared = match prepared.map_err(refused)? {
             Prepared::Refused { refusal, .. } => return Err(ActionError::Refused(refusal.reason)),
             ready @ Prepared::Ready { .. } => ready,
         };

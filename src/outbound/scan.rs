@@ -125,6 +125,11 @@ impl Outbox {
 
     /// Claims what has settled at `now`.
     pub fn sweep(&mut self, now: Timestamp, hints: &HashMap<PathBuf, Hint>) -> Sweep {
+        self.sweep_at_most(SWEEP_MAX, now, hints)
+    }
+
+    /// The same, `most` files: the rest waits in the outbox.
+    pub fn sweep_at_most(&mut self, most: usize, now: Timestamp, hints: &HashMap<PathBuf, Hint>) -> Sweep {
         let mut sweep = Sweep::default();
         let listed = self.ahead.is_empty();
         if listed {
@@ -138,7 +143,7 @@ impl Outbox {
             self.reported.remove(&self.folder);
         }
         let mut present = HashSet::new();
-        while sweep.claims.len() < SWEEP_MAX {
+        while sweep.claims.len() < most.min(SWEEP_MAX) {
             let Some(name) = self.ahead.pop_front() else { break };
             self.consider(&name, now, hints, &mut sweep);
             present.insert(name);

@@ -10,6 +10,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
+use super::intake::IntakeError;
 use super::scan::{self, Claim, Hint, Outbox, Sweep};
 use super::{Outbound, disk_nearly_full};
 use crate::ground::drain::Shutdown;
@@ -112,6 +113,20 @@ fn remember(news: &Mutex<HashMap<PathBuf, Option<Hint>>>, event: &notify::Event)
     any
 }
 
+/// Claims in work; each ends with its id and whether it was recorded.
+type InWork = JoinSet<(Id, bool)>;
+/// Files that may be taken, by partner; partners that are not named share the places in work.
+type Rooms = HashMap<String, usize>;
+
+/// Leaves the places that these claims will take.
+fn take_places(rooms: &mut Rooms, claims: &[Claim]) {
+    for claim in claims {
+        if let Some(room) = rooms.get_mut(&claim.partner) {
+            *room = room.saturating_sub(1);
+        }
+    }
+}
+
 /// The outboxes as last swept.
 type Outboxes = HashMap<String, Outbox>;
 
@@ -120,23 +135,25 @@ impl Outbound {
     pub async fn run_sweeps(self, shutdown: Shutdown) {
         let mut watch = Watch::new();
         let mut outboxes = Outboxes::new();
-        let mut in_work: JoinSet<(Id, bool)> = JoinSet::new();
+        let mut in_work: InWork = JoinSet::new();
         let mut ids = HashSet::new();
         let permits = Arc::new(Semaphore::new(IN_WORK));
         let mut leftovers_at = tokio::time::Instant::now();
         while !shutdown.is_triggered() && self.store.poisoned().is_none() {
             self.renew(&mut outboxes, &mut watch);
             let mut claims = Vec::new();
+            let mut rooms = self.rooms();
             if leftovers_at <= tokio::time::Instant::now() {
                 claims.extend(self.leftovers(&outboxes).into_iter().filter(|claim| !ids.contains(&claim.id)));
                 leftovers_at = tokio::time::Instant::now() + LEFTOVERS_EVERY;
+                take_places(&mut rooms, &claims);
             }
             if self.is_short_of_space() {
                 self.rest(&watch, false, &shutdown).await;
                 continue;
             }
             let (swept, hints);
-            (outboxes, hints, swept) = self.sweep_all(outboxes, watch.take()).await;
+            (outboxes, hints, swept) = self.sweep_all(outboxes, watch.take(), rooms).await;
             watch.give_back(hints);
             let (mut more, mut unsettled) = (false, false);
             for (folder, sweep) in swept {
@@ -150,7 +167,10 @@ impl Outbound {
                 unsettled |= sweep.unsettled;
             }
             ids.extend(claims.iter().map(|claim| claim.id));
-            self.start_work(claims, &permits, &mut in_work).await;
+            for left in self.start_work(claims, &permits, &mut in_work).await {
+                ids.remove(&left);
+                leftovers_at = leftovers_at.min(tokio::time::Instant::now() + LEFTOVERS_SOON);
+            }
             while let Some(finished) = in_work.try_join_next() {
                 match finished {
                     Ok((id, recorded)) => {
@@ -169,22 +189,46 @@ impl Outbound {
                 self.rest(&watch, unsettled, &shutdown).await;
             }
         }
+        self.signing.stop();
         while in_work.join_next().await.is_some() {}
     }
 
-    async fn start_work(&self, claims: Vec<Claim>, permits: &Arc<Semaphore>, in_work: &mut JoinSet<(Id, bool)>) {
+    /// Starts work on claims as places come free; those that found none among their partner's are left claimed.
+    async fn start_work(&self, claims: Vec<Claim>, permits: &Arc<Semaphore>, in_work: &mut InWork) -> Vec<Id> {
+        let mut left = Vec::new();
         for claim in claims {
-            let Ok(permit) = permits.clone().acquire_owned().await else { return };
+            let own = self.enabled_partner(&claim.partner).ok().and_then(|partner| self.signing.places(&partner));
+            let permit = match &own {
+                Some(places) => places.clone().try_acquire_owned().ok(),
+                None => permits.clone().acquire_owned().await.ok(),
+            };
+            let Some(permit) = permit else {
+                left.push(claim.id);
+                continue;
+            };
             let flow = self.clone();
             in_work.spawn(async move {
                 let taken = flow.take(claim.clone()).await;
-                if let Err(error) = &taken {
-                    flow.remember_trouble(error.trouble(&claim));
+                match &taken {
+                    Ok(()) => flow.signing.resume(&claim.partner),
+                    Err(error) => {
+                        if matches!(error, IntakeError::Signing(_)) {
+                            flow.signing.pause(&claim.partner);
+                        }
+                        flow.remember_trouble(error.trouble(&claim));
+                    }
                 }
-                drop(permit);
+                flow.signing.leave(permit);
                 (claim.id, taken.is_ok())
             });
         }
+        left
+    }
+
+    /// How many more files may be taken of partners whose declarations wait for a key.
+    fn rooms(&self) -> Rooms {
+        let directory = self.directory.load();
+        directory.all().filter_map(|partner| Some((partner.id.clone(), self.signing.room(partner)?))).collect()
     }
 
     /// Below the floor nothing new is taken; files wait in their outboxes.
@@ -201,6 +245,7 @@ impl Outbound {
         let pause = if unsettled { self.settings.settle / 5 } else { self.settings.sweep };
         tokio::select! {
             () = watch.wake.notified() => {}
+            () = self.signing.freed() => {}
             () = tokio::time::sleep(pause.max(Duration::from_millis(20))) => {}
             () = shutdown.triggered() => {}
         }
@@ -227,13 +272,24 @@ impl Outbound {
         }
     }
 
-    async fn sweep_all(&self, mut outboxes: Outboxes, hints: Hints) -> (Outboxes, Hints, Vec<(PathBuf, Sweep)>) {
+    async fn sweep_all(
+        &self,
+        mut outboxes: Outboxes,
+        hints: Hints,
+        rooms: Rooms,
+    ) -> (Outboxes, Hints, Vec<(PathBuf, Sweep)>) {
         let clock = self.clock.clone();
         let work = move || {
-            let swept = outboxes
-                .values_mut()
-                .map(|outbox| (outbox.folder().to_owned(), outbox.sweep(clock.now(), &hints)))
-                .collect();
+            let mut swept = Vec::with_capacity(outboxes.len());
+            for (partner, outbox) in &mut outboxes {
+                let sweep = match rooms.get(partner) {
+                    // What is there is looked at when there is room again.
+                    Some(0) => continue,
+                    Some(room) => outbox.sweep_at_most(*room, clock.now(), &hints),
+                    None => outbox.sweep(clock.now(), &hints),
+                };
+                swept.push((outbox.folder().to_owned(), sweep));
+            }
             (outboxes, hints, swept)
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {

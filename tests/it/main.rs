@@ -30,5 +30,6 @@ mod precheck_schema;
 mod proof;
 mod rebuild;
 mod replays;
+mod signing;
 mod support;
 mod two_gateways;

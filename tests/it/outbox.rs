@@ -31,7 +31,6 @@ fn a_bare_declaration_travels_in_an_envelope_to_the_receiver_of_its_family() {
     let now = Timestamp::now();
     let rows = [
         ("order.xml", sample::order(3, DXPID, now, 1), "CEB311Message", IMPORT),
-        ("list.xml", sample::inventory(2, DXPID, now, 1), "CEB621Message", IMPORT),
         ("export.xml", sample::export_order(1, DXPID, now, 1), "CEB303Message", EXPORT),
     ];
     for (index, (name, document, message_type, receiver)) in rows.iter().enumerate() {

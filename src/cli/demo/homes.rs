@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::declaration::dsig::Algorithm;
+use crate::declaration::sample;
 use crate::ground::durable;
 use crate::keys::generate::{KeyPair, KeyRequest, generate};
+use crate::keys::{declarations, save};
 
 /// DXPID of the demonstration's enterprise.
 pub(super) const DXPID: &str = "DXPENT0000012345";
@@ -32,6 +35,7 @@ impl Homes {
         let theirs = key_pair("Demo Customs", now)?;
         let partner = customs_partner(their_as2);
         home(&homes.enterprise, &station(Some(DXPID), DXPID, as2, console), PARTNER, &partner, [&ours, &theirs])?;
+        declarations_key(&homes.enterprise.join("keys"), now)?;
         let partner = enterprise_partner(as2);
         home(
             &homes.customs,
@@ -53,6 +57,20 @@ fn key_pair(name: &str, now: Timestamp) -> io::Result<KeyPair> {
     let request =
         KeyRequest { common_name: name.to_owned(), organization: None, hosts: Vec::new(), bits: 2048, days: 30 };
     generate(&request, None, now).map_err(io::Error::other)
+}
+
+/// The key that signs the declarations, as customs would issue it on a card.
+fn declarations_key(keys: &Path, now: Timestamp) -> io::Result<()> {
+    let request = KeyRequest {
+        common_name: "Demo Declarant".to_owned(),
+        organization: Some(sample::IMPORT_DECLARANT.to_owned()),
+        hosts: Vec::new(),
+        bits: 256,
+        days: 30,
+    };
+    let pair = declarations::generate(&request, Algorithm::Sm2Sm3, None, now).map_err(io::Error::other)?;
+    durable::write_new(&keys.join("declarations.crt"), &pair.certificate_pem)?;
+    Ok(save::private(&keys.join("declarations.key"), pair.key_pem.expose())?)
 }
 
 /// Four ports that were free a moment ago; held together so that they differ.
@@ -121,6 +139,10 @@ file = "keys/partner.crt"
 [dxp]
 import_receiver = "DXPEDCCEB0000002"
 export_receiver = "DXPEDCCEB0000003"
+[dxp.signature]
+sign = true
+certificate = "keys/declarations.crt"
+private_key = "keys/declarations.key"
 [agreement]
 sign = "rsa-pkcs1"
 digest = "sha-256"

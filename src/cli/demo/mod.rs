@@ -163,8 +163,8 @@ fn answers(sent: &Message, received: &Message) -> bool {
 fn introduce(homes: &Homes, enterprise: &Running, customs: &Running, voice: &mut Voice<'_>) -> io::Result<()> {
     let (ours, theirs, home) = (enterprise.as2, customs.as2, homes.enterprise.display());
     voice.paragraph(&bilingual!(
-        "企业网关 {ours}  ⇄  海关测试端 {theirs}（AS2，签名 + 加密，同步签名 MDN）\n目录：{home}",
-        "enterprise gateway {ours}  <->  customs testbed {theirs} (AS2, signed + encrypted, synchronous signed MDN)\nhome: {home}"
+        "企业网关 {ours}  ⇄  海关测试端 {theirs}（AS2，签名 + 加密，同步签名 MDN；报文由网关用 SM2 签名）\n目录：{home}",
+        "enterprise gateway {ours}  <->  customs testbed {theirs} (AS2, signed + encrypted, synchronous signed MDN; the gateway signs each declaration with SM2)\nhome: {home}"
     ))
 }
 
