@@ -9,9 +9,10 @@ use dxgate::cms::{
     self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, KeyTransport, MultiHasher, PrivateKey,
     SignatureScheme,
 };
+use dxgate::declaration::dsig::{self, KeySigner, SignatureProblem};
 use dxgate::declaration::{envelope, precheck, receipt};
 use dxgate::ground::limits::Limits;
-use dxgate::mime::{self, ContentType, Headers};
+use dxgate::mime::{self, BytesSource, ContentType, Headers};
 
 /// A header block, its media type and its file name.
 pub fn mime_head(data: &[u8]) {
@@ -171,7 +172,53 @@ pub fn precheck(data: &[u8]) {
     assert!(report.findings.len() <= limits.findings);
 }
 
+/// Canonical XML: the canonical form is its own, and says to the pre-check what the document says.
+pub fn c14n(data: &[u8]) {
+    let limits = limits();
+    let canonical = |bytes: &[u8], comments| {
+        let mut out = Vec::new();
+        dsig::canonicalise(&BytesSource(bytes), comments, &limits, &mut out).map(|()| out)
+    };
+    let said = |bytes: &[u8]| {
+        let report = precheck::check(&mut Cursor::new(bytes), &precheck::Expectations::default(), &limits);
+        (report.message_type, report.documents, report.keys)
+    };
+    for comments in [false, true] {
+        let Ok(once) = canonical(data, comments) else { continue };
+        let Ok(twice) = canonical(&once, comments) else {
+            // Escapes make a text longer, so only a limit may stand in the way.
+            assert!(once.len() > limits.xml_text, "a canonical form is a document");
+            continue;
+        };
+        assert!(once == twice, "a canonical form is its own");
+        if once.len() <= limits.xml_text {
+            assert_eq!(said(&once), said(data), "what is signed is what is checked");
+        }
+    }
+}
+
+/// XML-DSig: what can be signed verifies afterwards, once.
+pub fn dsig(data: &[u8]) {
+    let limits = limits();
+    let document = BytesSource(data);
+    let verified = dsig::verify(&document, &limits);
+    assert!(verified.is_err() || dsig::is_signed(&document, &limits));
+    let _ = dsig::verify_enveloped(&document, &limits);
+    if let Ok(signed) = dsig::sign(&document, &*SIGNER, &limits) {
+        let signed = BytesSource(signed.to_vec().expect("it is in memory"));
+        assert!(!dsig::is_signed(&document, &limits));
+        dsig::verify(&signed, &limits).expect("what we sign we verify");
+        let again = dsig::sign(&signed, &*SIGNER, &limits).expect_err("it is signed");
+        assert_eq!(again, SignatureProblem::Present);
+    }
+}
+
 // ---- fixed surroundings ----
+
+static SIGNER: LazyLock<KeySigner> = LazyLock::new(|| {
+    let key = cms::read_pem(include_bytes!("../keys/sender.key"), None).expect("a key");
+    KeySigner::new(key, KEYS.sender.clone()).expect("a pair")
+});
 
 struct Keys {
     receiver: DecryptionKey,
