@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::alerts;
 use super::backup::BackupJob;
 use super::keeping;
+use super::metrics::Metrics;
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::config::Config;
@@ -42,6 +43,7 @@ pub struct GatewayBackend {
     clock: Arc<dyn Clock>,
     backups: BackupJob,
     space: Space,
+    metrics: Arc<OnceLock<Metrics>>,
 }
 
 impl GatewayBackend {
@@ -53,7 +55,13 @@ impl GatewayBackend {
         clock: Arc<dyn Clock>,
         space: Space,
     ) -> GatewayBackend {
-        GatewayBackend { config, store, outbound, inbound, directory, clock, backups: BackupJob::default(), space }
+        let (backups, metrics) = (BackupJob::default(), Arc::default());
+        GatewayBackend { config, store, outbound, inbound, directory, clock, backups, space, metrics }
+    }
+
+    /// The page for Prometheus is made from these; the first ones stay.
+    pub(super) fn watch(&self, metrics: Metrics) {
+        let _ = self.metrics.set(metrics);
     }
 
     /// The time by the gateway's clock.
@@ -89,6 +97,23 @@ impl GatewayBackend {
         known.unwrap_or_else(|| keyed_id(partner, key, now, 0))
     }
 
+    /// What keeps the gateway from working.
+    pub(super) fn unready(&self) -> Vec<Unready> {
+        let mut unready: Vec<Unready> = self.unready_space().into_iter().chain(self.unready_keys()).collect();
+        if self.store.poisoned().is_some() {
+            let text = bilingual!(
+                "日志写入失败，进程即将退出。请检查磁盘后重启。",
+                "the journal failed and the process is about to end. Check the disk and start again."
+            );
+            unready.push(Unready { code: "journal-failed".to_owned(), text });
+        }
+        if self.store.is_full() {
+            let text = CommitError::NoSpace.text();
+            unready.push(Unready { code: CommitError::NoSpace.code().to_owned(), text });
+        }
+        unready
+    }
+
     fn unready_space(&self) -> Option<Unready> {
         let (folder, floor) = (&self.config.folders.data, self.config.server.free_space_floor);
         let free = durable::free_space(folder).unwrap_or(0);
@@ -115,19 +140,12 @@ impl GatewayBackend {
 
 impl Backend for GatewayBackend {
     async fn readiness(&self) -> Vec<Unready> {
-        let mut unready: Vec<Unready> = self.unready_space().into_iter().chain(self.unready_keys()).collect();
-        if self.store.poisoned().is_some() {
-            let text = bilingual!(
-                "日志写入失败，进程即将退出。请检查磁盘后重启。",
-                "the journal failed and the process is about to end. Check the disk and start again."
-            );
-            unready.push(Unready { code: "journal-failed".to_owned(), text });
-        }
-        if self.store.is_full() {
-            let text = CommitError::NoSpace.text();
-            unready.push(Unready { code: CommitError::NoSpace.code().to_owned(), text });
-        }
-        unready
+        self.unready()
+    }
+
+    async fn metrics(&self) -> String {
+        let Some(metrics) = self.metrics.get().cloned() else { return String::new() };
+        tokio::task::spawn_blocking(move || metrics.page()).await.unwrap_or_default()
     }
 
     async fn messages(&self, query: Query) -> Vec<Message> {

@@ -14,6 +14,7 @@ mod endpoint;
 mod error;
 mod keeping;
 mod logging;
+mod metrics;
 mod reload;
 mod translate;
 
@@ -38,10 +39,13 @@ use crate::store::retention::Keeper;
 use crate::store::{Failure, RecoveryReport, Store};
 use crate::testbed::Responder;
 
+use metrics::Metrics;
+
 pub use backend::GatewayBackend;
 pub use error::StartError;
 pub use keeping::open_stopped;
 pub use logging::start_logging;
+pub use metrics::CATALOGUE as METRICS;
 
 /// Beyond the configured time, each part may carry out its own orderly end.
 const LAST_STEPS: std::time::Duration = std::time::Duration::from_secs(2);
@@ -97,7 +101,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     let console_listener = http::bind(config.console.listen).await?;
     let (as2, console) = (local(&as2_listener)?, local(&console_listener)?);
     let (store, recovery) = open_store(&config, &clock).await?;
-    let parts = assemble(&config, &store, &clock);
+    let parts = assemble(&config, &store, &clock, &recovery);
     let running = Running {
         as2,
         console,
@@ -180,15 +184,15 @@ impl Running {
     ) -> Result<(), StartError> {
         let handler = Arc::new(endpoint::As2Endpoint::new(parts.inbound.clone(), parts.outbound.clone()));
         let as2_tls = config.as2.tls.as_ref().map(translate::server_tls).transpose()?;
-        let settings = translate::as2_server(&config.server);
+        let settings = translate::as2_server(&config.server, &parts.http);
         let stop = self.stop_listeners.clone();
         self.listeners.spawn("as2-listener", async move {
             http::serve(as2_listener, as2_tls, handler, settings, async move { stop.triggered().await }).await;
         });
         let token = crate::console::Token::load_or_create(&config.console.token_file)?;
-        let router = crate::console::router(Arc::new(parts.backend.clone()), token);
+        let router = crate::console::router(Arc::new(parts.backend.clone()), token, config.console.open_metrics);
         let console_tls = config.console.tls.as_ref().map(translate::server_tls).transpose()?;
-        let settings = translate::console_server(&config.server);
+        let settings = translate::console_server(&config.server, &parts.http);
         let stop = self.stop_listeners.clone();
         self.listeners.spawn("console-listener", async move {
             http::serve_router(console_listener, console_tls, router, settings, async move { stop.triggered().await })
@@ -206,9 +210,10 @@ struct Assembled {
     directory: Arc<ArcSwap<Directory>>,
     tasks: Tasks,
     backend: GatewayBackend,
+    http: http::HttpFigures,
 }
 
-fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>) -> Assembled {
+fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>, recovery: &RecoveryReport) -> Assembled {
     let directory = Arc::new(ArcSwap::from_pointee(config.partners.clone()));
     let publisher = Publisher::new(store.clone(), &config.folders.exchange, clock.clone());
     let tasks = Tasks::new();
@@ -242,7 +247,17 @@ fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>) -> Asse
         clock.clone(),
         space,
     );
-    Assembled { inbound, outbound, publisher, directory, tasks, backend }
+    let http = http::HttpFigures::default();
+    backend.watch(Metrics::new(metrics::Sources {
+        config: config.clone(),
+        store: store.clone(),
+        directory: directory.clone(),
+        clock: clock.clone(),
+        backend: backend.clone(),
+        recovery: recovery.clone(),
+        http: http.clone(),
+    }));
+    Assembled { inbound, outbound, publisher, directory, tasks, backend, http }
 }
 
 /// Makes the reserve again whenever there is room for it.

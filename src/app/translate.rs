@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::{Config, ServerSettings};
 use crate::ground::clock::Clock;
 use crate::ground::space::Space;
-use crate::http::{self, ClientAuth, Identity, Pace, ServerTls, TlsError};
+use crate::http::{self, ClientAuth, HttpFigures, Identity, Pace, ServerTls, TlsError};
 use crate::keys::TlsIdentity;
 use crate::store::StoreConfig;
 use crate::store::retention::RetentionPolicy;
@@ -40,20 +40,27 @@ pub(super) fn retention(config: &Config) -> RetentionPolicy {
     RetentionPolicy { evidence: config.retention.evidence, payload: config.retention.payload }
 }
 
-pub(super) fn as2_server(server: &ServerSettings) -> http::ServerSettings {
+pub(super) fn as2_server(server: &ServerSettings, figures: &HttpFigures) -> http::ServerSettings {
     http::ServerSettings {
         header_timeout: server.header_timeout,
         pace: Pace { idle: server.idle_timeout, min_rate: server.body_min_rate, ..Pace::default() },
         max_connections: server.connections,
         max_per_ip: server.connections_per_ip,
         drain: server.shutdown,
+        figures: figures.listener("as2"),
         ..http::ServerSettings::default()
     }
 }
 
 /// The console has few users; a part of the AS2 port's connections is plenty.
-pub(super) fn console_server(server: &ServerSettings) -> http::ServerSettings {
-    http::ServerSettings { max_connections: 256, max_per_ip: 128, ..as2_server(server) }
+pub(super) fn console_server(server: &ServerSettings, figures: &HttpFigures) -> http::ServerSettings {
+    let figures = figures.clone();
+    http::ServerSettings {
+        max_connections: 256,
+        max_per_ip: 128,
+        figures: figures.listener("console"),
+        ..as2_server(server, &figures)
+    }
 }
 
 pub(super) fn server_tls(identity: &TlsIdentity) -> Result<ServerTls, TlsError> {

@@ -183,7 +183,15 @@ fn console(section: &Section<'_>, reading: &Reading<'_>, as2: SocketAddr) -> Con
         );
         section.warning("listen", "console-in-clear", text);
     }
-    ConsoleSettings { listen, token_file, tls }
+    let open_metrics = section.boolean("open_metrics", false);
+    if open_metrics && !listen.ip().is_loopback() {
+        let text = bilingual!(
+            "控制台在回环地址之外监听时，/metrics 不能免令牌开放。请删除此项，并让 Prometheus 使用令牌。",
+            "/metrics cannot be open while the console listens beyond this machine. Remove the key and give Prometheus the token."
+        );
+        section.error("open_metrics", "metrics-exposed", text);
+    }
+    ConsoleSettings { listen, token_file, open_metrics, tls }
 }
 
 fn identity(section: &Section<'_>, reading: &Reading<'_>, listen: SocketAddr) -> Option<TlsIdentity> {

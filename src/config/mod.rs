@@ -110,6 +110,8 @@ pub struct ConsoleSettings {
     pub listen: SocketAddr,
     /// File with the API token; made at the first start.
     pub token_file: PathBuf,
+    /// Whoever is on this machine reads `/metrics` without the token.
+    pub open_metrics: bool,
     /// Serve TLS ourselves.
     pub tls: Option<TlsIdentity>,
 }

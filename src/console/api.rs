@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::backend::{AlertQuery, Backend, Query, Unready};
 use super::keeping;
+use super::metrics;
 use super::pages;
 use super::problem::Problem;
 use super::token::Token;
@@ -36,8 +37,10 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Characters of such a key, at most.
 const KEY_LIMIT: usize = 128;
 
-/// The console's routes over `backend`, for whoever presents `token`.
-pub fn router<B: Backend>(backend: Arc<B>, token: Token) -> Router {
+/// The console's routes over `backend`, for whoever presents `token`; with `open_metrics` whoever is on this machine
+/// reads `/metrics` without.
+pub fn router<B: Backend>(backend: Arc<B>, token: Token, open_metrics: bool) -> Router {
+    let token = Arc::new(token);
     let api = Router::new()
         .route("/summary", get(summary::<B>))
         .route("/partners", get(partners::<B>))
@@ -49,11 +52,12 @@ pub fn router<B: Backend>(backend: Arc<B>, token: Token) -> Router {
         .route("/alerts", get(alerts::<B>))
         .route("/alerts/{alert}/acknowledge", post(acknowledge::<B>))
         .fallback(async || Problem::no_route())
-        .layer(middleware::from_fn_with_state(Arc::new(token), authenticate))
+        .layer(middleware::from_fn_with_state(Arc::clone(&token), authenticate))
         .with_state(Arc::clone(&backend));
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz::<B>))
+        .merge(metrics::routes::<B>(token, open_metrics))
         .with_state(backend)
         .nest("/api/v1", api)
         .fallback(pages::page)
@@ -62,16 +66,17 @@ pub fn router<B: Backend>(backend: Arc<B>, token: Token) -> Router {
 
 /// Nothing below `/api/` is answered without the token, not even "no such route".
 async fn authenticate(Shared(token): Shared<Arc<Token>>, request: Request, next: Next) -> Response {
+    if is_authorized(&token, &request) { next.run(request).await } else { Problem::unauthorized().into_response() }
+}
+
+/// Whether a request presents the token.
+pub(super) fn is_authorized(token: &Token, request: &Request) -> bool {
     let presented = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
     let presented = presented.and_then(|value| {
         let (scheme, rest) = value.split_at_checked("Bearer ".len())?;
         scheme.eq_ignore_ascii_case(b"Bearer ").then_some(rest)
     });
-    if presented.is_some_and(|presented| token.matches(presented)) {
-        next.run(request).await
-    } else {
-        Problem::unauthorized().into_response()
-    }
+    presented.is_some_and(|presented| token.matches(presented))
 }
 
 /// Answers belong to one caller and are never a page.

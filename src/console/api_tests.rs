@@ -38,6 +38,10 @@ impl Backend for Fake {
         self.unready.clone()
     }
 
+    async fn metrics(&self) -> String {
+        "dxgate_ready 1\n".to_owned()
+    }
+
     async fn messages(&self, query: Query) -> Vec<Message> {
         self.note(format!("{query:?}"));
         self.stored.iter().take(query.limit).cloned().collect()
@@ -170,7 +174,7 @@ struct Console {
 
 fn console(backend: Fake) -> Console {
     let backend = Arc::new(backend);
-    let router = router(Arc::clone(&backend), Token::new(TOKEN));
+    let router = router(Arc::clone(&backend), Token::new(TOKEN), false);
     Console { backend, router }
 }
 

@@ -18,6 +18,9 @@ pub trait Backend: Send + Sync + 'static {
     /// What keeps the gateway from working; empty when it is ready.
     fn readiness(&self) -> impl Future<Output = Vec<Unready>> + Send;
 
+    /// The page for Prometheus, in its text format.
+    fn metrics(&self) -> impl Future<Output = String> + Send;
+
     /// Messages that fit `query`, newest first, at most `query.limit`.
     fn messages(&self, query: Query) -> impl Future<Output = Vec<Message>> + Send;
 

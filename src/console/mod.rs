@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /healthz` | 200 while the process serves |
 //! | `GET /readyz` | 200, or 503 with the codes of what is missing |
+//! | `GET /metrics` | for Prometheus, see [`metrics`]; with the token, or open to this machine when configured so |
 //! | `GET /api/v1/summary` | counts by state |
 //! | `GET /api/v1/partners` | the partners as configured |
 //! | `GET /api/v1/messages` | newest first; `state direction partner name message_id restored limit before` narrow it |
@@ -28,6 +29,7 @@
 pub mod api;
 pub mod backend;
 mod keeping;
+pub mod metrics;
 mod pages;
 pub mod problem;
 pub mod token;

@@ -31,13 +31,14 @@ use tokio_rustls::TlsAcceptor;
 use super::body::{Pace, RequestBody, SendBody, Sending};
 use super::connection::{self, Framing, Watched};
 use super::exchange::{Exchange, Handler, Reply};
+use super::figures::ListenerFigures;
 use super::permits::Permits;
 use super::tls::ServerTls;
 use crate::bilingual;
 use crate::ground::text::Bilingual;
 
 /// Every limit of a listener. Durations and counts with their defaults are those against slow and numerous peers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// For the TLS handshake.
     pub handshake_timeout: Duration,
@@ -57,6 +58,8 @@ pub struct ServerSettings {
     pub max_per_ip: usize,
     /// How long open requests may go on after shutdown began.
     pub drain: Duration,
+    /// Where what happens is counted.
+    pub figures: ListenerFigures,
 }
 
 impl Default for ServerSettings {
@@ -71,6 +74,7 @@ impl Default for ServerSettings {
             max_connections: 1024,
             max_per_ip: 64,
             drain: Duration::from_secs(30),
+            figures: ListenerFigures::default(),
         }
     }
 }
@@ -151,6 +155,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 async fn accept<I: Inner>(listener: TcpListener, door: Door<I>, shutdown: impl Future<Output = ()> + Send) {
     let permits = Permits::new(door.settings.max_connections, door.settings.max_per_ip);
     let drain = door.settings.drain;
+    door.settings.figures.permit(door.settings.max_connections);
     let door = Arc::new(door);
     let handlers = Crew::default();
     let mut connections = JoinSet::new();
@@ -172,13 +177,15 @@ async fn accept<I: Inner>(listener: TcpListener, door: Door<I>, shutdown: impl F
             }
         };
         let Some(permit) = total.and_then(|total| permits.for_ip(total, peer.ip())) else {
+            door.settings.figures.refused("too-many");
             tracing::warn!(event = "too-many-connections", %peer, "closed: too many connections from this address");
             continue;
         };
         let link = Link { door: Arc::clone(&door), peer, handlers: handlers.clone(), stopped: stopped.clone() };
+        let connected = door.settings.figures.connected();
         connections.spawn(async move {
             link.run(stream).await;
-            drop(permit);
+            drop((permit, connected));
         });
     }
     drop(listener);
@@ -221,8 +228,14 @@ impl<I: Inner> Link<I> {
                 let certificate = certificates.and_then(<[_]>::first).map(|certificate| certificate.to_vec());
                 self.talk(stream, certificate).await;
             }
-            Ok(Err(error)) => tracing::debug!(event = "tls-handshake-failed", peer = %self.peer, %error),
-            Err(_) => tracing::debug!(event = "tls-handshake-timeout", peer = %self.peer),
+            Ok(Err(error)) => {
+                self.door.settings.figures.refused("tls");
+                tracing::debug!(event = "tls-handshake-failed", peer = %self.peer, %error);
+            }
+            Err(_) => {
+                self.door.settings.figures.refused("tls");
+                tracing::debug!(event = "tls-handshake-timeout", peer = %self.peer);
+            }
         }
     }
 
@@ -285,7 +298,9 @@ impl<I: Inner> hyper::service::Service<Request<Incoming>> for Service<I> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let framing = self.framing.clone();
+        let figures = self.door.settings.figures.clone();
         if framing.is_ambiguous() {
+            figures.answered(400);
             return Box::pin(async { Ok(response(Reply::plain(400, "bad request\n").closing())) });
         }
         let (head, body) = request.into_parts();
@@ -302,6 +317,7 @@ impl<I: Inner> hyper::service::Service<Request<Incoming>> for Service<I> {
         Box::pin(async move {
             let answer = answer.await.unwrap_or_else(|| response(Reply::plain(500, "internal error\n").closing()));
             framing.await_next();
+            figures.answered(answer.status().as_u16());
             Ok(answer)
         })
     }

@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use super::figures::MessageFigures;
 use super::record::{Fact, GATEWAY, Message, Reason, State};
 use crate::bilingual;
 use crate::ground::id::Id;
@@ -115,15 +116,15 @@ const WAITING: usize = 1024;
 pub struct Alerts {
     conditions: Mutex<BTreeMap<String, Raised>>,
     stream: broadcast::Sender<Raised>,
-}
-
-impl Default for Alerts {
-    fn default() -> Alerts {
-        Alerts { conditions: Mutex::default(), stream: broadcast::Sender::new(WAITING) }
-    }
+    figures: MessageFigures,
 }
 
 impl Alerts {
+    /// Nothing is known yet. What is raised is counted in `figures`.
+    pub(super) fn new(figures: MessageFigures) -> Alerts {
+        Alerts { conditions: Mutex::default(), stream: broadcast::Sender::new(WAITING), figures }
+    }
+
     /// Every alert that is raised from now on, about messages and about the gateway: the seam for mail and webhooks.
     pub fn subscribe(&self) -> broadcast::Receiver<Raised> {
         self.stream.subscribe()
@@ -165,6 +166,7 @@ impl Alerts {
     /// Tells whoever listens; nobody needs to.
     pub(super) fn announce(&self, raised: Vec<Raised>) {
         for raised in raised {
+            self.figures.raised(&raised);
             let _ = self.stream.send(raised);
         }
     }

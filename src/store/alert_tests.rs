@@ -125,7 +125,7 @@ fn only_what_was_not_open_before_is_announced() {
 
 #[test]
 fn a_standing_condition_is_announced_once_until_it_has_ended() {
-    let alerts = Alerts::default();
+    let alerts = Alerts::new(MessageFigures::default());
     let mut stream = alerts.subscribe();
     for second in 1..=3 {
         alerts.raise(Level::Error, reason("disk-nearly-full"), None, at(second));

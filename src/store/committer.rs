@@ -252,7 +252,7 @@ impl Committer {
         if self.writer.group_len() > 0 {
             let bytes = self.writer.group_len();
             self.write_group()?;
-            self.signals.counters.group(transactions, facts_added, bytes);
+            self.signals.counters.group(transactions, facts_added, bytes, self.writer.last_sync());
             let last = self.writer.last();
             let applied = group.finish(last.sequence).and_then(|(changes, effects)| {
                 index.apply(changes, last)?;
@@ -261,6 +261,7 @@ impl Committer {
             let effects = applied.map_err(Failure::index)?;
             self.leaving.remove(&effects.files);
             self.signals.notify(&effects);
+            work.count(&self.signals.counters);
             self.signals.alerts.announce(effects.raised);
         }
         work.keep_files();
@@ -291,6 +292,14 @@ struct InWork {
 }
 
 impl InWork {
+    /// What is durable counts. Only lawful transactions were kept, in the order of their answers.
+    fn count(&self, counters: &Counters) {
+        let lawful = self.waiting.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+        for (transaction, committed) in self.transactions.iter().zip(lawful) {
+            counters.figures.messages.note(transaction.at, &transaction.facts, &committed.messages);
+        }
+    }
+
     /// The large bodies of these transactions have facts; those of the others go with them.
     fn keep_files(&self) {
         self.transactions.iter().for_each(Transaction::keep_files);

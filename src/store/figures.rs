@@ -1,6 +1,13 @@
-//! What the journal has done since the store was opened, counted as it happens.
+//! What the store has done since it was opened, counted as it happens.
+
+mod messages;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::metrics::histogram::Histogram;
+
+pub use self::messages::MessageFigures;
 
 /// Totals since the store was opened; the difference of two readings is what happened between them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,9 +22,28 @@ pub struct JournalFigures {
     pub bytes: u64,
 }
 
+/// Seconds of one `fdatasync` of the journal: from a good disk to one that is about to fail.
+const SYNC_BUCKETS: [f64; 13] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// What whoever watches the gateway may read at any time; clones share the counts.
+#[derive(Debug, Clone)]
+pub struct StoreFigures {
+    /// Seconds that each `fdatasync` of the journal took.
+    pub sync_seconds: Histogram,
+    /// What happened to messages.
+    pub messages: MessageFigures,
+}
+
+impl Default for StoreFigures {
+    fn default() -> StoreFigures {
+        StoreFigures { sync_seconds: Histogram::new(SYNC_BUCKETS), messages: MessageFigures::default() }
+    }
+}
+
 /// The counters; written by the committing thread alone.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    pub(super) figures: StoreFigures,
     syncs: AtomicU64,
     transactions: AtomicU64,
     facts: AtomicU64,
@@ -26,7 +52,8 @@ pub(super) struct Counters {
 
 impl Counters {
     /// One group became durable.
-    pub(super) fn group(&self, transactions: usize, facts: usize, bytes: usize) {
+    pub(super) fn group(&self, transactions: usize, facts: usize, bytes: usize, sync: Duration) {
+        self.figures.sync_seconds.observe(sync.as_secs_f64());
         let add = |counter: &AtomicU64, more: usize| {
             counter.fetch_add(u64::try_from(more).unwrap_or(u64::MAX), Ordering::Relaxed);
         };

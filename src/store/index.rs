@@ -226,6 +226,12 @@ impl Index {
         self.db.back_from(&prefix, &end).filter_map(|entry| entry.map(|(key, _)| id_and_document(&key)).transpose())
     }
 
+    /// The oldest message in a state.
+    pub(super) fn oldest(&self, state: State) -> Result<Option<Id>, DbError> {
+        let first = self.db.scan(&[b's', state_byte(state)]).next().transpose()?;
+        Ok(first.and_then(|(key, _)| trailing_id(&key)))
+    }
+
     /// Messages in each state.
     pub(super) fn states(&self) -> HashMap<State, u64> {
         let totals = self.totals();

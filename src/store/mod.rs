@@ -31,6 +31,7 @@
 pub mod alert;
 mod apply;
 mod aside;
+mod backlog;
 pub mod backup;
 mod body;
 mod business;
@@ -76,13 +77,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 pub use self::alert::{Alerts, Raised};
 pub use self::apply::{BadTransition, TIMELINE_LINES, apply};
 pub use self::aside::RESTORED;
+pub use self::backlog::Backlog;
 pub use self::body::{BodyWriter, StoredBody};
 pub use self::committer::{Committed, FailedPart, Failure};
 pub use self::compaction::{Compacted, KeepError};
 pub use self::config::StoreConfig;
 pub use self::declared::{Declared, DeclaredFilter, Place};
 pub use self::error::{CommitError, Conflict, StoreError};
-pub use self::figures::JournalFigures;
+pub use self::figures::{JournalFigures, MessageFigures, StoreFigures};
 pub use self::journal::reader::TornTail;
 pub use self::query::{Counts, Filter, PendingPublication};
 pub use self::queue::Lease;
@@ -172,13 +174,15 @@ impl Store {
         let writer = Writer::open(files, reading.tail, config.segment_bytes)
             .map_err(|source| StoreError::Unreadable { path: layout.journal.clone(), source })?;
         let due = Arc::new(Notify::new());
+        let counters = figures::Counters::default();
+        let alerts = Alerts::new(counters.figures.messages.clone());
         let signals = Arc::new(Signals {
             poison: watch::Sender::new(None),
             shortage: Mutex::new(None),
             due: due.clone(),
             publications: Arc::new(Notify::new()),
-            counters: figures::Counters::default(),
-            alerts: Alerts::default(),
+            counters,
+            alerts,
         });
         let (requests, receiver) = mpsc::channel(committer::QUEUE);
         let leaving = Arc::new(Leaving::new(layout.bodies.clone()));
@@ -367,6 +371,11 @@ impl Store {
     /// What the journal has done since the store was opened.
     pub fn journal_figures(&self) -> JournalFigures {
         self.0.signals.counters.read()
+    }
+
+    /// Counts and durations since the store was opened, for whoever watches the gateway.
+    pub fn figures(&self) -> StoreFigures {
+        self.0.signals.counters.figures.clone()
     }
 
     /// Leases at most `max` outbound messages that are due at `now`: waiting for composing or for an attempt, cut off

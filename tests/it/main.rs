@@ -21,6 +21,7 @@ mod interop_pyas2;
 mod kill9;
 mod later_receipts;
 mod layers;
+mod metrics;
 mod network_faults;
 mod orderly_end;
 mod outbox;

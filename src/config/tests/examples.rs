@@ -51,6 +51,7 @@ fn the_values_of_the_gateway_example_are_the_defaults() {
     assert_eq!(example.outbox, standard.outbox);
     assert_eq!((example.limits, example.server), (standard.limits, standard.server));
     assert_eq!((example.delivery, example.log), (standard.delivery, standard.log));
+    assert_eq!(example.console.open_metrics, standard.console.open_metrics);
 }
 
 #[test]

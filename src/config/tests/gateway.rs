@@ -233,6 +233,10 @@ fn a_console_in_the_clear_beyond_loopback_is_warned_about() {
     sandbox.write("partners/customs.toml", PARTNER.replace("customs.crt", "theirs.crt").as_bytes());
     sandbox.expect("console-in-clear", "gateway.toml", Some(8), "console.listen");
     assert!(sandbox.load().is_ok(), "a warning does not prevent the start");
+    let open = format!("{ours}[console]\nlisten = \"0.0.0.0:4081\"\nopen_metrics = true\n");
+    sandbox.write("gateway.toml", open.as_bytes());
+    sandbox.expect("metrics-exposed", "gateway.toml", Some(9), "console.open_metrics");
+    assert!(sandbox.load().is_err());
 }
 
 #[test]

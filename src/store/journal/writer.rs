@@ -7,6 +7,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::frame::{self, Chain, SEGMENT_HEADER, Salt, SegmentHeader};
 use super::segment_path;
@@ -105,6 +108,7 @@ pub(in crate::store) struct Writer {
     durable: Chain,
     segment_bytes: u64,
     group: Vec<u8>,
+    last_sync: Duration,
 }
 
 /// Why a group is not in the journal.
@@ -127,7 +131,16 @@ impl Writer {
             Some(segment) => (files.resume(segment.number, segment.len)?, segment),
             None => begin(files.as_mut(), 1, tail.chain)?,
         };
-        Ok(Writer { files, file, segment, chain: tail.chain, durable: tail.chain, segment_bytes, group: Vec::new() })
+        Ok(Writer {
+            files,
+            file,
+            segment,
+            chain: tail.chain,
+            durable: tail.chain,
+            segment_bytes,
+            group: Vec::new(),
+            last_sync: Duration::ZERO,
+        })
     }
 
     /// Adds a body to the group; returns where its bytes will be.
@@ -152,6 +165,11 @@ impl Writer {
         self.group.len()
     }
 
+    /// How long the last sync of a group took.
+    pub(in crate::store) fn last_sync(&self) -> Duration {
+        self.last_sync
+    }
+
     /// Writes the group and syncs.
     pub(in crate::store) fn commit_group(&mut self) -> Result<(), Unwritten> {
         if self.group.is_empty() {
@@ -160,7 +178,9 @@ impl Writer {
         if let Err(error) = self.file.append(&self.group) {
             return Err(self.take_back(error));
         }
+        let begun = Instant::now();
         self.file.sync().map_err(Unwritten::Unknown)?;
+        self.last_sync = begun.elapsed();
         self.durable = self.chain;
         self.segment.len = self.segment.len.saturating_add(length(&self.group));
         self.group.clear();
