@@ -12,7 +12,7 @@
 //! | 11 | `cli` |
 //! | 10 | `app` |
 //! | 9 | `console`, `testbed` |
-//! | 8 | `outbound`, `inbound`, `evidence` |
+//! | 8 | `outbound`, `inbound`, `evidence`, `alerting`, `telemetry` |
 //! | 7 | `store`, `http` |
 //! | 6 | `config` |
 //! | 5 | `partner` |
@@ -36,11 +36,15 @@ pub mod console;
 pub mod testbed;
 
 #[cfg(feature = "server")]
+pub mod alerting;
+#[cfg(feature = "server")]
 pub mod evidence;
 #[cfg(feature = "server")]
 pub mod inbound;
 #[cfg(feature = "server")]
 pub mod outbound;
+#[cfg(feature = "server")]
+pub mod telemetry;
 
 #[cfg(feature = "server")]
 pub mod http;

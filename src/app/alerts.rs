@@ -1,47 +1,64 @@
 //! Alerts of the whole gateway: its standing conditions are looked at, and every raised alert reaches the log.
 //!
-//! [`Watch`] is the one listener on the store's stream so far; whatever sends alerts by mail or to a webhook will be
-//! another one beside it.
+//! [`Watch`] listens on the store's stream beside [`Telling`](crate::alerting::Telling), which tells people.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::backend::{GatewayBackend, refusal};
+use super::conditions::{self, Checks, Condition};
+use crate::alerting::SilenceError;
 use crate::bilingual;
-use crate::console::{AlertQuery, Backend as _, Refusal};
+use crate::console::{AlertQuery, Refusal};
 use crate::ground::drain::Shutdown;
 use crate::ground::id::Id;
 use crate::ground::text::printable;
 use crate::store::alert::{Acknowledgement, Level};
 use crate::store::record::{Fact, Reason};
-use crate::store::{CommitError, IndexRecovery, Raised, RecoveryReport, Store, Transaction};
+use crate::store::{CommitError, IndexRecovery, JournalReport, Raised, RecoveryReport, Store, StoreError, Transaction};
 
 /// Time between two looks at the conditions.
 const LOOK: Duration = Duration::from_secs(10);
+/// The same by a clock that is moved.
+const QUICKEST: Duration = Duration::from_millis(50);
 
 /// Watches conditions and writes alerts to the log.
 pub(super) struct Watch {
     backend: GatewayBackend,
     store: Store,
     stream: Receiver<Raised>,
-    known: Vec<String>,
+    /// What stands because of the last look.
+    known: BTreeSet<(String, Option<String>)>,
+    checks: Checks,
+    checking: Option<oneshot::Receiver<Result<JournalReport, StoreError>>>,
 }
 
 impl Watch {
     /// Hears every alert that is raised from here on.
     pub(super) fn new(backend: GatewayBackend, store: &Store) -> Watch {
-        Watch { backend, stream: store.alerts().subscribe(), store: store.clone(), known: Vec::new() }
+        let (stream, store) = (store.alerts().subscribe(), store.clone());
+        let checks = Checks::new(backend.settings().0.alerts.journal_check, backend.now());
+        Watch { backend, store, stream, known: BTreeSet::new(), checks, checking: None }
     }
 
     pub(super) async fn run(mut self, shutdown: Shutdown) {
-        let mut look = tokio::time::interval(LOOK);
+        let mut look = tokio::time::interval(self.backend.nap(LOOK).max(QUICKEST));
+        let (store, mut failed) = (self.store.clone(), false);
         loop {
             tokio::select! {
                 () = shutdown.triggered() => return,
-                _ = look.tick() => self.look().await,
+                _ = look.tick() => self.look(),
+                // The process ends soon; whoever is told has to hear of it before.
+                _ = store.failed(), if !failed => {
+                    failed = true;
+                    self.look();
+                }
                 raised = self.stream.recv() => match raised {
                     Ok(raised) => log(&raised),
                     Err(RecvError::Lagged(missed)) => {
@@ -53,19 +70,111 @@ impl Watch {
         }
     }
 
-    /// What keeps the gateway from working stands until it is over.
-    async fn look(&mut self) {
-        let unready = self.backend.readiness().await;
+    /// What there is to know about the gateway stands until it is over.
+    fn look(&mut self) {
         let now = self.backend.now();
-        let over = self.known.iter().filter(|code| unready.iter().all(|unready| unready.code != **code));
-        for code in over {
-            self.store.alerts().resolve(code, None);
+        let found = self.found(now);
+        let names = |condition: &Condition| (condition.reason.code.clone(), condition.partner.clone());
+        let standing: BTreeSet<(String, Option<String>)> = found.iter().map(names).collect();
+        for (code, partner) in self.known.difference(&standing) {
+            self.store.alerts().resolve(code, partner.as_deref());
         }
-        self.known = unready.iter().map(|unready| unready.code.clone()).collect();
-        for unready in unready {
-            self.store.alerts().raise(Level::Error, Reason { code: unready.code, text: unready.text }, None, now);
+        self.known = standing;
+        for Condition { level, reason, partner } in found {
+            self.store.alerts().raise(level, reason, partner.as_deref(), now);
+        }
+        self.check(now);
+    }
+
+    fn found(&self, now: Timestamp) -> Vec<Condition> {
+        let unready = self.backend.unready().into_iter();
+        let unready = unready.map(|unready| Condition {
+            level: Level::Error,
+            reason: Reason { code: unready.code, text: unready.text },
+            partner: None,
+        });
+        let (config, partners) = self.backend.settings();
+        let queue = conditions::queue(&self.store.backlog(), config.alerts.queue_age, now);
+        unready.chain(conditions::certificates(config, &partners, now)).chain(queue).collect()
+    }
+
+    /// Begins a check of the journal when it is time, and notes what one came to. It runs in a thread of its own, for
+    /// which nothing waits: it only reads.
+    fn check(&mut self, now: Timestamp) {
+        if let Some(checked) = &mut self.checking {
+            match checked.try_recv() {
+                Ok(checked) => note_check(&self.store, &checked, now),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Closed) => {}
+            }
+            self.checking = None;
+        }
+        if !self.checks.is_due(now) {
+            return;
+        }
+        let (sender, receiver) = oneshot::channel();
+        let store = self.store.clone();
+        let work = move || drop(sender.send(store.verify_journal()));
+        match std::thread::Builder::new().name("journal-check".to_owned()).spawn(work) {
+            Ok(_) => self.checking = Some(receiver),
+            Err(error) => tracing::warn!(%error, "the journal could not be checked"),
         }
     }
+}
+
+/// A check of the whole journal ended: damage stands until a later one finds none.
+pub(super) fn note_check(store: &Store, checked: &Result<JournalReport, StoreError>, now: Timestamp) {
+    match checked {
+        Ok(report) => {
+            tracing::info!(frames = report.frames, "the journal holds together");
+            store.alerts().resolve(conditions::JOURNAL_DAMAGED, None);
+        }
+        Err(error @ StoreError::Damaged { .. }) => {
+            let Condition { level, reason, .. } = conditions::damaged(error);
+            store.alerts().raise(level, reason, None, now);
+        }
+        Err(error) => tracing::warn!(%error, code = error.code(), "the journal could not be checked"),
+    }
+}
+
+/// Why there is no silence as asked.
+pub(super) fn silence_refusal(error: &SilenceError) -> Refusal {
+    match error {
+        SilenceError::Past => {
+            let text = bilingual!(
+                "静默的结束时间已过。请给出将来的时间。",
+                "the silence would be over already. Give an instant to come."
+            );
+            refusal(422, "silence-past", text)
+        }
+        SilenceError::TooMany => {
+            let text = bilingual!(
+                "静默过多。请先结束不再需要的。",
+                "there are too many silences. End those that are not needed."
+            );
+            refusal(409, "silences-too-many", text)
+        }
+        SilenceError::Unknown => {
+            let text = bilingual!(
+                "没有这个静默。用 dxgate alerts silences 查看。",
+                "there is no such silence. See dxgate alerts silences."
+            );
+            refusal(404, "silence-unknown", text)
+        }
+        SilenceError::Unwritten(error) => {
+            let text = bilingual!("无法写入磁盘：{error}", "it cannot be written to disk: {error}");
+            refusal(503, "storage-failed", text)
+        }
+    }
+}
+
+/// Nothing to test.
+pub(super) fn no_channel() -> Refusal {
+    let text = bilingual!(
+        "没有这个告警渠道。请在 [alerts] 中配置 webhook、mail 或 command。",
+        "there is no such channel for alerts. Configure a webhook, mail or command in [alerts]."
+    );
+    refusal(404, "alert-channel-unknown", text)
 }
 
 fn log(raised: &Raised) {

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use super::alerts;
 use super::backup::BackupJob;
 use super::keeping;
 use super::metrics::Metrics;
+use crate::alerting::{NewSilence, Silence, Telling, Tested};
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::config::Config;
@@ -44,6 +46,7 @@ pub struct GatewayBackend {
     backups: BackupJob,
     space: Space,
     metrics: Arc<OnceLock<Metrics>>,
+    telling: Telling,
 }
 
 impl GatewayBackend {
@@ -54,14 +57,25 @@ impl GatewayBackend {
         directory: Arc<ArcSwap<Directory>>,
         clock: Arc<dyn Clock>,
         space: Space,
+        telling: Telling,
     ) -> GatewayBackend {
         let (backups, metrics) = (BackupJob::default(), Arc::default());
-        GatewayBackend { config, store, outbound, inbound, directory, clock, backups, space, metrics }
+        GatewayBackend { config, store, outbound, inbound, directory, clock, backups, space, metrics, telling }
     }
 
     /// The page for Prometheus is made from these; the first ones stay.
     pub(super) fn watch(&self, metrics: Metrics) {
         let _ = self.metrics.set(metrics);
+    }
+
+    /// How long to sleep for something that is due in `wait`.
+    pub(super) fn nap(&self, wait: Duration) -> Duration {
+        self.clock.nap(wait)
+    }
+
+    /// The configuration and the partners as they are by now.
+    pub(super) fn settings(&self) -> (&Config, Arc<Directory>) {
+        (&self.config, self.directory.load_full())
     }
 
     /// The time by the gateway's clock.
@@ -206,7 +220,24 @@ impl Backend for GatewayBackend {
     }
 
     async fn verify_journal(&self) -> Result<JournalReport, Refusal> {
-        keeping::verify_journal(&self.store).await
+        keeping::verify_journal(&self.store, self.clock.now()).await
+    }
+
+    async fn silences(&self) -> Vec<Silence> {
+        self.telling.silences()
+    }
+
+    async fn silence(&self, new: NewSilence) -> Result<Silence, Refusal> {
+        self.telling.silence(new).await.map_err(|error| alerts::silence_refusal(&error))
+    }
+
+    async fn end_silence(&self, id: String, reason: String, by: String) -> Result<Silence, Refusal> {
+        self.telling.end_silence(&id, &reason, &by).await.map_err(|error| alerts::silence_refusal(&error))
+    }
+
+    async fn test_alerts(&self, channel: Option<String>) -> Result<Vec<Tested>, Refusal> {
+        let tested = self.telling.test(channel.as_deref()).await;
+        if tested.is_empty() { Err(alerts::no_channel()) } else { Ok(tested) }
     }
 
     async fn alerts(&self, query: AlertQuery) -> Vec<Raised> {

@@ -14,9 +14,9 @@ use crate::store::backup::{BackupError, Beside, HomeFile, Manifest};
 /// Largest file of the home that is backed up, in bytes.
 const HOME_FILE: u64 = 4 * 1024 * 1024;
 /// Keys of configuration files whose values are secrets in the clear: never in a backup.
-const NEVER: [&str; 3] = ["passphrase_file", "token_file", "password_file"];
+const NEVER: [&str; 4] = ["passphrase_file", "token_file", "password_file", "secret_file"];
 /// Keys whose values are files that a backup should have.
-const FILES: [&str; 6] = ["certificate", "certificates", "chain", "file", "ca_file", "bundle"];
+const FILES: [&str; 7] = ["certificate", "certificates", "chain", "file", "ca_file", "bundle", "trusted_certificate"];
 /// Keys whose values are private keys, encrypted or not.
 const KEYS: [&str; 3] = ["private_key", "pkcs12", "key"];
 

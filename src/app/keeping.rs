@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::cms::Certificate;
 use crate::config::Config;
 use crate::console::Refusal;
@@ -67,10 +69,12 @@ pub(super) async fn export(
     })
 }
 
-pub(super) async fn verify_journal(store: &Store) -> Result<JournalReport, Refusal> {
-    let store = store.clone();
-    let verified = tokio::task::spawn_blocking(move || store.verify_journal_and_bodies()).await;
-    verified.map_err(|error| broken(&error.to_string()))?.map_err(|error| {
+pub(super) async fn verify_journal(store: &Store, now: Timestamp) -> Result<JournalReport, Refusal> {
+    let checked = store.clone();
+    let verified = tokio::task::spawn_blocking(move || checked.verify_journal_and_bodies()).await;
+    let verified = verified.map_err(|error| broken(&error.to_string()))?;
+    super::alerts::note_check(store, &verified, now);
+    verified.map_err(|error| {
         let status = if matches!(error, StoreError::Damaged { .. }) { 409 } else { 503 };
         Refusal { status, code: error.code().to_owned(), text: error.text() }
     })

@@ -14,6 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::backend::GatewayBackend;
+use crate::alerting::Telling;
 use crate::cms::Certificate;
 use crate::config::Config;
 use crate::ground::clock::Clock;
@@ -23,7 +24,7 @@ use crate::partner::Directory;
 use crate::store::{IndexRecovery, RecoveryReport, Store};
 
 /// Every metric: name without `dxgate_`, kind, labels, and what it says.
-pub const CATALOGUE: [(&str, &str, &[&str], &str); 27] = [
+pub const CATALOGUE: [(&str, &str, &[&str], &str); 29] = [
     ("build_info", "gauge", &["version"], "The running version; the value is 1"),
     ("ready", "gauge", &[], "1 when the gateway accepts messages, 0 when something keeps it from that"),
     ("messages", "gauge", &["state"], "Messages in each state"),
@@ -53,6 +54,8 @@ pub const CATALOGUE: [(&str, &str, &[&str], &str); 27] = [
     ),
     ("alerts_raised_total", "counter", &["code", "level"], "Alerts raised"),
     ("alerts_standing", "gauge", &["code"], "Conditions of the gateway that stand and that nobody has acknowledged"),
+    ("alert_deliveries_total", "counter", &["channel", "result"], "Deliveries of alerts by webhook, mail and command"),
+    ("alerts_waiting", "gauge", &["channel"], "Alerts that a channel has yet to be told of"),
     (
         "certificate_days_left",
         "gauge",
@@ -86,6 +89,7 @@ pub(super) struct Sources {
     pub(super) backend: GatewayBackend,
     pub(super) recovery: RecoveryReport,
     pub(super) http: HttpFigures,
+    pub(super) telling: Telling,
 }
 
 impl fmt::Debug for Sources {
@@ -107,6 +111,7 @@ impl Metrics {
         add(out, "mdn_latency_seconds", store.messages.receipts);
         add(out, "crypto_failures_total", store.messages.crypto_failures);
         add(out, "alerts_raised_total", store.messages.alerts);
+        add(out, "alert_deliveries_total", sources.telling.deliveries());
         add(out, "journal_sync_seconds", store.sync_seconds);
         add(out, "http_connections", http.connections);
         add(out, "http_connection_permits", http.permits);
@@ -160,6 +165,10 @@ impl Collector for Sources {
         standing.sort();
         standing.dedup();
         labelled(out, "alerts_standing", standing)?;
+        let waiting = self.telling.waiting().into_iter();
+        let waiting =
+            waiting.map(|(channel, count)| ([("channel", channel)], u64::try_from(count).unwrap_or(u64::MAX)));
+        labelled(out, "alerts_waiting", waiting.collect())?;
         labelled(out, "certificate_days_left", self.certificates(now))?;
         let journal = self.store.journal_figures();
         counter(out, "journal_transactions_total", journal.transactions)?;

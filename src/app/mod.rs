@@ -10,6 +10,7 @@
 mod alerts;
 mod backend;
 mod backup;
+mod conditions;
 mod endpoint;
 mod error;
 mod keeping;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
+use crate::alerting::{self, Telling};
 use crate::config::{Config, Folders};
 use crate::ground::clock::Clock;
 use crate::ground::drain::{Shutdown, Tasks};
@@ -37,6 +39,7 @@ use crate::partner::Directory;
 use crate::store::publisher::Publisher;
 use crate::store::retention::Keeper;
 use crate::store::{Failure, RecoveryReport, Store};
+use crate::telemetry;
 use crate::testbed::Responder;
 
 use metrics::Metrics;
@@ -101,7 +104,14 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     let console_listener = http::bind(config.console.listen).await?;
     let (as2, console) = (local(&as2_listener)?, local(&console_listener)?);
     let (store, recovery) = open_store(&config, &clock).await?;
-    let parts = assemble(&config, &store, &clock, &recovery);
+    let telling = Telling::open(alerting::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        station: config.station.as2_name.as_str().to_owned(),
+        file: config.folders.data.join("alerts.json"),
+        settings: config.alerts.clone(),
+    })?;
+    let parts = assemble(&config, &store, &clock, &recovery, &telling);
     let running = Running {
         as2,
         console,
@@ -122,6 +132,15 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     running
         .flows
         .spawn("alerts", alerts::Watch::new(parts.backend.clone(), &running.store).run(running.stop_flows.clone()));
+    running.flows.spawn("alerting", telling.clone().run(running.stop_flows.clone()));
+    for (name, worker) in telling.workers(&running.stop_flows) {
+        running.flows.spawn(&name, worker);
+    }
+    if let Some(otlp) = &config.telemetry.otlp {
+        let station = config.station.as2_name.as_str();
+        let exporter = telemetry::Exporter::new(otlp.as_str(), station, running.store.settled())?;
+        running.flows.spawn("traces", exporter.run(running.stop_flows.clone()));
+    }
     alerts::report_recovery(&running.store, &running.recovery, clock.now());
     parts.inbound.resume();
     running.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(running.stop_flows.clone()));
@@ -213,7 +232,13 @@ struct Assembled {
     http: http::HttpFigures,
 }
 
-fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>, recovery: &RecoveryReport) -> Assembled {
+fn assemble(
+    config: &Arc<Config>,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    recovery: &RecoveryReport,
+    telling: &Telling,
+) -> Assembled {
     let directory = Arc::new(ArcSwap::from_pointee(config.partners.clone()));
     let publisher = Publisher::new(store.clone(), &config.folders.exchange, clock.clone());
     let tasks = Tasks::new();
@@ -246,6 +271,7 @@ fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>, recover
         directory.clone(),
         clock.clone(),
         space,
+        telling.clone(),
     );
     let http = http::HttpFigures::default();
     backend.watch(Metrics::new(metrics::Sources {
@@ -256,6 +282,7 @@ fn assemble(config: &Arc<Config>, store: &Store, clock: &Arc<dyn Clock>, recover
         backend: backend.clone(),
         recovery: recovery.clone(),
         http: http.clone(),
+        telling: telling.clone(),
     }));
     Assembled { inbound, outbound, publisher, directory, tasks, backend, http }
 }

@@ -2,13 +2,15 @@
 
 use super::Context;
 use super::api_client::{ApiClient, block_on, encoded};
-use super::arguments::{AlertArguments, AlertsCommand};
+use super::arguments::{AlertArguments, AlertsCommand, SilenceArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
 use super::voice::Voice;
 use crate::bilingual;
+use crate::console::wire::alerting::{SilenceList, SilenceRequest, SilenceWire, TestRequest, TestedList};
 use crate::console::wire::{ActionRequest, AlertList, AlertWire};
+use crate::ground::clock::{Clock as _, SystemClock};
 use crate::ground::text::Bilingual;
 use crate::store::alert::Level;
 
@@ -19,6 +21,10 @@ pub fn run(context: &mut Context<'_>, command: &AlertsCommand) -> Result<ExitCod
     match command {
         AlertsCommand::List(arguments) => list(voice, &api, arguments),
         AlertsCommand::Acknowledge { id, reason } => acknowledge(voice, &api, id, reason),
+        AlertsCommand::Silence(arguments) => silence(voice, &api, arguments),
+        AlertsCommand::Silences => silences(voice, &api),
+        AlertsCommand::Unsilence { id, reason } => unsilence(voice, &api, id, reason),
+        AlertsCommand::Test { channel } => test(voice, &api, channel.as_deref()),
     }
 }
 
@@ -77,4 +83,70 @@ fn acknowledge(voice: &mut Voice<'_>, api: &ApiClient, id: &str, reason: &str) -
         voice.say(&bilingual!("告警 {id} 已确认", "alert {id} is acknowledged"))?;
     }
     Ok(ExitCode::Done)
+}
+
+fn silence(voice: &mut Voice<'_>, api: &ApiClient, arguments: &SilenceArguments) -> Result<ExitCode, Failure> {
+    let SilenceArguments { code, partner, until, for_, reason } = arguments;
+    let later = for_.and_then(|time| jiff::SignedDuration::try_from(time).ok());
+    let later = later.and_then(|time| SystemClock.now().checked_add(time).ok());
+    // One of the two is required.
+    let until = until.or(later).unwrap_or_else(|| SystemClock.now());
+    let request = SilenceRequest { code: code.clone(), partner: partner.clone(), until, reason: reason.clone() };
+    let silence: SilenceWire = block_on(api.post("/api/v1/alerts/silences", &request))?;
+    if voice.json {
+        voice.value(&silence)?;
+    } else {
+        let (id, until) = (&silence.id, output::local_time(silence.until));
+        let text = bilingual!("静默 {id} 已生效，至 {until}", "silence {id} lasts until {until}");
+        voice.say(&text)?;
+    }
+    Ok(ExitCode::Done)
+}
+
+fn silences(voice: &mut Voice<'_>, api: &ApiClient) -> Result<ExitCode, Failure> {
+    let list: SilenceList = block_on(api.get("/api/v1/alerts/silences"))?;
+    if voice.json {
+        voice.value(&list)?;
+        return Ok(ExitCode::Done);
+    }
+    if list.silences.is_empty() {
+        voice.say(&bilingual!("没有生效中的静默", "no silences"))?;
+    }
+    for SilenceWire { id, code, partner, until, reason, by, .. } in &list.silences {
+        let (code, partner) = (code.as_deref().unwrap_or("*"), partner.as_deref().unwrap_or("*"));
+        let until = output::local_time(*until);
+        voice.line(&format!("{id}  {code}  {partner}  → {until}  {by}: {reason}"))?;
+    }
+    Ok(ExitCode::Done)
+}
+
+fn unsilence(voice: &mut Voice<'_>, api: &ApiClient, id: &str, reason: &str) -> Result<ExitCode, Failure> {
+    let path = format!("/api/v1/alerts/silences/{}/end", encoded(id));
+    let ended: SilenceWire = block_on(api.post(&path, &ActionRequest { reason: reason.to_owned() }))?;
+    if voice.json {
+        voice.value(&ended)?;
+    } else {
+        voice.say(&bilingual!("静默 {id} 已结束", "silence {id} has ended"))?;
+    }
+    Ok(ExitCode::Done)
+}
+
+/// 1 when a channel failed.
+fn test(voice: &mut Voice<'_>, api: &ApiClient, channel: Option<&str>) -> Result<ExitCode, Failure> {
+    let request = TestRequest { channel: channel.map(str::to_owned) };
+    let list: TestedList = block_on(api.post("/api/v1/alerts/test", &request))?;
+    if voice.json {
+        voice.value(&list)?;
+    }
+    let json = voice.json;
+    for tested in list.channels.iter().filter(|_| !json) {
+        let channel = &tested.channel;
+        let text = match &tested.failed {
+            None => bilingual!("{channel}：已送达", "{channel}: told"),
+            Some(why) => bilingual!("{channel}：失败：{why}", "{channel}: failed: {why}"),
+        };
+        voice.say(&text)?;
+    }
+    let all = list.channels.iter().all(|tested| tested.told);
+    Ok(if all { ExitCode::Done } else { ExitCode::No })
 }

@@ -5,7 +5,7 @@ use clap::Command;
 use crate::ground::text::Language;
 
 /// What each command does, by its path.
-const ABOUT: [(&[&str], &str); 29] = [
+const ABOUT: [(&[&str], &str); 33] = [
     (&[], "连接海关数据交换平台（DXP）及任何 AS2 合作方的网关"),
     (&["init"], "创建可运行的目录：配置、密钥、文件夹"),
     (&["serve"], "运行网关"),
@@ -28,6 +28,10 @@ const ABOUT: [(&[&str], &str); 29] = [
     (&["alerts"], "告警：查看和确认"),
     (&["alerts", "list"], "列出未确认的告警"),
     (&["alerts", "acknowledge"], "确认告警，并说明原因"),
+    (&["alerts", "silence"], "在一段时间内不通知某些告警；列表和日志中仍可见"),
+    (&["alerts", "silences"], "列出生效中的静默"),
+    (&["alerts", "unsilence"], "提前结束静默"),
+    (&["alerts", "test"], "通过 [alerts] 的各渠道发送测试告警"),
     (&["partner"], "已配置的合作方"),
     (&["partner", "list"], "列出合作方"),
     (&["partner", "check"], "检查合作方的配置和证书"),

@@ -35,6 +35,8 @@ struct Draft {
     server: ServerSettings,
     delivery: DeliverySettings,
     retention: RetentionSettings,
+    alerts: AlertSettings,
+    telemetry: TelemetrySettings,
     log: LogSettings,
 }
 
@@ -67,6 +69,8 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
         server: draft.server,
         delivery: draft.delivery,
         retention: draft.retention,
+        alerts: draft.alerts,
+        telemetry: draft.telemetry,
         log: draft.log,
         partners: Directory::new(read.partners),
         warnings: problems,
@@ -110,6 +114,8 @@ fn read(root: &Section<'_>, reading: &Reading<'_>, sheet: &Sheet) -> Draft {
         server: server(&limits_section),
         delivery: DeliverySettings { workers: root.section("delivery").count("workers", 16, 1, 1024) },
         retention: retention(&root.section("retention")),
+        alerts: super::alerts::read(&root.section("alerts"), reading),
+        telemetry: TelemetrySettings { otlp: root.section("telemetry").parsed("otlp", PartnerUrl::parse) },
         log: log(&root.section("log")),
         station,
         as2,

@@ -11,6 +11,7 @@
 //! - `partners`: the folder of partner files, and reading it again
 
 mod agreement;
+mod alerts;
 mod document;
 mod gateway;
 pub mod home;
@@ -23,6 +24,7 @@ mod signature;
 mod station;
 mod waivers;
 
+pub use alerts::{AlertLevel, AlertSettings, CommandSettings, MailSecurity, MailSettings, WebhookSettings};
 pub use problem::{Problem, Problems, Severity};
 
 use std::net::SocketAddr;
@@ -61,6 +63,10 @@ pub struct Config {
     pub delivery: DeliverySettings,
     /// How long things are kept.
     pub retention: RetentionSettings,
+    /// Who is told what a person should know.
+    pub alerts: AlertSettings,
+    /// Where traces go.
+    pub telemetry: TelemetrySettings,
     /// Logging.
     pub log: LogSettings,
     /// The partners, as they were when the gateway started.
@@ -164,6 +170,13 @@ pub struct RetentionSettings {
     pub evidence: Duration,
     /// The bytes of payloads.
     pub payload: Duration,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TelemetrySettings {
+    /// Base URL of an OTLP collector; none: no traces.
+    pub otlp: Option<PartnerUrl>,
 }
 
 /// `[log]`

@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::alerting;
 use super::backend::{AlertQuery, Backend, Query, Unready};
 use super::keeping;
 use super::metrics;
@@ -51,6 +52,7 @@ pub fn router<B: Backend>(backend: Arc<B>, token: Token, open_metrics: bool) -> 
         .merge(keeping::routes::<B>())
         .route("/alerts", get(alerts::<B>))
         .route("/alerts/{alert}/acknowledge", post(acknowledge::<B>))
+        .merge(alerting::routes::<B>())
         .fallback(async || Problem::no_route())
         .layer(middleware::from_fn_with_state(Arc::clone(&token), authenticate))
         .with_state(Arc::clone(&backend));
@@ -157,7 +159,7 @@ async fn act<B: Backend>(
 }
 
 /// Why, in the body of an action.
-async fn reason(request: Request) -> Result<String, Problem> {
+pub(super) async fn reason(request: Request) -> Result<String, Problem> {
     let ActionRequest { reason } = json(request).await?;
     reason_of(&reason)
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tower_service::Service;
 
 use super::*;
+use crate::alerting::{NewSilence, Silence, Tested};
 use crate::bilingual;
 use crate::console::{BackupStatus, PartnerStatus, Refusal, StateCount};
 use crate::evidence::Exported;
@@ -119,6 +120,26 @@ impl Backend for Fake {
         known.then(|| Raised { message: None, partner: None, alert: alert("disk-nearly-full") }).ok_or(refused)
     }
 
+    async fn silences(&self) -> Vec<Silence> {
+        Vec::new()
+    }
+
+    async fn silence(&self, new: NewSilence) -> Result<Silence, Refusal> {
+        self.note(format!("{new:?}"));
+        let NewSilence { code, partner, until, reason, by } = new;
+        Ok(Silence { id: "0a".into(), code, partner, since: jiff::Timestamp::UNIX_EPOCH, until, reason, by })
+    }
+
+    async fn end_silence(&self, id: String, reason: String, by: String) -> Result<Silence, Refusal> {
+        self.note(format!("end-silence {id} {reason} {by}"));
+        Err(Refusal { status: 404, code: "silence-unknown".into(), text: bilingual!("没有", "none") })
+    }
+
+    async fn test_alerts(&self, channel: Option<String>) -> Result<Vec<Tested>, Refusal> {
+        self.note(format!("test {channel:?}"));
+        Ok(vec![Tested { channel: "mail".into(), failed: Some("refused".into()) }])
+    }
+
     async fn partners(&self) -> Vec<PartnerStatus> {
         let partner = |id: &str| PartnerStatus {
             id: id.into(),
@@ -225,6 +246,15 @@ async fn every_api_route_wants_the_token_and_says_the_same_without() {
         (Method::GET, "/api/v1/alerts".to_owned(), "", 200),
         (Method::POST, "/api/v1/alerts/gateway.disk-nearly-full/acknowledge".to_owned(), r#"{"reason":"x"}"#, 200),
         (Method::POST, "/api/v1/alerts/gateway.other/acknowledge".to_owned(), r#"{"reason":"x"}"#, 404),
+        (Method::GET, "/api/v1/alerts/silences".to_owned(), "", 200),
+        (
+            Method::POST,
+            "/api/v1/alerts/silences".to_owned(),
+            r#"{"code":"http-404","until":"2030-01-01T00:00:00Z","reason":"x"}"#,
+            201,
+        ),
+        (Method::POST, "/api/v1/alerts/silences/0b/end".to_owned(), r#"{"reason":"x"}"#, 404),
+        (Method::POST, "/api/v1/alerts/test".to_owned(), "{}", 200),
         (Method::POST, "/api/v1/partners/customs/messages?name=a.xml".to_owned(), "<a/>", 202),
         (Method::GET, "/api/v1/nothing".to_owned(), "", 404),
         (Method::DELETE, "/api/v1/messages".to_owned(), "", 405),

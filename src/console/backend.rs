@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use crate::alerting::{NewSilence, Silence, Tested};
 use crate::evidence::Exported;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
@@ -74,6 +75,23 @@ pub trait Backend: Send + Sync + 'static {
         reason: String,
         by: String,
     ) -> impl Future<Output = Result<Raised, Refusal>> + Send;
+
+    /// Silences that last.
+    fn silences(&self) -> impl Future<Output = Vec<Silence>> + Send;
+
+    /// Keeps alerts from being told for a while; durable when this returns.
+    fn silence(&self, new: NewSilence) -> impl Future<Output = Result<Silence, Refusal>> + Send;
+
+    /// Ends a silence; durable when this returns. `by` names who.
+    fn end_silence(
+        &self,
+        id: String,
+        reason: String,
+        by: String,
+    ) -> impl Future<Output = Result<Silence, Refusal>> + Send;
+
+    /// Sends a test by every channel, or by the one with this name.
+    fn test_alerts(&self, channel: Option<String>) -> impl Future<Output = Result<Vec<Tested>, Refusal>> + Send;
 
     /// All configured partners.
     fn partners(&self) -> impl Future<Output = Vec<PartnerStatus>> + Send;

@@ -12,6 +12,10 @@
 //! | `POST /api/v1/messages/{id}/{action}` | `retry`, `hold`, `release`, `cancel`, `resend`, `legal-hold` or `legal-release`; body `{"reason": "…"}`; `resend` answers with the new message |
 //! | `GET /api/v1/alerts` | what is open: conditions of the gateway, then messages, newest first; `partner limit before` narrow it |
 //! | `POST /api/v1/alerts/{alert}/acknowledge` | a person has seen it; body `{"reason": "…"}` |
+//! | `GET /api/v1/alerts/silences` | silences that last |
+//! | `POST /api/v1/alerts/silences` | body `{"code": "…", "partner": "…", "until": "…", "reason": "…"}`: 201, such alerts are told to nobody until then |
+//! | `POST /api/v1/alerts/silences/{id}/end` | body `{"reason": "…"}` |
+//! | `POST /api/v1/alerts/test` | body `{"channel": "…"}` or `{}`: what a test by each channel came to |
 //! | `POST /api/v1/messages/{id}/export` | body `{"dir": "…"}`: its evidence, written on the gateway's machine |
 //! | `POST /api/v1/messages/{id}/verify` | what is kept of it, checked; 409 names what is damaged |
 //! | `POST /api/v1/restored/release` | everything that a restore has held goes on; body `{"reason": "…"}` |
@@ -26,6 +30,7 @@
 //!
 //! The console reaches the gateway through [`Backend`] alone, and no AS2 header leads here.
 
+mod alerting;
 pub mod api;
 pub mod backend;
 mod keeping;

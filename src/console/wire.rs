@@ -1,6 +1,8 @@
 //! What the API says, as JSON. Fields may be added; none changes its meaning or disappears within `/api/v1`.
 //! Instants are RFC 3339 in UTC, states and directions are kebab-case names, digests are lower-case hex.
 
+pub mod alerting;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

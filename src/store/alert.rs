@@ -86,7 +86,7 @@ impl Alert {
 }
 
 /// An alert on its way to people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Raised {
     /// The message it is about; none for a condition of the gateway.
     pub message: Option<Id>,
@@ -152,6 +152,11 @@ impl Alerts {
     /// Conditions that stand and that nobody has acknowledged.
     pub fn standing(&self) -> Vec<Raised> {
         self.conditions().values().filter(|standing| standing.alert.is_open()).cloned().collect()
+    }
+
+    /// The condition with this [name](Raised::name), acknowledged or not, while it lasts.
+    pub fn condition(&self, name: &str) -> Option<Raised> {
+        self.conditions().get(name).cloned()
     }
 
     /// A person has seen the condition with this [name](Raised::name); it stays quiet until it has ended and begun

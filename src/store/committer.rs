@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::alert::Alerts;
@@ -143,6 +143,8 @@ pub(super) struct Signals {
     pub(super) counters: Counters,
     /// What people should know.
     pub(super) alerts: Alerts,
+    /// Messages that have just been settled, files and all.
+    pub(super) settled: broadcast::Sender<Arc<Message>>,
 }
 
 /// There was no room.
@@ -261,7 +263,7 @@ impl Committer {
             let effects = applied.map_err(Failure::index)?;
             self.leaving.remove(&effects.files);
             self.signals.notify(&effects);
-            work.count(&self.signals.counters);
+            work.count(&self.signals);
             self.signals.alerts.announce(effects.raised);
         }
         work.keep_files();
@@ -293,10 +295,14 @@ struct InWork {
 
 impl InWork {
     /// What is durable counts. Only lawful transactions were kept, in the order of their answers.
-    fn count(&self, counters: &Counters) {
+    fn count(&self, signals: &Signals) {
         let lawful = self.waiting.iter().filter_map(|(_, answer)| answer.as_ref().ok());
         for (transaction, committed) in self.transactions.iter().zip(lawful) {
-            counters.figures.messages.note(transaction.at, &transaction.facts, &committed.messages);
+            signals.counters.figures.messages.note(transaction.at, &transaction.facts, &committed.messages);
+            if signals.settled.receiver_count() > 0 {
+                let settled = committed.messages.iter().filter(|message| message.is_settled_by(&transaction.facts));
+                settled.for_each(|message| drop(signals.settled.send(message.clone())));
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Body, Content, Fact, Publication, Said};
+use super::record::{Body, Content, Fact, Message, Publication, PublicationStage, Said};
+use crate::ground::id::Id;
 
 impl Fact {
     /// The fact's kebab-case name, as in the journal.
@@ -102,6 +103,30 @@ pub(super) fn add_files(bodies: &mut Vec<Body>, files: &[Publication]) {
         if let Content::Body(body) = content {
             bodies.push(*body);
         }
+    }
+}
+
+impl Message {
+    /// Whether these facts, which have just happened, were the last that there are to do by itself: it is settled, and
+    /// its files are published.
+    pub(super) fn is_settled_by(&self, facts: &[(Id, Fact)]) -> bool {
+        let last = |fact: &Fact| {
+            use Fact::*;
+            matches!(
+                fact,
+                Delivered { .. }
+                    | Failed { .. }
+                    | Cancelled { .. }
+                    | Rejected { .. }
+                    | Accepted { .. }
+                    | Declined { .. }
+                    | Published { .. }
+            )
+        };
+        let published = |stage: &PublicationStage| matches!(stage, PublicationStage::Published(_));
+        self.state.is_final()
+            && self.publications.iter().all(|(_, stage)| published(stage))
+            && facts.iter().any(|(id, fact)| *id == self.id && last(fact))
     }
 }
 

@@ -57,10 +57,11 @@ impl Store {
     /// if only the index did, the store should be closed and opened again.
     pub async fn failed(&self) -> Failure {
         let mut poison = self.0.signals.poison.subscribe();
-        match poison.wait_for(Option::is_some).await {
-            Ok(failure) if failure.is_some() => failure.clone().unwrap_or_else(|| Failure::files("unknown")),
-            // The sender lives in `self`.
-            _ => std::future::pending().await,
+        let failure = poison.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone());
+        match failure {
+            Some(failure) => failure,
+            // Never: the sender lives in `self`.
+            None => std::future::pending().await,
         }
     }
 

@@ -2,12 +2,16 @@
 
 mod messages;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
+use tokio::sync::broadcast;
 
 pub use self::messages::MessageFigures;
+use super::Store;
+use super::record::Message;
 
 /// Totals since the store was opened; the difference of two readings is what happened between them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,5 +76,25 @@ impl Counters {
             facts: read(&self.facts),
             bytes: read(&self.bytes),
         }
+    }
+}
+
+/// Settled messages that wait for a slow listener.
+pub(super) const SETTLED: usize = 2048;
+
+impl Store {
+    /// What the journal has done since the store was opened.
+    pub fn journal_figures(&self) -> JournalFigures {
+        self.0.signals.counters.read()
+    }
+
+    /// Messages from here on, each when it is settled and its files are published. Who is too slow misses some.
+    pub fn settled(&self) -> broadcast::Receiver<Arc<Message>> {
+        self.0.signals.settled.subscribe()
+    }
+
+    /// Counts and durations since the store was opened, for whoever watches the gateway.
+    pub fn figures(&self) -> StoreFigures {
+        self.0.signals.counters.figures.clone()
     }
 }

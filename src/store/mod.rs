@@ -72,7 +72,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 pub use self::alert::{Alerts, Raised};
 pub use self::apply::{BadTransition, TIMELINE_LINES, apply};
@@ -183,6 +183,7 @@ impl Store {
             publications: Arc::new(Notify::new()),
             counters,
             alerts,
+            settled: broadcast::Sender::new(figures::SETTLED),
         });
         let (requests, receiver) = mpsc::channel(committer::QUEUE);
         let leaving = Arc::new(Leaving::new(layout.bodies.clone()));
@@ -366,16 +367,6 @@ impl Store {
     /// How many messages there are.
     pub fn counts(&self) -> Counts {
         Counts { by_state: self.0.index.states() }
-    }
-
-    /// What the journal has done since the store was opened.
-    pub fn journal_figures(&self) -> JournalFigures {
-        self.0.signals.counters.read()
-    }
-
-    /// Counts and durations since the store was opened, for whoever watches the gateway.
-    pub fn figures(&self) -> StoreFigures {
-        self.0.signals.counters.figures.clone()
     }
 
     /// Leases at most `max` outbound messages that are due at `now`: waiting for composing or for an attempt, cut off

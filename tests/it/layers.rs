@@ -375,6 +375,8 @@ const RANKS: &[(&str, u8)] = &[
     ("outbound", 8),
     ("inbound", 8),
     ("evidence", 8),
+    ("alerting", 8),
+    ("telemetry", 8),
     ("console", 9),
     ("testbed", 9),
     ("app", 10),
@@ -392,6 +394,7 @@ const SEAMS: &[(&str, &str)] = &[
     ("hyper_rustls", "src/http/"),
     ("rustls", "src/http/"),
     ("tokio_rustls", "src/http/"),
+    ("lettre", "src/alerting/mail.rs"),
 ];
 
 /// `(proof, the file that may mint it)`.

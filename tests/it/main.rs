@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod alerting;
 mod alerts;
 mod attachments;
 mod backup;
@@ -26,6 +27,7 @@ mod network_faults;
 mod orderly_end;
 mod outbox;
 mod outcomes;
+mod packaging;
 mod power_cut;
 mod precheck_schema;
 mod proof;
@@ -33,4 +35,5 @@ mod rebuild;
 mod replays;
 mod signing;
 mod support;
+mod telemetry;
 mod two_gateways;

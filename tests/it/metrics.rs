@@ -110,7 +110,7 @@ fn what_happened_is_on_the_page_for_prometheus_and_nothing_undocumented_is() {
     assert_eq!((value("dxgate_ready"), value("dxgate_queue_depth")), (1.0, 0.0));
     assert_eq!(value("dxgate_messages{state=\"held\"}"), 1.0);
     assert_eq!(value("dxgate_http_answers_total{listener=\"as2\",status=\"2xx\"}"), 2.0);
-    assert_eq!(value("dxgate_http_connections{listener=\"console\"}"), 1.0, "this one");
+    assert!(value("dxgate_http_connections{listener=\"console\"}") >= 1.0, "this one");
     assert_eq!(value("dxgate_index_rebuilds_total"), 0.0);
     assert!(
         value("dxgate_journal_sync_seconds_count") >= 4.0 && value("dxgate_disk_free_bytes{folder=\"data\"}") > 0.0
@@ -123,11 +123,18 @@ fn what_happened_is_on_the_page_for_prometheus_and_nothing_undocumented_is() {
         let (_, _, documented, _) = METRICS.iter().find(|(known, ..)| *known == name).unwrap();
         assert_eq!(labels, documented.iter().map(|label| (*label).to_owned()).collect(), "labels of {series}");
     }
-    // Unused so far: nothing is due, nothing stands, nobody was refused.
+    // Unused so far: nothing is due, nothing stands, nobody is told, nobody was refused.
     let seen: BTreeSet<&str> = values.keys().filter_map(|series| Some(metric_of(series)?.0)).collect();
     let unused = METRICS.iter().map(|(name, ..)| *name).filter(|name| !seen.contains(name));
     let unused: Vec<&str> = unused.collect();
-    assert_eq!(unused, ["queue_overdue_seconds", "alerts_standing", "http_connections_refused_total"]);
+    let wanted = [
+        "queue_overdue_seconds",
+        "alerts_standing",
+        "alert_deliveries_total",
+        "alerts_waiting",
+        "http_connections_refused_total",
+    ];
+    assert_eq!(unused, wanted);
     let (status, said) = promtool(&["check", "metrics"], Some(text.as_bytes()));
     assert!(status, "promtool check metrics: {said}\n{text}");
 }

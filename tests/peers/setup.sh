@@ -1,14 +1,14 @@
 #!/bin/bash
-# Makes .venv with the AS2 peer that the interop tests talk to. Does nothing when it is already there.
+# Makes .venv with the AS2 peer and the mail server that the tests talk to. Does nothing when it is already there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-works() { .venv/bin/python -c 'import pyas2lib.as2' 2>/dev/null; }
+works() { .venv/bin/python -c 'import pyas2lib.as2, aiosmtpd, opentelemetry.proto' 2>/dev/null; }
 
 if works; then
   exit 0
 fi
-echo "tests/peers/setup.sh: making .venv with pyas2lib (once)" >&2
+echo "tests/peers/setup.sh: making .venv with pyas2lib, aiosmtpd and OTLP (once)" >&2
 python3 -m venv .venv || {
   echo "tests/peers/setup.sh: python3 -m venv failed; on Debian: apt-get install python3-venv" >&2
   exit 2

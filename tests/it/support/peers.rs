@@ -1,4 +1,4 @@
-//! The pyas2lib peers of `tests/peers`.
+//! The peers of `tests/peers`: pyas2lib, a mail server, a receiver of webhooks.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -95,6 +95,46 @@ impl<'a> Sender<'a> {
         let line = String::from_utf8_lossy(&output.stdout);
         serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("the sender said {line:?} and {}", String::from_utf8_lossy(&output.stderr)))
+    }
+}
+
+/// A peer that listens on a port of its own and keeps what it gets; it ends when dropped.
+pub struct Listener {
+    pub port: u16,
+    folder: tempfile::TempDir,
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl Listener {
+    /// Starts one of the scripts and waits until it listens.
+    pub fn start(script: &str, options: &[&str]) -> Listener {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = python(script);
+        command.arg("--out").arg(folder.path()).args(options);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(fs::File::create(folder.path().join("log")).unwrap());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let log = || fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        let port = line.strip_prefix("READY ").unwrap_or_else(|| panic!("{script} did not start: {line:?} {}", log()));
+        Listener { port: port.trim().parse().unwrap(), stdin: child.stdin.take(), folder, child }
+    }
+
+    /// What arrived so far, in order.
+    pub fn received(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.folder.path().join("received.jsonl")).unwrap_or_default();
+        // A line that is being written is not there yet.
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

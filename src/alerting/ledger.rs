@@ -1,0 +1,221 @@
+//! What each channel has been told and has yet to be told. Pure: instants are arguments, and the file around it is
+//! written elsewhere.
+//!
+//! | an alert … | each channel that wants its level |
+//! |---|---|
+//! | is raised | is told once, even if it has ended meanwhile |
+//! | goes on | is told again after the reminder's time |
+//! | ends by itself | is told, if it was told of the beginning |
+//! | is acknowledged | is told nothing more |
+//! | is under a silence | is told nothing; what still goes on after it is told then |
+//!
+//! A condition that a start finds again is the same one: it is not told anew.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::notice::{Notice, Status};
+use super::silence::Silence;
+use crate::store::Raised;
+use crate::store::alert::Level;
+
+/// Alerts that are followed one by one. Beyond, those about messages that everybody has been told of are let go: they
+/// stay in the list of alerts, without reminders.
+pub(super) const MOST: usize = 5000;
+/// Facts are announced in the order of the journal, their instants may differ from it by this much.
+const SLACK: SignedDuration = SignedDuration::from_secs(60);
+
+/// Who is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// `mail`, `command`, or the name of a webhook.
+    pub name: String,
+    /// The least grave alert that it is told.
+    pub level: Level,
+    /// The code of its own failing, which it need not be told.
+    pub own: String,
+}
+
+/// The state of all telling.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ledger {
+    /// Alerts about messages that were raised before were taken in.
+    #[serde(default)]
+    upto: Option<Timestamp>,
+    #[serde(default)]
+    entries: BTreeMap<String, Entry>,
+    #[serde(default)]
+    silences: Vec<Silence>,
+}
+
+/// One alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    raised: Raised,
+    #[serde(default)]
+    ended: Option<Timestamp>,
+    /// By the channel's name.
+    #[serde(default)]
+    told: BTreeMap<String, Told>,
+}
+
+/// What one channel was told of one alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    /// Latest.
+    at: Timestamp,
+    reminders: u32,
+    ended: bool,
+}
+
+/// How a followed alert is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It goes on.
+    Open,
+    /// A person has seen it.
+    Acknowledged,
+    /// It has ended.
+    Ended,
+}
+
+impl Ledger {
+    /// An alert was raised; `true` when that is news.
+    pub(super) fn take(&mut self, raised: Raised) -> bool {
+        if raised.message.is_some() {
+            self.upto = self.upto.max(Some(raised.alert.raised));
+        }
+        let entry = self.entries.entry(raised.name());
+        let mut news = false;
+        let entry = entry.or_insert_with(|| {
+            news = true;
+            Entry { raised: raised.clone(), ended: None, told: BTreeMap::new() }
+        });
+        let again = entry.raised.alert.raised != raised.alert.raised;
+        if again && (raised.message.is_some() || entry.ended.is_some()) {
+            (entry.ended, news) = (None, true);
+            entry.told.clear();
+        } else if again {
+            // Found again by a new start: the same condition, still of the time when it was first found.
+            let first = entry.raised.alert.raised;
+            entry.raised = raised;
+            entry.raised.alert.raised = first;
+            return news;
+        }
+        entry.raised = raised;
+        news
+    }
+
+    /// Whether an open alert about a message, met in the index, has to be taken in.
+    pub(super) fn is_new(&self, raised: &Raised) -> bool {
+        let settled = self.upto.and_then(|upto| upto.checked_sub(SLACK).ok());
+        !self.entries.contains_key(&raised.name()) && settled.is_none_or(|settled| raised.alert.raised >= settled)
+    }
+
+    /// The alerts that are followed and not known to have ended.
+    pub(super) fn open(&self) -> Vec<Raised> {
+        self.entries.values().filter(|entry| entry.ended.is_none()).map(|entry| entry.raised.clone()).collect()
+    }
+
+    /// How a followed alert is by now; `true` when that is news.
+    pub(super) fn follow(&mut self, name: &str, standing: Standing, times: u32, now: Timestamp) -> bool {
+        let Some(entry) = self.entries.get_mut(name) else { return false };
+        match standing {
+            Standing::Open => entry.raised.alert.times = times,
+            Standing::Acknowledged => return self.entries.remove(name).is_some(),
+            Standing::Ended if entry.ended.is_none() => {
+                entry.ended = Some(now);
+                return true;
+            }
+            Standing::Ended => {}
+        }
+        false
+    }
+
+    /// What a channel is to be told now, at most `most`.
+    pub(super) fn due(&self, channel: &Channel, now: Timestamp, reminder: Duration, most: usize) -> Vec<Notice> {
+        let reminder = SignedDuration::try_from(reminder).unwrap_or(SignedDuration::MAX);
+        let entries = self.entries.values().filter(|entry| entry.concerns(channel));
+        let entries = entries.filter(|entry| !self.silences.iter().any(|silence| silence.covers(&entry.raised, now)));
+        entries.filter_map(|entry| entry.news(channel, now, reminder)).take(most).collect()
+    }
+
+    /// How much a channel has yet to be told for the first time, silences aside.
+    pub(super) fn waiting(&self, channel: &Channel) -> usize {
+        let entries = self.entries.values().filter(|entry| entry.concerns(channel));
+        entries.filter(|entry| !entry.told.contains_key(&channel.name)).count()
+    }
+
+    /// A channel has been told this.
+    pub(super) fn told(&mut self, channel: &Channel, notices: &[Notice], now: Timestamp) {
+        for notice in notices {
+            let Some(entry) = self.entries.get_mut(&notice.id) else { continue };
+            // Raised once more while it was told: that is yet to be told.
+            if entry.raised.alert.raised != notice.raised {
+                continue;
+            }
+            let told = entry.told.entry(channel.name.clone()).or_insert(Told { at: now, reminders: 0, ended: false });
+            told.at = now;
+            told.reminders = told.reminders.saturating_add(u32::from(notice.status == Status::Reminder));
+            told.ended |= notice.ended.is_some();
+        }
+    }
+
+    /// Forgets what everybody knows to have ended, and what is too much.
+    pub(super) fn tidy(&mut self, channels: &[Channel], now: Timestamp) {
+        self.silences.retain(|silence| now < silence.until);
+        self.entries.retain(|_, entry| {
+            let concerned = channels.iter().filter(|channel| entry.concerns(channel));
+            let mut done = concerned.map(|channel| entry.told.get(&channel.name).is_some_and(|told| told.ended));
+            entry.ended.is_none() || !done.all(|done| done)
+        });
+        let mut surplus = self.entries.len().saturating_sub(MOST);
+        if surplus == 0 {
+            return;
+        }
+        self.entries.retain(|_, entry| {
+            let concerned = channels.iter().filter(|channel| entry.concerns(channel));
+            let known = concerned.into_iter().all(|channel| entry.told.contains_key(&channel.name));
+            let goes = surplus > 0 && known && entry.raised.message.is_some();
+            surplus = surplus.saturating_sub(usize::from(goes));
+            !goes
+        });
+    }
+
+    /// The silences that last.
+    pub(super) fn silences(&self, now: Timestamp) -> Vec<Silence> {
+        self.silences.iter().filter(|silence| now < silence.until).cloned().collect()
+    }
+
+    /// Adds a silence.
+    pub(super) fn silence(&mut self, silence: Silence) {
+        self.silences.push(silence);
+    }
+
+    /// Ends a silence; none: there is no such one.
+    pub(super) fn end_silence(&mut self, id: &str) -> Option<Silence> {
+        let place = self.silences.iter().position(|silence| silence.id == id)?;
+        Some(self.silences.remove(place))
+    }
+}
+
+impl Entry {
+    fn concerns(&self, channel: &Channel) -> bool {
+        self.raised.alert.level >= channel.level && self.raised.alert.code != channel.own
+    }
+
+    fn news(&self, channel: &Channel, now: Timestamp, reminder: SignedDuration) -> Option<Notice> {
+        let Some(told) = self.told.get(&channel.name) else {
+            return Some(Notice::new(&self.raised, Status::Raised, 0, self.ended));
+        };
+        match self.ended {
+            Some(_) if told.ended => None,
+            Some(ended) => Some(Notice::new(&self.raised, Status::Ended, 0, Some(ended))),
+            None if reminder.is_zero() || now.duration_since(told.at) < reminder => None,
+            None => Some(Notice::new(&self.raised, Status::Reminder, told.reminders.saturating_add(1), None)),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Conditions of the whole gateway that nothing else reports: certificates that run out, a queue that grows old, a
+//! journal that no longer holds together.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::bilingual;
+use crate::cms::Certificate;
+use crate::config::Config;
+use crate::ground::clock::customs_time;
+use crate::ground::text::{Bilingual, printable};
+use crate::partner::{Directory, Partner};
+use crate::store::alert::Level;
+use crate::store::record::Reason;
+use crate::store::{Backlog, StoreError};
+
+/// Days before its end at which a certificate is alerted about anew.
+const THRESHOLDS: [i64; 5] = [60, 30, 14, 7, 1];
+/// From so many days on a person has to act.
+const PRESSING: i64 = 14;
+/// The whole journal, checked, does not hold.
+pub(super) const JOURNAL_DAMAGED: &str = "journal-damaged";
+/// The first check of the journal comes so long after a start.
+const FIRST_CHECK: Duration = Duration::from_secs(3600);
+
+/// Something that stands until it is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Condition {
+    pub(super) level: Level,
+    pub(super) reason: Reason,
+    pub(super) partner: Option<String>,
+}
+
+/// Of the station, of listeners and of each enabled partner: certificates of which none that is configured takes over.
+/// One condition for each owner, by what is left for the first of them.
+pub(super) fn certificates(config: &Config, partners: &Directory, now: Timestamp) -> Vec<Condition> {
+    let mut ours = station(config);
+    let listeners = [&config.as2.tls, &config.console.tls];
+    ours.extend(listeners.into_iter().flatten().filter_map(|tls| tls.chain.first()));
+    let enabled = partners.all().filter(|partner| partner.enabled);
+    let theirs = enabled.filter_map(|partner| {
+        let condition = expiry(&lasting(partner), now)?;
+        Some(Condition { partner: Some(partner.id.clone()), ..condition })
+    });
+    expiry(&ours, now).into_iter().chain(theirs).collect()
+}
+
+/// For each use the certificate that lasts longest: when it ends, the use ends.
+fn station(config: &Config) -> Vec<&Certificate> {
+    let keys = config.station.keys.keys();
+    let last = |use_of: fn(&crate::keys::KeyUses) -> bool| {
+        let used = keys.iter().filter(|key| use_of(&key.uses)).map(|key| &key.certificate);
+        used.max_by_key(|certificate| certificate.not_after())
+    };
+    distinct([last(|uses| uses.sign), last(|uses| uses.decrypt)])
+}
+
+/// The same for a partner.
+fn lasting(partner: &Partner) -> Vec<&Certificate> {
+    let held = partner.certificates.certificates();
+    let last = |use_of: fn(&crate::keys::CertificateUses) -> bool| {
+        let used = held.iter().filter(|held| use_of(&held.uses)).map(|held| &held.certificate);
+        used.max_by_key(|certificate| certificate.not_after())
+    };
+    distinct([last(|uses| uses.verify), last(|uses| uses.encrypt), last(|uses| uses.tls)])
+}
+
+fn distinct<const N: usize>(certificates: [Option<&Certificate>; N]) -> Vec<&Certificate> {
+    let mut found: Vec<&Certificate> = certificates.into_iter().flatten().collect();
+    found.sort_by_key(|certificate| certificate.fingerprint().to_string());
+    found.dedup_by_key(|certificate| certificate.fingerprint().to_string());
+    found
+}
+
+/// What there is to say about certificates of one owner.
+fn expiry(certificates: &[&Certificate], now: Timestamp) -> Option<Condition> {
+    let left = |certificate: &Certificate| certificate.not_after().duration_since(now);
+    let horizon = SignedDuration::from_hours(24 * 60);
+    let mut ending: Vec<&&Certificate> =
+        certificates.iter().filter(|certificate| left(certificate) <= horizon).collect();
+    ending.sort_by_key(|certificate| certificate.not_after());
+    let first = left(ending.first()?);
+    let named = ending.iter().map(|certificate| {
+        let (subject, until) = (printable(&certificate.subject()), customs_time(certificate.not_after()));
+        format!("{subject} ({until})")
+    });
+    let named = named.collect::<Vec<String>>().join("; ");
+    if first.is_negative() {
+        let text = bilingual!(
+            "证书已过期：{named}。请立即加入新证书，并与对方协调。",
+            "certificates have expired: {named}. Add their successors now, and tell the other side."
+        );
+        return Some(condition(Level::Error, "certificate-expired", text));
+    }
+    let within = |days: &i64| first <= SignedDuration::from_hours(days.saturating_mul(24));
+    let days = THRESHOLDS.into_iter().rev().find(within)?;
+    let level = if days <= PRESSING { Level::Error } else { Level::Warning };
+    let text = bilingual!(
+        "证书将在 {days} 天内过期，且没有配置接替的证书：{named}。请现在加入新证书：新旧证书可以同时配置。",
+        "certificates expire within {days} days and no successor is configured: {named}. Add it now: both may be configured at the same time."
+    );
+    Some(condition(level, &format!("certificate-expires-{days}d"), text))
+}
+
+/// The oldest open message is older than it should become.
+pub(super) fn queue(backlog: &Backlog, most: Duration, now: Timestamp) -> Option<Condition> {
+    let most = SignedDuration::try_from(most).ok().filter(|most| !most.is_zero())?;
+    let age = now.duration_since(backlog.oldest?);
+    if age < most {
+        return None;
+    }
+    let (depth, hours) = (backlog.depth, age.as_hours());
+    let text = bilingual!(
+        "最早的待发报文已等待 {hours} 小时以上，共有 {depth} 个报文未完成。用 dxgate messages list --state composed 查看原因。",
+        "the oldest open message waits for more than {hours} hours, {depth} messages are open. dxgate messages list --state composed shows why."
+    );
+    Some(condition(Level::Warning, "queue-old", text))
+}
+
+/// What a check of the journal found.
+pub(super) fn damaged(error: &StoreError) -> Condition {
+    let found = error.text();
+    let text = Bilingual {
+        zh: format!("日志（审计链）校验未通过：{} 请停止网关前先备份现状，并从备份核对。", found.zh),
+        en: format!(
+            "the journal, which is the audit trail, does not hold together: {} Keep a copy of things as they are, then compare with a backup.",
+            found.en
+        ),
+    };
+    condition(Level::Security, JOURNAL_DAMAGED, text)
+}
+
+fn condition(level: Level, code: &str, text: Bilingual) -> Condition {
+    Condition { level, reason: Reason { code: code.to_owned(), text }, partner: None }
+}
+
+/// When the whole journal is checked: an hour after a start, then each time the configured time has passed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Checks {
+    every: SignedDuration,
+    next: Option<Timestamp>,
+}
+
+impl Checks {
+    /// From a start at `now`; none when `every` is zero.
+    pub(super) fn new(every: Duration, now: Timestamp) -> Checks {
+        let first = SignedDuration::try_from(every.min(FIRST_CHECK)).unwrap_or(SignedDuration::ZERO);
+        let every = SignedDuration::try_from(every).unwrap_or(SignedDuration::ZERO);
+        let next = now.checked_add(first).ok().filter(|_| !every.is_zero());
+        Checks { every, next }
+    }
+
+    /// Whether one is due at `now`; the next is due later then.
+    pub(super) fn is_due(&mut self, now: Timestamp) -> bool {
+        let due = self.next.is_some_and(|next| next <= now);
+        if due {
+            self.next = now.checked_add(self.every).ok();
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn code(left: SignedDuration, certificate: &Certificate) -> Option<(String, Level)> {
+        let now = certificate.not_after().checked_sub(left).unwrap();
+        expiry(&[certificate], now).map(|condition| (condition.reason.code, condition.level))
+    }
+
+    #[test]
+    fn a_certificate_is_alerted_about_at_60_30_14_7_and_1_days_and_when_it_has_expired() {
+        let certificate = Certificate::read(include_bytes!("../../certs-example/station.crt")).unwrap();
+        let hour = |hours: i64| code(SignedDuration::from_hours(hours), &certificate);
+        assert_eq!(hour(60 * 24 + 1), None);
+        for (days, level) in
+            [(60, Level::Warning), (30, Level::Warning), (14, Level::Error), (7, Level::Error), (1, Level::Error)]
+        {
+            let wanted = Some((format!("certificate-expires-{days}d"), level));
+            assert_eq!((hour(days * 24), hour(days * 24 - 1)), (wanted.clone(), wanted), "{days}");
+        }
+        assert_eq!(hour(7 * 24 + 1).map(|found| found.0).as_deref(), Some("certificate-expires-14d"));
+        assert_eq!(hour(0).map(|found| found.0).as_deref(), Some("certificate-expires-1d"));
+        assert_eq!(hour(-1), Some(("certificate-expired".to_owned(), Level::Error)));
+    }
+
+    #[test]
+    fn a_queue_is_old_from_the_configured_age_on() {
+        let backlog = Backlog { depth: 3, oldest: Some(at(0)), due: Vec::new() };
+        let hour = Duration::from_secs(3600);
+        assert_eq!(queue(&backlog, hour, at(3599)), None);
+        assert_eq!(queue(&backlog, hour, at(3600)).map(|found| found.reason.code).as_deref(), Some("queue-old"));
+        assert_eq!(queue(&backlog, Duration::ZERO, at(36_000)), None, "switched off");
+        assert_eq!(queue(&Backlog::default(), hour, at(36_000)), None, "nothing waits");
+    }
+
+    #[test]
+    fn the_journal_is_checked_an_hour_after_a_start_and_then_at_its_intervals() {
+        let mut checks = Checks::new(Duration::from_secs(7 * 86_400), at(0));
+        assert!(!checks.is_due(at(3599)));
+        assert!(checks.is_due(at(3600)));
+        assert!(!checks.is_due(at(3601)) && !checks.is_due(at(3599 + 7 * 86_400)));
+        assert!(checks.is_due(at(3600 + 7 * 86_400)));
+        assert!(!Checks::new(Duration::ZERO, at(0)).is_due(at(i64::from(i32::MAX))));
+    }
+}
