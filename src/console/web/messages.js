@@ -24,7 +24,7 @@ const saved = () => {
 
 const COLUMNS = () => [
   { head: t("state"), class: "c-state", cell: (line) => stateChip(line.state) },
-  { head: t("direction"), class: "c-direction", cell: (line) => h("span", { title: t(`direction.${line.direction}`) }, line.direction === "outbound" ? "→" : "←") },
+  { head: "⇄", class: "c-direction", cell: (line) => h("span", { title: t(`direction.${line.direction}`) }, line.direction === "outbound" ? "→" : "←") },
   { head: t("file"), class: "c-file", cell: (line) => h("a", { href: `#/message/${line.id}`, onclick: (event) => event.stopPropagation() }, line.file_name || line.message_id || line.id) },
   { head: t("partner"), class: "c-partner", cell: (line) => line.partner },
   { head: t("type"), class: "c-type", cell: (line) => line.message_type ?? (line.kind === "mdn" ? "MDN" : "") },
