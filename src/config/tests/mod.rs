@@ -1,5 +1,6 @@
 //! Whole homes in temporary folders.
 
+mod alerts;
 mod examples;
 mod gateway;
 mod home;
