@@ -149,7 +149,7 @@ impl Delivery {
         for notice in self.alerts.iter().take(SPELT_OUT) {
             let Notice { id, text: what, times, .. } = notice;
             let (word, raised) = (word(notice), customs_time(notice.raised));
-            let partner = notice.partner.as_deref().unwrap_or("-");
+            let partner = printable(notice.partner.as_deref().unwrap_or("-"));
             let level = level(notice.level);
             let _ = writeln!(text, "{word} · {level} · {partner} · {raised} · ×{times}");
             let _ = writeln!(text, "{}", printable(&what.zh));
@@ -157,7 +157,7 @@ impl Delivery {
             if let Some(ended) = notice.ended {
                 let _ = writeln!(text, "结束 / ended: {}", customs_time(ended));
             }
-            let _ = writeln!(text, "{id}\n");
+            let _ = writeln!(text, "{}\n", printable(id));
         }
         let more = self.alerts.len().saturating_sub(SPELT_OUT);
         if more > 0 {

@@ -57,10 +57,10 @@ pub const CATALOGUE: [(&str, &str, &[&str], &str); 29] = [
     ("alert_deliveries_total", "counter", &["channel", "result"], "Deliveries of alerts by webhook, mail and command"),
     ("alerts_waiting", "gauge", &["channel"], "Alerts that a channel has yet to be told of"),
     (
-        "certificate_days_left",
+        "certificate_left_seconds",
         "gauge",
         &["owner", "partner", "fingerprint"],
-        "Days until a configured certificate expires; negative when it has",
+        "Time until a configured certificate expires; negative when it has",
     ),
     ("journal_sync_seconds", "histogram", &[], "Time of each fdatasync of the journal"),
     ("journal_transactions_total", "counter", &[], "Transactions made durable"),
@@ -169,7 +169,7 @@ impl Collector for Sources {
         let waiting =
             waiting.map(|(channel, count)| ([("channel", channel)], u64::try_from(count).unwrap_or(u64::MAX)));
         labelled(out, "alerts_waiting", waiting.collect())?;
-        labelled(out, "certificate_days_left", self.certificates(now))?;
+        labelled(out, "certificate_left_seconds", self.certificates(now))?;
         let journal = self.store.journal_figures();
         counter(out, "journal_transactions_total", journal.transactions)?;
         counter(out, "journal_facts_total", journal.facts)?;
@@ -207,7 +207,7 @@ impl Sources {
         let of = |owner: &str, partner: &str, certificate: &Certificate| {
             let fingerprint: String = certificate.fingerprint().to_string().chars().take(16).collect();
             let labels = [("owner", owner.to_owned()), ("partner", partner.to_owned()), ("fingerprint", fingerprint)];
-            (labels, certificate.not_after().duration_since(now).as_secs_f64() / 86_400.0)
+            (labels, certificate.not_after().duration_since(now).as_secs_f64())
         };
         let mut series: Series<3, f64> = Vec::new();
         series.extend(self.config.station.keys.keys().iter().map(|key| of("station", "", &key.certificate)));

@@ -115,9 +115,9 @@ fn what_happened_is_on_the_page_for_prometheus_and_nothing_undocumented_is() {
     assert!(
         value("dxgate_journal_sync_seconds_count") >= 4.0 && value("dxgate_disk_free_bytes{folder=\"data\"}") > 0.0
     );
-    let days: Vec<f64> =
-        values.iter().filter(|(series, _)| series.starts_with("dxgate_certificate_days")).map(|(_, v)| *v).collect();
-    assert!(days.len() == 2 && days.iter().all(|days| *days > 0.0), "{days:?}");
+    let left: Vec<f64> =
+        values.iter().filter(|(series, _)| series.starts_with("dxgate_certificate_left")).map(|(_, v)| *v).collect();
+    assert!(left.len() == 2 && left.iter().all(|left| *left > 0.0), "{left:?}");
     for series in values.keys() {
         let (name, labels) = metric_of(series).unwrap_or_else(|| panic!("{series} is not documented"));
         let (_, _, documented, _) = METRICS.iter().find(|(known, ..)| *known == name).unwrap();
