@@ -7,12 +7,14 @@ use std::sync::LazyLock;
 use dxgate::as2::{self, AcceptPolicy, Disposition, Incoming, Mic, NotificationOptions, OpenKeys};
 use dxgate::cms::{
     self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, KeyTransport, MultiHasher, PrivateKey,
-    SignatureScheme,
+    SignatureScheme, SigningKey,
 };
 use dxgate::declaration::dsig::{self, KeySigner, SignatureProblem};
 use dxgate::declaration::{envelope, precheck, receipt};
 use dxgate::ground::limits::Limits;
 use dxgate::mime::{self, BytesSource, ContentType, Headers};
+
+mod sealed;
 
 /// A header block, its media type and its file name.
 pub fn mime_head(data: &[u8]) {
@@ -156,6 +158,11 @@ pub fn open_message(data: &[u8]) {
     }
 }
 
+/// The whole inbound path behind the envelope: see [`sealed`].
+pub fn open_sealed(data: &[u8]) {
+    sealed::open_sealed(data);
+}
+
 /// DxpMsg, DxpRep and their services.
 pub fn dxp_envelope(data: &[u8]) {
     let limits = limits();
@@ -163,6 +170,18 @@ pub fn dxp_envelope(data: &[u8]) {
     let _ = envelope::sniff(&mut Cursor::new(data), &limits);
     let _ = envelope::unwrap(&mut Cursor::new(data), &mut document, &limits);
     let _ = receipt::read(&mut Cursor::new(data), &limits);
+}
+
+/// A certificate in DER or PEM, and what is shown and compared of it.
+pub fn certificate(data: &[u8]) {
+    if let Ok(certificate) = Certificate::read(data) {
+        let again = Certificate::from_pem(certificate.to_pem().as_bytes()).expect("what we print we can read");
+        assert_eq!(again.fingerprint(), certificate.fingerprint());
+        let _ = (certificate.subject(), certificate.issuer(), certificate.serial(), certificate.key_kind());
+        let _ =
+            (certificate.not_before(), certificate.not_after(), certificate.key_bits(), certificate.is_self_signed());
+        let _ = certificate.matches_issuer_serial(data, data) || certificate.matches_key_id(data);
+    }
 }
 
 /// The pre-check of a declaration.
@@ -224,6 +243,7 @@ struct Keys {
     receiver: DecryptionKey,
     elliptic: DecryptionKey,
     sender: Certificate,
+    signing: SigningKey,
 }
 
 /// Keys made for this purpose alone; `seeds.sh` makes the seeds with them.
@@ -231,6 +251,10 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     receiver: decryption_key(include_bytes!("../keys/receiver.crt"), include_bytes!("../keys/receiver.key")),
     elliptic: decryption_key(include_bytes!("../keys/elliptic.crt"), include_bytes!("../keys/elliptic.key")),
     sender: Certificate::from_pem(include_bytes!("../keys/sender.crt")).expect("a certificate"),
+    signing: SigningKey {
+        certificate: Certificate::from_pem(include_bytes!("../keys/sender.crt")).expect("a certificate"),
+        key: PrivateKey::from_pem(include_bytes!("../keys/sender.key"), None).expect("a key"),
+    },
 });
 
 fn decryption_key(certificate: &[u8], key: &[u8]) -> DecryptionKey {

@@ -56,6 +56,8 @@ enum Section {
     Preamble,
     First,
     Epilogue,
+    /// The preamble was refused.
+    Refused,
 }
 
 /// A delimiter line in the window.
@@ -122,6 +124,7 @@ impl<R: BufRead> SignedParts<R> {
                 return Ok(true);
             }
             Section::Epilogue => return Ok(false),
+            Section::Refused => return Err(MimeError::NotTwoParts),
             Section::First => {}
         }
         self.skip_section()?;
@@ -195,7 +198,17 @@ impl<R: BufRead> SignedParts<R> {
         if tolerated { Ok(()) } else { Err(MimeError::OutsideParts) }
     }
 
+    /// A refusal is final: a caller that reads on after the error must not find a first part behind it, whose signature
+    /// may well hold.
     fn open_first(&mut self) -> Result<(), MimeError> {
+        let opened = self.pass_preamble();
+        if opened.is_err() {
+            self.section = Section::Refused;
+        }
+        opened
+    }
+
+    fn pass_preamble(&mut self) -> Result<(), MimeError> {
         let mut len = 0usize;
         while self.advance()? {
             let preamble = self.window.get(self.start..self.safe).unwrap_or_default();
@@ -322,8 +335,10 @@ pub struct FirstPart<'a, R: BufRead>(&'a mut SignedParts<R>);
 impl<R: BufRead> Read for FirstPart<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let parts = &mut *self.0;
-        if parts.section == Section::Preamble {
-            parts.open_first()?;
+        match parts.section {
+            Section::Preamble => parts.open_first()?,
+            Section::Refused => return Err(MimeError::NotTwoParts.into()),
+            Section::First | Section::Epilogue => {}
         }
         if parts.section != Section::First || buf.is_empty() || !parts.advance()? {
             return Ok(0);

@@ -57,6 +57,22 @@ fn one_part_or_none_is_refused() {
 }
 
 #[test]
+fn what_was_refused_once_stays_refused() {
+    let body = message("", b"A: 1\r\n\r\nx", &format!("\r\n--b\r\n{SIGNATURE}\r\n--b--\r\n"));
+    let pieces = ["a".repeat(200), "\r\n--bb\r\n".to_owned(), "b".repeat(200), "\r\n".to_owned()].concat();
+    for preamble in ["--b--\r\n", "\u{1}\r\n", &pieces] {
+        let body = [preamble.as_bytes(), &body].concat();
+        let parts = SignedParts::new(BufReader::with_capacity(64, body.as_slice()), "b", &Limits::default());
+        let mut parts = parts.unwrap().pinned();
+        for _ in 0..3 {
+            assert!(parts.first_part().read(&mut [0; 16]).is_err(), "{preamble:?}");
+        }
+        assert!(parts.second_part().is_err() && parts.next_part().is_err(), "{preamble:?}");
+        assert!(parts.finish().is_err(), "{preamble:?}");
+    }
+}
+
+#[test]
 fn a_truncated_multipart_is_refused() {
     let whole = message("", b"A: 1\r\n\r\nx", &format!("\r\n--b\r\n{SIGNATURE}\r\n--b--"));
     assert!(split(&whole, 64).is_ok());

@@ -127,11 +127,14 @@ fn room_that_no_signature_covers_is_refused_inside_an_unauthenticated_envelope()
     let with_unsigned = unsigned_attribute(&body);
     let garbage = [0x8f, 0x00, 0x91, 0x1c].as_slice();
     let commented = [b"X: ", garbage, b"\r\n", &head].concat();
-    let shapes: [(&str, Vec<u8>); 4] = [
+    let pieces = [b"a".repeat(200).as_slice(), b"\r\n--septic\r\n", &b"b".repeat(200), b"\r\n"].concat();
+    let shapes: [(&str, Vec<u8>); 6] = [
         ("epilogue", [&head, body.as_slice(), garbage].concat()),
         ("preamble", [&head, garbage, b"\r\n", &body].concat()),
         ("head", [commented, body.clone()].concat()),
         ("unsigned attributes", [head.as_slice(), &with_unsigned].concat()),
+        ("last delimiter in front", [&head, b"--sep--\r\n".as_slice(), &body].concat()),
+        ("long preamble in pieces", [&head, pieces.as_slice(), &body].concat()),
     ];
     for (what, inner) in shapes {
         assert_eq!(told(&enveloped(&inner, CBC, V15)), refusal(), "{what}");
