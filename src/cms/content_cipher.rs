@@ -135,7 +135,8 @@ impl ContentCipher {
     }
 
     /// Reads an AlgorithmIdentifier and its nonce. `None` for an unknown cipher; a nonce of another length than the
-    /// cipher's and a tag other than 16 bytes are errors, as is a bare GCM nonce unless `bare_nonce`.
+    /// cipher's and a tag other than 16 bytes are errors, as is a bare GCM nonce unless `bare_nonce`. A bare one may also
+    /// have 16 bytes: libas2 draws as many as for CBC.
     pub(super) fn from_identifier(
         identifier: Tlv<'_>,
         bare_nonce: bool,
@@ -153,12 +154,18 @@ impl ContentCipher {
             _ if cipher.is_aead() && !(bare_nonce && parameters.tag == der::OCTET_STRING) => gcm_nonce(parameters)?,
             _ => parameters,
         };
-        if nonce.tag != der::OCTET_STRING || nonce.content.len() != cipher.nonce_len() {
+        let bare = cipher.is_aead() && parameters.tag == der::OCTET_STRING;
+        let len = nonce.content.len();
+        let fits = len == cipher.nonce_len() || (bare && len == LONG_BARE_NONCE);
+        if nonce.tag != der::OCTET_STRING || !fits {
             return Err(DerError("nonce length"));
         }
         Ok(Some((cipher, nonce.content.to_vec())))
     }
 }
+
+/// Bytes of a GCM nonce of libas2.
+const LONG_BARE_NONCE: usize = 16;
 
 /// `rc2ParameterVersion` for 128 effective bits.
 const RC2_128_BITS: u32 = 58;
@@ -238,7 +245,9 @@ mod tests {
         for len in [0, 8, 11, 13, 16, 1024] {
             for form in [GcmForm::AuthEnveloped, GcmForm::EnvelopedBareNonce] {
                 let identifier = ContentCipher::Aes256Gcm.identifier(&vec![0; len], form);
-                assert!(read(&identifier, true).is_err() && read(&identifier, false).is_err(), "{len}");
+                let of_libas2 = form == GcmForm::EnvelopedBareNonce && len == 16;
+                assert_eq!(read(&identifier, true).is_ok(), of_libas2, "{len}");
+                assert!(read(&identifier, false).is_err(), "{len}");
             }
         }
         for tag_len in [0, 4, 12, 15, 17] {

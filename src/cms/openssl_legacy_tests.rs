@@ -3,6 +3,9 @@
 
 use std::io::Write;
 
+use openssl::cipher::Cipher;
+use openssl::cipher_ctx::CipherCtx;
+
 use super::openssl_cli_tests::Desk;
 use super::specimens::{ALICE, BOB, decryption_key};
 use super::*;
@@ -119,6 +122,33 @@ fn openssls_gcm_is_read_in_the_forms_of_bouncy_castle_and_pki_js() {
         assert!(open(&wire, closed).is_err(), "only where the agreement allows the form");
     }
     assert!(matches!(open(&parts.enveloped(), ContentCipher::ALL.into()), Err(CmsError::CipherMisplaced)));
+}
+
+#[test]
+fn the_long_nonce_of_libas2_is_read_whole() {
+    let content = vec![b'x'; 1000];
+    let to = [Recipient { certificate: BOB.certificate.clone(), transport: KeyTransport::RsaPkcs1 }];
+    let (cipher, form) = (ContentCipher::Aes256Gcm, GcmForm::EnvelopedBareNonce);
+    let mut writer = EnvelopeWriter::in_form(Vec::new(), &to, cipher, form, 1000).unwrap();
+    writer.write_all(&content).unwrap();
+    let key = writer.content_key();
+    let mut parts = Parts::of(&writer.finish().unwrap());
+    parts.nonce = (0..16).collect();
+    let mut context = CipherCtx::new().unwrap();
+    context.encrypt_init(Some(Cipher::aes_256_gcm()), None, None).unwrap();
+    context.set_iv_length(16).unwrap();
+    context.encrypt_init(None, Some(key.expose()), Some(&parts.nonce)).unwrap();
+    parts.ciphertext.clear();
+    context.cipher_update_vec(&content, &mut parts.ciphertext).unwrap();
+    context.cipher_final_vec(&mut parts.ciphertext).unwrap();
+    context.tag(&mut parts.tag).unwrap();
+    assert!(open(&parts.enveloped_bare(), ANYTHING).unwrap() == content);
+    assert!(open(&parts.enveloped(), ANYTHING).is_err(), "in this form alone");
+    for place in [0, 11, 12, 15] {
+        let mut other = Parts::of(&parts.enveloped_bare());
+        other.nonce[place] ^= 1;
+        assert!(matches!(open(&other.enveloped_bare(), ANYTHING), Err(CmsError::Decrypt)), "nonce {place}");
+    }
 }
 
 #[test]

@@ -174,11 +174,12 @@ fn signed_report(
         cms::verify_detached(&signature, &hasher.finish(), trusted, limits)
     };
     let mut verdict = verify(&octets);
-    if verdict.is_err() && has_bare_line_feed(&octets) {
-        // A relay changed the line ends: the signature covers the canonical form (RFC 1847 2.1).
-        let canonical = canonical_lines(&octets);
-        if let Ok(valid) = verify(&canonical) {
-            (octets, verdict) = (canonical, Ok(valid));
+    if verdict.is_err() {
+        for other in other_forms(&octets) {
+            if let Ok(valid) = verify(&other) {
+                (octets, verdict) = (other, Ok(valid));
+                break;
+            }
         }
     }
     let mut rest = octets.as_slice();
@@ -257,6 +258,15 @@ fn readable(text: &[u8]) -> String {
 
 fn has_bare_line_feed(octets: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', octets).any(|at| at == 0 || octets.get(at.saturating_sub(1)) != Some(&b'\r'))
+}
+
+/// What a signature may cover instead of the octets of the part; whatever it covers is what is read.
+fn other_forms(octets: &[u8]) -> Vec<Vec<u8>> {
+    // A relay changed the line ends: the signature covers the canonical form (RFC 1847 2.1).
+    let canonical = has_bare_line_feed(octets).then(|| canonical_lines(octets));
+    // libas2 signs the report without the line end behind its last delimiter, and sends it with that.
+    let shorter = octets.strip_suffix(b"\r\n").map(<[u8]>::to_vec);
+    canonical.into_iter().chain(shorter).collect()
 }
 
 /// Every line ends in CR LF.

@@ -50,6 +50,24 @@ fn a_bare_notification_is_a_receipt_alone_and_inside_a_signature() {
 }
 
 #[test]
+fn a_report_that_libas2_signed_without_its_last_line_end_is_read() {
+    let (composed, mic) = composed();
+    let report = format!(
+        "Content-Type: multipart/report; report-type=disposition-notification;\r\n boundary=\"r\"\r\n\r\n--r\r\n\
+         Content-Type: text/plain\r\n\r\nok\r\n--r\r\nContent-Type: message/disposition-notification\r\n\r\n{}\r\n--r--",
+        notification(&mic)
+    );
+    let sent = format!("{report}\r\n");
+    let (content_type, body) = signed_parts(sent.as_bytes(), report.as_bytes(), &BOB);
+    let mdn = read_it(&fields(&content_type), &body);
+    assert!(matches!(judged(&mdn, &composed, true), Verdict::Accepted { matched: Some(_) }), "{:?}", mdn.signature);
+    for (sent, signed) in [(format!("{sent}\r\n"), &report), (report.replace("ok", "no"), &report)] {
+        let (content_type, body) = signed_parts(sent.as_bytes(), signed.as_bytes(), &BOB);
+        assert!(read_it(&fields(&content_type), &body).signature.is_err(), "one line end at most, and nothing else");
+    }
+}
+
+#[test]
 fn a_notification_in_another_multipart_is_found() {
     let (composed, mic) = composed();
     for kind in ["multipart/mixed", "multipart/alternative"] {

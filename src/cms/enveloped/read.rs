@@ -140,7 +140,12 @@ impl<R: Read> EnvelopeReader<R> {
     ) -> Result<Self, CmsError> {
         let Head { structure, cipher, nonce } = head;
         let mut context = CipherCtx::new()?;
-        context.decrypt_init(Some(cipher.cipher()?), Some(&content_key), Some(&nonce))?;
+        context.decrypt_init(Some(cipher.cipher()?), None, None)?;
+        if cipher.is_aead() {
+            // Otherwise the rest of a longer nonce would be left out without a word.
+            context.set_iv_length(nonce.len())?;
+        }
+        context.decrypt_init(None, Some(&content_key), Some(&nonce))?;
         Ok(EnvelopeReader {
             ber,
             context,
