@@ -1,26 +1,6 @@
 //! Whole messages: every permutation there and back, the MIC table, downgrades, uniform failures, odd shapes.
 //!
-//! The hostile list of the engine, and where each row is tried:
-//!
-//! | attack | test |
-//! |---|---|
-//! | EFAIL: blocks of CBC flipped, inserted, appended | `oracle`, `failures::flipping_any_octet_of_an_encrypted_message_never_delivers_another_payload` |
-//! | the MDN as padding oracle; 14 broken contents and 8 broken envelopes answered alike | `failures::an_unauthenticated_envelope_fails_in_one_way_only`, `oracle::guessing_the_padding_of_an_appended_block_teaches_nothing` |
-//! | RSA and ECDH: bad padding, wrong length, wrong key, point off the curve, v1.5 to an OAEP key | `cms::enveloped`: `a_wrong_key_and_a_damaged_key_look_alike`, `a_point_off_the_curve_looks_like_any_wrong_key`, `a_key_for_oaep_never_runs_pkcs1` |
-//! | AEAD relabelled, tags and nonces of other lengths | `cms::enveloped`: `relabelled_envelopes_are_refused`, `tags_of_other_lengths_are_refused`; `cms::openssl_legacy_tests`: `an_appended_tag_is_demanded_whole_and_right`; `cms::content_cipher`: `only_nonces_and_tags_of_the_one_length_are_taken` |
-//! | no SignerInfo, or several | `cms::signed`: `exactly_one_signer_is_demanded` |
-//! | eContent confusion | `cms::signed`: `content_inside_a_detached_signature_is_refused`, `attributes_presented_as_content_are_refused` |
-//! | signed attributes missing, repeated, contradicting; algorithm of another kind of key | `cms::signed`: `signed_attributes_must_be_complete_and_unambiguous`, `a_scheme_and_a_key_of_another_kind_do_not_go_together` |
-//! | another partner's signature, the signer's own certificate inside, an impostor's name and serial | `failures` (forger, another partner), `cms::signed`: `only_pinned_certificates_count_whatever_the_message_carries` |
-//! | weak keys; MD5, SHA-1, 3DES, RC2 without a waiver | `cms::signed`: `a_weak_key_does_not_count`; `cms::openssl_legacy_tests`; `partner::waiver` |
-//! | BER: depth, lengths, segments, floods | `cms::ber`: `bombs_are_refused_with_flat_memory`; `cms::signed`: `floods_of_certificates_are_refused`; `cms::enveloped`: `recipients_are_counted` |
-//! | decompression bombs, compression twice | `shapes::a_decompression_bomb_is_cut_off`, `shapes::compressed_before_and_after_signing_is_refused_as_compressed_twice`, `cms::compressed` |
-//! | MIME: depth, parts, boundaries, endless heads | `shapes`, `attachments::multiparts_that_break_off_or_never_end_are_refused`, `mime::multipart`: `delimiter_floods_take_linear_time` |
-//! | signature wrapping: third part, preamble, epilogue, nesting, other layers | `shapes::a_third_part_in_multipart_signed_is_refused`, `shapes::nothing_outside_the_signed_part_becomes_payload`, `shapes::layers_in_any_other_order_are_refused`, `oracle::room_that_no_signature_covers_is_refused_inside_an_unauthenticated_envelope` |
-//! | fields twice, injected, folded; partner confusion by quotes, case, loops | `request`, `name`, `mime::header` |
-//! | file names that leave their folder | `mime::filename`, `quirks::file_names_are_read_in_every_spelling_and_kept_as_they_were` |
-//! | downgrade of message or algorithm: 2 × 256 cells | `downgrade` |
-//! | forged, replayed, altered receipts: 42 of them, and every octet of a signed one | `mdn::forgery_tests` |
+//! `docs/hostile.md` lists what is tried against the engine, with the test of each attack.
 
 use super::super::specimens::*;
 use super::super::*;
