@@ -16,6 +16,10 @@ test-one NAME:
 proof *NAMES:
     tests/proof.sh {{NAMES}}
 
+# Every cell of the interop grid; writes docs/interop.md.
+interop:
+    tests/interop.sh
+
 # Every fuzz target a few seconds over its seeds.
 fuzz-smoke:
     fuzz/smoke.sh

@@ -12,7 +12,7 @@ fn every_test_that_the_hostile_list_names_exists() {
         collect(&root.join(folder), &mut functions);
     }
     let text = fs::read_to_string(root.join("docs/hostile.md")).unwrap();
-    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && line.ends_with("` |")).collect();
     assert!(rows.len() > 20, "{} rows", rows.len());
     for row in rows {
         let tests = row.rsplit('|').nth(1).unwrap_or_default();

@@ -184,10 +184,14 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-def main():
-    args = arguments()
+def serve(args):
+    """A server that is bound and not yet running."""
     os.makedirs(args.out, exist_ok=True)
-    server = Server(("127.0.0.1", args.port), handler(Receiver(args)))
+    return Server(("127.0.0.1", args.port), handler(Receiver(args)))
+
+
+def main():
+    server = serve(arguments())
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"READY {server.server_address[1]}", flush=True)
     sys.stdin.read()

@@ -102,6 +102,10 @@ class MdnListener:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/mdn"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
 
 def raw(headers, body):
     head = "".join(f"{key}: {value}\r\n" for key, value in headers)
@@ -130,7 +134,13 @@ def judge(message, raw_mdn, result):
 
 
 def main():
-    args = arguments()
+    result, code = send(arguments())
+    print(json.dumps(result))
+    return code
+
+
+def send(args):
+    """Sends one message; the result and the exit code."""
     listener = MdnListener(args.mdn_port) if args.async_mdn else None
     message = build(args, listener.url if listener else None)
     result = {
@@ -148,8 +158,7 @@ def main():
         result["http_status"], answer = post(args, message)
     except (OSError, http.client.HTTPException) as error:
         result["detail"] = repr(error)
-        print(json.dumps(result))
-        return 3
+        return result, 3
     if listener and result["http_status"] < 300:
         if listener.arrived.wait(args.timeout):
             answer = listener.raw
@@ -159,8 +168,9 @@ def main():
         result["status"] = "processed" if result["http_status"] < 300 else "failed"
     elif result["detail"] is None:
         judge(message, answer, result)
-    print(json.dumps(result))
-    return 0 if result["status"] == "processed" else 1
+    if listener:
+        listener.close()
+    return result, 0 if result["status"] == "processed" else 1
 
 
 if __name__ == "__main__":

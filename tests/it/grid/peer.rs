@@ -1,0 +1,173 @@
+//! Peers: programs of `tests/peers` that are told by lines of JSON what to send and what to show.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::cells::Cell;
+use crate::support::free_port;
+use crate::support::keys;
+
+/// Somebody to exchange messages with: called `theirs` when it sends, by any of its names when it receives.
+pub trait Peer {
+    /// Name and version.
+    fn name(&self) -> String;
+    /// Where it takes messages.
+    fn url(&self) -> String;
+    /// Where asynchronous MDNs to it go besides [`Peer::url`].
+    fn mdn_url(&self) -> String;
+    /// It understands nothing but ASCII in what is signed.
+    fn ascii_only(&self) -> bool {
+        false
+    }
+    /// Sends a file and says what it made of the receipt, or `{"cannot": why}`.
+    fn send(&mut self, cell: &Cell, url: &str, file: &Path, file_name: &str) -> Value;
+    /// What arrived: `to`, `payload` (a path, or null), `error`, `signed`, `encrypted`, `compressed`.
+    fn received(&mut self) -> Vec<Value>;
+}
+
+/// A peer of `tests/peers`; it ends when dropped.
+pub struct Program {
+    name: String,
+    url: String,
+    mdn_port: u16,
+    folder: tempfile::TempDir,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// Which program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Pyas2lib,
+    DjangoPyas2,
+    Libas2,
+    OpenSsl,
+}
+
+impl Kind {
+    /// As in its package registry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Pyas2lib => "pyas2lib",
+            Kind::DjangoPyas2 => "django-pyas2",
+            Kind::Libas2 => "libas2",
+            Kind::OpenSsl => "openssl",
+        }
+    }
+
+    /// What runs it, and its script; `None` when it is not installed.
+    fn command(self) -> Option<Command> {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let peers = root.join("tests/peers");
+        let (program, script) = match self {
+            Kind::Pyas2lib => (root.join(".venv/bin/python"), "pyas2_peer.py"),
+            Kind::DjangoPyas2 => (root.join(".venv-django/bin/python"), "django_peer.py"),
+            Kind::Libas2 if peers.join("node_modules/libas2").exists() => (PathBuf::from("node"), "libas2_peer.js"),
+            Kind::Libas2 => return None,
+            Kind::OpenSsl => (PathBuf::from("python3"), "openssl_peer.py"),
+        };
+        if program.is_absolute() && !program.exists() {
+            return None;
+        }
+        let mut command = Command::new(program);
+        if script.ends_with(".py") {
+            command.args(["-W", "ignore"]);
+        }
+        command.arg(peers.join(script));
+        Some(command)
+    }
+}
+
+impl Program {
+    /// Starts it under these names; `None`, said aloud, when it is not installed. pyas2lib always is.
+    pub fn start(kind: Kind, names: &[String]) -> Option<Program> {
+        let Some(mut command) = kind.command() else {
+            assert!(
+                kind != Kind::Pyas2lib && std::env::var_os("DXGATE_INTEROP").is_none(),
+                "{} is not installed; run tests/peers/setup.sh --all",
+                kind.name()
+            );
+            println!("SKIPPED: {} is not installed (tests/peers/setup.sh says why)", kind.name());
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            command.args(["--as2-name", name]);
+        }
+        command.args(["--partner", "ours", "--key"]).arg(&keys::theirs().bundle_file);
+        command.arg("--partner-cert").arg(&keys::ours().certificate_file).arg("--out").arg(folder.path());
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let line = read_line(&mut stdout);
+        let log = || fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["READY", port, version] = words[..] else { panic!("{} said {line:?} and {}", kind.name(), log()) };
+        let path = if kind == Kind::DjangoPyas2 { "pyas2/as2receive" } else { "as2" };
+        Some(Program {
+            name: format!("{} {version}", kind.name()),
+            url: format!("http://127.0.0.1:{port}/{path}"),
+            mdn_port: free_port(),
+            stdin: child.stdin.take(),
+            stdout,
+            child,
+            folder,
+        })
+    }
+
+    fn ask(&mut self, order: &Value) -> Value {
+        writeln!(self.stdin.as_mut().unwrap(), "{order}").unwrap();
+        let line = read_line(&mut self.stdout);
+        serde_json::from_str(&line).unwrap_or_else(|_| {
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            panic!("{} said {line:?} to {order} and {log}", self.name)
+        })
+    }
+}
+
+impl Peer for Program {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    fn mdn_url(&self) -> String {
+        format!("http://127.0.0.1:{}/mdn", self.mdn_port)
+    }
+
+    fn ascii_only(&self) -> bool {
+        // It makes text of the octets and octets of the text again before it verifies them.
+        self.name.starts_with(Kind::Libas2.name())
+    }
+
+    fn send(&mut self, cell: &Cell, url: &str, file: &Path, file_name: &str) -> Value {
+        self.ask(&cell.order(url, file, file_name, self.mdn_port))
+    }
+
+    fn received(&mut self) -> Vec<Value> {
+        let mut answer = self.ask(&json!({ "collect": true }));
+        answer["received"].as_array_mut().map(std::mem::take).unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It ends, with its own children, when its input does.
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn read_line(from: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).unwrap();
+    line
+}

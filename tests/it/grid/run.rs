@@ -1,0 +1,188 @@
+//! Runs cells and judges them from outside: by the gateway's folders and API and by what the peer kept.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::cells::{Cell, WAIVERS};
+use super::peer::Peer;
+use crate::support::gateway::Gateway;
+use crate::support::home::Home;
+use crate::support::{eventually, keys};
+
+/// What became of a cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Payload and receipt arrived, were verified, and are what was agreed.
+    Pass,
+    /// The peer has no such setting.
+    Cannot(String),
+    /// Everything else.
+    Wrong(String),
+}
+
+/// Messages under way at a time.
+const LANES: usize = 12;
+
+/// The name that the peer has for the cell with this number.
+pub fn receiver(number: usize) -> String {
+    format!("c{number:03}")
+}
+
+/// We send one message for each cell.
+pub fn ours_to(peer: &mut dyn Peer, cells: &[Cell]) -> Vec<Outcome> {
+    let home = Home::ours();
+    for (number, cell) in cells.iter().enumerate() {
+        let id = receiver(number);
+        let file = cell.partner_file(&id, &peer.url(), keys::theirs());
+        fs::write(home.path("partners").join(format!("{id}.toml")), file).unwrap();
+    }
+    let gateway = Gateway::start(&home);
+    let mut states = HashMap::new();
+    let numbers: Vec<usize> = (0..cells.len()).collect();
+    for lane in numbers.chunks(LANES) {
+        for &number in lane {
+            home.submit(&receiver(number), "order.xml", &payload(number, peer.ascii_only()));
+        }
+        for &number in lane {
+            states.insert(number, state(&gateway, peer, number));
+        }
+    }
+    let received = peer.received();
+    let outcomes = cells.iter().enumerate().map(|(number, cell)| {
+        let id = receiver(number);
+        let theirs: Vec<&Value> = received.iter().filter(|one| one["to"] == id.as_str()).collect();
+        let arrived = theirs.first().and_then(|one| fs::read(one["payload"].as_str()?).ok());
+        let whole = arrived.is_some_and(|arrived| arrived == payload(number, peer.ascii_only()));
+        judge_sent(&home, number, cell, &states[&number], &theirs, whole)
+    });
+    outcomes.collect()
+}
+
+/// Waits until the message rests, or until the peer says that it will not answer well.
+fn state(gateway: &Gateway<'_>, peer: &mut dyn Peer, number: usize) -> Value {
+    let id = receiver(number);
+    eventually(&format!("{id} comes to rest"), || {
+        let page = gateway.api(&format!("/api/v1/messages?partner={id}"));
+        let message = page["messages"].get(0)?.clone();
+        let state = message["state"].as_str()?;
+        let rests = ["delivered", "failed", "held"].contains(&state);
+        let attempted = message["attempts"].as_u64() > Some(0);
+        let refused = |one: &Value| one["to"] == id.as_str() && one["payload"].is_null();
+        (rests || (attempted && peer.received().iter().any(refused))).then_some(message)
+    })
+}
+
+/// `whole`: what arrived is the payload.
+fn judge_sent(home: &Home, number: usize, cell: &Cell, message: &Value, theirs: &[&Value], whole: bool) -> Outcome {
+    let id = receiver(number);
+    let reason = &message["reason"];
+    let seen = format!("{} {reason}; they say {}", message["state"], Value::from_iter(theirs.iter().copied().cloned()));
+    if message["state"] != "delivered" {
+        return Outcome::Wrong(seen);
+    }
+    let receipts = home.exchange(&id, "receipts");
+    let receipt = eventually("the receipt is shown", || fs::read(receipts.join("order.xml.mdn.json")).ok());
+    let receipt: Value = serde_json::from_slice(&receipt).unwrap();
+    let [one] = theirs else { return Outcome::Wrong(format!("arrived {} times: {seen}", theirs.len())) };
+    let shown = [("signed", cell.signed()), ("encrypted", cell.encrypted()), ("compressed", cell.compressed())];
+    let as_agreed = shown.iter().all(|(field, wanted)| one[field].as_bool().is_none_or(|is| is == *wanted));
+    let good = whole
+        && as_agreed
+        && receipt["signed_by"].is_string() == cell.mdn_signed
+        // pyas2lib names no digest of an unsigned message.
+        && receipt["mic_matches"].as_bool().unwrap_or(!cell.mdn_signed || !cell.signed());
+    if good { Outcome::Pass } else { Outcome::Wrong(format!("whole: {whole}; {receipt}; {seen}")) }
+}
+
+/// The peer sends one message for each cell, to a gateway that takes whatever is well made.
+pub fn to_ours(peer: &mut dyn Peer, cells: &[Cell]) -> Vec<Outcome> {
+    let accept = "signature = false\nencryption = false\ngcm_in_enveloped_data = true\n";
+    let home = home_for(peer, accept, WAIVERS);
+    let gateway = Gateway::start(&home);
+    let folder = tempfile::tempdir().unwrap();
+    let outcomes = cells.iter().enumerate().map(|(number, cell)| {
+        let file = folder.path().join(format!("{number}.xml"));
+        let content = payload(number, peer.ascii_only());
+        fs::write(&file, &content).unwrap();
+        let result = peer.send(cell, &home.url(), &file, &format!("{number}.xml"));
+        if let Some(reason) = result["cannot"].as_str() {
+            return Outcome::Cannot(reason.to_owned());
+        }
+        judge_received(&gateway, &content, cell, &result)
+    });
+    outcomes.collect()
+}
+
+fn judge_received(gateway: &Gateway<'_>, content: &[u8], cell: &Cell, result: &Value) -> Outcome {
+    let good = result["status"] == "processed"
+        && result["mdn_signed"].as_bool() == Some(cell.mdn_signed)
+        && (!cell.mdn_signed || mic_agrees(result));
+    if !good {
+        return Outcome::Wrong(format!("they say {result}; our log: {}", gateway.log()));
+    }
+    let Some((path, meta)) = arrived(gateway.home, content) else {
+        return Outcome::Wrong(format!("nothing like it in the inbox; they say {result}"));
+    };
+    let cipher = meta["encrypted_with"].as_str();
+    let shown = meta["signed_by"].is_string() == cell.signed()
+        && cipher.is_some() == cell.encrypted()
+        && cipher.is_none_or(|cipher| cipher == cell.encrypt)
+        && meta["compressed"].as_bool() == Some(cell.compressed());
+    if shown { Outcome::Pass } else { Outcome::Wrong(format!("{}: {meta}", path.display())) }
+}
+
+/// The digest that we name is the one the peer has, when it has one.
+fn mic_agrees(result: &Value) -> bool {
+    let Some(received) = result["mic_received"].as_str() else { return false };
+    let value = received.split(',').next().unwrap_or_default().trim();
+    result["mic_sent"].as_str().is_none_or(|sent| sent == value)
+}
+
+/// The file of the inbox with this content, and its meta file.
+fn arrived(home: &Home, content: &[u8]) -> Option<(std::path::PathBuf, Value)> {
+    let inbox = home.exchange("theirs", "inbox");
+    let found = eventually("the payload is published", || {
+        let names = home.names("theirs", "inbox");
+        let payloads = names.iter().filter(|name| !name.ends_with(".meta.json"));
+        payloads.map(|name| inbox.join(name)).find(|path| fs::read(path).is_ok_and(|found| found == content))
+    });
+    let meta = fs::read(found.with_file_name(format!("{}.meta.json", found.file_name()?.to_str()?))).ok()?;
+    Some((found, serde_json::from_slice(&meta).ok()?))
+}
+
+/// The peer sends what the agreement does not allow; the disposition that it was told, for each cell.
+pub fn refusals(peer: &mut dyn Peer, cells: &[Cell]) -> Vec<Value> {
+    let home = home_for(peer, "signature = true\nencryption = true\n", "");
+    let _gateway = Gateway::start(&home);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("refused.xml");
+    fs::write(&file, payload(0, true)).unwrap();
+    let results: Vec<Value> = cells.iter().map(|cell| peer.send(cell, &home.url(), &file, "refused.xml")).collect();
+    assert_eq!(home.names("theirs", "inbox"), Vec::<String>::new(), "nothing of it arrives");
+    results
+}
+
+/// A gateway whose only partner is the peer.
+fn home_for(peer: &dyn Peer, accept: &str, waivers: &str) -> Home {
+    let home = Home::ours();
+    let file = format!(
+        "as2_name = \"theirs\"\nurl = \"{}\"\n[[certificates]]\nfile = \"{}\"\n\
+         [accept]\n{accept}async_mdn_urls = [\"{}\"]\n{waivers}",
+        peer.url(),
+        keys::theirs().certificate_file.display(),
+        peer.mdn_url(),
+    );
+    fs::write(Path::new(&home.path("partners")).join("theirs.toml"), file).unwrap();
+    home
+}
+
+/// XML with CRLF, different for each cell, and with characters beyond ASCII if the peer can.
+fn payload(number: usize, ascii: bool) -> Vec<u8> {
+    let name = if ascii { "cross-border" } else { "跨境电商" };
+    let line = format!("  <item>{name} &#x20;= --boundary</item>\r\n");
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<order n=\"{number}\">\r\n{}</order>\r\n", line.repeat(40))
+        .into_bytes()
+}
