@@ -77,6 +77,9 @@ pub enum Command {
     Testbed,
     /// Check declarations, envelopes or folders of them
     Precheck(PrecheckArguments),
+    /// The application form for the data-exchange interface
+    #[command(subcommand)]
+    Form(FormCommand),
     /// Hand a file to the running gateway
     Send(SendArguments),
     /// See and steer messages of the running gateway
@@ -159,6 +162,20 @@ pub struct PrecheckArguments {
     /// Exit 1 for warnings too
     #[arg(long)]
     pub strict: bool,
+}
+
+/// `form …`.
+#[derive(Debug, Subcommand)]
+pub enum FormCommand {
+    /// Check a form and its attachments before it is typed into the portal
+    Check(FormArguments),
+}
+
+/// `form check`.
+#[derive(Debug, Args)]
+pub struct FormArguments {
+    /// The form (see config/form.example.toml); attachments start at its folder
+    pub file: PathBuf,
 }
 
 /// `send`.

@@ -5,13 +5,15 @@ use clap::Command;
 use crate::ground::text::Language;
 
 /// What each command does, by its path.
-const ABOUT: [(&[&str], &str); 33] = [
+const ABOUT: [(&[&str], &str); 35] = [
     (&[], "连接海关数据交换平台（DXP）及任何 AS2 合作方的网关"),
     (&["init"], "创建可运行的目录：配置、密钥、文件夹"),
     (&["serve"], "运行网关"),
     (&["demo"], "在本机同时运行网关和测试端，并交换示例申报"),
     (&["testbed"], "单独运行海关测试端"),
     (&["precheck"], "检查申报文件、信封或文件夹"),
+    (&["form"], "数据交换接口服务申请表"),
+    (&["form", "check"], "填入网上系统之前检查申请表及其附件"),
     (&["send"], "把文件交给运行中的网关"),
     (&["messages"], "查看和处理报文"),
     (&["messages", "list"], "列出报文，新的在前"),

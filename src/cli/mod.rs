@@ -16,6 +16,7 @@ pub mod doctor;
 mod evidence;
 pub mod exit_code;
 pub mod failure;
+pub mod form;
 pub mod init;
 pub mod messages;
 pub mod output;
@@ -28,7 +29,7 @@ pub mod voice;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use arguments::{Arguments, CertCommand, Command, Format, PartnerCommand};
+use arguments::{Arguments, CertCommand, Command, FormCommand, Format, PartnerCommand};
 use clap::{CommandFactory, FromArgMatches};
 use exit_code::ExitCode;
 use failure::Failure;
@@ -103,6 +104,7 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Demo(options) => run_demo(voice, options)?,
         Command::Testbed => serve::run(context, Role::Testbed)?,
         Command::Precheck(arguments) => precheck::run(context, arguments)?,
+        Command::Form(FormCommand::Check(arguments)) => form::run(context, arguments)?,
         Command::Send(arguments) => send::run(context, arguments)?,
         Command::Messages(command) => messages::run(context, command)?,
         Command::Alerts(command) => alerts::run(context, command)?,

@@ -4,6 +4,8 @@
 const IDENTITY_WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
 /// Check characters by the weighted sum modulo 11.
 const IDENTITY_CHECKS: &[u8; 11] = b"10X98765432";
+/// Weights of the first eight characters of a 组织机构代码 (GB 11714).
+const ORGANISATION_WEIGHTS: [u32; 8] = [3, 7, 9, 10, 5, 8, 4, 2];
 /// The alphabet of a 统一社会信用代码 (GB 32100): no I, O, S, V, Z.
 const CREDIT_ALPHABET: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
 
@@ -60,6 +62,26 @@ pub fn is_credit_code(code: &str) -> bool {
     credit_check(first).is_some_and(|expected| check.chars().eq([expected]))
 }
 
+/// Whether a 组织机构代码 has eight characters and the right check character (GB 11714), with or without a hyphen between.
+pub fn is_organisation_code(code: &str) -> bool {
+    let Some((first, check)) = code.split_at_checked(8) else { return false };
+    let check = check.strip_prefix('-').unwrap_or(check);
+    organisation_check(first).is_some_and(|expected| check.chars().eq([expected]))
+}
+
+/// The check character of an organisation code (GB 11714) from its first eight characters.
+pub fn organisation_check(first_eight: &str) -> Option<char> {
+    let values: Option<Vec<u32>> =
+        first_eight.chars().map(|c| c.to_digit(36).filter(|_| c.is_ascii_digit() || c.is_ascii_uppercase())).collect();
+    let values = values.filter(|values| values.len() == ORGANISATION_WEIGHTS.len())?;
+    let products = values.iter().zip(ORGANISATION_WEIGHTS).map(|(value, weight)| value.saturating_mul(weight));
+    match 11u32.saturating_sub(products.fold(0u32, u32::saturating_add) % 11) {
+        10 => Some('X'),
+        11 => Some('0'),
+        digit => char::from_digit(digit, 10),
+    }
+}
+
 /// Whether an enterprise code has the ten-character form of the customs register.
 pub fn is_customs_code(code: &str) -> bool {
     let Some((region, rest)) = code.split_at_checked(4) else { return false };
@@ -104,6 +126,18 @@ mod tests {
         assert!(is_credit_code("91350100M000100Y43"));
         assert!(!is_credit_code("91350100M000100Y44") && !is_credit_code("91350100I000100Y43"));
         assert!(!is_credit_code("91350100M000100Y4") && !is_credit_code("信用代码信用代码"));
+    }
+
+    #[test]
+    fn an_organisation_code_is_checked() {
+        // The example of GB 11714, annex A, and one that ends in X.
+        assert!(is_organisation_code("D2143569X") && is_organisation_code("D2143569-X"));
+        assert!(is_organisation_code("34801880X") && !is_organisation_code("348018801"));
+        assert!(
+            !is_organisation_code("d2143569X")
+                && !is_organisation_code("34801880")
+                && !is_organisation_code("组织机构")
+        );
     }
 
     #[test]

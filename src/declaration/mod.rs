@@ -7,7 +7,8 @@
 //!
 //! Customs answers with `DxpRep` (the transport's own response) and with business receipts, again `CEBxxxMessage` in a
 //! `DxpMsg` ([`receipt`]). [`precheck`] says, before anything is sent, what customs would refuse. [`sample`] writes
-//! declarations to try all this with, and [`checkdigit`] knows the check characters inside them.
+//! declarations to try all this with, and [`checkdigit`] knows the check characters inside them. [`form`] checks the
+//! application with which an enterprise gets its identity on the platform.
 //!
 //! Everything here is pure: bytes in, values out; no file, no clock, no network. All reading goes through one scanner
 //! that streams, resolves namespaces, refuses document types and entities, and holds every limit of
@@ -23,6 +24,7 @@ pub mod dsig;
 pub mod envelope;
 pub mod error;
 pub mod family;
+pub mod form;
 mod markup;
 pub mod precheck;
 pub mod receipt;

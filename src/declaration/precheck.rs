@@ -49,6 +49,7 @@ pub use signature::verify_signatures;
 use codes::CodeTables;
 use document::OnFacts;
 use finding::Sheet;
+pub(super) use finding::shortened;
 
 /// What the station expects of its own declarations.
 #[derive(Debug, Clone, Copy)]
