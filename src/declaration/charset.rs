@@ -27,23 +27,28 @@ impl Position {
 
     /// The place after these UTF-8 bytes.
     pub(super) fn after(self, bytes: &[u8]) -> Position {
-        // Counts without a way out of the loop are done in vectors; the last line end is near in pretty-printed text.
-        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
-        let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') else {
-            return Position { line: self.line, column: self.column.saturating_add(characters(bytes)) };
+        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let Some(last) = memchr::memrchr(b'\n', bytes) else {
+            return Position { line: self.line, column: self.column.saturating_add(wide(characters(bytes))) };
         };
-        let tail = bytes.get(last..).and_then(|tail| tail.get(1..)).unwrap_or_default();
-        Position {
-            line: self.line.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX)),
-            column: characters(tail).saturating_add(1),
-        }
+        let (before, tail) = bytes.split_at_checked(last).unwrap_or((bytes, &[]));
+        let lines = match memchr::memchr(b'\n', before) {
+            None => 1,
+            Some(_) => memchr::memchr_iter(b'\n', bytes).count(),
+        };
+        // The tail begins with the line end, which takes the place of counting from 1.
+        Position { line: self.line.saturating_add(wide(lines)), column: wide(characters(tail)) }
     }
 }
 
 /// Characters in UTF-8 bytes: those that do not continue another.
-fn characters(bytes: &[u8]) -> u64 {
-    let count = bytes.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
-    u64::try_from(count).unwrap_or(u64::MAX)
+pub(super) fn characters(bytes: &[u8]) -> usize {
+    if bytes.is_ascii() {
+        return bytes.len();
+    }
+    // So many at a time that a byte holds the count, which the compiler then makes vectors of.
+    let count = |chunk: &[u8]| chunk.iter().fold(0u8, |count, byte| count.wrapping_add(u8::from(byte & 0xC0 != 0x80)));
+    bytes.chunks(255).fold(0usize, |sum, chunk| sum.saturating_add(usize::from(count(chunk))))
 }
 
 /// What the first bytes say about the encoding.
@@ -125,6 +130,11 @@ impl<'a> Utf8Source<'a> {
         self.taken
     }
 
+    /// The same as bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.window.as_bytes().get(self.start..).unwrap_or_default()
+    }
+
     /// Takes `count` bytes, a whole number of characters.
     pub(super) fn take(&mut self, count: usize) {
         self.taken = self.taken.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
@@ -133,7 +143,7 @@ impl<'a> Utf8Source<'a> {
 
     /// Decodes more behind what is in the window. False when there is no more.
     pub(super) fn more(&mut self) -> Result<bool, Fault> {
-        let before = self.text().len();
+        let before = self.bytes().len();
         loop {
             match &mut self.state {
                 State::Fresh => self.open()?,
@@ -141,7 +151,7 @@ impl<'a> Utf8Source<'a> {
                 State::Failed(fault) => return Err(fault.clone()),
                 State::Decoding(..) => self.decode()?,
             }
-            if self.text().len() > before {
+            if self.bytes().len() > before {
                 return Ok(true);
             }
         }

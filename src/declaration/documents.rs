@@ -83,7 +83,7 @@ pub(super) fn walk(
                 if scanner.depth() == 2 && ended {
                     on_document(count, &fields);
                 } else if is_field(scanner, row) {
-                    let name = scanner.element().map(|element| element.local.clone()).unwrap_or_default();
+                    let name = scanner.element().map(|element| element.local().to_owned()).unwrap_or_default();
                     fields.push(&name, scanner.text());
                 }
             }

@@ -278,7 +278,7 @@ pub(super) fn kind_of_root(scanner: &Scanner<'_>) -> Kind {
     let Some(root) = scanner.element() else {
         return Kind::Other { root: String::new(), namespace: String::new() };
     };
-    match (&root.namespace, root.local.as_str()) {
+    match (&root.namespace, root.local()) {
         (Namespace::Ceb, local) => Kind::Ceb { message_type: local.to_owned() },
         (Namespace::Dxp, "DxpMsg") => Kind::DxpMsg,
         (Namespace::Dxp, "DxpRep") => Kind::DxpRep,

@@ -157,10 +157,10 @@ fn row_of_root(
 ) -> Result<&'static MessageType, DeclarationError> {
     let root = scanner.element();
     root.filter(|root| root.namespace == Namespace::Ceb)
-        .and_then(|root| family::find(&root.local))
+        .and_then(|root| family::find(root.local()))
         .filter(|row| fits(row))
         .ok_or_else(|| {
-            let root = root.map(|root| root.local.clone()).unwrap_or_default();
+            let root = root.map(|root| root.local().to_owned()).unwrap_or_default();
             scanner.error(Fault::WrongMessageType { root })
         })
 }

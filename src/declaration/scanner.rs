@@ -6,14 +6,18 @@
 //! the file; elements, names and texts are kept in slots that are used again.
 
 use std::io::BufRead;
+use std::rc::Rc;
 
 use super::charset::{Charset, Position, Utf8Source};
 use super::error::{DeclarationError, Fault};
 use super::{CEB_NS, DSIG_NS, DXP_NS};
 use crate::ground::limits::Limits;
 
+mod names;
 mod text;
 mod tokens;
+
+use names::{Name, Names};
 
 /// Namespace of attributes that speak to schema validators.
 const XSI_NS: &str = "http://www.w3.org/2001/XMLSchema-instance";
@@ -56,8 +60,7 @@ impl Namespace {
 #[derive(Debug, Clone)]
 pub(super) struct Element {
     pub(super) namespace: Namespace,
-    pub(super) local: String,
-    pub(super) prefix: String,
+    name: Rc<Name>,
     /// Place of its start tag.
     pub(super) at: Position,
     /// Attributes without prefix, normalised.
@@ -70,32 +73,41 @@ pub(super) struct Element {
     pub(super) mixed: bool,
     /// Which of the consecutive siblings of its name it is, from 1.
     ordinal: u32,
-    last_child: String,
+    last_child: Option<Rc<Name>>,
     last_child_ordinal: u32,
     /// Namespace bindings made by it.
     bindings: usize,
 }
 
 impl Element {
-    const fn empty() -> Element {
+    fn empty() -> Element {
         Element {
             namespace: Namespace::None,
-            local: String::new(),
-            prefix: String::new(),
+            name: Rc::default(),
             at: Position::START,
             attributes: Vec::new(),
             foreign_attribute: None,
             parent: false,
             mixed: false,
             ordinal: 1,
-            last_child: String::new(),
+            last_child: None,
             last_child_ordinal: 0,
             bindings: 0,
         }
     }
 
+    /// The name as it is written.
+    pub(super) fn qualified(&self) -> &str {
+        self.name.qualified()
+    }
+
+    /// The name without its prefix.
+    pub(super) fn local(&self) -> &str {
+        self.name.local()
+    }
+
     pub(super) fn is(&self, namespace: &Namespace, local: &str) -> bool {
-        self.namespace == *namespace && self.local == local
+        self.namespace == *namespace && self.local() == local
     }
 
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
@@ -103,44 +115,32 @@ impl Element {
     }
 
     /// Makes the slot ready for another element.
-    fn reset(&mut self, prefix: &str, local: &str, at: Position) {
+    fn reset(&mut self, name: Rc<Name>, at: Position) {
         self.namespace = Namespace::None;
-        self.local.clear();
-        self.local.push_str(local);
-        self.prefix.clear();
-        self.prefix.push_str(prefix);
+        self.name = name;
         self.at = at;
         self.attributes.clear();
         self.foreign_attribute = None;
         self.parent = false;
         self.mixed = false;
         self.ordinal = 1;
-        self.last_child.clear();
+        self.last_child = None;
         self.last_child_ordinal = 0;
         self.bindings = 0;
     }
 
     /// Counts a child; which of its name it is.
-    fn count_child(&mut self, local: &str, mixed: bool) -> u32 {
+    fn count_child(&mut self, name: &Rc<Name>, mixed: bool) -> u32 {
         self.parent = true;
         self.mixed |= mixed;
-        if self.last_child == local {
+        let same = |last: &Rc<Name>| Rc::ptr_eq(last, name) || last.local() == name.local();
+        if self.last_child.as_ref().is_some_and(same) {
             self.last_child_ordinal = self.last_child_ordinal.saturating_add(1);
         } else {
-            self.last_child.clear();
-            self.last_child.push_str(local);
+            self.last_child = Some(name.clone());
             self.last_child_ordinal = 1;
         }
         self.last_child_ordinal
-    }
-
-    /// Whether this is the name in its tags.
-    fn is_named(&self, qualified: &str) -> bool {
-        match qualified.strip_suffix(self.local.as_str()) {
-            Some("") => self.prefix.is_empty(),
-            Some(rest) => rest.strip_suffix(':').is_some_and(|prefix| !prefix.is_empty() && prefix == self.prefix),
-            None => false,
-        }
     }
 }
 
@@ -191,6 +191,7 @@ pub(super) struct Scanner<'a> {
     slots: Vec<Element>,
     depth: usize,
     bindings: Vec<Binding>,
+    names: Names,
     text: String,
     root_seen: bool,
     first: bool,
@@ -216,6 +217,7 @@ impl<'a> Scanner<'a> {
             slots: Vec::new(),
             depth: 0,
             bindings: Vec::new(),
+            names: Names::new(),
             text: String::new(),
             root_seen: false,
             first: true,
@@ -294,7 +296,7 @@ impl<'a> Scanner<'a> {
             if !path.is_empty() && !path.ends_with('/') {
                 path.push('/');
             }
-            path.push_str(&element.local);
+            path.push_str(element.local());
             if element.ordinal > 1 {
                 path.push_str(&format!("[{}]", element.ordinal));
             }
@@ -335,11 +337,11 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         }
         loop {
-            if self.source.text().is_empty() {
+            if self.source.bytes().is_empty() {
                 self.more(0)?;
             }
             let at = self.source.position();
-            let available = self.source.text().as_bytes();
+            let available = self.source.bytes();
             let plain = memchr::memchr2(b'<', b'&', available).unwrap_or(available.len()).min(self.max_item);
             if plain > 0 {
                 piece.extend_from_slice(available.get(..plain).unwrap_or_default());
@@ -353,7 +355,7 @@ impl<'a> Scanner<'a> {
             match self.token()? {
                 Some(Event::End) => return Ok(None),
                 Some(Event::Start) => {
-                    let element = self.element().map(|element| element.local.clone()).unwrap_or_default();
+                    let element = self.element().map(|element| element.local().to_owned()).unwrap_or_default();
                     return Err(self.error(Fault::UnexpectedElement { element }));
                 }
                 // An unclosed element is a fault already; CDATA and references went to `text`.
@@ -413,7 +415,7 @@ impl<'a> Scanner<'a> {
 
 /// White space of XML only.
 pub(super) fn is_blank(text: &str) -> bool {
-    text.bytes().all(|c| matches!(c, b' ' | b'\t' | b'\r' | b'\n'))
+    text.as_bytes().iter().all(|c| matches!(c, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 #[cfg(test)]

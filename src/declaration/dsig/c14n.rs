@@ -258,11 +258,7 @@ impl Listener for Canonicaliser<'_> {
 const XML_NS: &str = "http://www.w3.org/XML/1998/namespace";
 
 fn push_name(tag: &mut String, element: &Element) {
-    if !element.prefix.is_empty() {
-        tag.push_str(&element.prefix);
-        tag.push(':');
-    }
-    tag.push_str(&element.local);
+    tag.push_str(element.qualified());
 }
 
 /// `="value"`, escaped as section 2.3 says for attribute nodes.

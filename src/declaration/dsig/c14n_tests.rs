@@ -205,7 +205,7 @@ fn told(xml: &str) -> Vec<String> {
         let shown = element.map(|element| {
             let mut attributes = element.attributes.clone();
             attributes.sort();
-            format!("{event:?} {:?} {} {attributes:?} {:?}", element.namespace, element.local, scanner.text())
+            format!("{event:?} {:?} {} {attributes:?} {:?}", element.namespace, element.local(), scanner.text())
         });
         told.push(shown.unwrap_or_default());
         if event == Event::Eof {

@@ -68,7 +68,7 @@ pub(super) fn is_there(document: &Document<'_>) -> bool {
 
 /// The local name of an element of XML-DSig; others are called nothing, and match nothing.
 fn name(element: &Element) -> &str {
-    if element.namespace == Namespace::Dsig { &element.local } else { "" }
+    if element.namespace == Namespace::Dsig { element.local() } else { "" }
 }
 
 #[derive(Default)]

@@ -181,7 +181,7 @@ fn places(document: &Document<'_>) -> Result<Places, SignatureProblem> {
         let Some(element) = scanner.element() else { return Ok(()) };
         match (event, scanner.depth()) {
             (Event::Start, 1) => {
-                before_extension = family::receiver_for(&element.local) == Some(Family::Export);
+                before_extension = family::receiver_for(element.local()) == Some(Family::Export);
                 let (mut missing, mut own) = (String::new(), String::new());
                 match scanner.bound("ds") {
                     None => missing.push_str(&format!(" xmlns:ds=\"{DSIG_NS}\"")),

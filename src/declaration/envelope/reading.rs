@@ -21,7 +21,7 @@ pub(in super::super) fn pass(
     on_data: OnData<'_>,
 ) -> Result<Unwrapped, DeclarationError> {
     let node_msg_id = enter(scanner)?;
-    let is_message = scanner.element().is_some_and(|element| element.local == "DxpMsg");
+    let is_message = scanner.element().is_some_and(|element| element.local() == "DxpMsg");
     let unwrapped = if is_message {
         MessagePass::new(scanner, limits).read(node_msg_id, on_data)?
     } else {
@@ -42,7 +42,7 @@ fn enter(scanner: &mut Scanner<'_>) -> Result<Option<String>, DeclarationError> 
     if !scanner.element().is_some_and(|element| element.is(&Namespace::Dxp, "DxpMsgSv")) {
         let (root, namespace) = scanner
             .element()
-            .map(|element| (element.local.clone(), element.namespace.as_str().to_owned()))
+            .map(|element| (element.local().to_owned(), element.namespace.as_str().to_owned()))
             .unwrap_or_default();
         return Err(scanner.error(Fault::NotAnEnvelope { root, namespace }));
     }
@@ -68,7 +68,7 @@ fn enter(scanner: &mut Scanner<'_>) -> Result<Option<String>, DeclarationError> 
 fn leaf<'s>(scanner: &'s Scanner<'_>, depth: usize, parent: &str) -> Option<&'s str> {
     let element = scanner.element().filter(|element| element.namespace == Namespace::Dxp)?;
     let fits = scanner.depth() == depth && scanner.parent().is_some_and(|p| p.is(&Namespace::Dxp, parent));
-    fits.then_some(element.local.as_str())
+    fits.then_some(element.local())
 }
 
 /// One reading of a `DxpMsg`.
@@ -124,7 +124,7 @@ impl<'s, 'a> MessagePass<'s, 'a> {
     fn start(&mut self, on_data: OnData<'_>) -> Result<(), DeclarationError> {
         let depth = self.scanner.depth().saturating_sub(self.base);
         let Some(element) = self.scanner.element() else { return Ok(()) };
-        let (local, is_dxp) = (element.local.clone(), element.namespace == Namespace::Dxp);
+        let (local, is_dxp) = (element.local().to_owned(), element.namespace == Namespace::Dxp);
         let is_signature = element.is(&Namespace::Dsig, "Signature");
         if depth == 1 {
             self.in_order(&local, is_dxp || is_signature, &MESSAGE_ORDER, true)?;
@@ -222,7 +222,7 @@ fn read_response(scanner: &mut Scanner<'_>) -> Result<TransportResponse, Declara
     loop {
         match scanner.next()? {
             Event::Start => {
-                let Some(local) = scanner.element().map(|element| element.local.as_str()) else { continue };
+                let Some(local) = scanner.element().map(|element| element.local()) else { continue };
                 if scanner.depth() == base.saturating_add(1) && local == "Response" {
                     if response.responses.len() >= MAX_RESPONSES {
                         return Err(scanner.error(Fault::UnexpectedElement { element: "Response".into() }));

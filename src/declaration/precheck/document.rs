@@ -46,7 +46,7 @@ pub(super) fn check(
     on_facts: Option<OnFacts<'_>>,
 ) -> Summary {
     let Some(root) = scanner.element() else { return Summary::default() };
-    let (is_ceb, name) = (root.namespace == Namespace::Ceb, root.local.clone());
+    let (is_ceb, name) = (root.namespace == Namespace::Ceb, root.local().to_owned());
     let row = family::find(&name).zip(expect.edition.find(Ns::Ceb, &name)).filter(|_| is_ceb);
     if let Some((row, message)) = row {
         sheet.message = Some(row.name);
@@ -340,7 +340,7 @@ fn root_attributes(scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
     if let Some((guid, say)) = guid.and_then(|guid| Some((guid, fields::guid_form(guid)?))) {
         sheet.at(scanner, say.of(guid, false));
     }
-    if let Some(row) = family::find(&root.local).filter(|row| !matches!(row.role, family::Role::Request { .. })) {
+    if let Some(row) = family::find(root.local()).filter(|row| !matches!(row.role, family::Role::Request { .. })) {
         let (zh, en) = (row.zh, row.en);
         let text = bilingual!(
             "{zh}由海关发出，企业不申报此类报文",

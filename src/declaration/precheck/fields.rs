@@ -5,7 +5,7 @@
 use jiff::civil::{Date, DateTime, Time};
 
 use super::super::checkdigit::{is_credit_code, is_customs_code, is_identity};
-use super::super::schema::value::{Type, trim};
+use super::super::schema::value::{Type, characters, trim};
 use super::super::schema::{Content, Format, Must, Node, Spec};
 use super::codes::List;
 use super::finding::Say;
@@ -91,7 +91,10 @@ fn blank(node: &Node, judge: &mut Judge<'_, '_, '_>) {
 }
 
 fn check_length(node: &Node, max: u32, value: &str, judge: &mut Judge<'_, '_, '_>) {
-    let count = u32::try_from(value.chars().count()).unwrap_or(u32::MAX);
+    if node.notes.spec == Spec::Same && value.is_ascii() {
+        return;
+    }
+    let count = characters(value);
     if let Spec::Characters(least, most) = node.notes.spec
         && !(least..=most).contains(&count)
     {
@@ -104,7 +107,9 @@ fn check_length(node: &Node, max: u32, value: &str, judge: &mut Judge<'_, '_, '_
     if max == u32::MAX || value.is_ascii() {
         return;
     }
-    let bytes = value.chars().fold(0u32, |sum, c| sum.saturating_add(if c.is_ascii() { 1 } else { 2 }));
+    let ascii = value.bytes().filter(u8::is_ascii).count();
+    let wide = count.saturating_sub(u32::try_from(ascii).unwrap_or(u32::MAX));
+    let bytes = count.saturating_add(wide);
     if bytes > max {
         let name = &node.name;
         let text = bilingual!(
@@ -349,24 +354,17 @@ fn coded(node: &Node, value: &str, judge: &mut Judge<'_, '_, '_>) {
     let digits = |count: usize| value.len() == count && value.bytes().all(|b| b.is_ascii_digit());
     let one = value.len() == 1 && value.bytes().all(|b| b.is_ascii_alphanumeric());
     let port = (3..=4).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric());
-    let (list, fits, wanted) = match node.notes.format {
-        Format::Customs => {
-            (Some(List::Customs), digits(4), bilingual!("4 位关区代码", "a customs office of four digits"))
-        }
-        Format::Unit => (Some(List::Unit), digits(3), bilingual!("3 位计量单位代码", "a unit of three digits")),
-        Format::Country => {
-            (Some(List::Country), digits(3), bilingual!("3 位国家（地区）代码", "a country of three digits"))
-        }
-        Format::Currency => (Some(List::Currency), digits(3), bilingual!("3 位货币代码", "a currency of three digits")),
-        Format::TrafMode => {
-            (Some(List::TrafMode), one, bilingual!("1 位运输方式代码", "a transport mode of one character"))
-        }
-        Format::Port => (Some(List::Port), port, bilingual!("3 或 4 位港口代码", "a port of three or four characters")),
-        _ => (None, digits(6), bilingual!("6 位行政区划代码", "a district of six digits")),
+    let (list, fits, (zh, en)) = match node.notes.format {
+        Format::Customs => (Some(List::Customs), digits(4), ("4 位关区代码", "a customs office of four digits")),
+        Format::Unit => (Some(List::Unit), digits(3), ("3 位计量单位代码", "a unit of three digits")),
+        Format::Country => (Some(List::Country), digits(3), ("3 位国家（地区）代码", "a country of three digits")),
+        Format::Currency => (Some(List::Currency), digits(3), ("3 位货币代码", "a currency of three digits")),
+        Format::TrafMode => (Some(List::TrafMode), one, ("1 位运输方式代码", "a transport mode of one character")),
+        Format::Port => (Some(List::Port), port, ("3 或 4 位港口代码", "a port of three or four characters")),
+        _ => (None, digits(6), ("6 位行政区划代码", "a district of six digits")),
     };
     let name = &node.name;
     if !fits {
-        let (zh, en) = (wanted.zh, wanted.en);
         let text = bilingual!("{name} 应为{zh}", "{name} must be {en}");
         return judge.here(node, Say::error("R36", "code-form", text), value);
     }

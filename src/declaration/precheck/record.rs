@@ -1,6 +1,7 @@
 //! The fields of one head or one line, kept while its document is read.
 
 use super::super::charset::Position;
+use super::super::schema::value::trim;
 use super::amount::Amount;
 
 /// Fields of one group and characters of one value that are kept: beyond the longest the schema allows.
@@ -34,9 +35,10 @@ impl Record {
             return;
         }
         let start = self.text.len();
-        match value.char_indices().nth(MAX_VALUE).filter(|_| value.len() > MAX_VALUE) {
-            Some((cut, _)) => self.text.push_str(value.get(..cut).unwrap_or_default()),
-            None => self.text.push_str(value),
+        if value.len() <= MAX_VALUE {
+            self.text.push_str(value);
+        } else {
+            self.text.extend(value.chars().take(MAX_VALUE));
         }
         self.slots.push(Slot { name, start, end: self.text.len(), at });
     }
@@ -48,7 +50,7 @@ impl Record {
     /// The value of a field that is not blank, without blanks around it.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let slot = self.slot(name)?;
-        self.text.get(slot.start..slot.end).map(str::trim).filter(|value| !value.is_empty())
+        self.text.get(slot.start..slot.end).map(trim).filter(|value| !value.is_empty())
     }
 
     /// Whether a field has this value.

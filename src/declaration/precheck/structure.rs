@@ -137,7 +137,7 @@ fn is(node: &Node, element: &Element) -> bool {
         Ns::Dxp => &Namespace::Dxp,
         Ns::Dsig => &Namespace::Dsig,
     };
-    element.local == node.name && element.namespace == *namespace
+    element.local() == node.name && element.namespace == *namespace
 }
 
 /// Finds a new child its place under `parent`; what the table says about it.
@@ -204,7 +204,7 @@ fn in_sequence(
             if parent.seen & bit(before) != 0 && candidate.max == 1 {
                 too_many(candidate, scanner, sheet);
             } else {
-                let shown = printable(&element.local);
+                let shown = printable(element.local());
                 let text = bilingual!(
                     "元素 {shown} 的位置不对，请按报文规范的顺序排列",
                     "element {shown} is out of place; follow the order of the specification"
@@ -216,7 +216,7 @@ fn in_sequence(
         }
     }
     // A known name in a wrong namespace is not missing as well.
-    let meant = node.children.iter().filter_map(|id| message.node(*id)).position(|child| child.name == element.local);
+    let meant = node.children.iter().filter_map(|id| message.node(*id)).position(|child| child.name == element.local());
     match meant.and_then(|place| Some((place, child(place)?.1))) {
         Some((place, meant)) => {
             parent.seen |= bit(place);
@@ -233,7 +233,7 @@ fn wrong_namespace(meant: &Node, element: &Element, scanner: &Scanner<'_>, sheet
         Ns::Dxp => Namespace::Dxp,
         Ns::Dsig => Namespace::Dsig,
     };
-    let (local, given, wanted) = (printable(&element.local), printable(element.namespace.as_str()), wanted.as_str());
+    let (local, given, wanted) = (printable(element.local()), printable(element.namespace.as_str()), wanted.as_str());
     let text = bilingual!(
         "元素 {local} 的命名空间是“{given}”，应为 {wanted}",
         "element {local} is in namespace {given:?}; it belongs in {wanted}"
@@ -263,7 +263,7 @@ fn in_choice(
 }
 
 fn unexpected(element: &Element, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
-    let shown = printable(&element.local);
+    let shown = printable(element.local());
     let text = bilingual!(
         "规范中此处没有元素 {shown}，请删除或核对拼写和报文类型",
         "element {shown} is no part of the specification here; remove it, or check its spelling and the message type"
@@ -272,7 +272,7 @@ fn unexpected(element: &Element, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
 }
 
 fn repeated(element: &Element, max: u32, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
-    let shown = printable(&element.local);
+    let shown = printable(element.local());
     let text = bilingual!("元素 {shown} 最多 {max} 个", "at most {max} {shown}");
     sheet.at(scanner, Say::error("R03", "element-repeated", text));
 }

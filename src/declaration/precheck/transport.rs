@@ -25,7 +25,7 @@ pub(super) fn check<'e>(
     sheet: &mut Sheet<'e>,
     on_facts: Option<OnFacts<'_>>,
 ) {
-    let root = scanner.element().map(|root| root.local.clone()).unwrap_or_default();
+    let root = scanner.element().map(|root| root.local().to_owned()).unwrap_or_default();
     let Some(message) = expect.edition.find(Ns::Dxp, &root) else { return read_on(scanner, sheet) };
     sheet.message = message.root().map(|root| root.name.as_str());
     let structure = Structure::new(message, false);
@@ -142,7 +142,7 @@ impl<'e> Pass<'_, 'e, '_> {
         let Some(element) = scanner.element().filter(|element| element.namespace == Namespace::Dxp) else { return };
         let parent = scanner.parent().filter(|parent| parent.namespace == Namespace::Dxp);
         let value = || scanner.text().trim().to_owned();
-        match (parent.map(|parent| parent.local.as_str()), element.local.as_str()) {
+        match (parent.map(|parent| parent.local()), element.local()) {
             (_, "TransInfo") => self.seen = true,
             (Some("TransInfo"), "CopMsgId") => self.head.cop_msg_id = value(),
             (Some("TransInfo"), "SenderId") => self.head.sender_id = value(),

@@ -32,7 +32,7 @@ fn leaves(bytes: &[u8]) -> Vec<Vec<(String, String)>> {
             Event::End => {
                 let element = scanner.element().expect("an element");
                 if let (false, Some(child)) = (element.parent, children.last_mut()) {
-                    child.push((element.local.clone(), scanner.text().to_owned()));
+                    child.push((element.local().to_owned(), scanner.text().to_owned()));
                 }
             }
             Event::Eof => return children,

@@ -7,7 +7,7 @@ fn scan_with(xml: &[u8], limits: &Limits) -> Result<Vec<String>, DeclarationErro
     let mut seen = Vec::new();
     loop {
         let event = scanner.next()?;
-        let name = scanner.element().map(|element| element.local.clone()).unwrap_or_default();
+        let name = scanner.element().map(|element| element.local().to_owned()).unwrap_or_default();
         match event {
             Event::Start => seen.push(format!("+{name}")),
             Event::End => seen.push(format!("-{name}={}", scanner.text())),

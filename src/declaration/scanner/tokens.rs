@@ -1,7 +1,10 @@
 //! Tokens of XML: tags, text, comments.
 
+use std::rc::Rc;
+
 use super::super::charset::Position;
 use super::super::error::{DeclarationError, Fault};
+use super::names::{Name, split_name};
 use super::text::{is_legal, is_plain, malformed, push_lines, resolve};
 use super::{Binding, Element, Event, Namespace, Scanner, XML_NS, XSI_NS, is_blank};
 
@@ -9,18 +12,18 @@ impl Scanner<'_> {
     /// Reads one token; `None` for those that make no event.
     pub(super) fn token(&mut self) -> Result<Option<Event>, DeclarationError> {
         let first = self.first;
-        if self.source.text().is_empty() && !self.more(0)? {
+        if self.source.bytes().is_empty() && !self.more(0)? {
             return self.eof().map(Some);
         }
         self.first = false;
         self.token_at = self.source.taken();
-        if !self.source.text().starts_with('<') {
+        if self.source.bytes().first() != Some(&b'<') {
             return self.characters().map(|()| None);
         }
-        if self.source.text().len() < 2 {
+        if self.source.bytes().len() < 2 {
             self.more(0)?;
         }
-        match self.source.text().as_bytes().get(1) {
+        match self.source.bytes().get(1) {
             Some(b'/') => self.end_tag().map(Some),
             Some(b'!') => self.declaration().map(|()| None),
             Some(b'?') => self.instruction(first).map(|()| None),
@@ -43,8 +46,8 @@ impl Scanner<'_> {
     fn item(&mut self, from: usize, end: &str) -> Result<usize, DeclarationError> {
         let mut searched = from;
         loop {
-            let text = self.source.text();
-            let rest = text.as_bytes().get(searched..).unwrap_or_default();
+            let text = self.source.bytes();
+            let rest = text.get(searched..).unwrap_or_default();
             if let Some(found) = memchr::memmem::find(rest, end.as_bytes()) {
                 let length = searched.saturating_add(found).saturating_add(end.len());
                 return if length > self.max_item { Err(self.too_long()) } else { Ok(length) };
@@ -64,20 +67,24 @@ impl Scanner<'_> {
     fn eof(&self) -> Result<Event, DeclarationError> {
         let at = self.source.position();
         if let Some(element) = self.element() {
-            let reason = format!("<{}> is not closed", element.local);
+            let reason = format!("<{}> is not closed", element.local());
             return Err(self.malformed(&reason, at));
         }
         if self.root_seen { Ok(Event::Eof) } else { Err(self.error_at(Fault::Empty, at)) }
     }
 
     fn end_tag(&mut self) -> Result<Event, DeclarationError> {
+        if let Some(length) = self.expected_end() {
+            self.source.take(length);
+            return Ok(self.end());
+        }
         let length = self.tag_end()?;
         let tag = self.source.text().get(2..length.saturating_sub(1)).unwrap_or_default();
         let name = tag.trim_end_matches([' ', '\t', '\r', '\n']);
         match self.element() {
             None => return Err(self.malformed("an end tag without a start", self.source.position())),
-            Some(element) if !element.is_named(name) => {
-                let reason = format!("<{}> ends with </{name}>", element.local);
+            Some(element) if element.name.qualified() != name => {
+                let reason = format!("<{}> ends with </{name}>", element.local());
                 return Err(self.malformed(&reason, self.source.position()));
             }
             Some(_) => {}
@@ -86,10 +93,17 @@ impl Scanner<'_> {
         Ok(self.end())
     }
 
+    /// The length of the end tag that begins here, when it is written as nearly all are: the name and no blank.
+    fn expected_end(&self) -> Option<usize> {
+        let name = self.element()?.name.qualified();
+        let rest = self.source.bytes().get(2..)?.strip_prefix(name.as_bytes())?;
+        (rest.first() == Some(&b'>')).then(|| name.len().saturating_add("</>".len()))
+    }
+
     /// The length of the end tag that begins here.
     fn tag_end(&mut self) -> Result<usize, DeclarationError> {
         loop {
-            let text = self.source.text().as_bytes();
+            let text = self.source.bytes();
             if let Some(found) = memchr::memchr(b'>', text) {
                 let length = found.saturating_add(1);
                 return if length > self.max_item { Err(self.too_long()) } else { Ok(length) };
@@ -102,7 +116,30 @@ impl Scanner<'_> {
     }
 
     fn start_tag(&mut self) -> Result<(), DeclarationError> {
+        // A known name up to the next `>` is a tag without attributes.
+        let end = memchr::memchr(b'>', self.source.bytes());
+        let known = end.and_then(|end| self.names.known(self.source.bytes().get(1..end)?).map(|name| (name, end)));
+        if let Some((name, end)) = known.filter(|(_, end)| *end < self.max_item) {
+            self.begin(name, "", end.saturating_add(1), false)
+        } else {
+            self.any_start_tag()
+        }
+    }
+
+    fn any_start_tag(&mut self) -> Result<(), DeclarationError> {
         let length = self.tag_length()?;
+        let at = self.source.mark();
+        let inside = self.source.text().get(1..length.saturating_sub(1)).unwrap_or_default();
+        let (inside, empty) = inside.strip_suffix('/').map_or((inside, false), |inside| (inside, true));
+        let end = inside.find([' ', '\t', '\r', '\n']).unwrap_or(inside.len());
+        let (name, rest) = inside.split_at_checked(end).unwrap_or((inside, ""));
+        let Some(name) = self.names.learn(name) else { return Err(self.malformed("not a name", at)) };
+        let rest = rest.to_owned();
+        self.begin(name, &rest, length, empty)
+    }
+
+    /// Opens an element whose tag has this length; `rest` follows the name in it.
+    fn begin(&mut self, name: Rc<Name>, rest: &str, length: usize, empty: bool) -> Result<(), DeclarationError> {
         let at = self.source.mark();
         if self.depth == 0 && self.root_seen {
             return Err(self.malformed("a second root element", at));
@@ -115,17 +152,11 @@ impl Scanner<'_> {
         if self.slots.len() == self.depth {
             self.slots.push(Element::empty());
         }
-        let inside = self.source.text().get(1..length.saturating_sub(1)).unwrap_or_default();
-        let (inside, empty) = inside.strip_suffix('/').map_or((inside, false), |inside| (inside, true));
-        let end = inside.find([' ', '\t', '\r', '\n']).unwrap_or(inside.len());
-        let (name, rest) = inside.split_at_checked(end).unwrap_or((inside, ""));
-        let Some((prefix, local)) = split_name(name) else { return Err(self.malformed("not a name", at)) };
         let (parents, free) = self.slots.split_at_mut_checked(self.depth).unwrap_or((&mut [], &mut []));
         let Some(slot) = free.first_mut() else { return Ok(()) };
-        slot.reset(prefix, local, at);
-        if let Some(parent) = parents.last_mut() {
-            slot.ordinal = parent.count_child(local, mixed);
-        }
+        let ordinal = parents.last_mut().map_or(1, |parent| parent.count_child(&name, mixed));
+        slot.reset(name, at);
+        slot.ordinal = ordinal;
         self.heard.clear();
         if !is_blank(rest) {
             let heard = self.listener.is_some().then_some(&mut self.heard);
@@ -148,12 +179,12 @@ impl Scanner<'_> {
     /// Gives the new element its namespace and opens it.
     fn bind(&mut self, at: Position) -> Result<(), DeclarationError> {
         let Some(slot) = self.slots.get_mut(self.depth) else { return Ok(()) };
-        match bound(&self.bindings, &slot.prefix) {
+        match bound(&self.bindings, slot.name.prefix()) {
             Some(Namespace::Other(other)) => slot.namespace = Namespace::Other(other.clone()),
             Some(namespace) => slot.namespace = namespace.clone(),
-            None if slot.prefix.is_empty() => {}
+            None if slot.name.prefix().is_empty() => {}
             None => {
-                let prefix = slot.prefix.clone();
+                let prefix = slot.name.prefix().to_owned();
                 return Err(self.error_at(Fault::UnboundPrefix { prefix }, at));
             }
         }
@@ -166,7 +197,7 @@ impl Scanner<'_> {
     fn tag_length(&mut self) -> Result<usize, DeclarationError> {
         let (mut at, mut quote) = (1usize, None);
         loop {
-            let text = self.source.text().as_bytes();
+            let text = self.source.bytes();
             let rest = text.get(at..).unwrap_or_default();
             let found = match quote {
                 Some(quote) => memchr::memchr(quote, rest),
@@ -264,8 +295,8 @@ impl Scanner<'_> {
     fn characters(&mut self) -> Result<(), DeclarationError> {
         let mut searched = 0usize;
         let length = loop {
-            let text = self.source.text();
-            let rest = text.as_bytes().get(searched..).unwrap_or_default();
+            let text = self.source.bytes();
+            let rest = text.get(searched..).unwrap_or_default();
             match memchr::memchr(b'<', rest) {
                 Some(found) => break searched.saturating_add(found),
                 None => {
@@ -426,36 +457,6 @@ fn binding(prefix: &str, namespace: &str) -> Result<Binding, Fault> {
 
 fn bound<'b>(bindings: &'b [Binding], prefix: &str) -> Option<&'b Namespace> {
     bindings.iter().rev().find(|binding| binding.prefix == prefix).map(|binding| &binding.namespace)
-}
-
-/// Prefix and local part (Namespaces in XML, production 7), with every character beyond ASCII taken as a letter.
-fn split_name(name: &str) -> Option<(&str, &str)> {
-    let (prefix, local) = match memchr::memchr(b':', name.as_bytes()) {
-        None => ("", name),
-        Some(at) => {
-            let (prefix, rest) = name.split_at_checked(at)?;
-            if !is_part(prefix) {
-                return None;
-            }
-            (prefix, rest.get(1..)?)
-        }
-    };
-    is_part(local).then_some((prefix, local))
-}
-
-fn is_part(part: &str) -> bool {
-    // Without a way out of the loop it is one look per byte.
-    part.bytes().fold(!part.is_empty(), |all, b| all & (class(b) > 0))
-        && part.bytes().next().is_some_and(|b| class(b) > 1)
-}
-
-/// What a byte is in a name: 2 may begin one, 1 may go on, 0 may not stand in it.
-const fn class(byte: u8) -> u8 {
-    match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'_' | 0x80..=0xFF => 2,
-        b'0'..=b'9' | b'-' | b'.' => 1,
-        _ => 0,
-    }
 }
 
 /// What follows `xml` in a declaration: version, then perhaps encoding and standalone.

@@ -1,5 +1,7 @@
 //! The simple types of the tables and what XML Schema 1.0 says about their values.
 
+use super::super::charset;
+
 /// Form of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
@@ -96,16 +98,19 @@ impl Type {
 
 /// Without the blanks of XML at both ends.
 pub fn trim(value: &str) -> &str {
-    value.trim_matches(is_blank)
+    let clean = |byte: Option<&u8>| byte.is_none_or(|byte| !is_blank(char::from(*byte)));
+    let bytes = value.as_bytes();
+    // Nearly every value.
+    if clean(bytes.first()) && clean(bytes.last()) { value } else { value.trim_matches(is_blank) }
 }
 
 fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
-fn characters(value: &str) -> u32 {
-    let count = value.bytes().filter(|byte| byte & 0xC0 != 0x80).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
+/// Characters of a value.
+pub fn characters(value: &str) -> u32 {
+    u32::try_from(charset::characters(value.as_bytes())).unwrap_or(u32::MAX)
 }
 
 /// Characters once blanks at the ends are gone and inner runs of them are one.
