@@ -122,6 +122,9 @@ pub(super) fn beside(config: &Config, keys: bool) -> Beside {
             gather(&toml::Value::Table(table), "", &mut named);
         }
     }
+    for (_, table) in crate::config::tables::files(&config.precheck.tables).filter(|(_, table)| table.is_file()) {
+        add(config, &table, &mut beside);
+    }
     for (key, value) in named {
         let path = config.home.join(&value);
         let wanted = FILES.contains(&key.as_str()) || keys && KEYS.contains(&key.as_str());

@@ -27,7 +27,8 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
 use crate::alerting::{self, Telling};
-use crate::config::{Config, Folders};
+use crate::config::{self, Config, Folders};
+use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
 use crate::ground::drain::{Shutdown, Tasks};
 use crate::ground::durable;
@@ -145,7 +146,8 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     parts.inbound.resume();
     running.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(running.stop_flows.clone()));
     running.flows.spawn("senders", parts.outbound.clone().run_senders(running.stop_flows.clone()));
-    let reloads = reload::Reloads::new(config.clone(), parts.directory.clone(), running.store.clone(), clock.clone());
+    let swapped = (parts.directory.clone(), parts.tables.clone());
+    let reloads = reload::Reloads::new(config.clone(), swapped, running.store.clone(), clock.clone());
     let keeper = Keeper::new(running.store.clone(), translate::retention(&config), clock.clone());
     running.flows.spawn("retention", keeper.run(running.stop_flows.clone()));
     running.flows.spawn("partner-reload", reloads.run(running.stop_flows.clone()));
@@ -153,6 +155,8 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
         let responder = Responder::new(&config.folders.exchange, clock.clone(), config.limits);
         running.flows.spawn("responder", responder.run(running.stop_flows.clone()));
     }
+    let (folder, tables) = (config.precheck.tables.display(), config::tables::describe(&config.precheck.codes));
+    tracing::info!(%folder, %tables, "code tables of the pre-check");
     running.listen(&config, &parts, as2_listener, console_listener)?;
     tracing::info!(%as2, %console, partners = parts.directory.load().all().len(), "dxgate is ready");
     Ok(running)
@@ -227,6 +231,7 @@ struct Assembled {
     outbound: Outbound,
     publisher: Publisher,
     directory: Arc<ArcSwap<Directory>>,
+    tables: Arc<ArcSwap<CodeTables>>,
     tasks: Tasks,
     backend: GatewayBackend,
     http: http::HttpFigures,
@@ -240,6 +245,7 @@ fn assemble(
     telling: &Telling,
 ) -> Assembled {
     let directory = Arc::new(ArcSwap::from_pointee(config.partners.clone()));
+    let tables = Arc::new(ArcSwap::new(config.precheck.codes.clone()));
     let publisher = Publisher::new(store.clone(), &config.folders.exchange, clock.clone());
     let tasks = Tasks::new();
     let space = Space::new(&config.folders.data, config.server.free_space_floor);
@@ -248,6 +254,7 @@ fn assemble(
             store: store.clone(),
             station: config.station.clone(),
             directory: directory.clone(),
+            tables: tables.clone(),
             clock: clock.clone(),
             limits: config.limits,
         },
@@ -284,7 +291,7 @@ fn assemble(
         http: http.clone(),
         telling: telling.clone(),
     }));
-    Assembled { inbound, outbound, publisher, directory, tasks, backend, http }
+    Assembled { inbound, outbound, publisher, directory, tables, tasks, backend, http }
 }
 
 /// Makes the reserve again whenever there is room for it.

@@ -1,4 +1,4 @@
-//! Partner files are read again when they change, without a restart. A bad file keeps the partner that runs and says so.
+//! Partner files and code tables are read again when they change, without a restart. A bad file keeps what runs and says so.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 
 use crate::config::{self, Config, Severity};
+use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
 use crate::ground::drain::Shutdown;
 use crate::partner::{Directory, Station};
@@ -24,6 +25,7 @@ type Stamps = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 pub(super) struct Reloads {
     config: Arc<Config>,
     directory: Arc<ArcSwap<Directory>>,
+    tables: Arc<ArcSwap<CodeTables>>,
     store: Store,
     clock: Arc<dyn Clock>,
 }
@@ -31,15 +33,15 @@ pub(super) struct Reloads {
 impl Reloads {
     pub(super) fn new(
         config: Arc<Config>,
-        directory: Arc<ArcSwap<Directory>>,
+        (directory, tables): (Arc<ArcSwap<Directory>>, Arc<ArcSwap<CodeTables>>),
         store: Store,
         clock: Arc<dyn Clock>,
     ) -> Reloads {
-        Reloads { config, directory, store, clock }
+        Reloads { config, directory, tables, store, clock }
     }
 
     pub(super) async fn run(self, shutdown: Shutdown) {
-        let mut known = self.stamps();
+        let (mut known, mut known_tables) = (self.stamps(), self.table_stamps());
         while !shutdown.is_triggered() {
             tokio::select! {
                 () = shutdown.triggered() => return,
@@ -49,6 +51,11 @@ impl Reloads {
             if now != known {
                 known = now;
                 self.reload();
+            }
+            let now = self.table_stamps();
+            if now != known_tables {
+                known_tables = now;
+                self.reload_tables();
             }
         }
     }
@@ -73,6 +80,21 @@ impl Reloads {
         self.directory.store(Arc::new(reload.partners));
     }
 
+    fn reload_tables(&self) {
+        match config::tables::load_if_there(&self.config.precheck.tables) {
+            Ok(tables) => {
+                let folder = self.config.precheck.tables.display();
+                tracing::info!(%folder, tables = %config::tables::describe(&tables), "code tables were read again");
+                self.tables.store(Arc::new(tables));
+            }
+            Err(error) => tracing::error!(code = error.code(), "the old code tables stay: {}", error.text()),
+        }
+    }
+
+    fn table_stamps(&self) -> Stamps {
+        stamps_of(config::tables::files(&self.config.precheck.tables).map(|(_, file)| file))
+    }
+
     fn stamps(&self) -> Stamps {
         let mut files: Vec<PathBuf> = std::fs::read_dir(&self.config.folders.partners)
             .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
@@ -82,14 +104,16 @@ impl Reloads {
             files.extend(partner.certificates.certificates().iter().map(|certificate| certificate.file.clone()));
             files.extend(partner.dxp.iter().filter_map(|dxp| Some(dxp.signature.key.as_ref()?.file.clone())));
         }
-        files
-            .into_iter()
-            .filter_map(|file| {
-                let metadata = std::fs::metadata(&file).ok()?;
-                Some((file, (metadata.len(), metadata.modified().ok())))
-            })
-            .collect()
+        stamps_of(files)
     }
+}
+
+fn stamps_of(files: impl IntoIterator<Item = PathBuf>) -> Stamps {
+    let stamp = |file: PathBuf| {
+        let metadata = std::fs::metadata(&file).ok()?;
+        Some((file, (metadata.len(), metadata.modified().ok())))
+    };
+    files.into_iter().filter_map(stamp).collect()
 }
 
 /// Keeps every certificate that may be used from now on, so that facts may name it.

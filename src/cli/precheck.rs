@@ -5,7 +5,7 @@
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::ProgressBar;
@@ -15,7 +15,8 @@ use super::arguments::{Format, PrecheckArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use crate::bilingual;
-use crate::declaration::precheck::codes::{CodeTables, List};
+use crate::config::tables::{self, TableError};
+use crate::declaration::precheck::codes::CodeTables;
 use crate::declaration::precheck::{Expectations, Facts, Ledger, Report, check_for_ledger, verify_signatures};
 use crate::declaration::schema;
 use crate::ground::clock::{Clock, SystemClock};
@@ -52,7 +53,7 @@ pub fn run(context: &mut Context<'_>, arguments: &PrecheckArguments) -> Result<E
         return Err(Failure::new(ExitCode::Unreachable, "no-files", text));
     }
     let agreed = arguments.partner.as_deref().map(|id| agreed(context, id)).transpose()?;
-    let dxp = agreed.as_ref().map(|(_, dxp)| dxp);
+    let dxp = agreed.as_ref().map(|agreed| &agreed.dxp);
     let name = arguments.edition.as_deref().or(dxp.map(|dxp| dxp.edition)).unwrap_or(schema::CURRENT);
     let Some(edition) = schema::edition(name) else {
         let known: Vec<_> = schema::editions().collect();
@@ -61,14 +62,18 @@ pub fn run(context: &mut Context<'_>, arguments: &PrecheckArguments) -> Result<E
             bilingual!("没有版本 {name} 的报文规范；已有：{known}", "there is no edition {name}; there are: {known}");
         return Err(Failure::new(ExitCode::Usage, "edition-unknown", text));
     };
-    let tables = load(arguments.tables.as_deref())?;
+    let of_partner = agreed.as_ref().map(|agreed| agreed.codes.clone());
+    let tables = match (&arguments.tables, of_partner) {
+        (None, Some(codes)) => codes,
+        (folder, _) => Arc::new(load(folder.as_deref())?),
+    };
     let usual = Expectations::default();
     let (import, export) =
         (dxp.map(|dxp| [dxp.import_receiver.as_str()]), dxp.map(|dxp| [dxp.export_receiver.as_str()]));
     let enterprise = dxp.and_then(|dxp| dxp.signature.enterprise.as_ref());
     let expect = Expectations {
         edition,
-        dxpid: arguments.dxpid.as_deref().or(agreed.as_ref().and_then(|(dxpid, _)| dxpid.as_deref())),
+        dxpid: arguments.dxpid.as_deref().or(agreed.as_ref().and_then(|agreed| agreed.dxpid.as_deref())),
         signer: enterprise.map(|(code, name)| (code.as_str(), name.as_str())),
         to_be_signed: dxp.is_some_and(|dxp| dxp.signature.key.is_some()),
         now: Some(SystemClock.now()),
@@ -91,8 +96,14 @@ pub fn run(context: &mut Context<'_>, arguments: &PrecheckArguments) -> Result<E
     Ok(if refused { ExitCode::No } else { ExitCode::Done })
 }
 
-/// Our DXPID and what is agreed with a customs partner.
-fn agreed(context: &Context<'_>, id: &str) -> Result<(Option<String>, Dxp), Failure> {
+/// What the outbox of a customs partner goes by.
+struct Agreed {
+    dxpid: Option<String>,
+    dxp: Dxp,
+    codes: Arc<CodeTables>,
+}
+
+fn agreed(context: &Context<'_>, id: &str) -> Result<Agreed, Failure> {
     let config = context.config()?;
     let dxp = config.partners.by_id(id).and_then(|partner| partner.dxp.clone());
     let dxp = dxp.ok_or_else(|| {
@@ -103,32 +114,19 @@ fn agreed(context: &Context<'_>, id: &str) -> Result<(Option<String>, Dxp), Fail
         );
         Failure::new(ExitCode::Usage, "partner-unknown", text)
     })?;
-    Ok((config.station.dxpid.clone(), dxp))
+    Ok(Agreed { dxpid: config.station.dxpid.clone(), dxp, codes: config.precheck.codes.clone() })
 }
 
 /// The built-in code lists and those of the folder.
 fn load(folder: Option<&Path>) -> Result<CodeTables, Failure> {
-    let mut tables = CodeTables::default();
-    let Some(folder) = folder else { return Ok(tables) };
-    std::fs::read_dir(folder).map_err(|error| Failure::file(folder, &error))?;
-    for list in List::ALL {
-        let path = folder.join(format!("{}.csv", list.name()));
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                if tables.load(list, &text) == 0 {
-                    let path = path.display();
-                    let text = bilingual!(
-                        "{path} 中没有代码；每行一个代码，代码在第一列",
-                        "{path} holds no code; write one per line, in the first column"
-                    );
-                    return Err(Failure::new(ExitCode::Usage, "table-empty", text));
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Failure::file(&path, &error)),
-        }
-    }
-    Ok(tables)
+    let Some(folder) = folder else { return Ok(CodeTables::default()) };
+    tables::load(folder).map_err(|error| {
+        let exit = match error {
+            TableError::Unreadable { .. } => ExitCode::Unreachable,
+            TableError::Empty { .. } => ExitCode::Usage,
+        };
+        Failure::new(exit, error.code(), error.text())
+    })
 }
 
 /// Named files in any case, `.xml` files of folders in the order of their names.

@@ -2,7 +2,7 @@
 //! reports the others when it is dropped; so a key that no code reads is a problem, and the list of keys that can be
 //! asked for is the schema.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,7 +61,14 @@ impl Sheet {
 
     /// The outermost section.
     pub(crate) fn root<'s>(&'s self, table: &'s DeTable<'s>) -> Section<'s> {
-        Section { sheet: self, path: String::new(), table: Some(table), line: None, asked: RefCell::default() }
+        Section {
+            sheet: self,
+            path: String::new(),
+            table: Some(table),
+            line: None,
+            asked: RefCell::default(),
+            open: Cell::default(),
+        }
     }
 
     /// Notes a problem.
@@ -154,6 +161,8 @@ pub(crate) struct Section<'s> {
     table: Option<&'s DeTable<'s>>,
     line: Option<usize>,
     asked: RefCell<Vec<&'static str>>,
+    /// Its keys are the user's.
+    open: Cell<bool>,
 }
 
 impl<'s> Section<'s> {
@@ -193,7 +202,8 @@ impl<'s> Section<'s> {
             value.as_table()
         });
         let line = found.map(|(line, _)| line).or(self.line);
-        Section { sheet: self.sheet, path: self.path_of(key), table, line, asked: RefCell::default() }
+        let (asked, open) = (RefCell::default(), Cell::default());
+        Section { sheet: self.sheet, path: self.path_of(key), table, line, asked, open }
     }
 
     /// A list of tables (`[[key]]`) inside this one.
@@ -210,6 +220,7 @@ impl<'s> Section<'s> {
             table: item.get_ref().as_table(),
             line: Some(self.sheet.line_of(item.span().start)),
             asked: RefCell::default(),
+            open: Cell::default(),
         });
         sections.collect()
     }
@@ -230,6 +241,13 @@ impl<'s> Section<'s> {
             return None;
         }
         Some(text)
+    }
+
+    /// Every key of a table whose keys are the user's, with its text.
+    pub(crate) fn open_texts(&self) -> Vec<(String, Option<String>)> {
+        self.open.set(true);
+        let entries = self.table.into_iter().flatten();
+        entries.map(|(name, value)| (name.get_ref().to_string(), decoded(value.get_ref()))).collect()
     }
 
     /// A text that must be there and that `read` understands.
@@ -425,7 +443,7 @@ impl<'s> Section<'s> {
 impl Drop for Section<'_> {
     fn drop(&mut self) {
         let asked = self.asked.borrow();
-        for (name, _) in self.table.into_iter().flatten() {
+        for (name, _) in self.table.into_iter().flatten().filter(|_| !self.open.get()) {
             let key: &str = name.get_ref();
             if asked.contains(&key) {
                 continue;

@@ -33,6 +33,7 @@ struct Draft {
     outbox: OutboxSettings,
     limits: Limits,
     server: ServerSettings,
+    precheck: PrecheckSettings,
     delivery: DeliverySettings,
     retention: RetentionSettings,
     alerts: AlertSettings,
@@ -67,6 +68,7 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
         outbox: draft.outbox,
         limits: draft.limits,
         server: draft.server,
+        precheck: draft.precheck,
         delivery: draft.delivery,
         retention: draft.retention,
         alerts: draft.alerts,
@@ -93,6 +95,7 @@ fn surroundings(draft: &Draft) -> Surroundings<'_> {
         station: draft.station.station.as_ref(),
         exposed: draft.as2.is_exposed(),
         max_payload: draft.limits.payload,
+        levels: &draft.precheck.levels,
     }
 }
 
@@ -112,6 +115,7 @@ fn read(root: &Section<'_>, reading: &Reading<'_>, sheet: &Sheet) -> Draft {
         outbox: outbox(&root.section("outbox")),
         limits: limits(&limits_section),
         server: server(&limits_section),
+        precheck: precheck(&root.section("precheck"), reading),
         delivery: DeliverySettings { workers: root.section("delivery").count("workers", 16, 1, 1024) },
         retention: retention(&root.section("retention")),
         alerts: super::alerts::read(&root.section("alerts"), reading),
@@ -152,6 +156,15 @@ fn folders(section: &Section<'_>, reading: &Reading<'_>) -> Folders {
         section.error("data", "folders-overlap", text);
     }
     folders
+}
+
+fn precheck(section: &Section<'_>, reading: &Reading<'_>) -> PrecheckSettings {
+    let folder = reading.path_or(section, "tables", "tables");
+    let codes = tables::load_if_there(&folder).unwrap_or_else(|error| {
+        section.error("tables", error.code(), error.text());
+        CodeTables::default()
+    });
+    PrecheckSettings { tables: folder, codes: Arc::new(codes), levels: levels::table(&section.section("levels")) }
 }
 
 fn as2(section: &Section<'_>, reading: &Reading<'_>) -> As2Settings {

@@ -8,6 +8,7 @@
 //! - [`quantity`]: `"90s"`, `"512MiB"`
 //! - `gateway`, `station`, `partner_file`, `signature`: what each file may say
 //! - [`home`]: a new one
+//! - [`tables`]: code tables of the pre-check; `levels`: how much its findings weigh
 //! - `partners`: the folder of partner files, and reading it again
 
 mod agreement;
@@ -15,6 +16,7 @@ mod alerts;
 mod document;
 mod gateway;
 pub mod home;
+mod levels;
 mod material;
 mod partner_file;
 mod partners;
@@ -22,6 +24,7 @@ pub mod problem;
 pub mod quantity;
 mod signature;
 mod station;
+pub mod tables;
 mod waivers;
 
 pub use alerts::{AlertLevel, AlertSettings, CommandSettings, MailSecurity, MailSettings, WebhookSettings};
@@ -34,6 +37,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::declaration::precheck::Levels;
+use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::limits::Limits;
 use crate::keys::TlsIdentity;
 use crate::partner::{Directory, PartnerUrl, Station};
@@ -59,6 +64,8 @@ pub struct Config {
     pub limits: Limits,
     /// Caps on connections, time and space.
     pub server: ServerSettings,
+    /// What every pre-check stands on.
+    pub precheck: PrecheckSettings,
     /// Delivery as a whole; each partner has its own schedule.
     pub delivery: DeliverySettings,
     /// How long things are kept.
@@ -86,6 +93,17 @@ pub struct Folders {
     pub partners: PathBuf,
     /// Start on network and overlay filesystems as well, where a sync may mean little.
     pub allow_any_filesystem: bool,
+}
+
+/// `[precheck]`
+#[derive(Debug, Clone)]
+pub struct PrecheckSettings {
+    /// Folder of code tables; it may be missing.
+    pub tables: PathBuf,
+    /// The built-in code lists and those of the folder, as they were when the gateway started.
+    pub codes: Arc<CodeTables>,
+    /// Levels of findings that differ from the default ones; a partner's own stand over them.
+    pub levels: Levels,
 }
 
 /// `[as2]`

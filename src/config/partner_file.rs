@@ -7,10 +7,9 @@ use super::document::Section;
 use super::material::{Reading, note};
 use super::partners::Surroundings;
 use super::station::{as2_name, narrowed, one_of, wishes};
-use super::{agreement, quantity, signature, waivers};
+use super::{agreement, levels, quantity, signature, waivers};
 use crate::bilingual;
 use crate::cms::KeyTransport;
-use crate::declaration::precheck::{Levels, Weight, catalogue};
 use crate::declaration::schema;
 use crate::ground::text::Bilingual;
 use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, load, specimen};
@@ -34,7 +33,7 @@ pub(super) fn read(
     let url = root.required("url", PartnerUrl::parse);
     let as2_name = root.required("as2_name", as2_name);
     let profile = profile(root, surroundings);
-    let dxp = dxp(root, profile, reading);
+    let dxp = dxp(root, profile, reading, surroundings);
     let name = root.text("name");
     let enabled = root.boolean("enabled", true);
     let subject = root.parsed("subject", header_text);
@@ -92,7 +91,12 @@ fn profile(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Profile {
     Profile::Dxp
 }
 
-fn dxp(root: &Section<'_>, profile: Profile, reading: &Reading<'_>) -> Option<Dxp> {
+fn dxp(
+    root: &Section<'_>,
+    profile: Profile,
+    reading: &Reading<'_>,
+    surroundings: &Surroundings<'_>,
+) -> Option<Dxp> {
     let section = root.section("dxp");
     let receiver = |key, default: &str| section.parsed(key, dxp_receiver).unwrap_or_else(|| default.to_owned());
     let dxp = Dxp {
@@ -103,7 +107,7 @@ fn dxp(root: &Section<'_>, profile: Profile, reading: &Reading<'_>) -> Option<Dx
             Some("off") => Precheck::Off,
             _ => Precheck::Enforce,
         },
-        levels: levels(&section),
+        levels: levels::list(&section).over(surroundings.levels),
         edition: section.parsed("edition", edition).unwrap_or(schema::CURRENT),
         signature: signature::read(&section.section("signature"), reading),
     };
@@ -118,34 +122,6 @@ fn dxp(root: &Section<'_>, profile: Profile, reading: &Reading<'_>) -> Option<Dx
         root.error("dxp", "profile-not-dxp", text);
     }
     None
-}
-
-/// `levels = ["R24 = error", "value-fixed = warning"]`.
-fn levels(section: &Section<'_>) -> Levels {
-    let mut levels = Levels::default();
-    for (name, weight) in section.parsed_list("levels", level).unwrap_or_default() {
-        // `level` let only known names pass.
-        let _ = levels.set(&name, weight);
-    }
-    levels
-}
-
-fn level(text: &str) -> Result<(String, Weight), Bilingual> {
-    let bad = || {
-        bilingual!(
-            "应写成“规则或代码 = off|warning|error”，例如 \"R24 = error\"；规则和代码见 dxgate precheck 的输出。",
-            "write a rule or code = off, warning or error, such as \"R24 = error\"; dxgate precheck shows rules and codes."
-        )
-    };
-    let (name, weight) = text.split_once('=').ok_or_else(bad)?;
-    let (name, weight) = (name.trim(), weight.trim());
-    let weight = match weight {
-        "off" => Weight::Off,
-        "warning" => Weight::Warning,
-        "error" => Weight::Error,
-        _ => return Err(bad()),
-    };
-    if catalogue::knows(name) { Ok((name.to_owned(), weight)) } else { Err(bad()) }
 }
 
 fn edition(text: &str) -> Result<&'static str, Bilingual> {

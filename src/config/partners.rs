@@ -10,6 +10,7 @@ use super::document::{Sheet, read_text};
 use super::material::Reading;
 use super::{Config, Environment, Problem, Reload, Severity, partner_file};
 use crate::bilingual;
+use crate::declaration::precheck::Levels;
 use crate::ground::text::Bilingual;
 use crate::partner::{Directory, Partner, Station};
 
@@ -24,6 +25,8 @@ pub(super) struct Surroundings<'g> {
     pub(super) exposed: bool,
     /// The payload limit of the gateway.
     pub(super) max_payload: u64,
+    /// Levels of the pre-check that all partners begin with.
+    pub(super) levels: &'g Levels,
 }
 
 /// A partner whose file has no errors of its own.
@@ -81,6 +84,7 @@ pub(super) fn reload(config: &Config, old: &Directory, environment: Environment<
         station: Some(&config.station),
         exposed: config.as2.is_exposed(),
         max_payload: config.limits.payload,
+        levels: &config.precheck.levels,
     };
     let read = read_all(&config.folders.partners, &reading, &surroundings, old);
     let partners = if read.unreadable { old.clone() } else { Directory::new(read.partners) };

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
@@ -84,6 +85,7 @@ pub struct Outbound {
     store: Store,
     station: Arc<Station>,
     directory: Arc<ArcSwap<Directory>>,
+    tables: Arc<ArcSwap<CodeTables>>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     settings: Arc<Settings>,
@@ -105,6 +107,8 @@ pub struct Parts {
     pub station: Arc<Station>,
     /// The partners, swapped on reload.
     pub directory: Arc<ArcSwap<Directory>>,
+    /// Code tables of the pre-check, swapped on reload.
+    pub tables: Arc<ArcSwap<CodeTables>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Caps on input.
@@ -132,6 +136,7 @@ impl Outbound {
             store: parts.store,
             station: parts.station,
             directory: parts.directory,
+            tables: parts.tables,
             clock: parts.clock,
             limits: parts.limits,
             settings: Arc::new(settings),

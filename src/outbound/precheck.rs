@@ -97,7 +97,9 @@ impl Outbound {
 
     fn check_declaration(&self, dxp: &Dxp, payload: &Draft, now: Timestamp) -> io::Result<Report> {
         let mut input = BufReader::with_capacity(64 * 1024, payload.open(&self.store)?);
+        let tables = self.tables.load();
         let expect = Expectations {
+            tables: &tables,
             dxpid: self.station.dxpid.as_deref(),
             max_bytes: self.limits.payload,
             import_receivers: &[dxp.import_receiver.as_str()],

@@ -8,6 +8,7 @@ use super::super::voice::Voice;
 use super::Checked;
 use super::excerpt::Source;
 use crate::bilingual;
+use crate::config::tables::describe;
 use crate::declaration::precheck::codes::CodeTables;
 use crate::declaration::precheck::{Level, Verdict, catalogue};
 use crate::ground::text::Language;
@@ -17,8 +18,7 @@ pub(super) fn print(voice: &mut Voice<'_>, checked: &[Checked], tables: &CodeTab
         one(voice, file)?;
     }
     summary(voice, checked)?;
-    let lists: Vec<_> = tables.loaded().iter().map(|(list, count)| format!("{} ({count})", list.name())).collect();
-    let lists = lists.join(", ");
+    let lists = describe(tables);
     voice.say(&bilingual!("使用的代码表：{lists}", "code tables in use: {lists}"))?;
     let all = checked.len();
     let refused = checked.iter().filter(|file| file.report.verdict() == Verdict::Refused).count();

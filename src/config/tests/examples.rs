@@ -7,6 +7,7 @@ use super::*;
 use crate::config::material::Reading;
 use crate::config::partners::Surroundings;
 use crate::config::{gateway as gateway_file, partners as partner_files};
+use crate::declaration::precheck::Levels;
 use crate::partner::Profile;
 
 const GATEWAY_EXAMPLE: &str = include_str!("../../../config/gateway.example.toml");
@@ -45,6 +46,8 @@ fn the_values_of_the_gateway_example_are_the_defaults() {
     let example = sandbox.load().expect("loads");
     sandbox.write("gateway.toml", GATEWAY.as_bytes());
     let standard = sandbox.load().expect("loads");
+    let precheck = |config: &Config| format!("{:?}", (&config.precheck.tables, &config.precheck.levels));
+    assert_eq!(precheck(&example), precheck(&standard));
     assert_eq!(format!("{:?}", example.folders), format!("{:?}", standard.folders));
     assert_eq!((example.as2.listen, example.as2.path), (standard.as2.listen, standard.as2.path));
     assert_eq!(example.console.listen, standard.console.listen);
@@ -84,7 +87,7 @@ fn every_key_stands_in_an_example() {
     assert_eq!(asked.difference(&written).collect::<Vec<_>>(), Vec::<&String>::new(), "not in gateway.example.toml");
     assert_eq!(written.difference(&asked).collect::<Vec<_>>(), Vec::<&String>::new(), "not read by any code");
 
-    let around = Surroundings { station: None, exposed: false, max_payload: 512 << 20 };
+    let around = Surroundings { station: None, exposed: false, max_payload: 512 << 20, levels: &Levels::default() };
     let waived = PARTNER_EXAMPLE.replace("# [[waivers]]\n# algorithm", "[[waivers]]\nalgorithm");
     assert_ne!(waived, PARTNER_EXAMPLE);
     let asked = partner_files::known_keys(Path::new("x.toml"), &waived, &reading, &around);

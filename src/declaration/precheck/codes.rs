@@ -50,12 +50,14 @@ impl List {
 #[derive(Debug, Clone)]
 pub struct CodeTables {
     lists: [Option<HashSet<String>>; 7],
+    /// The first four digits of every code of goods.
+    headings: HashSet<String>,
 }
 
 impl Default for CodeTables {
     /// The built-in lists.
     fn default() -> CodeTables {
-        let mut tables = CodeTables { lists: [const { None }; 7] };
+        let mut tables = CodeTables { lists: [const { None }; 7], headings: HashSet::new() };
         tables.load(List::Unit, include_str!("../codes/unit.csv"));
         tables.load(List::TrafMode, include_str!("../codes/trafmode.csv"));
         tables
@@ -74,6 +76,9 @@ impl CodeTables {
             |code: &String| !code.is_empty() && code != "code" && code.bytes().all(|b| b.is_ascii_alphanumeric());
         let codes: HashSet<String> = text.lines().map(code).filter(is_code).collect();
         let count = codes.len();
+        if list == List::Goods {
+            self.headings = codes.iter().filter_map(|code| code.get(..4)).map(str::to_owned).collect();
+        }
         if let Some(place) = self.lists.get_mut(list.place()).filter(|_| count > 0) {
             *place = Some(codes);
         }
@@ -93,8 +98,7 @@ impl CodeTables {
 
     /// Whether the goods list has a code that begins with this heading; `None` when there is no list.
     pub(super) fn has_heading(&self, heading: &str) -> Option<bool> {
-        let codes = self.lists.get(List::Goods.place())?.as_ref()?;
-        Some(codes.iter().any(|code| code.starts_with(heading)))
+        self.lists.get(List::Goods.place())?.as_ref().map(|_| self.headings.contains(heading))
     }
 }
 

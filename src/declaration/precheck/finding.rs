@@ -50,6 +50,16 @@ impl Levels {
         Ok(())
     }
 
+    /// These levels over `base`: what is said here wins, a rule here over its codes there too.
+    pub fn over(&self, base: &Levels) -> Levels {
+        let hidden = |name: &str| {
+            let of = |own: &str| catalogue::rule(own).is_some_and(|rule| rule.codes.contains(&name));
+            self.0.iter().any(|(own, _)| own == name || of(own))
+        };
+        let kept = base.0.iter().filter(|(name, _)| !hidden(name));
+        Levels(kept.chain(&self.0).cloned().collect())
+    }
+
     /// The level of a finding; `None` when it is not reported.
     fn level(&self, rule: &str, code: &str, usual: Level) -> Option<Level> {
         let named = |name: &str| self.0.iter().find(|(known, _)| known == name).map(|(_, weight)| *weight);
@@ -299,7 +309,8 @@ impl<'e> Sheet<'e> {
 /// Characters of a value that a finding shows.
 const MAX_SHOWN: usize = 60;
 
-pub(super) fn shortened(value: &str) -> String {
+/// A value as a finding shows it.
+pub(in crate::declaration) fn shortened(value: &str) -> String {
     let mut shown: String = value.chars().take(MAX_SHOWN).collect();
     if shown.len() < value.len() {
         shown.push('…');
@@ -337,6 +348,15 @@ mod tests {
         assert_eq!(levels.level("R24", "net-above-gross", Level::Warning), None);
         assert_eq!(levels.level("R24", "weight-not-positive", Level::Warning), Some(Level::Error));
         assert_eq!(levels.level("R12", "goods-value", Level::Warning), Some(Level::Warning));
+        let mut own = Levels::default();
+        own.set("R24", Weight::Warning).expect("a rule");
+        let both = own.over(&levels);
+        assert_eq!(both.level("R24", "net-above-gross", Level::Error), Some(Level::Warning), "a rule hides its codes");
+        own.set("guid-not-uuid", Weight::Off).expect("a code");
+        levels.set("R02", Weight::Error).expect("a rule");
+        let both = own.over(&levels);
+        assert_eq!(both.level("R02", "guid-not-uuid", Level::Warning), None);
+        assert_eq!(both.level("R02", "guid-repeated", Level::Warning), Some(Level::Error));
         assert!(levels.set("R99", Weight::Off).is_err() && levels.set("no-such-code", Weight::Off).is_err());
     }
 }
