@@ -117,7 +117,7 @@ const RULES: &[Rule] = rules![
     "R41", "海关回执代码 1327、13127", "支付人、清单订购人与订购人一致", "payer and list's buyer are the buyer", ["payer-not-buyer", "buyer-differs"];
     "R42", "海关回执代码 13035", "支付企业和交易编号与订单一致", "payment company and transaction are the order's", ["payment-company", "payment-transaction"];
     "R43", "企业对接报文规范 202205 表7-2", "业务主键不重复新增", "a business key is new once", ["key-repeated"];
-    "R44", "企业对接报文规范 202205 表7-2", "变更、删除要有可变更的原单证", "changes and deletions follow their document", ["change-before-new"];
+    "R44", "企业对接报文规范 202205 表7-2", "变更、删除要有可变更的原单证", "changes and deletions follow their document", ["change-before-new", "change-without-original", "change-after-release"];
 ];
 
 /// Message types (none: any), finding codes, and the code of the official tables or of receipts seen.

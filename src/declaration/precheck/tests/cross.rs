@@ -154,3 +154,83 @@ fn a_finding_between_documents_has_document_key_and_place() {
     levels.set("R43", Weight::Off).expect("a rule");
     assert!(ledger.judge(&levels).is_empty());
 }
+
+fn facts_of(xml: &str) -> Vec<Facts> {
+    let mut facts = Vec::new();
+    check_for_ledger(&mut xml.as_bytes(), &expect(), &Limits::default(), &mut |one| facts.push(one));
+    facts
+}
+
+/// What is said of a file when these were sent before it.
+fn after(earlier: impl IntoIterator<Item = Facts>, new: &str) -> Vec<(String, String, String)> {
+    let mut ledger = Ledger::default();
+    earlier.into_iter().for_each(|facts| ledger.add_earlier(facts));
+    facts_of(new).into_iter().for_each(|facts| ledger.add(7, facts));
+    let found = ledger.judge_with_history(&Levels::default()).into_iter();
+    found
+        .map(|(file, finding)| {
+            assert_eq!(file, 7, "nothing is said of what was sent before");
+            (finding.rule, finding.code, finding.customs_code.unwrap_or_default())
+        })
+        .collect()
+}
+
+fn said(rule: &str, code: &str, customs: &str) -> Vec<(String, String, String)> {
+    vec![(rule.to_owned(), code.to_owned(), customs.to_owned())]
+}
+
+#[test]
+fn a_document_is_compared_with_what_was_sent_before_whichever_came_first() {
+    let order = orders();
+    let cheap = with(&payment(&order), "amountPaid", "0.01");
+    assert_eq!(after(facts_of(&order), &payment(&order)), []);
+    assert_eq!(after(facts_of(&order), &cheap), said("R10", "payment-amount", ""));
+    assert_eq!(after(facts_of(&cheap), &order), said("R10", "payment-amount", ""), "the order is the new one");
+    let other = with(&payment(&order), "payerName", "别人");
+    assert_eq!(after(facts_of(&other), &order), said("R41", "payer-not-buyer", "1327"));
+    let both = [facts_of(&order), facts_of(&cheap)].concat();
+    assert_eq!(after(both, &waybill(&order)), [], "earlier ones are not compared with each other again");
+}
+
+#[test]
+fn of_several_documents_of_a_type_the_latest_counts() {
+    let order = orders();
+    let change = with(&with(&order, "appType", "2"), "consigneeAddress", "新地址");
+    let change = with(&change, "appTime", "20991231235959");
+    let moved = with(&waybill(&order), "consigneeAddress", "新地址");
+    assert_eq!(after([facts_of(&order), facts_of(&change)].concat(), &moved), []);
+    assert_eq!(after(facts_of(&order), &moved), said("R17", "consignee-differs", ""));
+    let deleted = with(&change, "appType", "3");
+    assert_eq!(after([facts_of(&order), facts_of(&deleted)].concat(), &waybill(&order)), []);
+}
+
+#[test]
+fn r43_and_r44_know_what_was_sent_before_by_its_keys_alone() {
+    let order = orders();
+    let of_keys = || {
+        let keys = ["orderNo", "ebpCode", "ebcCode"].map(|name| (name, value_of(&order, name)));
+        Facts::of_keys("CEB311Message", keys).expect("a known type")
+    };
+    assert_eq!(after([of_keys()], &order), said("R43", "key-repeated", "-301010"));
+    assert_eq!(after([of_keys()], &payment(&order)), [], "keys alone say nothing about amounts");
+    let change = with(&order, "appType", "2");
+    assert_eq!(after([of_keys()], &change), []);
+    assert_eq!(after([], &change), said("R44", "change-without-original", ""));
+    assert_eq!(after([of_keys().released()], &change), said("R44", "change-after-release", ""));
+    assert_eq!(judged(&[change]), [], "one call does not know everything that was sent");
+}
+
+#[test]
+fn a_waybills_number_is_free_after_six_months() {
+    let order = orders();
+    let before = facts_of(&waybill(&order));
+    assert_eq!(after(before.clone(), &waybill(&order)), said("R43", "key-repeated", "-504015"));
+    assert_eq!(after(before.into_iter().map(Facts::with_free_waybill), &waybill(&order)), []);
+}
+
+#[test]
+fn documents_lead_to_others_about_the_same_thing() {
+    let order = orders();
+    let leads: Vec<_> = facts_of(&order)[0].leads().map(|(name, _)| name).collect();
+    assert_eq!(leads, ["orderNo", "payTransactionId"]);
+}
