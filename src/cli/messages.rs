@@ -156,6 +156,7 @@ pub(super) fn print(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::
     }
     facts(voice, message)?;
     receipt(voice, message)?;
+    findings(voice, message)?;
     for stray in &message.stray_receipts {
         let (zh, en, said) = (&stray.reason.text.zh, &stray.reason.text.en, &stray.receipt.disposition);
         voice.say(&bilingual!("未起作用的 MDN：{said}（{zh}）", "MDN without effect: {said} ({en})"))?;
@@ -203,6 +204,23 @@ fn facts(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::Result<()> 
         (bilingual!("重发为", "resent as"), message.successor.map(|successor| successor.to_string())),
     ];
     output::fields(voice, &fields)
+}
+
+/// What the pre-check found in what was sent all the same.
+fn findings(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::Result<()> {
+    let Some(findings) = &message.findings else { return Ok(()) };
+    let (errors, warnings, left_out) = (findings.errors, findings.warnings, findings.left_out);
+    voice.say(&bilingual!(
+        "预检：错误 {errors} 项，警告 {warnings} 项",
+        "pre-check: {errors} errors, {warnings} warnings"
+    ))?;
+    for finding in &findings.kept {
+        voice.line(&format!("  {}", finding.line_for(voice.language)))?;
+    }
+    if left_out > 0 {
+        voice.say(&bilingual!("  另有 {left_out} 项未列出", "  {left_out} more not listed"))?;
+    }
+    Ok(())
 }
 
 /// The MDN: what it says and whether it proves anything.

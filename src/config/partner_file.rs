@@ -91,12 +91,7 @@ fn profile(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Profile {
     Profile::Dxp
 }
 
-fn dxp(
-    root: &Section<'_>,
-    profile: Profile,
-    reading: &Reading<'_>,
-    surroundings: &Surroundings<'_>,
-) -> Option<Dxp> {
+fn dxp(root: &Section<'_>, profile: Profile, reading: &Reading<'_>, surroundings: &Surroundings<'_>) -> Option<Dxp> {
     let section = root.section("dxp");
     let receiver = |key, default: &str| section.parsed(key, dxp_receiver).unwrap_or_else(|| default.to_owned());
     let dxp = Dxp {

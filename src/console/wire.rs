@@ -11,7 +11,9 @@ use crate::evidence::Exported;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::store::alert::Alert;
-use crate::store::record::{Body, Direction, JobKind, LegalHold, Message, PublicationStage, Reason, Receipt, State};
+use crate::store::record::{
+    Body, Direction, Findings, JobKind, LegalHold, Message, PublicationStage, Reason, Receipt, State,
+};
 use crate::store::{JournalReport, Raised};
 
 /// `GET /api/v1/messages`.
@@ -100,6 +102,9 @@ pub struct MessageDetail {
     /// MDNs that changed nothing, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stray_receipts: Vec<StrayWire>,
+    /// What the pre-check found in it; values that are personal data are masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Findings>,
     /// Alerts, open or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
@@ -418,6 +423,7 @@ impl From<&Message> for MessageDetail {
             successor: message.successor,
             earlier_message_ids: message.earlier.iter().map(|earlier| earlier.message_id.clone()).collect(),
             stray_receipts: strays.collect(),
+            findings: message.findings.clone(),
             alerts: message.alerts.clone(),
             files: files.collect(),
             timeline: timeline.collect(),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::Outbound;
 use super::compose::{Content, NotComposed, Wire};
+use super::earlier::Underway;
 use super::precheck::{Decision, Declaration, Refusal};
 use super::scan::{Claim, Trouble};
 use super::signing::{self, NotSigned};
@@ -144,7 +145,7 @@ impl Outbound {
     ) -> Result<(), IntakeError> {
         let now = self.clock.now();
         let prepared = self.prepare(&partner, read, file_name, id, now).await?;
-        let transaction = record_of(prepared, &partner, id, file_name, None, now);
+        let (transaction, _underway) = record_of(prepared, &partner, id, file_name, None, now);
         self.store.commit(transaction).await?;
         Ok(())
     }
@@ -299,7 +300,8 @@ impl From<NotSigned> for IntakeError {
     }
 }
 
-/// The first facts of a message; `about` is the message that it resends.
+/// The first facts of a message; `about` is the message that it resends. The second value is kept until they are in the
+/// journal.
 pub(super) fn record_of(
     prepared: Prepared,
     partner: &Partner,
@@ -307,8 +309,8 @@ pub(super) fn record_of(
     file_name: &str,
     about: Option<Id>,
     now: Timestamp,
-) -> Transaction {
-    let mut transaction = Transaction::new(now);
+) -> (Transaction, Option<Underway>) {
+    let (mut transaction, mut kept) = (Transaction::new(now), None);
     transaction.require(Precondition::Absent(id));
     let (partner, file_name) = (partner.id.clone(), file_name.to_owned());
     match prepared {
@@ -321,12 +323,17 @@ pub(super) fn record_of(
         Prepared::Ready { payload, declaration, wire } => {
             let payload = Some(payload.into_body(&mut transaction));
             let kind = JobKind::Payload;
-            let (summary, documents) =
-                declaration.map(|Declaration { summary, documents }| (summary, documents)).unzip();
+            let summary = declaration.as_ref().map(|declaration| declaration.summary.clone());
             let fact = Fact::Queued { kind, partner, file_name, payload, declaration: summary, about };
             transaction.fact(id, fact);
-            if let Some(documents) = documents.filter(|documents| !documents.is_empty()) {
-                transaction.fact(id, Fact::Declared { documents });
+            if let Some(Declaration { documents, findings, underway, .. }) = declaration {
+                if !documents.is_empty() {
+                    transaction.fact(id, Fact::Declared { documents });
+                }
+                if let Some(findings) = findings {
+                    transaction.fact(id, Fact::Prechecked { findings });
+                }
+                kept = underway;
             }
             let next = match wire {
                 Ok(wire) => Outbound::composed_fact(id, wire, now, &mut transaction),
@@ -335,5 +342,5 @@ pub(super) fn record_of(
             transaction.fact(id, next);
         }
     }
-    transaction
+    (transaction, kept)
 }

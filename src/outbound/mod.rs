@@ -1,8 +1,8 @@
 //! The outbound flow: a file in an outbox becomes a verified MDN.
 //!
 //! 1. [`scan`] finds a settled file and **claims** it by renaming it to `.claimed/<id>~<name>`.
-//! 2. `precheck` refuses what customs could not read (partners with profile `dxp`); `signing` adds the signature that the
-//!    partner's file asks for; what was bare is wrapped in a DxpMsg.
+//! 2. `precheck` refuses what customs could not read (partners with profile `dxp`), `earlier` what does not fit what was
+//!    sent before; `signing` adds the signature that the partner's file asks for; what was bare is wrapped in a DxpMsg.
 //! 3. `compose` makes the wire bytes, **once**: Message-ID, Date, boundaries, ciphertext and MICs are fixed here.
 //! 4. `intake` commits payload, wire and the facts `Queued` + `Composed` in one transaction; only then the claimed
 //!    file goes away.
@@ -40,6 +40,7 @@ use crate::store::{CommitError, Precondition, Store, Transaction};
 
 mod circuit;
 mod compose;
+mod earlier;
 mod intake;
 mod operator;
 mod outcome;
@@ -97,6 +98,8 @@ pub struct Outbound {
     compositions: Arc<tokio::sync::Semaphore>,
     signing: Arc<signing::Signing>,
     troubles: Arc<Mutex<Vec<scan::Trouble>>>,
+    /// Declarations that are not in the journal yet.
+    preparing: Arc<earlier::Preparing>,
 }
 
 /// What the flow stands on.
@@ -146,6 +149,7 @@ impl Outbound {
             compositions: Arc::new(tokio::sync::Semaphore::new(processors)),
             signing: Arc::default(),
             troubles: Arc::new(Mutex::new(Vec::new())),
+            preparing: Arc::default(),
         }
     }
 

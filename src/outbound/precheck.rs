@@ -8,18 +8,19 @@ use std::io::{self, BufReader};
 use jiff::Timestamp;
 
 use super::Outbound;
+use super::earlier::{New, Underway};
 use crate::bilingual;
 use crate::declaration::dsig::SignatureProblem;
 use crate::declaration::envelope::{self, EnvelopeHead, Kind};
 use crate::declaration::family::{self, Family};
-use crate::declaration::precheck::{self, BusinessKey, Expectations, Report, Verdict};
+use crate::declaration::precheck::{self, BusinessKey, Expectations, Facts, Report, Verdict};
 use crate::declaration::schema;
 use crate::declaration::standing::Key;
 use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, Language};
 use crate::partner::{Dxp, Partner, Precheck, Profile};
 use crate::store::draft::{Draft, Sink};
-use crate::store::record::{Content, DeclarationSummary, Folder, Publication, Reason};
+use crate::store::record::{Content, DeclarationSummary, Findings, Folder, Publication, Reason};
 
 /// Business keys kept in the message's summary.
 const KEYS: usize = 8;
@@ -43,6 +44,10 @@ pub(super) struct Declaration {
     pub(super) summary: DeclarationSummary,
     /// The keys of each document, as far as the pre-check lists them.
     pub(super) documents: Vec<Vec<Key>>,
+    /// What was found although it is sent.
+    pub(super) findings: Option<Findings>,
+    /// Kept until the message is in the journal.
+    pub(super) underway: Option<Underway>,
 }
 
 /// Why a file is refused, for the journal and for the folder.
@@ -71,7 +76,13 @@ impl Outbound {
             return Ok(Decision::Refuse(Refusal::from_text("payload-blank", text)));
         }
         let (Profile::Dxp, Some(dxp)) = (partner.profile, &partner.dxp) else { return Ok(Decision::AsIs(None)) };
-        let report = self.check_declaration(dxp, payload, now)?;
+        let (mut report, documents) = self.check_declaration(dxp, payload, now)?;
+        let mut underway = None;
+        if dxp.precheck != Precheck::Off && (dxp.precheck == Precheck::Warn || report.errors() == 0) {
+            let (found, kept) = self.compare(&New { partner, dxp, id, now }, documents);
+            report.findings.extend(found);
+            underway = Some(kept);
+        }
         if report.verdict() == Verdict::Refused {
             match dxp.precheck {
                 Precheck::Enforce => return Ok(Decision::Refuse(Refusal::from_report(&report))),
@@ -82,20 +93,23 @@ impl Outbound {
                 Precheck::Off => {}
             }
         }
-        let (mut summary, documents) = (summary(&report), documents(&report));
+        let findings = if dxp.precheck == Precheck::Off { None } else { Findings::of(&report) };
+        let (summary, documents) = (summary(&report), self::documents(&report));
+        let mut declaration = Declaration { summary, documents, findings, underway };
         match &report.kind {
             Kind::Ceb { message_type } => match self.envelope_head(dxp, message_type, id, now) {
                 Ok(head) => {
-                    summary.cop_msg_id = Some(head.cop_msg_id.clone());
-                    Ok(Decision::Wrap(head, Declaration { summary, documents }))
+                    declaration.summary.cop_msg_id = Some(head.cop_msg_id.clone());
+                    Ok(Decision::Wrap(head, declaration))
                 }
                 Err(text) => Ok(Decision::Refuse(Refusal::from_text("no-receiver", text))),
             },
-            _ => Ok(Decision::AsIs(Some(Declaration { summary, documents }))),
+            _ => Ok(Decision::AsIs(Some(declaration))),
         }
     }
 
-    fn check_declaration(&self, dxp: &Dxp, payload: &Draft, now: Timestamp) -> io::Result<Report> {
+    /// The report, and what the documents say to others.
+    fn check_declaration(&self, dxp: &Dxp, payload: &Draft, now: Timestamp) -> io::Result<(Report, Vec<Facts>)> {
         let mut input = BufReader::with_capacity(64 * 1024, payload.open(&self.store)?);
         let tables = self.tables.load();
         let expect = Expectations {
@@ -111,13 +125,14 @@ impl Outbound {
             now: Some(now),
             ..Expectations::default()
         };
-        let mut report = precheck::check(&mut input, &expect, &self.limits);
+        let mut facts = Vec::new();
+        let mut report = precheck::check_for_ledger(&mut input, &expect, &self.limits, &mut |one| facts.push(one));
         if dxp.signature.verify {
             self.with_source(payload, |source| {
                 precheck::verify_signatures(source, &mut report, &expect, &self.limits);
             });
         }
-        Ok(report)
+        Ok((report, facts))
     }
 
     fn envelope_head(&self, dxp: &Dxp, message_type: &str, id: Id, now: Timestamp) -> Result<EnvelopeHead, Bilingual> {

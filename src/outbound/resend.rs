@@ -23,12 +23,13 @@ impl Outbound {
         let now = self.clock.now();
         let id = Id::new(now);
         let read = move |flow: &Outbound| copy_of(&flow.store, &payload).map(Some);
+        let _resent = self.preparing.resend(id, message.id);
         let prepared = self.prepare(&partner, read, &message.file_name, id, now).await;
         let prepared = match prepared.map_err(refused)? {
             Prepared::Refused { refusal, .. } => return Err(ActionError::Refused(refusal.reason)),
             ready @ Prepared::Ready { .. } => ready,
         };
-        let mut transaction = record_of(prepared, &partner, id, &message.file_name, Some(message.id), now);
+        let (mut transaction, _underway) = record_of(prepared, &partner, id, &message.file_name, Some(message.id), now);
         transaction.require(Precondition::StateIs(message.id, vec![message.state]));
         let resent = Fact::Resent { reason: reason.to_owned(), by: by.to_owned(), successor: id };
         transaction.fact(message.id, resent);

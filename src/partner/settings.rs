@@ -82,7 +82,7 @@ pub enum Precheck {
     /// One with errors is refused.
     #[default]
     Enforce,
-    /// It is sent; findings are logged.
+    /// It is sent; findings stay with the message.
     Warn,
     /// It is sent; findings are not looked at.
     Off,

@@ -168,6 +168,7 @@ fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
         alerts: Vec::new(),
         documents: Documents::default(),
         platform: None,
+        findings: None,
         answered: None,
         publications: Vec::new(),
         claim: None,

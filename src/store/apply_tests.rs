@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::record::{Answered, Content, DedupKey, Folder, PlatformAnswer, Said};
+use crate::store::record::{Answered, Content, DedupKey, Findings, Folder, PlatformAnswer, Said};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -102,11 +102,12 @@ fn fact(name: &str) -> Fact {
         },
         "platform-answered" => Fact::PlatformAnswered { answer: platform("0002", true) },
         "matched" => Fact::Matched { answered: Answered { messages: vec![], of: 0, unknown: 1 } },
+        "prechecked" => Fact::Prechecked { findings: Findings { errors: 0, warnings: 1, ..Findings::default() } },
         other => panic!("no fact is called {other}"),
     }
 }
 
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "queued",
     "rejected",
     "composed",
@@ -133,6 +134,7 @@ const NAMES: [&str; 26] = [
     "business-receipt",
     "platform-answered",
     "matched",
+    "prechecked",
 ];
 
 fn after(facts: &str) -> Result<Message, BadTransition> {
@@ -147,8 +149,9 @@ fn after(facts: &str) -> Result<Message, BadTransition> {
 fn every_state_lets_exactly_its_facts_happen() {
     let table = [
         ("", "queued rejected received accepted declined unknown-receipt"),
-        ("queued", "composed retry-at failed held released cancelled stray-receipt declared"),
-        ("queued declared", "composed retry-at failed held released cancelled stray-receipt"),
+        ("queued", "composed retry-at failed held released cancelled stray-receipt declared prechecked"),
+        ("queued declared", "composed retry-at failed held released cancelled stray-receipt prechecked"),
+        ("queued prechecked", "composed retry-at failed held released cancelled stray-receipt declared"),
         ("queued composed", "attempted retry-at failed held released cancelled stray-receipt"),
         (
             "queued composed attempted",

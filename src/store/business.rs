@@ -13,6 +13,7 @@ pub(super) fn apply(message: &mut Message, fact: &Fact) -> Option<Result<(), Bad
     let outbound = message.direction == Direction::Outbound;
     let lawful = match fact {
         Fact::Declared { .. } => outbound && state == State::Queued && message.documents.are_none(),
+        Fact::Prechecked { .. } => outbound && state == State::Queued && message.findings.is_none(),
         Fact::BusinessReceipt { .. } | Fact::PlatformAnswered { .. } => outbound && state != State::Rejected,
         Fact::Matched { .. } => state == State::Accepted && message.answered.is_none(),
         _ => return None,
@@ -24,6 +25,7 @@ pub(super) fn apply(message: &mut Message, fact: &Fact) -> Option<Result<(), Bad
         Fact::Declared { documents } => message.documents = Documents::sent(documents),
         Fact::BusinessReceipt { receipt, message_type, entries } => hear(message, *receipt, message_type, entries),
         Fact::PlatformAnswered { answer } => hear_platform(message, answer),
+        Fact::Prechecked { findings } => message.findings = Some(findings.clone()),
         Fact::Matched { answered } => message.answered = Some(answered.clone()),
         _ => {}
     }

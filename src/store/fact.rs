@@ -42,6 +42,7 @@ impl Fact {
             Fact::BusinessReceipt { .. } => "business-receipt",
             Fact::PlatformAnswered { .. } => "platform-answered",
             Fact::Matched { .. } => "matched",
+            Fact::Prechecked { .. } => "prechecked",
         }
     }
 
@@ -92,6 +93,7 @@ impl Fact {
             | Fact::Declared { .. }
             | Fact::BusinessReceipt { .. }
             | Fact::PlatformAnswered { .. }
+            | Fact::Prechecked { .. }
             | Fact::Matched { .. } => {}
         }
         bodies
@@ -162,6 +164,7 @@ pub(super) fn detail(fact: &Fact) -> String {
         Fact::BusinessReceipt { message_type, entries, .. } => receipt_detail(message_type, entries),
         Fact::PlatformAnswered { answer } => answer.code.clone(),
         Fact::Matched { answered } => answered.of.to_string(),
+        Fact::Prechecked { findings } => format!("{} errors, {} warnings", findings.errors, findings.warnings),
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod business;
 mod evidence;
+mod findings;
 pub(super) mod hex_digest;
 
 use jiff::Timestamp;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::business::{Answered, Documents, NAMED, PlatformAnswer, Said};
 pub use self::evidence::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
+pub use self::findings::Findings;
 
 pub use super::alert::{Acknowledgement, Alert, Level};
 use crate::as2::SentMics;
@@ -309,6 +311,8 @@ pub enum Fact {
     PlatformAnswered { answer: PlatformAnswer },
     /// The accepted message is a receipt, and answers these.
     Matched { answered: Answered },
+    /// The pre-check found this, and the declaration is sent all the same.
+    Prechecked { findings: Findings },
 }
 
 /// One line of a message's history.
@@ -442,6 +446,9 @@ pub struct Message {
     /// What the transport platform said last about its envelope (outbound).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformAnswer>,
+    /// What the pre-check found in it (outbound).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Findings>,
     /// Which messages it answers (a receipt of customs, inbound).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<Answered>,

@@ -14,6 +14,7 @@ mod delivery;
 mod demo;
 mod disk_faults;
 mod duplicates;
+mod earlier;
 mod evidence;
 mod failed_sync;
 mod full_disk;

@@ -87,9 +87,9 @@ fn a_slow_key_keeps_its_own_outbox_waiting_and_no_other_and_ends_with_the_gatewa
     let home = home(&peer, "rate = 0.2\n");
     let second = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
     home.partner("plain", &PartnerFile { as2_name: "plain", url: second.url(), ..PartnerFile::default() });
-    let document = sample::order(1, DXPID, Timestamp::now(), 1);
     let gateway = Gateway::start(&home);
     for number in 0..60 {
+        let document = sample::order(1, DXPID, Timestamp::now(), number);
         home.submit("customs", &format!("{number:02}.xml"), &document);
     }
     gateway.wait_for("customs", "sent", "00.xml");
@@ -143,8 +143,8 @@ fn files_that_wait_for_their_signature_survive_a_kill() {
     let peer = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
     let home = home(&peer, "rate = 1\n");
     let gateway = Gateway::start(&home);
-    let document = sample::order(1, DXPID, Timestamp::now(), 1);
     for number in 0..6 {
+        let document = sample::order(1, DXPID, Timestamp::now(), number);
         home.submit("customs", &format!("{number}.xml"), &document);
     }
     eventually("some are sent, others wait", || (!home.names("customs", "sent").is_empty()).then_some(()));

@@ -1,0 +1,172 @@
+//! A declaration is compared with what was sent before it; what the pre-check found stays with the message.
+
+use std::fs;
+use std::path::Path;
+
+use dxgate::declaration::sample;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::support::correspondent::{Kind, acknowledge};
+use crate::support::gateway::{Gateway, run};
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::scripted::Scripted;
+use crate::support::{eventually, keys};
+
+const DXPID: &str = "DXPENT0000012345";
+
+#[test]
+fn what_was_sent_already_is_refused_the_second_time_also_when_both_come_at_once_and_after_a_restart() {
+    let peer = peer();
+    let home = customs_home(&peer, "");
+    let gateway = Gateway::start(&home);
+    let order = order(1);
+    home.submit("customs", "first.xml", &order);
+    assert!(gateway.wait_for("customs", "sent", "first.xml") == order);
+    home.submit("customs", "second.xml", &order);
+    assert_eq!(refused(&gateway, "second.xml"), ["key-repeated"]);
+    assert_eq!(gateway.stop().code(), Some(0));
+    let gateway = Gateway::start(&home);
+    home.submit("customs", "third.xml", &order);
+    assert_eq!(refused(&gateway, "third.xml"), ["key-repeated"]);
+    // Twenty at once, all of them the same.
+    let twin = self::order(2);
+    let names: Vec<String> = (0..20).map(|number| format!("twin{number}.xml")).collect();
+    names.iter().for_each(|name| home.submit("customs", name, &twin));
+    let count = |folder: &str| home.names("customs", folder).iter().filter(|name| names.contains(name)).count();
+    eventually("all twins are decided about", || (count("sent") + count("rejected") == 20).then_some(()));
+    assert_eq!((count("sent"), peer.posted().len()), (1, 2));
+    // A change of it is welcome.
+    let change = text(&order).replace("<ceb:appType>1<", "<ceb:appType>2<");
+    home.submit("customs", "change.xml", change.as_bytes());
+    gateway.wait_for("customs", "sent", "change.xml");
+}
+
+#[test]
+fn a_list_is_compared_with_the_order_that_was_sent_before() {
+    let peer = peer();
+    let home = customs_home(&peer, "");
+    let gateway = Gateway::start(&home);
+    home.submit("customs", "order.xml", &order(3));
+    gateway.wait_for("customs", "sent", "order.xml");
+    let list = text(&sample::inventory(1, DXPID, now(), 3));
+    let (start, rest) = list.split_once("<ceb:buyerName>").unwrap();
+    let (_, end) = rest.split_once("</ceb:buyerName>").unwrap();
+    let other = format!("{start}<ceb:buyerName>别人</ceb:buyerName>{end}");
+    home.submit("customs", "other.xml", other.as_bytes());
+    assert_eq!(refused(&gateway, "other.xml"), ["buyer-differs"]);
+    home.submit("customs", "list.xml", list.as_bytes());
+    assert!(gateway.wait_for("customs", "sent", "list.xml") == list.as_bytes());
+}
+
+#[test]
+fn what_was_cancelled_may_be_declared_anew_and_what_is_resent_is_no_repetition() {
+    let peer = Scripted::start(|number, posted| match number {
+        0 => None,
+        _ => Some(acknowledge(posted, Kind::default())),
+    });
+    let home = customs_home(&peer, "");
+    let gateway = Gateway::start(&home);
+    let order = order(4);
+    home.submit("customs", "order.xml", &order);
+    eventually("the first attempt failed", || (peer.posted().len() == 1).then_some(()));
+    let config = home.config();
+    let tell = |action: &str, id: &str| {
+        let done = run(&["messages", action, id, "--reason", "test", "--config", config.to_str().unwrap()]);
+        done.status.success().then_some(())
+    };
+    let id = message(&gateway, "order.xml")["id"].as_str().unwrap().to_owned();
+    eventually("it is cancelled", || tell("cancel", &id));
+    home.submit("customs", "again.xml", &order);
+    assert!(gateway.wait_for("customs", "sent", "again.xml") == order);
+    let id = message(&gateway, "again.xml")["id"].as_str().unwrap().to_owned();
+    eventually("it is resent", || tell("resend", &id));
+    eventually("it arrives once more", || (peer.posted().len() == 3).then_some(()));
+}
+
+#[test]
+fn findings_of_what_is_sent_all_the_same_stay_with_the_message() {
+    let peer = peer();
+    let home = customs_home(&peer, "[precheck.levels]\nR14 = \"warning\"");
+    let gateway = Gateway::start(&home);
+    let bad = text(&order(5));
+    let (start, rest) = bad.split_once("<ceb:buyerIdNumber>").unwrap();
+    let (_, end) = rest.split_once('<').unwrap();
+    let bad = format!("{start}<ceb:buyerIdNumber>110105194912310021<{end}");
+    home.submit("customs", "warned.xml", bad.as_bytes());
+    gateway.wait_for("customs", "sent", "warned.xml");
+    let line = message(&gateway, "warned.xml");
+    let id = line["id"].as_str().unwrap();
+    let detail = gateway.api(&format!("/api/v1/messages/{id}"));
+    let findings = &detail["findings"];
+    assert_eq!((findings["errors"].as_u64(), findings["warnings"].as_u64()), (Some(0), Some(1)), "{detail:#}");
+    assert_eq!(findings["kept"][0]["code"], "identity-number", "{detail:#}");
+    assert!(!detail.to_string().contains("110105194912310021"), "personal data is masked: {detail:#}");
+    let config = home.config();
+    let shown = run(&["--lang", "en", "messages", "show", id, "--config", config.to_str().unwrap()]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("[identity-number]") && shown.contains("0 errors, 1 warnings"), "{shown}");
+}
+
+#[test]
+fn with_warn_everything_is_sent_and_kept() {
+    let peer = peer();
+    let home = customs_home(&peer, "");
+    let file = home.path("partners/customs.toml");
+    let partner = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{partner}\n[dxp]\nprecheck = \"warn\"\n")).unwrap();
+    let gateway = Gateway::start(&home);
+    let order = order(6);
+    for name in ["one.xml", "two.xml"] {
+        home.submit("customs", name, &order);
+        assert!(gateway.wait_for("customs", "sent", name) == order);
+    }
+    let line = message(&gateway, "two.xml");
+    let detail = gateway.api(&format!("/api/v1/messages/{}", line["id"].as_str().unwrap()));
+    assert_eq!(detail["findings"]["kept"][0]["code"], "key-repeated", "{detail:#}");
+    assert_eq!(detail["findings"]["errors"], 1, "{detail:#}");
+}
+
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+fn order(seed: u64) -> Vec<u8> {
+    sample::order(1, DXPID, now(), seed)
+}
+
+fn text(xml: &[u8]) -> String {
+    String::from_utf8(xml.to_vec()).unwrap()
+}
+
+/// Codes of the errors for which a file was rejected.
+fn refused(gateway: &Gateway<'_>, name: &str) -> Vec<String> {
+    let findings = gateway.wait_for("customs", "rejected", &format!("{name}.findings.json"));
+    let findings: Value = serde_json::from_slice(&findings).unwrap();
+    let errors = findings["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == "error");
+    errors.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+}
+
+fn message(gateway: &Gateway<'_>, name: &str) -> Value {
+    gateway.api(&format!("/api/v1/messages?name={name}"))["messages"][0].clone()
+}
+
+/// A partner that takes everything.
+fn peer() -> Scripted {
+    Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())))
+}
+
+/// A station with a DXPID and `peer` as customs.
+fn customs_home(peer: &Scripted, more: &str) -> Home {
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
+    change(&home.config(), "[station]\n", &format!("[station]\ndxpid = \"{DXPID}\"\n"));
+    home.partner("customs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    change(&home.path("partners/customs.toml"), "as2_name", "profile = \"dxp\"\nas2_name");
+    home
+}
+
+fn change(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{from} in {text}");
+    fs::write(file, text.replacen(from, to, 1)).unwrap();
+}
