@@ -5,8 +5,8 @@
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use indicatif::ProgressBar;
 
@@ -40,6 +40,8 @@ const STDIN: &str = "-";
 struct Checked {
     path: PathBuf,
     report: Report,
+    /// What standard input held.
+    kept: Option<Vec<u8>>,
 }
 
 /// Runs the command.
@@ -148,8 +150,8 @@ fn collect(path: &Path, depth: usize, named: bool, files: &mut Vec<PathBuf>) -> 
     entries.iter().try_for_each(|entry| collect(entry, depth, false, files))
 }
 
-/// A file's report, and what its documents say to others.
-type Outcome = std::io::Result<(Report, Vec<Facts>)>;
+/// A file's report, what its documents say to others, and what standard input held.
+type Outcome = std::io::Result<(Report, Vec<Facts>, Option<Vec<u8>>)>;
 
 fn check_all(files: Vec<PathBuf>, expect: &Expectations<'_>, verify: bool) -> Result<Vec<Checked>, Failure> {
     let next = AtomicUsize::new(0);
@@ -179,9 +181,9 @@ fn check_all(files: Vec<PathBuf>, expect: &Expectations<'_>, verify: bool) -> Re
     let mut ledger = Ledger::default();
     let mut checked = Vec::with_capacity(files.len());
     for ((number, outcome), path) in outcomes.into_iter().zip(files) {
-        let (report, facts) = outcome.map_err(|error| Failure::file(&path, &error))?;
+        let (report, facts, kept) = outcome.map_err(|error| Failure::file(&path, &error))?;
         facts.into_iter().for_each(|facts| ledger.add(number, facts));
-        checked.push(Checked { path, report });
+        checked.push(Checked { path, report, kept });
     }
     for (number, finding) in ledger.judge(expect.levels) {
         if let Some(checked) = checked.get_mut(number) {
@@ -200,7 +202,9 @@ fn check_one(path: &Path, expect: &Expectations<'_>, verify: bool) -> Outcome {
     if verify {
         verify_signatures(&*file, &mut report, expect, &limits);
     }
-    Ok((report, facts))
+    // Standard input cannot be read again.
+    let kept = if path.as_os_str() == STDIN { Some(excerpt::beginning(&mut *file.open()?)?) } else { None };
+    Ok((report, facts, kept))
 }
 
 #[cfg(test)]

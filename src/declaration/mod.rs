@@ -39,6 +39,18 @@ mod robustness_tests;
 
 pub use error::{DeclarationError, Fault};
 
+/// A document as text, decoded as it is checked: by its byte order mark, else by its declaration, else as UTF-8. Of one
+/// that breaks off or has malformed bytes, the text before.
+pub fn decoded(mut bytes: &[u8]) -> String {
+    let mut source = charset::Utf8Source::new(&mut bytes, u64::MAX);
+    let mut text = String::new();
+    while source.more().is_ok_and(|more| more) {
+        text.push_str(source.text());
+        source.take(source.text().len());
+    }
+    text
+}
+
 /// Namespace of the business messages (`CEBxxxMessage`).
 pub const CEB_NS: &str = "http://www.chinaport.gov.cn/ceb";
 

@@ -1,9 +1,10 @@
 //! The line a finding is about, for people: the one element, and nobody else's data.
 
+use std::io::{self, Read};
 use std::path::Path;
 
-use crate::declaration::envelope;
 use crate::declaration::precheck::{Finding, masked};
+use crate::declaration::{decoded, envelope};
 use crate::ground::limits::Limits;
 
 /// Largest file that is read again for its lines.
@@ -19,16 +20,19 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Reads the file; what cannot be read has no lines.
-    pub(super) fn read(path: &Path) -> Source {
+    /// Reads the file; what cannot be read has no lines. Of standard input there is what was `kept`.
+    pub(super) fn read(path: &Path, kept: Option<&[u8]>) -> Source {
         let small = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_BYTES);
-        let bytes = if small { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
+        let bytes = match kept {
+            Some(kept) => kept.to_vec(),
+            None if small => std::fs::read(path).unwrap_or_default(),
+            None => Vec::new(),
+        };
         let mut inside = Vec::new();
         if envelope::unwrap(&mut &bytes[..], &mut inside, &Limits::default()).is_err() {
             inside.clear();
         }
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();
-        Source { outer: text(bytes), inner: text(inside) }
+        Source { outer: decoded(&bytes), inner: decoded(&inside) }
     }
 
     /// The element a finding is about, with personal data masked.
@@ -58,4 +62,11 @@ impl Source {
         }
         Some(short)
     }
+}
+
+/// As much of an input as is kept for its lines.
+pub(super) fn beginning(input: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -25,7 +25,7 @@ pub(super) fn print(voice: &mut Voice<'_>, checked: &[Checked], tables: &CodeTab
     voice.say(&bilingual!("共 {all} 个文件，未通过 {refused} 个", "{all} files, {refused} refused"))
 }
 
-fn one(voice: &mut Voice<'_>, Checked { path, report }: &Checked) -> io::Result<()> {
+fn one(voice: &mut Voice<'_>, Checked { path, report, kept }: &Checked) -> io::Result<()> {
     let (file, summary) = (path.display(), report.summary());
     let (zh, en) = (summary.zh.trim_end(), summary.en.trim_end());
     let text = match report.verdict() {
@@ -36,7 +36,7 @@ fn one(voice: &mut Voice<'_>, Checked { path, report }: &Checked) -> io::Result<
     if report.findings.is_empty() {
         return Ok(());
     }
-    let source = Source::read(path);
+    let source = Source::read(path, kept.as_deref());
     for finding in &report.findings {
         voice.line(&format!("  {}", finding.line_for(voice.language)))?;
         if let Some(excerpt) = source.excerpt(finding) {

@@ -25,7 +25,7 @@ struct FileWire<'c> {
 pub(super) fn json(voice: &mut Voice<'_>, checked: &[Checked], edition: &str, tables: &CodeTables) -> io::Result<()> {
     let files: Vec<_> = checked
         .iter()
-        .map(|Checked { path, report }| FileWire {
+        .map(|Checked { path, report, .. }| FileWire {
             path: path.display().to_string(),
             message: report.message_type.as_deref(),
             documents: report.documents,
@@ -54,7 +54,7 @@ pub(super) fn sarif(voice: &mut Voice<'_>, checked: &[Checked]) -> io::Result<()
         .map(|rule| json!({ "id": rule.id, "shortDescription": { "text": words(rule) }, "help": { "text": rule.source } }))
         .collect();
     let mut results = Vec::new();
-    for Checked { path, report } in checked {
+    for Checked { path, report, .. } in checked {
         for finding in &report.findings {
             let level = if finding.level == Level::Error { "error" } else { "warning" };
             let mut place = json!({ "artifactLocation": { "uri": path.display().to_string() } });
@@ -90,7 +90,7 @@ pub(super) fn junit(voice: &mut Voice<'_>, checked: &[Checked]) -> io::Result<()
          failures=\"{failed}\">\n",
         checked.len()
     );
-    for Checked { path, report } in checked {
+    for Checked { path, report, .. } in checked {
         let class = report.message_type.as_deref().unwrap_or("unknown");
         xml.push_str(&format!(
             "<testcase classname=\"{}\" name=\"{}\">",

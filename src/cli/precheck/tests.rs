@@ -183,3 +183,20 @@ fn a_partner_decides_as_in_its_outbox() {
     let said = check(&["--partner", "nobody"]);
     assert!(said.exit == ExitCode::Usage && said.err.contains("nobody"), "{}", said.err);
 }
+
+#[test]
+fn lines_are_shown_of_gb18030_and_of_standard_input() {
+    let folder = folder();
+    let utf8 = std::fs::read_to_string(folder.path().join("c.xml")).expect("text");
+    let text = utf8.replacen("encoding=\"UTF-8\"", "encoding=\"GB18030\"", 1);
+    assert_ne!(text, utf8);
+    let (bytes, ..) = encoding_rs::GB18030.encode(&text);
+    std::fs::write(folder.path().join("c.xml"), &bytes).expect("written");
+    let said = say(&[folder.path().join("c.xml").to_str().expect("a path")]);
+    assert!(said.out.contains("<ceb:buyerIdNumber>11***************1</ceb:buyerIdNumber>"), "{}", said.out);
+    let source = excerpt::Source::read(Path::new("-"), Some(&bytes));
+    let mut report = check_for_ledger(&mut &bytes[..], &Expectations::default(), &Limits::default(), &mut |_| {});
+    report.findings.retain(|finding| finding.rule == "R14");
+    let shown = source.excerpt(report.findings.first().expect("a finding"));
+    assert_eq!(shown.as_deref(), Some("<ceb:buyerIdNumber>11***************1</ceb:buyerIdNumber>"));
+}
