@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use dxgate::declaration::sample;
+use dxgate::declaration::schema::specimen::{self, Fullness};
+use dxgate::declaration::schema::{self, Ns};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -43,20 +45,18 @@ fn what_was_sent_already_is_refused_the_second_time_also_when_both_come_at_once_
 }
 
 #[test]
-fn a_list_is_compared_with_the_order_that_was_sent_before() {
+fn a_payment_is_compared_with_the_order_that_was_sent_before() {
     let peer = peer();
     let home = customs_home(&peer, "");
     let gateway = Gateway::start(&home);
-    home.submit("customs", "order.xml", &order(3));
+    let order = text(&order(3));
+    home.submit("customs", "order.xml", order.as_bytes());
     gateway.wait_for("customs", "sent", "order.xml");
-    let list = text(&sample::inventory(1, DXPID, now(), 3));
-    let (start, rest) = list.split_once("<ceb:buyerName>").unwrap();
-    let (_, end) = rest.split_once("</ceb:buyerName>").unwrap();
-    let other = format!("{start}<ceb:buyerName>别人</ceb:buyerName>{end}");
-    home.submit("customs", "other.xml", other.as_bytes());
-    assert_eq!(refused(&gateway, "other.xml"), ["buyer-differs"]);
-    home.submit("customs", "list.xml", list.as_bytes());
-    assert!(gateway.wait_for("customs", "sent", "list.xml") == list.as_bytes());
+    home.submit("customs", "cheap.xml", payment(&order, "0.01").as_bytes());
+    assert_eq!(refused(&gateway, "cheap.xml"), ["payment-amount"]);
+    let right = payment(&order, value_of(&order, "acturalPaid"));
+    home.submit("customs", "payment.xml", right.as_bytes());
+    assert!(gateway.wait_for("customs", "sent", "payment.xml") == right.as_bytes());
 }
 
 #[test]
@@ -137,6 +137,29 @@ fn order(seed: u64) -> Vec<u8> {
 
 fn text(xml: &[u8]) -> String {
     String::from_utf8(xml.to_vec()).unwrap()
+}
+
+/// The first value of a field.
+fn value_of<'x>(xml: &'x str, field: &str) -> &'x str {
+    xml.split_once(&format!("<ceb:{field}>")).unwrap().1.split_once('<').unwrap().0
+}
+
+/// A payment for the order, of this amount.
+fn payment(order: &str, amount: &str) -> String {
+    let message = schema::current().find(Ns::Ceb, "CEB411Message").unwrap();
+    let mut piece = specimen::of(message, Fullness::Least);
+    for (field, of_order) in [
+        ("orderNo", "orderNo"),
+        ("payCode", "payCode"),
+        ("payTransactionId", "payTransactionId"),
+        ("payerName", "buyerName"),
+        ("payerIdNumber", "buyerIdNumber"),
+    ] {
+        piece.at(&format!("Payment/PaymentHead/{field}")).unwrap().text = value_of(order, of_order).to_owned();
+    }
+    piece.at("Payment/PaymentHead/amountPaid").unwrap().text = amount.to_owned();
+    piece.at("BaseTransfer/dxpId").unwrap().text = DXPID.to_owned();
+    piece.write()
 }
 
 /// Codes of the errors for which a file was rejected.

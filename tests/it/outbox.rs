@@ -124,21 +124,20 @@ fn code_tables_of_the_home_count_and_are_read_again_when_they_change() {
     let peer = peer();
     let home = customs_home(&peer, "[precheck.levels]\ncode-unknown = \"error\"");
     fs::create_dir(home.path("tables")).unwrap();
-    fs::write(home.path("tables/customs.csv"), "code,name\n9999,elsewhere\n").unwrap();
+    fs::write(home.path("tables/country.csv"), "code,name\n999,elsewhere\n").unwrap();
     let gateway = Gateway::start(&home);
-    assert!(gateway.log().contains("customs (1)"), "the log names the tables:\n{}", gateway.log());
-    let list = sample::inventory(1, DXPID, Timestamp::now(), 5);
-    home.submit("customs", "unknown.xml", &list);
+    assert!(gateway.log().contains("country (1)"), "the log names the tables:\n{}", gateway.log());
+    let order = sample::order(1, DXPID, Timestamp::now(), 5);
+    home.submit("customs", "unknown.xml", &order);
     let findings = json(&gateway.wait_for("customs", "rejected", "unknown.xml.findings.json"));
     let unknown = findings["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "code-unknown");
     assert_eq!(unknown.unwrap()["level"], "error", "the gateway's level counts: {findings:#}");
-    let codes: String = (0..10_000).map(|code| format!("{code:04}\n")).collect();
-    fs::write(home.path("tables/customs.csv"), codes).unwrap();
-    eventually("the table was read again", || gateway.log().contains("customs (10000)").then_some(()));
-    home.submit("customs", "known.xml", &list);
-    assert!(gateway.wait_for("customs", "sent", "known.xml") == list);
-    // The partner's own level stands over the gateway's, and a table without codes leaves the old one.
-    fs::write(home.path("tables/customs.csv"), "code,name\n").unwrap();
+    let codes: String = (0..1000).map(|code| format!("{code:03}\n")).collect();
+    fs::write(home.path("tables/country.csv"), codes).unwrap();
+    eventually("the table was read again", || gateway.log().contains("country (1000)").then_some(()));
+    home.submit("customs", "known.xml", &order);
+    assert!(gateway.wait_for("customs", "sent", "known.xml") == order);
+    fs::write(home.path("tables/country.csv"), "code,name\n").unwrap();
     eventually("the mistake is reported", || gateway.log().contains("the old code tables stay").then_some(()));
 }
 
