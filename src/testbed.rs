@@ -18,7 +18,7 @@ use crate::declaration::envelope::{self, EnvelopeHead, Unwrapped};
 use crate::declaration::family;
 use crate::declaration::receipt::{self, OriginalMessage, Outcome};
 use crate::ground::clock::Clock;
-use crate::ground::drain::Shutdown;
+use crate::ground::drain::{self, Shutdown};
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
@@ -51,7 +51,7 @@ impl Responder {
     pub async fn run(self, shutdown: Shutdown) {
         while !shutdown.is_triggered() {
             let this = self.clone();
-            let answered = match tokio::task::spawn_blocking(move || this.answer_waiting()).await {
+            let answered = match drain::blocking(move || this.answer_waiting()).await {
                 Ok(Ok(answered)) => answered,
                 Ok(Err(error)) => {
                     tracing::error!(%error, "the testbed cannot answer: check its exchange folder");

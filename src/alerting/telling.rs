@@ -22,7 +22,7 @@ use super::silence::{NewSilence, Silence};
 use super::{Untold, Way, ways, worker};
 use crate::config::AlertSettings;
 use crate::ground::clock::Clock;
-use crate::ground::drain::Shutdown;
+use crate::ground::drain::{self, Shutdown};
 use crate::ground::id::Id;
 use crate::ground::{durable, random};
 use crate::http::TlsError;
@@ -305,7 +305,7 @@ impl Telling {
     /// Open alerts that nobody has been told of: of a time when this process did not run, or did not keep up.
     async fn take_open(&self) {
         let telling = self.clone();
-        let taken = tokio::task::spawn_blocking(move || {
+        let taken = drain::blocking(move || {
             let shared = &telling.0;
             for raised in shared.store.alerts().standing() {
                 telling.ledger().take(raised);
@@ -337,7 +337,7 @@ impl Telling {
     /// How what is followed is by now. Early after a start conditions are not known to have ended.
     async fn follow(&self, settled: bool) {
         let telling = self.clone();
-        let followed = tokio::task::spawn_blocking(move || {
+        let followed = drain::blocking(move || {
             let now = telling.0.clock.now();
             let mut news = false;
             let open = telling.ledger().open();
@@ -390,7 +390,7 @@ impl Telling {
         };
         let file = self.0.file.clone();
         let written =
-            tokio::task::spawn_blocking(move || durable::replace(&file, &json).map_err(io::Error::from)).await;
+            drain::blocking(move || durable::replace(&file, &json).map_err(io::Error::from)).await;
         written.map_err(io::Error::other)?.map_err(|error| {
             let error = self.0.store.judge_sync(error);
             tracing::error!(%error, code = "alert-ledger-unwritten", "what was told cannot be noted; after a restart some of it is told again");

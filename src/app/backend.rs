@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::console::{Action, AlertQuery, Backend, BackupStatus, PartnerStatus, Query, Refusal, StateCount, Unready};
 use crate::evidence::Exported;
 use crate::ground::clock::Clock;
+use crate::ground::drain;
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::space::{NoRoom, Space};
@@ -96,10 +97,10 @@ impl GatewayBackend {
         body.limit(self.config.limits.payload);
         let mut sink = Sink::new(&self.store);
         while let Some(chunk) = body.next().await.map_err(|error| body_refusal(&error))? {
-            let spooled = tokio::task::spawn_blocking(move || sink.write_all(&chunk).map(|()| sink)).await;
+            let spooled = drain::blocking(move || sink.write_all(&chunk).map(|()| sink)).await;
             sink = spooled.map_err(std::io::Error::other).and_then(|sink| sink).map_err(|error| storage(&error))?;
         }
-        let finished = tokio::task::spawn_blocking(move || sink.finish()).await;
+        let finished = drain::blocking(move || sink.finish()).await;
         finished.map_err(std::io::Error::other).and_then(|draft| draft).map_err(|error| storage(&error))
     }
 
@@ -159,12 +160,12 @@ impl Backend for GatewayBackend {
 
     async fn metrics(&self) -> String {
         let Some(metrics) = self.metrics.get().cloned() else { return String::new() };
-        tokio::task::spawn_blocking(move || metrics.page()).await.unwrap_or_default()
+        drain::blocking(move || metrics.page()).await.unwrap_or_default()
     }
 
     async fn messages(&self, query: Query) -> Vec<Message> {
         let (store, filter) = (self.store.clone(), filter(query));
-        tokio::task::spawn_blocking(move || store.messages(&filter)).await.unwrap_or_default()
+        drain::blocking(move || store.messages(&filter)).await.unwrap_or_default()
     }
 
     async fn message(&self, id: Id) -> Option<Message> {
@@ -242,7 +243,7 @@ impl Backend for GatewayBackend {
 
     async fn alerts(&self, query: AlertQuery) -> Vec<Raised> {
         let store = self.store.clone();
-        let found = tokio::task::spawn_blocking(move || alerts::open(&store, &query)).await;
+        let found = drain::blocking(move || alerts::open(&store, &query)).await;
         found.unwrap_or_default()
     }
 

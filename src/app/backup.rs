@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::config::Config;
 use crate::console::{BackupStatus, Refusal};
 use crate::ground::clock::Clock;
+use crate::ground::drain;
 use crate::store::Store;
 use crate::store::backup::{BackupError, Beside, HomeFile, Manifest};
 
@@ -48,7 +49,7 @@ impl BackupJob {
             *status = BackupStatus { running: true, ..BackupStatus::default() };
         }
         let (job, config, store, clock) = (self.clone(), config.clone(), store.clone(), clock.clone());
-        drop(tokio::task::spawn_blocking(move || {
+        drop(drain::blocking(move || {
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 let beside = beside(&config, keys);
                 store.backup(&dir, &beside, clock.now(), &|progress| job.set(|status| status.progress = progress))

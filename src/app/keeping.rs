@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::console::Refusal;
 use crate::evidence::{EvidenceError, Exported, Exporter};
 use crate::ground::clock::{Clock, SystemClock};
+use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::partner::Directory;
 use crate::store::{JournalReport, Store, StoreError};
@@ -57,7 +58,7 @@ pub(super) async fn export(
             exporter.export(&id, aside.path())
         }
     };
-    let done = tokio::task::spawn_blocking(work).await.map_err(|error| broken(&error.to_string()))?;
+    let done = drain::blocking(work).await.map_err(|error| broken(&error.to_string()))?;
     done.map_err(|error| {
         let status = match &error {
             EvidenceError::Unknown(_) => 404,
@@ -71,7 +72,7 @@ pub(super) async fn export(
 
 pub(super) async fn verify_journal(store: &Store, now: Timestamp) -> Result<JournalReport, Refusal> {
     let checked = store.clone();
-    let verified = tokio::task::spawn_blocking(move || checked.verify_journal_and_bodies()).await;
+    let verified = drain::blocking(move || checked.verify_journal_and_bodies()).await;
     let verified = verified.map_err(|error| broken(&error.to_string()))?;
     super::alerts::note_check(store, &verified, now);
     verified.map_err(|error| {

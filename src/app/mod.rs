@@ -30,7 +30,7 @@ use crate::alerting::{self, Telling};
 use crate::config::{self, Config, Folders};
 use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
-use crate::ground::drain::{Shutdown, Tasks};
+use crate::ground::drain::{self, Shutdown, Tasks};
 use crate::ground::durable;
 use crate::ground::space::{Reserve, Space};
 use crate::http;
@@ -298,7 +298,7 @@ fn assemble(
 async fn keep_reserve(reserve: Reserve, store: Store, shutdown: Shutdown) {
     while !shutdown.is_triggered() {
         let wanted = reserve.clone();
-        let kept = tokio::task::spawn_blocking(move || wanted.keep()).await;
+        let kept = drain::blocking(move || wanted.keep()).await;
         if let Ok(Err(error)) = kept {
             let error = store.judge_sync(error.into());
             tracing::warn!(%error, code = "no-reserve", "the reserve for a full disk cannot be made");
@@ -344,7 +344,7 @@ async fn open_store(config: &Arc<Config>, clock: &Arc<dyn Clock>) -> Result<(Sto
         kept.map_err(|error| StartError::Internal(format!("a certificate cannot be kept for evidence: {error}")))?;
         Ok((store, recovery))
     };
-    tokio::task::spawn_blocking(open).await.map_err(|error| StartError::Internal(error.to_string()))?
+    drain::blocking(open).await.map_err(|error| StartError::Internal(error.to_string()))?
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {

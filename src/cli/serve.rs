@@ -15,6 +15,7 @@ use crate::app::{self, Role, Running, StartError};
 use crate::bilingual;
 use crate::config::Config;
 use crate::ground::clock::SystemClock;
+use crate::ground::drain;
 use crate::store::FailedPart;
 
 /// Time between two looks for room.
@@ -32,6 +33,8 @@ pub fn run(context: &mut Context<'_>, role: Role) -> Result<ExitCode, Failure> {
     runtime.block_on(stay(context, config, role))
 }
 
+/// For blocking work of tasks that were aborted: it may still write. What takes longer, a backup say, ends the process.
+const BLOCKING_ENDS: std::time::Duration = std::time::Duration::from_secs(10);
 /// Tasks that write files outside of the journal.
 const WRITERS: [&str; 2] = ["publisher", "retention"];
 
@@ -56,7 +59,12 @@ async fn stay(context: &mut Context<'_>, mut config: Config, role: Role) -> Resu
         let failure = failure.map(|first| store.failure().unwrap_or(first));
         drop(store);
         match failure {
-            Some(failure) if failure.part == FailedPart::Index && in_order && !busy => {
+            Some(failure)
+                if failure.part == FailedPart::Index
+                    && in_order
+                    && !busy
+                    && drain::blocking_ended(BLOCKING_ENDS).await =>
+            {
                 tracing::warn!(cause = %failure.cause, code = "index-failed", "the index failed; it is rebuilt from the journal");
             }
             Some(failure) => return Err(journal_failed(&failure.cause)),

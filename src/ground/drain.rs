@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::{Id as TaskId, JoinError, JoinSet};
+use tokio::sync::{Notify, watch};
+use tokio::task::{Id as TaskId, JoinError, JoinHandle, JoinSet};
 
 /// The wish that everything ends. Clones share one state; it never returns to "not triggered".
 #[derive(Debug, Clone)]
@@ -47,6 +47,60 @@ impl Shutdown {
 impl Default for Shutdown {
     fn default() -> Shutdown {
         Shutdown::new()
+    }
+}
+
+/// Blocking work that has not ended.
+static IN_WORK: AtomicUsize = AtomicUsize::new(0);
+/// None is left.
+static ENDED: Notify = Notify::const_new();
+
+/// Runs work on the runtime's blocking threads. Whoever stops awaiting it does not end it: see [`blocking_ended`].
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn blocking<F, R>(work: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let counted = InWork::begin();
+    #[expect(clippy::disallowed_methods, reason = "this is the replacement that the lint names")]
+    tokio::task::spawn_blocking(move || {
+        let _counted = counted;
+        work()
+    })
+}
+
+/// Waits until no blocking work of this process is left, that of aborted tasks included; false when some is left then.
+pub async fn blocking_ended(at_most: Duration) -> bool {
+    let end = tokio::time::Instant::now() + at_most;
+    loop {
+        let ended = ENDED.notified();
+        if IN_WORK.load(Ordering::Acquire) == 0 {
+            return true;
+        }
+        if tokio::time::timeout_at(end, ended).await.is_err() {
+            return IN_WORK.load(Ordering::Acquire) == 0;
+        }
+    }
+}
+
+/// Counts itself until it is dropped, also by a panic or a runtime that ends before the work begins.
+struct InWork;
+
+impl InWork {
+    fn begin() -> InWork {
+        IN_WORK.fetch_add(1, Ordering::AcqRel);
+        InWork
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        if IN_WORK.fetch_sub(1, Ordering::AcqRel) == 1 {
+            ENDED.notify_waiters();
+        }
     }
 }
 
@@ -101,8 +155,9 @@ impl Tasks {
         let named = watch.name.clone();
         let mut running = self.running();
         running.reap();
+        let counted = InWork::begin();
         let handle = running.set.spawn_blocking(move || {
-            let watch = watch;
+            let (watch, _counted) = (watch, counted);
             work();
             watch.ended();
         });
@@ -236,5 +291,24 @@ mod tests {
         tasks.spawn_blocking("steady", || {});
         assert!(tasks.join_all(Duration::from_secs(10)).await.is_empty());
         assert_eq!(tasks.panics(), 1);
+    }
+
+    #[tokio::test]
+    async fn blocking_work_is_waited_for_after_the_task_that_awaited_it_was_aborted() {
+        let (go_on, told) = std::sync::mpsc::channel::<()>();
+        let tasks = Tasks::new();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        tasks.spawn("awaits", async move {
+            let work = move || {
+                let _ = begun.send(());
+                told.recv()
+            };
+            let _ = blocking(work).await;
+        });
+        begins.await.unwrap();
+        assert_eq!(tasks.join_all(Duration::ZERO).await, ["awaits"], "it was aborted");
+        assert!(!blocking_ended(Duration::from_millis(20)).await, "its work goes on");
+        go_on.send(()).unwrap();
+        assert!(blocking_ended(Duration::from_secs(60)).await);
     }
 }

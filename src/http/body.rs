@@ -3,6 +3,7 @@
 //! A request body is charged only for the time in which *we* wait for the *peer*: a slow disk on our side never makes
 //! a fast peer look slow.
 
+use crate::ground::drain;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
@@ -419,7 +420,7 @@ impl Body for Sending {
 /// Reads on a blocking thread, at most two pieces ahead; the thread ends when the receiver is dropped.
 fn read_ahead(open: Open, len: u64) -> mpsc::Receiver<io::Result<Bytes>> {
     let (sender, receiver) = mpsc::channel(1);
-    tokio::task::spawn_blocking(move || {
+    drain::blocking(move || {
         let mut left = len;
         let mut reader = match open() {
             Ok(reader) => reader,

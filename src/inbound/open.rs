@@ -9,6 +9,7 @@ use crate::as2::attachments::{self, Attachment, related_boundary};
 use crate::as2::request::Request;
 use crate::as2::{self, AcceptPolicy, OpenFailure, OpenKeys, Opened};
 use crate::cms::ContentCipher;
+use crate::ground::drain;
 use crate::ground::limits::Limits;
 use crate::mime::MimeError;
 use crate::partner::Partner;
@@ -77,7 +78,7 @@ impl Inbound {
             let verified = flow.open_blocking(&partner, &request, &wire);
             (wire, verified)
         };
-        match tokio::task::spawn_blocking(work).await {
+        match drain::blocking(work).await {
             Ok(outcome) => outcome,
             Err(error) => (Draft::Inline(Vec::new()), Err(NotOpened::Storage(io::Error::other(error)))),
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::Inbound;
 use crate::as2::request::{self, Incoming, Request};
 use crate::as2::{As2Name, RequestError, headers};
+use crate::ground::drain;
 use crate::ground::space::{NoRoom, Promise};
 use crate::ground::text::printable;
 use crate::http::{Exchange, Reply};
@@ -128,7 +129,7 @@ impl Inbound {
                 promised = promised.saturating_add(STEP);
             }
             let written = if sink.is_file() || sink.would_spill(chunk.len()) {
-                tokio::task::spawn_blocking(move || sink.write_all(&chunk).map(|()| sink)).await
+                drain::blocking(move || sink.write_all(&chunk).map(|()| sink)).await
             } else {
                 Ok(sink.write_all(&chunk).map(|()| sink))
             };
@@ -138,10 +139,7 @@ impl Inbound {
                 .map_err(|error| unavailable("a body could not be stored", &error))?;
         }
         let finished = if sink.is_file() {
-            tokio::task::spawn_blocking(move || sink.finish())
-                .await
-                .map_err(std::io::Error::other)
-                .and_then(|done| done)
+            drain::blocking(move || sink.finish()).await.map_err(std::io::Error::other).and_then(|done| done)
         } else {
             sink.finish()
         };

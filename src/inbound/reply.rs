@@ -17,6 +17,7 @@ use crate::as2::request::{MdnRequest, Request};
 use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic};
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
+use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::ground::random;
 use crate::ground::text::Bilingual;
@@ -283,7 +284,7 @@ impl Inbound {
             return Ok(None);
         }
         let (flow, partner, request) = (self.clone(), partner.clone(), request.clone());
-        let built = tokio::task::spawn_blocking(move || flow.build_mdn_blocking(&partner, &request, &told)).await;
+        let built = drain::blocking(move || flow.build_mdn_blocking(&partner, &request, &told)).await;
         built.map_err(|error| NoAnswer::Storage(io::Error::other(error)))?.map(Some)
     }
 

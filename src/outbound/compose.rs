@@ -10,6 +10,7 @@ use super::{Outbound, terms};
 use crate::as2::{self, ComposeError, MessageId, Stamp};
 use crate::bilingual;
 use crate::cms::CmsError;
+use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::mime::{BytesSource, MimeError, Source};
 use crate::partner::Partner;
@@ -154,7 +155,7 @@ impl Outbound {
     ) -> Result<T, NotComposed> {
         let broken = |error: String| NotComposed::Impossible(failed(&error));
         let _permit = self.compositions.acquire().await.map_err(|error| broken(error.to_string()))?;
-        tokio::task::spawn_blocking(work).await.map_err(|error| broken(error.to_string()))?
+        drain::blocking(work).await.map_err(|error| broken(error.to_string()))?
     }
 }
 

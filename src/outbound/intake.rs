@@ -14,6 +14,7 @@ use super::scan::{Claim, Trouble};
 use super::signing::{self, NotSigned};
 use crate::bilingual;
 use crate::declaration::envelope::EnvelopeHead;
+use crate::ground::drain;
 use crate::ground::durable;
 use crate::ground::fault;
 use crate::ground::id::Id;
@@ -82,7 +83,7 @@ impl Outbound {
             }
         }
         let flow = self.clone();
-        match tokio::task::spawn_blocking(move || flow.dispose(&claim)).await {
+        match drain::blocking(move || flow.dispose(&claim)).await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(self.store.judge_sync(error).into()),
             _ => Ok(()),
         }
@@ -267,7 +268,7 @@ impl Outbound {
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let _permit = self.compositions.acquire().await.map_err(io::Error::other)?;
-        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+        drain::blocking(work).await.map_err(io::Error::other)?
     }
 }
 

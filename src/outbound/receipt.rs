@@ -22,6 +22,7 @@ use crate::as2::mdn::{self, Mdn};
 use crate::as2::verdict::{self, Doubt, Sent, Verdict};
 use crate::as2::{As2Name, MessageId, SentMics, headers};
 use crate::bilingual;
+use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, printable};
 use crate::mime::Headers;
@@ -95,7 +96,7 @@ impl Outbound {
         let (Some(algorithm), Some(payload)) = (named, message.payload) else { return mics };
         let (store, known) = (self.store.clone(), mics.clone());
         let work = move || known.with(algorithm, &mut store.read(&payload)?);
-        match tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other).and_then(|mics| mics) {
+        match drain::blocking(work).await.map_err(std::io::Error::other).and_then(|mics| mics) {
             Ok(mics) => mics,
             Err(error) => {
                 tracing::error!(id = %message.id, %error, code = "storage-failed", "the digest that an MDN names could not be computed");

@@ -17,7 +17,7 @@ use super::retry::Outcome;
 use super::{Outbound, circuit};
 use crate::as2::headers;
 use crate::bilingual;
-use crate::ground::drain::Shutdown;
+use crate::ground::drain::{self, Shutdown};
 use crate::ground::id::Id;
 use crate::http::{
     Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, SendBody, Timeouts,
@@ -257,7 +257,7 @@ impl Outbound {
         let store = self.store.clone();
         let small = store.inline_threshold().saturating_mul(2) as u64;
         let body = if wire.len <= small {
-            let read = tokio::task::spawn_blocking(move || store.read_all(&wire, wire.len)).await;
+            let read = drain::blocking(move || store.read_all(&wire, wire.len)).await;
             let bytes = read.map_err(io::Error::other).and_then(|bytes| bytes);
             SendBody::Bytes(bytes.map_err(|error| unusable(error.to_string()))?.into())
         } else {

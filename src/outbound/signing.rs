@@ -22,7 +22,7 @@ use crate::bilingual;
 use crate::cms::Fingerprint;
 use crate::declaration::dsig::{self, SignatureProblem};
 use crate::ground::clock::Clock;
-use crate::ground::drain::Shutdown;
+use crate::ground::drain::{self, Shutdown};
 use crate::ground::text::Bilingual;
 use crate::mime::Source as _;
 use crate::partner::{DocumentKey, Partner};
@@ -226,7 +226,7 @@ impl Outbound {
         }
         let turn = self.signing.turn(key, &*self.clock).await?;
         let (flow, key) = (self.clone(), key.clone());
-        let signed = tokio::task::spawn_blocking(move || flow.sign_now(&key, &document)).await;
+        let signed = drain::blocking(move || flow.sign_now(&key, &document)).await;
         drop(turn);
         signed.map_err(|error| NotSigned::Storage(io::Error::other(error)))?
     }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::intake::IntakeError;
 use super::scan::{self, Claim, Hint, Outbox, Sweep};
 use super::{Outbound, disk_nearly_full};
-use crate::ground::drain::Shutdown;
+use crate::ground::drain::{self, Shutdown};
 use crate::ground::durable::{self, DurableError};
 use crate::ground::id::Id;
 use crate::store::record::Reason;
@@ -292,7 +292,7 @@ impl Outbound {
             }
             (outboxes, hints, swept)
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        drain::blocking(work).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a sweep ended unexpectedly; the outboxes are read anew");
             (Outboxes::new(), Hints::new(), Vec::new())
         })

@@ -105,6 +105,7 @@ use self::journal::writer::{DiskSegments, SegmentFiles, Writer};
 use self::leaving::Leaving;
 use self::queue::Leases;
 use self::recovery::Layout;
+use crate::ground::drain;
 use crate::ground::durable::{self, DirLock};
 use crate::ground::id::Id;
 
@@ -424,7 +425,7 @@ impl Store {
     pub async fn close(&self) {
         let inner = self.0.clone();
         // It only joins threads that end by themselves; a panic in there was logged by its thread.
-        let _ = tokio::task::spawn_blocking(move || inner.stop()).await;
+        let _ = drain::blocking(move || inner.stop()).await;
     }
 
     /// [`close`](Store::close) for threads outside the async runtime.

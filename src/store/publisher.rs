@@ -31,7 +31,7 @@ use self::waiting::Waiting;
 use super::record::{Content, Fact, PublicationStage};
 use super::{CommitError, PendingPublication, Store, Transaction};
 use crate::ground::clock::Clock;
-use crate::ground::drain::Shutdown;
+use crate::ground::drain::{self, Shutdown};
 use crate::ground::durable::{self, DurableError};
 use crate::ground::fault::{self, within};
 
@@ -184,7 +184,7 @@ impl Publisher {
             return Ok(Vec::new());
         }
         let this = self.clone();
-        let done = tokio::task::spawn_blocking(move || work(&this, batch)).await;
+        let done = drain::blocking(move || work(&this, batch)).await;
         let (passed, failed) =
             done.map_err(|error| PublishError::Broken(io::Error::other(error)))?.map_err(|error| {
                 self.store.poison(format!("exchange folders: {error}"));

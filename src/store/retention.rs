@@ -17,7 +17,7 @@ use super::record::{Fact, Message, Reason};
 use super::transaction::Transaction;
 use crate::bilingual;
 use crate::ground::clock::Clock;
-use crate::ground::drain::Shutdown;
+use crate::ground::drain::{self, Shutdown};
 use crate::ground::id::Id;
 
 /// The shortest time for which a finished message is kept: its dedup key goes with it, and partners repeat messages for
@@ -83,7 +83,7 @@ impl Keeper {
                 let stop = || stop.is_triggered();
                 if whole { keeper.pass(&stop) } else { keeper.snapshot(&stop) }
             };
-            match tokio::task::spawn_blocking(work).await {
+            match drain::blocking(work).await {
                 Ok(Ok(kept)) => log(&kept),
                 Ok(Err(KeepError::Stopped)) => return,
                 Ok(Err(error)) => tracing::error!(code = error.code(), %error, "retention could not be carried out"),
