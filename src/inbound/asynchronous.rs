@@ -28,8 +28,6 @@ const RETRY_LAST: Duration = Duration::from_secs(300);
 const RETRY_FULL: Duration = Duration::from_secs(10);
 /// An MDN job waits for the connection on which the message came to end (RFC 4130 7.2: answered first).
 const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
-/// Accepted messages looked at after a start; far more than can be in work at once.
-const RECENT: usize = 2000;
 
 impl Inbound {
     /// Takes a message durably and answers 202; it is opened in the background.
@@ -58,14 +56,10 @@ impl Inbound {
     /// Takes up receptions that a crash interrupted: taken but not opened, or accepted but not answered though an
     /// asynchronous MDN is owed. Opening the latter again finds their key and answers. Call once at start.
     pub fn resume(&self) -> usize {
-        let in_state = |state, limit| Filter { state: Some(state), limit, ..Filter::default() };
-        let taken = self.store.messages(&in_state(State::Received, usize::MAX));
-        let accepted = self.store.messages(&in_state(State::Accepted, RECENT));
-        let unanswered = accepted
-            .into_iter()
-            .filter(|message| message.receipt.is_none() && message.headers.get(headers::RECEIPT_DELIVERY).is_some());
+        let received = Filter { state: Some(State::Received), limit: usize::MAX, ..Filter::default() };
+        let taken = self.store.messages(&received);
         let mut count = 0;
-        for message in taken.into_iter().chain(unanswered).filter(|message| !message.restored) {
+        for message in taken.into_iter().chain(self.store.owing()).filter(|message| !message.restored) {
             count += 1;
             if let Err(why) = self.resume_one(&message) {
                 tracing::error!(id = %message.id, partner = %message.partner, code = "resume-failed", "a received message waits: {why}");
@@ -76,8 +70,7 @@ impl Inbound {
 
     /// Takes up a reception that a restore had held, now that a person has released it.
     pub fn resume_released(&self, message: &Message) {
-        let asks = message.receipt.is_none() && message.headers.get(headers::RECEIPT_DELIVERY).is_some();
-        let waits = message.state == State::Received || message.state == State::Accepted && asks;
+        let waits = message.state == State::Received || message.owes_mdn();
         if !waits || message.restored {
             return;
         }

@@ -15,6 +15,7 @@
 //! | `c` id | | messages with documents |
 //! | `e` standing, id | | messages with documents that stand so |
 //! | `f` hash of name and value, id, number | | documents with a key; number 0: messages with a `CopMsgId` |
+//! | `o` id | | accepted messages whose asynchronous MDN is owed |
 //! | `k` hash of the dedup key | id | who claimed a key |
 //! | `b` body id | place | where a body is |
 //! | `!applied` | format, sequence, hash, settled, count, sum | how much of the journal is in here |
@@ -203,6 +204,7 @@ impl Index {
             View::Alerting => vec![b'a'],
             View::Declared => vec![b'c'],
             View::Standing(standing) => vec![b'e', standing_byte(*standing)],
+            View::Owing => vec![b'o'],
         };
         let mut end = prefix.clone();
         match before {
@@ -289,6 +291,7 @@ pub(super) enum View<'a> {
     Alerting,
     Declared,
     Standing(Standing),
+    Owing,
 }
 
 impl Changes {

@@ -353,6 +353,12 @@ impl Store {
         ids.filter_map(|id| self.message(&id)).take(limit).collect()
     }
 
+    /// Accepted messages whose asynchronous MDN is [owed](Message::owes_mdn), newest first.
+    pub fn owing(&self) -> Vec<Message> {
+        let ids = self.0.index.latest_first(&View::Owing, None).map_while(|id| self.ask(id));
+        ids.filter_map(|id| self.message(&id)).collect()
+    }
+
     /// Messages that pass a filter, newest first.
     pub fn messages(&self, filter: &Filter) -> Vec<Message> {
         let view = match (&filter.state, &filter.partner) {

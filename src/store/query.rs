@@ -66,6 +66,14 @@ impl Counts {
     }
 }
 
+impl Message {
+    /// It was accepted, asked for its MDN on a connection of its own, and there is none yet: no key could sign it.
+    pub fn owes_mdn(&self) -> bool {
+        let asks = self.headers.get(crate::as2::headers::RECEIPT_DELIVERY).is_some();
+        self.state == State::Accepted && self.receipt.is_none() && asks
+    }
+}
+
 impl State {
     /// The direction of the messages that can be in this state.
     pub fn direction(self) -> Direction {

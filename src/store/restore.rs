@@ -18,7 +18,7 @@ use super::aside::goes_on;
 use super::backup::{self, BackupError, CopyProgress, Manifest};
 use super::config::StoreConfig;
 use super::journal::retired::{Epoch, Link};
-use super::record::{Fact, Message, State};
+use super::record::{Fact, State};
 use super::transaction::Transaction;
 use super::{Filter, Store};
 use crate::ground::durable;
@@ -26,8 +26,6 @@ use crate::ground::id::Id;
 
 /// Facts of one transaction.
 const BATCH: usize = 500;
-/// Accepted messages looked at for an MDN that is still owed; the inbound flow looks at as many.
-const RECENT: usize = 2000;
 /// Messages looked up at once.
 const ALL: usize = usize::MAX;
 
@@ -108,11 +106,7 @@ fn put_on_hold(store: &Store, manifest: &Manifest, now: Timestamp) -> Result<(u6
         open.extend(store.messages(&in_state(state, ALL)).into_iter().map(|message| message.id));
     }
     let mut waiting: Vec<Id> = store.messages(&in_state(State::Received, ALL)).into_iter().map(|m| m.id).collect();
-    let accepted = store.messages(&in_state(State::Accepted, RECENT));
-    let owed = |message: &Message| {
-        message.receipt.is_none() && message.headers.get(crate::as2::headers::RECEIPT_DELIVERY).is_some()
-    };
-    waiting.extend(accepted.into_iter().filter(owed).map(|message| message.id));
+    waiting.extend(store.owing().into_iter().map(|message| message.id));
     waiting.extend(store.pending_publications(ALL).into_iter().map(|pending| pending.message));
     waiting.sort_unstable();
     waiting.dedup();

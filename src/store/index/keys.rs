@@ -32,6 +32,9 @@ pub(super) fn views(message: &Message) -> Vec<Vec<u8>> {
     if message.alerts.iter().any(Alert::is_open) {
         keys.push(key(b'a', &[id]));
     }
+    if message.owes_mdn() {
+        keys.push(key(b'o', &[id]));
+    }
     for (index, (_, stage)) in (0u32..).zip(&message.publications) {
         if !message.restored && !matches!(stage, PublicationStage::Published(_)) {
             keys.push(key(b'u', &[id, &index.to_be_bytes()]));

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use crate::store::journal::frame::Hash;
 
 /// Changes when keys or values do; another number means: rebuild. 2: messages carry the sequence they are up to. 4:
-/// documents are found by their keys.
-pub(super) const FORMAT: u32 = 4;
+/// documents are found by their keys. 5: owed MDNs are found.
+pub(super) const FORMAT: u32 = 5;
 
 /// Where a body's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
