@@ -25,7 +25,7 @@ use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::Draft;
-use crate::store::record::{Fact, Message, Reason, Receipt, State};
+use crate::store::record::{Body, Fact, Message, Reason, Receipt, State};
 use crate::store::{CommitError, Transaction};
 
 /// Refusals after decryption was tried leave on these boundaries, so that their timing says little (RFC 4130 has no
@@ -33,7 +33,8 @@ use crate::store::{CommitError, Transaction};
 const REFUSAL_GRID: Duration = Duration::from_millis(250);
 const REFUSAL_JITTER_MS: u64 = 50;
 const GRID_STEP: u64 = 8 * 1024 * 1024;
-/// Bytes kept of a refused message: anybody can send one, so it must not fill the disk.
+/// Bytes kept of a message that is not accepted, refused or repeated: anybody can send one, and as often as they like,
+/// so it must not fill the disk.
 const EVIDENCE: u64 = 64 * 1024;
 /// The human-readable part of a positive MDN.
 const RECEIVED: &str = "The message was received, verified and stored.";
@@ -142,7 +143,9 @@ impl Inbound {
                 };
                 self.close_repetition(id, partner, existing.id, answer).await
             }
-            Published::OtherContent(wire) => self.decline(id, partner, request, wire, Refusal::other_content()).await,
+            Published::OtherContent(wire) => {
+                self.decline(id, partner, request, self.evidence(wire)?, Refusal::other_content()).await
+            }
         }
     }
 
@@ -161,6 +164,7 @@ impl Inbound {
         let Some(wire) = record.wire else { return Ok(answer) };
         let now = self.clock.now();
         let mut transaction = Transaction::new(now);
+        let wire = self.evidence(Draft::Stored(wire))?.into_body(&mut transaction);
         let fact = Fact::Declined {
             partner: partner.id.clone(),
             message_id: record.message_id.unwrap_or_default(),
@@ -170,6 +174,7 @@ impl Inbound {
             mdn: None,
         };
         transaction.fact(id, fact);
+        self.let_go_of_the_rest(id, wire, &mut transaction);
         if let (false, Some((head, body))) = (answer.queued, &answer.mdn) {
             add_mdn_job(&mut transaction, now, id, partner, head, body.clone());
         }
@@ -255,15 +260,17 @@ impl Inbound {
         let built = self.build_mdn(partner, request, told).await?;
         let mut transaction = Transaction::new(now);
         let mdn = built.as_ref().map(|built| receipt_of(built, &refusal.told, None, &mut transaction));
+        let wire = wire.into_body(&mut transaction);
         let fact = Fact::Declined {
             partner: partner.id.clone(),
             message_id: request.message_id.as_str().to_owned(),
             headers: request.headers.clone(),
-            wire: wire.into_body(&mut transaction),
+            wire,
             reason: Reason { code: refusal.code.to_owned(), text: refusal.text },
             mdn,
         };
         transaction.fact(id, fact);
+        self.let_go_of_the_rest(id, wire, &mut transaction);
         let queued = asks_later(request) && built.is_some();
         if let Some(built) = built.as_ref().filter(|_| queued) {
             add_mdn_job(&mut transaction, now, id, partner, &built.headers, built.body.clone());
@@ -317,7 +324,17 @@ impl Inbound {
         mdn::build(&plan).map_err(|error| NoAnswer::Storage(io::Error::other(error)))
     }
 
-    /// What is kept of a message that nobody vouches for: its beginning.
+    /// A reception that is answered later has all its bytes, since it was taken with them; refused, it keeps `kept`.
+    fn let_go_of_the_rest(&self, id: Id, kept: Body, transaction: &mut Transaction) {
+        let taken = self.store.message(&id).filter(|record| record.legal_hold.is_none());
+        let Some(taken) = taken.and_then(|record| record.wire).filter(|taken| taken.id != kept.id) else { return };
+        let text =
+            bilingual!("未接收的报文只保留开头部分。", "of a message that is not accepted the beginning is kept.");
+        let why = Reason { code: "refused-shortened".to_owned(), text };
+        transaction.fact(id, Fact::BodiesDropped { why, bodies: vec![taken.id] });
+    }
+
+    /// What is kept of a message that is not accepted: its beginning.
     fn evidence(&self, wire: Draft) -> Result<Draft, NoAnswer> {
         if wire.len() <= EVIDENCE {
             return Ok(wire);

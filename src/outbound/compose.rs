@@ -107,6 +107,15 @@ impl Outbound {
             due: now,
         };
         transaction.fact(message.id, fact);
+        let bodies = superseded(message);
+        if !bodies.is_empty() {
+            let text = bilingual!(
+                "只保留最近 {WIRES} 次发送的线路原文；各次的 Message-ID 和摘要均保留。",
+                "the wire bytes of the latest {WIRES} attempts are kept; of all of them Message-IDs and digests are."
+            );
+            let why = Reason { code: "wire-superseded".to_owned(), text };
+            transaction.fact(message.id, Fact::BodiesDropped { why, bodies });
+        }
         self.store.commit(transaction).await.map(drop).map_err(ComposeLate::Journal)
     }
 
@@ -157,6 +166,17 @@ impl Outbound {
         let _permit = self.compositions.acquire().await.map_err(|error| broken(error.to_string()))?;
         drain::blocking(work).await.map_err(|error| broken(error.to_string()))?
     }
+}
+
+/// Wires of one message that are kept when each retry has its own. An MDN about an older one still counts, by the digests
+/// that are kept of it; its bytes are evidence that hardly anybody will ask for, and a message may be retried for weeks.
+const WIRES: usize = 4;
+
+/// Wires of earlier attempts that are not kept beside those of the next attempt and the last one.
+fn superseded(message: &Message) -> Vec<Id> {
+    let earlier: Vec<Id> = message.earlier.iter().filter_map(|earlier| earlier.wire).map(|wire| wire.id).collect();
+    let surplus = earlier.len().saturating_sub(WIRES.saturating_sub(2));
+    if message.legal_hold.is_some() { Vec::new() } else { earlier.into_iter().take(surplus).collect() }
 }
 
 /// Why there are no wire bytes.

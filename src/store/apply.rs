@@ -14,7 +14,8 @@ use super::fact::detail;
 use super::keeping;
 use super::record::Body;
 use super::record::{
-    Direction, Documents, EarlierWire, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason, Receipt,
+    Direction, Documents, EARLIER, EarlierWire, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason,
+    Receipt,
     STRAYS, State, Stray,
 };
 use crate::as2::SentMics;
@@ -360,7 +361,9 @@ impl Message {
     /// What was sent so far stays known: an MDN about it still counts.
     fn supersede_wire(&mut self) {
         if let Some(message_id) = self.message_id.take() {
-            self.earlier.push(EarlierWire { message_id, mics: std::mem::take(&mut self.mics) });
+            self.earlier.push(EarlierWire { message_id, mics: std::mem::take(&mut self.mics), wire: self.wire });
+            let surplus = self.earlier.len().saturating_sub(EARLIER);
+            self.earlier.drain(..surplus);
         }
     }
 

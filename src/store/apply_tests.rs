@@ -93,6 +93,8 @@ fn fact(name: &str) -> Fact {
         "unknown-receipt" => {
             Fact::UnknownReceipt { partner, message_id, reason: reason("mdn-unknown-message"), receipt: receipt() }
         }
+        // The wire that another one took the place of.
+        "bodies-dropped" => Fact::BodiesDropped { why: reason("wire-superseded"), bodies: vec![body(2).id] },
         "acknowledged" => Fact::Acknowledged { alert: "gave-up".to_owned(), reason: "seen".to_owned(), by },
         "declared" => Fact::Declared { documents: vec![vec![("orderNo".to_owned(), "O1".to_owned())]] },
         "business-receipt" => Fact::BusinessReceipt {
@@ -107,7 +109,7 @@ fn fact(name: &str) -> Fact {
     }
 }
 
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 28] = [
     "queued",
     "rejected",
     "composed",
@@ -135,6 +137,7 @@ const NAMES: [&str; 27] = [
     "platform-answered",
     "matched",
     "prechecked",
+    "bodies-dropped",
 ];
 
 fn after(facts: &str) -> Result<Message, BadTransition> {
@@ -163,6 +166,14 @@ fn every_state_lets_exactly_its_facts_happen() {
         ),
         (
             "queued composed attempted retry-at",
+            "retry-at delivered failed held released cancelled stray-receipt recomposed",
+        ),
+        (
+            "queued composed attempted recomposed",
+            "retry-at delivered failed held released cancelled stray-receipt recomposed bodies-dropped",
+        ),
+        (
+            "queued composed attempted recomposed bodies-dropped",
             "retry-at delivered failed held released cancelled stray-receipt recomposed",
         ),
         ("queued composed held", "released failed cancelled stray-receipt resent"),
@@ -253,4 +264,18 @@ fn every_body_of_a_fact_is_known() {
     assert_eq!(fact("accepted").bodies(), [body(2), body(3)]);
     assert_eq!(fact("delivered").bodies(), [body(9), body(1)]);
     assert_eq!(fact("held").bodies(), []);
+}
+
+#[test]
+fn what_is_dropped_is_named_by_no_field_and_under_no_hold() {
+    let dropped = fact("bodies-dropped");
+    let message = after("queued composed attempted recomposed").unwrap();
+    assert_eq!((message.others.as_slice(), message.earlier[0].wire), (&[body(2)][..], Some(body(2))));
+    let held = Fact::LegalHeld { reason: "a suit".to_owned(), by: "legal".to_owned() };
+    let held = apply(Some(message.clone()), message.id, at(9), &held).unwrap();
+    assert!(apply(Some(held), message.id, at(9), &dropped).is_err());
+    let after = apply(Some(message.clone()), message.id, at(9), &dropped).unwrap();
+    assert_eq!((after.others.as_slice(), after.earlier[0].wire, after.updated), (&[][..], None, message.updated));
+    assert!(!after.bodies().contains(&body(2)) && after.wire == Some(body(4)));
+    assert_eq!(after.timeline.last().map(|event| event.detail.as_str()), Some("wire-superseded"));
 }

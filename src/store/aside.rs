@@ -6,7 +6,7 @@
 //! be opened or answered.
 
 use super::apply::BadTransition;
-use super::record::{Fact, Message, Reason, State};
+use super::record::{Evidence, Fact, Message, Reason, State};
 use crate::bilingual;
 
 /// Evidence kept in the view of a message; the journal has all of it.
@@ -18,6 +18,13 @@ pub const RESTORED: &str = "restored";
 pub(super) fn apply(message: &mut Message, fact: &Fact) -> Option<Result<(), BadTransition>> {
     match fact {
         Fact::Evidence { evidence } => {
+            // What was composed anew many times shows how it was at last.
+            let like = |earlier: &Evidence| earlier.step == evidence.step;
+            if message.evidence.len() >= EVIDENCE
+                && let Some(oldest) = message.evidence.iter().position(like)
+            {
+                message.evidence.remove(oldest);
+            }
             if message.evidence.len() < EVIDENCE {
                 message.evidence.push(evidence.clone());
             }

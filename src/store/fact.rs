@@ -43,6 +43,7 @@ impl Fact {
             Fact::PlatformAnswered { .. } => "platform-answered",
             Fact::Matched { .. } => "matched",
             Fact::Prechecked { .. } => "prechecked",
+            Fact::BodiesDropped { .. } => "bodies-dropped",
         }
     }
 
@@ -94,7 +95,8 @@ impl Fact {
             | Fact::BusinessReceipt { .. }
             | Fact::PlatformAnswered { .. }
             | Fact::Prechecked { .. }
-            | Fact::Matched { .. } => {}
+            | Fact::Matched { .. }
+            | Fact::BodiesDropped { .. } => {}
         }
         bodies
     }
@@ -146,7 +148,9 @@ pub(super) fn detail(fact: &Fact) -> String {
         | Fact::UnknownReceipt { reason, .. } => reason.code.clone(),
         Fact::Delivered { note, .. } => note.as_ref().map(|note| note.code.clone()).unwrap_or_default(),
         Fact::Held { reason, by } => format!("{by}: {}", reason.code),
-        Fact::PayloadPurged { why, .. } | Fact::Purged { why, .. } => why.code.clone(),
+        Fact::PayloadPurged { why, .. } | Fact::Purged { why, .. } | Fact::BodiesDropped { why, .. } => {
+            why.code.clone()
+        }
         Fact::LegalHeld { reason, by } | Fact::LegalReleased { reason, by } => format!("{by}: {reason}"),
         Fact::Released { reason, by, .. } | Fact::Cancelled { reason, by, .. } => format!("{by}: {reason}"),
         Fact::Composed { message_id, .. } | Fact::Recomposed { message_id, .. } | Fact::Received { message_id, .. } => {

@@ -255,7 +255,10 @@ impl<'a> Group<'a> {
     fn follow(&self, at: Timestamp, facts: &[(Id, Fact)], mode: Mode<'_>) -> Result<Judged, Refusal> {
         let mut judged = Judged::default();
         for (id, fact) in facts {
-            if let Fact::PayloadPurged { bodies, .. } | Fact::Purged { bodies, .. } = fact {
+            if let Fact::PayloadPurged { bodies, .. }
+            | Fact::Purged { bodies, .. }
+            | Fact::BodiesDropped { bodies, .. } = fact
+            {
                 judged.dropped.extend(bodies);
             }
             let earlier = judged.messages.iter().position(|(known, _)| known == id);

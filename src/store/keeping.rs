@@ -9,8 +9,11 @@ use crate::ground::id::Id;
 
 /// Whether the fact is about how long a message is kept, not about its journey.
 pub(super) fn is_keeping(fact: &Fact) -> bool {
-    use Fact::{LegalHeld, LegalReleased, PayloadPurged, Purged};
-    matches!(fact, LegalHeld { .. } | LegalReleased { .. } | PayloadPurged { .. } | Purged { .. })
+    use Fact::{BodiesDropped, LegalHeld, LegalReleased, PayloadPurged, Purged};
+    matches!(
+        fact,
+        LegalHeld { .. } | LegalReleased { .. } | PayloadPurged { .. } | Purged { .. } | BodiesDropped { .. }
+    )
 }
 
 /// Facts of retention and legal hold, the same in both directions.
@@ -35,12 +38,26 @@ pub(super) fn apply(message: &mut Message, at: Timestamp, fact: &Fact) -> Result
             only(message.may_expire() && message.bodies().iter().all(|body| bodies.contains(&body.id)))?;
             message.gone = true;
         }
+        Fact::BodiesDropped { bodies, .. } => {
+            only(message.legal_hold.is_none() && bodies.iter().all(|id| message.is_spare(id)))?;
+            message.others.retain(|other| !bodies.contains(&other.id));
+            for earlier in &mut message.earlier {
+                earlier.wire.take_if(|wire| bodies.contains(&wire.id));
+            }
+        }
         _ => only(false)?,
     }
     Ok(())
 }
 
 impl Message {
+    /// The body is kept, and neither a field that is shown nor an MDN.
+    fn is_spare(&self, id: &Id) -> bool {
+        let strays = self.strays.iter().map(|stray| &stray.receipt);
+        let is_mdn = strays.chain(&self.further_receipts).any(|receipt| receipt.body.id == *id);
+        !is_mdn && self.others.iter().any(|other| other.id == *id)
+    }
+
     /// Every body of the message whose bytes are kept.
     pub fn bodies(&self) -> Vec<Body> {
         let mut bodies = self.shown();

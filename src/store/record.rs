@@ -313,6 +313,8 @@ pub enum Fact {
     Matched { answered: Answered },
     /// The pre-check found this, and the declaration is sent all the same.
     Prechecked { findings: Findings },
+    /// These bodies, which no field shows any more, are no longer kept; the facts that named them keep their digests.
+    BodiesDropped { why: Reason, bodies: Vec<Id> },
 }
 
 /// One line of a message's history.
@@ -367,7 +369,13 @@ pub struct EarlierWire {
     pub message_id: String,
     /// Every MIC that an honest MDN about it may carry.
     pub mics: SentMics,
+    /// Its wire bytes, while they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire: Option<Body>,
 }
+
+/// Earlier Message-IDs that the view of a message keeps: those of the latest attempts.
+pub const EARLIER: usize = 256;
 
 /// Who is named in facts that no person caused.
 pub const GATEWAY: &str = "gateway";

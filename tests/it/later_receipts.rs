@@ -1,11 +1,21 @@
 //! Receipts that travel on a connection of their own: early, twice, forged, about nothing; and those that we owe.
 
+use std::sync::Arc;
+
 use dxgate::as2::{MdnAsk, MdnMode, SendPlan};
+use dxgate::ground::clock::SystemClock;
+use dxgate::ground::id::Id;
+use dxgate::ground::limits::Limits;
+use dxgate::mime::Headers;
+use dxgate::store::record::{DedupKey, Fact, Message, Receipt, State};
+use dxgate::store::{Store, StoreConfig, Transaction};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::support::correspondent::{Kind, Letter, letter, plan, receipt_for};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile};
+use crate::support::inside::{self, Inside};
 use crate::support::scripted::{Posted, Scripted, answer};
 use crate::support::{eventually, http, keys};
 
@@ -116,6 +126,103 @@ fn our_receipt_goes_to_no_address_that_the_agreement_does_not_name() {
     });
     assert_eq!((&held["kind"], &held["reason"]["code"]), (&"mdn".into(), &"mdn-url-refused".into()), "{held:#}");
     assert!(elsewhere.posted().is_empty() && peer.posted().is_empty());
+}
+
+#[test]
+fn of_what_is_not_accepted_the_beginning_is_kept_however_its_receipt_travels() {
+    const KEPT: u64 = 64 * 1024;
+    // In a file of its own, and in the journal.
+    for length in [1_300_000, 200_000] {
+        let peer = Scripted::start(|_, _| Some(answer(204, "", b"")));
+        let home = Home::ours();
+        let accept = "signature = true\nencryption = true";
+        home.partner("theirs", &PartnerFile { url: peer.url(), accept, ..PartnerFile::default() });
+        let gateway = Inside::start(&home, &inside::clock());
+        let mdn = MdnAsk { mode: MdnMode::Async { url: peer.url() }, signed: true, micalgs: Vec::new() };
+        let payload = crate::proof::content("payload", length);
+        let genuine = letter(&SendPlan { mdn, ..plan() }, "<letter@theirs>", &payload);
+        let mut forged = Letter { headers: genuine.headers.clone(), body: genuine.body.clone() };
+        let middle = forged.body.len() / 2;
+        forged.body[middle] ^= 1;
+        assert_eq!(post(&home, &forged), 202);
+        let refused = settled(&gateway, State::Declined, 1);
+        assert_eq!((refused[0].wire.unwrap().len, refused[0].bodies().len()), (KEPT, 2), "{:#?}", refused[0]);
+        let files = || crate::support::home::names(&home.path("data/bodies"));
+        assert_eq!(files(), Vec::<String>::new(), "nothing else of it is on the disk");
+        // Repeated once it was accepted: the record of the repetition keeps as much.
+        assert_eq!(post(&home, &genuine), 202);
+        let accepted = settled(&gateway, State::Accepted, 1);
+        assert_eq!(accepted[0].wire.unwrap().len, genuine.body.len() as u64);
+        assert_eq!(post(&home, &genuine), 202);
+        let declined = settled(&gateway, State::Declined, 2);
+        assert!(declined.iter().all(|message| message.wire.unwrap().len == KEPT), "{declined:#?}");
+        let verified = gateway.post("/api/v1/journal/verify", b"{}");
+        assert_eq!(verified.0, 200, "{:#}", verified.1);
+    }
+}
+
+#[test]
+fn a_receipt_that_is_owed_is_made_after_a_restart_however_much_came_later() {
+    let peer = Scripted::start(|_, _| Some(answer(204, "", b"")));
+    let home = Home::ours();
+    let mdn = "mode = \"async\"\nsigned = true";
+    home.partner("theirs", &PartnerFile { url: peer.url(), mdn, ..PartnerFile::default() });
+    let letter = asking(&peer.url());
+    {
+        let config = StoreConfig {
+            allow_untrusted_filesystem: true,
+            ..StoreConfig::new(home.path("data"), Arc::new(SystemClock))
+        };
+        let (store, _) = Store::open(config).unwrap();
+        // Accepted when no key could sign, so without an answer; then far more than are in work at once, answered.
+        let owed = accept(&store, &letter, "asking@theirs", false);
+        for number in 0..2_100 {
+            accept(&store, &letter, &format!("{number}@theirs"), true);
+        }
+        assert_eq!(store.owing().iter().map(|message| message.id).collect::<Vec<_>>(), [owed]);
+    }
+    let gateway = Gateway::start(&home);
+    eventually("the receipt is sent", || (peer.posted().len() == 1).then_some(()));
+    eventually("the job is done", || (message(&gateway)["state"] == "delivered").then_some(()));
+    assert!(String::from_utf8_lossy(&peer.posted()[0].body).contains("<asking@theirs>"));
+}
+
+/// As the gateway records what it has opened, with its answer or without.
+fn accept(store: &Store, letter: &Letter, message_id: &str, answered: bool) -> Id {
+    let at = Timestamp::now();
+    let id = Id::new(at);
+    let mut transaction = Transaction::new(at);
+    let (wire, payload) = (transaction.body(letter.body.clone()), transaction.body(ORDER.to_vec()));
+    let (from, to) = ("theirs".to_owned(), "ours".to_owned());
+    let headers = Headers::parse(format!("{}\r\n", letter.headers).as_bytes(), &Limits::default()).unwrap();
+    let accepted = Fact::Accepted {
+        partner: "theirs".to_owned(),
+        key: DedupKey { from, to, message_id: message_id.to_owned() },
+        headers: headers.clone(),
+        wire,
+        payload,
+        file_name: "letter.xml".to_owned(),
+        declaration: None,
+        signer: None,
+        files: Vec::new(),
+    };
+    transaction.fact(id, accepted);
+    if answered {
+        let body = transaction.body(b"an MDN".to_vec());
+        let (disposition, mic, mic_matches, signer) = (String::new(), None, None, None);
+        transaction.fact(id, Fact::Answered { mdn: Receipt { body, headers, disposition, mic, mic_matches, signer } });
+    }
+    store.commit_blocking(transaction).unwrap();
+    id
+}
+
+/// So many inbound messages in a state, once there are.
+fn settled(gateway: &Inside<'_>, state: State, count: usize) -> Vec<Message> {
+    eventually(&format!("{count} {state:?}"), || {
+        let mut messages = gateway.messages();
+        messages.retain(|message| message.state == state);
+        (messages.len() == count).then_some(messages)
+    })
 }
 
 /// `ours` with `peer` as partner, which is asked for its receipts on a connection of their own.

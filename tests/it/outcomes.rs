@@ -450,3 +450,27 @@ fn with_fresh_message_id_each_retry_has_one_of_its_own_and_a_receipt_for_any_set
         assert_eq!(open(&posted).payload, ORDER);
     }
 }
+
+#[test]
+fn of_many_attempts_under_message_ids_of_their_own_the_latest_wires_are_kept_and_a_receipt_for_the_first_counts() {
+    let home = Home::ours();
+    let first: Arc<Mutex<Option<Posted>>> = Arc::default();
+    let kept = first.clone();
+    let peer = Scripted::start(move |number, posted| {
+        kept.lock().unwrap().get_or_insert_with(|| posted.clone());
+        let late = || acknowledge(kept.lock().unwrap().as_ref().unwrap(), Kind::default());
+        Some(if number < 7 { answer(503, "", b"") } else { late() })
+    });
+    let delivery = format!("{RETRY}\nfresh_message_id = true");
+    home.partner("theirs", &PartnerFile { url: peer.url(), delivery: &delivery, ..PartnerFile::default() });
+    let gateway = Inside::start(&home, &inside::clock());
+    gateway.submit("theirs", "order.xml", ORDER);
+    inside::settle(&[&gateway], "many fresh Message-IDs");
+    let message = gateway.sent_to("theirs");
+    assert_eq!((message.state, message.attempts, message.earlier.len()), (State::Delivered, 8, 7));
+    let wires: Vec<bool> = message.earlier.iter().map(|earlier| earlier.wire.is_some()).collect();
+    assert_eq!(wires, [false, false, false, false, true, true, true], "and that of the last attempt");
+    // Payload, four wires, the receipt.
+    assert_eq!(message.bodies().len(), 6, "{:#?}", message.bodies());
+    assert_eq!(gateway.post("/api/v1/journal/verify", b"{}").0, 200);
+}
