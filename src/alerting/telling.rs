@@ -389,8 +389,7 @@ impl Telling {
             serde_json::to_vec(&*ledger).map_err(io::Error::from)?
         };
         let file = self.0.file.clone();
-        let written =
-            drain::blocking(move || durable::replace(&file, &json).map_err(io::Error::from)).await;
+        let written = drain::blocking(move || durable::replace(&file, &json).map_err(io::Error::from)).await;
         written.map_err(io::Error::other)?.map_err(|error| {
             let error = self.0.store.judge_sync(error);
             tracing::error!(%error, code = "alert-ledger-unwritten", "what was told cannot be noted; after a restart some of it is told again");

@@ -326,7 +326,7 @@ fn no_room(error: &NoRoom) -> Refusal {
 fn action_refusal(error: &ActionError) -> Refusal {
     let status = match error {
         ActionError::Unknown(_) => 404,
-        ActionError::State(_) | ActionError::Resent(_) | ActionError::LegalHold { .. } => 409,
+        ActionError::State(_) | ActionError::Resent(_) | ActionError::LegalHold { .. } | ActionError::Expired => 409,
         ActionError::NoReason | ActionError::NoPayload | ActionError::Refused(_) => 422,
         ActionError::NotPrepared(_) | ActionError::Journal(_) => 503,
     };

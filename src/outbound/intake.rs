@@ -91,10 +91,10 @@ impl Outbound {
 
     /// The claimed file has done its service; one that was too large to be copied becomes the rejected original.
     fn dispose(&self, claim: &Claim) -> io::Result<()> {
-        let refused_uncopied = self
-            .store
-            .message(&claim.id)
-            .is_some_and(|message| message.state == State::Rejected && message.payload.is_none());
+        // An index that has failed knows nobody; the file may be all that there is.
+        let message = self.store.message(&claim.id);
+        let message = message.ok_or_else(|| io::Error::other("the record of a claimed file cannot be read"))?;
+        let refused_uncopied = message.state == State::Rejected && message.payload.is_none();
         if !refused_uncopied {
             let folder = claim.path.parent().unwrap_or(&claim.path);
             return fault::at(&fault::within("remove", folder), || fs::remove_file(&claim.path));

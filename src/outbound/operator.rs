@@ -66,6 +66,10 @@ impl Action {
                 if held == (self == Action::LegalRelease) { Ok(()) } else { Err(ActionError::LegalHold { held }) }
             }
             _ if message.direction != Direction::Outbound => Err(ActionError::Unknown(message.id)),
+            Action::Retry | Action::Release if message.payload_purged.is_some() => Err(ActionError::Expired),
+            Action::Retry | Action::Release if message.successor.is_some() => {
+                Err(message.successor.map_or(ActionError::State(message.state), ActionError::Resent))
+            }
             _ if self.allowed().contains(&message.state) => Ok(()),
             _ => Err(ActionError::State(message.state)),
         }
@@ -102,6 +106,9 @@ pub enum ActionError {
     /// It was resent before.
     #[error("it was resent as {0} before")]
     Resent(Id),
+    /// What would be sent is kept no longer.
+    #[error("the time for which its payload is kept is over")]
+    Expired,
     /// There is no payload to be sent: it is an MDN, or the payload is kept no longer.
     #[error("the message has no payload that could be sent")]
     NoPayload,
@@ -127,6 +134,7 @@ impl ActionError {
             ActionError::State(_) => "message-state",
             ActionError::LegalHold { .. } => "message-legal-hold",
             ActionError::Resent(_) => "message-resent",
+            ActionError::Expired => "message-expired",
             ActionError::NoPayload => "payload-missing",
             ActionError::Refused(_) => "precheck-refused",
             ActionError::NotPrepared(_) => "not-prepared",
@@ -155,6 +163,10 @@ impl ActionError {
             ActionError::Resent(successor) => bilingual!(
                 "该报文此前已作为新报文 {successor} 重发；如有必要，请重发那一份。",
                 "it was resent as {successor} before; resend that one if need be."
+            ),
+            ActionError::Expired => bilingual!(
+                "报文内容的保存期限已满，已删除，不能再次发送。如仍需发送，请把原文件重新放入该伙伴的 outbox。",
+                "the time for which its payload is kept is over, so it cannot be sent again. If it must be, put the original file into the partner's outbox once more."
             ),
             ActionError::NoPayload => bilingual!(
                 "没有可发送的内容：这是回执，或其内容已不再保存。",

@@ -15,8 +15,7 @@ use super::keeping;
 use super::record::Body;
 use super::record::{
     Direction, Documents, EARLIER, EarlierWire, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason,
-    Receipt,
-    STRAYS, State, Stray,
+    Receipt, STRAYS, State, Stray,
 };
 use crate::as2::SentMics;
 use crate::ground::id::Id;

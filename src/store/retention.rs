@@ -81,7 +81,7 @@ impl Keeper {
             let (keeper, stop) = (self.clone(), shutdown.clone());
             let work = move || {
                 let stop = || stop.is_triggered();
-                if whole { keeper.pass(&stop) } else { keeper.snapshot(&stop) }
+                if whole { keeper.pass(&stop) } else { keeper.tidy(&stop) }
             };
             match drain::blocking(work).await {
                 Ok(Ok(kept)) => log(&kept),
@@ -91,7 +91,7 @@ impl Keeper {
             }
             tokio::select! {
                 () = shutdown.triggered() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(self.clock.nap(LOOK_EVERY)) => {}
             }
         }
     }
@@ -110,6 +110,16 @@ impl Keeper {
         // Space is given back even when there was none for a snapshot.
         kept.compacted = self.store.compact(stop)?;
         kept.snapshot = snapshot?;
+        Ok(kept)
+    }
+
+    /// Between two passes: takes a snapshot when one is due, and gives back what it covers. So bytes that are dropped
+    /// early do not wait for a pass, and whoever sends what is refused cannot let the journal grow without end.
+    fn tidy(&self, stop: Stop<'_>) -> Result<Kept, KeepError> {
+        let mut kept = self.snapshot(stop)?;
+        if kept.snapshot.is_some() {
+            kept.compacted = self.store.compact(stop)?;
+        }
         Ok(kept)
     }
 

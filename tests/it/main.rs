@@ -38,6 +38,7 @@ mod precheck_schema;
 mod proof;
 mod rebuild;
 mod replays;
+mod retention;
 mod signing;
 mod support;
 mod telemetry;
