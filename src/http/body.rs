@@ -3,7 +3,6 @@
 //! A request body is charged only for the time in which *we* wait for the *peer*: a slow disk on our side never makes
 //! a fast peer look slow.
 
-use crate::ground::drain;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
@@ -18,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
 use super::exchange::Reply;
+use crate::ground::drain;
 
 /// Why a request body could not be read to its end. Everything here is the peer's doing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
