@@ -267,12 +267,16 @@ fn failed_code(fact: &Fact) -> Option<&str> {
 }
 
 /// Codes that say: a key, a certificate, an algorithm or a MIC did not fit. Those of opening a message, of an MDN, of
-/// composing, and of TLS.
+/// composing, and of TLS. What a wrong key makes of an envelope without authentication looks like content that cannot be
+/// read, so that counts too.
 fn is_crypto(code: &str) -> bool {
     matches!(
         code,
         "open-decryption-failed"
             | "open-signature-invalid"
+            | "open-mime-malformed"
+            | "open-layers-unexpected"
+            | "open-trailing-bytes"
             | "open-not-signed"
             | "open-not-encrypted"
             | "open-digest-not-allowed"
