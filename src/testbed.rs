@@ -1,22 +1,29 @@
 //! The customs side for tests and demonstrations: plays the platform behind an AS2 endpoint of its own.
 //!
 //! The endpoint is an ordinary gateway whose partner is the enterprise. The [`Responder`] is what customs would be
-//! behind it: it consumes the inbox, unwraps each DxpMsg, and drops the business receipt that belongs to the message
-//! type (CEB312 for CEB311, CEB622 for CEB621, …; CEB900 for what cannot be read, or whose signature is missing or does not
-//! hold) into the outbox, wrapped in a DxpMsg of its own. What it consumed is kept in `archive/`.
+//! behind it: it consumes the inbox, unwraps each DxpMsg, and drops the business receipts that belong to the message
+//! type (CEB312 for CEB311, CEB622 for CEB621, …; CEB900 for what cannot be read, or whose signature is missing or does
+//! not hold) into the outbox, each wrapped in a DxpMsg of its own: the whole sequence that a declaration sees, or what a
+//! [`Scenario`] says. What it consumed is kept in `archive/`.
 
+pub mod scenario;
+
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+pub use self::scenario::Scenario;
+use self::scenario::{Case, End, Order};
 use crate::declaration::dsig::{self, SignatureProblem};
-use crate::declaration::envelope::{self, EnvelopeHead, Unwrapped};
+use crate::declaration::envelope::{self, EnvelopeHead, Response, TransportResponse, Unwrapped};
 use crate::declaration::family;
-use crate::declaration::receipt::{self, OriginalMessage, Outcome};
+use crate::declaration::precheck::BusinessKey;
+use crate::declaration::receipt::{self, OriginalMessage, Outcome, Step};
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown};
 use crate::ground::durable;
@@ -37,14 +44,15 @@ const BATCH: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Responder {
     exchange: PathBuf,
+    scenario: Arc<Scenario>,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
 
 impl Responder {
     /// A responder for every partner folder below `exchange`.
-    pub fn new(exchange: &Path, clock: Arc<dyn Clock>, limits: Limits) -> Responder {
-        Responder { exchange: exchange.to_owned(), clock, limits }
+    pub fn new(exchange: &Path, scenario: Scenario, clock: Arc<dyn Clock>, limits: Limits) -> Responder {
+        Responder { exchange: exchange.to_owned(), scenario: Arc::new(scenario), clock, limits }
     }
 
     /// Answers until shutdown.
@@ -95,49 +103,95 @@ impl Responder {
         Ok(answered)
     }
 
-    /// Writes the receipt into the outbox, then archives the message with its companions.
+    /// Writes the answers into the outbox, then archives the message with its companions.
     fn answer(&self, home: &Path, name: &str) -> io::Result<()> {
-        let now = self.clock.now();
-        let id = Id::new(now);
-        if let Some((head, document)) = self.receipt(&home.join("inbox").join(name), id, now)? {
-            let mut wrapped = Vec::new();
-            envelope::wrap(&head, &mut document.as_slice(), &mut wrapped).map_err(io::Error::other)?;
-            let file_name = head.file_name.unwrap_or_else(|| format!("{id}.xml"));
-            durable::write_new(&home.join("outbox").join(file_name), &wrapped)?;
+        let mut answers = self.answers(&home.join("inbox").join(name), self.clock.now())?;
+        if self.scenario.order == Order::Reversed {
+            answers.reverse();
+        }
+        for answer in &answers {
+            for _ in 0..self.scenario.copies.0 {
+                let (file_name, bytes) = self.wrapped(answer)?;
+                durable::write_new(&home.join("outbox").join(file_name), &bytes)?;
+            }
         }
         archive(home, name, "")
     }
 
-    /// The receipt for the message in `path` and the head of its envelope; `None` when nothing is to be answered.
-    fn receipt(&self, path: &Path, id: Id, now: Timestamp) -> io::Result<Option<(EnvelopeHead, Vec<u8>)>> {
+    /// What customs says about the message in `path`, in the order of time.
+    fn answers(&self, path: &Path, now: Timestamp) -> io::Result<Vec<Answer>> {
         let mut document = Vec::new();
         let mut input = BufReader::new(File::open(path)?);
         let Ok(Unwrapped::Message { head, .. }) = envelope::unwrap(&mut input, &mut document, &self.limits) else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         if family::is_receipt(&head.msg_type) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let answered = match signature_problem(&head.msg_type, &document, &self.limits) {
-            Some(problem) => Err(problem.text()),
-            None => receipt::answer(&mut document.as_slice(), now, &Outcome::Accepted, &self.limits)
-                .map_err(|error| error.text()),
+        let documents = RefCell::new(Vec::new());
+        let collect = |_: u32, keys: &[BusinessKey]| {
+            documents.borrow_mut().push(keys.to_vec());
+            None
         };
-        let (msg_type, receipt) = match (answered, family::receipt_type(&head.msg_type)) {
-            (Ok(receipt), Some(msg_type)) => (msg_type, receipt),
-            (Err(why), _) => ("CEB900Message", format_error(&head, &document, &why.zh, now)),
-            (Ok(_), None) => ("CEB900Message", format_error(&head, &document, "未知报文类型", now)),
-        };
-        let cop_msg_id = id.hyphenated().to_uppercase();
-        let answer_head = EnvelopeHead {
-            file_name: Some(format!("{msg_type}_{cop_msg_id}.xml")),
-            cop_msg_id,
-            sender_id: head.receiver_ids.first().cloned().unwrap_or_default(),
-            receiver_ids: vec![head.sender_id.clone()],
+        let read = Step { since: now, at: now, outcome: &collect };
+        let read = receipt::answer_step(&mut document.as_slice(), &read, &self.limits);
+        let unsigned = signature_problem(&head.msg_type, &document, &self.limits).map(|problem| problem.text().zh);
+        let (error, documents) = (unsigned.or(read.err().map(|error| error.text().zh)), documents.into_inner());
+        let request = Request { head, document, now };
+        match (error, family::receipt_type(&request.head.msg_type)) {
+            (Some(error), _) => Ok(vec![request.malformed(&error)]),
+            (None, None) => Ok(vec![request.malformed("未知报文类型")]),
+            (None, Some(receipt_type)) => self.told(&request, receipt_type, &documents),
+        }
+    }
+
+    /// The answers to a message that could be read.
+    fn told(&self, request: &Request, receipt_type: &str, documents: &[Vec<BusinessKey>]) -> io::Result<Vec<Answer>> {
+        let message_type = request.head.msg_type.as_str();
+        let whole = documents.iter().find_map(|keys| self.scenario.of_message(message_type, keys));
+        if let Some(case) = whole {
+            return Ok(vec![if case.end == End::Refused { request.refused(case) } else { request.malformed_as(case) }]);
+        }
+        let steps: Vec<Vec<Outcome>> =
+            documents.iter().map(|keys| self.scenario.steps(message_type, receipt_type, keys)).collect();
+        let rounds = steps.iter().map(Vec::len).max().unwrap_or(0);
+        let mut answers = Vec::with_capacity(rounds);
+        for round in 0..rounds {
+            let outcome = |number: u32, _: &[BusinessKey]| {
+                let place = usize::try_from(number).ok()?.checked_sub(1)?;
+                steps.get(place)?.get(round).cloned()
+            };
+            // A millisecond apart: the time of a receipt tells which is the newer.
+            let later = SignedDuration::from_millis(i64::try_from(round).unwrap_or(i64::MAX));
+            let at = request.now.saturating_add(later).map_err(io::Error::other)?;
+            let step = Step { since: request.now, at, outcome: &outcome };
+            let receipt = receipt::answer_step(&mut request.document.as_slice(), &step, &self.limits);
+            let bytes = receipt.map_err(io::Error::other)?;
+            answers.extend(bytes.map(|bytes| request.message(receipt_type, bytes)));
+        }
+        Ok(answers)
+    }
+
+    /// The file for the outbox. Each copy is an envelope of its own.
+    fn wrapped(&self, answer: &Answer) -> io::Result<(String, Vec<u8>)> {
+        let now = self.clock.now();
+        let id = Id::new(now).hyphenated().to_uppercase();
+        let kind = &answer.msg_type;
+        let file_name = format!("{kind}_{id}.xml");
+        if answer.bare {
+            return Ok((file_name, answer.bytes.clone()));
+        }
+        let head = EnvelopeHead {
+            file_name: Some(file_name.clone()),
+            cop_msg_id: id,
+            sender_id: answer.from.clone(),
+            receiver_ids: vec![answer.to.clone()],
             creat_time: envelope::creat_time(now),
-            msg_type: msg_type.to_owned(),
+            msg_type: kind.clone(),
         };
-        Ok(Some((answer_head, receipt)))
+        let mut wrapped = Vec::new();
+        envelope::wrap(&head, &mut answer.bytes.as_slice(), &mut wrapped).map_err(io::Error::other)?;
+        Ok((file_name, wrapped))
     }
 }
 
@@ -153,6 +207,63 @@ fn signature_problem(msg_type: &str, document: &[u8], limits: &Limits) -> Option
     }
 }
 
+/// A message that came in.
+struct Request {
+    head: EnvelopeHead,
+    document: Vec<u8>,
+    now: Timestamp,
+}
+
+/// A message that is to go out.
+struct Answer {
+    msg_type: String,
+    from: String,
+    to: String,
+    bytes: Vec<u8>,
+    /// Without an envelope: it is the platform's own.
+    bare: bool,
+}
+
+impl Request {
+    fn message(&self, msg_type: &str, bytes: Vec<u8>) -> Answer {
+        let from = self.head.receiver_ids.first().cloned().unwrap_or_default();
+        Answer { msg_type: msg_type.to_owned(), from, to: self.head.sender_id.clone(), bytes, bare: false }
+    }
+
+    fn malformed(&self, info: &str) -> Answer {
+        let head = &self.head;
+        let original = OriginalMessage {
+            cop_msg_id: &head.cop_msg_id,
+            message_type: Some(&head.msg_type),
+            document: &self.document,
+        };
+        self.message("CEB900Message", receipt::format_error(&original, info, self.now))
+    }
+
+    fn malformed_as(&self, case: &Case) -> Answer {
+        self.malformed(case.info.as_deref().unwrap_or("报文不符合规范"))
+    }
+
+    fn refused(&self, case: &Case) -> Answer {
+        let code = case.status.clone().unwrap_or_else(|| "0002".to_owned());
+        let info = case.info.clone().unwrap_or_else(|| envelope::response_meaning(&code).zh);
+        let day = envelope::creat_time(self.now).chars().take(10).collect();
+        let one = Response {
+            node_id: Some(NODE.to_owned()),
+            code,
+            info: Some(info),
+            notice_time: Some(day),
+            original: EnvelopeHead { file_name: None, ..self.head.clone() },
+            ..Response::default()
+        };
+        let response = TransportResponse { receiver_id: self.head.sender_id.clone(), responses: vec![one] };
+        Answer { bare: true, ..self.message("DxpRep", envelope::write_response(&response)) }
+    }
+}
+
+/// The transport node that the testbed plays.
+const NODE: &str = "00000002";
+
 /// Moves a message with its companions out of the inbox.
 fn archive(home: &Path, name: &str, mark: &str) -> io::Result<()> {
     for suffix in [".meta.json", ".envelope.xml", ""] {
@@ -162,11 +273,6 @@ fn archive(home: &Path, name: &str, mark: &str) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn format_error(head: &EnvelopeHead, document: &[u8], info: &str, now: Timestamp) -> Vec<u8> {
-    let original = OriginalMessage { cop_msg_id: &head.cop_msg_id, message_type: Some(&head.msg_type), document };
-    receipt::format_error(&original, info, now)
 }
 
 /// Messages whose meta file says that they are complete, oldest name first.
@@ -212,7 +318,7 @@ mod tests {
         }
         let blocked = exchange.path().join("enterprise").join(ARCHIVE).join("a.xml");
         durable::create_dir_all(&blocked.join("in the way")).expect("made");
-        let responder = Responder::new(exchange.path(), Arc::new(SystemClock), Limits::default());
+        let responder = Responder::new(exchange.path(), Scenario::brief(), Arc::new(SystemClock), Limits::default());
         assert_eq!(responder.answer_waiting().expect("goes on"), 2);
         let archive = exchange.path().join("enterprise").join(ARCHIVE);
         assert!(archive.join("a.xml.unanswered").is_file() && archive.join("b.xml").is_file());
@@ -222,7 +328,7 @@ mod tests {
     #[test]
     fn a_declaration_without_the_signature_that_it_needs_is_refused() {
         let exchange = tempfile::tempdir().expect("temporary folder");
-        let responder = Responder::new(exchange.path(), Arc::new(SystemClock), Limits::default());
+        let responder = Responder::new(exchange.path(), Scenario::brief(), Arc::new(SystemClock), Limits::default());
         let now = SystemClock.now();
         let key = signer(now);
         let limits = Limits::default();
@@ -249,8 +355,8 @@ mod tests {
             envelope::wrap(&head, &mut document.as_slice(), &mut wrapped).expect("wrapped");
             let file = exchange.path().join(format!("{}.xml", Id::new(now)));
             durable::write_new(&file, &wrapped).expect("written");
-            let (head, _) = responder.receipt(&file, Id::new(now), now).expect("read").expect("an answer");
-            assert_eq!(head.msg_type, expected);
+            let answers = responder.answers(&file, now).expect("read");
+            assert_eq!(answers.iter().map(|answer| answer.msg_type.as_str()).collect::<Vec<_>>(), [expected]);
         }
     }
 

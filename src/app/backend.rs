@@ -30,7 +30,7 @@ use crate::outbound::{ActionError, IntakeError, Outbound};
 use crate::partner::{Directory, Partner};
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::Message;
-use crate::store::{CommitError, Filter, JournalReport, Raised, Store};
+use crate::store::{CommitError, DeclaredFilter, DeclaredPage, Filter, JournalReport, Raised, Store};
 
 /// How long a submission key is remembered, in hours.
 const KEY_HOURS: i64 = 24;
@@ -166,6 +166,11 @@ impl Backend for GatewayBackend {
     async fn messages(&self, query: Query) -> Vec<Message> {
         let (store, filter) = (self.store.clone(), filter(query));
         drain::blocking(move || store.messages(&filter)).await.unwrap_or_default()
+    }
+
+    async fn declarations(&self, filter: DeclaredFilter) -> DeclaredPage {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || store.declarations(&filter)).await.unwrap_or_default()
     }
 
     async fn message(&self, id: Id) -> Option<Message> {

@@ -41,7 +41,7 @@ use crate::store::publisher::Publisher;
 use crate::store::retention::Keeper;
 use crate::store::{Failure, RecoveryReport, Store};
 use crate::telemetry;
-use crate::testbed::Responder;
+use crate::testbed::{Responder, Scenario};
 
 use metrics::Metrics;
 
@@ -60,13 +60,13 @@ const LAST_STEPS_FAILED: std::time::Duration = std::time::Duration::from_secs(1)
 const RESERVE_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What a start may do beyond the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Role {
     /// The gateway of an enterprise.
     #[default]
     Gateway,
     /// The customs side: answers what lands in its inboxes.
-    Testbed,
+    Testbed(Scenario),
 }
 
 /// A running gateway.
@@ -151,8 +151,8 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     let keeper = Keeper::new(running.store.clone(), translate::retention(&config), clock.clone());
     running.flows.spawn("retention", keeper.run(running.stop_flows.clone()));
     running.flows.spawn("partner-reload", reloads.run(running.stop_flows.clone()));
-    if role == Role::Testbed {
-        let responder = Responder::new(&config.folders.exchange, clock.clone(), config.limits);
+    if let Role::Testbed(scenario) = role {
+        let responder = Responder::new(&config.folders.exchange, scenario, clock.clone(), config.limits);
         running.flows.spawn("responder", responder.run(running.stop_flows.clone()));
     }
     let (folder, tables) = (config.precheck.tables.display(), config::tables::describe(&config.precheck.codes));

@@ -1,11 +1,16 @@
 //! The command tree. The names are a contract with scripts; options may be added.
 
+mod alerts;
+mod declarations;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::alerts::{AlertArguments, AlertsCommand, SilenceArguments};
+pub use self::declarations::{DeclarationsCommand, StandingArguments};
 use super::cert::{GenerateTarget, Purpose};
 use super::demo::DemoOptions;
 use super::exit_code::ExitCode;
@@ -74,7 +79,11 @@ pub enum Command {
     /// Run gateway and testbed on this machine and exchange sample declarations
     Demo(DemoOptions),
     /// Run the customs side alone, for tests
-    Testbed,
+    Testbed {
+        /// What it answers, as in config/scenario.example.toml; without it every declaration ends well
+        #[arg(long, value_name = "FILE")]
+        scenario: Option<PathBuf>,
+    },
     /// Check declarations, envelopes or folders of them
     Precheck(PrecheckArguments),
     /// The application form for the data-exchange interface
@@ -85,6 +94,9 @@ pub enum Command {
     /// See and steer messages of the running gateway
     #[command(subcommand)]
     Messages(MessagesCommand),
+    /// What customs says about the documents that were sent
+    #[command(subcommand)]
+    Declarations(DeclarationsCommand),
     /// What a person should know: list and acknowledge
     #[command(subcommand)]
     Alerts(AlertsCommand),
@@ -225,74 +237,6 @@ pub enum MessagesCommand {
     Verify(VerifyArguments),
     /// Send the payload again as a new business message, with a new Message-ID
     Resend(ActionArguments),
-}
-
-/// `alerts …`.
-#[derive(Debug, Subcommand)]
-pub enum AlertsCommand {
-    /// List open alerts: conditions of the gateway, then messages, newest first
-    List(AlertArguments),
-    /// Note that somebody has seen an alert, and why it needs nothing more
-    Acknowledge {
-        /// The alert's id, as listed
-        id: String,
-        /// Why; kept in the journal
-        #[arg(long, short)]
-        reason: String,
-    },
-    /// Tell nobody about some alerts for a while; they stay in the list and in the log
-    Silence(SilenceArguments),
-    /// List the silences that last
-    Silences,
-    /// End a silence before its time
-    Unsilence {
-        /// The silence's id, as listed
-        id: String,
-        /// Why; kept in the log
-        #[arg(long, short)]
-        reason: String,
-    },
-    /// Send a test by every channel of [alerts]
-    Test {
-        /// Only by this one: mail, command, or the name of a webhook
-        #[arg(long)]
-        channel: Option<String>,
-    },
-}
-
-/// `alerts silence`.
-#[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("end").required(true).args(["until", "for_"])))]
-pub struct SilenceArguments {
-    /// Only alerts with this code
-    #[arg(long)]
-    pub code: Option<String>,
-    /// Only alerts about this partner
-    #[arg(long, short)]
-    pub partner: Option<String>,
-    /// Until this instant, such as 2026-12-01T08:00:00+08:00
-    #[arg(long)]
-    pub until: Option<jiff::Timestamp>,
-    /// For so long from now, such as 2h or 3d
-    #[arg(long = "for", value_parser = duration)]
-    pub for_: Option<std::time::Duration>,
-    /// Why; kept with the silence
-    #[arg(long, short)]
-    pub reason: String,
-}
-
-/// `alerts list`.
-#[derive(Debug, Args)]
-pub struct AlertArguments {
-    /// Only those about this partner
-    #[arg(long, short)]
-    pub partner: Option<String>,
-    /// Of at most so many messages
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
-    pub limit: u16,
-    /// Only those about messages older than this one
-    #[arg(long)]
-    pub before: Option<Id>,
 }
 
 /// `messages list`.

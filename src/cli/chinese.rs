@@ -5,7 +5,7 @@ use clap::Command;
 use crate::ground::text::Language;
 
 /// What each command does, by its path.
-const ABOUT: [(&[&str], &str); 35] = [
+const ABOUT: [(&[&str], &str); 38] = [
     (&[], "连接海关数据交换平台（DXP）及任何 AS2 合作方的网关"),
     (&["init"], "创建可运行的目录：配置、密钥、文件夹"),
     (&["serve"], "运行网关"),
@@ -27,6 +27,9 @@ const ABOUT: [(&[&str], &str); 35] = [
     (&["messages", "export"], "把报文的证据写入文件夹，供任何人验证"),
     (&["messages", "verify"], "验证报文、导出的证据或整个日志"),
     (&["messages", "resend"], "以新的 Message-ID 作为新报文重发"),
+    (&["declarations"], "已申报单证的海关业务状态"),
+    (&["declarations", "list"], "列出单证，新的在前"),
+    (&["declarations", "show"], "按订单号、企业内部编号、清单编号、运单号等查单证"),
     (&["alerts"], "告警：查看和确认"),
     (&["alerts", "list"], "列出未确认的告警"),
     (&["alerts", "acknowledge"], "确认告警，并说明原因"),

@@ -3,6 +3,7 @@
 use super::Context;
 use super::api_client::{ApiClient, block_on, encoded};
 use super::arguments::{ActionArguments, ListArguments, MessagesCommand, ReleaseArguments};
+use super::declarations;
 use super::evidence;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
@@ -156,6 +157,9 @@ pub(super) fn print(voice: &mut Voice<'_>, message: &MessageDetail) -> std::io::
     }
     facts(voice, message)?;
     receipt(voice, message)?;
+    if let Some(business) = &message.business {
+        declarations::business(voice, business)?;
+    }
     findings(voice, message)?;
     for stray in &message.stray_receipts {
         let (zh, en, said) = (&stray.reason.text.zh, &stray.reason.text.en, &stray.receipt.disposition);

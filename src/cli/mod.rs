@@ -11,6 +11,7 @@ pub mod arguments;
 pub mod backup;
 pub mod cert;
 mod chinese;
+pub mod declarations;
 pub mod demo;
 pub mod doctor;
 mod evidence;
@@ -102,12 +103,13 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Init(arguments) => init::run(&arguments.dir, &arguments.plan(), now, voice)?,
         Command::Serve => serve::run(context, Role::Gateway)?,
         Command::Demo(options) => run_demo(voice, options)?,
-        Command::Testbed => serve::run(context, Role::Testbed)?,
+        Command::Testbed { scenario } => serve::testbed(context, scenario.as_deref())?,
         Command::Precheck(arguments) => precheck::run(context, arguments)?,
         Command::Form(FormCommand::Check(arguments)) => form::run(context, arguments)?,
         Command::Send(arguments) => send::run(context, arguments)?,
         Command::Messages(command) => messages::run(context, command)?,
         Command::Alerts(command) => alerts::run(context, command)?,
+        Command::Declarations(command) => declarations::run(context, command)?,
         Command::Partner(PartnerCommand::List) => partner::list(file, environment, now, voice)?,
         Command::Partner(PartnerCommand::Check { id }) => partner::check(file, id.as_deref(), environment, now, voice)?,
         Command::Cert(CertCommand::List) => cert::list(file, environment, now, voice)?,

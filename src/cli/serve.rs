@@ -5,6 +5,7 @@
 //! the process ends with 3 and whoever supervises it starts it again. When only the index fails, its parts stop in
 //! order and start again in this process, which rebuilds the index. A start that finds no room says so and waits.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Context;
@@ -17,6 +18,14 @@ use crate::config::Config;
 use crate::ground::clock::SystemClock;
 use crate::ground::drain;
 use crate::store::FailedPart;
+use crate::testbed::Scenario;
+
+/// Runs the customs side, with a scenario or the usual answers.
+pub fn testbed(context: &mut Context<'_>, scenario: Option<&Path>) -> Result<ExitCode, Failure> {
+    let scenario = scenario.map_or_else(|| Ok(Scenario::default()), Scenario::read);
+    let scenario = scenario.map_err(|error| Failure::new(ExitCode::Usage, "scenario-invalid", error.text))?;
+    run(context, Role::Testbed(scenario))
+}
 
 /// Time between two looks for room.
 const ROOM_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
@@ -41,7 +50,7 @@ const WRITERS: [&str; 2] = ["publisher", "retention"];
 async fn stay(context: &mut Context<'_>, mut config: Config, role: Role) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen()?;
     loop {
-        let Some(running) = start_with_room(context, &config, role, &mut signals).await? else {
+        let Some(running) = start_with_room(context, &config, &role, &mut signals).await? else {
             return Ok(ExitCode::Done);
         };
         announce(context, &running)?;
@@ -78,12 +87,12 @@ async fn stay(context: &mut Context<'_>, mut config: Config, role: Role) -> Resu
 async fn start_with_room(
     context: &mut Context<'_>,
     config: &Config,
-    role: Role,
+    role: &Role,
     signals: &mut Signals,
 ) -> Result<Option<Running>, Failure> {
     let mut said = false;
     loop {
-        let error = match app::start(config.clone(), role, Arc::new(SystemClock)).await {
+        let error = match app::start(config.clone(), role.clone(), Arc::new(SystemClock)).await {
             Ok(running) => return Ok(Some(running)),
             Err(error) if error.is_disk_full() => error,
             Err(error) => return Err(not_started(&error)),

@@ -13,7 +13,6 @@ use serde::de::DeserializeOwned;
 
 use super::alerting;
 use super::backend::{AlertQuery, Backend, Query, Unready};
-use super::keeping;
 use super::metrics;
 use super::pages;
 use super::problem::Problem;
@@ -22,6 +21,7 @@ use super::wire::{
     ActionRequest, AlertList, AlertWire, CountWire, MessageDetail, MessageLine, MessageList, PartnerList, PartnerWire,
     Readiness, Submitted, Summary,
 };
+use super::{declarations, keeping};
 use crate::ground::id::Id;
 use crate::http::RequestBody;
 use crate::outbound::Action;
@@ -50,6 +50,7 @@ pub fn router<B: Backend>(backend: Arc<B>, token: Token, open_metrics: bool) -> 
         .route("/messages/{id}", get(message::<B>))
         .route("/messages/{id}/{action}", post(act::<B>))
         .merge(keeping::routes::<B>())
+        .merge(declarations::routes::<B>())
         .route("/alerts", get(alerts::<B>))
         .route("/alerts/{alert}/acknowledge", post(acknowledge::<B>))
         .merge(alerting::routes::<B>())

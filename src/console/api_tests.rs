@@ -16,7 +16,7 @@ use crate::console::{BackupStatus, PartnerStatus, Refusal, StateCount};
 use crate::evidence::Exported;
 use crate::store::alert::{Alert, Level};
 use crate::store::record::{Event, Fact, JobKind, Message};
-use crate::store::{JournalReport, Raised};
+use crate::store::{Declared, DeclaredFilter, DeclaredPage, JournalReport, Raised};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -46,6 +46,14 @@ impl Backend for Fake {
     async fn messages(&self, query: Query) -> Vec<Message> {
         self.note(format!("{query:?}"));
         self.stored.iter().take(query.limit).cloned().collect()
+    }
+
+    async fn declarations(&self, filter: DeclaredFilter) -> DeclaredPage {
+        self.note(format!("{filter:?}"));
+        let all =
+            self.stored.iter().flat_map(|message| (1..=2).filter_map(|n| Declared::of(Arc::new(message.clone()), n)));
+        let documents: Vec<Declared> = all.take(filter.limit).collect();
+        DeclaredPage { next: documents.last().map(Declared::place), documents }
     }
 
     async fn message(&self, id: Id) -> Option<Message> {

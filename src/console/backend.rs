@@ -12,7 +12,7 @@ use crate::http::RequestBody;
 use crate::outbound::Action;
 use crate::store::backup::CopyProgress;
 use crate::store::record::{Direction, Message, State};
-use crate::store::{JournalReport, Raised};
+use crate::store::{DeclaredFilter, DeclaredPage, JournalReport, Raised};
 
 /// The gateway as the console sees it; `app` implements it.
 pub trait Backend: Send + Sync + 'static {
@@ -24,6 +24,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Messages that fit `query`, newest first, at most `query.limit`.
     fn messages(&self, query: Query) -> impl Future<Output = Vec<Message>> + Send;
+
+    /// Documents that pass `filter`, newest message first.
+    fn declarations(&self, filter: DeclaredFilter) -> impl Future<Output = DeclaredPage> + Send;
 
     /// One message.
     fn message(&self, id: Id) -> impl Future<Output = Option<Message>> + Send;

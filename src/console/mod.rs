@@ -10,6 +10,8 @@
 //! | `GET /api/v1/messages` | newest first; `state direction partner name message_id restored limit before` narrow it |
 //! | `GET /api/v1/messages/{id}` | one message with its timeline |
 //! | `POST /api/v1/messages/{id}/{action}` | `retry`, `hold`, `release`, `cancel`, `resend`, `legal-hold` or `legal-release`; body `{"reason": "…"}`; `resend` answers with the new message |
+//! | `GET /api/v1/declarations` | documents that were sent, newest message first; `status key partner limit before` narrow it |
+//! | `GET /api/v1/declarations/{key}` | those with this value of any of their keys |
 //! | `GET /api/v1/alerts` | what is open: conditions of the gateway, then messages, newest first; `partner limit before` narrow it |
 //! | `POST /api/v1/alerts/{alert}/acknowledge` | a person has seen it; body `{"reason": "…"}` |
 //! | `GET /api/v1/alerts/silences` | silences that last |
@@ -26,13 +28,14 @@
 //!
 //! Everything below `/api/` wants `Authorization: Bearer <token>` (RFC 6750 2.1); see [`token`]. Errors are problem
 //! details (RFC 9457) with a stable `code` and both languages. What goes over the wire is defined in [`wire`] and
-//! nowhere else: domain types may change, these may only grow.
+//! [`declarations`] and nowhere else: domain types may change, these may only grow.
 //!
 //! The console reaches the gateway through [`Backend`] alone, and no AS2 header leads here.
 
 mod alerting;
 pub mod api;
 pub mod backend;
+pub mod declarations;
 mod keeping;
 pub mod metrics;
 mod pages;

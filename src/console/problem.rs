@@ -42,6 +42,15 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "message-unknown", bilingual!("没有这个报文", "there is no such message"))
     }
 
+    /// 404 for a number that no document has.
+    pub fn no_declaration() -> Problem {
+        let text = bilingual!(
+            "没有这个编号的单证。可用订单号、企业内部编号、清单编号、运单号等查询。",
+            "no document has this number. Ask by orderNo, copNo, invtNo, logisticsNo and the like."
+        );
+        Problem::new(StatusCode::NOT_FOUND, "declaration-unknown", text)
+    }
+
     /// 400 for a parameter or body that cannot be understood; `what` names it.
     pub fn malformed(what: &str) -> Problem {
         let text = bilingual!("请求中的 {what} 无效", "{what} in the request is not valid");

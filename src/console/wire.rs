@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::backend::{BackupStatus, PartnerStatus, StateCount};
+use super::declarations::BusinessWire;
 use crate::evidence::Exported;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
@@ -108,6 +109,9 @@ pub struct MessageDetail {
     /// Alerts, open or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
+    /// The second life: documents and what customs says about them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business: Option<BusinessWire>,
     /// Files in the partner's folders.
     pub files: Vec<FileWire>,
     /// History, oldest first.
@@ -425,6 +429,7 @@ impl From<&Message> for MessageDetail {
             stray_receipts: strays.collect(),
             findings: message.findings.clone(),
             alerts: message.alerts.clone(),
+            business: BusinessWire::of(message),
             files: files.collect(),
             timeline: timeline.collect(),
         }

@@ -28,9 +28,11 @@ use crate::ground::limits::Limits;
 
 mod codes;
 mod reading;
+mod response;
 
-pub use codes::{response_is_transient, response_meaning};
+pub use codes::{response_is_success, response_is_transient, response_meaning};
 pub(super) use reading::pass;
+pub use response::write_response;
 
 /// What kind of document a file is, judged by its root element alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

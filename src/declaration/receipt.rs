@@ -5,21 +5,26 @@
 
 use std::io::BufRead;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::{TimeZone, offset};
 use serde::{Deserialize, Serialize};
 
 use super::documents;
+use super::envelope::{response_meaning, shanghai};
 use super::error::{DeclarationError, Fault};
 use super::family::{self, MessageType, Role};
 use super::precheck::BusinessKey;
 use super::scanner::{Namespace, Scanner};
-use super::standing::{agrees, is_negative};
+use super::standing::{TRANSPORT_RESPONSE, agrees, is_negative};
 use crate::bilingual;
 use crate::ground::limits::Limits;
 use crate::ground::text::{Bilingual, printable};
 
+mod codes;
 mod writing;
 
-pub use writing::{answer, format_error};
+pub use writing::{Step, answer, answer_step, format_error};
 
 /// A receipt message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +35,9 @@ pub struct Receipt {
     pub guid: String,
     /// One entry per business document answered.
     pub entries: Vec<ReceiptEntry>,
+    /// Entries that are not in here because all of them together would be too large.
+    #[serde(default)]
+    pub left_out: u32,
 }
 
 /// What customs says about one document.
@@ -61,14 +69,20 @@ pub enum Progress {
 
 /// Meaning of `status` in a receipt of this type: its weight and its name.
 ///
-/// What ends well depends on the type: an order is done once it is in the books (120), a list once it is released (800),
+/// Error codes below zero are looked up in the table of this very type: the same code means one thing in an import and
+/// another in an export. What ends well depends on the type: an order is done once it is in the books (120), a list once it is released (800),
 /// the rest once customs decided (399). The tables name no end; this grouping is ours.
 pub fn meaning(message_type: &str, status: &str) -> (Progress, Bilingual) {
     if matches!(message_type, "CEB816Message" | "CEB818Message") {
         return tax_meaning(status);
     }
+    if message_type == TRANSPORT_RESPONSE {
+        return (Progress::Bad, response_meaning(status));
+    }
     if is_negative(status) {
-        return (Progress::Bad, bilingual!("处理异常（{status}）", "processing error ({status})"));
+        let known = codes::meaning(message_type, status);
+        let known = known.unwrap_or_else(|| bilingual!("处理异常", "processing error"));
+        return (Progress::Bad, known);
     }
     let Some((_, progress, zh, en)) = STATUSES.iter().find(|(code, ..)| *code == status) else {
         let status = printable(status);
@@ -125,21 +139,110 @@ pub fn read(document: &mut dyn BufRead, limits: &Limits) -> Result<Receipt, Decl
     let from_customs = |row: &&MessageType| matches!(row.role, Role::Receipt | Role::Notice);
     let row = row_of_root(&scanner, &from_customs)?;
     let guid = scanner.element().and_then(|root| root.attribute("guid")).unwrap_or_default().to_owned();
-    let mut entries = Vec::new();
+    let (mut entries, mut room, mut left_out) = (Vec::new(), MAX_ENTRIES_BYTES, 0u32);
     documents::walk(&mut scanner, row, limits.xml_text, MAX_ENTRIES, &mut |document, fields| {
         let first = |names: &[&str]| names.iter().find_map(|name| fields.get(name)).unwrap_or_default().to_owned();
-        entries.push(ReceiptEntry {
+        let entry = ReceiptEntry {
             keys: fields.keys(row, document),
             status: first(&["returnStatus", "status", "decState"]),
             time: first(&["returnTime", "opDate"]),
             info: first(&["returnInfo", "note"]),
-        });
+        };
+        match room.checked_sub(entry.bytes()) {
+            Some(rest) => {
+                room = rest;
+                entries.push(entry);
+            }
+            None => left_out = left_out.saturating_add(1),
+        }
     })?;
-    Ok(Receipt { message_type: row.name.to_owned(), guid, entries })
+    Ok(Receipt { message_type: row.name.to_owned(), guid, entries, left_out })
 }
 
 /// Entries of one receipt; the schema allows a hundred of most types and sets no bound for tax bills.
 const MAX_ENTRIES: u32 = 10_000;
+/// Bytes that the entries of one receipt may take: ten thousand of the usual length, a hundred of the longest.
+const MAX_ENTRIES_BYTES: usize = 8 * 1024 * 1024;
+
+impl ReceiptEntry {
+    /// What it takes, about.
+    fn bytes(&self) -> usize {
+        let keys = self.keys.iter().map(|key| key.name.len().saturating_add(key.value.len()).saturating_add(64));
+        let texts = [self.status.len(), self.time.len(), self.info.len(), 96];
+        keys.chain(texts).fold(0, usize::saturating_add)
+    }
+}
+
+/// The instant of a `returnTime`: seventeen digits of China's clocks. Longer ones may have finer fractions.
+pub fn instant(time: &str) -> Option<Timestamp> {
+    let (digits, finer) = time.trim().split_at_checked(17)?;
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(digits) || !all_digits(finer) {
+        return None;
+    }
+    let number = |from: usize, to: usize| digits.get(from..to)?.parse::<i16>().ok();
+    let small = |from: usize| i8::try_from(number(from, from.checked_add(2)?)?).ok();
+    let nanoseconds = i32::from(number(14, 17)?).checked_mul(1_000_000)?;
+    let civil = DateTime::new(number(0, 4)?, small(4)?, small(6)?, small(8)?, small(10)?, small(12)?, nanoseconds);
+    Some(civil.ok()?.to_zoned(TimeZone::fixed(offset(8))).ok()?.timestamp())
+}
+
+/// `returnTime` of an instant.
+pub fn return_time(at: Timestamp) -> String {
+    shanghai(at, "%Y%m%d%H%M%S%3f")
+}
+
+/// The statuses that a declaration sees in receipts of this type when all goes well, in their order; with 300 人工审核
+/// among them when it is to be looked at by a person and the type has that.
+pub fn sequence(message_type: &str, review: bool) -> Vec<&'static str> {
+    let Some(row) = family::find(message_type) else { return Vec::new() };
+    let mut statuses = vec!["2", "3"];
+    if BOOKED.contains(&message_type) {
+        statuses.push("120");
+    }
+    if review && REVIEWED.contains(&message_type) {
+        statuses.push("300");
+    }
+    if DECIDED.contains(&message_type) {
+        statuses.push("399");
+    }
+    // 430 ends a cancellation instead of 399, not after it.
+    let ends = row.good.iter().filter(|status| **status != "430" && !statuses.contains(status));
+    let ends: Vec<&'static str> = ends.copied().collect();
+    statuses.extend(ends);
+    statuses
+}
+
+/// Receipts that tell of 120 海关入库, 300 人工审核 and 399 海关审结 (报文规范 202205, notes of the receipt tables).
+const BOOKED: [&str; 13] = [
+    "CEB312Message",
+    "CEB412Message",
+    "CEB512Message",
+    "CEB514Message",
+    "CEB622Message",
+    "CEB624Message",
+    "CEB626Message",
+    "CEB712Message",
+    "CEB304Message",
+    "CEB404Message",
+    "CEB604Message",
+    "CEB608Message",
+    "CEB214Message",
+];
+const REVIEWED: [&str; 3] = ["CEB622Message", "CEB604Message", "CEB214Message"];
+const DECIDED: [&str; 11] = [
+    "CEB622Message",
+    "CEB624Message",
+    "CEB626Message",
+    "CEB712Message",
+    "CEB506Message",
+    "CEB508Message",
+    "CEB510Message",
+    "CEB604Message",
+    "CEB606Message",
+    "CEB702Message",
+    "CEB216Message",
+];
 
 /// Whether a receipt's entry is about the document with these keys: the same main key, and no key that differs.
 ///

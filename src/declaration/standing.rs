@@ -185,6 +185,13 @@ impl Document {
         newer
     }
 
+    /// The transport passed it on after all: what it said before no longer holds.
+    pub fn passed_on(&mut self) {
+        if self.answer.as_ref().is_some_and(|known| known.message_type == TRANSPORT_RESPONSE) {
+            (self.standing, self.answer) = (Standing::Waiting, None);
+        }
+    }
+
     fn note(&mut self, notice: &Answer) -> bool {
         match self.notices.iter_mut().find(|known| known.message_type == notice.message_type) {
             Some(known) if notice.is_newer_than(known) => known.clone_from(notice),

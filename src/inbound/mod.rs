@@ -35,6 +35,7 @@ use crate::partner::{Directory, Partner, Station};
 use crate::store::Store;
 use crate::store::record::DedupKey;
 
+mod answers;
 mod asynchronous;
 mod open;
 mod publish;

@@ -20,8 +20,8 @@ use crate::ground::id::Id;
 use crate::ground::text::printable;
 use crate::partner::Partner;
 use crate::store::draft::Draft;
-use crate::store::record::{Content, DeclarationSummary, DedupKey, Fact, Folder, Message, Publication, State};
-use crate::store::{CommitError, Precondition, Transaction};
+use crate::store::record::{Body, Content, DeclarationSummary, DedupKey, Fact, Folder, Message, Publication, State};
+use crate::store::{Precondition, Transaction};
 
 /// What a verified message turned out to be.
 pub(super) enum Published {
@@ -81,13 +81,14 @@ impl Inbound {
         request: &Arc<Request>,
         verified: Verified,
         (wire, peer): (Draft, Option<SocketAddr>),
-    ) -> Result<Published, CommitError> {
-        let Verified { opened, payload, unwrapped, attachments } = verified;
+    ) -> Result<Published, NoAnswer> {
+        let Verified { opened, payload, mut unwrapped, attachments } = verified;
         let key = dedup_key(request);
         if let Some(existing) = self.store.by_dedup_key(&key) {
             return Ok(earlier(opened, existing, wire));
         }
         let now = self.clock.now();
+        let answers = self.heard(id, partner, unwrapped.as_mut(), now).await?;
         let mut transaction = Transaction::new(now);
         transaction.require(Precondition::KeyFree(key.clone()));
         let meta = meta_text(id, partner, request, &opened, unwrapped.as_ref(), None, &customs_time(now));
@@ -95,7 +96,6 @@ impl Inbound {
         let name = file_name(id, &opened, unwrapped.as_ref());
         let wire = wire.into_body(&mut transaction);
         let payload = payload.into_body(&mut transaction);
-        let mut files = vec![(".meta.json".to_owned(), Content::Text(meta))];
         let mut publications = Vec::new();
         let enclosed = attachments.len();
         for (number, (attachment, draft)) in attachments.into_iter().enumerate() {
@@ -105,16 +105,15 @@ impl Inbound {
             let files = vec![(".meta.json".to_owned(), Content::Text(meta)), (String::new(), content)];
             publications.push(Publication { folder: Folder::Inbox, name: place.file_name(id), files });
         }
-        match unwrapped.and_then(|unwrapped| unwrapped.document) {
-            Some(document) => {
-                files.push((".envelope.xml".to_owned(), Content::Body(payload)));
-                files.push((String::new(), Content::Body(document.into_body(&mut transaction))));
-            }
-            None => files.push((String::new(), Content::Body(payload))),
-        }
+        let files = inbox_files(meta, payload, unwrapped.and_then(|unwrapped| unwrapped.document), &mut transaction);
         if publications.is_empty() {
             publications.push(Publication { folder: Folder::Inbox, name: name.clone(), files });
         }
+        let answers = answers.map(|answers| {
+            let (report, answers) = answers.published(&name);
+            publications.push(report.into_publication(&mut transaction));
+            answers
+        });
         let fact = Fact::Accepted {
             partner: partner.id.clone(),
             key,
@@ -129,15 +128,36 @@ impl Inbound {
         transaction.fact(id, fact);
         let evidence = terms::accepted(&partner.accept_policy(now), &opened, peer);
         transaction.fact(id, Fact::Evidence { evidence });
+        if let Some(answers) = answers {
+            answers.record(&mut transaction, id);
+        }
         // The MDN becomes durable with what it vouches for, and leaves here after that.
         let disposition = proof::processed(&opened, &Stored::assertion());
         let asked = Asked { id, asking: id, partner, request };
         let answer = self.answer_in(&mut transaction, &asked, &disposition, opened.mic.as_ref()).await;
-        self.store.commit(transaction).await?;
+        self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
         tracing::info!(%id, partner = %partner.id, bytes = opened.payload_len, "received");
         report_outdated(id, partner, &opened);
         Ok(Published::New(answer))
     }
+}
+
+/// The payload with its meta file, or the document from inside it with the envelope beside it.
+fn inbox_files(
+    meta: String,
+    payload: Body,
+    document: Option<Draft>,
+    transaction: &mut Transaction,
+) -> Vec<(String, Content)> {
+    let mut files = vec![(".meta.json".to_owned(), Content::Text(meta))];
+    match document {
+        Some(document) => {
+            files.push((".envelope.xml".to_owned(), Content::Body(payload)));
+            files.push((String::new(), Content::Body(document.into_body(transaction))));
+        }
+        None => files.push((String::new(), Content::Body(payload))),
+    }
+    files
 }
 
 /// What a waiver allowed: whoever watches the log sees how much still depends on it.

@@ -127,7 +127,7 @@ impl Inbound {
         peer: Option<SocketAddr>,
     ) -> Result<Answer, NoAnswer> {
         let _in_turn = self.keys.lock(&dedup_key(request)).await;
-        match self.publish(id, partner, request, verified, (wire, peer)).await.map_err(NoAnswer::Journal)? {
+        match self.publish(id, partner, request, verified, (wire, peer)).await? {
             Published::New(answer) => answer,
             Published::Duplicate(opened, stored, existing) => {
                 tracing::info!(id = %existing.id, partner = %partner.id, "a repetition; the stored MDN is sent again");

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::Inbound;
 use super::signature::SignatureMeta;
 use crate::declaration::envelope::{self, EnvelopeHead, Kind, TransportResponse, Unwrapped as Content};
-use crate::declaration::family;
-use crate::declaration::receipt::{self, ReceiptEntry};
+use crate::declaration::family::{self, Role};
+use crate::declaration::receipt::{self, Receipt, ReceiptEntry};
 use crate::ground::text::Bilingual;
 use crate::mime::safe_file_name;
 use crate::partner::{Partner, Profile};
@@ -26,6 +26,8 @@ pub(super) struct Unwrapped {
     pub(super) document: Option<Draft>,
     /// A file name for the document.
     pub(super) file_name: Option<String>,
+    /// A receipt or notice of customs that could be read.
+    pub(super) receipt: Option<Receipt>,
     pub(super) dxp: DxpMeta,
 }
 
@@ -105,50 +107,59 @@ impl Inbound {
             _ => head.msg_type.clone(),
         };
         let named = head.file_name.clone().unwrap_or_else(|| format!("{message_type}_{}.xml", head.cop_msg_id));
+        let receipt = self.receipt(&message_type, &document)?;
         let dxp = DxpMeta {
             kind: "DxpMsg".to_owned(),
             envelope: Some(head),
-            ..DxpMeta::of_entries(self.receipt_entries(&message_type, &document)?)
+            message_type: Some(message_type),
+            ..DxpMeta::of_entries(receipt.as_ref())
         };
-        let dxp = DxpMeta { message_type: Some(message_type), ..dxp };
-        Ok(Unwrapped { document: Some(document), file_name: Some(safe_file_name(&named)), dxp })
+        Ok(Unwrapped { document: Some(document), file_name: Some(safe_file_name(&named)), receipt, dxp })
     }
 
     fn bare(&self, payload: &Draft, message_type: String) -> io::Result<Unwrapped> {
-        let receipt = self.receipt_entries(&message_type, payload)?;
-        let dxp =
-            DxpMeta { kind: message_type.clone(), message_type: Some(message_type), ..DxpMeta::of_entries(receipt) };
-        Ok(Unwrapped::without_document(dxp))
+        let receipt = self.receipt(&message_type, payload)?;
+        let (kind, message_type) = (message_type.clone(), Some(message_type));
+        let dxp = DxpMeta { kind, message_type, ..DxpMeta::of_entries(receipt.as_ref()) };
+        Ok(Unwrapped { receipt, ..Unwrapped::without_document(dxp) })
     }
 
-    fn receipt_entries(&self, message_type: &str, document: &Draft) -> io::Result<Vec<ReceiptEntry>> {
-        if !family::is_receipt(message_type) {
-            return Ok(Vec::new());
+    /// What customs says, when it can be read. What it cannot be read as is delivered all the same.
+    fn receipt(&self, message_type: &str, document: &Draft) -> io::Result<Option<Receipt>> {
+        let from_customs = |row: &family::MessageType| matches!(row.role, Role::Receipt | Role::Notice);
+        if !family::find(message_type).is_some_and(from_customs) {
+            return Ok(None);
         }
-        let read = receipt::read(&mut self.reader(document)?, &self.limits);
-        Ok(read.map(|receipt| receipt.entries).unwrap_or_default())
+        match receipt::read(&mut self.reader(document)?, &self.limits) {
+            Ok(receipt) => Ok(Some(receipt)),
+            Err(error) => {
+                tracing::warn!(message_type, code = error.code(), "a receipt of customs cannot be read: {error}");
+                Ok(None)
+            }
+        }
     }
 }
 
 impl DxpMeta {
     /// The first entries, as far as they fit.
-    fn of_entries(mut entries: Vec<ReceiptEntry>) -> DxpMeta {
-        let total = entries.len();
+    fn of_entries(receipt: Option<&Receipt>) -> DxpMeta {
+        let Some(Receipt { entries, left_out, .. }) = receipt else { return DxpMeta::default() };
+        let total = entries.len().saturating_add(usize::try_from(*left_out).unwrap_or(usize::MAX));
         let mut bytes = 0usize;
         let mut fits = |entry: &ReceiptEntry| {
             bytes = bytes.saturating_add(serde_json::to_vec(entry).map_or(usize::MAX, |json| json.len()));
             bytes <= ENTRIES_BYTES
         };
         let kept = entries.iter().take(ENTRIES).map_while(|entry| fits(entry).then_some(())).count();
-        entries.truncate(kept);
         let truncated = kept < total;
+        let entries = entries.iter().take(kept).cloned().collect();
         DxpMeta { receipt: entries, receipt_total: truncated.then_some(total), truncated, ..DxpMeta::default() }
     }
 }
 
 impl Unwrapped {
     fn without_document(dxp: DxpMeta) -> Unwrapped {
-        Unwrapped { document: None, file_name: None, dxp }
+        Unwrapped { document: None, file_name: None, receipt: None, dxp }
     }
 }
 
@@ -156,15 +167,16 @@ impl Unwrapped {
 mod tests {
     use super::*;
 
-    fn entries(count: usize, info: usize) -> Vec<ReceiptEntry> {
+    fn receipt(count: usize, info: usize) -> Receipt {
         let entry = ReceiptEntry { keys: Vec::new(), status: "2".into(), time: String::new(), info: "x".repeat(info) };
-        vec![entry; count]
+        let (message_type, guid) = ("CEB622Message".to_owned(), String::new());
+        Receipt { message_type, guid, entries: vec![entry; count], left_out: 0 }
     }
 
     #[test]
     fn a_receipt_of_any_size_leaves_a_small_meta_file() {
         for (count, info, kept) in [(3, 10, 3), (100, 10, 100), (101, 10, 100), (100, 40_000, 1), (5, 1 << 20, 0)] {
-            let meta = DxpMeta::of_entries(entries(count, info));
+            let meta = DxpMeta::of_entries(Some(&receipt(count, info)));
             assert_eq!(meta.receipt.len(), kept, "{count} of {info}");
             assert_eq!((meta.truncated, meta.receipt_total), (kept < count, (kept < count).then_some(count)));
             assert!(serde_json::to_vec(&meta).expect("JSON").len() < ENTRIES_BYTES + 1024);

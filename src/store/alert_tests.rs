@@ -208,7 +208,9 @@ fn an_envelope_that_the_platform_refuses_is_an_alert_until_customs_answers_after
     let refused = declaration(&[platform("0002", true)]);
     assert_eq!(open(&refused), [("envelope-refused", Level::Error, 1)]);
     assert!(refused.documents.iter().all(|document| document.standing == Standing::Error));
-    assert_eq!(open(&declaration(&[platform("3002", true), platform("0000", false)])), []);
+    let passed_on = declaration(&[platform("3002", true), platform("0000", false)]);
+    assert_eq!(open(&passed_on), []);
+    assert!(passed_on.documents.iter().all(|document| document.standing == Standing::Waiting));
     let answered = declaration(&[platform("3002", true), told(1, "2", 1)]);
     assert_eq!(open(&answered), []);
     assert_eq!(answered.documents[0].standing, Standing::InProgress);

@@ -3,6 +3,7 @@
 //! what was never sent has none. The rules are those of [`standing`](crate::declaration::standing).
 
 use super::apply::BadTransition;
+use super::declared::COP_MSG_ID;
 use super::record::{Direction, Documents, Fact, Message, PlatformAnswer, Said, State};
 use crate::declaration::standing::{Answer, Document, TRANSPORT_RESPONSE};
 use crate::ground::id::Id;
@@ -33,6 +34,11 @@ pub(super) fn apply(message: &mut Message, fact: &Fact) -> Option<Result<(), Bad
 }
 
 fn hear(message: &mut Message, receipt: Id, message_type: &str, entries: &[Said]) {
+    if message.documents.are_none() && entries.iter().any(|said| said.document == 0) {
+        // Nothing is known of its documents: the envelope stands for them.
+        let envelope = message.declaration.as_ref().and_then(|declaration| declaration.cop_msg_id.clone());
+        message.documents = Documents::sent(&[envelope.map(|id| (COP_MSG_ID.to_owned(), id)).into_iter().collect()]);
+    }
     let documents = message.documents.make_mut();
     for said in entries {
         let answer = Answer {
@@ -58,7 +64,7 @@ fn hear(message: &mut Message, receipt: Id, message_type: &str, entries: &[Said]
 fn hear_platform(message: &mut Message, answer: &PlatformAnswer) {
     message.platform = Some(answer.clone());
     if !answer.refused {
-        return;
+        return message.documents.make_mut().iter_mut().for_each(Document::passed_on);
     }
     let refusal = Answer {
         message_type: TRANSPORT_RESPONSE.to_owned(),

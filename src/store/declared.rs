@@ -19,7 +19,7 @@ pub struct Declared {
 
 impl Declared {
     /// Document `number` of a message, from 1, if it has one.
-    fn of(message: Arc<Message>, number: u32) -> Option<Declared> {
+    pub fn of(message: Arc<Message>, number: u32) -> Option<Declared> {
         place(number).is_some_and(|place| place < message.documents.len()).then_some(Declared { message, number })
     }
 
@@ -92,6 +92,27 @@ impl DeclaredFilter {
     }
 }
 
+/// Messages looked at for one page.
+const LOOKED_AT: usize = 5000;
+
+/// Part of a list. It may be short, even empty, and still not the last one.
+#[derive(Debug, Clone, Default)]
+pub struct DeclaredPage {
+    /// Newest message first, the documents of a message in their order.
+    pub documents: Vec<Declared>,
+    /// Where the list goes on; none at its end.
+    pub next: Option<Place>,
+}
+
+impl DeclaredPage {
+    fn cut(mut documents: Vec<Declared>, limit: usize) -> DeclaredPage {
+        let more = documents.len() > limit;
+        documents.truncate(limit);
+        let next = documents.last().map(Declared::place).filter(|_| more);
+        DeclaredPage { documents, next }
+    }
+}
+
 impl Store {
     /// Documents with this value of a [findable](FINDABLE) key, newest message first. It reads as far as it is asked.
     pub fn declared(&self, name: &str, value: &str) -> impl Iterator<Item = Declared> + use<> {
@@ -113,31 +134,39 @@ impl Store {
         found.flatten().filter(move |declared| declared.document().key(&name) == Some(value.as_str()))
     }
 
-    /// Documents that pass a filter, newest message first, at most `filter.limit`.
-    pub fn declarations(&self, filter: &DeclaredFilter) -> Vec<Declared> {
-        let passing = |declared: &Declared| filter.passes(declared);
-        let Some(value) = &filter.key else {
-            return self.declared_all(filter).filter(passing).take(filter.limit).collect();
-        };
+    /// Documents that pass a filter, newest message first.
+    pub fn declarations(&self, filter: &DeclaredFilter) -> DeclaredPage {
+        let Some(value) = &filter.key else { return self.declarations_of_all(filter) };
         let last = filter.after.map(|after| after.message);
-        let of_name = |name| self.declared_until(name, value, last).filter(passing).take(filter.limit);
-        let mut found: Vec<Declared> = FINDABLE.into_iter().flat_map(of_name).collect();
-        found.sort_by_key(|declared| declared.place().order());
-        found.dedup_by_key(|declared| declared.place());
-        found.truncate(filter.limit);
-        found
+        // One more than asked for tells whether there is more.
+        let enough = filter.limit.saturating_add(1);
+        let passing = |declared: &Declared| filter.passes(declared);
+        let of_name = |name| self.declared_until(name, value, last).filter(passing).take(enough);
+        let mut documents: Vec<Declared> = FINDABLE.into_iter().flat_map(of_name).collect();
+        documents.sort_by_key(|declared| declared.place().order());
+        documents.dedup_by_key(|declared| declared.place());
+        DeclaredPage::cut(documents, filter.limit)
     }
 
-    /// Documents of the messages that have one of the wanted standing.
-    fn declared_all(&self, filter: &DeclaredFilter) -> impl Iterator<Item = Declared> {
+    /// Among the messages that have a document of the wanted standing, a bounded number of which is looked at.
+    fn declarations_of_all(&self, filter: &DeclaredFilter) -> DeclaredPage {
         let view = filter.standing.map_or(View::Declared, View::Standing);
         let last = filter.after.map(|after| after.message);
         let older = self.0.index.latest_first(&view, last).map_while(|id| self.ask(id));
-        let messages = last.into_iter().chain(older).filter_map(|id| self.shared(&id));
-        messages.flat_map(|message| {
+        let mut documents = Vec::new();
+        for (looked_at, id) in last.into_iter().chain(older).enumerate() {
+            if looked_at == LOOKED_AT {
+                return DeclaredPage { documents, next: Some(Place { message: id, document: 0 }) };
+            }
+            let Some(message) = self.shared(&id) else { continue };
             let count = u32::try_from(message.documents.len()).unwrap_or(u32::MAX);
-            (1..=count).filter_map(move |number| Declared::of(message.clone(), number))
-        })
+            let of_message = (1..=count).filter_map(|number| Declared::of(message.clone(), number));
+            documents.extend(of_message.filter(|declared| filter.passes(declared)));
+            if documents.len() > filter.limit {
+                break;
+            }
+        }
+        DeclaredPage::cut(documents, filter.limit)
     }
 
     /// The newest message to `partner` whose envelope has this `CopMsgId`.

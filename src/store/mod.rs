@@ -82,7 +82,7 @@ pub use self::body::{BodyWriter, StoredBody};
 pub use self::committer::{Committed, FailedPart, Failure};
 pub use self::compaction::{Compacted, KeepError};
 pub use self::config::StoreConfig;
-pub use self::declared::{Declared, DeclaredFilter, Place};
+pub use self::declared::{Declared, DeclaredFilter, DeclaredPage, Place};
 pub use self::error::{CommitError, Conflict, StoreError};
 pub use self::figures::{JournalFigures, MessageFigures, StoreFigures};
 pub use self::journal::reader::TornTail;

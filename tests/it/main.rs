@@ -10,6 +10,7 @@ mod bad_input;
 mod bit_flips;
 mod checker;
 mod crash;
+mod declarations;
 mod delivery;
 mod demo;
 mod disk_faults;

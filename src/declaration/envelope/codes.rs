@@ -6,11 +6,19 @@ use crate::ground::text::{Bilingual, printable};
 /// Meaning of a response code.
 pub fn response_meaning(code: &str) -> Bilingual {
     let known = CODES.iter().find(|(known, ..)| *known == code);
+    if response_is_success(code) {
+        return bilingual!("平台已处理", "passed on by the platform");
+    }
     if let Some((_, zh, en)) = known {
         return bilingual!("{zh}", "{en}");
     }
     let code = printable(code);
     bilingual!("平台响应码 {code}", "transport response code {code}")
+}
+
+/// Whether the code says that all went well. Table 7-1 has errors only; zeros are none of them.
+pub fn response_is_success(code: &str) -> bool {
+    !code.is_empty() && code.bytes().all(|byte| byte == b'0')
 }
 
 /// Whether sending the same envelope again can help: only failures of the platform itself (3xxx) pass.

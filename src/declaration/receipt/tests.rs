@@ -2,6 +2,9 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::declaration::CEB_NS;
+use crate::declaration::schema;
+use crate::declaration::schema::specimen::{self, Fullness};
+use crate::declaration::standing::{self, Document, Standing};
 use crate::ground::text::Language;
 
 fn at() -> Timestamp {
@@ -150,4 +153,107 @@ fn the_meaning_of_a_status_depends_on_the_type() {
     assert_eq!(progress("CEB622Message", "-"), Progress::Unknown);
     assert_eq!(progress("CEB622Message", "777"), Progress::Unknown);
     assert_eq!(meaning("CEB312Message", "100").1.text(Language::Chinese), "海关退单");
+}
+
+#[test]
+fn every_receipt_and_notice_of_the_tables_is_read_with_all_its_keys() {
+    let mut read_types = 0;
+    let from_customs = |row: &&MessageType| !matches!(row.role, Role::Request { .. });
+    for row in family::all().filter(from_customs) {
+        let message =
+            schema::current().find(schema::Ns::Ceb, row.name).unwrap_or_else(|| panic!("no table of {}", row.name));
+        for fullness in [Fullness::All, Fullness::Least] {
+            let xml = specimen::of(message, fullness).write();
+            let receipt =
+                read(&mut xml.as_bytes(), &Limits::default()).unwrap_or_else(|error| panic!("{xml}: {error}"));
+            let entry = &receipt.entries[0];
+            assert_eq!((receipt.message_type.as_str(), receipt.entries.len(), receipt.left_out), (row.name, 1, 0));
+            assert!(!entry.status.is_empty() && instant(&entry.time).is_some(), "{}: {entry:?}", row.name);
+            if fullness == Fullness::All {
+                assert_eq!(entry.keys.len(), row.keys.len(), "{}: {entry:?}", row.name);
+            }
+        }
+        read_types += 1;
+    }
+    assert_eq!(read_types, 23);
+}
+
+#[test]
+fn every_receipt_of_the_tables_is_matched_with_the_document_it_answers() {
+    for request in family::all() {
+        let Role::Request { receipt } = request.role else { continue };
+        let (of, main) = standing::subject(receipt).expect("a subject");
+        assert_eq!(of, request.name);
+        let message = schema::current().find(schema::Ns::Ceb, receipt).expect("a table");
+        let xml = specimen::of(message, Fullness::All).write();
+        let entry = read(&mut xml.as_bytes(), &Limits::default()).expect("a receipt").entries.remove(0);
+        let value = |name: &str| entry.keys.iter().find(|key| key.name == name).map(|key| key.value.clone());
+        let own = |name: &&str| ((*name).to_owned(), value(name).unwrap_or_else(|| "another".to_owned()));
+        let document = Document::sent(request.keys.iter().map(own).collect());
+        assert!(document.is_meant_by(&entry.keys, main), "{receipt} {entry:?} {document:?}");
+        let mut other = document.clone();
+        other.keys.iter_mut().filter(|(name, _)| name == main).for_each(|(_, value)| value.push('9'));
+        assert!(!other.is_meant_by(&entry.keys, main), "{receipt}");
+    }
+}
+
+#[test]
+fn the_road_of_each_type_ends_well_and_only_goes_on() {
+    for request in family::all() {
+        let Role::Request { receipt } = request.role else { continue };
+        for review in [false, true] {
+            let road = sequence(receipt, review);
+            let codes: Vec<u32> = road.iter().map(|status| status.parse().expect("a number")).collect();
+            assert!(codes.is_sorted() && codes.len() >= 3, "{receipt}: {road:?}");
+            let last = road.last().expect("an end");
+            assert_eq!(meaning(receipt, last).0, Progress::Good, "{receipt} {last}");
+            assert!(matches!(Standing::told_by(receipt, last), Standing::Accepted | Standing::Released));
+        }
+    }
+    assert_eq!(sequence("CEB622Message", true), ["2", "3", "120", "300", "399", "800", "899"]);
+}
+
+#[test]
+fn a_time_of_customs_is_an_instant_and_back() {
+    assert_eq!(instant("20260301093000123"), Some(at()));
+    assert_eq!(return_time(at()), "20260301093000123");
+    for wrong in ["", "20260301", "2026030109300012", "20261301093000123", "2026030109300012x", "订单订单订单订单订"]
+    {
+        assert_eq!(instant(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn a_receipt_of_any_size_takes_bounded_memory() {
+    let entry = format!(
+        "<InventoryReturn><copNo>C</copNo><returnStatus>2</returnStatus><returnTime>20260301093000123</returnTime>\
+         <returnInfo>{}</returnInfo></InventoryReturn>",
+        "x".repeat(5000)
+    );
+    let xml = format!("<CEB622Message xmlns='{CEB_NS}' guid='G' version='1.0'>{}</CEB622Message>", entry.repeat(3000));
+    let receipt = read(&mut xml.as_bytes(), &Limits::default()).expect("a receipt");
+    assert!(receipt.left_out > 0 && receipt.entries.len() > 1000);
+    assert_eq!(receipt.entries.len() + receipt.left_out as usize, 3000);
+}
+
+#[test]
+fn all_receipts_of_a_declaration_bear_the_same_numbers_and_speak_of_the_documents_they_are_about() {
+    let xml = request(family::find("CEB621Message").expect("a row"));
+    let said = |status: &'static str, seconds: i64, only: u32| {
+        let outcome = move |number: u32, _: &[BusinessKey]| {
+            (number >= only).then(|| Outcome::Status { code: status.to_owned(), info: String::new() })
+        };
+        let later = at().checked_add(jiff::SignedDuration::from_secs(seconds)).expect("later");
+        let step = Step { since: at(), at: later, outcome: &outcome };
+        let bytes = answer_step(&mut xml.as_bytes(), &step, &Limits::default()).expect("a request")?;
+        Some(read(&mut bytes.as_slice(), &Limits::default()).expect("a receipt"))
+    };
+    let (first, second) = (said("2", 0, 1).expect("some"), said("120", 5, 2).expect("some"));
+    assert_eq!((first.entries.len(), second.entries.len()), (2, 1));
+    let pre_no = |receipt: &Receipt, entry: usize| {
+        receipt.entries[entry].keys.iter().find(|key| key.name == "preNo").expect("a number").value.clone()
+    };
+    assert_eq!(pre_no(&first, 1), pre_no(&second, 0));
+    assert!(first.entries[1].time < second.entries[0].time);
+    assert!(said("2", 0, 3).is_none(), "a step that speaks of no document is no receipt");
 }

@@ -9,6 +9,7 @@ use super::super::documents::{self, Fields};
 use super::super::error::{DeclarationError, Fault};
 use super::super::family::{self, Family, Fill, MessageType, Role};
 use super::super::markup::Markup;
+use super::super::precheck::BusinessKey;
 use super::super::scanner::Scanner;
 use super::super::serial::Serials;
 use super::{OriginalMessage, Outcome, Progress, meaning, row_of_root};
@@ -18,6 +19,16 @@ use crate::ground::limits::Limits;
 const MAX_INFO: usize = 1000;
 const MAX_FORMAT_INFO: usize = 5000;
 const MAX_QUOTE: usize = 1024 * 1024;
+
+/// One receipt of the several that a declaration sees.
+pub struct Step<'a> {
+    /// When the declaration came: the numbers of customs follow from it, so that they are the same in all its receipts.
+    pub since: Timestamp,
+    /// When this receipt is written.
+    pub at: Timestamp,
+    /// What becomes of the document with this number and these keys; none when this receipt does not speak of it.
+    pub outcome: &'a dyn Fn(u32, &[BusinessKey]) -> Option<Outcome>,
+}
 
 /// The receipt message that answers `request`, one entry per document with its keys copied.
 ///
@@ -31,6 +42,20 @@ pub fn answer(
     outcome: &Outcome,
     limits: &Limits,
 ) -> Result<Vec<u8>, DeclarationError> {
+    let step = Step { since: at, at, outcome: &|_, _| Some(outcome.clone()) };
+    answer_step(request, &step, limits).map(Option::unwrap_or_default)
+}
+
+/// The receipt of one step; none when it speaks of no document.
+///
+/// # Errors
+/// As [`answer`].
+pub fn answer_step(
+    request: &mut dyn BufRead,
+    step: &Step<'_>,
+    limits: &Limits,
+) -> Result<Option<Vec<u8>>, DeclarationError> {
+    let at = step.at;
     let mut scanner = Scanner::new(request, limits.body, limits);
     scanner.next()?;
     let row = row_of_root(&scanner, &|row| matches!(row.role, Role::Request { .. }))?;
@@ -42,28 +67,38 @@ pub fn answer(
     let serials = Serials::new(at, &[row.name.as_bytes(), root_guid.as_bytes(), b"message"]);
     let mut markup = Markup::new("");
     markup.root(receipt.name, &[("xmlns", CEB_NS), ("guid", &serials.guid()), ("version", "1.0")]);
+    let mut entries = 0u32;
     let count = documents::walk(&mut scanner, row, limits.xml_text, row.max_documents, &mut |document, fields| {
+        let Some(outcome) = (step.outcome)(document, &fields.keys(row, document)) else { return };
         let guid = fields.get("guid").unwrap_or_default();
-        let serials = Serials::new(at, &[row.name.as_bytes(), guid.as_bytes(), &document.to_be_bytes()]);
-        write_entry(&mut markup, receipt, fields, &serials, outcome);
+        let parts: [&[u8]; 3] = [row.name.as_bytes(), guid.as_bytes(), &document.to_be_bytes()];
+        let (own, numbers) = (Serials::new(at, &parts), Serials::new(step.since, &parts));
+        write_entry(&mut markup, receipt, fields, (&own, &numbers), &outcome);
+        entries = entries.saturating_add(1);
     })?;
     if count == 0 {
         return Err(DeclarationError::placeless(Fault::MissingElement { element: row.node.to_owned() }));
     }
     markup.close(receipt.name);
-    Ok(markup.into_bytes())
+    Ok((entries > 0).then(|| markup.into_bytes()))
 }
 
-fn write_entry(markup: &mut Markup, receipt: &MessageType, fields: &Fields, serials: &Serials, outcome: &Outcome) {
+fn write_entry(
+    markup: &mut Markup,
+    receipt: &MessageType,
+    fields: &Fields,
+    (own, numbers): (&Serials, &Serials),
+    outcome: &Outcome,
+) {
     let guid = fields.get("guid").unwrap_or_default();
     let (status, info) = status_and_info(receipt, outcome, guid);
     // Customs has given its numbers from 海关入库 (120) on, unless it refused.
     let known =
         status.parse::<i32>().is_ok_and(|code| code >= 120) && meaning(receipt.name, &status).0 != Progress::Bad;
     let family = receipt.family.unwrap_or(Family::Import);
-    let number = || serials.customs_no(fields.get("customsCode").unwrap_or_default(), family);
+    let number = || numbers.customs_no(fields.get("customsCode").unwrap_or_default(), family);
     markup.open(receipt.node);
-    markup.leaf("guid", &serials.guid());
+    markup.leaf("guid", &own.guid());
     for (name, fill) in receipt.fields {
         // A list number of another length than the schema's could not be repeated.
         let fits = |value: &&str| *fill == Fill::Copied || *name != "invtNo" || value.chars().count() == 18;
@@ -71,7 +106,7 @@ fn write_entry(markup: &mut Markup, receipt: &MessageType, fields: &Fields, seri
         let value = match fill {
             Fill::Copied => given.or_else(|| Some(if *name == "msgSeqNo" { "1".into() } else { String::new() })),
             Fill::IfGiven => given,
-            Fill::Generated => given.filter(|pre_no| pre_no.chars().count() == 18).or_else(|| Some(serials.pre_no())),
+            Fill::Generated => given.filter(|pre_no| pre_no.chars().count() == 18).or_else(|| Some(numbers.pre_no())),
             Fill::OnceKnown => given.or_else(|| known.then(number)),
             Fill::OnceKnownOrEmpty => given.or_else(|| Some(if known { number() } else { String::new() })),
         };
@@ -80,7 +115,7 @@ fn write_entry(markup: &mut Markup, receipt: &MessageType, fields: &Fields, seri
         }
     }
     markup.leaf("returnStatus", &status);
-    markup.leaf("returnTime", &serials.time());
+    markup.leaf("returnTime", &own.time());
     markup.leaf("returnInfo", &info);
     markup.close(receipt.node);
 }

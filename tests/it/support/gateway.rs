@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
@@ -23,6 +24,15 @@ impl<'h> Gateway<'h> {
         gateway
     }
 
+    /// Starts the customs side with a scenario and waits until it is ready.
+    pub fn testbed(home: &'h Home, scenario: &Path) -> Gateway<'h> {
+        let mut command = dxgate();
+        command.args(["testbed", "--scenario"]).arg(scenario).arg("--config").arg(home.config());
+        let mut testbed = Gateway::spawn_command(home, command);
+        testbed.wait_ready();
+        testbed
+    }
+
     /// Starts without waiting.
     pub fn spawn(home: &'h Home) -> Gateway<'h> {
         Gateway::spawn_by(home, dxgate())
@@ -30,15 +40,13 @@ impl<'h> Gateway<'h> {
 
     /// Starts without waiting, by a command that ends in the program.
     pub fn spawn_by(home: &'h Home, mut command: Command) -> Gateway<'h> {
+        command.args(["serve", "--config"]).arg(home.config());
+        Gateway::spawn_command(home, command)
+    }
+
+    fn spawn_command(home: &'h Home, mut command: Command) -> Gateway<'h> {
         let log = File::options().create(true).append(true).open(home.log()).unwrap();
-        let child = command
-            .args(["serve", "--config"])
-            .arg(home.config())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Gateway { home, child }
     }
 
