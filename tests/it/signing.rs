@@ -84,7 +84,7 @@ fn what_is_signed_already_goes_as_it_is_and_must_hold() {
 #[test]
 fn a_slow_key_keeps_its_own_outbox_waiting_and_no_other_and_ends_with_the_gateway() {
     let peer = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
-    let home = home(&peer, "rate = 0.2\n");
+    let home = home(&peer, "rate = 0.02\n");
     let second = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
     home.partner("plain", &PartnerFile { as2_name: "plain", url: second.url(), ..PartnerFile::default() });
     let gateway = Gateway::start(&home);
@@ -102,7 +102,7 @@ fn a_slow_key_keeps_its_own_outbox_waiting_and_no_other_and_ends_with_the_gatewa
 
     // Nothing of what waited is lost or doubled: with a fast key all of it goes.
     let file = home.path("partners/customs.toml");
-    fs::write(&file, fs::read_to_string(&file).unwrap().replace("rate = 0.2\n", "")).unwrap();
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("rate = 0.02\n", "")).unwrap();
     let gateway = Gateway::start(&home);
     eventually("every file is delivered", || (home.names("customs", "sent").len() == 60).then_some(()));
     assert_eq!(home.names("customs", "outbox"), [] as [&str; 0]);
