@@ -11,12 +11,16 @@ use jiff::Timestamp;
 use super::alerts;
 use super::backup::BackupJob;
 use super::keeping;
+use super::live::Traffic;
 use super::metrics::Metrics;
+use super::{partners, show};
 use crate::alerting::{NewSilence, Silence, Telling, Tested};
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::config::Config;
-use crate::console::{Action, AlertQuery, Backend, BackupStatus, PartnerStatus, Query, Refusal, StateCount, Unready};
+use crate::console::wire::partners::{CertificateWire, PartnerCheck, PartnerDetail, PartnerWire, StationWire};
+use crate::console::wire::traffic::{FiguresWire, PrecheckWire, QueueWire};
+use crate::console::{Action, AlertQuery, Backend, BackupStatus, Download, Part, Query, Refusal, StateCount, Unready};
 use crate::evidence::Exported;
 use crate::ground::clock::Clock;
 use crate::ground::drain;
@@ -27,10 +31,11 @@ use crate::ground::text::Bilingual;
 use crate::http::{BodyError, RequestBody};
 use crate::inbound::Inbound;
 use crate::outbound::{ActionError, IntakeError, Outbound};
-use crate::partner::{Directory, Partner};
+use crate::partner::Directory;
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::Message;
-use crate::store::{CommitError, DeclaredFilter, DeclaredPage, Filter, JournalReport, Raised, Store};
+use crate::store::trail::{Change, TrailFilter, TrailPage};
+use crate::store::{CommitError, DeclaredFilter, DeclaredPage, Filter, JournalReport, MessagePage, Raised, Store};
 
 /// How long a submission key is remembered, in hours.
 const KEY_HOURS: i64 = 24;
@@ -38,16 +43,18 @@ const KEY_HOURS: i64 = 24;
 /// A handle on a running gateway; cheap to clone.
 #[derive(Clone)]
 pub struct GatewayBackend {
-    config: Arc<Config>,
-    store: Store,
-    outbound: Outbound,
+    pub(super) config: Arc<Config>,
+    pub(super) store: Store,
+    pub(super) outbound: Outbound,
     inbound: Inbound,
-    directory: Arc<ArcSwap<Directory>>,
-    clock: Arc<dyn Clock>,
+    pub(super) directory: Arc<ArcSwap<Directory>>,
+    pub(super) clock: Arc<dyn Clock>,
     backups: BackupJob,
     space: Space,
     metrics: Arc<OnceLock<Metrics>>,
     telling: Telling,
+    pub(super) traffic: Traffic,
+    pub(super) started: Timestamp,
 }
 
 impl GatewayBackend {
@@ -60,8 +67,22 @@ impl GatewayBackend {
         space: Space,
         telling: Telling,
     ) -> GatewayBackend {
-        let (backups, metrics) = (BackupJob::default(), Arc::default());
-        GatewayBackend { config, store, outbound, inbound, directory, clock, backups, space, metrics, telling }
+        let (backups, metrics, traffic) = (BackupJob::default(), Arc::default(), Traffic::default());
+        let started = clock.now();
+        GatewayBackend {
+            config,
+            store,
+            outbound,
+            inbound,
+            directory,
+            clock,
+            backups,
+            space,
+            metrics,
+            telling,
+            traffic,
+            started,
+        }
     }
 
     /// The page for Prometheus is made from these; the first ones stay.
@@ -163,9 +184,9 @@ impl Backend for GatewayBackend {
         drain::blocking(move || metrics.page()).await.unwrap_or_default()
     }
 
-    async fn messages(&self, query: Query) -> Vec<Message> {
+    async fn messages(&self, query: Query) -> MessagePage {
         let (store, filter) = (self.store.clone(), filter(query));
-        drain::blocking(move || store.messages(&filter)).await.unwrap_or_default()
+        drain::blocking(move || store.page(&filter)).await.unwrap_or_default()
     }
 
     async fn declarations(&self, filter: DeclaredFilter) -> DeclaredPage {
@@ -175,6 +196,25 @@ impl Backend for GatewayBackend {
 
     async fn message(&self, id: Id) -> Option<Message> {
         self.store.message(&id)
+    }
+
+    async fn download(&self, id: Id, part: Part) -> Result<Download, Refusal> {
+        let store = self.store.clone();
+        show::blocking(move || show::download(&store, id, part)).await
+    }
+
+    async fn mdn_text(&self, id: Id) -> Result<String, Refusal> {
+        let (store, limits) = (self.store.clone(), self.config.limits);
+        show::blocking(move || show::mdn_text(&store, id, &limits)).await
+    }
+
+    async fn record(&self, change: Change) -> Result<(), Refusal> {
+        self.store.record(change).await.map(drop).map_err(|error| refusal(503, error.code(), error.text()))
+    }
+
+    async fn trail(&self, filter: TrailFilter) -> TrailPage {
+        let store = self.store.clone();
+        drain::blocking(move || store.trail(&filter)).await.unwrap_or_default()
     }
 
     async fn act(&self, id: Id, action: Action, reason: String, by: String) -> Result<Message, Refusal> {
@@ -189,10 +229,11 @@ impl Backend for GatewayBackend {
         name: String,
         body: RequestBody,
         key: Option<String>,
+        change: Change,
     ) -> Result<Id, Refusal> {
         let payload = self.spool(body).await?;
         let id = key.map(|key| self.keyed_id(&partner, &key));
-        self.outbound.submit(&partner, &name, payload, id).await.map_err(|error| intake_refusal(&error))
+        self.outbound.submit(&partner, &name, payload, id, Some(change)).await.map_err(|error| intake_refusal(&error))
     }
 
     async fn release_restored(&self, reason: String, by: String) -> Result<u64, Refusal> {
@@ -256,9 +297,46 @@ impl Backend for GatewayBackend {
         alerts::acknowledge(&self.store, self.clock.now(), &alert, reason, by).await
     }
 
-    async fn partners(&self) -> Vec<PartnerStatus> {
-        let now = self.clock.now();
-        self.directory.load().all().map(|partner| status(partner, now)).collect()
+    async fn partners(&self) -> Vec<PartnerWire> {
+        let backend = self.clone();
+        drain::blocking(move || partners::all(&backend)).await.unwrap_or_default()
+    }
+
+    async fn partner(&self, id: String) -> Option<PartnerDetail> {
+        let backend = self.clone();
+        drain::blocking(move || partners::detail(&backend, &id)).await.ok().flatten()
+    }
+
+    async fn check_partner(&self, id: String) -> Option<PartnerCheck> {
+        partners::check(self, &id)
+    }
+
+    async fn reload_partners(&self) -> Result<PartnerCheck, Refusal> {
+        let backend = self.clone();
+        show::blocking(move || partners::reload(&backend)).await
+    }
+
+    async fn certificates(&self) -> Vec<CertificateWire> {
+        partners::certificates(self)
+    }
+
+    async fn station(&self) -> StationWire {
+        partners::station(self)
+    }
+
+    async fn queue(&self) -> QueueWire {
+        let backend = self.clone();
+        drain::blocking(move || show::queue(&backend)).await.unwrap_or_default()
+    }
+
+    async fn figures(&self) -> FiguresWire {
+        self.traffic.figures(self.clock.now())
+    }
+
+    async fn precheck(&self, name: String, mut body: RequestBody) -> Result<PrecheckWire, Refusal> {
+        let bytes = body.read_all(show::PRECHECK_LIMIT).await.map_err(|error| body_refusal(&error))?;
+        let (dxpid, now, limits) = (self.config.station.dxpid.clone(), self.clock.now(), self.config.limits);
+        show::blocking(move || Ok(show::precheck(name, &bytes, dxpid.as_deref(), now, &limits))).await
     }
 
     async fn summary(&self) -> Vec<StateCount> {
@@ -284,26 +362,17 @@ fn keyed_id(partner: &str, key: &str, now: Timestamp, hours: i64) -> Id {
 
 fn filter(query: Query) -> Filter {
     Filter {
-        state: query.state,
+        states: query.states,
         direction: query.direction,
         partner: query.partner,
+        from: query.from,
+        to: query.to,
+        text: query.text,
         name: query.name,
         message_id: query.message_id,
         restored: query.restored,
         limit: query.limit,
         before: query.before,
-    }
-}
-
-fn status(partner: &Partner, now: Timestamp) -> PartnerStatus {
-    let certificates = partner.certificates.certificates().iter().map(|held| held.certificate.not_after());
-    PartnerStatus {
-        id: partner.id.clone(),
-        as2_name: partner.as2_name.as_str().to_owned(),
-        profile: partner.profile.as_str().to_owned(),
-        url: partner.url.as_str().to_owned(),
-        enabled: partner.enabled,
-        certificate_until: certificates.filter(|until| *until >= now).min(),
     }
 }
 

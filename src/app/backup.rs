@@ -18,8 +18,8 @@ const HOME_FILE: u64 = 4 * 1024 * 1024;
 const NEVER: [&str; 4] = ["passphrase_file", "token_file", "password_file", "secret_file"];
 /// Keys whose values are files that a backup should have.
 const FILES: [&str; 7] = ["certificate", "certificates", "chain", "file", "ca_file", "bundle", "trusted_certificate"];
-/// Keys whose values are private keys, encrypted or not.
-const KEYS: [&str; 3] = ["private_key", "pkcs12", "key"];
+/// Keys whose values are private keys, encrypted or not, or as secret: passwords are hashed, secrets of one-time codes are not.
+const KEYS: [&str; 4] = ["private_key", "pkcs12", "key", "users_file"];
 
 /// The one backup that may run.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::bilingual;
-use crate::console::TokenError;
+use crate::console::{AccessError, TokenError};
 use crate::ground::durable::{self, DurableError};
 use crate::ground::text::Bilingual;
 use crate::http::{BindError, TlsError};
@@ -18,9 +18,9 @@ pub enum StartError {
     /// A folder or file cannot be used.
     #[error(transparent)]
     Files(#[from] DurableError),
-    /// The console's token file cannot be used.
+    /// The console's token or users' file cannot be used.
     #[error(transparent)]
-    Token(#[from] TokenError),
+    Access(#[from] AccessError),
     /// The filesystem may lose acknowledged data.
     #[error("{folder} is on {kind}, which may lose acknowledged data")]
     Filesystem {
@@ -49,7 +49,7 @@ impl StartError {
         match self {
             StartError::Files(error) => error.code() == "disk-full",
             StartError::Store(error) => error.is_disk_full(),
-            StartError::Token(TokenError::Unwritable { source, .. }) => durable::is_full(source),
+            StartError::Access(AccessError::Token(TokenError::Unwritable { source, .. })) => durable::is_full(source),
             _ => false,
         }
     }
@@ -59,7 +59,7 @@ impl StartError {
         match self {
             StartError::Bind(error) => error.code(),
             StartError::Files(error) => error.code(),
-            StartError::Token(error) => error.code(),
+            StartError::Access(error) => error.code(),
             StartError::Filesystem { .. } => "filesystem-not-trusted",
             StartError::Tls(error) => error.code(),
             StartError::Store(error) => error.code(),
@@ -73,7 +73,7 @@ impl StartError {
         match self {
             StartError::Bind(error) => error.text(),
             StartError::Files(error) => error.text(),
-            StartError::Token(error) => error.text(),
+            StartError::Access(error) => error.text(),
             StartError::Filesystem { folder, kind } => {
                 let folder = folder.display();
                 bilingual!(

@@ -14,13 +14,16 @@ mod conditions;
 mod endpoint;
 mod error;
 mod keeping;
+mod live;
 mod logging;
 mod metrics;
+mod partners;
 mod reload;
+mod show;
 mod translate;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -28,6 +31,7 @@ use tokio::net::TcpListener;
 
 use crate::alerting::{self, Telling};
 use crate::config::{self, Config, Folders};
+use crate::console::{Access, Events};
 use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown, Tasks};
@@ -79,6 +83,8 @@ pub struct Running {
     pub recovery: RecoveryReport,
     /// The flows, for programs in the same process.
     pub backend: GatewayBackend,
+    /// The file with the link for the first admin, as long as there is no user.
+    pub setup_file: Option<PathBuf>,
     directory: Arc<ArcSwap<Directory>>,
     store: Store,
     listeners: Tasks,
@@ -113,11 +119,12 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
         settings: config.alerts.clone(),
     })?;
     let parts = assemble(&config, &store, &clock, &recovery, &telling);
-    let running = Running {
+    let mut running = Running {
         as2,
         console,
         recovery,
         backend: parts.backend.clone(),
+        setup_file: None,
         directory: parts.directory.clone(),
         store,
         listeners: Tasks::new(),
@@ -157,7 +164,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     }
     let (folder, tables) = (config.precheck.tables.display(), config::tables::describe(&config.precheck.codes));
     tracing::info!(%folder, %tables, "code tables of the pre-check");
-    running.listen(&config, &parts, as2_listener, console_listener)?;
+    running.listen(&config, &parts, as2_listener, console_listener, &clock)?;
     tracing::info!(%as2, %console, partners = parts.directory.load().all().len(), "dxgate is ready");
     Ok(running)
 }
@@ -199,11 +206,12 @@ impl Running {
     }
 
     fn listen(
-        &self,
+        &mut self,
         config: &Config,
         parts: &Assembled,
         as2_listener: TcpListener,
         console_listener: TcpListener,
+        clock: &Arc<dyn Clock>,
     ) -> Result<(), StartError> {
         let handler = Arc::new(endpoint::As2Endpoint::new(parts.inbound.clone(), parts.outbound.clone()));
         let as2_tls = config.as2.tls.as_ref().map(translate::server_tls).transpose()?;
@@ -212,8 +220,12 @@ impl Running {
         self.listeners.spawn("as2-listener", async move {
             http::serve(as2_listener, as2_tls, handler, settings, async move { stop.triggered().await }).await;
         });
-        let token = crate::console::Token::load_or_create(&config.console.token_file)?;
-        let router = crate::console::router(Arc::new(parts.backend.clone()), token, config.console.open_metrics);
+        let access = Arc::new(Access::open(translate::access(config, self.console), clock.clone())?);
+        self.setup_file = access.setup_file();
+        let events = Events::new(clock.now(), self.stop_listeners.clone());
+        let live = live::Live::new(&parts.backend, events.clone());
+        self.flows.spawn("live", live.run(self.stop_flows.clone()));
+        let router = crate::console::router(Arc::new(parts.backend.clone()), access, events);
         let console_tls = config.console.tls.as_ref().map(translate::server_tls).transpose()?;
         let settings = translate::console_server(&config.server, &parts.http);
         let stop = self.stop_listeners.clone();

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 
-use crate::config::{self, Config, Severity};
+use crate::config::{self, Config, Problem, Severity};
 use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
 use crate::ground::drain::Shutdown;
@@ -61,23 +62,8 @@ impl Reloads {
     }
 
     fn reload(&self) {
-        let old = self.directory.load_full();
-        let reload = config::reload_partners(&self.config, &old, &environment, self.clock.now());
-        for problem in &reload.problems {
-            let (file, line, key) = (problem.file.display(), problem.line.unwrap_or(0), problem.key.as_str());
-            match problem.severity {
-                Severity::Error => {
-                    tracing::error!(%file, line, key, code = problem.code, "the old settings stay: {}", problem.text)
-                }
-                Severity::Warning => tracing::warn!(%file, line, key, code = problem.code, "{}", problem.text),
-            }
-        }
-        tracing::info!(partners = reload.partners.all().len(), "partner files were read again");
-        if let Err(error) = keep_certificates(&self.store, &self.config.station, &reload.partners) {
-            tracing::error!(%error, code = "certificate-not-kept", "the old settings stay: a certificate could not be kept for evidence");
-            return;
-        }
-        self.directory.store(Arc::new(reload.partners));
+        // What went wrong is in the log.
+        let _ = read_again(&self.config, &self.directory, &self.store, self.clock.now());
     }
 
     fn reload_tables(&self) {
@@ -114,6 +100,33 @@ fn stamps_of(files: impl IntoIterator<Item = PathBuf>) -> Stamps {
         Some((file, (metadata.len(), metadata.modified().ok())))
     };
     files.into_iter().filter_map(stamp).collect()
+}
+
+/// Reads the partner files; one with a mistake leaves its partner as it was. Returns what was found, or why nothing was
+/// taken.
+pub(super) fn read_again(
+    config: &Config,
+    directory: &ArcSwap<Directory>,
+    store: &Store,
+    now: Timestamp,
+) -> io::Result<Vec<Problem>> {
+    let old = directory.load_full();
+    let reload = config::reload_partners(config, &old, &environment, now);
+    for problem in &reload.problems {
+        let (file, line, key) = (problem.file.display(), problem.line.unwrap_or(0), problem.key.as_str());
+        match problem.severity {
+            Severity::Error => {
+                tracing::error!(%file, line, key, code = problem.code, "the old settings stay: {}", problem.text)
+            }
+            Severity::Warning => tracing::warn!(%file, line, key, code = problem.code, "{}", problem.text),
+        }
+    }
+    tracing::info!(partners = reload.partners.all().len(), "partner files were read again");
+    keep_certificates(store, &config.station, &reload.partners).inspect_err(|error| {
+        tracing::error!(%error, code = "certificate-not-kept", "the old settings stay: a certificate could not be kept for evidence");
+    })?;
+    directory.store(Arc::new(reload.partners));
+    Ok(reload.problems)
 }
 
 /// Keeps every certificate that may be used from now on, so that facts may name it.

@@ -1,8 +1,10 @@
 //! From the configuration to each layer's own settings.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::{Config, ServerSettings};
+use crate::console::{AccessSettings, Cost};
 use crate::ground::clock::Clock;
 use crate::ground::space::Space;
 use crate::http::{self, ClientAuth, HttpFigures, Identity, Pace, ServerTls, TlsError};
@@ -60,6 +62,31 @@ pub(super) fn console_server(server: &ServerSettings, figures: &HttpFigures) -> 
         max_per_ip: 128,
         figures: figures.listener("console"),
         ..as2_server(server, &figures)
+    }
+}
+
+/// How people and programs get into the console, which listens on `listen`.
+pub(super) fn access(config: &Config, listen: SocketAddr) -> AccessSettings {
+    let console = &config.console;
+    let mut hosts = console.hosts.clone();
+    let certificate = console.tls.iter().flat_map(|tls| tls.chain.first());
+    for names in certificate.filter_map(|certificate| certificate.x509().subject_alt_names()) {
+        hosts.extend(names.iter().filter_map(|name| name.dnsname().map(str::to_owned)));
+    }
+    let scheme = if console.tls.is_some() { "https" } else { "http" };
+    let host = match hosts.first() {
+        Some(host) => format!("{host}:{}", listen.port()),
+        None if listen.ip().is_unspecified() => format!("localhost:{}", listen.port()),
+        None => listen.to_string(),
+    };
+    AccessSettings {
+        token_file: console.token_file.clone(),
+        users_file: console.users_file.clone(),
+        url: format!("{scheme}://{host}"),
+        tls: console.tls.is_some(),
+        hosts,
+        open_metrics: console.open_metrics,
+        cost: Cost::default(),
     }
 }
 

@@ -76,6 +76,17 @@ impl ApiClient {
         self.call("POST", path, "application/json", body.into()).await
     }
 
+    /// PATCHes JSON to `path`.
+    pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(std::io::Error::from)?;
+        self.call("PATCH", path, "application/json", body.into()).await
+    }
+
+    /// DELETEs `path`.
+    pub async fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.call("DELETE", path, "application/json", SendBody::empty()).await
+    }
+
     /// POSTs a file to `path`. When the answer is lost it is sent once more, under the same random key, so that the
     /// gateway takes it only once.
     pub async fn upload<T: DeserializeOwned>(&self, path: &str, file: &Path) -> Result<T, Failure> {
@@ -120,7 +131,8 @@ impl ApiClient {
         if !(200..300).contains(&answer.status) {
             return Err(self.refused(&answer));
         }
-        serde_json::from_slice(&answer.body).map_err(|_| self.not_ours(answer.status))
+        let body: &[u8] = if answer.body.is_empty() { b"null" } else { &answer.body };
+        serde_json::from_slice(body).map_err(|_| self.not_ours(answer.status))
     }
 
     fn unreachable(&self, error: &PostError) -> Failure {

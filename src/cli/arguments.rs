@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
 
 pub use self::alerts::{AlertArguments, AlertsCommand, SilenceArguments};
 pub use self::declarations::{DeclarationsCommand, StandingArguments};
@@ -15,6 +16,7 @@ use super::cert::{GenerateTarget, Purpose};
 use super::demo::DemoOptions;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::people::{AuditCommand, TokenCommand, UserCommand};
 use crate::bilingual;
 use crate::config::home::HomePlan;
 use crate::declaration::dsig::Algorithm;
@@ -106,12 +108,37 @@ pub enum Command {
     /// Keys and certificates
     #[command(subcommand)]
     Cert(CertCommand),
+    /// What waits, and for whom
+    Queue {
+        /// Show it again and again, every 2 seconds or as given
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+        watch: Option<u16>,
+    },
+    /// Who changed what: list and verify
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// The console's users
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Tokens of programs that use the API
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Check configuration, keys and folders
     Doctor,
     /// Back up the running gateway
     Backup(BackupArguments),
     /// Make a home out of a backup; what was open waits for a person
     Restore(RestoreArguments),
+    /// Write completions for a shell to standard output
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages into a folder
+    Man {
+        /// A new or existing folder
+        dir: PathBuf,
+    },
 }
 
 /// `init`.
@@ -242,15 +269,24 @@ pub enum MessagesCommand {
 /// `messages list`.
 #[derive(Debug, Args)]
 pub struct ListArguments {
-    /// Only those in this state
-    #[arg(long, value_parser = kebab::<State>)]
-    pub state: Option<State>,
+    /// Only those in this state; several with commas
+    #[arg(long, value_parser = kebab::<State>, value_delimiter = ',')]
+    pub state: Vec<State>,
     /// Only outbound or inbound ones
     #[arg(long, value_parser = kebab::<Direction>)]
     pub direction: Option<Direction>,
     /// Only those with this partner
     #[arg(long, short)]
     pub partner: Option<String>,
+    /// Only those whose file name, Message-ID or a business key begins with this
+    #[arg(long)]
+    pub text: Option<String>,
+    /// Only those that came to be at this instant or later, such as 2026-01-31T08:00:00+08:00
+    #[arg(long)]
+    pub from: Option<Timestamp>,
+    /// Only those that came to be before this instant
+    #[arg(long)]
+    pub to: Option<Timestamp>,
     /// Only those whose file name contains this
     #[arg(long)]
     pub name: Option<String>,
@@ -266,6 +302,9 @@ pub struct ListArguments {
     /// Only those older than this message
     #[arg(long)]
     pub before: Option<Id>,
+    /// Show it again and again, every 2 seconds or as given
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    pub watch: Option<u16>,
 }
 
 /// `backup`.
@@ -343,6 +382,28 @@ pub enum PartnerCommand {
         /// The partner's id; all when absent
         id: Option<String>,
     },
+    /// How it stands with the partners of the running gateway
+    Status {
+        /// Show it again and again, every 2 seconds or as given
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+        watch: Option<u16>,
+    },
+    /// Send nothing to a partner until it is resumed, restarts included
+    Pause(PauseArguments),
+    /// Send to a partner again
+    Resume(PauseArguments),
+    /// Have the running gateway read the partner files now
+    Reload,
+}
+
+/// `partner pause` and `partner resume`.
+#[derive(Debug, Args)]
+pub struct PauseArguments {
+    /// The partner's id
+    pub id: String,
+    /// Why; kept in the journal
+    #[arg(long, short)]
+    pub reason: String,
 }
 
 /// `cert …`.
@@ -439,7 +500,7 @@ impl GenerateArguments {
 }
 
 /// A value by its kebab-case name, as in the API.
-fn kebab<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+pub(super) fn kebab<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|error| error.to_string())
 }
 

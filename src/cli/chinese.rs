@@ -5,7 +5,7 @@ use clap::Command;
 use crate::ground::text::Language;
 
 /// What each command does, by its path.
-const ABOUT: [(&[&str], &str); 38] = [
+const ABOUT: &[(&[&str], &str)] = &[
     (&[], "连接海关数据交换平台（DXP）及任何 AS2 合作方的网关"),
     (&["init"], "创建可运行的目录：配置、密钥、文件夹"),
     (&["serve"], "运行网关"),
@@ -40,6 +40,25 @@ const ABOUT: [(&[&str], &str); 38] = [
     (&["partner"], "已配置的合作方"),
     (&["partner", "list"], "列出合作方"),
     (&["partner", "check"], "检查合作方的配置和证书"),
+    (&["partner", "status"], "运行中网关的合作方状态"),
+    (&["partner", "pause"], "暂停向合作方发送，重启后仍然有效"),
+    (&["partner", "resume"], "恢复向合作方发送"),
+    (&["partner", "reload"], "立即重新读取合作方配置"),
+    (&["queue"], "等待发送的报文"),
+    (&["audit"], "审计记录：查看和验证"),
+    (&["audit", "list"], "列出变更，新的在前"),
+    (&["audit", "verify"], "验证整个日志链和全部内容"),
+    (&["user"], "控制台用户"),
+    (&["user", "list"], "列出用户"),
+    (&["user", "add"], "添加用户；不指定密码文件时生成密码并显示一次"),
+    (&["user", "change"], "修改角色、密码或停用动态码；其会话随即结束"),
+    (&["user", "remove"], "删除用户；其会话随即结束"),
+    (&["token"], "供程序使用的 API 令牌"),
+    (&["token", "list"], "列出令牌"),
+    (&["token", "create"], "创建令牌，仅显示一次"),
+    (&["token", "revoke"], "吊销令牌"),
+    (&["completions"], "输出 shell 自动补全脚本"),
+    (&["man"], "把手册页写入文件夹"),
     (&["cert"], "密钥和证书"),
     (&["doctor"], "检查配置、密钥和文件夹"),
     (&["backup"], "备份运行中的网关"),

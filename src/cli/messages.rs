@@ -25,7 +25,9 @@ pub fn run(context: &mut Context<'_>, command: &MessagesCommand) -> Result<ExitC
     let api = ApiClient::from_config(context)?;
     let voice = &mut context.voice;
     match command {
-        MessagesCommand::List(arguments) => list(voice, &api, arguments),
+        MessagesCommand::List(arguments) => {
+            output::watched(voice, arguments.watch, |voice| list(voice, &api, arguments))
+        }
         MessagesCommand::Show { id } => show(voice, &api, *id),
         MessagesCommand::Retry(arguments) => act(voice, &api, Action::Retry, arguments),
         MessagesCommand::Hold(arguments) => act(voice, &api, Action::Hold, arguments),
@@ -84,12 +86,16 @@ fn release_restored(voice: &mut Voice<'_>, api: &ApiClient, reason: &str) -> Res
 }
 
 fn query(arguments: &ListArguments) -> String {
-    let ListArguments { state, direction, partner, name, message_id, restored, limit, before } = arguments;
+    let ListArguments { state, direction, partner, name, message_id, restored, limit, before, .. } = arguments;
     let kebab = |value: serde_json::Result<serde_json::Value>| value.ok()?.as_str().map(str::to_owned);
+    let states: Vec<String> = state.iter().filter_map(|state| kebab(serde_json::to_value(state))).collect();
     let parameters = [
-        ("state", state.and_then(|state| kebab(serde_json::to_value(state)))),
+        ("state", Some(states.join(",")).filter(|states| !states.is_empty())),
         ("direction", direction.and_then(|direction| kebab(serde_json::to_value(direction)))),
         ("partner", partner.clone()),
+        ("text", arguments.text.clone()),
+        ("from", arguments.from.map(|from| from.to_string())),
+        ("to", arguments.to.map(|to| to.to_string())),
         ("name", name.clone()),
         ("message_id", message_id.clone()),
         ("restored", restored.then(|| "true".to_owned())),

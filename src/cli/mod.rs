@@ -22,9 +22,12 @@ pub mod init;
 pub mod messages;
 pub mod output;
 pub mod partner;
+pub mod people;
 pub mod precheck;
+pub mod queue;
 pub mod send;
 pub mod serve;
+pub mod shell;
 pub mod voice;
 
 use std::ffi::OsString;
@@ -112,6 +115,13 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Declarations(command) => declarations::run(context, command)?,
         Command::Partner(PartnerCommand::List) => partner::list(file, environment, now, voice)?,
         Command::Partner(PartnerCommand::Check { id }) => partner::check(file, id.as_deref(), environment, now, voice)?,
+        Command::Partner(command) => partner::run(context, command)?,
+        Command::Queue { watch } => queue::run(context, *watch)?,
+        Command::Audit(command) => people::audit(context, command)?,
+        Command::User(command) => people::user(context, command)?,
+        Command::Token(command) => people::token(context, command)?,
+        Command::Completions { shell } => shell::completions(voice, *shell)?,
+        Command::Man { dir } => shell::manual(voice, dir)?,
         Command::Cert(CertCommand::List) => cert::list(file, environment, now, voice)?,
         Command::Cert(CertCommand::Generate(arguments)) => {
             let passphrase = arguments.passphrase(environment)?;

@@ -1,11 +1,14 @@
 //! Tables and names for people. Whatever came from outside passes [`printable`] before it reaches a terminal.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::exit_code::ExitCode;
+use super::failure::Failure;
 use super::voice::Voice;
 use crate::bilingual;
 use crate::ground::text::{Bilingual, Language, printable};
@@ -31,6 +34,27 @@ pub fn fields(voice: &mut Voice<'_>, fields: &[(Bilingual, Option<String>)]) -> 
         voice.line(&format!("{name}{separator}{value}"))?;
     }
     Ok(())
+}
+
+/// Shows something once, or again and again with so many seconds between, until somebody ends it. A terminal is cleared
+/// before each time.
+///
+/// # Errors
+/// That of `show`; the output is closed.
+pub fn watched(
+    voice: &mut Voice<'_>,
+    every: Option<u16>,
+    show: impl Fn(&mut Voice<'_>) -> Result<ExitCode, Failure>,
+) -> Result<ExitCode, Failure> {
+    let Some(every) = every else { return show(voice) };
+    loop {
+        if !voice.json && io::stdout().is_terminal() {
+            write!(voice.out, "\u{1b}[H\u{1b}[2J")?;
+        }
+        show(voice)?;
+        voice.out.flush()?;
+        std::thread::sleep(Duration::from_secs(u64::from(every.max(1))));
+    }
 }
 
 /// An instant in the machine's zone, to the second.

@@ -1,4 +1,4 @@
-//! `dxgate partner list` and `dxgate partner check`.
+//! `dxgate partner …`: `list` and `check` read the configuration, the others ask the running gateway.
 
 use std::io;
 use std::path::Path;
@@ -6,12 +6,107 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::Context;
+use super::api_client::{ApiClient, block_on, encoded};
+use super::arguments::{PartnerCommand, PauseArguments};
 use super::doctor::print_problems;
 use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::output;
 use super::voice::Voice;
 use crate::bilingual;
 use crate::config::{self, Config, Environment, Problem, Severity};
+use crate::console::wire::ActionRequest;
+use crate::console::wire::partners::{PartnerCheck, PartnerList, PartnerWire};
 use crate::partner::{Partner, PlanError};
+
+/// Asks the running gateway.
+pub fn run(context: &mut Context<'_>, command: &PartnerCommand) -> Result<ExitCode, Failure> {
+    let api = ApiClient::from_config(context)?;
+    let voice = &mut context.voice;
+    match command {
+        PartnerCommand::Pause(arguments) => set_pause(voice, &api, arguments, "pause"),
+        PartnerCommand::Resume(arguments) => set_pause(voice, &api, arguments, "resume"),
+        PartnerCommand::Reload => reload(voice, &api),
+        PartnerCommand::Status { watch } => output::watched(voice, *watch, |voice| {
+            let list: PartnerList = block_on(api.get("/api/v1/partners"))?;
+            print_status(voice, &list)?;
+            Ok(ExitCode::Done)
+        }),
+        // They read the configuration.
+        PartnerCommand::List | PartnerCommand::Check { .. } => Ok(ExitCode::Done),
+    }
+}
+
+fn set_pause(
+    voice: &mut Voice<'_>,
+    api: &ApiClient,
+    arguments: &PauseArguments,
+    action: &str,
+) -> Result<ExitCode, Failure> {
+    let PauseArguments { id, reason } = arguments;
+    let path = format!("/api/v1/partners/{}/{action}", encoded(id));
+    let partner: PartnerWire = block_on(api.post(&path, &ActionRequest { reason: reason.clone() }))?;
+    if voice.json {
+        voice.value(&partner)?;
+    } else if partner.paused.is_some() {
+        voice.say(&bilingual!("已暂停向 {id} 发送", "nothing is sent to {id} until it is resumed"))?;
+    } else {
+        voice.say(&bilingual!("已恢复向 {id} 发送", "{id} is sent to again"))?;
+    }
+    Ok(ExitCode::Done)
+}
+
+fn reload(voice: &mut Voice<'_>, api: &ApiClient) -> Result<ExitCode, Failure> {
+    let read: PartnerCheck = block_on(api.post("/api/v1/partners/reload", &json!({})))?;
+    if voice.json {
+        voice.value(&read)?;
+    } else {
+        let count = read.partners;
+        voice.say(&bilingual!("已重新读取，共 {count} 个合作方", "read again: {count} partners"))?;
+        for finding in &read.findings {
+            let place = format!("{}:{} {}", finding.file, finding.line.unwrap_or(0), finding.key);
+            let text = finding.text.text(voice.language).to_owned();
+            voice.line(&format!("{}: {place}: {text} [{}]", finding.severity, finding.code))?;
+        }
+    }
+    Ok(if read.ok { ExitCode::Done } else { ExitCode::No })
+}
+
+/// One line for each partner of the running gateway.
+pub(super) fn print_status(voice: &mut Voice<'_>, list: &PartnerList) -> io::Result<()> {
+    if voice.json {
+        return voice.value(list);
+    }
+    let headings = [
+        bilingual!("合作方", "partner"),
+        bilingual!("AS2 名称", "AS2 name"),
+        bilingual!("状态", "state"),
+        bilingual!("等待", "waiting"),
+        bilingual!("证书至", "certificate until"),
+        bilingual!("说明", "note"),
+    ];
+    let language = voice.language;
+    let row = |partner: &PartnerWire| {
+        let state = match (partner.enabled, &partner.paused, partner.down) {
+            (false, _, _) => bilingual!("停用", "disabled"),
+            (true, Some(_), _) => bilingual!("已暂停", "paused"),
+            (true, None, true) => bilingual!("无应答", "down"),
+            (true, None, false) => bilingual!("正常", "up"),
+        };
+        let note = partner.paused.as_ref().map(|pause| format!("{}: {}", pause.by, pause.reason));
+        vec![
+            partner.id.clone(),
+            partner.as2_name.clone(),
+            state.text(language).to_owned(),
+            partner.waiting.to_string(),
+            partner.certificate_until.map(output::local_time).unwrap_or_default(),
+            note.unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = list.partners.iter().map(row).collect();
+    output::table(voice, &headings, &rows)
+}
 
 /// One line for each partner.
 ///

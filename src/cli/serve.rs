@@ -129,6 +129,13 @@ fn announce(context: &mut Context<'_>, running: &Running) -> Result<(), Failure>
     } else {
         let text = bilingual!("已启动：AS2 {as2}，控制台 {console}", "running: AS2 {as2}, console {console}");
         context.voice.say(&text)?;
+        if let Some(file) = &running.setup_file {
+            let file = file.display();
+            context.voice.say(&bilingual!(
+                "控制台尚无用户：一小时内打开 {file} 中的链接（只能使用一次），设置管理员",
+                "the console has no user yet: within an hour open the link in {file}, which works once, and make the admin"
+            ))?;
+        }
     }
     context.voice.out.flush()?;
     Ok(())

@@ -185,6 +185,8 @@ fn as2(section: &Section<'_>, reading: &Reading<'_>) -> As2Settings {
 fn console(section: &Section<'_>, reading: &Reading<'_>, as2: SocketAddr) -> ConsoleSettings {
     let listen = listen(section, SocketAddr::from(([127, 0, 0, 1], 4081)));
     let token_file = reading.path_or(section, "token_file", "keys/console.token");
+    let users_file = reading.path_or(section, "users_file", "keys/console.users");
+    let hosts = section.texts("hosts").unwrap_or_default();
     let tls_section = section.section("tls");
     let tls = identity(&tls_section, reading, listen);
     let same_address = listen.ip() == as2.ip() || listen.ip().is_unspecified() || as2.ip().is_unspecified();
@@ -197,10 +199,10 @@ fn console(section: &Section<'_>, reading: &Reading<'_>, as2: SocketAddr) -> Con
     }
     if !listen.ip().is_loopback() && !tls_section.is_present() {
         let text = bilingual!(
-            "控制台在回环地址之外以明文监听，令牌会被窃听。请配置 [console.tls] 或改为 127.0.0.1。",
-            "the console listens beyond this machine without TLS: its token can be overheard. Add [console.tls] or listen on 127.0.0.1."
+            "控制台在回环地址之外以明文监听，密码和令牌会被窃听。请配置 [console.tls] 或改为 127.0.0.1。",
+            "the console listens beyond this machine without TLS: passwords and tokens can be overheard. Add [console.tls] or listen on 127.0.0.1."
         );
-        section.warning("listen", "console-in-clear", text);
+        section.error("listen", "console-in-clear", text);
     }
     let open_metrics = section.boolean("open_metrics", false);
     if open_metrics && !listen.ip().is_loopback() {
@@ -210,7 +212,7 @@ fn console(section: &Section<'_>, reading: &Reading<'_>, as2: SocketAddr) -> Con
         );
         section.error("open_metrics", "metrics-exposed", text);
     }
-    ConsoleSettings { listen, token_file, open_metrics, tls }
+    ConsoleSettings { listen, token_file, users_file, hosts, open_metrics, tls }
 }
 
 fn identity(section: &Section<'_>, reading: &Reading<'_>, listen: SocketAddr) -> Option<TlsIdentity> {

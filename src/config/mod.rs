@@ -136,6 +136,10 @@ pub struct ConsoleSettings {
     pub token_file: PathBuf,
     /// Whoever is on this machine reads `/metrics` without the token.
     pub open_metrics: bool,
+    /// File with users and API tokens; made when the first user is.
+    pub users_file: PathBuf,
+    /// Names by which the console may be reached, besides `localhost`, addresses and those of its certificate.
+    pub hosts: Vec<String>,
     /// Serve TLS ourselves.
     pub tls: Option<TlsIdentity>,
 }

@@ -4,24 +4,40 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Shared};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json};
+use serde_json::json as value;
 
-use super::api::{BY, json, reason, reason_of};
+use super::access::{Principal, Scope};
+use super::api::{json, reason, reason_of};
 use super::backend::Backend;
+use super::people::record;
 use super::problem::Problem;
+use super::routes::Route;
+use super::wire::ActionRequest;
 use super::wire::alerting::{SilenceList, SilenceRequest, SilenceWire, TestRequest, TestedList, TestedWire};
 use crate::alerting::NewSilence;
 
 /// Characters of a code and of a partner's id, at most.
 const NAME_LIMIT: usize = 100;
 
-/// The routes, for nesting below `/api/v1`.
-pub(super) fn routes<B: Backend>() -> Router<Arc<B>> {
-    Router::new()
-        .route("/alerts/silences", get(silences::<B>).post(silence::<B>))
-        .route("/alerts/silences/{id}/end", post(end_silence::<B>))
-        .route("/alerts/test", post(test::<B>))
+pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
+    vec![
+        Route::get("/alerts/silences", Scope::Read, silences::<B>)
+            .says("Silences that last")
+            .answers::<SilenceList>(200, "All of them"),
+        Route::post("/alerts/silences", Scope::Operate, silence::<B>)
+            .says("Tell nobody of such alerts for a while")
+            .takes::<SilenceRequest>()
+            .answers::<SilenceWire>(201, "The silence"),
+        Route::post("/alerts/silences/{id}/end", Scope::Operate, end_silence::<B>)
+            .says("End a silence")
+            .takes::<ActionRequest>()
+            .answers::<SilenceWire>(200, "The silence"),
+        Route::post("/alerts/test", Scope::Operate, test::<B>)
+            .says("Send a test by every channel, or by one")
+            .takes::<TestRequest>()
+            .answers::<TestedList>(200, "What it came to"),
+    ]
 }
 
 async fn silences<B: Backend>(Shared(backend): Shared<Arc<B>>) -> Json<SilenceList> {
@@ -30,6 +46,7 @@ async fn silences<B: Backend>(Shared(backend): Shared<Arc<B>>) -> Json<SilenceLi
 
 async fn silence<B: Backend>(
     Shared(backend): Shared<Arc<B>>,
+    Extension(principal): Extension<Principal>,
     request: Request,
 ) -> Result<(StatusCode, Json<SilenceWire>), Problem> {
     let SilenceRequest { code, partner, until, reason } = json(request).await?;
@@ -38,17 +55,26 @@ async fn silence<B: Backend>(
         partner: named(partner, "partner")?,
         until,
         reason: reason_of(&reason)?,
-        by: BY.to_owned(),
+        by: principal.name.clone(),
     };
+    let mut change = principal.change("alerts-silenced", "gateway".to_owned());
+    change.after = Some(value!({ "code": new.code, "partner": new.partner, "until": new.until }));
+    change.reason = Some(new.reason.clone());
+    record(&backend, change).await?;
     Ok((StatusCode::CREATED, Json(SilenceWire::from(backend.silence(new).await?))))
 }
 
 async fn end_silence<B: Backend>(
     Shared(backend): Shared<Arc<B>>,
+    Extension(principal): Extension<Principal>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<SilenceWire>, Problem> {
-    let ended = backend.end_silence(id, reason(request).await?, BY.to_owned()).await?;
+    let reason = reason(request).await?;
+    let ended = backend.end_silence(id.clone(), reason.clone(), principal.name.clone()).await?;
+    let mut change = principal.change("silence-ended", "gateway".to_owned());
+    (change.before, change.reason) = (Some(value!({ "silence": id })), Some(reason));
+    record(&backend, change).await?;
     Ok(Json(SilenceWire::from(ended)))
 }
 

@@ -1,9 +1,12 @@
 //! What the console needs of the gateway.
 
+use std::io::Read;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::wire::partners::{CertificateWire, PartnerCheck, PartnerDetail, PartnerWire, StationWire};
+use super::wire::traffic::{FiguresWire, PrecheckWire, QueueWire};
 use crate::alerting::{NewSilence, Silence, Tested};
 use crate::evidence::Exported;
 use crate::ground::id::Id;
@@ -12,7 +15,8 @@ use crate::http::RequestBody;
 use crate::outbound::Action;
 use crate::store::backup::CopyProgress;
 use crate::store::record::{Direction, Message, State};
-use crate::store::{DeclaredFilter, DeclaredPage, JournalReport, Raised};
+use crate::store::trail::{Change, TrailFilter, TrailPage};
+use crate::store::{DeclaredFilter, DeclaredPage, JournalReport, MessagePage, Raised};
 
 /// The gateway as the console sees it; `app` implements it.
 pub trait Backend: Send + Sync + 'static {
@@ -22,14 +26,27 @@ pub trait Backend: Send + Sync + 'static {
     /// The page for Prometheus, in its text format.
     fn metrics(&self) -> impl Future<Output = String> + Send;
 
-    /// Messages that fit `query`, newest first, at most `query.limit`.
-    fn messages(&self, query: Query) -> impl Future<Output = Vec<Message>> + Send;
+    /// Messages that fit `query`, newest first, at most `query.limit`; a bounded number is looked at.
+    fn messages(&self, query: Query) -> impl Future<Output = MessagePage> + Send;
 
     /// Documents that pass `filter`, newest message first.
     fn declarations(&self, filter: DeclaredFilter) -> impl Future<Output = DeclaredPage> + Send;
 
     /// One message.
     fn message(&self, id: Id) -> impl Future<Output = Option<Message>> + Send;
+
+    /// Bytes of a message.
+    fn download(&self, id: Id, part: Part) -> impl Future<Output = Result<Download, Refusal>> + Send;
+
+    /// What the MDN of a message says to people.
+    fn mdn_text(&self, id: Id) -> impl Future<Output = Result<String, Refusal>> + Send;
+
+    /// Puts a change into the audit trail, and carries it out if the trail is all it takes (a pause); durable when this
+    /// returns.
+    fn record(&self, change: Change) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Some of the audit trail.
+    fn trail(&self, filter: TrailFilter) -> impl Future<Output = TrailPage> + Send;
 
     /// Does `action`; durable when this returns. `by` names who asked.
     fn act(
@@ -42,12 +59,14 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Queues `body` as file `name` for `partner`; durable when this returns. The backend sets the cap of `body`. The
     /// same `key` for the same partner means the same submission: nothing new is queued, the first one's id comes back.
+    /// `change` says who submits; the backend adds which message.
     fn submit(
         &self,
         partner: String,
         name: String,
         body: RequestBody,
         key: Option<String>,
+        change: Change,
     ) -> impl Future<Output = Result<Id, Refusal>> + Send;
 
     /// Lets everything go on that a restore has held; returns how many messages.
@@ -97,10 +116,55 @@ pub trait Backend: Send + Sync + 'static {
     fn test_alerts(&self, channel: Option<String>) -> impl Future<Output = Result<Vec<Tested>, Refusal>> + Send;
 
     /// All configured partners.
-    fn partners(&self) -> impl Future<Output = Vec<PartnerStatus>> + Send;
+    fn partners(&self) -> impl Future<Output = Vec<PartnerWire>> + Send;
+
+    /// One partner.
+    fn partner(&self, id: String) -> impl Future<Output = Option<PartnerDetail>> + Send;
+
+    /// What keeps messages from being exchanged with a partner.
+    fn check_partner(&self, id: String) -> impl Future<Output = Option<PartnerCheck>> + Send;
+
+    /// Reads the partner files now; one with a mistake leaves its partner as it was.
+    fn reload_partners(&self) -> impl Future<Output = Result<PartnerCheck, Refusal>> + Send;
+
+    /// Certificates of the station and of all partners.
+    fn certificates(&self) -> impl Future<Output = Vec<CertificateWire>> + Send;
+
+    /// Who we are.
+    fn station(&self) -> impl Future<Output = StationWire> + Send;
+
+    /// What waits.
+    fn queue(&self) -> impl Future<Output = QueueWire> + Send;
+
+    /// Throughput of the last 24 hours.
+    fn figures(&self) -> impl Future<Output = FiguresWire> + Send;
+
+    /// Checks a file that is neither sent nor kept. The backend sets the cap of `body`.
+    fn precheck(&self, name: String, body: RequestBody) -> impl Future<Output = Result<PrecheckWire, Refusal>> + Send;
 
     /// How many messages there are in each state.
     fn summary(&self) -> impl Future<Output = Vec<StateCount>> + Send;
+}
+
+/// Bytes of a message that can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The exact bytes on the wire.
+    Wire,
+    /// The payload.
+    Payload,
+    /// The MDN.
+    Mdn,
+}
+
+/// Bytes on their way out.
+pub struct Download {
+    /// A name for the file; it may be a stranger's.
+    pub file_name: String,
+    /// In bytes.
+    pub len: u64,
+    /// The bytes; the last of them come only if all are those that were stored.
+    pub bytes: Box<dyn Read + Send>,
 }
 
 /// One reason why the gateway is not ready.
@@ -115,12 +179,18 @@ pub struct Unready {
 /// Which messages are asked for; absent fields do not narrow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
-    /// In this state.
-    pub state: Option<State>,
+    /// In one of these states; empty: in any.
+    pub states: Vec<State>,
     /// Travelling this way.
     pub direction: Option<Direction>,
     /// With this partner (its id).
     pub partner: Option<String>,
+    /// That came to be at this instant or later.
+    pub from: Option<Timestamp>,
+    /// That came to be before this instant.
+    pub to: Option<Timestamp>,
+    /// Whose file name, Message-ID or one of whose business keys begins with this.
+    pub text: Option<String>,
     /// Whose file name contains this.
     pub name: Option<String>,
     /// With this AS2 Message-ID, with or without brackets.
@@ -181,23 +251,6 @@ pub struct Refusal {
     pub code: String,
     /// What, where, what to do.
     pub text: Bilingual,
-}
-
-/// A partner as configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartnerStatus {
-    /// The stem of its configuration file.
-    pub id: String,
-    /// Its AS2 name.
-    pub as2_name: String,
-    /// `dxp` or `plain`.
-    pub profile: String,
-    /// Where we send.
-    pub url: String,
-    /// Whether anything is exchanged with it.
-    pub enabled: bool,
-    /// Last day of the certificate that expires first.
-    pub certificate_until: Option<Timestamp>,
 }
 
 /// Messages in one state.

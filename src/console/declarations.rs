@@ -10,13 +10,15 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query as QueryString, Request, State as Shared};
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::Json;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::access::Scope;
 use super::backend::{Backend, Query};
 use super::problem::Problem;
+use super::routes::Route;
 use crate::declaration::envelope::response_meaning;
 use crate::declaration::receipt::meaning;
 use crate::declaration::standing::{Answer, Document, Key, Standing};
@@ -26,7 +28,7 @@ use crate::store::record::{Message, State};
 use crate::store::{Declared, DeclaredFilter, Place};
 
 /// `GET /api/v1/declarations`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeclarationList {
     /// Newest message first, the documents of a message in their order.
     pub declarations: Vec<DeclarationWire>,
@@ -36,7 +38,7 @@ pub struct DeclarationList {
 }
 
 /// A document that was sent, or is to be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeclarationWire {
     /// The message that carries it.
     pub message: Id,
@@ -56,16 +58,19 @@ pub struct DeclarationWire {
 }
 
 /// A document and what customs says about it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DocumentWire {
     /// Which document of the message, from 1.
     pub number: u32,
     /// Where it stands.
+    #[schema(value_type = String)]
     pub status: Standing,
     /// What identifies it, as it was sent.
+    #[schema(value_type = Vec<Vec<String>>)]
     pub keys: Vec<Key>,
     /// Numbers that customs gave it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Vec<String>>)]
     pub given: Vec<Key>,
     /// What the newest receipt says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +81,7 @@ pub struct DocumentWire {
 }
 
 /// What one receipt says about a document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SaidWire {
     /// `CEB312Message` and so on; `DxpRep` where the platform refused the envelope.
     pub message_type: String,
@@ -93,7 +98,7 @@ pub struct SaidWire {
 }
 
 /// The second life in `GET /api/v1/messages/{id}`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BusinessWire {
     /// Its documents (outbound).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -110,7 +115,7 @@ pub struct BusinessWire {
 }
 
 /// What the transport platform said of an envelope.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlatformWire {
     /// When it came.
     pub at: Timestamp,
@@ -127,19 +132,33 @@ pub struct PlatformWire {
     pub message: Id,
 }
 
-/// The routes, for nesting below `/api/v1`.
-pub(super) fn routes<B: Backend>() -> Router<Arc<B>> {
-    Router::new().route("/declarations", get(list::<B>)).route("/declarations/{key}", get(find::<B>))
+pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
+    vec![
+        Route::get("/declarations", Scope::Read, list::<B>)
+            .says("Documents that were sent and what customs says about them, newest message first")
+            .query::<Parameters>()
+            .answers::<DeclarationList>(200, "A page of them"),
+        Route::get("/declarations/{key}", Scope::Read, find::<B>)
+            .says("Documents with this value of any of their keys")
+            .query::<Parameters>()
+            .answers::<DeclarationList>(200, "A page of them"),
+    ]
 }
 
 /// The query string of a list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
+    /// Standing so.
+    #[param(value_type = Option<String>)]
     status: Option<Standing>,
+    /// With this value of any of their keys.
     key: Option<String>,
+    /// Of this partner.
     partner: Option<String>,
+    /// Entries of a page, at most.
     limit: Option<usize>,
+    /// The `next` of the page before.
     before: Option<String>,
 }
 

@@ -5,32 +5,53 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Shared};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json};
 
-use super::api::{BY, json, reason_of};
+use super::access::{Principal, Scope};
+use super::api::{json, message_id, reason};
 use super::backend::Backend;
+use super::people::record;
 use super::problem::Problem;
+use super::routes::Route;
 use super::wire::{ActionRequest, BackupRequest, BackupWire, ExportRequest, ExportWire, JournalWire, ReleasedWire};
-use crate::ground::id::Id;
 
-/// The routes, for nesting below `/api/v1`.
-pub(super) fn routes<B: Backend>() -> Router<Arc<B>> {
-    Router::new()
-        .route("/messages/{id}/export", post(export::<B>))
-        .route("/messages/{id}/verify", post(verify::<B>))
-        .route("/restored/release", post(release::<B>))
-        .route("/journal/verify", post(verify_journal::<B>))
-        .route("/backup", get(backup::<B>).post(start_backup::<B>))
+pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
+    vec![
+        Route::post("/messages/{id}/export", Scope::Admin, export::<B>)
+            .says("Write the evidence of a message into a folder on the gateway's machine")
+            .takes::<ExportRequest>()
+            .answers::<ExportWire>(200, "What was written"),
+        Route::post("/messages/{id}/verify", Scope::Read, verify::<B>)
+            .says("Check what is kept of a message")
+            .answers::<ExportWire>(200, "What holds"),
+        Route::post("/restored/release", Scope::Operate, release::<B>)
+            .says("Let everything go on that a restore has held")
+            .takes::<ActionRequest>()
+            .answers::<ReleasedWire>(200, "How many messages"),
+        Route::post("/journal/verify", Scope::Admin, verify_journal::<B>)
+            .says("Check the whole journal and every body")
+            .answers::<JournalWire>(200, "What holds"),
+        Route::get("/backup", Scope::Admin, backup::<B>)
+            .says("The backup that runs, or the last one")
+            .answers::<BackupWire>(200, "The backup"),
+        Route::post("/backup", Scope::Admin, start_backup::<B>)
+            .says("Start a backup into a folder on the gateway's machine")
+            .takes::<BackupRequest>()
+            .answers::<BackupWire>(202, "It runs"),
+    ]
 }
 
 async fn export<B: Backend>(
     Shared(backend): Shared<Arc<B>>,
+    Extension(principal): Extension<Principal>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<ExportWire>, Problem> {
-    let id: Id = id.parse().map_err(|_| Problem::no_message())?;
+    let id = message_id(&id)?;
     let ExportRequest { dir } = json(request).await?;
+    let mut change = principal.change("message-exported", format!("message:{id}"));
+    change.after = Some(serde_json::json!({ "dir": dir }));
+    record(&backend, change).await?;
     Ok(Json(ExportWire::from(backend.export(id, PathBuf::from(dir)).await?)))
 }
 
@@ -38,13 +59,15 @@ async fn verify<B: Backend>(
     Shared(backend): Shared<Arc<B>>,
     Path(id): Path<String>,
 ) -> Result<Json<ExportWire>, Problem> {
-    let id: Id = id.parse().map_err(|_| Problem::no_message())?;
-    Ok(Json(ExportWire::from(backend.verify_message(id).await?)))
+    Ok(Json(ExportWire::from(backend.verify_message(message_id(&id)?).await?)))
 }
 
-async fn release<B: Backend>(Shared(backend): Shared<Arc<B>>, request: Request) -> Result<Json<ReleasedWire>, Problem> {
-    let ActionRequest { reason } = json(request).await?;
-    let released = backend.release_restored(reason_of(&reason)?, BY.to_owned()).await?;
+async fn release<B: Backend>(
+    Shared(backend): Shared<Arc<B>>,
+    Extension(principal): Extension<Principal>,
+    request: Request,
+) -> Result<Json<ReleasedWire>, Problem> {
+    let released = backend.release_restored(reason(request).await?, principal.name).await?;
     Ok(Json(ReleasedWire { released }))
 }
 
@@ -54,9 +77,13 @@ async fn verify_journal<B: Backend>(Shared(backend): Shared<Arc<B>>) -> Result<J
 
 async fn start_backup<B: Backend>(
     Shared(backend): Shared<Arc<B>>,
+    Extension(principal): Extension<Principal>,
     request: Request,
 ) -> Result<(StatusCode, Json<BackupWire>), Problem> {
     let BackupRequest { dir, keys } = json(request).await?;
+    let mut change = principal.change("backup-started", "gateway".to_owned());
+    change.after = Some(serde_json::json!({ "dir": dir, "keys": keys }));
+    record(&backend, change).await?;
     backend.start_backup(PathBuf::from(dir), keys).await?;
     Ok((StatusCode::ACCEPTED, Json(BackupWire::from(backend.backup().await))))
 }

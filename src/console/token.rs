@@ -91,13 +91,13 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn is_exposed(metadata: &std::fs::Metadata) -> bool {
+pub(super) fn is_exposed(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     metadata.permissions().mode() & 0o077 != 0
 }
 
 #[cfg(not(unix))]
-fn is_exposed(_metadata: &std::fs::Metadata) -> bool {
+pub(super) fn is_exposed(_metadata: &std::fs::Metadata) -> bool {
     false
 }
 

@@ -2,23 +2,25 @@
 //! Instants are RFC 3339 in UTC, states and directions are kebab-case names, digests are lower-case hex.
 
 pub mod alerting;
+mod from;
+pub mod partners;
+pub mod people;
+pub mod traffic;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::backend::{BackupStatus, PartnerStatus, StateCount};
 use super::declarations::BusinessWire;
-use crate::evidence::Exported;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::store::alert::Alert;
-use crate::store::record::{
-    Body, Direction, Findings, JobKind, LegalHold, Message, PublicationStage, Reason, Receipt, State,
-};
-use crate::store::{JournalReport, Raised};
+use crate::store::record::{Direction, Findings, JobKind, Reason, State};
+
+pub use self::partners::{PartnerList, PartnerWire};
 
 /// `GET /api/v1/messages`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MessageList {
     /// Newest first.
     pub messages: Vec<MessageLine>,
@@ -28,7 +30,7 @@ pub struct MessageList {
 }
 
 /// One message in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MessageLine {
     /// Our name for it.
     pub id: Id,
@@ -69,7 +71,7 @@ pub struct MessageLine {
 }
 
 /// `GET /api/v1/messages/{id}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MessageDetail {
     /// What a list shows of it.
     #[serde(flatten)]
@@ -81,6 +83,7 @@ pub struct MessageDetail {
     /// The MDN.
     pub receipt: Option<ReceiptWire>,
     /// Business keys such as `orderNo`.
+    #[schema(value_type = Vec<Vec<String>>)]
     pub keys: Vec<(String, String)>,
     /// `CopMsgId` of the envelope.
     pub cop_msg_id: Option<String>,
@@ -100,11 +103,21 @@ pub struct MessageDetail {
     /// Message-IDs of earlier attempts, where the partner wants a new one each time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_message_ids: Vec<String>,
+    /// Our digests of what the MDN must confirm, those of the exact form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mics: Vec<MicWire>,
+    /// What the agreement demanded at each step, and what was done or found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security: Vec<SecurityWire>,
+    /// What may be done to it now.
+    #[serde(default)]
+    pub actions: Vec<String>,
     /// MDNs that changed nothing, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stray_receipts: Vec<StrayWire>,
     /// What the pre-check found in it; values that are personal data are masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = super::schema::anything)]
     pub findings: Option<Findings>,
     /// Alerts, open or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -118,8 +131,66 @@ pub struct MessageDetail {
     pub timeline: Vec<EventWire>,
 }
 
+/// One digest of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MicWire {
+    /// `sha-256` and so on.
+    pub algorithm: String,
+    /// Base64.
+    pub value: String,
+}
+
+/// What was agreed and done at a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SecurityWire {
+    /// `composed`, `received` or `accepted`.
+    pub step: String,
+    /// Signature, encryption, compression, MDN.
+    pub terms: Vec<TermWire>,
+    /// Whose certificates.
+    pub certificates: Vec<CertificateUseWire>,
+    /// The other side: the address a request came from, or the URL that is posted to.
+    pub remote: Option<String>,
+}
+
+/// One term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TermWire {
+    /// `signature`, `encryption`, `compression`, `mdn`.
+    pub name: String,
+    /// What the agreement demanded; `none`.
+    pub demanded: String,
+    /// What was done or found; `none`.
+    pub found: String,
+    /// What was found satisfies what was demanded.
+    pub met: bool,
+}
+
+/// A certificate that was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CertificateUseWire {
+    /// `signer` or `recipient`.
+    pub role: String,
+    /// SHA-256.
+    pub fingerprint: String,
+}
+
+/// What an MDN says to people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MdnTextWire {
+    /// As the partner wrote it; nobody vouches for it.
+    pub text: String,
+}
+
+/// `GET /api/v1/messages/{id}/timeline`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Timeline {
+    /// Oldest first.
+    pub events: Vec<EventWire>,
+}
+
 /// A legal hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LegalHoldWire {
     /// Since when.
     pub at: Timestamp,
@@ -130,7 +201,7 @@ pub struct LegalHoldWire {
 }
 
 /// Length and digest of stored bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Bytes {
     /// In bytes.
     pub size: u64,
@@ -139,7 +210,7 @@ pub struct Bytes {
 }
 
 /// An MDN and what was found when it was checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReceiptWire {
     /// As printed in the MDN.
     pub disposition: String,
@@ -152,7 +223,7 @@ pub struct ReceiptWire {
 }
 
 /// An MDN that changed nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StrayWire {
     /// When it came.
     pub at: Timestamp,
@@ -163,7 +234,7 @@ pub struct StrayWire {
 }
 
 /// `GET /api/v1/alerts`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AlertList {
     /// Conditions of the gateway first, then messages, newest first.
     pub alerts: Vec<AlertWire>,
@@ -173,7 +244,7 @@ pub struct AlertList {
 }
 
 /// An alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AlertWire {
     /// Its name in `/alerts/{alert}/acknowledge`.
     pub id: String,
@@ -187,7 +258,7 @@ pub struct AlertWire {
 }
 
 /// A file in a partner's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FileWire {
     /// `inbox`, `sent`, …
     pub folder: String,
@@ -198,7 +269,7 @@ pub struct FileWire {
 }
 
 /// One line of a message's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventWire {
     /// When.
     pub at: Timestamp,
@@ -209,21 +280,21 @@ pub struct EventWire {
 }
 
 /// Body of an action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ActionRequest {
     /// Why; kept in the journal.
     pub reason: String,
 }
 
 /// Body of an export.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExportRequest {
     /// A new or empty folder on the gateway's machine, absolute.
     pub dir: String,
 }
 
 /// Answer to an export or a verification.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExportWire {
     /// Names of the files.
     pub files: Vec<String>,
@@ -234,14 +305,14 @@ pub struct ExportWire {
 }
 
 /// Answer to the release of what a restore has held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReleasedWire {
     /// So many messages.
     pub released: u64,
 }
 
 /// Answer to the verification of the journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JournalWire {
     /// Frames that hold.
     pub frames: u64,
@@ -256,7 +327,7 @@ pub struct JournalWire {
 }
 
 /// Body that starts a backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackupRequest {
     /// A new folder on the gateway's machine, or one with an earlier backup; absolute.
     pub dir: String,
@@ -266,7 +337,7 @@ pub struct BackupRequest {
 }
 
 /// `GET /api/v1/backup`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackupWire {
     /// It goes on.
     pub running: bool,
@@ -289,38 +360,14 @@ pub struct BackupWire {
 }
 
 /// Answer to a submission.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Submitted {
     /// The new message.
     pub id: Id,
 }
 
-/// `GET /api/v1/partners`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartnerList {
-    /// In the order of their ids.
-    pub partners: Vec<PartnerWire>,
-}
-
-/// A partner as configured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartnerWire {
-    /// The stem of its configuration file.
-    pub id: String,
-    /// Its AS2 name.
-    pub as2_name: String,
-    /// `dxp` or `plain`.
-    pub profile: String,
-    /// Where we send.
-    pub url: String,
-    /// Whether anything is exchanged with it.
-    pub enabled: bool,
-    /// Last day of the certificate that expires first.
-    pub certificate_until: Option<Timestamp>,
-}
-
 /// `GET /api/v1/summary`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
     /// Whether the gateway works.
     pub ready: bool,
@@ -331,7 +378,7 @@ pub struct Summary {
 }
 
 /// Messages in one state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CountWire {
     /// The state.
     pub state: State,
@@ -340,7 +387,7 @@ pub struct CountWire {
 }
 
 /// `GET /readyz`: codes only, for it asks for no token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
     /// Nothing is missing.
     pub ready: bool,
@@ -349,7 +396,7 @@ pub struct Readiness {
 }
 
 /// Problem details (RFC 9457 3) with two extension members.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProblemWire {
     /// `urn:dxgate:problem:<code>`.
     #[serde(rename = "type")]
@@ -364,137 +411,4 @@ pub struct ProblemWire {
     pub detail: String,
     /// Both languages.
     pub text: Bilingual,
-}
-
-impl From<&Message> for MessageLine {
-    fn from(message: &Message) -> MessageLine {
-        let declaration = message.declaration.as_ref();
-        MessageLine {
-            id: message.id,
-            direction: message.direction,
-            kind: message.kind,
-            partner: message.partner.clone(),
-            state: message.state,
-            settled: message.state.is_final(),
-            file_name: message.file_name.clone(),
-            size: message.payload.map(|payload| payload.len),
-            message_id: message.message_id.clone(),
-            created: message.created,
-            updated: message.updated,
-            attempts: message.attempts,
-            due: message.due,
-            message_type: declaration.map(|declaration| declaration.message_type.clone()),
-            documents: declaration.map(|declaration| declaration.documents),
-            reason: message.reason.clone(),
-            restored: message.restored,
-        }
-    }
-}
-
-impl From<&Message> for MessageDetail {
-    fn from(message: &Message) -> MessageDetail {
-        let declaration = message.declaration.clone().unwrap_or_default();
-        let receipt = message.receipt.as_ref().map(ReceiptWire::from);
-        let strays = message.strays.iter().map(|stray| StrayWire {
-            at: stray.at,
-            reason: stray.reason.clone(),
-            receipt: ReceiptWire::from(&stray.receipt),
-        });
-        let files = message.publications.iter().map(|(publication, stage)| FileWire {
-            folder: publication.folder.name().to_owned(),
-            name: match stage {
-                PublicationStage::Published(name) => name.clone(),
-                _ => publication.name.clone(),
-            },
-            published: matches!(stage, PublicationStage::Published(_)),
-        });
-        let timeline = message.timeline.iter().map(|event| EventWire {
-            at: event.at,
-            fact: event.fact.clone(),
-            detail: event.detail.clone(),
-        });
-        MessageDetail {
-            line: MessageLine::from(message),
-            payload: message.payload.as_ref().map(Bytes::from),
-            wire: message.wire.as_ref().map(Bytes::from),
-            receipt,
-            keys: declaration.keys,
-            cop_msg_id: declaration.cop_msg_id,
-            signer: message.signer.clone(),
-            about: message.about,
-            legal_hold: message.legal_hold.clone().map(|LegalHold { at, by, reason }| LegalHoldWire { at, by, reason }),
-            payload_purged: message.payload_purged.as_ref().map(|purge| purge.at),
-            successor: message.successor,
-            earlier_message_ids: message.earlier.iter().map(|earlier| earlier.message_id.clone()).collect(),
-            stray_receipts: strays.collect(),
-            findings: message.findings.clone(),
-            alerts: message.alerts.clone(),
-            business: BusinessWire::of(message),
-            files: files.collect(),
-            timeline: timeline.collect(),
-        }
-    }
-}
-
-impl From<&Receipt> for ReceiptWire {
-    fn from(receipt: &Receipt) -> ReceiptWire {
-        ReceiptWire {
-            disposition: receipt.disposition.clone(),
-            mic: receipt.mic.clone(),
-            mic_matches: receipt.mic_matches,
-            signer: receipt.signer.clone(),
-        }
-    }
-}
-
-impl From<Raised> for AlertWire {
-    fn from(raised: Raised) -> AlertWire {
-        AlertWire { id: raised.name(), message: raised.message, partner: raised.partner, alert: raised.alert }
-    }
-}
-
-impl From<&Body> for Bytes {
-    fn from(body: &Body) -> Bytes {
-        let sha256 = body.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        Bytes { size: body.len, sha256 }
-    }
-}
-
-impl From<Exported> for ExportWire {
-    fn from(Exported { files, signed, mdn_signed }: Exported) -> ExportWire {
-        ExportWire { files, signed, mdn_signed }
-    }
-}
-
-impl From<JournalReport> for JournalWire {
-    fn from(report: JournalReport) -> JournalWire {
-        let JournalReport { frames, segments, last_sequence, head, bodies, .. } = report;
-        JournalWire { frames, segments, last_sequence, head: hex(&head), bodies }
-    }
-}
-
-impl From<BackupStatus> for BackupWire {
-    fn from(status: BackupStatus) -> BackupWire {
-        let BackupStatus { running, progress, sequence, chain, bytes, files, left_out, failed } = status;
-        let (done_bytes, of_bytes) = (progress.bytes, progress.of_bytes);
-        let failed = failed.map(|(code, text)| Reason { code, text });
-        BackupWire { running, done_bytes, of_bytes, sequence, chain, bytes, files, left_out, failed }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-impl From<PartnerStatus> for PartnerWire {
-    fn from(partner: PartnerStatus) -> PartnerWire {
-        let PartnerStatus { id, as2_name, profile, url, enabled, certificate_until } = partner;
-        PartnerWire { id, as2_name, profile, url, enabled, certificate_until }
-    }
-}
-
-impl From<StateCount> for CountWire {
-    fn from(StateCount { state, count }: StateCount) -> CountWire {
-        CountWire { state, count }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer};
 use zeroize::{Zeroize, Zeroizing};
 
 /// A value that must not reach a log, an error or a terminal.
@@ -17,6 +18,13 @@ impl<T: Zeroize> Secret<T> {
     /// The secret itself; the name makes its uses easy to review.
     pub fn expose(&self) -> &T {
         &self.0
+    }
+}
+
+/// Secrets come in over the API; they never go out.
+impl<'de, T: Zeroize + Deserialize<'de>> Deserialize<'de> for Secret<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret<T>, D::Error> {
+        T::deserialize(deserializer).map(Secret::new)
     }
 }
 

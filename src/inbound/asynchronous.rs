@@ -56,7 +56,7 @@ impl Inbound {
     /// Takes up receptions that a crash interrupted: taken but not opened, or accepted but not answered though an
     /// asynchronous MDN is owed. Opening the latter again finds their key and answers. Call once at start.
     pub fn resume(&self) -> usize {
-        let received = Filter { state: Some(State::Received), limit: usize::MAX, ..Filter::default() };
+        let received = Filter { states: vec![State::Received], limit: usize::MAX, ..Filter::default() };
         let taken = self.store.messages(&received);
         let mut count = 0;
         for message in taken.into_iter().chain(self.store.owing()).filter(|message| !message.restored) {

@@ -21,6 +21,7 @@ use crate::ground::id::Id;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::{self, Fact, Folder, GATEWAY, JobKind, Reason, State};
+use crate::store::trail::Change;
 use crate::store::{CommitError, Precondition, Transaction};
 
 /// A claimed or submitted file that could not be recorded; it stays claimed and is tried again.
@@ -76,7 +77,7 @@ impl Outbound {
             let partner = self.enabled_partner(&claim.partner)?;
             let path = claim.path.clone();
             let read = move |flow: &Outbound| flow.read_claimed(&path);
-            match self.accept(partner, claim.id, &claim.file_name, read).await {
+            match self.accept(partner, claim.id, &claim.file_name, None, read).await {
                 Ok(()) | Err(IntakeError::Journal(CommitError::Conflict(_))) => {}
                 Err(IntakeError::File(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 Err(error) => return Err(error),
@@ -110,13 +111,14 @@ impl Outbound {
     }
 
     /// Records a payload handed over by a program; durable when this returns. With an `id` of a message that exists
-    /// it is the same submission once more, and nothing happens.
+    /// it is the same submission once more, and nothing happens. `change` says in the audit trail who did it.
     pub async fn submit(
         &self,
         partner: &str,
         file_name: &str,
         payload: Draft,
         id: Option<Id>,
+        change: Option<Change>,
     ) -> Result<Id, IntakeError> {
         if let Some(known) = id.filter(|id| self.store.message(id).is_some()) {
             return Ok(known);
@@ -124,7 +126,12 @@ impl Outbound {
         let partner = self.enabled_partner(partner)?;
         let name = crate::mime::safe_file_name(file_name);
         let message = id.unwrap_or_else(|| Id::new(self.clock.now()));
-        match self.accept(partner, message, &name, move |_| Ok(Some(payload))).await {
+        let change = change.map(|change| Change {
+            on: format!("message:{message}"),
+            after: Some(serde_json::json!({ "partner": partner.id, "file": name })),
+            ..change
+        });
+        match self.accept(partner, message, &name, change, move |_| Ok(Some(payload))).await {
             // The first one of two at the same time has won.
             Err(IntakeError::Journal(CommitError::Conflict(_))) if id.is_some() => Ok(message),
             recorded => recorded.map(|()| message),
@@ -142,11 +149,15 @@ impl Outbound {
         partner: Arc<Partner>,
         id: Id,
         file_name: &str,
+        change: Option<Change>,
         read: impl FnOnce(&Outbound) -> io::Result<Option<Draft>> + Send + 'static,
     ) -> Result<(), IntakeError> {
         let now = self.clock.now();
         let prepared = self.prepare(&partner, read, file_name, id, now).await?;
-        let (transaction, _underway) = record_of(prepared, &partner, id, file_name, None, now);
+        let (mut transaction, _underway) = record_of(prepared, &partner, id, file_name, None, now);
+        if let Some(change) = change {
+            transaction.change(change);
+        }
         self.store.commit(transaction).await?;
         Ok(())
     }

@@ -153,6 +153,11 @@ impl Outbound {
         }
     }
 
+    /// Whether a partner did not answer several times.
+    pub fn is_down(&self, partner: &str) -> bool {
+        self.circuits.is_down(partner)
+    }
+
     /// Files in outboxes that cannot be taken, newest last.
     pub fn troubles(&self) -> Vec<scan::Trouble> {
         self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()

@@ -58,6 +58,17 @@ impl Action {
         Action::ALL.into_iter().find(|action| action.name() == name)
     }
 
+    /// What may be done to a message as it is.
+    pub fn possible(message: &Message) -> Vec<Action> {
+        let possible = |action: &Action| match action {
+            Action::Resend => {
+                message.successor.is_none() && message.payload.is_some() && message.payload_purged.is_none()
+            }
+            _ => true,
+        };
+        Action::ALL.into_iter().filter(|action| action.judge(message).is_ok()).filter(possible).collect()
+    }
+
     /// Whether the action makes sense for a message.
     fn judge(self, message: &Message) -> Result<(), ActionError> {
         match self {

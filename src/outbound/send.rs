@@ -82,7 +82,11 @@ impl Outbound {
             return Vec::new();
         }
         let (directory, now) = (self.directory.load(), self.clock.now());
+        let paused = self.store.pauses();
         let slots = |partner: &str| {
+            if paused.contains_key(partner) {
+                return 0;
+            }
             let allowed = directory.by_id(partner).map_or(1, |partner| partner.delivery.concurrency);
             let running = work.of_partner(partner);
             self.circuits.slots(partner, allowed.saturating_sub(running), running, now)

@@ -33,7 +33,7 @@ use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 
 /// How grave an alert is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// It may mend itself; look if it stays.
@@ -45,7 +45,7 @@ pub enum Level {
 }
 
 /// Who has seen an alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Acknowledgement {
     /// When.
     pub at: Timestamp,
@@ -56,7 +56,7 @@ pub struct Acknowledgement {
 }
 
 /// Something a person should know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Alert {
     /// Stable kebab-case code.
     pub code: String,

@@ -31,6 +31,7 @@ use super::journal::frame::{BODY_HEAD, MAX_PAYLOAD};
 use super::journal::writer::{Unwritten, Writer};
 use super::leaving::Leaving;
 use super::record::{Fact, Message};
+use super::trail::Following;
 use super::transaction::{Moved, Transaction};
 use crate::ground::id::Id;
 
@@ -69,8 +70,12 @@ impl Request {
                 return Err(CommitError::TooLarge { len: body.len, limit });
             }
         }
-        let record: FactsRecord<&[(Id, Fact)]> =
-            FactsRecord { at: transaction.at, facts: &transaction.facts, link: transaction.link.clone() };
+        let record: FactsRecord<&[(Id, Fact)]> = FactsRecord {
+            at: transaction.at,
+            facts: &transaction.facts,
+            link: transaction.link.clone(),
+            change: transaction.change.clone(),
+        };
         let facts = serde_json::to_vec(&record).expect("facts are plain data with string keys");
         if facts.len() > MAX_PAYLOAD {
             let len = u64::try_from(facts.len()).unwrap_or(u64::MAX);
@@ -145,6 +150,8 @@ pub(super) struct Signals {
     pub(super) alerts: Alerts,
     /// Messages that have just been settled, files and all.
     pub(super) settled: broadcast::Sender<Arc<Message>>,
+    /// What follows from the audit trail, and who follows the messages.
+    pub(super) following: Following,
 }
 
 /// There was no room.
@@ -239,10 +246,10 @@ impl Committer {
                     Err(error) => broken = broken.or(Some(error)),
                 }
             }
-            let says_nothing = transaction.facts.is_empty() && transaction.link.is_none();
+            let sequence =
+                if transaction.says_nothing() { self.writer.last().sequence } else { self.writer.add_facts(&facts) };
             transaction.link.clone().into_iter().for_each(|link| group.link(link));
-            let messages = group.accept(judged);
-            let sequence = if says_nothing { self.writer.last().sequence } else { self.writer.add_facts(&facts) };
+            let messages = group.accept(judged, sequence);
             transactions = transactions.saturating_add(1);
             facts_added = facts_added.saturating_add(transaction.facts.len());
             work.waiting.push((answer, Ok(Committed { sequence, messages })));
@@ -264,6 +271,8 @@ impl Committer {
             self.leaving.remove(&effects.files);
             self.signals.notify(&effects);
             work.count(&self.signals);
+            effects.trail.iter().for_each(|entry| self.signals.following.follow(entry));
+            self.signals.following.announce(effects.changed);
             self.signals.alerts.announce(effects.raised);
         }
         work.keep_files();

@@ -15,6 +15,7 @@ use super::index::{Changes, Index, Location};
 use super::journal::retired::Link;
 use super::recent::Indexed;
 use super::record::{Body, DedupKey, Fact, Message};
+use super::trail::{self, Change, Changed, Entry};
 use super::transaction::{Precondition, Transaction};
 use crate::ground::id::Id;
 
@@ -28,6 +29,9 @@ pub(super) struct FactsRecord<F> {
     /// What the journal says of itself; no facts then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) link: Option<Link>,
+    /// A change for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) change: Option<Change>,
 }
 
 /// A group in the making.
@@ -38,6 +42,7 @@ pub(super) struct Group<'a> {
     bodies: HashMap<Id, Place>,
     dropped: Vec<Id>,
     links: Vec<Link>,
+    trail: Vec<Entry>,
 }
 
 /// Where a body is, and whether the index may know it already.
@@ -67,6 +72,8 @@ pub(super) struct Judged {
     dropped: Vec<Id>,
     /// Bodies that its facts name, with the messages they belong to.
     named: Vec<(Id, Id)>,
+    /// What its facts say of people.
+    changes: Vec<(Timestamp, Change)>,
 }
 
 /// Why a transaction is not lawful, or that it cannot be told.
@@ -99,6 +106,10 @@ pub(super) struct Effects {
     pub(super) files: Vec<Id>,
     /// Alerts that were not open before.
     pub(super) raised: Vec<Raised>,
+    /// Messages that changed.
+    pub(super) changed: Vec<Changed>,
+    /// Entries of the audit trail.
+    pub(super) trail: Vec<Entry>,
 }
 
 /// How facts are taken.
@@ -120,6 +131,7 @@ impl<'a> Group<'a> {
             bodies: HashMap::new(),
             dropped: Vec::new(),
             links: Vec::new(),
+            trail: Vec::new(),
         }
     }
 
@@ -142,17 +154,26 @@ impl<'a> Group<'a> {
                 Err(CommitError::UnknownBody(*id))
             }
         };
-        self.follow(transaction.at, &transaction.facts, Mode::New(&place))
+        let mut judged = self.follow(transaction.at, &transaction.facts, Mode::New(&place))?;
+        judged.changes.extend(transaction.change.clone().map(|change| (transaction.at, change)));
+        Ok(judged)
     }
 
     /// Judges facts that are already in the journal, in the frame with this sequence. Bodies that are not in it are
     /// files.
-    pub(super) fn replay(&self, at: Timestamp, facts: &[(Id, Fact)], sequence: u64) -> Result<Judged, Refusal> {
-        self.follow(at, facts, Mode::Replayed { sequence, settled: self.index.settled() })
+    pub(super) fn replay(&self, record: &FactsRecord<Vec<(Id, Fact)>>, sequence: u64) -> Result<Judged, Refusal> {
+        let mode = Mode::Replayed { sequence, settled: self.index.settled() };
+        let mut judged = self.follow(record.at, &record.facts, mode)?;
+        judged.changes.extend(record.change.clone().map(|change| (record.at, change)));
+        Ok(judged)
     }
 
-    /// Takes a judged transaction in. Bodies that it wrote to the journal are given with their places.
-    pub(super) fn accept(&mut self, judged: Judged) -> Vec<Arc<Message>> {
+    /// Takes a judged transaction in, whose facts are in the frame with this sequence. Bodies that it wrote to the
+    /// journal are given with their places.
+    pub(super) fn accept(&mut self, judged: Judged, sequence: u64) -> Vec<Arc<Message>> {
+        for (part, (at, change)) in (0u16..).zip(judged.changes) {
+            self.trail.push(Entry { sequence, part, at, change });
+        }
         self.keys.extend(judged.keys);
         let files = judged.bodies.into_iter();
         self.bodies.extend(files.map(|(id, location)| (id, Place { location, known: false })));
@@ -206,6 +227,12 @@ impl<'a> Group<'a> {
                 continue;
             }
             changes.message(before, &touched.after)?;
+            let changed = Changed {
+                sequence: upto,
+                before: before.map(|before| before.message.state),
+                message: touched.after.clone(),
+            };
+            effects.changed.push(changed);
             let due_before = before.and_then(|before| before.message.due);
             effects.due |= touched.after.due.is_some() && touched.after.due != due_before;
             effects.publications |= !touched.after.publications.is_empty();
@@ -230,6 +257,10 @@ impl<'a> Group<'a> {
         if !self.links.is_empty() {
             changes.links(self.index, &self.links)?;
         }
+        for entry in &self.trail {
+            changes.trail(self.index, entry)?;
+        }
+        effects.trail = self.trail;
         Ok((changes, effects))
     }
 
@@ -273,12 +304,17 @@ impl<'a> Group<'a> {
             match earlier.and_then(|place| judged.messages.get_mut(place)) {
                 Some((_, touched)) => {
                     let message = Message::clone(&touched.after);
+                    let state = Some(message.state);
                     touched.after = Arc::new(apply(Some(message), *id, at, fact).map_err(transition)?);
+                    let change = trail::of_fact(*id, state, fact, &touched.after);
+                    judged.changes.extend(change.map(|change| (at, change)));
                 }
                 None => {
                     let (before, message) = stored.unzip();
                     let message = message.map(|message| Message::clone(&message));
+                    let state = message.as_ref().map(|message| message.state);
                     let after = Arc::new(apply(message, *id, at, fact).map_err(transition)?);
+                    judged.changes.extend(trail::of_fact(*id, state, fact, &after).map(|change| (at, change)));
                     judged.messages.push((*id, Touched { before: before.flatten(), after }));
                 }
             }

@@ -18,6 +18,8 @@
 //! | `o` id | | accepted messages whose asynchronous MDN is owed |
 //! | `k` hash of the dedup key | id | who claimed a key |
 //! | `b` body id | place | where a body is |
+//! | `t` sequence, part | JSON | the audit trail |
+//! | `w` word 0, id | | messages whose file name, Message-ID or business key is this word |
 //! | `!applied` | format, sequence, hash, settled, count, sum | how much of the journal is in here |
 //! | `!marks` | JSON | removed segments, the latest snapshots |
 //!
@@ -35,18 +37,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use self::keys::{
-    ALL_STATES, DUE_TAIL, business_views, claim_key, document_prefix, due_and_id, id_and_document, id_and_number, key,
-    message_id_prefix, millis, partner_prefix, standing_byte, state_byte, trailing_id, views,
+    DUE_TAIL, business_views, claim_key, document_prefix, due_and_id, id_and_document, id_and_number, key,
+    message_id_prefix, millis, partner_prefix, standing_byte, state_byte, trail_key, trailing_id, views, word_prefix,
 };
 use self::totals::{Totals, entry_sum};
 use super::db::{Bytes, Db, DbBatch, DbError};
 use super::journal::retired::{Link, Marks};
 use super::recent::{Indexed, Recent};
 use super::record::{DedupKey, Direction, Message, State};
+use super::trail::Entry;
 use crate::declaration::standing::Standing;
 use crate::ground::id::Id;
 
-pub(super) use self::keys::without_brackets;
+pub(super) use self::keys::{ALL_STATES, without_brackets, word, words};
 pub(super) use self::totals::{Applied, Location};
 
 const APPLIED: &[u8] = b"!applied";
@@ -234,6 +237,18 @@ impl Index {
         Ok(first.and_then(|(key, _)| trailing_id(&key)))
     }
 
+    /// Messages with a word that begins with `text`, those of one word in the order of time.
+    pub(super) fn mentioning(&self, text: &str) -> impl Iterator<Item = Result<Id, DbError>> + use<> {
+        self.db.scan(&word_prefix(text)).filter_map(|entry| entry.map(|(key, _)| trailing_id(&key)).transpose())
+    }
+
+    /// The audit trail, latest first, before a frame.
+    pub(super) fn trail(&self, before: Option<u64>) -> impl Iterator<Item = Result<Entry, DbError>> + use<> {
+        let end = key(b't', &[&before.unwrap_or(u64::MAX).to_be_bytes()]);
+        let entries = self.db.back_from(b"t", &end);
+        entries.map(|entry| Ok(serde_json::from_slice(&entry?.1).map_err(std::io::Error::from)?))
+    }
+
     /// Messages in each state.
     pub(super) fn states(&self) -> HashMap<State, u64> {
         let totals = self.totals();
@@ -371,6 +386,15 @@ impl Changes {
         let known = index.db.get(MARKS)?;
         links.iter().for_each(|link| marks.follow(link));
         self.marks(known.as_deref(), &marks)
+    }
+
+    /// A change for the audit trail; a loaded snapshot may have it already.
+    pub(super) fn trail(&mut self, index: &Index, entry: &Entry) -> Result<(), DbError> {
+        let key = trail_key(entry.sequence, entry.part);
+        if index.db.get(&key)?.is_none() {
+            self.insert(&key, &serde_json::to_vec(entry).map_err(std::io::Error::from)?);
+        }
+        Ok(())
     }
 
     /// Sets what the journal said of itself.

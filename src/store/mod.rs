@@ -63,6 +63,7 @@ pub mod restore;
 pub mod retention;
 mod scratch;
 mod snapshot;
+pub mod trail;
 mod transaction;
 mod verify;
 
@@ -86,7 +87,7 @@ pub use self::declared::{Declared, DeclaredFilter, DeclaredPage, Place};
 pub use self::error::{CommitError, Conflict, StoreError};
 pub use self::figures::{JournalFigures, MessageFigures, StoreFigures};
 pub use self::journal::reader::TornTail;
-pub use self::query::{Counts, Filter, PendingPublication};
+pub use self::query::{Counts, Filter, MessagePage, PartnerQueue, PendingPublication};
 pub use self::queue::Lease;
 pub use self::record::{
     Body, CertificateRole, CertificateUse, Content, ContentKey, DeclarationSummary, DedupKey, Direction, Event,
@@ -185,6 +186,7 @@ impl Store {
             counters,
             alerts,
             settled: broadcast::Sender::new(figures::SETTLED),
+            following: trail::Following::new(&index).map_err(|error| recovery::index_error(&layout, &error))?,
         });
         let (requests, receiver) = mpsc::channel(committer::QUEUE);
         let leaving = Arc::new(Leaving::new(layout.bodies.clone()));
@@ -357,18 +359,6 @@ impl Store {
     pub fn owing(&self) -> Vec<Message> {
         let ids = self.0.index.latest_first(&View::Owing, None).map_while(|id| self.ask(id));
         ids.filter_map(|id| self.message(&id)).collect()
-    }
-
-    /// Messages that pass a filter, newest first.
-    pub fn messages(&self, filter: &Filter) -> Vec<Message> {
-        let view = match (&filter.state, &filter.partner) {
-            (Some(state), _) => View::State(*state),
-            (None, Some(partner)) => View::Partner(partner),
-            (None, None) => View::All,
-        };
-        let ids = self.0.index.latest_first(&view, filter.before);
-        let messages = ids.map_while(|id| self.ask(id)).filter_map(|id| self.message(&id));
-        messages.filter(|message| filter.passes(message)).take(filter.limit).collect()
     }
 
     /// How many messages there are.

@@ -2,19 +2,28 @@
 
 use std::collections::HashMap;
 
-use super::index;
+use jiff::Timestamp;
+
+use super::Store;
+use super::index::{self, View};
 use super::record::{Direction, Message, Publication, PublicationStage, State};
 use crate::ground::id::Id;
 
 /// Which messages are wanted; a field left empty wants all.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    /// In this state.
-    pub state: Option<State>,
+    /// In one of these states; empty: in any.
+    pub states: Vec<State>,
     /// Travelling this way.
     pub direction: Option<Direction>,
     /// Of this partner.
     pub partner: Option<String>,
+    /// That came to be at this instant or later.
+    pub from: Option<Timestamp>,
+    /// That came to be before this instant.
+    pub to: Option<Timestamp>,
+    /// Whose file name, Message-ID or one of whose business keys begins with this, whatever its case.
+    pub text: Option<String>,
     /// With this text in the file name, whatever its case.
     pub name: Option<String>,
     /// With this Message-ID, with or without brackets.
@@ -30,9 +39,12 @@ pub struct Filter {
 impl Default for Filter {
     fn default() -> Filter {
         Filter {
-            state: None,
+            states: Vec::new(),
             direction: None,
             partner: None,
+            from: None,
+            to: None,
+            text: None,
             name: None,
             message_id: None,
             restored: false,
@@ -114,11 +126,156 @@ impl Filter {
             message.message_id.as_deref().map(index::without_brackets) == Some(index::without_brackets(wanted))
         };
         let named = |wanted: &String| message.file_name.to_lowercase().contains(&wanted.to_lowercase());
+        let mentioned = |wanted: &String| {
+            let wanted = index::word(wanted);
+            index::words(message).iter().any(|word| word.starts_with(&wanted))
+        };
         (!self.restored || message.restored)
-            && self.state.is_none_or(|state| message.state == state)
+            && (self.states.is_empty() || self.states.contains(&message.state))
             && self.direction.is_none_or(|direction| message.direction == direction)
             && self.partner.as_ref().is_none_or(|partner| message.partner == *partner)
             && self.message_id.as_ref().is_none_or(same_id)
             && self.name.as_ref().is_none_or(named)
+            && self.text.as_ref().is_none_or(mentioned)
+            && self.began().is_none_or(|began| message.id >= began)
+            && self.end().is_none_or(|end| message.id < end)
+    }
+
+    /// The first identifier that may be meant: identifiers sort by time.
+    fn began(&self) -> Option<Id> {
+        self.from.map(|from| Id::derived(from, &[0; 10]))
+    }
+
+    /// What is meant sorts before this.
+    fn end(&self) -> Option<Id> {
+        let to = self.to.map(|to| Id::derived(to, &[0; 10]));
+        to.into_iter().chain(self.before).min()
+    }
+
+    /// The states in which a message may pass; empty: all.
+    fn possible(&self) -> Vec<State> {
+        let travels = |state: &State| self.direction.is_none_or(|direction| state.direction() == direction);
+        let states =
+            if self.states.is_empty() && self.direction.is_some() { &index::ALL_STATES[..] } else { &self.states };
+        states.iter().copied().filter(travels).collect()
+    }
+}
+
+/// Some of the messages that pass a filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessagePage {
+    /// Newest first; fewer than asked for when many had to be looked at.
+    pub messages: Vec<Message>,
+    /// Read on before this one; none at the end.
+    pub next: Option<Id>,
+}
+
+/// What waits for a partner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PartnerQueue {
+    /// Messages with something to do, now or later.
+    pub waiting: u64,
+    /// Those with something to do now.
+    pub due: u64,
+}
+
+/// Messages looked at for one page, at most.
+const LOOKED_AT: usize = 2_000;
+/// Messages with a word up to which they are put in order; more are found by looking at all, newest first.
+const MENTIONED: usize = 1_000;
+
+impl Store {
+    /// Messages that pass a filter, newest first.
+    pub fn messages(&self, filter: &Filter) -> Vec<Message> {
+        self.page_within(filter, usize::MAX).messages
+    }
+
+    /// Messages that pass a filter, newest first; however many there are, a bounded number of them is looked at.
+    pub fn page(&self, filter: &Filter) -> MessagePage {
+        self.page_within(filter, LOOKED_AT)
+    }
+
+    /// What waits for a partner at `now`; at most `most` messages are counted.
+    pub fn queue_of(&self, partner: &str, now: Timestamp, most: usize) -> PartnerQueue {
+        let entries = self.0.index.due(partner, None).map_while(|entry| self.ask(entry)).take(most);
+        entries.fold(PartnerQueue::default(), |queue, (due, _)| PartnerQueue {
+            waiting: queue.waiting.saturating_add(1),
+            due: queue.due.saturating_add(u64::from(due <= now)),
+        })
+    }
+
+    /// The partners for which something waits.
+    pub fn queued_partners(&self) -> Vec<String> {
+        let mut partners: Vec<String> = Vec::new();
+        while let Some(next) = self.ask(self.0.index.next_partner(partners.last().map(String::as_str))).flatten() {
+            partners.push(next);
+        }
+        partners
+    }
+
+    /// The oldest message in one of these states.
+    pub fn oldest_in(&self, states: &[State]) -> Option<Message> {
+        let oldest = states.iter().filter_map(|state| self.ask(self.0.index.oldest(*state)).flatten()).min()?;
+        self.message(&oldest)
+    }
+
+    fn page_within(&self, filter: &Filter, looked_at: usize) -> MessagePage {
+        let mut page = MessagePage::default();
+        let mut last = None;
+        for (count, id) in self.candidates(filter).enumerate() {
+            if page.messages.len() >= filter.limit || count >= looked_at {
+                page.next = last;
+                break;
+            }
+            if filter.began().is_some_and(|began| id < began) {
+                break;
+            }
+            last = Some(id);
+            page.messages.extend(self.message(&id).filter(|message| filter.passes(message)));
+        }
+        page
+    }
+
+    /// Identifiers of messages that may pass, newest first: from the shortest list that the index has.
+    fn candidates(&self, filter: &Filter) -> Box<dyn Iterator<Item = Id> + '_> {
+        let end = filter.end();
+        if let Some(ids) = filter.text.as_ref().and_then(|text| self.mentioning(text)) {
+            return Box::new(ids.into_iter().filter(move |id| end.is_none_or(|end| *id < end)));
+        }
+        let states = filter.possible();
+        if states.is_empty() && (filter.direction.is_some() || !filter.states.is_empty()) {
+            return Box::new(std::iter::empty());
+        }
+        let counts = self.counts();
+        let in_states: u64 = states.iter().map(|state| counts.state(*state)).sum();
+        let few = in_states <= LOOKED_AT as u64 || filter.partner.is_none();
+        let view = match &filter.partner {
+            Some(partner) if states.is_empty() || !few => View::Partner(partner),
+            _ if states.is_empty() => View::All,
+            _ => return Box::new(self.merged(&states, end)),
+        };
+        Box::new(self.0.index.latest_first(&view, end).map_while(|id| self.ask(id)))
+    }
+
+    /// Identifiers of messages in these states, newest first.
+    fn merged(&self, states: &[State], end: Option<Id>) -> impl Iterator<Item = Id> + use<'_> {
+        let lists = states.iter().map(|state| self.0.index.latest_first(&View::State(*state), end));
+        let mut lists: Vec<_> = lists.map(|ids| ids.map_while(|id| self.ask(id)).peekable()).collect();
+        std::iter::from_fn(move || {
+            let newest = lists.iter_mut().filter_map(|list| list.peek().copied()).max()?;
+            lists.iter_mut().filter_map(|list| list.next_if_eq(&newest)).next()
+        })
+    }
+
+    /// Identifiers of messages with a word that begins with `text`, newest first; none when there are too many.
+    fn mentioning(&self, text: &str) -> Option<Vec<Id>> {
+        let found = self.0.index.mentioning(text).map_while(|id| self.ask(id));
+        let mut ids: Vec<Id> = found.take(MENTIONED.saturating_add(1)).collect();
+        if ids.len() > MENTIONED {
+            return None;
+        }
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.dedup();
+        Some(ids)
     }
 }

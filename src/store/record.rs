@@ -46,7 +46,7 @@ pub struct Body {
 }
 
 /// Who the message travels to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// From our outbox to the partner.
@@ -56,7 +56,7 @@ pub enum Direction {
 }
 
 /// What is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobKind {
     /// A payload from the outbox; a receipt may be owed to us.
@@ -67,7 +67,7 @@ pub enum JobKind {
 }
 
 /// Where a message stands; see the picture in the module head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Payload durable, wire bytes not made yet.
@@ -106,7 +106,7 @@ impl State {
 }
 
 /// Why something was held, retried, failed or declined: a stable code for programs, words for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reason {
     /// Stable kebab-case code.
     pub code: String,

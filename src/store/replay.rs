@@ -97,7 +97,7 @@ struct Parsed {
 
 enum Parts {
     Body(Id, Location),
-    Facts(FactsRecord<Vec<(Id, Fact)>>),
+    Facts(Box<FactsRecord<Vec<(Id, Fact)>>>),
 }
 
 fn parse(layout: &Layout, frame: &Frame<'_>) -> Result<Parsed, StoreError> {
@@ -111,7 +111,7 @@ fn parse(layout: &Layout, frame: &Frame<'_>) -> Result<Parsed, StoreError> {
             let record = serde_json::from_slice(frame.payload).map_err(|error| {
                 damaged(layout, frame.segment, frame.offset, format!("its facts cannot be read: {error}"))
             })?;
-            Some(Parts::Facts(record))
+            Some(Parts::Facts(Box::new(record)))
         }
     };
     let short = || damaged(layout, frame.segment, frame.offset, "its body frame is too short".to_owned());
@@ -152,15 +152,14 @@ impl Replay<'_> {
         match content {
             Parts::Body(id, location) => self.group.replace_body(id, location),
             Parts::Facts(record) => {
-                let judged =
-                    self.group.replay(record.at, &record.facts, at.sequence).map_err(|refusal| match refusal {
-                        Refusal::Commit(error) => {
-                            damaged(self.layout, segment, offset, format!("its facts contradict those before: {error}"))
-                        }
-                        Refusal::Index(error) => index_error(self.layout, &error),
-                    })?;
+                let judged = self.group.replay(&record, at.sequence).map_err(|refusal| match refusal {
+                    Refusal::Commit(error) => {
+                        damaged(self.layout, segment, offset, format!("its facts contradict those before: {error}"))
+                    }
+                    Refusal::Index(error) => index_error(self.layout, &error),
+                })?;
                 record.link.into_iter().for_each(|link| self.group.link(link));
-                self.group.accept(judged);
+                self.group.accept(judged, at.sequence);
             }
         }
         self.last = at;

@@ -129,7 +129,7 @@ fn commit(store: &Store, transaction: Transaction) -> Result<(), BackupError> {
 }
 
 fn in_state(state: State, limit: usize) -> Filter {
-    Filter { state: Some(state), limit, ..Filter::default() }
+    Filter { states: vec![state], limit, ..Filter::default() }
 }
 
 /// A file that ends too early is damage of the backup, not of this machine.

@@ -11,7 +11,8 @@
 //! | 2 message | sequence (8, big-endian) up to which every fact is in it, the message as JSON |
 //! | 3 claim | hash of a dedup key (32), message id (16) |
 //! | 4 body | body id (16), place as in the index |
-//! | 5 end | JSON: `upto`, and how many messages, claims and bodies there are |
+//! | 5 end | JSON: `upto`, and how many messages, claims, bodies and changes there are |
+//! | 6 change | sequence (8, big-endian), part (2), an entry of the audit trail as JSON |
 //!
 //! Behind the end record stands the SHA-256 of everything before it. A frame of the journal repeats it (`link` beside
 //! its `facts`): only a snapshot that the chain vouches for is used.
@@ -50,8 +51,9 @@ const MESSAGE: u8 = 2;
 const CLAIM: u8 = 3;
 const BODY: u8 = 4;
 const END: u8 = 5;
+const CHANGE: u8 = 6;
 /// The index's views that are written, with their kinds; the others follow from messages.
-const VIEWS: [(u8, u8); 3] = [(b'm', MESSAGE), (b'k', CLAIM), (b'b', BODY)];
+const VIEWS: [(u8, u8); 4] = [(b'm', MESSAGE), (b'k', CLAIM), (b'b', BODY), (b't', CHANGE)];
 
 /// The first record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,6 +71,8 @@ struct End {
     messages: u64,
     claims: u64,
     bodies: u64,
+    #[serde(default)]
+    changes: u64,
 }
 
 /// A snapshot that is whole.
@@ -121,7 +125,7 @@ pub(super) fn write(index: &Index, journal: &Path, stop: &dyn Fn() -> bool) -> i
     out.write(&VERSION.to_le_bytes())?;
     let head = Head { sequence: from.sequence, hash: from.hash, marks: index.marks().map_err(io::Error::other)? };
     out.record(HEAD, &[&serde_json::to_vec(&head)?])?;
-    let mut counts = [0u64; 3];
+    let mut counts = [0u64; 4];
     // A message may be ahead of what the index says of itself at that moment.
     let mut ahead = from.sequence;
     for ((view, kind), count) in VIEWS.into_iter().zip(&mut counts) {
@@ -139,9 +143,9 @@ pub(super) fn write(index: &Index, journal: &Path, stop: &dyn Fn() -> bool) -> i
             }
         }
     }
-    let [messages, claims, bodies] = counts;
+    let [messages, claims, bodies, changes] = counts;
     let upto = index.applied().sequence.max(ahead);
-    out.record(END, &[&serde_json::to_vec(&End { upto, messages, claims, bodies })?])?;
+    out.record(END, &[&serde_json::to_vec(&End { upto, messages, claims, bodies, changes })?])?;
     let sha256: Hash = out.digest.finalize().into();
     out.out.write_all(&sha256)?;
     let file = out.out.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -173,6 +177,7 @@ pub(super) fn check(path: &Path) -> Result<Snapshot, String> {
             MESSAGE => &mut counts.messages,
             CLAIM => &mut counts.claims,
             BODY => &mut counts.bodies,
+            CHANGE => &mut counts.changes,
             _ => return Err(format!("it has a record of the unknown kind {kind}")),
         };
         *count = count.saturating_add(1);
@@ -204,8 +209,12 @@ pub(super) fn load(snapshot: &Snapshot, index: &Index) -> Result<(), DbError> {
     let again = read(&snapshot.path, &mut |kind, payload| {
         let taken = match kind {
             MESSAGE => changes.stored(payload),
-            CLAIM | BODY => {
-                let (view, id) = if kind == CLAIM { (b'k', 32) } else { (b'b', 16) };
+            CLAIM | BODY | CHANGE => {
+                let (view, id) = match kind {
+                    CLAIM => (b'k', 32),
+                    BODY => (b'b', 16),
+                    _ => (b't', 10),
+                };
                 let split = payload.split_at_checked(id);
                 split.map(|(id, value)| changes.entry(view, id, value)).ok_or_else(too_short)
             }

@@ -5,4 +5,4 @@ mod frames;
 mod keeping;
 mod leases;
 mod recovery;
-mod support;
+pub(super) mod support;

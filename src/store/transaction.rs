@@ -7,6 +7,7 @@ use super::body::Finished;
 use super::index::Location;
 use super::journal::retired::Link;
 use super::record::{Body, DedupKey, Fact, State};
+use super::trail::Change;
 use crate::ground::id::Id;
 
 /// Bodies and facts that become durable together, if every precondition holds.
@@ -25,6 +26,8 @@ pub struct Transaction {
     pub(super) moved: Vec<Moved>,
     /// What the journal says of itself.
     pub(super) link: Option<Link>,
+    /// A change for the audit trail.
+    pub(super) change: Option<Change>,
 }
 
 /// A body on its way to the end of the journal.
@@ -58,6 +61,7 @@ impl Transaction {
             preconditions: Vec::new(),
             moved: Vec::new(),
             link: None,
+            change: None,
         }
     }
 
@@ -82,6 +86,11 @@ impl Transaction {
         body
     }
 
+    /// Whether it needs no frame of facts.
+    pub(super) fn says_nothing(&self) -> bool {
+        self.facts.is_empty() && self.link.is_none() && self.change.is_none()
+    }
+
     /// From here on the transaction may be durable: the files that its facts name stay.
     pub(super) fn keep_files(&self) {
         for file in &self.finished {
@@ -103,6 +112,12 @@ impl Transaction {
         let facts = &self.facts;
         let named = |body: &Body| facts.iter().flat_map(|(_, fact)| fact.bodies()).any(|named| named.id == body.id);
         self.bodies.retain(|(body, _)| named(body));
+    }
+
+    /// Sets the change for the audit trail that the transaction is, or that its facts carry out.
+    pub fn change(&mut self, change: Change) -> &mut Transaction {
+        self.change = Some(change);
+        self
     }
 
     /// Adds a precondition.

@@ -9,6 +9,7 @@ mod backup;
 mod bad_input;
 mod bit_flips;
 mod checker;
+mod console_api;
 mod crash;
 mod declarations;
 mod delivery;

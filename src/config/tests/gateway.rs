@@ -226,13 +226,13 @@ fn example_keys_of_a_listener_are_refused_beyond_loopback() {
 }
 
 #[test]
-fn a_console_in_the_clear_beyond_loopback_is_warned_about() {
+fn a_console_in_the_clear_beyond_loopback_is_refused() {
     let sandbox = Sandbox::new().with_real_keys();
     let ours = GATEWAY.replace("keys/station", "keys/own");
     sandbox.write("gateway.toml", format!("{ours}[console]\nlisten = \"0.0.0.0:4081\"\n").as_bytes());
     sandbox.write("partners/customs.toml", PARTNER.replace("customs.crt", "theirs.crt").as_bytes());
     sandbox.expect("console-in-clear", "gateway.toml", Some(8), "console.listen");
-    assert!(sandbox.load().is_ok(), "a warning does not prevent the start");
+    assert!(sandbox.load().is_err(), "passwords must not travel in the clear");
     let open = format!("{ours}[console]\nlisten = \"0.0.0.0:4081\"\nopen_metrics = true\n");
     sandbox.write("gateway.toml", open.as_bytes());
     let exposed = ("metrics-exposed", "gateway.toml".to_owned(), Some(9), "console.open_metrics".to_owned());

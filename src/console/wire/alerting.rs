@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::alerting::{Silence, Tested};
 
 /// `POST /api/v1/alerts/silences`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SilenceRequest {
     /// Alerts with this code; absent: with any.
@@ -22,7 +23,7 @@ pub struct SilenceRequest {
 }
 
 /// A silence.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SilenceWire {
     /// Names it.
     pub id: String,
@@ -48,14 +49,14 @@ impl From<Silence> for SilenceWire {
 }
 
 /// `GET /api/v1/alerts/silences`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SilenceList {
     /// Oldest first.
     pub silences: Vec<SilenceWire>,
 }
 
 /// `POST /api/v1/alerts/test`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestRequest {
     /// `mail`, `command` or the name of a webhook; absent: all.
@@ -64,14 +65,14 @@ pub struct TestRequest {
 }
 
 /// What a test came to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TestedList {
     /// Each channel.
     pub channels: Vec<TestedWire>,
 }
 
 /// What a test of one channel came to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TestedWire {
     /// The channel.
     pub channel: String,

@@ -9,7 +9,7 @@ use crate::declaration::standing::Standing;
 use crate::ground::id::Id;
 use crate::store::alert::Alert;
 use crate::store::declared::COP_MSG_ID;
-use crate::store::record::{DedupKey, Direction, Message, PublicationStage, State};
+use crate::store::record::{DedupKey, Direction, JobKind, Message, PublicationStage, State};
 
 /// Keys without value under which a message is found.
 pub(super) fn views(message: &Message) -> Vec<Vec<u8>> {
@@ -28,6 +28,9 @@ pub(super) fn views(message: &Message) -> Vec<Vec<u8>> {
     for earlier in &message.earlier {
         let prefix = message_id_prefix(message.direction, &message.partner, &earlier.message_id);
         keys.push(with_id(prefix, &message.id));
+    }
+    for word in words(message) {
+        keys.push(key(b'w', &[word.as_bytes(), &[0], id]));
     }
     if message.alerts.iter().any(Alert::is_open) {
         keys.push(key(b'a', &[id]));
@@ -81,6 +84,42 @@ pub(super) fn document_prefix(name: &str, value: &str) -> Vec<u8> {
 pub(super) fn id_and_number(key: &[u8]) -> Option<(Id, u32)> {
     let (rest, number) = key.split_last_chunk::<4>()?;
     Some((trailing_id(rest)?, u32::from_be_bytes(*number)))
+}
+
+/// Words by which people look for a message, in lower case: file name, Message-ID without brackets, business keys.
+pub(in crate::store) fn words(message: &Message) -> Vec<String> {
+    if message.kind != JobKind::Payload {
+        return Vec::new();
+    }
+    let declaration = message.declaration.as_ref();
+    let keys = declaration.into_iter().flat_map(|declaration| declaration.keys.iter().map(|(_, value)| value.as_str()));
+    let envelope = declaration.and_then(|declaration| declaration.cop_msg_id.as_deref());
+    let sent_as = message.message_id.as_deref().map(without_brackets);
+    let texts = std::iter::once(message.file_name.as_str()).chain(sent_as).chain(envelope).chain(keys);
+    let mut words: Vec<String> = texts.map(word).filter(|word| !word.is_empty()).take(WORDS).collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+/// Words of one message, at most.
+const WORDS: usize = 12;
+/// Bytes of a word, at most.
+const WORD: usize = 64;
+
+/// A text as a word: lower case, cut to its first bytes, without what separates keys.
+pub(in crate::store) fn word(text: &str) -> String {
+    let lower = text.to_lowercase().replace('\0', "");
+    let end = (0..=WORD.min(lower.len())).rev().find(|end| lower.is_char_boundary(*end)).unwrap_or(0);
+    lower.get(..end).unwrap_or_default().to_owned()
+}
+
+pub(super) fn word_prefix(text: &str) -> Vec<u8> {
+    key(b'w', &[word(text).as_bytes()])
+}
+
+pub(super) fn trail_key(sequence: u64, part: u16) -> Vec<u8> {
+    key(b't', &[&sequence.to_be_bytes(), &part.to_be_bytes()])
 }
 
 /// Bytes of a due key behind the partner's name: 0, instant, id.
@@ -147,7 +186,7 @@ pub(super) fn trailing_id(key: &[u8]) -> Option<Id> {
 }
 
 /// Every state that a message can be in.
-pub(super) const ALL_STATES: [State; 12] = [
+pub(in crate::store) const ALL_STATES: [State; 12] = [
     State::Queued,
     State::Composed,
     State::Sending,

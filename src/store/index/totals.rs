@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use crate::store::journal::frame::Hash;
 
 /// Changes when keys or values do; another number means: rebuild. 2: messages carry the sequence they are up to. 4:
-/// documents are found by their keys. 5: owed MDNs are found.
-pub(super) const FORMAT: u32 = 5;
+/// documents are found by their keys. 5: owed MDNs are found. 6: words and the
+/// audit trail.
+pub(super) const FORMAT: u32 = 6;
 
 /// Where a body's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -152,7 +152,7 @@ fn messages_are_found_and_paged_newest_first() {
     assert_eq!(ids(Filter { before: Some(id(5)), ..all.clone() }), [id(4), id(3), id(2)]);
     let partner = Some("customs".to_owned());
     assert_eq!(ids(Filter { partner: partner.clone(), ..Filter::default() }), [id(7), id(6), id(4), id(2)]);
-    let composed = Filter { state: Some(State::Composed), partner, ..Filter::default() };
+    let composed = Filter { states: vec![State::Composed], partner, ..Filter::default() };
     assert_eq!(ids(composed.clone()), [id(4), id(2)]);
     assert_eq!(ids(Filter { before: Some(id(4)), ..composed }), [id(2)]);
     assert_eq!(ids(Filter { name: Some("RECEIPT".to_owned()), ..Filter::default() }), [id(7)]);

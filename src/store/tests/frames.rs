@@ -28,7 +28,7 @@ fn segment() -> Vec<u8> {
 }
 
 fn facts(second: i64, fact: Fact) -> Vec<u8> {
-    serde_json::to_vec(&FactsRecord { at: at(second), facts: [(id(1), fact)], link: None }).unwrap()
+    serde_json::to_vec(&FactsRecord { at: at(second), facts: [(id(1), fact)], link: None, change: None }).unwrap()
 }
 
 type Found = (u64, Kind, Vec<u8>);

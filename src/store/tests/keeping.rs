@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::support::*;
 use crate::ground::clock::ManualClock;
+use crate::store::group::FactsRecord;
 use crate::store::journal::reader;
 use crate::store::journal::segment_path;
 use crate::store::retention::{Keeper, RetentionPolicy};
@@ -427,13 +428,16 @@ fn fixed_index(dir: &Path) -> index::Index {
     let location = |offset| index::Location::Journal { segment: 1, offset, len: 4 };
     group.place_body(wire.id, location(170));
     for (sequence, fact) in [(2, queued("customs", Some(payload))), (3, composed("<1@station>", wire, at(9)))] {
-        let judged = group.replay(at(1), &[(id(1), fact)], sequence).unwrap();
-        group.accept(judged);
+        let record = FactsRecord { at: at(1), facts: vec![(id(1), fact)], link: None, change: None };
+        let judged = group.replay(&record, sequence).unwrap();
+        group.accept(judged, sequence);
     }
     let inbound = Body { id: id(9), len: 4, sha256: [0xad; 32] };
     group.place_body(inbound.id, location(400));
-    let judged = group.replay(at(2), &[(id(2), accepted("2@customs", inbound, inbound))], 5).unwrap();
-    group.accept(judged);
+    let facts = vec![(id(2), accepted("2@customs", inbound, inbound))];
+    let record = FactsRecord { at: at(2), facts, link: None, change: None };
+    let judged = group.replay(&record, 5).unwrap();
+    group.accept(judged, 5);
     let (changes, _) = group.finish(5).unwrap();
     index.apply(changes, index::Applied { sequence: 5, hash: [0xcd; 32] }).unwrap();
     index

@@ -11,28 +11,28 @@ use crate::mime::Headers;
 use crate::store::journal::writer::{JournalFile, SegmentFiles};
 use crate::store::*;
 
-pub(super) fn at(second: i64) -> Timestamp {
+pub(in crate::store) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-pub(super) fn id(number: u16) -> Id {
+pub(in crate::store) fn id(number: u16) -> Id {
     let [high, low] = number.to_be_bytes();
     Id::from_bytes([1, 2, 3, 4, 5, 6, 0x70, 0, 0x80, 0, 0, 0, 0, 0, high, low])
 }
 
-pub(super) fn config(dir: &Path) -> StoreConfig {
+pub(in crate::store) fn config(dir: &Path) -> StoreConfig {
     StoreConfig { allow_untrusted_filesystem: true, ..StoreConfig::new(dir, Arc::new(ManualClock::new(at(0)))) }
 }
 
-pub(super) fn open(dir: &Path) -> (Store, RecoveryReport) {
+pub(in crate::store) fn open(dir: &Path) -> (Store, RecoveryReport) {
     Store::open(config(dir)).unwrap()
 }
 
-pub(super) fn reason(code: &str) -> Reason {
+pub(in crate::store) fn reason(code: &str) -> Reason {
     Reason { code: code.to_owned(), text: crate::bilingual!("原因", "a reason") }
 }
 
-pub(super) fn queued(partner: &str, payload: Option<Body>) -> Fact {
+pub(in crate::store) fn queued(partner: &str, payload: Option<Body>) -> Fact {
     Fact::Queued {
         kind: JobKind::Payload,
         partner: partner.to_owned(),
@@ -43,17 +43,17 @@ pub(super) fn queued(partner: &str, payload: Option<Body>) -> Fact {
     }
 }
 
-pub(super) fn composed(message_id: &str, wire: Body, due: Timestamp) -> Fact {
+pub(in crate::store) fn composed(message_id: &str, wire: Body, due: Timestamp) -> Fact {
     let mut headers = Headers::new();
     headers.push("Message-ID", message_id).unwrap();
     Fact::Composed { message_id: message_id.to_owned(), headers, wire, mics: SentMics::default(), due }
 }
 
-pub(super) fn key(message_id: &str) -> DedupKey {
+pub(in crate::store) fn key(message_id: &str) -> DedupKey {
     DedupKey { from: "CUSTOMS".to_owned(), to: "STATION".to_owned(), message_id: message_id.to_owned() }
 }
 
-pub(super) fn accepted(message_id: &str, wire: Body, payload: Body) -> Fact {
+pub(in crate::store) fn accepted(message_id: &str, wire: Body, payload: Body) -> Fact {
     let principal = Publication {
         folder: Folder::Inbox,
         name: "receipt.xml".to_owned(),
@@ -73,7 +73,7 @@ pub(super) fn accepted(message_id: &str, wire: Body, payload: Body) -> Fact {
 }
 
 /// One message from the outbox to composed, in one transaction.
-pub(super) fn compose_one(store: &Store, number: u16, partner: &str, due: Timestamp) -> Id {
+pub(in crate::store) fn compose_one(store: &Store, number: u16, partner: &str, due: Timestamp) -> Id {
     let id = id(number);
     let mut transaction = Transaction::new(at(i64::from(number)));
     let payload = transaction.body(format!("payload {number}").into_bytes());
@@ -86,7 +86,7 @@ pub(super) fn compose_one(store: &Store, number: u16, partner: &str, due: Timest
 }
 
 /// One inbound message, accepted.
-pub(super) fn accept_one(store: &Store, number: u16) -> Id {
+pub(in crate::store) fn accept_one(store: &Store, number: u16) -> Id {
     let id = id(number);
     let mut transaction = Transaction::new(at(i64::from(number)));
     let wire = transaction.body(format!("inbound wire {number}").into_bytes());
@@ -96,7 +96,7 @@ pub(super) fn accept_one(store: &Store, number: u16) -> Id {
     id
 }
 
-pub(super) fn happen(store: &Store, id: Id, second: i64, fact: Fact) -> Result<Committed, CommitError> {
+pub(in crate::store) fn happen(store: &Store, id: Id, second: i64, fact: Fact) -> Result<Committed, CommitError> {
     let mut transaction = Transaction::new(at(second));
     transaction.fact(id, fact);
     store.commit_blocking(transaction)

@@ -66,7 +66,7 @@ impl<'h> Inside<'h> {
     /// A POST to the API.
     pub fn post(&self, path: &str, body: &[u8]) -> (u16, Value) {
         let token = self.home.token().unwrap();
-        let headers = format!("Authorization: Bearer {token}\r\n");
+        let headers = format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n");
         let answer = http::post(self.home.console, path, &headers, body).unwrap();
         (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
     }

@@ -1,0 +1,45 @@
+//! Queue, throughput, and the pre-check of a file that somebody brings.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State as Shared};
+
+use super::access::Scope;
+use super::api::{NameParameter, file_name};
+use super::backend::Backend;
+use super::problem::Problem;
+use super::routes::Route;
+use super::wire::traffic::{FiguresWire, PrecheckWire, QueueWire};
+use crate::http::RequestBody;
+
+pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
+    vec![
+        Route::get("/queue", Scope::Read, queue::<B>).says("What waits").answers::<QueueWire>(200, "The queue"),
+        Route::get("/figures", Scope::Read, figures::<B>)
+            .says("Throughput of the last 24 hours, by hour")
+            .answers::<FiguresWire>(200, "The figures"),
+        Route::post("/precheck", Scope::Read, precheck::<B>)
+            .says("Check a declaration or envelope; nothing is sent or kept")
+            .query::<NameParameter>()
+            .takes_bytes()
+            .answers::<PrecheckWire>(200, "The findings"),
+    ]
+}
+
+async fn queue<B: Backend>(Shared(backend): Shared<Arc<B>>) -> Json<QueueWire> {
+    Json(backend.queue().await)
+}
+
+async fn figures<B: Backend>(Shared(backend): Shared<Arc<B>>) -> Json<FiguresWire> {
+    Json(backend.figures().await)
+}
+
+async fn precheck<B: Backend>(
+    Shared(backend): Shared<Arc<B>>,
+    request: Request,
+) -> Result<Json<PrecheckWire>, Problem> {
+    let name = file_name(&request)?;
+    let body = RequestBody::from_router(request.into_body());
+    Ok(Json(backend.precheck(name, body).await?))
+}

@@ -1,0 +1,273 @@
+"""Scenes of the console in a real browser: console.py SCENE, with the facts of the gateway as JSON on stdin.
+
+A scene ends with 0 when everything in it was seen, else with the reason and what the page said. `screenshots` walks through
+the main pages instead and writes pictures.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import urllib.request
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+SECONDS = 30
+PASSWORD = "correct horse battery staple"
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]
+
+
+class Console:
+    """The browser, and what a person does with it."""
+
+    def __init__(self, facts, language="en"):
+        self.facts = facts
+        self.profile = tempfile.TemporaryDirectory()
+        options = webdriver.ChromeOptions()
+        options.binary_location = facts.get("browser", "/usr/bin/chromium")
+        for flag in FLAGS + [f"--user-data-dir={self.profile.name}", f"--lang={language}", f"--accept-lang={language}"]:
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        self.driver.set_window_size(1280, 900)
+
+    def go(self, path):
+        self.driver.get(self.facts["console"] + path)
+
+    def until(self, what, condition):
+        def holds(_):
+            try:
+                return condition()
+            except Exception:  # the page is being redrawn
+                return False
+
+        return WebDriverWait(self.driver, SECONDS, 0.1).until(holds, f"not seen: {what}; the page says: {self.text()}")
+
+    def text(self):
+        return self.driver.find_element(By.TAG_NAME, "body").text
+
+    def all(self, selector):
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector):
+        return self.until(selector, lambda: next(each for each in self.all(selector) if each.is_displayed()))
+
+    def says(self, text):
+        self.until(repr(text), lambda: text in self.text())
+
+    def fill(self, name, value):
+        field = self.one(f"[name={name}]")
+        field.clear()
+        field.send_keys(value)
+
+    def press(self, selector):
+        self.until(f"{selector} can be pressed", lambda: self.all(selector)[-1].click() is None)
+
+    def set_up(self):
+        """The first administrator, by the link that the gateway wrote at its start."""
+        with open(self.facts["setup"], encoding="utf-8") as file:
+            link = next(word for word in file.read().split() if word.startswith("http"))
+        self.driver.get(link)
+        self.fill("name", "admin")
+        self.fill("password", PASSWORD)
+        self.press("button[type=submit]")
+        self.one("nav")
+
+    def sign_in(self, name, password):
+        self.fill("name", name)
+        self.fill("password", password)
+        self.press("button[type=submit]")
+
+    def complaints(self):
+        """What the browser itself found wrong: broken policy, missing files, errors of scripts."""
+        expected = ("401", "400", "403", "429")
+        entries = self.driver.get_log("browser")
+        return [entry["message"] for entry in entries if entry["level"] == "SEVERE" and not any(f"status of {code}" in entry["message"] for code in expected)]
+
+    def close(self):
+        self.driver.quit()
+        self.profile.cleanup()
+
+
+def drop(facts, name, content):
+    """Puts a file into the outbox, as a program does: aside, then renamed."""
+    aside = os.path.join(facts["outbox"], "." + name)
+    with open(aside, "wb") as file:
+        file.write(content)
+    os.rename(aside, os.path.join(facts["outbox"], name))
+
+
+def row(console, name):
+    return next(each for each in console.all(".rows-body .row") if name in each.text)
+
+
+def sign_in(console):
+    """A person makes the first administrator by the link, signs out, and in again; a wrong password is refused."""
+    console.set_up()
+    console.says("Last 24 hours")
+    console.press("#sign-out")
+    console.sign_in("admin", "wrong " + PASSWORD)
+    console.one(".problem")
+    console.fill("password", PASSWORD)
+    console.press("button[type=submit]")
+    console.says("Last 24 hours")
+
+
+def live(console):
+    """A message appears while the list is open, and its page tells its way."""
+    console.set_up()
+    console.press('nav a[data-page="messages"]')
+    console.says("Nothing matches")
+    drop(console.facts, "order-<b>1</b>.xml", b"<order/>")
+    console.until("the message in the list", lambda: row(console, "order-<b>1</b>.xml"))
+    console.until("its end", lambda: "delivered" in row(console, "order-<b>1</b>.xml").text)
+    row(console, "order-<b>1</b>.xml").click()
+    console.one(".way .step.done")
+    console.until("the steps", lambda: len(console.all(".way .step.done")) >= 4)
+    console.says("MIC, ours")
+    console.says("the same")
+    assert not console.all("main h1 b"), "a name became markup"
+    console.press('a[href="#/messages"]')
+    console.one(".rows-scroll").send_keys(Keys.ARROW_DOWN, Keys.ENTER)
+    console.says("Message-ID")
+
+
+def retry(console):
+    """A failed message says why, is not retried without a reason, and is with one; the audit trail has it."""
+    console.set_up()
+    drop(console.facts, "refused.xml", b"<order/>")
+    console.go("/#/messages?state=failed,held")
+    console.until("the failure", lambda: row(console, "refused.xml").click() is None)
+    console.one(".problem .code")
+    console.press("button[data-action=retry]")
+    console.one("dialog[open] textarea")
+    console.press("dialog button[type=submit]")
+    console.says("Say why")
+    console.fill("reason", "they have mended their keys")
+    console.press("dialog button[type=submit]")
+    console.until("its delivery", lambda: console.one("h1 .chip").text == "delivered")
+    console.says("they have mended their keys") if "they have mended their keys" in console.text() else None
+    console.go("/#/audit")
+    console.until("the entry", lambda: row(console, "they have mended their keys"))
+
+
+def language(console):
+    """Every page speaks the language that the person has chosen, and keeps it."""
+    console.set_up()
+    console.press("#language")
+    for page, title in [("now", "现在"), ("messages", "报文"), ("precheck", "预检"), ("partners", "伙伴"), ("certificates", "证书"), ("audit", "审计"), ("settings", "设置")]:
+        console.press(f'nav a[data-page="{page}"]')
+        console.until(title, lambda title=title: console.one("main h1").text == title)
+    console.go("/")
+    console.until("Chinese is kept", lambda: console.one("main h1").text == "现在")
+    assert console.driver.find_element(By.TAG_NAME, "html").get_attribute("lang") == "zh-CN"
+
+
+def precheck(console):
+    """A bad file is shown with its findings beside the lines that they are about."""
+    console.set_up()
+    console.press('nav a[data-page="precheck"]')
+    path = os.path.join(console.profile.name, "bad.xml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(console.facts["bad"])
+    console.one("input[name=file]").send_keys(path)
+    console.one("[data-verdict].problem")
+    console.one(".findings li.error")
+    console.one(".source .line[data-level=error] mark")
+    console.press(".findings li.error button")
+    console.one(".source .line.revealed")
+
+
+def roles(console):
+    """A viewer sees everything and can change nothing, in the page and beside it."""
+    console.set_up()
+    console.press('nav a[data-page="settings"]')
+    console.until("users can be added", lambda: [each for each in console.all("section > button") if "Add a user" in each.text][0].click() is None)
+    console.fill("name", "auditor")
+    Select(console.one("dialog select[name=role]")).select_by_value("viewer")
+    console.fill("password", PASSWORD)
+    console.press("dialog button[type=submit]")
+    console.until("the user", lambda: "auditor" in console.one("main").text)
+    drop(console.facts, "refused.xml", b"<order/>")
+    console.press("#sign-out")
+    console.sign_in("auditor", PASSWORD)
+    console.one("nav")
+    console.go("/#/messages?state=failed,held")
+    console.until("the failure", lambda: row(console, "refused.xml").click() is None)
+    console.says("Message-ID")
+    assert not console.all("[data-action]"), "a viewer is offered actions"
+    answer = console.driver.execute_async_script("""
+        const done = arguments[0];
+        const id = location.hash.split("/").pop();
+        fetch("/api/v1/session").then((it) => it.json()).then((session) => fetch(`/api/v1/messages/${id}/retry`, {
+          method: "POST", headers: {"Content-Type": "application/json", "X-CSRF-Token": session.csrf}, body: JSON.stringify({reason: "no"})
+        })).then((it) => done(it.status), (error) => done(String(error)));""")
+    assert answer == 403, f"a viewer's retry was answered with {answer}"
+    console.press('nav a[data-page="settings"]')
+    console.says("My account")
+    assert "Add a user" not in console.text()
+
+
+def phone(console):
+    """On a phone nothing needs more than its width but tables, which scroll by themselves; dark colours are there."""
+    console.set_up()
+    console.driver.set_window_size(400, 800)
+    for page in ["now", "messages", "partners", "certificates", "settings"]:
+        console.press(f'nav a[data-page="{page}"]')
+        console.one("main h1")
+        wide = console.driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{page} is {wide} pixels too wide"
+    Select(console.one("select[name=theme]")).select_by_value("dark")
+    ground = console.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert ground == "rgb(18, 22, 26)", ground
+
+
+PAGES = ["now", "messages", "declarations", "precheck", "partners", "certificates", "audit", "settings"]
+
+
+def screenshots(console):
+    """Pictures of the main pages, into the folder of the facts."""
+    console.set_up()
+    for page in PAGES:
+        console.press(f'nav a[data-page="{page}"]')
+        console.one("main h1")
+        if page == "precheck":
+            path = os.path.join(console.profile.name, "order.xml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(console.facts["bad"])
+            console.one("input[name=file]").send_keys(path)
+            console.one(".findings")
+        if page in ("messages", "declarations"):
+            console.one(".rows-body .row")
+        console.driver.save_screenshot(os.path.join(console.facts["pictures"], f"{page}.png"))
+    console.press('nav a[data-page="messages"]')
+    console.one(".rows-body .row").click()
+    console.one(".way .step")
+    console.driver.save_screenshot(os.path.join(console.facts["pictures"], "message.png"))
+
+
+SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, precheck, roles, phone, screenshots)}
+
+
+def main():
+    scene = SCENES[sys.argv[1]]
+    facts = json.load(sys.stdin)
+    urllib.request.urlopen(facts["console"] + "/healthz").read()
+    console = Console(facts, facts.get("language", "en"))
+    try:
+        scene(console)
+        complaints = console.complaints()
+        assert not complaints, f"the browser complains: {complaints}"
+    finally:
+        console.close()
+
+
+if __name__ == "__main__":
+    main()
