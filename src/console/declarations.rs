@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query as QueryString, Request, State as Shared};
 use axum::Json;
+use axum::extract::{Path, Query as QueryString, Request, State as Shared};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
