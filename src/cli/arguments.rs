@@ -23,7 +23,6 @@ use super::people::{AuditCommand, TokenCommand, UserCommand};
 use crate::bilingual;
 use crate::config::home::HomePlan;
 use crate::declaration::dsig::Algorithm;
-use crate::ground::id::Id;
 use crate::ground::secret::Secret;
 use crate::keys::generate::KeyRequest;
 

@@ -19,7 +19,6 @@ use super::wire::{
     ActionRequest, AlertList, AlertWire, CountWire, EventWire, MessageDetail, MessageLine, MessageList, Readiness,
     Submitted, Summary, Timeline,
 };
-use super::{declarations, keeping};
 use crate::ground::id::Id;
 use crate::http::RequestBody;
 use crate::outbound::Action;
