@@ -191,7 +191,7 @@ impl Backend for GatewayBackend {
 
     async fn declarations(&self, filter: DeclaredFilter) -> DeclaredPage {
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || store.declarations(&filter)).await.unwrap_or_default()
+        drain::blocking(move || store.declarations(&filter)).await.unwrap_or_default()
     }
 
     async fn message(&self, id: Id) -> Option<Message> {

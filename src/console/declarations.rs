@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Scope;
-use super::backend::{Backend, Query};
+use super::api::page_limit;
+use super::backend::Backend;
 use super::problem::Problem;
 use super::routes::Route;
 use crate::declaration::envelope::response_meaning;
@@ -63,7 +64,6 @@ pub struct DocumentWire {
     /// Which document of the message, from 1.
     pub number: u32,
     /// Where it stands.
-    #[schema(value_type = String)]
     pub status: Standing,
     /// What identifies it, as it was sent.
     #[schema(value_type = Vec<Vec<String>>)]
@@ -135,7 +135,7 @@ pub struct PlatformWire {
 pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
     vec![
         Route::get("/declarations", Scope::Read, list::<B>)
-            .says("Documents that were sent and what customs says about them, newest message first")
+            .says("Documents that were sent, newest message first")
             .query::<Parameters>()
             .answers::<DeclarationList>(200, "A page of them"),
         Route::get("/declarations/{key}", Scope::Read, find::<B>)
@@ -149,14 +149,14 @@ pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
-    /// Standing so.
-    #[param(value_type = Option<String>)]
+    /// That stand so.
     status: Option<Standing>,
     /// With this value of any of their keys.
     key: Option<String>,
-    /// Of this partner.
+    /// Sent to this partner (its id).
     partner: Option<String>,
-    /// Entries of a page, at most.
+    /// Documents in one answer, 1 to 500.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// The `next` of the page before.
     before: Option<String>,
@@ -187,7 +187,7 @@ fn parameters(request: &Request) -> Result<Parameters, Problem> {
 async fn page<B: Backend>(backend: &B, parameters: Parameters) -> Result<Json<DeclarationList>, Problem> {
     let Parameters { status, key, partner, limit, before } = parameters;
     let after = before.map(|before| place(&before).ok_or_else(|| Problem::malformed("before"))).transpose()?;
-    let limit = limit.unwrap_or(Query::DEFAULT_LIMIT).clamp(1, Query::MAX_LIMIT);
+    let limit = page_limit(limit)?;
     let page = backend.declarations(DeclaredFilter { standing: status, key, partner, limit, after }).await;
     let declarations = page.documents.iter().map(DeclarationWire::from).collect();
     Ok(Json(DeclarationList { declarations, next: page.next.map(cursor) }))

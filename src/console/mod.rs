@@ -2,8 +2,8 @@
 //!
 //! `docs/api.md` is for its users. Here: [`routes`] is the table of all routes; [`router`] lets in whom [`access`] knows
 //! and the table allows, and gives every answer its protecting headers; the handlers stand by subject in [`api`],
-//! [`people`], [`partners`], [`traffic`], [`download`], [`keeping`],
-//! [`declarations`], [`alerting`] and [`events`]; [`pages`] serves the console, [`metrics`] Prometheus. Errors are problem details (RFC
+//! [`people`], [`partners`], [`declarations`], [`traffic`], [`download`], [`keeping`],
+//! [`alerting`] and [`events`]; [`pages`] serves the console, [`metrics`] Prometheus. Errors are problem details (RFC
 //! 9457) with a stable `code` and both languages. What goes over the wire is defined in [`wire`] and nowhere else:
 //! domain types may change, these may only grow; [`openapi`] describes them.
 //!

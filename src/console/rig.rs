@@ -28,7 +28,7 @@ use crate::http::RequestBody;
 use crate::store::alert::{Alert, Level};
 use crate::store::record::{Fact, JobKind, Message, State};
 use crate::store::trail::{Change, Entry, PAUSED, RESUMED, TrailFilter, TrailPage};
-use crate::store::{DeclaredFilter, DeclaredPage, JournalReport, MessagePage, Raised};
+use crate::store::{Declared, DeclaredFilter, DeclaredPage, JournalReport, MessagePage, Raised};
 
 pub(super) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 pub(super) const PASSWORD: &str = "correct horse battery";
@@ -67,11 +67,6 @@ impl Backend for Fake {
         let messages: Vec<Message> = self.stored.iter().take(query.limit).cloned().collect();
         let next = messages.last().map(|message| message.id).filter(|_| self.stored.len() > query.limit);
         MessagePage { messages, next }
-    }
-
-    async fn declarations(&self, filter: DeclaredFilter) -> DeclaredPage {
-        self.note(format!("{filter:?}"));
-        DeclaredPage::default()
     }
 
     async fn message(&self, id: Id) -> Option<Message> {
@@ -182,6 +177,14 @@ impl Backend for Fake {
         let known = name == "gateway.disk-nearly-full";
         let raised = Raised { message: None, partner: None, alert: alert("disk-nearly-full") };
         if known { Ok(raised) } else { Err(refused(404, "alert-unknown")) }
+    }
+
+    async fn declarations(&self, filter: DeclaredFilter) -> DeclaredPage {
+        self.note(format!("{filter:?}"));
+        let all =
+            self.stored.iter().flat_map(|message| (1..=2).filter_map(|n| Declared::of(Arc::new(message.clone()), n)));
+        let documents: Vec<Declared> = all.take(filter.limit).collect();
+        DeclaredPage { next: documents.last().map(Declared::place), documents }
     }
 
     async fn metrics(&self) -> String {

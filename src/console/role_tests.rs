@@ -48,8 +48,6 @@ const TABLE: &[Row] = &[
     ("GET", "/messages/{id}/mdn/text", "", READ, 200),
     ("GET", "/messages/{id}/payload", "", OPERATE, 200),
     ("POST", "/messages/{id}/{action}", REASON, OPERATE, 200),
-    ("GET", "/declarations", "", READ, 200),
-    ("GET", "/declarations/{key}", "", READ, 404),
     ("POST", "/messages/{id}/export", r#"{"dir":"/tmp/x"}"#, ADMIN, 200),
     ("POST", "/messages/{id}/verify", "", READ, 200),
     ("POST", "/partners/{id}/messages", "<a/>", OPERATE, 202),
@@ -59,6 +57,8 @@ const TABLE: &[Row] = &[
     ("POST", "/backup", r#"{"dir":"/tmp/x"}"#, ADMIN, 202),
     ("GET", "/alerts", "", READ, 200),
     ("POST", "/alerts/{alert}/acknowledge", REASON, OPERATE, 200),
+    ("GET", "/declarations", "", READ, 200),
+    ("GET", "/declarations/{key}", "", READ, 404),
     ("GET", "/alerts/silences", "", READ, 200),
     ("POST", "/alerts/silences", r#"{"until":"2030-01-01T00:00:00Z","reason":"x"}"#, OPERATE, 201),
     ("POST", "/alerts/silences/{id}/end", REASON, OPERATE, 404),
@@ -78,8 +78,11 @@ const TABLE: &[Row] = &[
 ];
 
 fn concrete(path: &str) -> String {
-    let path =
-        path.replace("{action}", "retry").replace("{alert}", "gateway.disk-nearly-full").replace("{name}", "nobody");
+    let path = path
+        .replace("{action}", "retry")
+        .replace("{alert}", "gateway.disk-nearly-full")
+        .replace("{name}", "nobody")
+        .replace("{key}", "D-1");
     let path = if path.starts_with("/messages") {
         path.replace("{id}", &id(1).to_string())
     } else {

@@ -6,6 +6,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::declaration::standing::Standing;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 
@@ -33,6 +34,20 @@ impl PartialSchema for Bilingual {
 impl ToSchema for Bilingual {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("Bilingual")
+    }
+}
+
+impl PartialSchema for Standing {
+    fn schema() -> RefOr<Schema> {
+        let names = Standing::ALL.map(Standing::name);
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(names));
+        text.description(Some("Where a document stands with customs.")).into()
+    }
+}
+
+impl ToSchema for Standing {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Standing")
     }
 }
 
