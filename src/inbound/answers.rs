@@ -20,6 +20,7 @@ use crate::declaration::family;
 use crate::declaration::receipt::{self, Receipt, ReceiptEntry};
 use crate::declaration::standing::{self, FORMAT_RECEIPT, KEPT_INFO, Key, Standing};
 use crate::ground::clock::customs_time;
+use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
@@ -149,7 +150,7 @@ impl Inbound {
                 (None, None) => Ok(None),
             }
         };
-        let done = tokio::task::spawn_blocking(work).await;
+        let done = drain::blocking(work).await;
         done.map_err(|error| NoAnswer::Storage(io::Error::other(error)))?.map_err(NoAnswer::Storage)
     }
 

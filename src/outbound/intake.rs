@@ -57,6 +57,7 @@ impl IntakeError {
 }
 
 /// What becomes of a file.
+#[allow(clippy::large_enum_variant, reason = "one for each file in work; none is kept")]
 pub(super) enum Prepared {
     /// `None`: too large to be copied; the claimed file itself moves to `rejected/`.
     Refused {
@@ -284,6 +285,7 @@ impl Outbound {
 }
 
 /// How far a payload has come.
+#[allow(clippy::large_enum_variant, reason = "one for each file in work; none is kept")]
 enum Step {
     Done(Box<Prepared>),
     /// It was checked; its signature is to be made.
