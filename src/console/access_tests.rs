@@ -143,6 +143,18 @@ async fn users_are_made_changed_and_removed_and_one_admin_stays() {
 }
 
 #[tokio::test]
+async fn users_can_be_changed_and_removed_where_no_admin_was_made_yet() {
+    let mut rig = rig(Fake::default());
+    let new = json!({ "name": "vera", "role": "viewer", "password": PASSWORD }).to_string();
+    assert_eq!(rig.post("/api/v1/users", &new).await.status, 201);
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [("Authorization", bearer.as_str())];
+    let changed = rig.ask(Method::PATCH, "/api/v1/users/vera", &headers, r#"{"role":"operator"}"#).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    assert_eq!(rig.ask(Method::DELETE, "/api/v1/users/vera", &headers, "").await.status, 204);
+}
+
+#[tokio::test]
 async fn a_token_is_shown_once_has_a_scope_and_an_end_and_can_be_revoked() {
     let mut rig = rig(Fake::default());
     let body = r#"{"name":"erp","scope":"operate","days":1}"#;

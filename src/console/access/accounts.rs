@@ -102,8 +102,9 @@ impl Accounts {
     /// # Errors
     /// There is no such user, or it is the last admin.
     pub fn set_role(&mut self, name: &str, role: Role) -> Result<(), Problem> {
+        let had = self.has_admin();
         self.user_mut(name)?.role = role;
-        self.keep_an_admin()
+        self.keep_an_admin(had)
     }
 
     /// Removes a user; one admin stays.
@@ -111,9 +112,10 @@ impl Accounts {
     /// # Errors
     /// There is no such user, or it is the last admin.
     pub fn remove_user(&mut self, name: &str) -> Result<(), Problem> {
+        let had = self.has_admin();
         self.user_mut(name)?;
         self.users.retain(|user| user.name != name);
-        self.keep_an_admin()
+        self.keep_an_admin(had)
     }
 
     /// Removes a token.
@@ -125,8 +127,13 @@ impl Accounts {
         Ok(self.tokens.remove(found))
     }
 
-    fn keep_an_admin(&self) -> Result<(), Problem> {
-        if self.users.iter().any(|user| user.role == Role::Admin) {
+    fn has_admin(&self) -> bool {
+        self.users.iter().any(|user| user.role == Role::Admin)
+    }
+
+    /// Where the machine's own token made the first users there may be no admin yet, and none that could go.
+    fn keep_an_admin(&self, had: bool) -> Result<(), Problem> {
+        if !had || self.has_admin() {
             return Ok(());
         }
         let text = bilingual!(
