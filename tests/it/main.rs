@@ -10,6 +10,7 @@ mod bad_input;
 mod bit_flips;
 mod checker;
 mod console_api;
+mod console_browser;
 mod crash;
 mod declarations;
 mod delivery;

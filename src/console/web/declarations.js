@@ -9,22 +9,22 @@ import { t } from "./text.js";
 const STANDINGS = ["waiting", "in-progress", "accepted", "released", "rejected", "error"];
 const TYPING_MS = 300;
 
-const standing = (line) => h("span", { class: `chip s-${line.status}`, title: t(`standing.${line.status}`) }, said(line.status_text) || t(`standing.${line.status}`));
+const standing = (line) => h("span", { class: `chip s-${line.status}` }, said(line.receipt?.meaning) || t(`standing.${line.status}`));
 
 const COLUMNS = () => [
   { head: t("standing"), class: "c-standing", cell: standing },
-  { head: t("declaration.keys"), class: "c-keys", cell: (line) => (line.keys ?? []).map(([name, value]) => h("span", { class: "key" }, h("span", { class: "muted" }, `${name} `), value)) },
+  { head: t("declaration.keys"), class: "c-keys", cell: (line) => [...line.keys, ...(line.given ?? [])].map(([name, value]) => h("span", { class: "key" }, h("span", { class: "muted" }, `${name} `), value)) },
   { head: t("type"), class: "c-type", cell: (line) => line.message_type },
   { head: t("partner"), class: "c-partner", cell: (line) => line.partner },
-  { head: t("declaration.return"), class: "c-reason", cell: (line) => [line.return_status, line.return_info].filter(Boolean).join(" · ") },
-  { head: t("updated"), class: "c-created", cell: (line) => when(line.updated) },
+  { head: t("declaration.return"), class: "c-reason", cell: (line) => [line.receipt?.status, line.receipt?.info].filter(Boolean).join(" · ") },
+  { head: t("created"), class: "c-created", cell: (line) => when(line.created) },
 ];
 
 // Shows the page. A document belongs to the message that carried it: that is where a row leads.
 export async function declarationsPage(context) {
   let asked = { key: context.search.get("key") ?? undefined, status: context.search.get("status") ?? undefined };
   const rows = new Rows({
-    columns: COLUMNS(), label: t("page.declarations"), same: (a, b) => a.id === b.id,
+    columns: COLUMNS(), label: t("page.declarations"), same: (a, b) => a.message === b.message && a.number === b.number,
     open: (line) => { location.hash = `#/message/${line.message}`; },
     fetch: async (limit, before) => {
       const { declarations, next } = await api.get(`/declarations${api.query({ ...asked, limit, before })}`);

@@ -5,7 +5,7 @@ import { askReason, toast } from "./dialog.js";
 import { button, facts, h, show, table } from "./dom.js";
 import { fingerprint, said, size, when } from "./format.js";
 import { stateChip } from "./messages.js";
-import { t } from "./text.js";
+import { language, t } from "./text.js";
 
 const SHOWN_BYTES = 64 * 1024;
 const DANGEROUS = new Set(["cancel"]);
@@ -33,8 +33,32 @@ function stations(message) {
   return reached;
 }
 
-function business(declarations) {
-  return declarations.map((each) => ({ name: each.status_text ?? each.status, at: each.updated, state: each.status === "rejected" || each.status === "error" ? "bad" : "done", label: each }));
+// The second life: what customs said last of each document.
+function business(documents) {
+  return table([
+    { head: "#", cell: (each) => each.number },
+    { head: t("standing"), cell: (each) => h("span", { class: `chip s-${each.status}` }, said(each.receipt?.meaning) || t(`standing.${each.status}`)) },
+    { head: t("declaration.keys"), cell: (each) => [...each.keys, ...(each.given ?? [])].map(([name, value]) => h("div", {}, h("span", { class: "muted" }, `${name} `), value)) },
+    { head: t("declaration.return"), cell: (each) => (each.receipt ? h("a", { href: `#/message/${each.receipt.message}` }, [each.receipt.status, each.receipt.info].filter(Boolean).join(" · ")) : "") },
+  ], documents, "");
+}
+
+// What the pre-check found in it, when it was sent all the same.
+function findings(found) {
+  return table([
+    { head: t("alert.level"), cell: (each) => h("span", { class: `chip ${each.level}` }, t(`level.${each.level}`)) },
+    { head: t("alert.what"), cell: (each) => [language() === "zh" ? each.message_zh : each.message_en, h("div", { class: "muted code" }, [each.rule, each.path].filter(Boolean).join(" · "))] },
+  ], found, "");
+}
+
+// The last station of a declaration: the worst of what customs says about its documents, or that it is still to come.
+function businessStep(life) {
+  if (!life?.documents?.length) return null;
+  const order = ["error", "rejected", "waiting", "in-progress", "accepted", "released"];
+  const worst = [...life.documents].sort((a, b) => order.indexOf(a.status) - order.indexOf(b.status))[0];
+  const state = { error: "bad", rejected: "bad", waiting: "open", "in-progress": "now" }[worst.status] ?? "done";
+  return h("li", { class: `step ${state}` }, h("span", { class: "dot", "aria-hidden": "true" }),
+    h("span", { class: "step-name" }, t("step.customs")), h("span", { class: "muted" }, said(worst.receipt?.meaning) || t(`standing.${worst.status}`)));
 }
 
 function way(message) {
@@ -42,9 +66,7 @@ function way(message) {
     h("span", { class: "dot", "aria-hidden": "true" }),
     h("span", { class: "step-name" }, t(`step.${step.name}`)),
     h("span", { class: "muted" }, step.at ? when(step.at) : t(`step.${step.state}`))));
-  const life = business(message.declarations ?? []).map((step) => h("li", { class: `step ${step.state}` },
-    h("span", { class: "dot", "aria-hidden": "true" }), h("span", { class: "step-name" }, said(step.name) || step.name), h("span", { class: "muted" }, when(step.at))));
-  return h("ol", { class: "way", "aria-label": t("way") }, steps, life);
+  return h("ol", { class: "way", "aria-label": t("way") }, steps, businessStep(message.business));
 }
 
 function why(message) {
@@ -195,6 +217,9 @@ export async function messagePage(context) {
       h("div", { class: "columns" },
         h("section", {}, h("h2", {}, t("identity")), identity(message)),
         receiptPart(message)),
+      message.business?.documents?.length ? h("section", {}, h("h2", {}, t("business")), business(message.business.documents)) : null,
+      message.business?.platform ? h("p", { class: message.business.platform.refused ? "problem" : "notice" }, `DxpRep ${message.business.platform.code}: ${said(message.business.platform.meaning)}`) : null,
+      message.findings?.kept?.length ? h("section", {}, h("h2", {}, t("page.precheck")), findings(message.findings.kept)) : null,
       h("section", {}, h("h2", {}, t("security")), protection(message), certificatesOf(message)),
       h("section", {}, h("h2", {}, t("files")), table([
         { head: t("folder"), cell: (file) => `${file.folder}/` }, { head: t("file"), cell: (file) => file.name },

@@ -127,6 +127,8 @@ export const WORDS = {
   "step.bad": ["停在此处", "stopped here"],
   "step.never": ["未进行", "did not happen"],
   "step.done": ["完成", "done"],
+  "step.customs": ["海关", "customs"],
+  "business": ["海关业务状态", "What customs says"],
   "due-at": ["下一步时间：{0}", "Next step: {0}"],
   "action.retry": ["重试", "Retry"],
   "action.retry.explain": ["用相同的字节和 Message-ID 再次发送，对方能识别重复。", "Sends the same bytes under the same Message-ID, so the partner recognises a repetition."],

@@ -1,0 +1,93 @@
+//! The console in a real browser (Debian's chromium, headless): each test is a scene of `tests/browser/console.py`, with a
+//! gateway and a partner of its own.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use dxgate::declaration::sample;
+
+use crate::support::correspondent::{Kind, acknowledge};
+use crate::support::eventually;
+use crate::support::gateway::Gateway;
+use crate::support::home::{Home, PartnerFile};
+use crate::support::scripted::Scripted;
+
+const REFUSED: &str = "automatic-action/MDN-sent-automatically; processed/error: unexpected-processing-error";
+
+/// Plays one scene against a gateway whose partner refuses the first message if it is told to.
+fn play(scene: &str, refuses_first: bool) {
+    let peer = Scripted::start(move |number, posted| {
+        let disposition = if refuses_first && number == 0 { REFUSED } else { Kind::default().disposition };
+        Some(acknowledge(posted, Kind { disposition, ..Kind::default() }))
+    });
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let outbox = home.exchange("theirs", "outbox");
+    eventually("the outbox is there", || outbox.is_dir().then_some(()));
+    let bad = String::from_utf8(sample::order(1, "DXPENT0000012345", Timestamp::now(), 1)).unwrap();
+    let facts = json!({
+        "console": format!("http://{}", home.console),
+        "setup": home.path("console.setup"),
+        "outbox": outbox,
+        "bad": bad.replace("</ceb:OrderHead>", "<ceb:surplus/>\n</ceb:OrderHead>"),
+    });
+    run(scene, &facts, &gateway);
+}
+
+fn run(scene: &str, facts: &serde_json::Value, gateway: &Gateway<'_>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python: PathBuf = root.join(".venv/bin/python");
+    assert!(python.exists(), "the browser's driver is not installed; run tests/peers/setup.sh (or tests/run.sh)");
+    let mut child = Command::new(python)
+        .arg(root.join("tests/browser/console.py"))
+        .arg(scene)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(facts.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\nthe gateway: {}", gateway.log());
+}
+
+#[test]
+fn a_person_makes_the_first_administrator_and_signs_in() {
+    play("sign_in", false);
+}
+
+#[test]
+fn a_message_appears_in_the_open_list_and_its_page_tells_its_way() {
+    play("live", false);
+}
+
+#[test]
+fn a_failed_message_is_retried_with_a_reason_and_not_without() {
+    play("retry", true);
+}
+
+#[test]
+fn every_page_speaks_the_chosen_language() {
+    play("language", false);
+}
+
+#[test]
+fn a_bad_file_is_shown_with_its_findings_beside_its_lines() {
+    play("precheck", false);
+}
+
+#[test]
+fn a_viewer_can_change_nothing_in_the_page_and_beside_it() {
+    play("roles", true);
+}
+
+#[test]
+fn the_pages_fit_a_phone_and_have_dark_colours() {
+    play("phone", false);
+}
