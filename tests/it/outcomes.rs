@@ -369,7 +369,9 @@ fn an_asynchronous_mdn_that_never_comes_is_asked_for_ten_times_and_alerted() {
     assert!(peer.posted().iter().all(|one| one.body == peer.posted()[0].body), "the same bytes each time");
     let waited = clock.now().duration_since(begin).as_secs();
     assert!((18_000..18_100).contains(&waited), "half an hour each: {waited}");
-    assert_eq!(gateway.alerts(), ["mdn-deadline-missed", "mdn-overdue"]);
+    // Hours have passed, so the gateway may also have said that something waits for long.
+    let of_message: Vec<String> = gateway.alerts().into_iter().filter(|code| code != "queue-old").collect();
+    assert_eq!(of_message, ["mdn-deadline-missed", "mdn-overdue"]);
 }
 
 #[test]

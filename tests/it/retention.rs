@@ -75,7 +75,7 @@ fn payloads_expire_first_and_evidence_later_and_a_legal_hold_keeps_both() {
 
     pass(&clock, 60 * DAY);
     eventually("evidence expires", || (gateway.messages().len() == 2).then_some(()));
-    assert!(!is_file(out.wire.unwrap()) && !is_file(into.wire.unwrap()));
+    eventually("their files are gone", || (!is_file(out.wire.unwrap()) && !is_file(into.wire.unwrap())).then_some(()));
     for held in [&held_out, &held_in] {
         verifies(&home, held, "evidence expired");
         assert!(is_file(payload(held)) && is_file(held.wire.unwrap()), "{} is held", held.file_name);
