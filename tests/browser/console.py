@@ -229,7 +229,7 @@ def phone(console):
     assert ground == "rgb(18, 22, 26)", ground
 
 
-PAGES = ["now", "messages", "declarations", "precheck", "partners", "certificates", "audit", "settings"]
+PAGES = ["now", "messages", "declarations", "precheck"]
 
 
 def screenshots(console):

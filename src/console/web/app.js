@@ -55,7 +55,7 @@ function frame() {
       button(t("sign-out"), signOut, { id: "sign-out" })),
     h("div", { class: "body" }, h("nav", { "aria-label": t("pages") }, links), main));
   api.get("/station").then((station) => {
-    document.getElementById("station").textContent = [station.name ?? station.as2_name, station.dxpid].filter(Boolean).join(" · ");
+    document.getElementById("station").textContent = [...new Set([station.name ?? station.as2_name, station.dxpid])].filter(Boolean).join(" · ");
   }).catch(() => {});
 }
 

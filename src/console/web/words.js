@@ -158,6 +158,7 @@ export const WORDS = {
   "mdn.unsigned": ["未签名", "not signed"],
   "mic.ours": ["本方 MIC", "MIC, ours"],
   "mic.theirs": ["对方 MIC", "MIC, the partner's"],
+  "mic.answered": ["MDN 中的 MIC", "MIC in the MDN"],
   "mic.verdict": ["比对", "compared"],
   "mic.same": ["一致", "the same"],
   "mic.different": ["不一致", "different"],
