@@ -110,7 +110,7 @@ function mics(message) {
   const matches = message.receipt?.mic_matches;
   return facts([
     ...(message.mics ?? []).map((mic) => [t("mic.ours"), h("code", {}, `${mic.value}, ${mic.algorithm}`)]),
-    [t(message.direction === "inbound" ? "mic.answered" : "mic.theirs"), theirs ? h("code", {}, theirs) : undefined],
+    [message.direction === "inbound" ? t("mic.answered") : t("mic.theirs"), theirs ? h("code", {}, theirs) : undefined],
     [t("mic.verdict"), matches === undefined || matches === null ? undefined : h("span", { class: `chip ${matches ? "up" : "down"}` }, t(matches ? "mic.same" : "mic.different"))],
   ]);
 }
