@@ -127,6 +127,10 @@ impl Certificate {
     /// [`CmsError::NotACertificate`].
     pub fn from_der(der: &[u8]) -> Result<Certificate, CmsError> {
         let x509 = X509::from_der(der).map_err(|_| CmsError::NotACertificate)?;
+        // OpenSSL reads BER, too, and writes DER: the fingerprint would change with the form that a file has.
+        if !x509.to_der().is_ok_and(|written| written == der) {
+            return Err(CmsError::NotACertificate);
+        }
         let names = names(der).map_err(|_| CmsError::NotACertificate)?;
         let digest = DigestAlgorithm::Sha256.digest(der);
         let fingerprint = Fingerprint(digest.try_into().map_err(|_| CmsError::NotACertificate)?);
@@ -344,6 +348,16 @@ mod tests {
         let mut longer = certificate.der().to_vec();
         longer.push(0);
         assert!(matches!(Certificate::from_der(&longer), Err(CmsError::NotACertificate)));
+    }
+
+    #[test]
+    fn what_openssl_would_write_in_another_way_is_no_certificate() {
+        let der = ALICE.certificate.der();
+        let (head, rest) = der.split_first_chunk::<2>().unwrap();
+        assert_eq!(head, &[0x30, 0x82], "a length of two bytes");
+        let padded = [&[0x30, 0x83, 0][..], rest].concat();
+        assert!(X509::from_der(&padded).is_ok(), "OpenSSL reads it");
+        assert!(matches!(Certificate::from_der(&padded), Err(CmsError::NotACertificate)));
     }
 
     #[test]
