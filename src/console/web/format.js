@@ -22,7 +22,6 @@ const DAY = { year: "numeric", month: "2-digit", day: "2-digit" };
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
 export const when = (instant) => (instant ? formatted(instant, { ...DAY, ...CLOCK }) : "");
-export const clock = (instant) => (instant ? formatted(instant, CLOCK) : "");
 export const day = (instant) => (instant ? formatted(instant, DAY) : "");
 export const hour = (instant) => formatted(instant, { hour: "2-digit" });
 

@@ -232,7 +232,6 @@ export async function messagePage(context) {
   let pending;
   context.listen((kind, data) => {
     if (kind !== "resync" && data.id !== id) return;
-    // What the person has opened below stays while they read; only the message's own changes redraw it.
     pending ??= setTimeout(() => { pending = undefined; load().catch(context.fail); }, GATHER_MS);
   });
   return () => clearTimeout(pending);

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { ask } from "./dialog.js";
 import { button, h, show } from "./dom.js";
-import { number, said, size, when } from "./format.js";
+import { said, size, when } from "./format.js";
 import { Rows } from "./rows.js";
 import { t } from "./text.js";
 
@@ -115,5 +115,3 @@ export async function messagesPage(context) {
   });
   return () => rows.close();
 }
-
-export const counted = (states) => states.map(({ state, count }) => `${t(`state.${state}`)} ${number(count)}`).join(" · ");

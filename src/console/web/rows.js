@@ -3,7 +3,8 @@
 import { h, show } from "./dom.js";
 import { t } from "./text.js";
 
-export const ROW = 40;
+// Pixels of a row; the style sheet has the same.
+const ROW = 40;
 const AROUND = 10;
 const PAGE = 200;
 // More lines than this are not kept; a narrower question finds the rest.
