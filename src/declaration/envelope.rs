@@ -156,17 +156,7 @@ pub fn wrap(head: &EnvelopeHead, document: &mut dyn Read, out: &mut dyn Write) -
     check_head(head)?;
     let mut markup = Markup::new("dxp:");
     markup.root("DxpMsg", &[("xmlns:dxp", DXP_NS), ("ver", "1.0")]);
-    markup.open("TransInfo");
-    markup.leaf("CopMsgId", &head.cop_msg_id);
-    markup.leaf("SenderId", &head.sender_id);
-    markup.open("ReceiverIds");
-    for receiver in &head.receiver_ids {
-        markup.leaf("ReceiverId", receiver);
-    }
-    markup.close("ReceiverIds");
-    markup.leaf("CreatTime", &head.creat_time);
-    markup.leaf("MsgType", &head.msg_type);
-    markup.close("TransInfo");
+    write_head(&mut markup, "TransInfo", head);
     write(out, markup.into_string().as_bytes())?;
     write(out, b"<dxp:Data>")?;
     let mut encoder = EncoderWriter::new(&mut *out, &STANDARD);
@@ -182,6 +172,21 @@ pub fn wrap(head: &EnvelopeHead, document: &mut dyn Read, out: &mut dyn Write) -
     }
     tail.close("DxpMsg");
     write(out, tail.into_string().as_bytes())
+}
+
+/// The head of an envelope, or of the one that a response answers.
+fn write_head(markup: &mut Markup, element: &str, head: &EnvelopeHead) {
+    markup.open(element);
+    markup.leaf("CopMsgId", &head.cop_msg_id);
+    markup.leaf("SenderId", &head.sender_id);
+    markup.open("ReceiverIds");
+    for receiver in &head.receiver_ids {
+        markup.leaf("ReceiverId", receiver);
+    }
+    markup.close("ReceiverIds");
+    markup.leaf("CreatTime", &head.creat_time);
+    markup.leaf("MsgType", &head.msg_type);
+    markup.close(element);
 }
 
 fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<(), DeclarationError> {

@@ -1,6 +1,6 @@
 //! Writing a `DxpRep`, as the transport platform of a test answers.
 
-use super::{EnvelopeHead, TransportResponse};
+use super::{TransportResponse, write_head};
 use crate::declaration::DXP_NS;
 use crate::declaration::markup::Markup;
 
@@ -28,25 +28,11 @@ pub fn write_response(response: &TransportResponse) -> Vec<u8> {
         }
         markup.leaf("NoticeTime", one.notice_time.as_deref().unwrap_or_default());
         optional(&mut markup, "Note", one.note.as_deref());
-        original(&mut markup, &one.original);
+        write_head(&mut markup, "OriHead", &one.original);
         markup.close("Response");
     }
     markup.close("DxpRep");
     markup.into_bytes()
-}
-
-fn original(markup: &mut Markup, head: &EnvelopeHead) {
-    markup.open("OriHead");
-    markup.leaf("CopMsgId", &head.cop_msg_id);
-    markup.leaf("SenderId", &head.sender_id);
-    markup.open("ReceiverIds");
-    for receiver in &head.receiver_ids {
-        markup.leaf("ReceiverId", receiver);
-    }
-    markup.close("ReceiverIds");
-    markup.leaf("CreatTime", &head.creat_time);
-    markup.leaf("MsgType", &head.msg_type);
-    markup.close("OriHead");
 }
 
 fn optional(markup: &mut Markup, name: &str, value: Option<&str>) {
@@ -57,7 +43,7 @@ fn optional(markup: &mut Markup, name: &str, value: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Response, ResponseResult, Unwrapped, unwrap};
+    use super::super::{EnvelopeHead, Response, ResponseResult, Unwrapped, unwrap};
     use super::*;
     use crate::declaration::precheck::{Expectations, check};
     use crate::ground::limits::Limits;
