@@ -2,7 +2,7 @@
 //! order, as users see it: API, command line, folders, alerts.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use dxgate::cms::{Certificate, read_pem};
 use dxgate::declaration::dsig::{self, Algorithm, KeySigner};
@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::gateway::{Gateway, run};
-use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::home::{Home, PartnerFile, Station, change};
 use crate::support::{eventually, http, keys};
 
 const DXPID: &str = "DXPENT0000012345";
@@ -55,12 +55,6 @@ impl Homes {
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {out}\n{err}");
         out.into_owned()
     }
-}
-
-fn change(file: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(file).unwrap();
-    assert!(text.contains(from), "{from} in {text}");
-    fs::write(file, text.replacen(from, to, 1)).unwrap();
 }
 
 /// The same, signed: lists are not taken without a signature that holds.

@@ -1,7 +1,6 @@
 //! A declaration is compared with what was sent before it; what the pre-check found stays with the message.
 
 use std::fs;
-use std::path::Path;
 
 use dxgate::declaration::sample;
 use dxgate::declaration::schema::specimen::{self, Fullness};
@@ -10,17 +9,17 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::support::correspondent::{Kind, acknowledge};
+use crate::support::eventually;
 use crate::support::gateway::{Gateway, run};
-use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::home::customs_home;
 use crate::support::scripted::Scripted;
-use crate::support::{eventually, keys};
 
 const DXPID: &str = "DXPENT0000012345";
 
 #[test]
 fn what_was_sent_already_is_refused_the_second_time_also_when_both_come_at_once_and_after_a_restart() {
     let peer = peer();
-    let home = customs_home(&peer, "");
+    let home = customs_home(DXPID, peer.url(), "");
     let gateway = Gateway::start(&home);
     let order = order(1);
     home.submit("customs", "first.xml", &order);
@@ -47,7 +46,7 @@ fn what_was_sent_already_is_refused_the_second_time_also_when_both_come_at_once_
 #[test]
 fn a_payment_is_compared_with_the_order_that_was_sent_before() {
     let peer = peer();
-    let home = customs_home(&peer, "");
+    let home = customs_home(DXPID, peer.url(), "");
     let gateway = Gateway::start(&home);
     let order = text(&order(3));
     home.submit("customs", "order.xml", order.as_bytes());
@@ -65,7 +64,7 @@ fn what_was_cancelled_may_be_declared_anew_and_what_is_resent_is_no_repetition()
         0 => None,
         _ => Some(acknowledge(posted, Kind::default())),
     });
-    let home = customs_home(&peer, "");
+    let home = customs_home(DXPID, peer.url(), "");
     let gateway = Gateway::start(&home);
     let order = order(4);
     home.submit("customs", "order.xml", &order);
@@ -87,7 +86,7 @@ fn what_was_cancelled_may_be_declared_anew_and_what_is_resent_is_no_repetition()
 #[test]
 fn findings_of_what_is_sent_all_the_same_stay_with_the_message() {
     let peer = peer();
-    let home = customs_home(&peer, "[precheck.levels]\nR14 = \"warning\"");
+    let home = customs_home(DXPID, peer.url(), "[precheck.levels]\nR14 = \"warning\"");
     let gateway = Gateway::start(&home);
     let bad = text(&order(5));
     let (start, rest) = bad.split_once("<ceb:buyerIdNumber>").unwrap();
@@ -111,7 +110,7 @@ fn findings_of_what_is_sent_all_the_same_stay_with_the_message() {
 #[test]
 fn with_warn_everything_is_sent_and_kept() {
     let peer = peer();
-    let home = customs_home(&peer, "");
+    let home = customs_home(DXPID, peer.url(), "");
     let file = home.path("partners/customs.toml");
     let partner = fs::read_to_string(&file).unwrap();
     fs::write(&file, format!("{partner}\n[dxp]\nprecheck = \"warn\"\n")).unwrap();
@@ -177,19 +176,4 @@ fn message(gateway: &Gateway<'_>, name: &str) -> Value {
 /// A partner that takes everything.
 fn peer() -> Scripted {
     Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())))
-}
-
-/// A station with a DXPID and `peer` as customs.
-fn customs_home(peer: &Scripted, more: &str) -> Home {
-    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
-    change(&home.config(), "[station]\n", &format!("[station]\ndxpid = \"{DXPID}\"\n"));
-    home.partner("customs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
-    change(&home.path("partners/customs.toml"), "as2_name", "profile = \"dxp\"\nas2_name");
-    home
-}
-
-fn change(file: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(file).unwrap();
-    assert!(text.contains(from), "{from} in {text}");
-    fs::write(file, text.replacen(from, to, 1)).unwrap();
 }

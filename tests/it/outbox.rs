@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::support::correspondent::{Kind, acknowledge, open};
 use crate::support::gateway::{Gateway, run};
-use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::home::{Home, PartnerFile, change, customs_home};
 use crate::support::scripted::Scripted;
 use crate::support::{eventually, keys};
 
@@ -26,7 +26,7 @@ const EXPORT: &str = "DXPEDCCEB0000003";
 #[test]
 fn a_bare_declaration_travels_in_an_envelope_to_the_receiver_of_its_family() {
     let peer = peer();
-    let home = customs_home(&peer, "");
+    let home = customs_home(DXPID, peer.url(), "");
     let gateway = Gateway::start(&home);
     let now = Timestamp::now();
     let rows = [
@@ -51,7 +51,7 @@ fn a_bare_declaration_travels_in_an_envelope_to_the_receiver_of_its_family() {
 #[test]
 fn an_envelope_goes_as_it_is() {
     let peer = peer();
-    let home = customs_home(&peer, "");
+    let home = customs_home(DXPID, peer.url(), "");
     let gateway = Gateway::start(&home);
     let now = Timestamp::now();
     let head = EnvelopeHead {
@@ -72,7 +72,7 @@ fn an_envelope_goes_as_it_is() {
 #[test]
 fn what_customs_could_not_read_is_rejected_with_its_findings() {
     let peer = peer();
-    let home = customs_home(&peer, "[limits]\nfree_space_floor = 0\npayload = \"64KiB\"");
+    let home = customs_home(DXPID, peer.url(), "[limits]\nfree_space_floor = 0\npayload = \"64KiB\"");
     let gateway = Gateway::start(&home);
     let now = Timestamp::now();
     let order = String::from_utf8(sample::order(1, DXPID, now, 3)).unwrap();
@@ -122,7 +122,7 @@ fn what_customs_could_not_read_is_rejected_with_its_findings() {
 #[test]
 fn code_tables_of_the_home_count_and_are_read_again_when_they_change() {
     let peer = peer();
-    let home = customs_home(&peer, "[precheck.levels]\ncode-unknown = \"error\"");
+    let home = customs_home(DXPID, peer.url(), "[precheck.levels]\ncode-unknown = \"error\"");
     fs::create_dir(home.path("tables")).unwrap();
     fs::write(home.path("tables/country.csv"), "code,name\n999,elsewhere\n").unwrap();
     let gateway = Gateway::start(&home);
@@ -313,21 +313,6 @@ fn plain_home(peer: &Scripted) -> Home {
     let home = Home::ours();
     home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
     home
-}
-
-/// A station with a DXPID and `peer` as customs.
-fn customs_home(peer: &Scripted, more: &str) -> Home {
-    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
-    change(&home.config(), "[station]\n", &format!("[station]\ndxpid = \"{DXPID}\"\n"));
-    home.partner("customs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
-    change(&home.path("partners/customs.toml"), "as2_name", "profile = \"dxp\"\nas2_name");
-    home
-}
-
-fn change(file: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(file).unwrap();
-    assert!(text.contains(from), "{from} in {text}");
-    fs::write(file, text.replacen(from, to, 1)).unwrap();
 }
 
 fn unwrap(received: &[u8]) -> (EnvelopeHead, Vec<u8>) {

@@ -188,3 +188,20 @@ impl PartnerFile<'_> {
         text
     }
 }
+
+/// Replaces the first `from` in a file, which must have one.
+pub fn change(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{from} in {text}");
+    fs::write(file, text.replacen(from, to, 1)).unwrap();
+}
+
+/// A station with this DXPID and customs at `url`; `more` goes into its configuration.
+#[allow(dead_code, reason = "the benches have no customs")]
+pub fn customs_home(dxpid: &str, url: String, more: &str) -> Home {
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
+    change(&home.config(), "[station]\n", &format!("[station]\ndxpid = \"{dxpid}\"\n"));
+    home.partner("customs", &PartnerFile { url, ..PartnerFile::default() });
+    change(&home.path("partners/customs.toml"), "as2_name", "profile = \"dxp\"\nas2_name");
+    home
+}
