@@ -74,7 +74,7 @@ pub(super) struct Deal {
     pub(super) day: String,
     pub(super) order_no: String,
     pub(super) logistics_no: String,
-    /// Number of the document at the enterprise, eighteen characters.
+    /// Number of the document at the enterprise, twenty characters.
     pub(super) cop_no: String,
     pub(super) bill_no: String,
     pub(super) payment_no: String,
@@ -92,15 +92,16 @@ impl Deal {
         let mut draw = Draw(seed.rotate_left(17) ^ time.rotate_left(40) ^ place.wrapping_mul(0xD6E8_FEB8_6659_FD93));
         let guid = Serials::new(at, &[name.as_bytes(), &seed.to_be_bytes(), &place.to_be_bytes()]).guid();
         let day = shanghai(at, "%Y%m%d");
-        // The position is part of every number, so that none repeats within a message.
-        let number = |draw: &mut Draw| format!("{:05}{:03}", draw.between(0, 99_999), place);
+        // The position is part of every number, so that none repeats within a message; the rest is long enough that none
+        // repeats among many messages, since the same number sent twice is an error to customs and to the gateway.
+        let number = |draw: &mut Draw| format!("{:09}{:03}", draw.between(0, 999_999_999), place);
         Deal {
             index,
             guid,
             time: shanghai(at, "%Y%m%d%H%M%S"),
             order_no: format!("DD{day}{}", number(&mut draw)),
             logistics_no: format!("YD{}{}", day, number(&mut draw)),
-            cop_no: format!("QD{day}{}", number(&mut draw)),
+            cop_no: format!("QD{}{}", shanghai(at, "%y%m%d"), number(&mut draw)),
             bill_no: format!("999-{:08}", draw.between(10_000_000, 99_999_999)),
             payment_no: format!("ZF{day}{}", number(&mut draw)),
             buyer: Person::new(&mut draw),

@@ -137,3 +137,14 @@ fn every_document_of_a_sample_is_answered_and_matched() {
         }
     }
 }
+
+#[test]
+fn no_number_of_a_document_repeats_among_many_messages() {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..1000 {
+        let message = order(1, DXPID, at(), seed);
+        let numbers: Vec<String> =
+            leaves(&message).iter().flat_map(|d| values(d, "orderNo")).map(str::to_owned).collect();
+        assert!(!numbers.is_empty() && numbers.into_iter().all(|number| seen.insert(number)), "message {seed}");
+    }
+}
