@@ -12,7 +12,7 @@
 //! | 11 | `cli` |
 //! | 10 | `app` |
 //! | 9 | `console`, `testbed` |
-//! | 8 | `outbound`, `inbound`, `evidence`, `alerting`, `telemetry` |
+//! | 8 | `outbound`, `inbound`, `evidence`, `alerting`, `telemetry`, `connectivity` |
 //! | 7 | `store`, `http` |
 //! | 6 | `config` |
 //! | 5 | `partner` |
@@ -37,6 +37,8 @@ pub mod testbed;
 
 #[cfg(feature = "server")]
 pub mod alerting;
+#[cfg(feature = "server")]
+pub mod connectivity;
 #[cfg(feature = "server")]
 pub mod evidence;
 #[cfg(feature = "server")]

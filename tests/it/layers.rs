@@ -377,6 +377,7 @@ const RANKS: &[(&str, u8)] = &[
     ("evidence", 8),
     ("alerting", 8),
     ("telemetry", 8),
+    ("connectivity", 8),
     ("console", 9),
     ("testbed", 9),
     ("app", 10),
