@@ -95,7 +95,9 @@ impl Watch {
         });
         let (config, partners) = self.backend.settings();
         let queue = conditions::queue(&self.store.backlog(), config.alerts.queue_age, now);
-        unready.chain(conditions::certificates(config, &partners, now)).chain(queue).collect()
+        let shown: Vec<_> = self.backend.reloading.shown.certificates().into_iter().map(|(_, shown)| shown).collect();
+        let certificates = conditions::certificates(&config.station.keys, &shown, &partners, now);
+        unready.chain(certificates).chain(queue).collect()
     }
 
     /// Begins a check of the journal when it is time, and notes what one came to. It runs in a thread of its own, for

@@ -13,6 +13,7 @@ use super::backup::BackupJob;
 use super::keeping;
 use super::live::Traffic;
 use super::metrics::Metrics;
+use super::reload::Reloading;
 use super::{partners, show};
 use crate::alerting::{NewSilence, Silence, Telling, Tested};
 use crate::bilingual;
@@ -48,6 +49,7 @@ pub struct GatewayBackend {
     pub(super) outbound: Outbound,
     inbound: Inbound,
     pub(super) directory: Arc<ArcSwap<Directory>>,
+    pub(super) reloading: Arc<Reloading>,
     pub(super) clock: Arc<dyn Clock>,
     backups: BackupJob,
     space: Space,
@@ -62,7 +64,7 @@ impl GatewayBackend {
         config: Arc<Config>,
         store: Store,
         (outbound, inbound): (Outbound, Inbound),
-        directory: Arc<ArcSwap<Directory>>,
+        reloading: Arc<Reloading>,
         clock: Arc<dyn Clock>,
         space: Space,
         telling: Telling,
@@ -74,7 +76,8 @@ impl GatewayBackend {
             store,
             outbound,
             inbound,
-            directory,
+            directory: reloading.directory.clone(),
+            reloading,
             clock,
             backups,
             space,

@@ -17,7 +17,8 @@ const HOME_FILE: u64 = 4 * 1024 * 1024;
 /// Keys of configuration files whose values are secrets in the clear: never in a backup.
 const NEVER: [&str; 4] = ["passphrase_file", "token_file", "password_file", "secret_file"];
 /// Keys whose values are files that a backup should have.
-const FILES: [&str; 7] = ["certificate", "certificates", "chain", "file", "ca_file", "bundle", "trusted_certificate"];
+const FILES: [&str; 8] =
+    ["certificate", "certificates", "chain", "file", "ca_file", "client_ca", "bundle", "trusted_certificate"];
 /// Keys whose values are private keys, encrypted or not, or as secret: passwords are hashed, secrets of one-time codes are not.
 const KEYS: [&str; 4] = ["private_key", "pkcs12", "key", "users_file"];
 

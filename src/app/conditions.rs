@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::bilingual;
 use crate::cms::Certificate;
-use crate::config::Config;
 use crate::ground::clock::customs_time;
 use crate::ground::text::{Bilingual, printable};
+use crate::keys::KeyRing;
 use crate::partner::{Directory, Partner};
 use crate::store::alert::Level;
 use crate::store::record::Reason;
@@ -32,12 +32,16 @@ pub(super) struct Condition {
     pub(super) partner: Option<String>,
 }
 
-/// Of the station, of listeners and of each enabled partner: certificates of which none that is configured takes over.
-/// One condition for each owner, by what is left for the first of them.
-pub(super) fn certificates(config: &Config, partners: &Directory, now: Timestamp) -> Vec<Condition> {
-    let mut ours = station(config);
-    let listeners = [&config.as2.tls, &config.console.tls];
-    ours.extend(listeners.into_iter().flatten().filter_map(|tls| tls.chain.first()));
+/// Of the station, of what listeners show and of each enabled partner: certificates of which none that is configured
+/// takes over. One condition for each owner, by what is left for the first of them.
+pub(super) fn certificates(
+    keys: &KeyRing,
+    shown: &[Certificate],
+    partners: &Directory,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let station = station(keys);
+    let ours: Vec<&Certificate> = station.iter().chain(shown).collect();
     let enabled = partners.all().filter(|partner| partner.enabled);
     let theirs = enabled.filter_map(|partner| {
         let condition = expiry(&lasting(partner), now)?;
@@ -47,23 +51,25 @@ pub(super) fn certificates(config: &Config, partners: &Directory, now: Timestamp
 }
 
 /// For each use the certificate that lasts longest: when it ends, the use ends.
-fn station(config: &Config) -> Vec<&Certificate> {
-    let keys = config.station.keys.keys();
+fn station(keys: &KeyRing) -> Vec<Certificate> {
+    let keys = keys.keys();
     let last = |use_of: fn(&crate::keys::KeyUses) -> bool| {
         let used = keys.iter().filter(|key| use_of(&key.uses)).map(|key| &key.certificate);
         used.max_by_key(|certificate| certificate.not_after())
     };
-    distinct([last(|uses| uses.sign), last(|uses| uses.decrypt)])
+    distinct([last(|uses| uses.sign), last(|uses| uses.decrypt)]).into_iter().cloned().collect()
 }
 
-/// The same for a partner.
+/// The same for a partner, with what we show to its server.
 fn lasting(partner: &Partner) -> Vec<&Certificate> {
     let held = partner.certificates.certificates();
     let last = |use_of: fn(&crate::keys::CertificateUses) -> bool| {
         let used = held.iter().filter(|held| use_of(&held.uses)).map(|held| &held.certificate);
         used.max_by_key(|certificate| certificate.not_after())
     };
-    distinct([last(|uses| uses.verify), last(|uses| uses.encrypt), last(|uses| uses.tls)])
+    let own = partner.http.identity.as_ref().and_then(|identity| identity.chain.first());
+    let (verify, encrypt) = (last(|uses| uses.verify), last(|uses| uses.encrypt));
+    distinct([verify, encrypt, last(|uses| uses.tls), last(|uses| uses.client), own])
 }
 
 fn distinct<const N: usize>(certificates: [Option<&Certificate>; N]) -> Vec<&Certificate> {

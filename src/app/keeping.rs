@@ -27,7 +27,8 @@ pub fn open_stopped(config: &Arc<Config>) -> Result<(Store, Exporter), StoreErro
 }
 
 fn exporter(config: &Config, store: &Store, partners: &Directory) -> Exporter {
-    let ours = config.station.keys.keys().iter().map(|key| key.certificate.clone());
+    let keys = config.station.keys.keys();
+    let ours = keys.iter().map(|key| key.certificate.clone());
     let held = partners.all().flat_map(|partner| partner.certificates.certificates());
     let certificates: Vec<Certificate> = ours.chain(held.map(|held| held.certificate.clone())).collect();
     Exporter {

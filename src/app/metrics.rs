@@ -14,6 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::backend::GatewayBackend;
+use super::listeners::Whose;
 use crate::alerting::Telling;
 use crate::cms::Certificate;
 use crate::config::Config;
@@ -211,10 +212,10 @@ impl Sources {
         };
         let mut series: Series<3, f64> = Vec::new();
         series.extend(self.config.station.keys.keys().iter().map(|key| of("station", "", &key.certificate)));
-        let listeners = [("as2-listener", &self.config.as2.tls), ("console-listener", &self.config.console.tls)];
-        for (owner, tls) in listeners {
-            series.extend(tls.iter().filter_map(|tls| tls.chain.first()).map(|own| of(owner, "", own)));
-        }
+        let shown = self.backend.reloading.shown.certificates();
+        series.extend(shown.iter().map(|(whose, shown)| {
+            of(if *whose == Whose::As2 { "as2-listener" } else { "console-listener" }, "", shown)
+        }));
         for partner in self.directory.load().all() {
             let held = partner.certificates.certificates().iter();
             series.extend(held.map(|held| of("partner", &partner.id, &held.certificate)));

@@ -14,6 +14,7 @@ mod conditions;
 mod endpoint;
 mod error;
 mod keeping;
+mod listeners;
 mod live;
 mod logging;
 mod metrics;
@@ -27,7 +28,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 
 use crate::alerting::{self, Telling};
 use crate::config::{self, Config, Folders};
@@ -48,6 +48,7 @@ use crate::telemetry;
 use crate::testbed::{Responder, Scenario};
 
 use metrics::Metrics;
+use reload::Reloading;
 
 pub use backend::GatewayBackend;
 pub use error::StartError;
@@ -75,8 +76,10 @@ pub enum Role {
 
 /// A running gateway.
 pub struct Running {
-    /// Where the AS2 listener is.
+    /// Where the AS2 listener of `[as2]` is.
     pub as2: SocketAddr,
+    /// Where those of `[[as2.listeners]]` are, in their order.
+    pub further_as2: Vec<SocketAddr>,
     /// Where the console listener is.
     pub console: SocketAddr,
     /// What was found and mended in the store.
@@ -107,20 +110,18 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     for partner in config.partners.all().filter(|partner| partner.enabled) {
         outbound::prepare_folders(&config.folders.exchange.join(&partner.id))?;
     }
-    let as2_listener = http::bind(config.as2.listen).await?;
-    let console_listener = http::bind(config.console.listen).await?;
-    let (as2, console) = (local(&as2_listener)?, local(&console_listener)?);
+    let bound = listeners::Bound::new(&config).await?;
+    let (as2, console) = (bound.as2()?, bound.console()?);
+    let [as2, further_as2 @ ..] = as2.as_slice() else {
+        return Err(StartError::Internal("no AS2 listener".to_owned()));
+    };
+    let (as2, further_as2) = (*as2, further_as2.to_vec());
     let (store, recovery) = open_store(&config, &clock).await?;
-    let telling = Telling::open(alerting::Parts {
-        store: store.clone(),
-        clock: clock.clone(),
-        station: config.station.as2_name.as_str().to_owned(),
-        file: config.folders.data.join("alerts.json"),
-        settings: config.alerts.clone(),
-    })?;
-    let parts = assemble(&config, &store, &clock, &recovery, &telling);
+    let telling = open_telling(&config, &store, &clock)?;
+    let parts = assemble(&config, &store, &clock, &recovery, &telling)?;
     let mut running = Running {
         as2,
+        further_as2,
         console,
         recovery,
         backend: parts.backend.clone(),
@@ -144,27 +145,30 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     for (name, worker) in telling.workers(&running.stop_flows) {
         running.flows.spawn(&name, worker);
     }
-    if let Some(otlp) = &config.telemetry.otlp {
-        let station = config.station.as2_name.as_str();
-        let exporter = telemetry::Exporter::new(otlp.as_str(), station, running.store.settled())?;
-        running.flows.spawn("traces", exporter.run(running.stop_flows.clone()));
-    }
+    running.send_traces(&config)?;
     alerts::report_recovery(&running.store, &running.recovery, clock.now());
     parts.inbound.resume();
     running.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(running.stop_flows.clone()));
     running.flows.spawn("senders", parts.outbound.clone().run_senders(running.stop_flows.clone()));
-    let swapped = (parts.directory.clone(), parts.tables.clone());
-    let reloads = reload::Reloads::new(config.clone(), swapped, running.store.clone(), clock.clone());
+    let watch = reload::Watch::new(parts.reloading.clone(), parts.tables.clone());
     let keeper = Keeper::new(running.store.clone(), translate::retention(&config), clock.clone());
     running.flows.spawn("retention", keeper.run(running.stop_flows.clone()));
-    running.flows.spawn("partner-reload", reloads.run(running.stop_flows.clone()));
+    running.flows.spawn("reload", watch.run(running.stop_flows.clone()));
     if let Role::Testbed(scenario) = role {
         let responder = Responder::new(&config.folders.exchange, scenario, clock.clone(), config.limits);
         running.flows.spawn("responder", responder.run(running.stop_flows.clone()));
     }
     let (folder, tables) = (config.precheck.tables.display(), config::tables::describe(&config.precheck.codes));
     tracing::info!(%folder, %tables, "code tables of the pre-check");
-    running.listen(&config, &parts, as2_listener, console_listener, &clock)?;
+    let handler = Arc::new(endpoint::As2Endpoint::new(parts.inbound.clone(), parts.outbound.clone()));
+    let router = running.console_router(&config, &parts, &clock)?;
+    bound.serve(
+        (&config, &parts.http),
+        (handler, router),
+        &parts.reloading.shown,
+        &running.listeners,
+        &running.stop_listeners,
+    );
     tracing::info!(%as2, %console, partners = parts.directory.load().all().len(), "dxgate is ready");
     Ok(running)
 }
@@ -205,35 +209,28 @@ impl Running {
         late
     }
 
-    fn listen(
+    fn send_traces(&self, config: &Config) -> Result<(), StartError> {
+        if let Some(otlp) = &config.telemetry.otlp {
+            let station = config.station.as2_name.as_str();
+            let exporter = telemetry::Exporter::new(otlp.as_str(), station, self.store.settled())?;
+            self.flows.spawn("traces", exporter.run(self.stop_flows.clone()));
+        }
+        Ok(())
+    }
+
+    /// The console, and what it shows live.
+    fn console_router(
         &mut self,
         config: &Config,
         parts: &Assembled,
-        as2_listener: TcpListener,
-        console_listener: TcpListener,
         clock: &Arc<dyn Clock>,
-    ) -> Result<(), StartError> {
-        let handler = Arc::new(endpoint::As2Endpoint::new(parts.inbound.clone(), parts.outbound.clone()));
-        let as2_tls = config.as2.tls.as_ref().map(translate::server_tls).transpose()?;
-        let settings = translate::as2_server(&config.server, &parts.http);
-        let stop = self.stop_listeners.clone();
-        self.listeners.spawn("as2-listener", async move {
-            http::serve(as2_listener, as2_tls, handler, settings, async move { stop.triggered().await }).await;
-        });
+    ) -> Result<axum::Router, StartError> {
         let access = Arc::new(Access::open(translate::access(config, self.console), clock.clone())?);
         self.setup_file = access.setup_file();
         let events = Events::new(clock.now(), self.stop_listeners.clone());
         let live = live::Live::new(&parts.backend, events.clone());
         self.flows.spawn("live", live.run(self.stop_flows.clone()));
-        let router = crate::console::router(Arc::new(parts.backend.clone()), access, events);
-        let console_tls = config.console.tls.as_ref().map(translate::server_tls).transpose()?;
-        let settings = translate::console_server(&config.server, &parts.http);
-        let stop = self.stop_listeners.clone();
-        self.listeners.spawn("console-listener", async move {
-            http::serve_router(console_listener, console_tls, router, settings, async move { stop.triggered().await })
-                .await;
-        });
-        Ok(())
+        Ok(crate::console::router(Arc::new(parts.backend.clone()), access, events))
     }
 }
 
@@ -244,6 +241,7 @@ struct Assembled {
     publisher: Publisher,
     directory: Arc<ArcSwap<Directory>>,
     tables: Arc<ArcSwap<CodeTables>>,
+    reloading: Arc<Reloading>,
     tasks: Tasks,
     backend: GatewayBackend,
     http: http::HttpFigures,
@@ -255,7 +253,7 @@ fn assemble(
     clock: &Arc<dyn Clock>,
     recovery: &RecoveryReport,
     telling: &Telling,
-) -> Assembled {
+) -> Result<Assembled, StartError> {
     let directory = Arc::new(ArcSwap::from_pointee(config.partners.clone()));
     let tables = Arc::new(ArcSwap::new(config.precheck.codes.clone()));
     let publisher = Publisher::new(store.clone(), &config.folders.exchange, clock.clone());
@@ -283,11 +281,14 @@ fn assemble(
         },
         translate::inbound(config, &space),
     );
+    let shown = listeners::Shown::new(config, directory.clone(), clock.clone())?;
+    let reloading = Reloading::new(config.clone(), directory.clone(), shown, store.clone(), clock.clone());
+    let reloading = Arc::new(reloading);
     let backend = GatewayBackend::new(
         config.clone(),
         store.clone(),
         (outbound.clone(), inbound.clone()),
-        directory.clone(),
+        reloading.clone(),
         clock.clone(),
         space,
         telling.clone(),
@@ -303,7 +304,18 @@ fn assemble(
         http: http.clone(),
         telling: telling.clone(),
     }));
-    Assembled { inbound, outbound, publisher, directory, tables, tasks, backend, http }
+    Ok(Assembled { inbound, outbound, publisher, directory, tables, reloading, tasks, backend, http })
+}
+
+/// Who is told of alerts, and what is remembered of that.
+fn open_telling(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> Result<Telling, StartError> {
+    Ok(Telling::open(alerting::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        station: config.station.as2_name.as_str().to_owned(),
+        file: config.folders.data.join("alerts.json"),
+        settings: config.alerts.clone(),
+    })?)
 }
 
 /// Makes the reserve again whenever there is room for it.
@@ -352,13 +364,9 @@ async fn open_store(config: &Arc<Config>, clock: &Arc<dyn Clock>) -> Result<(Sto
     let config = config.clone();
     let open = move || {
         let (store, recovery) = Store::open(settings)?;
-        let kept = reload::keep_certificates(&store, &config.station, &config.partners);
+        let kept = reload::keep_certificates(&store, &config.station.keys, &config.partners);
         kept.map_err(|error| StartError::Internal(format!("a certificate cannot be kept for evidence: {error}")))?;
         Ok((store, recovery))
     };
     drain::blocking(open).await.map_err(|error| StartError::Internal(error.to_string()))?
-}
-
-fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(|error| StartError::Internal(error.to_string()))
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::backend::{GatewayBackend, refusal};
-use super::reload;
+use super::listeners::Whose;
 use crate::as2::{Compression, MdnMode};
 use crate::bilingual;
 use crate::cms::Certificate;
@@ -13,7 +13,7 @@ use crate::console::wire::partners::{
     CertificateWire, PartnerCheck, PartnerDetail, PartnerWire, PauseWire, ProblemLine, SettingWire, StationWire,
     WaiverWire,
 };
-use crate::keys::Window;
+use crate::keys::{CertificateUses, Window};
 use crate::partner::{Partner, PlanError};
 
 /// Messages of one partner that are counted.
@@ -118,11 +118,9 @@ pub(super) fn check(backend: &GatewayBackend, id: &str) -> Option<PartnerCheck> 
     Some(checked(findings, 1))
 }
 
-/// Reads the partner files now (blocking I/O).
+/// Reads the configuration again now (blocking I/O).
 pub(super) fn reload(backend: &GatewayBackend) -> Result<PartnerCheck, Refusal> {
-    let (config, store) = (&backend.config, &backend.store);
-    let read = reload::read_again(config, &backend.directory, store, backend.clock.now());
-    let problems = read.map_err(|error| {
+    let problems = backend.reloading.read_again().map_err(|error| {
         let text = bilingual!(
             "证书无法存档：{error}。原设置保留。",
             "a certificate could not be kept: {error}. The old settings stay."
@@ -157,13 +155,16 @@ fn file_name(path: &std::path::Path) -> String {
 /// Certificates of the station, of the console and of all partners.
 pub(super) fn certificates(backend: &GatewayBackend) -> Vec<CertificateWire> {
     let now = backend.clock.now();
-    let keys = backend.config.station.keys.keys().iter().map(|key| {
+    let keys = backend.config.station.keys.keys();
+    let keys = keys.iter().map(|key| {
         let uses = [("sign", key.uses.sign), ("decrypt", key.uses.decrypt)];
         certificate("station", None, &uses, &key.certificate, Some(&key.window), now)
     });
-    let listeners = [("station", &backend.config.as2.tls), ("console", &backend.config.console.tls)];
-    let listeners = listeners.into_iter().filter_map(|(owner, tls)| Some((owner, tls.as_ref()?.chain.first()?)));
-    let listeners = listeners.map(|(owner, first)| certificate(owner, None, &[("tls", true)], first, None, now));
+    let shown = backend.reloading.shown.certificates();
+    let listeners = shown.iter().map(|(whose, shown)| {
+        let owner = if *whose == Whose::As2 { "station" } else { "console" };
+        certificate(owner, None, &[("tls", true)], shown, None, now)
+    });
     let directory = backend.directory.load();
     let partners = directory.all().flat_map(|partner| theirs(partner, now));
     keys.chain(listeners).chain(partners).collect()
@@ -172,7 +173,8 @@ pub(super) fn certificates(backend: &GatewayBackend) -> Vec<CertificateWire> {
 fn theirs(partner: &Partner, now: Timestamp) -> Vec<CertificateWire> {
     let held = partner.certificates.certificates().iter();
     held.map(|held| {
-        let uses = [("verify", held.uses.verify), ("encrypt", held.uses.encrypt), ("tls", held.uses.tls)];
+        let CertificateUses { verify, encrypt, tls, client } = held.uses;
+        let uses = [("verify", verify), ("encrypt", encrypt), ("tls", tls), ("client", client)];
         certificate("partner", Some(partner.id.clone()), &uses, &held.certificate, Some(&held.window), now)
     })
     .collect()

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::{Config, ServerSettings};
+use arc_swap::ArcSwap;
+
+use crate::config::{ClientDemand, Clients, Config, ServerSettings};
 use crate::console::{AccessSettings, Cost};
 use crate::ground::clock::Clock;
 use crate::ground::space::Space;
-use crate::http::{self, ClientAuth, HttpFigures, Identity, Pace, ServerTls, TlsError};
+use crate::http::{self, ClientAuth, ClientTrust, HttpFigures, Identity, Pace, ServerTls, TlsError};
 use crate::keys::TlsIdentity;
+use crate::partner::Directory;
 use crate::store::StoreConfig;
 use crate::store::retention::RetentionPolicy;
 use crate::{inbound, outbound};
@@ -91,5 +94,25 @@ pub(super) fn access(config: &Config, listen: SocketAddr) -> AccessSettings {
 }
 
 pub(super) fn server_tls(identity: &TlsIdentity) -> Result<ServerTls, TlsError> {
-    ServerTls::new(&Identity::from(identity), ClientAuth::None)
+    ServerTls::new(&Identity::from(identity), &ClientAuth::None)
+}
+
+/// What an AS2 listener asks of its clients: its own issuers count, and what any partner has handed over.
+pub(super) fn client_auth(
+    clients: &Clients,
+    directory: &Arc<ArcSwap<Directory>>,
+    clock: &Arc<dyn Clock>,
+) -> ClientAuth {
+    let (directory, clock) = (directory.clone(), clock.clone());
+    let known = move |der: &[u8]| {
+        let (partners, now) = (directory.load(), clock.now());
+        partners.all().any(|partner| partner.enabled && partner.is_client(der, false, now))
+    };
+    let issuers = clients.issuers.iter().map(|issuer| issuer.der().to_vec()).collect();
+    let trust = ClientTrust { issuers, known: Arc::new(known) };
+    match clients.demand {
+        ClientDemand::None => ClientAuth::None,
+        ClientDemand::Ask => ClientAuth::Ask(trust),
+        ClientDemand::Require => ClientAuth::Require(trust),
+    }
 }

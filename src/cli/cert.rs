@@ -16,7 +16,7 @@ use crate::declaration::dsig::Algorithm;
 use crate::ground::durable;
 use crate::ground::secret::Secret;
 use crate::keys::generate::{KeyRequest, generate};
-use crate::keys::{Expiry, Window, declarations, save, specimen};
+use crate::keys::{CertificateUses, Expiry, Window, declarations, save, specimen};
 
 /// What `cert list` shows of one certificate.
 #[derive(Debug, Serialize)]
@@ -51,13 +51,15 @@ pub fn list(file: &Path, environment: Environment<'_>, now: Timestamp, voice: &m
             return Ok(ExitCode::Usage);
         }
     };
-    let ours = config.station.keys.keys().iter().map(|key| {
+    let keys = config.station.keys.keys();
+    let ours = keys.iter().map(|key| {
         let uses = words(&[("sign", key.uses.sign), ("decrypt", key.uses.decrypt)]);
         row("station", uses, &key.certificate, key.window, &key.file, now)
     });
     let theirs = config.partners.all().flat_map(|partner| {
         partner.certificates.certificates().iter().map(move |one| {
-            let uses = words(&[("verify", one.uses.verify), ("encrypt", one.uses.encrypt), ("tls", one.uses.tls)]);
+            let CertificateUses { verify, encrypt, tls, client } = one.uses;
+            let uses = words(&[("verify", verify), ("encrypt", encrypt), ("tls", tls), ("client", client)]);
             row(&partner.id, uses, &one.certificate, one.window, &one.file, now)
         })
     });

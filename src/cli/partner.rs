@@ -201,6 +201,7 @@ fn describe(partner: &Partner) -> serde_json::Value {
                 "verify": one.uses.verify,
                 "encrypt": one.uses.encrypt,
                 "tls": one.uses.tls,
+                "client": one.uses.client,
             })
         })
         .collect();

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::voice::Voice;
 use crate::app::{self, Role, Running, StartError};
 use crate::bilingual;
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::ground::clock::SystemClock;
 use crate::ground::drain;
 use crate::store::FailedPart;
@@ -33,11 +33,14 @@ const ROOM_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 /// Runs the gateway, or the customs side.
 pub fn run(context: &mut Context<'_>, role: Role) -> Result<ExitCode, Failure> {
     let config = context.config()?;
-    let warnings: Vec<String> = config.warnings.iter().map(|warning| warning.line(context.voice.language)).collect();
-    for warning in warnings {
-        writeln!(context.err, "{warning}")?;
-    }
     app::start_logging(&config.log);
+    let language = context.voice.language;
+    for warning in &config.warnings {
+        match config.log.format {
+            LogFormat::Human => writeln!(context.err, "{}", warning.line(language))?,
+            LogFormat::Json => tracing::warn!(code = warning.code, "{warning}"),
+        }
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(stay(context, config, role))
 }

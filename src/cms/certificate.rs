@@ -254,6 +254,15 @@ impl Certificate {
         self.0.x509.subject_key_id().is_some_and(|own| own.as_slice() == key_id)
     }
 
+    /// Its DNS names and common names, as they stand in it.
+    pub fn names(&self) -> Vec<String> {
+        let alternative = self.0.x509.subject_alt_names();
+        let dns = alternative.iter().flatten().filter_map(|name| name.dnsname().map(str::to_owned));
+        let common = self.0.x509.subject_name().entries_by_nid(Nid::COMMONNAME);
+        let common = common.filter_map(|entry| entry.data().to_string().ok().map(|name| name.to_string()));
+        dns.chain(common).collect()
+    }
+
     /// Whether it is signed with its own key.
     pub fn is_self_signed(&self) -> bool {
         let names = &self.0.names;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::access::client_name;
 use super::document::Section;
 use super::partners::Surroundings;
 use super::station::{algorithm, one_of};
@@ -69,7 +70,8 @@ pub(super) fn agreement(section: &Section<'_>, waivers: &Waivers, surroundings: 
 
 /// Keys that sign, but none so, are a mistake rather than a matter of time.
 fn check_signing_keys(section: &Section<'_>, scheme: SignatureScheme, station: &Station) {
-    let mut signing = station.keys.keys().iter().filter(|key| key.uses.sign).peekable();
+    let keys = station.keys.keys();
+    let mut signing = keys.iter().filter(|key| key.uses.sign).peekable();
     if signing.peek().is_some() && !signing.any(|key| scheme.fits(key.key.kind())) {
         let text = bilingual!(
             "本站没有可用于 {scheme} 签名的密钥：rsa-… 需要 RSA 密钥，ecdsa 需要 P-256 或 P-384 的 EC 密钥。",
@@ -188,6 +190,8 @@ pub(super) fn accept(
         split_attachments: section.boolean("split_attachments", true),
         mic_as_listed: section.parsed("mic", |text| one_of(text, &["signature", "listed"])) == Some("listed"),
         max_payload: section.size("max_payload", surroundings.max_payload, 1, surroundings.max_payload),
+        client_certificate: section.boolean("client_certificate", false),
+        client_names: section.parsed_list("client_names", client_name).unwrap_or_default(),
         async_mdn_urls: section.parsed_list("async_mdn_urls", PartnerUrl::parse).unwrap_or_default(),
     };
     if !accept.signature {

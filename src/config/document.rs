@@ -21,9 +21,6 @@ fn decoded<T: DeserializeOwned>(value: &DeValue<'_>) -> Option<T> {
     T::deserialize(ValueDeserializer::from(Spanned::new(0..0, value.clone()))).ok()
 }
 
-/// Bytes of the largest configuration file.
-const MAX_FILE: u64 = 1024 * 1024;
-
 /// Problems and asked keys of one file.
 #[derive(Debug)]
 pub(crate) struct Sheet {
@@ -34,6 +31,8 @@ pub(crate) struct Sheet {
     problems: RefCell<Vec<Problem>>,
     /// Key paths that were asked for, `[n]` of lists left out.
     asked: RefCell<BTreeSet<String>>,
+    /// Files and folders that were named, whether they are there or not.
+    files: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Sheet {
@@ -41,7 +40,13 @@ impl Sheet {
     pub(crate) fn new(file: &Path, text: &str) -> Sheet {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(ends.map(|(at, _)| at.saturating_add(1))).collect();
-        Sheet { file: file.to_owned(), lines, problems: RefCell::default(), asked: RefCell::default() }
+        Sheet {
+            file: file.to_owned(),
+            lines,
+            problems: RefCell::default(),
+            asked: RefCell::default(),
+            files: RefCell::default(),
+        }
     }
 
     /// The file's tables; syntax errors become problems and leave nothing to read.
@@ -93,6 +98,11 @@ impl Sheet {
         self.problems.borrow().iter().any(|problem| problem.severity == Severity::Error)
     }
 
+    /// The files and folders that were named so far.
+    pub(crate) fn files(&self) -> BTreeSet<PathBuf> {
+        self.files.borrow().clone()
+    }
+
     /// The problems in the order of their lines, and the keys that were asked for.
     pub(crate) fn finish(self) -> (Vec<Problem>, BTreeSet<String>) {
         let mut problems = self.problems.into_inner();
@@ -103,45 +113,6 @@ impl Sheet {
     fn line_of(&self, offset: usize) -> usize {
         self.lines.partition_point(|start| *start <= offset)
     }
-}
-
-/// Reads a configuration file as text.
-///
-/// # Errors
-/// A problem with the file as a whole.
-pub(crate) fn read_text(file: &Path) -> Result<String, Box<Problem>> {
-    use std::io::Read as _;
-    let problem = |code, text| {
-        Box::new(Problem {
-            severity: Severity::Error,
-            code,
-            file: file.to_owned(),
-            line: None,
-            key: String::new(),
-            text,
-        })
-    };
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(file).and_then(|opened| opened.take(MAX_FILE + 1).read_to_end(&mut bytes));
-    if let Err(error) = read {
-        let reason = error.kind();
-        return Err(problem(
-            "file-unreadable",
-            bilingual!(
-                "无法读取：{reason}。请检查路径和运行用户的读取权限。",
-                "cannot be read: {reason}. Check the path and that the gateway's user may read it."
-            ),
-        ));
-    }
-    if u64::try_from(bytes.len()).map_or(true, |length| length > MAX_FILE) {
-        return Err(problem(
-            "file-too-large",
-            bilingual!("超过 1 MiB，不会是配置文件。", "larger than 1 MiB and cannot be a configuration."),
-        ));
-    }
-    String::from_utf8(bytes).map_err(|_| {
-        problem("file-not-utf8", bilingual!("不是 UTF-8 文本。请另存为 UTF-8。", "not UTF-8 text. Save it as UTF-8."))
-    })
 }
 
 /// Where a value stands, for problems that are found later.
@@ -190,6 +161,11 @@ impl<'s> Section<'s> {
     /// Notes a warning about a key.
     pub(crate) fn warning(&self, key: &str, code: &'static str, text: Bilingual) {
         self.sheet.push_at(Severity::Warning, code, &self.place(key), text);
+    }
+
+    /// Remembers a file that the section names.
+    pub(crate) fn names_file(&self, file: &Path) {
+        self.sheet.files.borrow_mut().insert(file.to_owned());
     }
 
     /// A table inside this one.

@@ -1,5 +1,6 @@
 //! What `gateway.toml` may say.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,14 +8,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::document::{Place, Section, Sheet, read_text};
+use super::access;
+use super::document::{Place, Section, Sheet};
+use super::listeners::{self, collide, identity};
 use super::material::Reading;
 use super::partners::{self, Surroundings};
 use super::station::{self, StationDraft};
+use super::text::read_text;
 use super::*;
 use crate::bilingual;
 use crate::ground::text::Bilingual;
-use crate::keys::specimen;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,10 +33,13 @@ struct Draft {
     folders: Folders,
     as2: As2Settings,
     console: ConsoleSettings,
+    proxy: Option<Proxy>,
     outbox: OutboxSettings,
     limits: Limits,
     server: ServerSettings,
     precheck: PrecheckSettings,
+    /// Where the code tables are named.
+    tables: Place,
     delivery: DeliverySettings,
     retention: RetentionSettings,
     alerts: AlertSettings,
@@ -50,10 +56,16 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
     let Some(table) = sheet.parse(&text) else {
         return Err(Problems { problems: sheet.finish().0 });
     };
-    let draft = read(&sheet.root(&table), &reading, &sheet);
+    let mut draft = read(&sheet.root(&table), &reading, &sheet);
+    match tables::load_if_there(&draft.precheck.tables) {
+        Ok(codes) => draft.precheck.codes = Arc::new(codes),
+        Err(error) => sheet.push_at(Severity::Error, error.code(), &draft.tables, error.text()),
+    }
+    let mut files = sheet.files();
     let mut problems = sheet.finish().0;
     let read = partners::read_all(&draft.folders.partners, &reading, &surroundings(&draft), &Directory::default());
     problems.extend(read.problems);
+    files.extend(read.files);
     let Some(station) = draft.station.station else { return Err(Problems { problems }) };
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Problems { problems });
@@ -65,6 +77,7 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
         folders: draft.folders,
         as2: draft.as2,
         console: draft.console,
+        proxy: draft.proxy,
         outbox: draft.outbox,
         limits: draft.limits,
         server: draft.server,
@@ -76,7 +89,82 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
         log: draft.log,
         partners: Directory::new(read.partners),
         warnings: problems,
+        files,
     })
+}
+
+/// Reads everything again; see [`super::reload`].
+pub(super) fn reload(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
+    let reading = Reading { home: &config.home, environment, now };
+    let (draft, mut problems, mut files) = read_again(&config.file, &reading);
+    let sound = draft.filter(|_| problems.iter().all(|problem| problem.severity != Severity::Error));
+    let (draft, station) = match sound.map(|mut draft| (draft.station.station.take(), draft)) {
+        Some((Some(station), draft)) => (Some(draft), Some(station)),
+        _ => (None, None),
+    };
+    let surroundings = match (&draft, &station) {
+        (Some(draft), Some(station)) => Surroundings {
+            station: Some(station),
+            exposed: draft.as2.is_exposed(),
+            max_payload: config.limits.payload,
+            levels: &draft.precheck.levels,
+            asks_clients: draft.as2.asks_clients(),
+            proxy: draft.proxy.as_ref(),
+        },
+        _ => partners::surroundings_of(config),
+    };
+    let (partners, read) = partners::read_again(&config.folders.partners, &reading, &surroundings, old);
+    problems.extend(read.problems);
+    files.extend(read.files);
+    let gateway = draft.zip(station).map(|(draft, station)| GatewayReload {
+        restart: needs_restart(config, &draft, &station),
+        keys: station.keys,
+        as2: draft.as2,
+        console_tls: draft.console.tls,
+    });
+    Reload { gateway, partners, problems, files }
+}
+
+fn read_again(file: &Path, reading: &Reading<'_>) -> (Option<Draft>, Vec<Problem>, BTreeSet<PathBuf>) {
+    let text = match read_text(file) {
+        Ok(text) => text,
+        Err(problem) => return (None, vec![*problem], BTreeSet::new()),
+    };
+    let sheet = Sheet::new(file, &text);
+    let draft = sheet.parse(&text).map(|table| read(&sheet.root(&table), reading, &sheet));
+    let files = sheet.files();
+    (draft, sheet.finish().0, files)
+}
+
+/// Tables whose changes count at the next start only.
+fn needs_restart(config: &Config, draft: &Draft, station: &Station) -> Vec<&'static str> {
+    let identity = |station: &Station| {
+        let Station { dxpid, as2_name, message_id_host, receipt_url, .. } = station;
+        format!("{dxpid:?} {as2_name:?} {message_id_host:?} {receipt_url:?}")
+    };
+    let addresses = |as2: &As2Settings| {
+        let listeners: Vec<_> = as2.all_listeners().iter().map(|one| (one.listen, one.tls.is_some())).collect();
+        format!("{listeners:?} {} {:?}", as2.path, as2.public_url)
+    };
+    let console = |console: &ConsoleSettings| {
+        let ConsoleSettings { listen, token_file, users_file, hosts, open_metrics, tls } = console;
+        format!("{listen} {token_file:?} {users_file:?} {hosts:?} {open_metrics} {}", tls.is_some())
+    };
+    let tables = [
+        ("station", identity(&config.station) == identity(station)),
+        ("folders", config.folders == draft.folders),
+        ("as2", addresses(&config.as2) == addresses(&draft.as2)),
+        ("console", console(&config.console) == console(&draft.console)),
+        ("outbox", config.outbox == draft.outbox),
+        ("limits", (config.limits, &config.server) == (draft.limits, &draft.server)),
+        ("precheck", config.precheck.tables == draft.precheck.tables),
+        ("delivery", config.delivery == draft.delivery),
+        ("retention", config.retention == draft.retention),
+        ("log", config.log == draft.log),
+        ("alerts", format!("{:?}", config.alerts) == format!("{:?}", draft.alerts)),
+        ("telemetry", format!("{:?}", config.telemetry) == format!("{:?}", draft.telemetry)),
+    ];
+    tables.into_iter().filter(|(_, same)| !same).map(|(table, _)| table).collect()
 }
 
 /// The keys that `gateway.toml` knows, for the test of its example.
@@ -96,26 +184,31 @@ fn surroundings(draft: &Draft) -> Surroundings<'_> {
         exposed: draft.as2.is_exposed(),
         max_payload: draft.limits.payload,
         levels: &draft.precheck.levels,
+        asks_clients: draft.as2.asks_clients(),
+        proxy: draft.proxy.as_ref(),
     }
 }
 
 fn read(root: &Section<'_>, reading: &Reading<'_>, sheet: &Sheet) -> Draft {
     let as2_section = root.section("as2");
     let message_id_host = as2_section.parsed("message_id_host", host_name);
-    let as2 = as2(&as2_section, reading);
+    let as2 = listeners::as2(&as2_section, reading);
     let host = message_id_host.or_else(|| {
         let url = as2.public_url.as_deref().and_then(|url| PartnerUrl::parse(url).ok());
         url.map(|url| url.host().to_owned()).filter(|host| host_name(host).is_ok())
     });
+    let (precheck, tables) = precheck(&root.section("precheck"), reading);
     let station = station::read(&root.section("station"), reading, as2.public_url.clone(), host);
     let limits_section = root.section("limits");
     let draft = Draft {
         folders: folders(&root.section("folders"), reading),
-        console: console(&root.section("console"), reading, as2.listen),
+        console: console(&root.section("console"), reading, &as2),
+        proxy: access::gateway_proxy(&root.section("proxy"), reading),
         outbox: outbox(&root.section("outbox")),
         limits: limits(&limits_section),
         server: server(&limits_section),
-        precheck: precheck(&root.section("precheck"), reading),
+        precheck,
+        tables,
         delivery: DeliverySettings { workers: root.section("delivery").count("workers", 16, 1, 1024) },
         retention: retention(&root.section("retention")),
         alerts: super::alerts::read(&root.section("alerts"), reading),
@@ -158,39 +251,20 @@ fn folders(section: &Section<'_>, reading: &Reading<'_>) -> Folders {
     folders
 }
 
-fn precheck(section: &Section<'_>, reading: &Reading<'_>) -> PrecheckSettings {
-    let folder = reading.path_or(section, "tables", "tables");
-    let codes = tables::load_if_there(&folder).unwrap_or_else(|error| {
-        section.error("tables", error.code(), error.text());
-        CodeTables::default()
-    });
-    PrecheckSettings { tables: folder, codes: Arc::new(codes), levels: levels::table(&section.section("levels")) }
+fn precheck(section: &Section<'_>, reading: &Reading<'_>) -> (PrecheckSettings, Place) {
+    let tables = reading.path_or(section, "tables", "tables");
+    let levels = levels::table(&section.section("levels"));
+    (PrecheckSettings { tables, codes: Arc::default(), levels }, section.place("tables"))
 }
 
-fn as2(section: &Section<'_>, reading: &Reading<'_>) -> As2Settings {
-    let listen = listen(section, SocketAddr::from(([127, 0, 0, 1], 4080)));
-    let path = section.parsed("path", |text| {
-        let fits =
-            text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\\"".contains(&byte));
-        let wrong = || {
-            bilingual!("不是路径。应以 / 开头，例如 \"/as2\"。", "not a path. Begin with a slash, such as \"/as2\".")
-        };
-        fits.then(|| text.to_owned()).ok_or_else(wrong)
-    });
-    let public_url = section.parsed("public_url", PartnerUrl::parse).map(|url| url.as_str().to_owned());
-    let tls = identity(&section.section("tls"), reading, listen);
-    As2Settings { listen, path: path.unwrap_or_else(|| "/as2".to_owned()), public_url, tls }
-}
-
-fn console(section: &Section<'_>, reading: &Reading<'_>, as2: SocketAddr) -> ConsoleSettings {
-    let listen = listen(section, SocketAddr::from(([127, 0, 0, 1], 4081)));
+fn console(section: &Section<'_>, reading: &Reading<'_>, as2: &As2Settings) -> ConsoleSettings {
+    let listen = listeners::listen(section).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4081)));
     let token_file = reading.path_or(section, "token_file", "keys/console.token");
     let users_file = reading.path_or(section, "users_file", "keys/console.users");
     let hosts = section.texts("hosts").unwrap_or_default();
     let tls_section = section.section("tls");
     let tls = identity(&tls_section, reading, listen);
-    let same_address = listen.ip() == as2.ip() || listen.ip().is_unspecified() || as2.ip().is_unspecified();
-    if listen.port() != 0 && listen.port() == as2.port() && same_address {
+    if as2.all_listeners().iter().any(|other| collide(listen, other.listen)) {
         let text = bilingual!(
             "控制台与 AS2 监听了同一端口。两者必须分开。",
             "the console listens on the AS2 port. The two listeners must be separate."
@@ -213,30 +287,6 @@ fn console(section: &Section<'_>, reading: &Reading<'_>, as2: SocketAddr) -> Con
         section.error("open_metrics", "metrics-exposed", text);
     }
     ConsoleSettings { listen, token_file, users_file, hosts, open_metrics, tls }
-}
-
-fn identity(section: &Section<'_>, reading: &Reading<'_>, listen: SocketAddr) -> Option<TlsIdentity> {
-    let identity = reading.identity(section, section.is_present())?;
-    if !listen.ip().is_loopback() && identity.chain.iter().any(specimen::is_specimen) {
-        let text = bilingual!(
-            "这是 certs-example 中公开的示例密钥，只能用于本机回环地址。请使用自己的证书。",
-            "this is a published key of certs-example, for loopback addresses only. Use a certificate of your own."
-        );
-        section.error("certificate", "example-key", text);
-    }
-    Some(identity)
-}
-
-fn listen(section: &Section<'_>, default: SocketAddr) -> SocketAddr {
-    let read = section.parsed("listen", |text| {
-        text.parse::<SocketAddr>().map_err(|_| {
-            bilingual!(
-                "不是监听地址。应为 IP:端口，例如 \"127.0.0.1:4080\" 或 \"[::]:4080\"。",
-                "not an address to listen on. Write IP:port, such as \"127.0.0.1:4080\" or \"[::]:4080\"."
-            )
-        })
-    });
-    read.unwrap_or(default)
 }
 
 fn outbox(section: &Section<'_>) -> OutboxSettings {

@@ -23,14 +23,16 @@ pub(crate) struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    /// A path, relative to the home.
+    /// A path, relative to the home, of a file or folder that is read with the configuration.
     pub(crate) fn path(&self, section: &Section<'_>, key: &'static str) -> Option<PathBuf> {
-        section.text(key).map(|text| self.home.join(text))
+        let path = section.text(key).map(|text| self.home.join(text))?;
+        section.names_file(&path);
+        Some(path)
     }
 
-    /// A path, with a default.
+    /// A path of which the configuration takes only the name: no reason to read it again when the content changes.
     pub(crate) fn path_or(&self, section: &Section<'_>, key: &'static str, default: &str) -> PathBuf {
-        self.path(section, key).unwrap_or_else(|| self.home.join(default))
+        self.home.join(section.text(key).as_deref().unwrap_or(default))
     }
 
     /// The passphrase of the section's key: `passphrase_file` or `passphrase_env`, never inline.

@@ -4,19 +4,21 @@
 //! with what to do about it. Keys that nobody knows are problems too: a misspelt setting must not be silently ignored.
 //! Relative paths are relative to `gateway.toml`.
 //!
-//! - `document`: TOML with line numbers; collects problems and notices unknown keys
+//! - `text`, `document`: TOML with line numbers; collects problems and notices unknown keys
 //! - [`quantity`]: `"90s"`, `"512MiB"`
-//! - `gateway`, `station`, `partner_file`, `signature`: what each file may say
+//! - `gateway` (with `listeners`), `station`, `partner_file` (with `access` and `signature`): what each file may say
 //! - [`home`]: a new one
 //! - [`tables`]: code tables of the pre-check; `levels`: how much its findings weigh
 //! - `partners`: the folder of partner files, and reading it again
 
+mod access;
 mod agreement;
 mod alerts;
 mod document;
 mod gateway;
 pub mod home;
 mod levels;
+mod listeners;
 mod material;
 mod partner_file;
 mod partners;
@@ -25,11 +27,13 @@ pub mod quantity;
 mod signature;
 mod station;
 pub mod tables;
+mod text;
 mod waivers;
 
 pub use alerts::{AlertLevel, AlertSettings, CommandSettings, MailSecurity, MailSettings, WebhookSettings};
 pub use problem::{Problem, Problems, Severity};
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,11 +41,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::cms::Certificate;
 use crate::declaration::precheck::Levels;
 use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::limits::Limits;
-use crate::keys::TlsIdentity;
-use crate::partner::{Directory, PartnerUrl, Station};
+use crate::keys::{KeyRing, TlsIdentity};
+use crate::partner::{Directory, PartnerUrl, Proxy, Station};
 
 /// Everything a gateway needs to know, checked.
 #[derive(Debug, Clone)]
@@ -58,6 +63,8 @@ pub struct Config {
     pub as2: As2Settings,
     /// The console and API listener.
     pub console: ConsoleSettings,
+    /// The way out to partners that name none of their own.
+    pub proxy: Option<Proxy>,
     /// How outboxes are watched.
     pub outbox: OutboxSettings,
     /// Caps on what peers may send.
@@ -80,6 +87,8 @@ pub struct Config {
     pub partners: Directory,
     /// What is allowed but unwise, and certificates that run out.
     pub warnings: Vec<Problem>,
+    /// Every file and folder that the configuration names.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// `[folders]`
@@ -117,13 +126,61 @@ pub struct As2Settings {
     pub public_url: Option<String>,
     /// Serve TLS ourselves; `None` behind a proxy that does.
     pub tls: Option<TlsIdentity>,
+    /// What is asked of TLS clients.
+    pub clients: Clients,
+    /// Listeners besides this one, for the same path.
+    pub listeners: Vec<ListenerSettings>,
+}
+
+/// One AS2 listener.
+#[derive(Debug, Clone)]
+pub struct ListenerSettings {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Serve TLS ourselves.
+    pub tls: Option<TlsIdentity>,
+    /// What is asked of TLS clients.
+    pub clients: Clients,
+}
+
+/// What a listener asks of TLS clients.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Clients {
+    /// Whether they show a certificate.
+    pub demand: ClientDemand,
+    /// Whose signature on one counts, besides the certificates that partners handed over.
+    pub issuers: Vec<Certificate>,
+}
+
+/// Whether a listener wants certificates from TLS clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientDemand {
+    /// It does not ask.
+    #[default]
+    None,
+    /// It asks; partners decide whether they insist.
+    Ask,
+    /// Nobody comes in without one, and it must be that of the partner who speaks.
+    Require,
 }
 
 impl As2Settings {
     /// Whether other machines reach the endpoint: directly, or through a proxy that serves `public_url`.
     pub fn is_exposed(&self) -> bool {
         let public = self.public_url.as_deref().and_then(|url| PartnerUrl::parse(url).ok());
-        !self.listen.ip().is_loopback() || public.is_some_and(|url| !url.is_loopback())
+        let open = self.all_listeners().iter().any(|one| !one.listen.ip().is_loopback());
+        open || public.is_some_and(|url| !url.is_loopback())
+    }
+
+    /// Every listener, this one first.
+    pub fn all_listeners(&self) -> Vec<ListenerSettings> {
+        let first = ListenerSettings { listen: self.listen, tls: self.tls.clone(), clients: self.clients.clone() };
+        std::iter::once(first).chain(self.listeners.iter().cloned()).collect()
+    }
+
+    /// Some listener asks its clients for certificates.
+    pub fn asks_clients(&self) -> bool {
+        self.all_listeners().iter().any(|one| one.tls.is_some() && one.clients.demand != ClientDemand::None)
     }
 }
 
@@ -231,18 +288,35 @@ pub fn load(file: &Path, environment: Environment<'_>, now: Timestamp) -> Result
     gateway::load(file, environment, now)
 }
 
-/// The outcome of reading the partner files again.
+/// The outcome of reading the files again.
 #[derive(Debug)]
 pub struct Reload {
+    /// What `gateway.toml` says about keys, certificates and the way out; `None` when it has a mistake.
+    pub gateway: Option<GatewayReload>,
     /// The directory to use from now on. A file with problems leaves its old partner in place.
     pub partners: Directory,
     /// What kept files from being taken, and warnings.
     pub problems: Vec<Problem>,
+    /// Every file and folder that the files name.
+    pub files: BTreeSet<PathBuf>,
 }
 
-/// Reads the partner files again, for a running gateway.
-pub fn reload_partners(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
-    partners::reload(config, old, environment, now)
+/// The part of `gateway.toml` that changes while the gateway runs.
+#[derive(Debug)]
+pub struct GatewayReload {
+    /// Our keys.
+    pub keys: KeyRing,
+    /// The listeners; only what they show and ask for counts.
+    pub as2: As2Settings,
+    /// What the console shows.
+    pub console_tls: Option<TlsIdentity>,
+    /// Tables that say something else than at the start and are taken at the next one.
+    pub restart: Vec<&'static str>,
+}
+
+/// Reads the files again, for a gateway that runs with `config` and the partners `old`.
+pub fn reload(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
+    gateway::reload(config, old, environment, now)
 }
 
 #[cfg(test)]

@@ -7,15 +7,13 @@ use super::document::Section;
 use super::material::{Reading, note};
 use super::partners::Surroundings;
 use super::station::{as2_name, narrowed, one_of, wishes};
-use super::{agreement, levels, quantity, signature, waivers};
+use super::{access, agreement, levels, quantity, signature, waivers};
 use crate::bilingual;
 use crate::cms::KeyTransport;
 use crate::declaration::schema;
 use crate::ground::text::Bilingual;
 use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, load, specimen};
-use crate::partner::{
-    Accept, Agreement, Authorization, Delivery, Dxp, HttpAccess, Partner, PartnerUrl, Precheck, Profile, RetrySchedule,
-};
+use crate::partner::{Accept, Agreement, Delivery, Dxp, Partner, PartnerUrl, Precheck, Profile, RetrySchedule};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -41,10 +39,11 @@ pub(super) fn read(
     let content_types = root.parsed_list("content_types", extension_type).unwrap_or_default();
     let waivers = waivers::read(root, reading.now);
     let agreement = agreement::agreement(&root.section("agreement"), &waivers, surroundings);
-    let accept = agreement::accept(&root.section("accept"), &agreement, &waivers, surroundings);
+    let accept_section = root.section("accept");
+    let accept = agreement::accept(&accept_section, &agreement, &waivers, surroundings);
     let certificates = certificates(root, reading, surroundings, &agreement, &accept);
     let delivery = delivery(&root.section("delivery"), url.as_ref().is_some_and(PartnerUrl::is_inside));
-    let http = http(&root.section("http"), reading);
+    let http = access::http(&root.section("http"), reading, surroundings);
     let (url, as2_name) = (url?, as2_name?);
     if surroundings.station.is_some_and(|station| station.as2_name == as2_name) {
         let text = bilingual!(
@@ -73,6 +72,7 @@ pub(super) fn read(
         dxp,
     };
     judge_transport(root, &partner, surroundings);
+    judge_client(&accept_section, &partner, surroundings);
     Some(partner)
 }
 
@@ -245,11 +245,12 @@ fn certificate(
     reading: &Reading<'_>,
     surroundings: &Surroundings<'_>,
 ) -> Option<PartnerCertificate> {
-    let words = section.parsed_list("use", |text| one_of(text, &["verify", "encrypt", "tls"]));
-    let uses = words.map_or(CertificateUses { verify: true, encrypt: true, tls: false }, |words| CertificateUses {
+    let words = section.parsed_list("use", |text| one_of(text, &["verify", "encrypt", "tls", "client"]));
+    let uses = words.map_or(CertificateUses::MESSAGES, |words| CertificateUses {
         verify: words.contains(&"verify"),
         encrypt: words.contains(&"encrypt"),
         tls: words.contains(&"tls"),
+        client: words.contains(&"client"),
     });
     let wishes = wishes(section);
     if !section.has("file") {
@@ -309,51 +310,6 @@ fn delays(section: &Section<'_>) -> Vec<Duration> {
     standard()
 }
 
-fn http(section: &Section<'_>, reading: &Reading<'_>) -> HttpAccess {
-    let advice = bilingual!(
-        "口令和令牌不能写在配置文件中。请改用以 _file 或 _env 结尾的配置项。",
-        "passwords and tokens must not stand in a configuration file. Use the keys that end in _file or _env."
-    );
-    section.forbid("password", "secret-inline", &advice);
-    section.forbid("token", "secret-inline", &advice);
-    let user = section.parsed("user", user_name);
-    let password = reading.secret(section, "password_file", "password_env");
-    let token = reading.secret(section, "token_file", "token_env");
-    let identity = reading.identity(section, false);
-    let authorization = match (user, password, token) {
-        (Some(user), Some(password), None) => Some(Authorization::Basic { user, password }),
-        (None, None, Some(token)) => Some(Authorization::Bearer(token)),
-        (None, None, None) => None,
-        (Some(_), None, None) => {
-            if !section.has("password_file") && !section.has("password_env") {
-                section.missing("password_file");
-            }
-            None
-        }
-        (None, Some(_), None) => {
-            section.missing("user");
-            None
-        }
-        (_, _, Some(_)) => {
-            let text = bilingual!("用户名口令与令牌只能使用一种。", "user and password exclude a token. Keep one way.");
-            section.error(if section.has("user") { "user" } else { "password_file" }, "keys-exclusive", text);
-            None
-        }
-    };
-    HttpAccess { authorization, identity }
-}
-
-/// A user name for HTTP Basic (RFC 7617 2: no colon).
-fn user_name(text: &str) -> Result<String, Bilingual> {
-    let fits = text.len() <= 256 && !text.contains(':') && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned()).ok_or_else(|| {
-        bilingual!(
-            "不是用户名。不能包含冒号或控制字符。",
-            "not a user name. Colons and control characters are not allowed."
-        )
-    })
-}
-
 /// What the URL means for keys and secrecy.
 fn judge_transport(root: &Section<'_>, partner: &Partner, surroundings: &Surroundings<'_>) {
     if !partner.url.is_secure() && partner.certificates.certificates().iter().any(|one| one.uses.tls) {
@@ -386,5 +342,25 @@ fn judge_transport(root: &Section<'_>, partner: &Partner, surroundings: &Surroun
             "the credentials would travel over http:// in the clear. Use https://."
         );
         root.error("url", "credentials-in-clear", text);
+    }
+}
+
+/// Whether the partner can show the certificate that is demanded of it.
+fn judge_client(accept: &Section<'_>, partner: &Partner, surroundings: &Surroundings<'_>) {
+    let pinned = partner.certificates.certificates().iter().any(|one| one.uses.client);
+    let named = !partner.accept.client_names.is_empty();
+    if partner.accept.client_certificate && !pinned && !named {
+        let text = bilingual!(
+            "要求客户端证书，但没有说明哪一张属于该伙伴。请加入用途为 client 的 [[certificates]]，或填写 client_names。",
+            "a client certificate is demanded, but nothing says which one is the partner's. Add one for use \"client\" under [[certificates]], or give client_names."
+        );
+        accept.error("client_certificate", "client-certificate-unnamed", text);
+    }
+    if partner.accept.client_certificate && !surroundings.asks_clients {
+        let text = bilingual!(
+            "要求客户端证书，但没有监听器索取它：该伙伴的请求都会被拒绝。请在 gateway.toml 的 [as2.tls] 中设置 client_certificates。",
+            "a client certificate is demanded, but no listener asks for one: all requests of this partner are refused. Set client_certificates under [as2.tls] in gateway.toml."
+        );
+        accept.warning("client_certificate", "client-certificate-never-asked", text);
     }
 }

@@ -1,18 +1,17 @@
 //! The folder of partner files: reading all of them, and reading them again while the gateway runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use super::document::{Sheet, read_text};
+use super::document::Sheet;
 use super::material::Reading;
-use super::{Config, Environment, Problem, Reload, Severity, partner_file};
+use super::text::read_text;
+use super::{Config, Problem, Severity, partner_file};
 use crate::bilingual;
 use crate::declaration::precheck::Levels;
 use crate::ground::text::Bilingual;
-use crate::partner::{Directory, Partner, Station};
+use crate::partner::{Directory, Partner, Proxy, Station};
 
 /// The longest partner id; it becomes a folder name.
 const LONGEST_ID: usize = 64;
@@ -27,6 +26,10 @@ pub(super) struct Surroundings<'g> {
     pub(super) max_payload: u64,
     /// Levels of the pre-check that all partners begin with.
     pub(super) levels: &'g Levels,
+    /// Some listener asks TLS clients for certificates.
+    pub(super) asks_clients: bool,
+    /// The gateway's way out.
+    pub(super) proxy: Option<&'g Proxy>,
 }
 
 /// A partner whose file has no errors of its own.
@@ -43,6 +46,8 @@ pub(super) struct PartnersRead {
     pub(super) partners: Vec<Arc<Partner>>,
     /// Errors and warnings of all files.
     pub(super) problems: Vec<Problem>,
+    /// Files and folders that they name.
+    pub(super) files: BTreeSet<PathBuf>,
     /// The folder itself could not be read.
     unreadable: bool,
 }
@@ -66,29 +71,39 @@ pub(super) fn read_all(
         );
         problems.push(whole_file(folder, Severity::Warning, "no-partner", text));
     }
-    let mut candidates = Vec::new();
+    let (mut candidates, mut named) = (Vec::new(), BTreeSet::new());
     for (id, file) in files {
-        let (candidate, found) = read_one(&id, &file, reading, surroundings);
+        let (candidate, found) = read_one(&id, &file, reading, surroundings, &mut named);
         problems.extend(found);
         let kept = || old.by_id(&id).map(|partner| Candidate { partner: partner.clone(), name_line: None });
         candidates.extend(candidate.or_else(kept));
     }
     let partners = refuse_shared_names(candidates, old, &mut problems);
-    PartnersRead { partners, problems, unreadable: false }
+    PartnersRead { partners, problems, files: named, unreadable: false }
 }
 
-/// Reads the folder again; see [`super::reload_partners`].
-pub(super) fn reload(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
-    let reading = Reading { home: &config.home, environment, now };
-    let surroundings = Surroundings {
+/// Reads the folder again, for a running gateway: a folder that cannot be read leaves the partners as they were.
+pub(super) fn read_again(
+    folder: &Path,
+    reading: &Reading<'_>,
+    surroundings: &Surroundings<'_>,
+    old: &Directory,
+) -> (Directory, PartnersRead) {
+    let mut read = read_all(folder, reading, surroundings, old);
+    let partners = if read.unreadable { old.clone() } else { Directory::new(std::mem::take(&mut read.partners)) };
+    (partners, read)
+}
+
+/// What partner files are judged by while the gateway runs as `config` says.
+pub(super) fn surroundings_of(config: &Config) -> Surroundings<'_> {
+    Surroundings {
         station: Some(&config.station),
         exposed: config.as2.is_exposed(),
         max_payload: config.limits.payload,
         levels: &config.precheck.levels,
-    };
-    let read = read_all(&config.folders.partners, &reading, &surroundings, old);
-    let partners = if read.unreadable { old.clone() } else { Directory::new(read.partners) };
-    Reload { partners, problems: read.problems }
+        asks_clients: config.as2.asks_clients(),
+        proxy: config.proxy.as_ref(),
+    }
 }
 
 /// The keys that a partner file knows, for the test of the examples.
@@ -111,6 +126,7 @@ fn read_one(
     file: &Path,
     reading: &Reading<'_>,
     surroundings: &Surroundings<'_>,
+    named: &mut BTreeSet<PathBuf>,
 ) -> (Option<Candidate>, Vec<Problem>) {
     if !is_folder_name(id) {
         let text = bilingual!(
@@ -129,6 +145,7 @@ fn read_one(
     let partner = partner_file::read(&root, id, file, reading, surroundings);
     let name_line = root.place("as2_name").line;
     drop(root);
+    named.extend(sheet.files());
     let sound = !sheet.has_errors();
     let candidate = partner.filter(|_| sound).map(|partner| Candidate { partner: Arc::new(partner), name_line });
     (candidate, sheet.finish().0)

@@ -93,6 +93,20 @@ impl Target {
         Ok((Target { tls, host, port }, uri))
     }
 
+    /// Host and port, both always there (RFC 9110 9.3.6: the target of `CONNECT`).
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{host}:{}", self.port)
+    }
+
+    /// Whether the host is a literal address that `addresses` excludes, or this machine by name.
+    pub fn is_literally_forbidden(&self, addresses: Addresses) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(ip) => !addresses.allows(ip),
+            Err(_) => addresses == Addresses::PublicOnly && self.host == "localhost",
+        }
+    }
+
     /// The value of the `Host` field (RFC 9110 7.2): the port only when it is not the scheme's own.
     pub fn host_header(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
 use super::exchange::Reply;
+use super::expectation::Waiting;
 use crate::ground::drain;
 
 /// Why a request body could not be read to its end. Everything here is the peer's doing.
@@ -365,6 +366,10 @@ const PIECE: usize = 64 * 1024;
 pub(super) struct Sending {
     left: u64,
     state: SendState,
+    /// The length is not told: the body is chunked.
+    chunked: bool,
+    /// What has to happen before the first byte goes out.
+    waiting: Option<Waiting>,
 }
 
 enum SendState {
@@ -379,7 +384,17 @@ impl Sending {
             SendBody::Bytes(bytes) => SendState::Bytes(Some(bytes.clone()).filter(|bytes| !bytes.is_empty())),
             SendBody::Reader { open, .. } => SendState::Unopened(Arc::clone(open)),
         };
-        Sending { left: body.len(), state }
+        Sending { left: body.len(), state, chunked: false, waiting: None }
+    }
+
+    /// Sends the body chunked (RFC 9112 7.1).
+    pub(super) fn forget_length(&mut self) {
+        self.chunked = true;
+    }
+
+    /// Holds the body back.
+    pub(super) fn wait_for(&mut self, waiting: Waiting) {
+        self.waiting = Some(waiting);
     }
 }
 
@@ -388,6 +403,12 @@ impl Body for Sending {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(waiting) = &mut self.waiting {
+            if let Err(error) = ready!(waiting.poll(cx)) {
+                return Poll::Ready(Some(Err(error)));
+            }
+            self.waiting = None;
+        }
         loop {
             let left = self.left;
             let piece = match &mut self.state {
@@ -413,7 +434,7 @@ impl Body for Sending {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        if self.chunked { SizeHint::default() } else { SizeHint::with_exact(self.left) }
     }
 }
 

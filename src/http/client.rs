@@ -1,15 +1,17 @@
 //! The client: one request, one answer.
 //!
-//! What it never does: follow a redirect, repeat a request, send without `Content-Length`, believe any certificate,
-//! read an answer without a cap. A POST is repeated in exactly one case: it was given to a pooled connection that the
-//! peer had already closed, and not one byte of it was written; it then goes out once on a fresh connection.
+//! What it never does: follow a redirect, repeat a request, believe any certificate, read an answer without a cap. The
+//! length is announced unless the settings say `chunked`. A POST is repeated in two cases, neither of which can make the
+//! peer get it twice: it was given to a pooled connection that the peer had already closed, and not one byte of it was
+//! written; or its expectation was answered with 417 before its body was sent (RFC 9110 15.5.18). It then goes out once
+//! on a fresh connection.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ::http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use ::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -22,9 +24,12 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::address::{Addresses, Target};
-use super::body::{SendBody, Sending};
+use super::body::SendBody;
+use super::expectation::Expectation;
+use super::head::Head;
 use super::pool::{Connection, Pool};
 use super::post_error::{PostError, PostErrorKind};
+use super::proxy::{self, Proxy};
 use super::tls::{self, Identity, TlsError, Trust};
 
 /// How a client behaves; one per TLS profile.
@@ -42,6 +47,12 @@ pub struct ClientSettings {
     pub idle: Duration,
     /// Unused connections kept per host.
     pub idle_per_host: usize,
+    /// Bodies go out chunked, without `Content-Length` (RFC 9112 7.1).
+    pub chunked: bool,
+    /// Bodies wait for `100 Continue` for at most this long (RFC 9110 10.1.1).
+    pub expect: Option<Duration>,
+    /// The way out.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for ClientSettings {
@@ -53,6 +64,9 @@ impl Default for ClientSettings {
             answer_limit: 1024 * 1024,
             idle: Duration::from_secs(20),
             idle_per_host: 4,
+            chunked: false,
+            expect: None,
+            proxy: None,
         }
     }
 }
@@ -135,34 +149,64 @@ impl Client {
         body: SendBody,
         timeouts: Timeouts,
     ) -> Result<Answer, PostError> {
-        let (target, uri) = Target::parse(url, self.0.settings.addresses)?;
-        let head = Head::new(method, &target, &uri, headers, body.len())?;
-        let exchange = self.0.exchange(&target, &head, &body, timeouts.connect);
+        let settings = &self.0.settings;
+        let (target, uri) = Target::parse(url, settings.addresses)?;
+        let proxy = settings.proxy.as_ref().filter(|proxy| proxy.serves(&target));
+        if proxy.is_some() && target.is_literally_forbidden(settings.addresses) {
+            return Err(forbidden());
+        }
+        let forwarded_by = proxy.filter(|_| !target.tls);
+        let head = Head::new(method, (&target, &uri), headers, &body, settings, forwarded_by)?;
+        let way = Way { target: &target, proxy, connect: timeouts.connect };
+        let exchange = self.0.exchange_or_insist(way, head, &body);
         let late = |_| PostError::new(PostErrorKind::Timeout, "no complete answer in time");
         tokio::time::timeout(timeouts.total, exchange).await.map_err(late)?
     }
 }
 
+/// Where a request goes and by which way.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    target: &'a Target,
+    proxy: Option<&'a Proxy>,
+    /// Time for a connection.
+    connect: Duration,
+}
+
+/// An answer, and whether it came before the body was sent.
+struct Answered {
+    answer: Answer,
+    early: bool,
+}
+
 impl Shared {
-    async fn exchange(
-        &self,
-        target: &Target,
-        head: &Head,
-        body: &SendBody,
-        connect: Duration,
-    ) -> Result<Answer, PostError> {
-        if let Some(mut pooled) = self.pool.take(target).await {
-            match pooled.try_send_request(head.request(body)).await {
-                Ok(response) => return self.finish(target, pooled, response).await,
+    /// A peer that cannot meet expectations gets the request without one.
+    async fn exchange_or_insist(&self, way: Way<'_>, head: Head, body: &SendBody) -> Result<Answer, PostError> {
+        let Answered { answer, early } = self.exchange(way, &head, body).await?;
+        if early && answer.status == StatusCode::EXPECTATION_FAILED.as_u16() {
+            return Ok(self.exchange(way, &head.without_expectation(), body).await?.answer);
+        }
+        if way.proxy.is_some_and(|_| !way.target.tls) && answer.status == PROXY_AUTHENTICATION {
+            return Err(proxy::credentials_refused());
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(&self, way: Way<'_>, head: &Head, body: &SendBody) -> Result<Answered, PostError> {
+        if let Some(mut pooled) = self.pool.take(way.target).await {
+            let (request, expectation) = head.request(body);
+            match pooled.try_send_request(request).await {
+                Ok(response) => return self.finish(way.target, pooled, response, expectation).await,
                 // The request came back unwritten: the one case in which a second connection is right.
                 Err(unsent) if unsent.message().is_some() => {}
                 Err(failed) => return Err(failed.into_error().into()),
             }
         }
         let late = |_| PostError::new(PostErrorKind::Timeout, "no connection in time");
-        let mut fresh = tokio::time::timeout(connect, self.connect(target, connect)).await.map_err(late)??;
-        let response = fresh.send_request(head.request(body)).await?;
-        self.finish(target, fresh, response).await
+        let mut fresh = tokio::time::timeout(way.connect, self.connect(way)).await.map_err(late)??;
+        let (request, expectation) = head.request(body);
+        let response = fresh.send_request(request).await?;
+        self.finish(way.target, fresh, response, expectation).await
     }
 
     /// Reads the answer and keeps the connection.
@@ -171,25 +215,45 @@ impl Shared {
         target: &Target,
         connection: Connection,
         response: Response<Incoming>,
-    ) -> Result<Answer, PostError> {
+        expectation: Option<Expectation>,
+    ) -> Result<Answered, PostError> {
+        let early = expectation.is_some_and(|expectation| expectation.end());
         let (head, mut incoming) = response.into_parts();
         let limit = self.settings.answer_limit;
         let mut body = Vec::new();
         while let Some(frame) = incoming.frame().await {
-            let Ok(data) = frame?.into_data() else { continue };
+            let data = match frame {
+                Ok(frame) => frame.into_data(),
+                // The connection ends because of the body that is not sent; the status says enough.
+                Err(_) if early => break,
+                Err(error) => return Err(error.into()),
+            };
+            let Ok(data) = data else { continue };
             if body.len().saturating_add(data.len()) > limit {
                 return Err(PostError::new(PostErrorKind::TooLarge, format_args!("more than {limit} bytes")));
             }
             body.extend_from_slice(&data);
         }
-        self.pool.put(target, connection);
+        if !early {
+            self.pool.put(target, connection);
+        }
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        Ok(Answer { status: head.status.as_u16(), headers, body: body.into() })
+        Ok(Answered { answer: Answer { status: head.status.as_u16(), headers, body: body.into() }, early })
     }
 
-    async fn connect(&self, target: &Target, within: Duration) -> Result<Connection, PostError> {
-        let stream = self.connect_tcp(target, within).await?;
+    async fn connect(&self, way: Way<'_>) -> Result<Connection, PostError> {
+        let Way { target, proxy, connect } = way;
+        let stream = match proxy {
+            None => connect_tcp(target, self.settings.addresses, connect).await?,
+            Some(proxy) => {
+                let mut stream = connect_tcp(proxy.target(), Addresses::Any, connect).await?;
+                if target.tls {
+                    proxy.tunnel(&mut stream, target).await?;
+                }
+                stream
+            }
+        };
         if !target.tls {
             return self.handshake(stream).await;
         }
@@ -209,32 +273,6 @@ impl Shared {
         Ok(Arc::clone(self.tls.get_or_init(|| config)))
     }
 
-    /// Tries the host's addresses in turn, each for its share of the time, and only those that were judged.
-    async fn connect_tcp(&self, target: &Target, within: Duration) -> Result<TcpStream, PostError> {
-        let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
-        let found: Vec<SocketAddr> = found.map_err(|error| PostError::new(PostErrorKind::Resolve, error))?.collect();
-        if found.is_empty() {
-            return Err(PostError::new(PostErrorKind::Resolve, "the host has no address"));
-        }
-        let addresses = self.settings.addresses;
-        let allowed: Vec<SocketAddr> = found.into_iter().filter(|found| addresses.allows(found.ip())).collect();
-        let mut failure = PostError::new(PostErrorKind::Forbidden, "the host leads to a private or special address");
-        let deadline = Instant::now() + within;
-        for (index, address) in allowed.iter().enumerate() {
-            let left = u32::try_from(allowed.len().saturating_sub(index)).unwrap_or(u32::MAX);
-            let share = deadline.saturating_duration_since(Instant::now()).checked_div(left).unwrap_or(within);
-            failure = match tokio::time::timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
-                }
-                Ok(Err(error)) => PostError::new(PostErrorKind::Connect, format_args!("{address}: {error}")),
-                Err(_) => PostError::new(PostErrorKind::Timeout, format_args!("{address}: no connection in time")),
-            };
-        }
-        Err(failure)
-    }
-
     async fn handshake<S>(&self, stream: S) -> Result<Connection, PostError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -248,66 +286,42 @@ impl Shared {
     }
 }
 
+/// Tries the host's addresses in turn, each for its share of the time, and only those that were judged.
+async fn connect_tcp(target: &Target, addresses: Addresses, within: Duration) -> Result<TcpStream, PostError> {
+    let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
+    let found: Vec<SocketAddr> = found.map_err(|error| PostError::new(PostErrorKind::Resolve, error))?.collect();
+    if found.is_empty() {
+        return Err(PostError::new(PostErrorKind::Resolve, "the host has no address"));
+    }
+    let allowed: Vec<SocketAddr> = found.into_iter().filter(|found| addresses.allows(found.ip())).collect();
+    let mut failure = forbidden();
+    let deadline = Instant::now() + within;
+    for (index, address) in allowed.iter().enumerate() {
+        let left = u32::try_from(allowed.len().saturating_sub(index)).unwrap_or(u32::MAX);
+        let share = deadline.saturating_duration_since(Instant::now()).checked_div(left).unwrap_or(within);
+        failure = match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => PostError::new(PostErrorKind::Connect, format_args!("{address}: {error}")),
+            Err(_) => PostError::new(PostErrorKind::Timeout, format_args!("{address}: no connection in time")),
+        };
+    }
+    Err(failure)
+}
+
+fn forbidden() -> PostError {
+    PostError::new(PostErrorKind::Forbidden, "the host leads to a private or special address")
+}
+
 /// Fields of an answer's head, at most.
 const ANSWER_HEADERS: usize = 128;
 /// Bytes of an answer's head, at most.
 const ANSWER_HEAD: usize = 64 * 1024;
 
-/// A request's head, from which the request is made as often as it has to be.
-struct Head {
-    method: Method,
-    path: Uri,
-    fields: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// Fields that concern the connection (RFC 9110 7.6.1) or that the client sets itself.
-const OWN_FIELDS: [HeaderName; 7] = [
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-    header::EXPECT,
-    header::UPGRADE,
-    header::TE,
-];
-
-impl Head {
-    fn new(
-        method: &str,
-        target: &Target,
-        uri: &Uri,
-        headers: &[(String, String)],
-        len: u64,
-    ) -> Result<Head, PostError> {
-        let bad = |what: &str| PostError::new(PostErrorKind::BadUrl, what);
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad("not a method"))?;
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let path = path.parse().map_err(|_| bad("the path is not usable"))?;
-        let host = HeaderValue::from_str(&target.host_header()).map_err(|_| bad("the host is not usable"))?;
-        let mut fields = vec![(header::HOST, host)];
-        for (name, value) in headers {
-            let field = HeaderName::from_bytes(name.as_bytes());
-            let field = field.map_err(|_| bad("a header field has an unusable name"))?;
-            let value = HeaderValue::from_bytes(value.as_bytes());
-            let value = value.map_err(|_| bad("a header field has an unusable value"))?;
-            if !OWN_FIELDS.contains(&field) {
-                fields.push((field, value));
-            }
-        }
-        fields.push((header::CONTENT_LENGTH, HeaderValue::from(len)));
-        Ok(Head { method, path, fields })
-    }
-
-    fn request(&self, body: &SendBody) -> Request<Sending> {
-        let mut request = Request::new(Sending::new(body));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.path.clone();
-        for (name, value) in &self.fields {
-            request.headers_mut().append(name, value.clone());
-        }
-        request
-    }
-}
+/// A proxy's answer to a request that it was to forward.
+const PROXY_AUTHENTICATION: u16 = 407;
 
 /// One client per TLS profile, so that partners with the same profile share connections, and so that unchanged
 /// partners keep theirs when the configuration is read again.
@@ -338,8 +352,9 @@ fn profile(settings: &ClientSettings) -> [u8; 32] {
         }
     }
     hasher.update(&settings.identity.as_ref().map(Identity::digest).unwrap_or_default());
-    let ClientSettings { addresses, answer_limit, idle, idle_per_host, .. } = settings;
-    hasher.update(format!("{addresses:?} {answer_limit} {idle:?} {idle_per_host}").as_bytes());
+    hasher.update(&settings.proxy.as_ref().map(Proxy::digest).unwrap_or_default());
+    let ClientSettings { addresses, answer_limit, idle, idle_per_host, chunked, expect, .. } = settings;
+    hasher.update(format!("{addresses:?} {answer_limit} {idle:?} {idle_per_host} {chunked} {expect:?}").as_bytes());
     hasher.finish()
 }
 

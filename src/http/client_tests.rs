@@ -2,20 +2,13 @@
 
 use std::io;
 
-use openssl::asn1::Asn1Time;
-use openssl::bn::BigNum;
-use openssl::ec::{EcGroup, EcKey};
-use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
-use openssl::pkey::PKey;
-use openssl::x509::extension::SubjectAlternativeName;
-use openssl::x509::{X509, X509Name};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::*;
 use crate::ground::drain::Shutdown;
-use crate::http::{ClientAuth, Exchange, Handler, Reply, ServerSettings, ServerTls, serve};
+use crate::http::specimens::{der, listen, request, self_signed};
+use crate::http::{ClientAuth, ClientTrust, Exchange, Handler, Reply, ServerSettings, ServerTls, serve};
 
 const QUICK: Timeouts = Timeouts { connect: Duration::from_millis(500), total: Duration::from_secs(1) };
 const PATIENT: Timeouts = Timeouts { connect: Duration::from_secs(10), total: Duration::from_secs(20) };
@@ -23,29 +16,6 @@ const PATIENT: Timeouts = Timeouts { connect: Duration::from_secs(10), total: Du
 fn client() -> Client {
     Client::new(ClientSettings { addresses: Addresses::Any, answer_limit: 1000, ..ClientSettings::default() })
         .expect("plain settings")
-}
-
-async fn listen() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("http://{}/as2?x=1", listener.local_addr().expect("bound"));
-    (listener, url)
-}
-
-/// Reads one request: its head and as many body bytes as it announces.
-async fn request(stream: &mut TcpStream) -> Option<String> {
-    let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap_or("0");
-            if body.len() >= length.parse().expect("a number") {
-                return Some(text);
-            }
-        }
-        if stream.read_buf(&mut bytes).await.expect("readable") == 0 {
-            return None;
-        }
-    }
 }
 
 /// Accepts once, reads one request, writes `answer`, closes.
@@ -223,39 +193,13 @@ async fn a_reader_is_streamed_and_its_early_end_is_our_own_failure() {
     assert_eq!(result.expect_err("too short").kind, PostErrorKind::Body);
 }
 
-/// A self-signed certificate for `host` and its key, both PEM.
-fn self_signed(host: &str) -> (Vec<u8>, Vec<u8>) {
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).expect("a curve");
-    let key = PKey::from_ec_key(EcKey::generate(&group).expect("a key")).expect("a key");
-    let mut name = X509Name::builder().expect("a name");
-    name.append_entry_by_text("CN", host).expect("a name");
-    let name = name.build();
-    let mut builder = X509::builder().expect("a builder");
-    builder.set_version(2).expect("v3");
-    let serial = BigNum::from_u32(1).and_then(|serial| serial.to_asn1_integer()).expect("a serial");
-    builder.set_serial_number(&serial).expect("a serial");
-    builder.set_subject_name(&name).expect("a subject");
-    builder.set_issuer_name(&name).expect("an issuer");
-    builder.set_pubkey(&key).expect("a key");
-    builder.set_not_before(&Asn1Time::from_unix(0).expect("a time")).expect("a time");
-    builder.set_not_after(&Asn1Time::from_unix(86_400).expect("a time")).expect("a time");
-    let names = SubjectAlternativeName::new().dns(host).build(&builder.x509v3_context(None, None)).expect("names");
-    builder.append_extension(names).expect("an extension");
-    builder.sign(&key, MessageDigest::sha256()).expect("signed");
-    (builder.build().to_pem().expect("PEM"), key.private_key_to_pem_pkcs8().expect("PEM"))
-}
-
-fn der(pem: &[u8]) -> Vec<u8> {
-    X509::from_pem(pem).and_then(|certificate| certificate.to_der()).expect("a certificate")
-}
-
 /// Answers with the length of the client's certificate.
 struct WhoAreYou;
 
 impl Handler for WhoAreYou {
     async fn handle(&self, request: Exchange) -> Reply {
-        let certificate = request.client_certificate.unwrap_or_default();
-        Reply::new(200).body(certificate)
+        let certificate = request.client.map(|client| client.der);
+        Reply::new(200).body(certificate.unwrap_or_default())
     }
 }
 
@@ -265,7 +209,8 @@ async fn only_the_pinned_certificate_is_believed() {
     let (other, other_key) = self_signed("as2.example.com");
     let identity = Identity::from_pem(&certificate, &key, None).expect("a pair");
     assert_eq!(Identity::from_pem(&certificate, &other_key, None).expect_err("no pair").code(), "tls-key-mismatch");
-    let tls = ServerTls::new(&identity, ClientAuth::Ask).expect("usable");
+    let ask = ClientAuth::Ask(ClientTrust { issuers: Vec::new(), known: Arc::new(|_| false) });
+    let tls = ServerTls::new(&identity, &ask).expect("usable");
     let (listener, url) = listen().await;
     let url = url.replace("http:", "https:");
     let shutdown = Shutdown::new();

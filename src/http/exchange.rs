@@ -26,8 +26,19 @@ pub struct Exchange {
     pub body: RequestBody,
     /// The TCP peer; a proxy's address when one stands in front.
     pub peer: SocketAddr,
-    /// DER of the certificate the peer proved to own in the TLS handshake; its trust is the handler's decision.
-    pub client_certificate: Option<Vec<u8>>,
+    /// The certificate whose key the peer proved to hold in the TLS handshake; its trust is the handler's decision.
+    pub client: Option<ClientCertificate>,
+    /// The listener lets nobody in without a certificate.
+    pub client_required: bool,
+}
+
+/// What a TLS client has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// It leads to one of the listener's issuers and counts now.
+    pub issued: bool,
 }
 
 impl Exchange {

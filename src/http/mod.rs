@@ -4,11 +4,11 @@
 //!
 //! * [`server`] accepts connections under limits (permits, header/body/write deadlines, total drain deadline) and hands
 //!   each request to a [`Handler`] as an [`Exchange`]; [`serve_router`] does the same for an axum router.
-//! * [`client`] POSTs with a known length, follows nothing and repeats nothing (RFC 9110 9.2.2: POST is not
-//!   idempotent); [`address`] keeps URLs that a peer supplied away from private networks.
+//! * [`client`] POSTs, directly or through a [`proxy`], follows nothing and repeats nothing (RFC 9110 9.2.2: POST is
+//!   not idempotent); [`address`] keeps URLs that a peer supplied away from private networks.
 //!
 //! Both speak HTTP/1.1 only (RFC 9112): AS2 peers do, and the frame-level attacks of HTTP/2 stay outside. TLS 1.2 and
-//! 1.3 by rustls, see [`tls`].
+//! 1.3 by rustls, see [`tls`] and [`server_tls`].
 //!
 //! **Invariant:** `hyper` and `rustls` are named nowhere outside this module.
 
@@ -17,18 +17,26 @@ pub mod body;
 pub mod client;
 mod connection;
 pub mod exchange;
+mod expectation;
 pub mod figures;
+mod head;
 mod permits;
 mod pool;
 pub mod post_error;
+pub mod proxy;
 pub mod server;
+pub mod server_tls;
+#[cfg(test)]
+mod specimens;
 pub mod tls;
 
 pub use address::Addresses;
 pub use body::{BodyError, Pace, RequestBody, SendBody};
 pub use client::{Answer, Client, ClientCache, ClientSettings, Timeouts};
-pub use exchange::{Exchange, Handler, Reply};
+pub use exchange::{ClientCertificate, Exchange, Handler, Reply};
 pub use figures::{HttpFigures, ListenerFigures};
 pub use post_error::{PostError, PostErrorKind};
+pub use proxy::Proxy;
 pub use server::{BindError, ServerSettings, bind, serve, serve_router};
-pub use tls::{ClientAuth, Identity, ServerTls, TlsError, Trust};
+pub use server_tls::{ClientAuth, ClientTrust, ServerTls};
+pub use tls::{Identity, TlsError, Trust};

@@ -15,6 +15,8 @@ pub enum PostErrorKind {
     Resolve,
     /// No address accepted the connection. Nothing was sent.
     Connect,
+    /// The proxy does not let the request through. Nothing was sent.
+    Proxy,
     /// The TLS handshake failed for another reason than the certificate. Nothing was sent.
     Tls,
     /// The server's certificate is not the pinned one, or not trusted for this host. Nothing was sent.
@@ -39,6 +41,7 @@ impl PostErrorKind {
             PostErrorKind::Forbidden => "address-forbidden",
             PostErrorKind::Resolve => "resolve-failed",
             PostErrorKind::Connect => "connect-failed",
+            PostErrorKind::Proxy => "proxy-failed",
             PostErrorKind::Tls => "tls-failed",
             PostErrorKind::Certificate => "tls-certificate-refused",
             PostErrorKind::Body => "body-unreadable",
@@ -52,7 +55,7 @@ impl PostErrorKind {
     /// No byte of the request can have reached the peer.
     pub fn nothing_sent(self) -> bool {
         use PostErrorKind::*;
-        matches!(self, BadUrl | Forbidden | Resolve | Connect | Tls | Certificate)
+        matches!(self, BadUrl | Forbidden | Resolve | Connect | Proxy | Tls | Certificate)
     }
 }
 
@@ -109,6 +112,10 @@ impl PostError {
             PostErrorKind::Connect => bilingual!(
                 "无法连接对方（{detail}）；请检查网络、防火墙和地址",
                 "the partner cannot be connected to ({detail}); check network, firewall and address"
+            ),
+            PostErrorKind::Proxy => bilingual!(
+                "代理服务器没有放行（{detail}）；请检查 [proxy] 的地址和凭据，以及代理的放行规则",
+                "the proxy does not let the request through ({detail}); check address and credentials in [proxy], and the proxy's rules"
             ),
             PostErrorKind::Tls => bilingual!(
                 "TLS 握手失败（{detail}）；请检查双方支持的版本和算法",

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ::http::{Request, Response, StatusCode, header};
+use ::http::{Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -30,10 +30,10 @@ use tokio_rustls::TlsAcceptor;
 
 use super::body::{Pace, RequestBody, SendBody, Sending};
 use super::connection::{self, Framing, Watched};
-use super::exchange::{Exchange, Handler, Reply};
+use super::exchange::{ClientCertificate, Exchange, Handler, Reply};
 use super::figures::ListenerFigures;
 use super::permits::Permits;
-use super::tls::ServerTls;
+use super::server_tls::ServerTls;
 use crate::bilingual;
 use crate::ground::text::Bilingual;
 
@@ -220,13 +220,13 @@ struct Link<I> {
 impl<I: Inner> Link<I> {
     async fn run(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
-        let Some(tls) = &self.door.tls else { return self.talk(stream, None).await };
-        let handshake = TlsAcceptor::from(tls.current()).accept(stream);
+        let Some(tls) = &self.door.tls else { return self.talk(stream, (None, false)).await };
+        let side = tls.current();
+        let handshake = TlsAcceptor::from(Arc::clone(&side.config)).accept(stream);
         match tokio::time::timeout(self.door.settings.handshake_timeout, handshake).await {
             Ok(Ok(stream)) => {
-                let certificates = stream.get_ref().1.peer_certificates();
-                let certificate = certificates.and_then(<[_]>::first).map(|certificate| certificate.to_vec());
-                self.talk(stream, certificate).await;
+                let client = side.client(stream.get_ref().1.peer_certificates());
+                self.talk(stream, (client, side.required)).await;
             }
             Ok(Err(error)) => {
                 self.door.settings.figures.refused("tls");
@@ -239,7 +239,7 @@ impl<I: Inner> Link<I> {
         }
     }
 
-    async fn talk<S>(self, stream: S, certificate: Option<Vec<u8>>)
+    async fn talk<S>(self, stream: S, client: (Option<ClientCertificate>, bool))
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -250,7 +250,7 @@ impl<I: Inner> Link<I> {
             handlers: self.handlers,
             framing: watched.framing(),
             peer: self.peer,
-            certificate,
+            client,
         };
         let mut builder = http1::Builder::new();
         builder
@@ -288,7 +288,8 @@ struct Service<I> {
     handlers: Crew,
     framing: Framing,
     peer: SocketAddr,
-    certificate: Option<Vec<u8>>,
+    /// What the client has shown, and whether it had to.
+    client: (Option<ClientCertificate>, bool),
 }
 
 impl<I: Inner> hyper::service::Service<Request<Incoming>> for Service<I> {
@@ -304,18 +305,23 @@ impl<I: Inner> hyper::service::Service<Request<Incoming>> for Service<I> {
             return Box::pin(async { Ok(response(Reply::plain(400, "bad request\n").closing())) });
         }
         let (head, body) = request.into_parts();
+        let head_only = head.method == Method::HEAD;
         let exchange = Exchange {
             method: head.method,
             uri: head.uri,
             headers: head.headers,
             body: RequestBody::network(body, self.door.settings.pace),
             peer: self.peer,
-            client_certificate: self.certificate.clone(),
+            client: self.client.0.clone(),
+            client_required: self.client.1,
         };
         let door = Arc::clone(&self.door);
         let answer = self.handlers.run(async move { door.inner.answer(exchange).await });
         Box::pin(async move {
-            let answer = answer.await.unwrap_or_else(|| response(Reply::plain(500, "internal error\n").closing()));
+            let mut answer = answer.await.unwrap_or_else(|| response(Reply::plain(500, "internal error\n").closing()));
+            if head_only {
+                announce_length(&mut answer);
+            }
             framing.await_next();
             figures.answered(answer.status().as_u16());
             Ok(answer)
@@ -389,6 +395,15 @@ impl Inner for RouterService {
         request.extensions_mut().insert(axum::extract::ConnectInfo(exchange.peer));
         let answer = tower_service::Service::call(&mut self.0.clone(), request).await;
         answer.unwrap_or_else(|never| match never {}).map(OutBody::Router)
+    }
+}
+
+/// The length that a GET would have: hyper leaves it out of answers to HEAD, and some products wait for a body without
+/// it (RFC 9110 8.6).
+fn announce_length(answer: &mut Response<OutBody>) {
+    let length = answer.body().size_hint().exact();
+    if let Some(length) = length.filter(|_| !answer.headers().contains_key(header::CONTENT_LENGTH)) {
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }
 }
 

@@ -355,3 +355,11 @@ async fn a_router_gets_bodies_under_the_same_limits() {
     assert!(answers[1].ends_with("larger than 3 bytes"), "{answers:?}");
     assert!(answers[2].ends_with("body-too-slow"), "{answers:?}");
 }
+
+#[tokio::test]
+async fn a_question_for_the_head_alone_is_told_the_length() {
+    let server = start(quick()).await;
+    let answer = server.talk(b"HEAD /refuse HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.contains("\r\nContent-Length: 3\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    server.stop().await;
+}

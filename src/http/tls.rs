@@ -1,14 +1,13 @@
-//! TLS settings in both directions (RFC 8446, RFC 5246): versions 1.2 and 1.3, AEAD suites with ephemeral keys, one
+//! TLS material and the client's side (RFC 8446, RFC 5246): versions 1.2 and 1.3, AEAD suites with ephemeral keys, one
 //! provider (aws-lc), `http/1.1` as the only protocol offered (RFC 7301).
 //!
 //! Partners of AS2 often use self-signed certificates and hand them over beforehand. [`Trust::Pinned`] is made for
 //! them: the certificate that the server shows must be one of those, byte for byte; host name and dates then add
-//! nothing, and the handshake signature proves that the server holds the key. There is no "accept any".
+//! nothing, and the handshake signature proves that the server holds the key. There is no "accept any". The listener's
+//! side is in [`server_tls`](super::server_tls).
 
-use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use openssl::pkey::PKey;
 use openssl::sha::sha256;
 use openssl::x509::X509;
@@ -16,11 +15,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
-    SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::bilingual;
 use crate::ground::secret::Secret;
@@ -52,6 +47,11 @@ impl Identity {
         Ok(Identity { chain, key: Secret::new(key) })
     }
 
+    /// DER of the certificate itself.
+    pub(super) fn own(&self) -> Option<&[u8]> {
+        self.chain.first().map(Vec::as_slice)
+    }
+
     /// Distinguishes identities, without being the key.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut hasher = openssl::sha::Sha256::new();
@@ -61,11 +61,11 @@ impl Identity {
         hasher.finish()
     }
 
-    fn rustls_chain(&self) -> Vec<CertificateDer<'static>> {
+    pub(super) fn rustls_chain(&self) -> Vec<CertificateDer<'static>> {
         self.chain.iter().cloned().map(CertificateDer::from).collect()
     }
 
-    fn rustls_key(&self) -> PrivateKeyDer<'static> {
+    pub(super) fn rustls_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.expose().clone()))
     }
 }
@@ -74,46 +74,6 @@ impl From<&crate::keys::TlsIdentity> for Identity {
     fn from(identity: &crate::keys::TlsIdentity) -> Identity {
         let chain = identity.chain.iter().map(|certificate| certificate.der().to_vec()).collect();
         Identity { chain, key: identity.key_der.clone() }
-    }
-}
-
-/// What a server asks of its clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ClientAuth {
-    /// No certificate is asked for.
-    #[default]
-    None,
-    /// A certificate is asked for and may be withheld. Any certificate whose key the client holds is let through: who
-    /// it belongs to is decided by whoever reads [`Exchange::client_certificate`](super::Exchange).
-    Ask,
-}
-
-/// The TLS side of a listener. Clones share one setting; [`ServerTls::replace`] changes it for new connections.
-#[derive(Clone)]
-pub struct ServerTls {
-    config: Arc<ArcSwap<ServerConfig>>,
-}
-
-impl ServerTls {
-    /// A listener that shows `identity`.
-    pub fn new(identity: &Identity, clients: ClientAuth) -> Result<ServerTls, TlsError> {
-        Ok(ServerTls { config: Arc::new(ArcSwap::from(server_config(identity, clients)?)) })
-    }
-
-    /// Shows `identity` to every connection from now on.
-    pub fn replace(&self, identity: &Identity, clients: ClientAuth) -> Result<(), TlsError> {
-        self.config.store(server_config(identity, clients)?);
-        Ok(())
-    }
-
-    pub(super) fn current(&self) -> Arc<ServerConfig> {
-        self.config.load_full()
-    }
-}
-
-impl fmt::Debug for ServerTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ServerTls")
     }
 }
 
@@ -179,22 +139,6 @@ impl TlsError {
     }
 }
 
-fn server_config(identity: &Identity, clients: ClientAuth) -> Result<Arc<ServerConfig>, TlsError> {
-    let provider = provider();
-    let verifier = AnyHeldCertificate { algorithms: provider.signature_verification_algorithms };
-    let builder = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| TlsError::Mismatch)?;
-    let builder = match clients {
-        ClientAuth::None => builder.with_no_client_auth(),
-        ClientAuth::Ask => builder.with_client_cert_verifier(Arc::new(verifier)),
-    };
-    let mut config =
-        builder.with_single_cert(identity.rustls_chain(), identity.rustls_key()).map_err(|_| TlsError::Mismatch)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
 /// The client side of a TLS profile.
 pub(super) fn client_config(trust: &Trust, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = provider();
@@ -217,7 +161,7 @@ pub(super) fn client_config(trust: &Trust, identity: Option<&Identity>) -> Resul
     Ok(Arc::new(config))
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
@@ -269,53 +213,6 @@ impl ServerCertVerifier for PinnedCertificates {
             Some(issuers) => issuers.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
             None => Err(CertificateError::UnknownIssuer.into()),
         }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-/// Lets any client certificate through whose key the client holds: identification without trust.
-#[derive(Debug)]
-struct AnyHeldCertificate {
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ClientCertVerifier for AnyHeldCertificate {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

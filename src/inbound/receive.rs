@@ -1,7 +1,7 @@
 //! Step 1: from an HTTP request to a head and durable-to-be bytes.
 //!
 //! Whatever is wrong here is answered by an HTTP status, since nothing says yet that it is AS2 from a partner:
-//! 404 path, 405 method, 415 content encoding, 400 head, 403 unknown pair of names, 413 size, 408 pace, 503 space.
+//! 404 path, 405 method, 415 content encoding, 400 head, 403 unknown pair of names or another's TLS certificate, 413 size, 408 pace, 503 space.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -57,6 +57,7 @@ impl Inbound {
         self.check_request(&exchange)?;
         let head = header_fields(&exchange)?;
         let partner = self.named_partner(&head, &exchange)?;
+        self.check_client(&partner, &exchange)?;
         crate::as2::check_head(&head).map_err(|error| not_as2(&partner, &error))?;
         let announced = exchange.body.content_length().unwrap_or(0).min(self.limits.body);
         // The body, and the payload that comes out of it.
@@ -107,6 +108,21 @@ impl Inbound {
             tracing::warn!(%from, %to, %peer, code = "unknown-trading-relationship", "refused: no partner has these AS2 names");
             Reply::plain(403, "unknown trading relationship\n").closing()
         })
+    }
+
+    /// The certificate of the TLS handshake, where the partner or the listener demands one, is the partner's own.
+    fn check_client(&self, partner: &Partner, exchange: &Exchange) -> Result<(), Reply> {
+        if !partner.accept.client_certificate && !exchange.client_required {
+            return Ok(());
+        }
+        let code = match &exchange.client {
+            Some(client) if partner.is_client(&client.der, client.issued, self.clock.now()) => return Ok(()),
+            Some(_) => "client-certificate-foreign",
+            None => "client-certificate-missing",
+        };
+        let (id, peer) = (&partner.id, exchange.peer);
+        tracing::warn!(partner = %id, %peer, code, "refused: the TLS client certificate is not this partner's");
+        Err(Reply::plain(403, "client certificate required\n").closing())
     }
 
     /// Stores the body. What comes without an announced length is promised room while it comes.

@@ -176,6 +176,17 @@ pub fn certificate(file: &Path) -> Result<Certificate, KeyFileError> {
     parse_certificate(&bytes).ok_or_else(|| KeyFileError::NoCertificate { file: file.to_owned() })
 }
 
+/// Every certificate of `file`, PEM or DER.
+///
+/// # Errors
+/// The file cannot be read or holds none.
+pub fn certificates(file: &Path) -> Result<Vec<Certificate>, KeyFileError> {
+    let bytes = read(file)?;
+    let found = Certificate::all_from_pem(&bytes).ok().filter(|found| !found.is_empty());
+    let found = found.or_else(|| Certificate::from_der(&bytes).ok().map(|one| vec![one]));
+    found.ok_or_else(|| KeyFileError::NoCertificate { file: file.to_owned() })
+}
+
 /// A certificate and its key from two files.
 ///
 /// # Errors

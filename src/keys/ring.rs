@@ -1,7 +1,9 @@
 //! Which of several keys is used when.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use super::expiry::Expiry;
@@ -34,30 +36,38 @@ pub struct StationKey {
     pub file: PathBuf,
 }
 
-/// Our keys. Built by the configuration, handed to whoever signs or decrypts.
+/// Our keys. Built by the configuration, handed to whoever signs or decrypts. Clones share one ring, so that a change of
+/// the configuration reaches all of them.
 #[derive(Debug, Clone, Default)]
 pub struct KeyRing {
     /// Newest window first.
-    keys: Vec<StationKey>,
+    keys: Arc<ArcSwap<Vec<StationKey>>>,
 }
 
 impl KeyRing {
     /// A ring of these keys, in any order.
     pub fn new(mut keys: Vec<StationKey>) -> KeyRing {
         keys.sort_by_key(|key| std::cmp::Reverse(newness(&key.window, &key.certificate)));
-        KeyRing { keys }
+        KeyRing { keys: Arc::new(ArcSwap::from_pointee(keys)) }
+    }
+
+    /// Holds the keys of `other` from now on, in every clone.
+    pub fn replace(&self, other: &KeyRing) {
+        self.keys.store(other.keys.load_full());
     }
 
     /// The key that signs at `now` with `scheme`, or with any: the active one whose window began last.
     pub fn signing_key(&self, now: Timestamp, scheme: Option<SignatureScheme>) -> Option<SigningKey> {
         let fits = |key: &StationKey| scheme.is_none_or(|scheme| scheme.fits(key.key.kind()));
-        let active = self.keys.iter().find(|key| key.uses.sign && key.window.holds(now) && fits(key))?;
+        let keys = self.keys.load();
+        let active = keys.iter().find(|key| key.uses.sign && key.window.holds(now) && fits(key))?;
         Some(SigningKey { certificate: active.certificate.clone(), key: active.key.clone() })
     }
 
     /// Every key that decrypts, newest first; windows and expiry do not matter here.
     pub fn decryption_keys(&self) -> Vec<DecryptionKey> {
-        let decrypting = self.keys.iter().filter(|key| key.uses.decrypt);
+        let keys = self.keys.load();
+        let decrypting = keys.iter().filter(|key| key.uses.decrypt);
         decrypting
             .map(|key| DecryptionKey {
                 certificate: key.certificate.clone(),
@@ -68,13 +78,13 @@ impl KeyRing {
     }
 
     /// All keys, newest first.
-    pub fn keys(&self) -> &[StationKey] {
-        &self.keys
+    pub fn keys(&self) -> Arc<Vec<StationKey>> {
+        self.keys.load_full()
     }
 
     /// Certificates that are expired at `now` or will be within `expiry::HORIZON`.
     pub fn expiring(&self, now: Timestamp) -> Vec<Expiry> {
-        self.keys.iter().filter_map(|key| Expiry::of(&key.certificate, &key.file, now)).collect()
+        self.keys.load().iter().filter_map(|key| Expiry::of(&key.certificate, &key.file, now)).collect()
     }
 }
 
@@ -87,6 +97,13 @@ pub struct CertificateUses {
     pub encrypt: bool,
     /// The partner's HTTPS server shows it (pinned instead of a public CA).
     pub tls: bool,
+    /// The partner shows it as a TLS client.
+    pub client: bool,
+}
+
+impl CertificateUses {
+    /// Verifying and encrypting: what a certificate is for when nothing else is said.
+    pub const MESSAGES: CertificateUses = CertificateUses { verify: true, encrypt: true, tls: false, client: false };
 }
 
 /// One of a partner's certificates.
@@ -131,6 +148,11 @@ impl CertificateSet {
     /// The certificates pinned for the partner's HTTPS server at `now`; none means that the system's CAs decide.
     pub fn tls(&self, now: Timestamp) -> Vec<Certificate> {
         self.active(now).filter(|one| one.uses.tls).map(|one| one.certificate.clone()).collect()
+    }
+
+    /// The certificates that the partner may show as a TLS client at `now`.
+    pub fn clients(&self, now: Timestamp) -> Vec<Certificate> {
+        self.active(now).filter(|one| one.uses.client).map(|one| one.certificate.clone()).collect()
     }
 
     /// All certificates, newest first.

@@ -20,11 +20,11 @@ use crate::bilingual;
 use crate::ground::drain::{self, Shutdown};
 use crate::ground::id::Id;
 use crate::http::{
-    Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, SendBody, Timeouts,
-    Trust,
+    Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, Proxy, SendBody,
+    Timeouts, Trust,
 };
 use crate::mime::Headers;
-use crate::partner::{Partner, PartnerUrl};
+use crate::partner::{Authorization, Partner, PartnerUrl};
 use crate::store::alert::Level;
 use crate::store::record::{Body, Fact, GATEWAY, JobKind, Message, Reason, State};
 use crate::store::{CommitError, Lease, Precondition, Transaction};
@@ -37,6 +37,8 @@ pub(super) struct Clients(ClientCache);
 const POSTPONED: SignedDuration = SignedDuration::from_secs(60);
 /// Transfers of a message whose asynchronous MDN never comes.
 const TRANSFERS: u32 = 10;
+/// How long a body waits for `100 Continue`: servers that know it answer at once, others never do.
+const EXPECTATION: Duration = Duration::from_secs(3);
 /// Longest nap of the dispatcher; new and due messages wake it.
 const NAP: Duration = Duration::from_secs(60);
 
@@ -313,10 +315,18 @@ impl Clients {
             trust: if pinned.is_empty() { Trust::System } else { Trust::Pinned(pinned) },
             identity: partner.http.identity.as_ref().filter(|_| may_see_credentials(partner, url)).map(Identity::from),
             addresses: if partner.delivery.private_network { Addresses::Any } else { Addresses::PublicOnly },
+            chunked: partner.http.chunked,
+            expect: partner.http.expect_continue.then_some(EXPECTATION),
+            proxy: partner.http.proxy.as_ref().map(way_out).transpose().map_err(|error| error.to_string())?,
             ..ClientSettings::default()
         };
         self.0.client(&settings).map_err(|error| error.to_string())
     }
+}
+
+fn way_out(proxy: &crate::partner::Proxy) -> Result<Proxy, PostError> {
+    let authorization = proxy.authorization.as_ref().map(Authorization::header_value);
+    Proxy::new(&proxy.url, authorization, proxy.no_proxy.clone())
 }
 
 /// Deliveries in work.
@@ -366,7 +376,8 @@ fn answer_headers(answer: &Answer) -> Headers {
 /// The latest attempt ended before the connection stood: the partner cannot know its Message-ID.
 fn never_arrived(message: &Message) -> bool {
     let reason = message.reason.as_ref().map(|reason| reason.code.as_str());
-    let before = [PostErrorKind::Resolve, PostErrorKind::Connect, PostErrorKind::Tls].map(PostErrorKind::code);
+    let before = [PostErrorKind::Resolve, PostErrorKind::Connect, PostErrorKind::Proxy, PostErrorKind::Tls];
+    let before = before.map(PostErrorKind::code);
     message.state == State::Composed && reason.is_some_and(|code| before.contains(&code))
 }
 

@@ -63,6 +63,10 @@ pub struct Accept {
     pub split_attachments: bool,
     /// Bytes of a payload after decryption and decompression.
     pub max_payload: u64,
+    /// Its requests must come over TLS with a certificate that is the partner's own.
+    pub client_certificate: bool,
+    /// Names, of which a client certificate that a listener's issuers vouch for must bear one to be the partner's.
+    pub client_names: Vec<String>,
     /// Servers that asynchronous MDNs may be sent to, besides the partner's own.
     pub async_mdn_urls: Vec<PartnerUrl>,
 }
@@ -177,6 +181,16 @@ impl Partner {
     /// The certificates that verify the partner's signatures at `now`.
     pub fn trusted(&self, now: Timestamp) -> Vec<Certificate> {
         self.certificates.verifying(now)
+    }
+
+    /// Whether a certificate that a TLS client has shown is this partner's: one that it handed over for that, or one
+    /// with its name, where `issued` says that the listener's issuers vouch for it.
+    pub fn is_client(&self, der: &[u8], issued: bool, now: Timestamp) -> bool {
+        if self.certificates.clients(now).iter().any(|certificate| certificate.der() == der) {
+            return true;
+        }
+        let bears = |name: &String| self.accept.client_names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
+        issued && Certificate::from_der(der).is_ok_and(|certificate| certificate.names().iter().any(bears))
     }
 
     /// Whether an asynchronous MDN may be sent to this URL, which came in a message: only to the partner's own server

@@ -12,7 +12,7 @@ pub mod waiver;
 pub use agreement::{Accept, Agreement, MdnAgreement, PlanError};
 pub use directory::Directory;
 pub use settings::{
-    Authorization, Delivery, DocumentKey, DocumentSigning, Dxp, HttpAccess, Precheck, Profile, RetrySchedule,
+    Authorization, Delivery, DocumentKey, DocumentSigning, Dxp, HttpAccess, Precheck, Profile, Proxy, RetrySchedule,
 };
 pub use url::PartnerUrl;
 pub use waiver::{Waived, Waiver, Waivers};

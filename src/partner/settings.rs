@@ -127,6 +127,23 @@ pub struct HttpAccess {
     pub authorization: Option<Authorization>,
     /// Client certificate.
     pub identity: Option<TlsIdentity>,
+    /// Bodies go out chunked, without `Content-Length`.
+    pub chunked: bool,
+    /// Bodies wait until the server says `100 Continue`.
+    pub expect_continue: bool,
+    /// The way out.
+    pub proxy: Option<Proxy>,
+}
+
+/// A forward proxy.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// `http://host:port`.
+    pub url: String,
+    /// Its credentials.
+    pub authorization: Option<Authorization>,
+    /// What is reached without it: host names with all names below, addresses, networks, or `*`.
+    pub no_proxy: Vec<String>,
 }
 
 /// Credentials in the `Authorization` header.

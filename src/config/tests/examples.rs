@@ -80,14 +80,22 @@ fn the_values_of_the_partner_example_are_the_defaults() {
 fn every_key_stands_in_an_example() {
     let sandbox = example_home();
     let reading = Reading { home: sandbox.folder.path(), environment: &environment, now: sandbox.now };
-    let told = GATEWAY_EXAMPLE.replace("# [[alerts.webhook]]\n# name", "[[alerts.webhook]]\nname");
-    assert_ne!(told, GATEWAY_EXAMPLE);
+    let further = GATEWAY_EXAMPLE.replace("# [[as2.listeners]]\n# listen", "[[as2.listeners]]\nlisten");
+    let told = further.replace("# [[alerts.webhook]]\n# name", "[[alerts.webhook]]\nname");
+    assert!(further != GATEWAY_EXAMPLE && told != further);
     let asked = gateway_file::known_keys(Path::new("gateway.toml"), &told, &reading);
     let written = keys_of(GATEWAY_EXAMPLE);
     assert_eq!(asked.difference(&written).collect::<Vec<_>>(), Vec::<&String>::new(), "not in gateway.example.toml");
     assert_eq!(written.difference(&asked).collect::<Vec<_>>(), Vec::<&String>::new(), "not read by any code");
 
-    let around = Surroundings { station: None, exposed: false, max_payload: 512 << 20, levels: &Levels::default() };
+    let around = Surroundings {
+        station: None,
+        exposed: false,
+        max_payload: 512 << 20,
+        levels: &Levels::default(),
+        asks_clients: false,
+        proxy: None,
+    };
     let waived = PARTNER_EXAMPLE.replace("# [[waivers]]\n# algorithm", "[[waivers]]\nalgorithm");
     assert_ne!(waived, PARTNER_EXAMPLE);
     let asked = partner_files::known_keys(Path::new("x.toml"), &waived, &reading, &around);

@@ -344,3 +344,92 @@ fn the_end_of_a_waiver_is_announced() {
         sandbox.expect(code, "customs.toml", Some(7), "waivers[0].until");
     }
 }
+
+#[test]
+fn a_client_certificate_that_is_demanded_must_be_known_and_asked_for() {
+    let tls = "[as2.tls]\ncertificate = \"keys/station.crt\"\nprivate_key = \"keys/station.key\"\n";
+    let asking = format!("{tls}client_certificates = \"ask\"\n");
+    let sandbox = Sandbox::new();
+    sandbox.gateway(&asking).partner("[accept]\nclient_certificate = true\n");
+    sandbox.expect("client-certificate-unnamed", "customs.toml", Some(6), "accept.client_certificate");
+    sandbox.partner("[accept]\nclient_certificate = true\nclient_names = [\"as2.customs.example\"]\n");
+    assert_eq!(sandbox.places(), Vec::new());
+    sandbox.partner("use = [\"verify\", \"encrypt\", \"client\"]\n[accept]\nclient_certificate = true\n");
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.warnings, Vec::new());
+    let partner = config.partners.by_id("customs").expect("there");
+    let certificate = &partner.certificates.certificates()[0].certificate;
+    assert!(
+        partner.is_client(certificate.der(), false, sandbox.now) && !partner.is_client(b"other", true, sandbox.now)
+    );
+    sandbox.gateway(tls);
+    sandbox.expect("client-certificate-never-asked", "customs.toml", Some(7), "accept.client_certificate");
+}
+
+#[test]
+fn a_certificate_of_the_listeners_ca_is_the_partners_by_its_name() {
+    let sandbox = Sandbox::new().with_real_keys();
+    let asking = "[as2.tls]\ncertificate = \"keys/station.crt\"\nprivate_key = \"keys/station.key\"\n\
+                  client_certificates = \"ask\"\nclient_ca = \"keys/own.crt\"\n";
+    sandbox.gateway(asking).partner("[accept]\nclient_certificate = true\nclient_names = [\"LOCALHOST\"]\n");
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.as2.clients.issuers.len(), 1);
+    let partner = config.partners.by_id("customs").expect("there");
+    let named = crate::cms::Certificate::from_pem(&REAL[1].certificate_pem).expect("read");
+    assert!(partner.is_client(named.der(), true, sandbox.now), "its DNS name is localhost");
+    assert!(!partner.is_client(named.der(), false, sandbox.now), "anybody can give a certificate that name");
+    sandbox.partner("[accept]\nclient_certificate = true\nclient_names = [\"local\", \"localhost.example\"]\n");
+    let config = sandbox.load().expect("loads");
+    assert!(!config.partners.by_id("customs").expect("there").is_client(named.der(), true, sandbox.now));
+}
+
+#[test]
+fn the_way_out_is_the_partners_own_or_the_gateways_or_none() {
+    let sandbox = Sandbox::new();
+    let proxy = |sandbox: &Sandbox| {
+        let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+        config.partners.by_id("customs").expect("there").http.proxy.clone()
+    };
+    sandbox.write("keys/proxy.password", b"open sesame\n");
+    let gateway = "[proxy]\nurl = \"http://proxy.example.com:3128\"\nuser = \"dxgate\"\n\
+                   password_file = \"keys/proxy.password\"\nno_proxy = [\".internal\", \"10.0.0.0/8\"]\n";
+    sandbox.gateway(gateway).partner("");
+    let taken = proxy(&sandbox).expect("the gateway's");
+    assert_eq!((taken.url.as_str(), taken.no_proxy.len()), ("http://proxy.example.com:3128", 2));
+    let header = taken.authorization.as_ref().expect("credentials").header_value();
+    assert_eq!(header.expose(), "Basic ZHhnYXRlOm9wZW4gc2VzYW1l");
+    assert!(!format!("{taken:?}").contains("sesame"));
+    sandbox.partner("[http.proxy]\nurl = \"http://other.example.com:8080\"\n");
+    assert_eq!(proxy(&sandbox).map(|proxy| proxy.url), Some("http://other.example.com:8080".to_owned()));
+    sandbox.partner("[http.proxy]\nurl = \"none\"\n");
+    assert!(proxy(&sandbox).is_none());
+    for (more, code, line, key) in [
+        ("[http.proxy]\nurl = \"https://proxy:3128\"\n", "value-invalid", 6, "http.proxy.url"),
+        ("[http.proxy]\nurl = \"http://user:pass@proxy:3128\"\n", "value-invalid", 6, "http.proxy.url"),
+        ("[http.proxy]\nurl = \"http://proxy:3128\"\npassword = \"x\"\n", "secret-inline", 7, "http.proxy.password"),
+        ("[http.proxy]\nuser = \"x\"\npassword_file = \"keys/proxy.password\"\n", "key-missing", 5, "http.proxy.url"),
+    ] {
+        sandbox.partner(more).expect(code, "customs.toml", Some(line), key);
+    }
+}
+
+#[test]
+fn each_listener_has_a_port_of_its_own_and_asks_as_it_says() {
+    let sandbox = Sandbox::new();
+    sandbox.gateway("[[as2.listeners]]\nlisten = \"127.0.0.1:4080\"\n");
+    sandbox.expect("listen-conflict", "gateway.toml", Some(8), "as2.listeners[0].listen");
+    sandbox.gateway("[[as2.listeners]]\nlisten = \"127.0.0.1:4081\"\n");
+    sandbox.expect("listen-conflict", "gateway.toml", None, "console.listen");
+    sandbox.gateway("[[as2.listeners]]\n");
+    sandbox.expect("key-missing", "gateway.toml", Some(7), "as2.listeners[0].listen");
+    let tls = "[as2.listeners.tls]\ncertificate = \"keys/station.crt\"\nprivate_key = \"keys/station.key\"\n";
+    sandbox
+        .gateway(&format!("[[as2.listeners]]\nlisten = \"127.0.0.1:4443\"\n{tls}client_ca = \"keys/customs.crt\"\n"));
+    sandbox.expect("client-certificates-not-asked", "gateway.toml", Some(12), "as2.listeners[0].tls.client_ca");
+    sandbox.gateway(&format!(
+        "[[as2.listeners]]\nlisten = \"127.0.0.1:4443\"\n{tls}client_certificates = \"require\"\nclient_ca = \"keys/customs.crt\"\n"
+    ));
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(config.as2.asks_clients() && config.as2.tls.is_none());
+    assert_eq!((config.as2.all_listeners().len(), config.as2.listeners[0].clients.issuers.len()), (2, 1));
+}

@@ -1,7 +1,7 @@
 //! Partner files read again by a running gateway.
 
 use super::*;
-use crate::config::reload_partners;
+use crate::config::reload;
 use crate::partner::Directory;
 
 fn ids(directory: &Directory) -> Vec<&str> {
@@ -14,12 +14,12 @@ fn new_changed_and_removed_files_are_taken() {
     let config = sandbox.load().expect("loads");
     sandbox.write("partners/customs.toml", format!("name = \"renamed\"\n{PARTNER}").as_bytes());
     sandbox.write("partners/other.toml", PARTNER.replace("CUSTOMS", "OTHER").as_bytes());
-    let reload = reload_partners(&config, &config.partners, &environment, sandbox.now);
-    assert_eq!((ids(&reload.partners), reload.problems.len()), (vec!["customs", "other"], 0));
-    assert_eq!(reload.partners.by_id("customs").and_then(|partner| partner.name.as_deref()), Some("renamed"));
+    let read = reload(&config, &config.partners, &environment, sandbox.now);
+    assert_eq!((ids(&read.partners), read.problems.len()), (vec!["customs", "other"], 0));
+    assert_eq!(read.partners.by_id("customs").and_then(|partner| partner.name.as_deref()), Some("renamed"));
     std::fs::remove_file(sandbox.path("partners/customs.toml")).expect("removed");
-    let reload = reload_partners(&config, &reload.partners, &environment, sandbox.now);
-    assert_eq!(ids(&reload.partners), ["other"]);
+    let read = reload(&config, &read.partners, &environment, sandbox.now);
+    assert_eq!(ids(&read.partners), ["other"]);
 }
 
 #[test]
@@ -28,10 +28,10 @@ fn a_bad_file_keeps_the_old_partner_and_is_reported() {
     let config = sandbox.load().expect("loads");
     for bad in ["as2_name = ", "as2_name = \"CUSTOMS\"\n", "\u{FEFF}nonsense"] {
         sandbox.write("partners/customs.toml", bad.as_bytes());
-        let reload = reload_partners(&config, &config.partners, &environment, sandbox.now);
-        let kept = reload.partners.by_id("customs").expect("kept");
+        let read = reload(&config, &config.partners, &environment, sandbox.now);
+        let kept = read.partners.by_id("customs").expect("kept");
         assert_eq!(kept.url.as_str(), "http://127.0.0.1:4090/as2");
-        assert!(!reload.problems.is_empty(), "{bad}");
+        assert!(!read.problems.is_empty(), "{bad}");
     }
 }
 
@@ -40,9 +40,9 @@ fn a_bad_new_file_adds_nothing() {
     let sandbox = Sandbox::new();
     let config = sandbox.load().expect("loads");
     sandbox.write("partners/other.toml", b"url = 1\n");
-    let reload = reload_partners(&config, &config.partners, &environment, sandbox.now);
-    assert_eq!(ids(&reload.partners), ["customs"]);
-    assert!(reload.problems.iter().all(|one| one.file.ends_with("other.toml")));
+    let read = reload(&config, &config.partners, &environment, sandbox.now);
+    assert_eq!(ids(&read.partners), ["customs"]);
+    assert!(read.problems.iter().all(|one| one.file.ends_with("other.toml")));
 }
 
 #[test]
@@ -50,15 +50,15 @@ fn a_newcomer_cannot_take_the_name_of_a_partner_in_use() {
     let sandbox = Sandbox::new();
     let config = sandbox.load().expect("loads");
     sandbox.write("partners/a-first.toml", PARTNER.as_bytes());
-    let reload = reload_partners(&config, &config.partners, &environment, sandbox.now);
-    assert_eq!(ids(&reload.partners), ["customs"]);
+    let read = reload(&config, &config.partners, &environment, sandbox.now);
+    assert_eq!(ids(&read.partners), ["customs"]);
     assert_eq!(
-        reload.problems.iter().map(place).collect::<Vec<_>>(),
+        read.problems.iter().map(place).collect::<Vec<_>>(),
         [("as2-name-taken", "a-first.toml".to_owned(), Some(1), "as2_name".to_owned())]
     );
     sandbox.write("partners/customs.toml", b"broken");
-    let reload = reload_partners(&config, &config.partners, &environment, sandbox.now);
-    assert_eq!(ids(&reload.partners), ["customs"], "not even while the other file is broken");
+    let read = reload(&config, &config.partners, &environment, sandbox.now);
+    assert_eq!(ids(&read.partners), ["customs"], "not even while the other file is broken");
 }
 
 #[test]
@@ -66,7 +66,30 @@ fn a_folder_that_cannot_be_read_changes_nothing() {
     let sandbox = Sandbox::new();
     let config = sandbox.load().expect("loads");
     crate::ground::durable::rename(&sandbox.path("partners"), &sandbox.path("away")).expect("renamed");
-    let reload = reload_partners(&config, &config.partners, &environment, sandbox.now);
-    assert_eq!(ids(&reload.partners), ["customs"]);
-    assert_eq!(reload.problems.iter().map(|one| one.code).collect::<Vec<_>>(), ["partners-unreadable"]);
+    let read = reload(&config, &config.partners, &environment, sandbox.now);
+    assert_eq!(ids(&read.partners), ["customs"]);
+    assert_eq!(read.problems.iter().map(|one| one.code).collect::<Vec<_>>(), ["partners-unreadable"]);
+}
+
+#[test]
+fn our_keys_change_with_the_file_and_what_cannot_change_is_named() {
+    let sandbox = Sandbox::new().with_real_keys();
+    let config = sandbox.load().expect("loads");
+    let signs = || config.station.keys.signing_key(sandbox.now, None).expect("a key").certificate.subject();
+    let before = signs();
+    sandbox.gateway("[[station.keys]]\ncertificate = \"keys/own.crt\"\nprivate_key = \"keys/own.key\"\nfrom = \"2026-05-31T00:00:00Z\"\n[limits]\nbody = \"1MiB\"\n");
+    let read = reload(&config, &config.partners, &environment, sandbox.now);
+    let gateway = read.gateway.expect("no mistake");
+    assert_eq!(gateway.restart, ["limits"]);
+    assert!(
+        read.files.contains(&sandbox.path("keys/own.key")) && read.files.contains(&sandbox.path("keys/customs.crt"))
+    );
+    assert_eq!(signs(), before);
+    config.station.keys.replace(&gateway.keys);
+    assert_ne!(signs(), before, "the newest active key signs");
+    assert_eq!(config.station.keys.decryption_keys().len(), 2, "every key decrypts");
+    sandbox.write("gateway.toml", b"[station]\nas2_name = \"STATION\"\n");
+    let read = reload(&config, &config.partners, &environment, sandbox.now);
+    assert!(read.gateway.is_none() && !read.problems.is_empty());
+    assert_eq!(ids(&read.partners), ["customs"]);
 }

@@ -130,7 +130,7 @@ pub struct CertificateWire {
     /// The partner's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner: Option<String>,
-    /// `sign`, `decrypt`, `verify`, `encrypt`, `tls`.
+    /// `sign`, `decrypt`, `verify`, `encrypt`, `tls`, `client`.
     pub uses: Vec<String>,
     /// Distinguished name.
     pub subject: String,

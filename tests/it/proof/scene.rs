@@ -145,6 +145,7 @@ fn partner<'a>(as2_name: &'a str, home: &Home, party: &'static keys::Party, mdn:
         as2_name,
         url: home.url(),
         party,
+        certificate: "",
         mdn,
         agreement: "sign = \"rsa-pkcs1\"\nencrypt = \"aes128-gcm\"\nkey_transport = \"rsa-oaep-sha256\"",
         accept: "signature = true\nencryption = true",

@@ -37,6 +37,7 @@ fn partner<'p>(as2_name: &'p str, at: &Home, mdn: &'p str, victim: bool) -> Part
     PartnerFile {
         as2_name,
         url: at.url(),
+        certificate: "",
         party: if victim { keys::ours() } else { keys::theirs() },
         agreement: "sign = \"rsa-pkcs1\"\nencrypt = \"aes128-gcm\"\nkey_transport = \"rsa-oaep-sha256\"\n\
                     compress = \"before-signing\"",

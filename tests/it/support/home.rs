@@ -144,6 +144,8 @@ pub struct PartnerFile<'a> {
     pub as2_name: &'a str,
     pub url: String,
     pub party: &'static Party,
+    /// Further lines of its `[[certificates]]`.
+    pub certificate: &'a str,
     /// Lines of `[agreement]`.
     pub agreement: &'a str,
     /// Lines of `[agreement.mdn]`.
@@ -160,6 +162,7 @@ impl Default for PartnerFile<'_> {
             as2_name: "theirs",
             url: "http://127.0.0.1:9/as2".to_owned(),
             party: keys::theirs(),
+            certificate: "",
             agreement: "sign = \"rsa-pkcs1\"\nencrypt = \"aes256-cbc\"\nkey_transport = \"rsa-pkcs1\"",
             mdn: "mode = \"sync\"\nsigned = true",
             accept: "signature = false\nencryption = false",
@@ -171,10 +174,11 @@ impl Default for PartnerFile<'_> {
 impl PartnerFile<'_> {
     fn to_toml(&self) -> String {
         let mut text = format!(
-            "as2_name = \"{}\"\nurl = \"{}\"\n[[certificates]]\nfile = \"{}\"\n",
+            "as2_name = \"{}\"\nurl = \"{}\"\n[[certificates]]\nfile = \"{}\"\n{}\n",
             self.as2_name,
             self.url,
-            self.party.certificate_file.display()
+            self.party.certificate_file.display(),
+            self.certificate,
         );
         let tables = [
             ("agreement", self.agreement),

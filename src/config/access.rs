@@ -1,0 +1,115 @@
+//! How a partner's HTTP server is reached: `[http]` of a partner file, and `[proxy]` of `gateway.toml`.
+
+use super::document::Section;
+use super::material::Reading;
+use super::partners::Surroundings;
+use super::station::one_of;
+use crate::bilingual;
+use crate::ground::text::Bilingual;
+use crate::partner::{Authorization, HttpAccess, PartnerUrl, Proxy};
+
+/// `[http]` of a partner file.
+pub(super) fn http(section: &Section<'_>, reading: &Reading<'_>, surroundings: &Surroundings<'_>) -> HttpAccess {
+    let authorization = authorization(section, reading, true);
+    let identity = reading.identity(section, false);
+    let own_proxy = section.section("proxy");
+    let direct = own_proxy.is_present() && own_proxy.text("url").is_some_and(|url| url == "none");
+    let proxy = if direct {
+        // The keys beside it are asked for all the same, so that none of them is called unknown.
+        let _ = self::authorization(&own_proxy, reading, false);
+        None
+    } else {
+        let own = proxy(&own_proxy, reading);
+        if own_proxy.is_present() { own } else { surroundings.proxy.cloned() }
+    };
+    HttpAccess {
+        authorization,
+        identity,
+        chunked: section.boolean("chunked", false),
+        expect_continue: section.boolean("expect_continue", false),
+        proxy,
+    }
+}
+
+/// `[proxy]` of `gateway.toml`.
+pub(super) fn gateway_proxy(section: &Section<'_>, reading: &Reading<'_>) -> Option<Proxy> {
+    let no_proxy = section.texts("no_proxy").unwrap_or_default();
+    proxy(section, reading).map(|proxy| Proxy { no_proxy, ..proxy })
+}
+
+fn proxy(section: &Section<'_>, reading: &Reading<'_>) -> Option<Proxy> {
+    let url = section.parsed("url", |text| {
+        let plain = PartnerUrl::parse(text).ok().filter(|url| !url.is_secure());
+        plain.map(|url| url.as_str().to_owned()).ok_or_else(|| {
+            bilingual!(
+                "不是代理地址。应为 http://主机:端口（经代理访问 https 仍是端到端加密）。",
+                "not the address of a proxy. Write http://host:port (https through it stays encrypted end to end)."
+            )
+        })
+    });
+    let authorization = authorization(section, reading, false);
+    if section.is_present() && !section.has("url") {
+        section.missing("url");
+    }
+    Some(Proxy { url: url?, authorization, no_proxy: Vec::new() })
+}
+
+/// User and password, or, where `bearer`, a token.
+fn authorization(section: &Section<'_>, reading: &Reading<'_>, bearer: bool) -> Option<Authorization> {
+    let advice = bilingual!(
+        "口令和令牌不能写在配置文件中。请改用以 _file 或 _env 结尾的配置项。",
+        "passwords and tokens must not stand in a configuration file. Use the keys that end in _file or _env."
+    );
+    section.forbid("password", "secret-inline", &advice);
+    section.forbid("token", "secret-inline", &advice);
+    let user = section.parsed("user", user_name);
+    let password = reading.secret(section, "password_file", "password_env");
+    let token = if bearer { reading.secret(section, "token_file", "token_env") } else { None };
+    match (user, password, token) {
+        (Some(user), Some(password), None) => Some(Authorization::Basic { user, password }),
+        (None, None, Some(token)) => Some(Authorization::Bearer(token)),
+        (None, None, None) => None,
+        (Some(_), None, None) => {
+            if !section.has("password_file") && !section.has("password_env") {
+                section.missing("password_file");
+            }
+            None
+        }
+        (None, Some(_), None) => {
+            section.missing("user");
+            None
+        }
+        (_, _, Some(_)) => {
+            let text = bilingual!("用户名口令与令牌只能使用一种。", "user and password exclude a token. Keep one way.");
+            section.error(if section.has("user") { "user" } else { "password_file" }, "keys-exclusive", text);
+            None
+        }
+    }
+}
+
+/// A user name for HTTP Basic (RFC 7617 2: no colon).
+fn user_name(text: &str) -> Result<String, Bilingual> {
+    let fits = text.len() <= 256 && !text.contains(':') && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        bilingual!(
+            "不是用户名。不能包含冒号或控制字符。",
+            "not a user name. Colons and control characters are not allowed."
+        )
+    })
+}
+
+/// A name in a client certificate: a host name or a common name.
+pub(super) fn client_name(text: &str) -> Result<String, Bilingual> {
+    let fits = text.len() <= 255 && !text.trim().is_empty() && !text.chars().any(char::is_control);
+    fits.then(|| text.trim().to_owned()).ok_or_else(|| {
+        bilingual!(
+            "不是证书中的名称。请填写证书的 DNS 名称或 CN。",
+            "not a name of a certificate. Give its DNS name or its common name."
+        )
+    })
+}
+
+/// What a listener asks of TLS clients: `none`, `ask` or `require`.
+pub(super) fn client_certificates(text: &str) -> Result<&'static str, Bilingual> {
+    one_of(text, &["none", "ask", "require"])
+}

@@ -1,0 +1,102 @@
+//! The head of a request that we send.
+
+use ::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+
+use super::address::Target;
+use super::body::{SendBody, Sending};
+use super::expectation::Expectation;
+use super::post_error::{PostError, PostErrorKind};
+use super::proxy::Proxy;
+use crate::http::client::ClientSettings;
+
+/// A request's head, from which the request is made as often as it has to be.
+pub(super) struct Head {
+    method: Method,
+    /// The path, or the whole URL for a proxy that forwards the request.
+    uri: Uri,
+    fields: Vec<(HeaderName, HeaderValue)>,
+    chunked: bool,
+    expect: Option<std::time::Duration>,
+}
+
+/// Fields that concern the connection (RFC 9110 7.6.1) or that the client sets itself.
+const OWN_FIELDS: [HeaderName; 8] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::EXPECT,
+    header::UPGRADE,
+    header::TE,
+    header::PROXY_AUTHORIZATION,
+];
+
+impl Head {
+    /// `forwarded_by`: the proxy that gets the request itself rather than a tunnel.
+    pub(super) fn new(
+        method: &str,
+        (target, uri): (&Target, &Uri),
+        headers: &[(String, String)],
+        body: &SendBody,
+        settings: &ClientSettings,
+        forwarded_by: Option<&Proxy>,
+    ) -> Result<Head, PostError> {
+        let bad = |what: &str| PostError::new(PostErrorKind::BadUrl, what);
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad("not a method"))?;
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let form =
+            if forwarded_by.is_some() { format!("http://{}{path}", target.host_header()) } else { path.to_owned() };
+        let form = form.parse().map_err(|_| bad("the path is not usable"))?;
+        let host = HeaderValue::from_str(&target.host_header()).map_err(|_| bad("the host is not usable"))?;
+        let mut fields = vec![(header::HOST, host)];
+        for (name, value) in headers {
+            let field = HeaderName::from_bytes(name.as_bytes());
+            let field = field.map_err(|_| bad("a header field has an unusable name"))?;
+            let value = HeaderValue::from_bytes(value.as_bytes());
+            let value = value.map_err(|_| bad("a header field has an unusable value"))?;
+            if !OWN_FIELDS.contains(&field) {
+                fields.push((field, value));
+            }
+        }
+        if let Some(authorization) = forwarded_by.and_then(Proxy::authorization) {
+            let value = HeaderValue::from_str(authorization.expose()).map_err(|_| bad("unusable proxy credentials"))?;
+            fields.push((header::PROXY_AUTHORIZATION, value));
+        }
+        let chunked = settings.chunked && !body.is_empty();
+        // hyper adds `Transfer-Encoding: chunked` to a body of unknown length.
+        if !chunked {
+            fields.push((header::CONTENT_LENGTH, HeaderValue::from(body.len())));
+        }
+        let expect = settings.expect.filter(|_| !body.is_empty());
+        Ok(Head { method, uri: form, fields, chunked, expect })
+    }
+
+    /// The same head without an expectation, for a peer that answered 417.
+    pub(super) fn without_expectation(self) -> Head {
+        Head { expect: None, ..self }
+    }
+
+    /// The request, and what decides whether its body is sent.
+    pub(super) fn request(&self, body: &SendBody) -> (Request<Sending>, Option<Expectation>) {
+        let mut sending = Sending::new(body);
+        if self.chunked {
+            sending.forget_length();
+        }
+        let expectation = self.expect.map(|patience| {
+            let (expectation, waiting) = Expectation::new(patience);
+            sending.wait_for(waiting);
+            expectation
+        });
+        let mut request = Request::new(sending);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        for (name, value) in &self.fields {
+            request.headers_mut().append(name, value.clone());
+        }
+        if let Some(expectation) = &expectation {
+            request.headers_mut().append(header::EXPECT, HeaderValue::from_static("100-continue"));
+            expectation.listen(&mut request);
+        }
+        (request, expectation)
+    }
+}

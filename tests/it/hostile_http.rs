@@ -1,0 +1,248 @@
+//! Requests that no honest peer sends, and questions that any scanner asks, against a running gateway.
+
+use dxgate::as2::SendPlan;
+
+use crate::support::correspondent::{self, Letter};
+use crate::support::gateway::Gateway;
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::keys;
+use crate::support::{free_port, http};
+
+fn home() -> Home {
+    let more = "[log]\nformat = \"json\"\nlevel = \"debug\"\n";
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
+    home.partner("theirs", &PartnerFile::default());
+    home
+}
+
+/// Neither signed nor encrypted, which this partner may; a receipt is wanted.
+fn letter(number: usize) -> Letter {
+    let plan = SendPlan { signing: None, encryption: None, ..correspondent::plan() };
+    correspondent::letter(&plan, &format!("<{number}@theirs>"), b"<order/>")
+}
+
+/// The head and body of a POST, as bytes, with `Connection: close`.
+fn post(fields: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("POST /as2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    [head.as_bytes(), fields.as_bytes(), b"\r\n", body].concat()
+}
+
+#[test]
+fn questions_to_the_as2_address_are_answered_shortly() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let ask = |request: &str| http::exchange(home.as2, request.as_bytes()).unwrap();
+    let end = "Host: a\r\nConnection: close\r\n\r\n";
+    for (line, status) in [
+        ("GET /as2 HTTP/1.1", 200),
+        ("HEAD /as2 HTTP/1.1", 200),
+        ("HEAD /as2?x=1 HTTP/1.1", 200),
+        ("GET / HTTP/1.1", 404),
+        ("GET /as2/ HTTP/1.1", 404),
+        ("GET /AS2 HTTP/1.1", 404),
+        ("POST /as2/../as2 HTTP/1.1", 404),
+        ("GET /api/v1/messages HTTP/1.1", 404),
+        ("GET /healthz HTTP/1.1", 404),
+        ("PUT /as2 HTTP/1.1", 405),
+        ("DELETE /as2 HTTP/1.1", 405),
+        ("PATCH /as2 HTTP/1.1", 405),
+        ("OPTIONS /as2 HTTP/1.1", 405),
+        ("TRACE /as2 HTTP/1.1", 405),
+        ("BREW /as2 HTTP/1.1", 405),
+        ("POST /as2 HTTP/1.1", 400),
+    ] {
+        let answer = ask(&format!("{line}\r\n{end}"));
+        assert_eq!(answer.status, status, "{line}: {}", answer.head);
+        let head = answer.head.to_ascii_lowercase();
+        assert!(answer.body.len() < 80, "{line}: {}", answer.text());
+        assert!(head.contains("content-length: "), "{line}: {head}");
+        assert!(!head.contains("server:") && !head.contains("dxgate"), "{line}: {head}");
+        if status == 200 {
+            assert!(head.contains("content-length: 0") && answer.body.is_empty(), "{line}: {head}");
+        }
+        if status == 405 {
+            assert!(head.contains("allow: post, get, head"), "{line}: {head}");
+        }
+    }
+    // What is compressed on the way is not what was signed.
+    let zipped = letter(0);
+    let answer = ask(&String::from_utf8(post(&format!("{}Content-Encoding: gzip\r\n", zipped.headers), b"x")).unwrap());
+    assert_eq!(answer.status, 415);
+    // Credentials that nobody asked for do no harm.
+    let letter = letter(1);
+    let fields = format!("{}Authorization: Basic eDp5\r\n", letter.headers);
+    let answer = http::exchange(home.as2, &post(&fields, &letter.body)).unwrap();
+    assert!(correspondent::receipt_in(&answer).disposition.to_string().contains("processed"));
+    assert!(gateway.is_ready());
+}
+
+#[test]
+fn a_request_that_can_be_read_in_two_ways_is_refused() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let Letter { headers, body } = letter(0);
+    let length = body.len();
+    let chunked = format!("{length:x}\r\n{}\r\n0\r\n\r\n", String::from_utf8(body.clone()).unwrap());
+    let plain = String::from_utf8(body).unwrap();
+    let start = "POST /as2 HTTP/1.1\r\nHost: a\r\n";
+    let both = "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n";
+    let table = [
+        format!("{start}{headers}{both}\r\n{chunked}"),
+        format!("{start}{headers}Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}"),
+        format!("{start}{headers}Content-Length: {length}\r\nContent-Length: {length}\r\n\r\n{plain}"),
+        format!("{start}{headers}Content-Length: {length}\r\nContent-Length: 1\r\n\r\n{plain}"),
+        format!("{start}{headers}Content-Length: {length}, {length}\r\n\r\n{plain}"),
+        format!("{start}{headers}Content-Length: +{length}\r\n\r\n{plain}"),
+        format!("{start}{headers}Content-Length: -1\r\n\r\n{plain}"),
+        format!("{start}{headers}Content-Length: 0x10\r\n\r\n{plain}"),
+        format!("{start}{headers}Content-Length: 99999999999999999999999\r\n\r\n{plain}"),
+        format!("{start}{headers}Transfer-Encoding: chunked, identity\r\n\r\n{chunked}"),
+        format!("{start}{headers}Transfer-Encoding: gzip, chunked\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}"),
+        format!("{start}{headers}Transfer-Encoding: xchunked\r\n\r\n{chunked}"),
+        format!("{start}{headers}Transfer-Encoding : chunked\r\n\r\n{chunked}"),
+        format!("{start}{headers}Transfer-Encoding: chunked\r\n\r\n{length:x};{}\r\n", "x".repeat(100_000)),
+        format!("{start}{headers}Transfer-Encoding: chunked\r\n\r\nzz\r\n{plain}\r\n0\r\n\r\n"),
+        format!("{start}{headers}Transfer-Encoding: chunked\r\n\r\n-1\r\n{plain}\r\n0\r\n\r\n"),
+        format!("{start}{headers}Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{plain}\r\n0\r\n\r\n"),
+        format!("{start}{headers}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{plain}X\r\n0\r\n\r\n"),
+        format!("{start}{headers}Content-Length: {length}\r\nX: a\r\n folded\r\n\r\n{plain}"),
+        format!("{start}{headers}Content-Length: {length}\r\nX: a\rY: b\r\n\r\n{plain}"),
+        format!("{start}{headers}Content-Length: {length}\r\n: nameless\r\n\r\n{plain}"),
+        format!("{start}{headers}Content-Length: {length}\r\nno colon here\r\n\r\n{plain}"),
+        format!("{start}{headers}Content-Length: {length}\r\nX Y: a\r\n\r\n{plain}"),
+        format!("POST  /as2 HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: {length}\r\n\r\n{plain}"),
+        format!("POST /as2 HTTP/9.9\r\nHost: a\r\n{headers}Content-Length: {length}\r\n\r\n{plain}"),
+        format!("POST /as2\r\nHost: a\r\n{headers}Content-Length: {length}\r\n\r\n{plain}"),
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\u{fc}\u{3}\u{3}\r\n\r\n".to_owned(),
+    ];
+    for request in &table {
+        let shown: String = request.chars().filter(|c| !c.is_control()).skip(20).take(300).collect();
+        // Closed without a word is a refusal as well.
+        let status = http::exchange(home.as2, request.as_bytes()).map_or(400, |answer| answer.status);
+        assert_eq!(status, 400, "{shown}");
+    }
+    assert_eq!(home.names("theirs", "inbox"), Vec::<String>::new());
+    // A second request hidden behind the first is never carried out.
+    let hidden = letter(1);
+    let smuggled = String::from_utf8(post(&hidden.headers, &hidden.body)).unwrap();
+    let outer =
+        format!("{start}{headers}Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}", 5);
+    assert_eq!(http::exchange(home.as2, outer.as_bytes()).unwrap().status, 400);
+    assert_eq!(home.names("theirs", "inbox"), Vec::<String>::new());
+    assert!(gateway.is_ready());
+}
+
+#[test]
+fn fields_that_say_who_or_what_may_not_come_twice() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let Letter { headers, body } = letter(0);
+    let twice = ["AS2-From", "AS2-To", "Message-ID", "Content-Type", "AS2-Version"];
+    for name in twice {
+        let line = headers.lines().find(|line| line.to_ascii_lowercase().starts_with(&name.to_ascii_lowercase()));
+        let line = line.unwrap_or_else(|| panic!("{name} is not in {headers}"));
+        for second in [line.to_owned(), format!("{name}: other")] {
+            let answer = http::exchange(home.as2, &post(&format!("{headers}{second}\r\n"), &body)).unwrap();
+            assert_eq!(answer.status, 400, "{second}: {}", answer.text());
+        }
+    }
+    let many: String = (0..200).map(|number| format!("X-{number}: 1\r\n")).collect();
+    let large = format!("X: {}\r\n", "y".repeat(100_000));
+    for fields in [many, large] {
+        let answer = http::exchange(home.as2, &post(&format!("{headers}{fields}"), &body)).unwrap();
+        assert_eq!(answer.status, 431);
+    }
+    assert_eq!(home.names("theirs", "inbox"), Vec::<String>::new());
+    assert!(gateway.is_ready());
+}
+
+#[test]
+fn no_character_in_a_field_reaches_a_receipt_or_a_log_line_as_a_command() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let names = [
+        "AS2-From",
+        "AS2-To",
+        "Message-ID",
+        "Subject",
+        "From",
+        "Date",
+        "AS2-Version",
+        "EDIINT-Features",
+        "User-Agent",
+        "Content-Disposition",
+        "Disposition-Notification-To",
+        "Disposition-Notification-Options",
+        "Receipt-Delivery-Option",
+        "Content-Type",
+    ];
+    let mut characters: Vec<String> = (0u8..0x20).chain([0x7f]).map(|code| char::from(code).to_string()).collect();
+    characters.extend(["\u{202e}".to_owned(), "\u{2028}".to_owned(), "\r\nX-Injected: yes".to_owned()]);
+    let mut number = 0;
+    for name in names {
+        for character in &characters {
+            number += 1;
+            let Letter { headers, body } = letter(number);
+            let known = headers.lines().find(|line| line.to_ascii_lowercase().starts_with(&name.to_ascii_lowercase()));
+            let value = known.and_then(|line| line.split_once(": ")).map_or("text", |(_, value)| value);
+            let others: String = headers
+                .lines()
+                .filter(|line| !line.to_ascii_lowercase().starts_with(&name.to_ascii_lowercase()))
+                .map(|line| format!("{line}\r\n"))
+                .collect();
+            let (before, after) = value.split_at(value.len() / 2);
+            let bent = format!("{others}{name}: {before}{character}{after}\r\n");
+            // Closed without a word is a refusal as well.
+            let Ok(answer) = http::exchange(home.as2, &post(&bent, &body)) else { continue };
+            let shown = format!("{name} with {:?}: {}", character, answer.status);
+            assert!([200, 202, 400, 403].contains(&answer.status), "{shown}");
+            assert!(!answer.head.to_ascii_lowercase().contains("x-injected"), "{shown}: {}", answer.head);
+            let text = answer.text();
+            let control = |c: char| c.is_control() && !"\r\n\t".contains(c) || "\u{202e}\u{2028}".contains(c);
+            assert!(!text.contains("X-Injected") && !text.contains(control), "{shown}: {text}");
+        }
+    }
+    assert!(gateway.is_ready());
+    let log = std::fs::read_to_string(home.log()).unwrap();
+    // What the program says to whoever started it stands in the same file.
+    let said = |line: &&str| line.starts_with("running: ") || line.starts_with("the console has no user yet");
+    for line in log.lines().filter(|line| !said(line)) {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok_and(|value| value.is_object()), "not one event: {line}");
+        assert!(!line.contains(['\u{202e}', '\u{2028}', '\u{1b}']), "{line}");
+    }
+}
+
+#[test]
+fn only_http_1_1_is_spoken_over_tls() {
+    let tls = format!(
+        "[[as2.listeners]]\nlisten = \"127.0.0.1:{port}\"\n[as2.listeners.tls]\ncertificate = \"{}\"\nprivate_key = \"{}\"\n",
+        keys::ours().certificate_file.display(),
+        keys::ours().key_file.display(),
+        port = free_port(),
+    );
+    let port: u16 = tls.split("127.0.0.1:").nth(1).and_then(|rest| rest.split('"').next()).unwrap().parse().unwrap();
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &tls });
+    home.partner("theirs", &PartnerFile::default());
+    let gateway = Gateway::start(&home);
+    let speaks = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("openssl");
+        command.args(["s_client", "-connect", &format!("127.0.0.1:{port}")]).args(arguments);
+        let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (said.contains("Cipher is ") && !said.contains("Cipher is (NONE)")).then_some(said)
+    };
+    let chosen = speaks(&["-alpn", "h2,http/1.1"]).expect("a handshake");
+    assert!(chosen.contains("ALPN protocol: http/1.1"), "{chosen}");
+    let other = speaks(&["-alpn", "h2"]).unwrap_or_default();
+    assert!(!other.contains("ALPN protocol: h2"), "nothing but HTTP/1.1 is offered: {other}");
+    assert!(speaks(&["-tls1_2"]).is_some() && speaks(&["-tls1_3"]).is_some());
+    for old in [["-tls1", "-cipher", "ALL:@SECLEVEL=0"], ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]] {
+        assert!(speaks(&old).is_none(), "{old:?}");
+    }
+    for weak in ["AES128-SHA", "AES128-SHA256", "ECDHE-RSA-AES128-SHA", "DES-CBC3-SHA", "AES128-GCM-SHA256"] {
+        assert!(speaks(&["-tls1_2", "-cipher", &format!("{weak}:@SECLEVEL=0")]).is_none(), "{weak}");
+    }
+    assert!(gateway.is_ready());
+}

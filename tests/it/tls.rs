@@ -1,0 +1,220 @@
+//! Who may speak and how we prove who we are: client certificates in both directions, credentials, forms of the body.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::gateway::Gateway;
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::keys::{self, Party};
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::scripted::Scripted;
+use crate::support::{correspondent, eventually, free_port, http};
+
+const RETRY: &str = "retry = [\"1s\"]\ngive_up_after = \"1h\"\njitter = 0.0";
+
+fn pair(party: &Party) -> String {
+    format!("certificate = \"{}\"\nprivate_key = \"{}\"\n", party.certificate_file.display(), party.key_file.display())
+}
+
+/// `theirs`, whose TLS listener asks for certificates and whose partner `ours` must show its own.
+fn demanding(plain_port: u16) -> Home {
+    let more = format!(
+        "[as2.tls]\n{}client_certificates = \"ask\"\n[[as2.listeners]]\nlisten = \"127.0.0.1:{plain_port}\"\n",
+        pair(keys::theirs())
+    );
+    let home = Home::of(&Station { as2_name: "theirs", party: keys::theirs(), more: &more });
+    let ours = PartnerFile {
+        as2_name: "ours",
+        party: keys::ours(),
+        certificate: "use = [\"verify\", \"encrypt\", \"client\"]",
+        accept: "signature = true\nencryption = true\nclient_certificate = true",
+        ..PartnerFile::default()
+    };
+    home.partner("ours", &ours);
+    home
+}
+
+fn write_partner(home: &Home, their_home: &Home, http: &str) {
+    let delivery = format!("{RETRY}\n{http}");
+    let partner = PartnerFile {
+        url: format!("https://{}/as2", their_home.as2),
+        certificate: "use = [\"verify\", \"encrypt\", \"tls\"]",
+        delivery: &delivery,
+        ..PartnerFile::default()
+    };
+    home.partner("theirs", &partner);
+}
+
+/// Changes the partner's file and waits until it counts.
+fn change_partner(home: &Home, gateway: &Gateway<'_>, their_home: &Home, http: &str) {
+    let times = |home: &Home| fs::read_to_string(home.log()).unwrap_or_default().matches("was read again").count();
+    let before = times(home);
+    write_partner(home, their_home, http);
+    eventually(&format!("the file is read again: {}", gateway.log()), || (times(home) > before).then_some(()));
+}
+
+fn says(home: &Home, word: &str) -> bool {
+    fs::read_to_string(home.log()).unwrap_or_default().contains(word)
+}
+
+#[test]
+fn a_partner_that_must_show_its_certificate_is_heard_with_it_and_without_it_not() {
+    let plain_port = free_port();
+    let their_home = demanding(plain_port);
+    let home = Home::ours();
+    write_partner(&home, &their_home, &format!("[http]\n{}", pair(keys::ours())));
+    let (theirs, gateway) = (Gateway::start(&their_home), Gateway::start(&home));
+    home.submit("theirs", "a.xml", b"<a/>");
+    assert_eq!(theirs.wait_for("ours", "inbox", "a.xml"), b"<a/>");
+    gateway.wait_for("theirs", "sent", "a.xml");
+
+    change_partner(&home, &gateway, &their_home, "");
+    home.submit("theirs", "b.xml", b"<b/>");
+    held(&gateway, 1);
+    assert!(says(&their_home, "client-certificate-missing"));
+
+    change_partner(&home, &gateway, &their_home, &format!("[http]\n{}", pair(keys::stranger())));
+    home.submit("theirs", "c.xml", b"<c/>");
+    held(&gateway, 2);
+    assert!(says(&their_home, "client-certificate-foreign"));
+
+    change_partner(&home, &gateway, &their_home, &format!("[http]\n{}", pair(keys::ours())));
+    home.submit("theirs", "d.xml", b"<d/>");
+    theirs.wait_for("ours", "inbox", "d.xml");
+    assert!(!their_home.names("ours", "inbox").iter().any(|name| name.starts_with("b.") || name.starts_with("c.")));
+
+    // The second listener has no TLS: there nobody can show anything.
+    let plan = dxgate::as2::SendPlan {
+        from: dxgate::as2::As2Name::parse("ours").unwrap(),
+        to: dxgate::as2::As2Name::parse("theirs").unwrap(),
+        signing: Some(correspondent::signing(keys::ours())),
+        encryption: Some(correspondent::encryption(keys::theirs())),
+        ..correspondent::plan()
+    };
+    let letter = correspondent::letter(&plan, "<plain@ours>", b"<e/>");
+    let plain = std::net::SocketAddr::from(([127, 0, 0, 1], plain_port));
+    assert_eq!(http::post(plain, "/as2", &letter.headers, &letter.body).unwrap().status, 403);
+    assert_eq!(http::get(plain, "/as2", None).unwrap().status, 200);
+}
+
+fn held(gateway: &Gateway<'_>, count: usize) {
+    eventually("the refused message is held", || {
+        let messages = gateway.api("/api/v1/messages?state=held")["messages"].clone();
+        (messages.as_array().map_or(0, Vec::len) == count).then_some(())
+    });
+    let messages = gateway.api("/api/v1/messages?state=held")["messages"].clone();
+    let codes: Vec<_> = messages.as_array().unwrap().iter().map(|message| message["reason"]["code"].clone()).collect();
+    assert!(codes.iter().all(|code| code == "http-403"), "{codes:?}");
+}
+
+#[test]
+fn our_own_tls_certificate_and_key_are_changed_without_a_restart() {
+    let their_home = Home::of(&Station {
+        as2_name: "theirs",
+        party: keys::theirs(),
+        more: &format!("[as2.tls]\n{}", pair(keys::stranger())),
+    });
+    let ours = PartnerFile { as2_name: "ours", party: keys::ours(), ..PartnerFile::default() };
+    their_home.partner("ours", &ours);
+    let home = Home::ours();
+    write_partner(&home, &their_home, "");
+    let (theirs, gateway) = (Gateway::start(&their_home), Gateway::start(&home));
+    home.submit("theirs", "a.xml", b"<a/>");
+    eventually("another certificate is refused", || says(&home, "tls-certificate-refused").then_some(()));
+    let text = fs::read_to_string(their_home.config()).unwrap();
+    let text = text.replace(&pair(keys::stranger()), &pair(keys::theirs()));
+    fs::write(their_home.config(), text).unwrap();
+    eventually("the file is read again", || says(&their_home, "was read again").then_some(()));
+    home.submit("theirs", "b.xml", b"<b/>");
+    theirs.wait_for("ours", "inbox", "b.xml");
+    // The console, and what watches over expiry, look at what is shown by now.
+    let certificates = theirs.api("/api/v1/certificates")["certificates"].clone();
+    let shown: Vec<_> = certificates.as_array().unwrap().iter().filter(|one| one["uses"] == json!(["tls"])).collect();
+    assert_eq!(shown.len(), 1, "{certificates:#}");
+    assert!(shown[0]["subject"].as_str().unwrap().contains("theirs"), "{certificates:#}");
+    drop(gateway);
+}
+
+#[test]
+fn credentials_reach_the_partners_server_and_no_log() {
+    let answers = |number: usize, posted: &crate::support::scripted::Posted| {
+        let _ = number;
+        Some(correspondent::acknowledge(posted, correspondent::Kind::default()))
+    };
+    let peer = Scripted::start(answers);
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[log]\nlevel = \"trace\"\n" });
+    secret(&home.path("password"), "Correct-Horse-Battery");
+    secret(&home.path("token"), "tok-3f2a9c-staple");
+    let basic = format!("{RETRY}\n[http]\nuser = \"dxgate\"\npassword_file = \"password\"");
+    home.partner("theirs", &PartnerFile { url: peer.url(), delivery: &basic, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "a.xml", b"<a/>");
+    gateway.wait_for("theirs", "sent", "a.xml");
+    let expected = "Basic ZHhnYXRlOkNvcnJlY3QtSG9yc2UtQmF0dGVyeQ==";
+    assert_eq!(peer.posted()[0].header("Authorization"), expected);
+
+    let bearer = format!("{RETRY}\n[http]\ntoken_file = \"token\"");
+    home.partner("theirs", &PartnerFile { url: peer.url(), delivery: &bearer, ..PartnerFile::default() });
+    eventually("the file is read again", || says(&home, "was read again").then_some(()));
+    home.submit("theirs", "b.xml", b"<b/>");
+    gateway.wait_for("theirs", "sent", "b.xml");
+    assert_eq!(peer.posted()[1].header("Authorization"), "Bearer tok-3f2a9c-staple");
+
+    // A new secret in the same file counts as well.
+    secret(&home.path("token"), "tok-second-staple");
+    eventually("the secret is read again", || {
+        home.submit("theirs", &format!("{}.xml", peer.posted().len()), b"<c/>");
+        let number = peer.posted().len();
+        eventually("one more is sent", || (peer.posted().len() > number).then_some(()));
+        (peer.posted().last()?.header("Authorization") == "Bearer tok-second-staple").then_some(())
+    });
+    assert_eq!(gateway.stop().code(), Some(0));
+    let log = fs::read_to_string(home.log()).unwrap();
+    for secret in ["Correct-Horse", "ZHhnYXRlOkNvcnJlY3Q", "tok-3f2a9c", "tok-second"] {
+        assert!(!log.contains(secret), "the log holds {secret}");
+        assert!(!in_files(&home.path("data"), secret.as_bytes()), "data/ holds {secret}");
+    }
+}
+
+fn secret(file: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(file, format!("{text}\n")).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn in_files(folder: &Path, needle: &[u8]) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => in_files(&path, needle),
+            false => fs::read(path).unwrap_or_default().windows(needle.len()).any(|window| window == needle),
+        }
+    })
+}
+
+#[test]
+fn a_chunked_body_that_was_announced_first_arrives_like_any_other() {
+    let their_home = Home::of(&Station { as2_name: "theirs", party: keys::theirs(), more: "" });
+    their_home.partner("ours", &PartnerFile { as2_name: "ours", party: keys::ours(), ..PartnerFile::default() });
+    let between = Proxy::start(their_home.as2, |_| Fault::Pass);
+    let home = Home::ours();
+    let delivery = format!("{RETRY}\n[http]\nchunked = true\nexpect_continue = true");
+    home.partner("theirs", &PartnerFile { url: between.url(), delivery: &delivery, ..PartnerFile::default() });
+    let (theirs, gateway) = (Gateway::start(&their_home), Gateway::start(&home));
+    let large: Vec<u8> = (0..3_000_000u32).map(|number| number.to_le_bytes()[0]).collect();
+    home.submit("theirs", "small.xml", b"<a/>");
+    home.submit("theirs", "large.bin", &large);
+    assert_eq!(theirs.wait_for("ours", "inbox", "small.xml"), b"<a/>");
+    assert!(theirs.wait_for("ours", "inbox", "large.bin") == large);
+    gateway.wait_for("theirs", "sent", "large.bin");
+    gateway.wait_for("theirs", "sent", "small.xml");
+    let carried = between.requests().concat();
+    let text = String::from_utf8_lossy(&carried);
+    assert!(
+        text.matches("Transfer-Encoding: chunked\r\n").count() >= 2 && !text.contains("Content-Length: 3"),
+        "{text:.600}"
+    );
+    assert!(text.matches("Expect: 100-continue\r\n").count() >= 2);
+}
