@@ -30,6 +30,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Partners that take turns.
 const PARTNERS: usize = 8;
 /// Bytes of a payload, and of the wire.

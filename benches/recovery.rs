@@ -20,6 +20,10 @@ use dxgate::ground::clock::SystemClock;
 use dxgate::store::{RecoveryReport, Store, StoreConfig};
 use jiff::Timestamp;
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let smoke = std::env::args().any(|argument| argument == "--test");
     let default = if smoke { 400 } else { 100_000 };

@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// A message is thousands of small allocations on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let _armed = dxgate::ground::fault::arm();
     let arguments = std::env::args_os().collect();

@@ -57,17 +57,17 @@ pub(super) struct Db {
     failed: AtomicBool,
 }
 
-/// Changes that happen together.
+/// Changes that belong together, in the order in which they were made; nothing for what is removed.
 #[derive(Default)]
-pub(super) struct DbBatch(sled::Batch);
+pub(super) struct DbBatch(Vec<(Bytes, Option<Bytes>)>);
 
 impl DbBatch {
     pub(super) fn insert(&mut self, key: &[u8], value: &[u8]) {
-        self.0.insert(key, value);
+        self.0.push((key.into(), Some(value.into())));
     }
 
     pub(super) fn remove(&mut self, key: &[u8]) {
-        self.0.remove(key);
+        self.0.push((key.into(), None));
     }
 }
 
@@ -153,7 +153,31 @@ impl Db {
     pub(super) fn apply(&self, batch: DbBatch) -> Result<(), DbError> {
         self.guarded(|db| {
             fault::at(&"index-apply", || Ok(()))?;
-            Ok(db.apply_batch(batch.0)?)
+            let mut together = sled::Batch::default();
+            for (key, value) in batch.0 {
+                match value {
+                    Some(value) => together.insert(key, value),
+                    None => together.remove(key),
+                }
+            }
+            Ok(db.apply_batch(together)?)
+        })
+    }
+
+    /// Makes changes visible one after the other, in the order of their keys: many at a time go faster so, since the
+    /// pages that they share are touched once. A crash or an error leaves some of them.
+    pub(super) fn fill(&self, mut batch: DbBatch) -> Result<(), DbError> {
+        // Of two changes of one key the later one stays the later one.
+        batch.0.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.guarded(|db| {
+            fault::at(&"index-apply", || Ok(()))?;
+            for (key, value) in batch.0 {
+                match value {
+                    Some(value) => db.insert(key, value)?,
+                    None => db.remove(key)?,
+                };
+            }
+            Ok(())
         })
     }
 

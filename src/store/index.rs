@@ -125,7 +125,7 @@ impl Index {
     /// Adds part of a snapshot. Until [`apply`](Index::apply) follows, the index does not say how far it goes, and a
     /// crash leaves one that is rebuilt.
     pub(super) fn load(&self, changes: Changes) -> Result<(), DbError> {
-        self.db.apply(changes.batch)?;
+        self.db.fill(changes.batch)?;
         *self.totals() = changes.totals;
         Ok(())
     }
@@ -143,11 +143,26 @@ impl Index {
         }
     }
 
-    /// Makes the changes visible; the journal is in here up to `applied` then.
-    pub(super) fn apply(&self, mut changes: Changes, applied: Applied) -> Result<(), DbError> {
+    /// Makes the changes visible together; the journal is in here up to `applied` then.
+    pub(super) fn apply(&self, changes: Changes, applied: Applied) -> Result<(), DbError> {
+        self.become_known(changes, applied, Db::apply)
+    }
+
+    /// The same with many changes while nobody else uses the index. After a crash or an error in the midst of it the index
+    /// does not add up, and is rebuilt.
+    pub(super) fn fill(&self, changes: Changes, applied: Applied) -> Result<(), DbError> {
+        self.become_known(changes, applied, Db::fill)
+    }
+
+    fn become_known(
+        &self,
+        mut changes: Changes,
+        applied: Applied,
+        make: impl FnOnce(&Db, DbBatch) -> Result<(), DbError>,
+    ) -> Result<(), DbError> {
         changes.totals.applied = applied;
         changes.batch.insert(APPLIED, &changes.totals.encode());
-        self.db.apply(changes.batch)?;
+        make(&self.db, changes.batch)?;
         let mut recent = self.recent();
         changes.messages.into_iter().for_each(|(message, len)| recent.put(message, len));
         changes.forgotten.iter().for_each(|id| recent.forget(id));

@@ -14,7 +14,7 @@ use super::error::StoreError;
 use super::index::{Applied, Condition, Index};
 use super::journal::reader::{self, Range, Reading, TornTail};
 use super::journal::retired::{self, Link, Marks, SnapshotLink};
-use super::replay::{link_of, replay, replay_checked};
+use super::replay::{Taking, link_of, replay, replay_checked};
 use super::snapshot::{self, Snapshot};
 use crate::ground::durable::{self, TEMPORARY_PREFIX};
 use crate::ground::id::Id;
@@ -216,7 +216,7 @@ fn fill(
         Some(snapshot) => snapshot::load(snapshot, &index).map_err(|error| index_error(layout, &error))?,
         None => reader::check_gaps(&layout.journal, &[]).map_err(|missing| blame(missing, &bad_snapshots))?,
     }
-    let (reading, frames) = replay(&index, layout, progress)?;
+    let (reading, frames) = replay(&index, layout, Taking::Piecemeal, progress)?;
     let created = frames == 0 && usable.is_none() && kept_as.is_none();
     let rebuilt = IndexRecovery::Rebuilt { reason, frames, kept_as };
     let recovery = if created { IndexRecovery::Created } else { rebuilt };

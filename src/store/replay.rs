@@ -23,8 +23,28 @@ pub(super) fn replay_checked(
     layout: &Layout,
     progress: &dyn Fn(Progress),
 ) -> Result<(Reading, u64), StoreError> {
-    catch_unwind(AssertUnwindSafe(|| replay(index, layout, progress)))
+    catch_unwind(AssertUnwindSafe(|| replay(index, layout, Taking::Together, progress)))
         .unwrap_or_else(|_| Err(index_error(layout, &DbError::from(io::Error::other("sled panicked")))))
+}
+
+/// How an index takes what it lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taking {
+    /// It stays sound whatever happens.
+    Together,
+    /// Faster, for an index that is made anew if that does not come to its end.
+    Piecemeal,
+}
+
+impl Taking {
+    /// Frames that go into the index at a time; it never sees the states of a message in between. sled keeps what it
+    /// replaces together until that is done: many cost memory.
+    fn frames(self) -> usize {
+        match self {
+            Taking::Together => 1024,
+            Taking::Piecemeal => 8192,
+        }
+    }
 }
 
 /// Reads the journal from where the index ends. Returns how many frames were new to it. One thread reads and checks, the
@@ -32,6 +52,7 @@ pub(super) fn replay_checked(
 pub(super) fn replay(
     index: &Index,
     layout: &Layout,
+    taking: Taking,
     progress: &dyn Fn(Progress),
 ) -> Result<(Reading, u64), StoreError> {
     let applied = index.applied();
@@ -39,6 +60,7 @@ pub(super) fn replay(
     let mut replay = Replay {
         index,
         layout,
+        taking,
         group: Group::new(index),
         pending: 0,
         last: applied,
@@ -136,15 +158,13 @@ fn retired(index: &Index, layout: &Layout) -> Result<Vec<Run>, StoreError> {
 struct Replay<'a> {
     index: &'a Index,
     layout: &'a Layout,
+    taking: Taking,
     group: Group<'a>,
     pending: usize,
     last: Applied,
     progress: &'a dyn Fn(Progress),
     done: Progress,
 }
-
-/// Frames that go into the index together.
-const REPLAY_GROUP: usize = 1024;
 
 impl Replay<'_> {
     fn take(&mut self, parsed: Parsed) -> Result<(), StoreError> {
@@ -166,7 +186,7 @@ impl Replay<'_> {
         self.done.frames = self.done.frames.saturating_add(1);
         self.done.bytes = self.done.bytes.saturating_add(bytes);
         self.pending = self.pending.saturating_add(1);
-        if self.pending >= REPLAY_GROUP { self.apply() } else { Ok(()) }
+        if self.pending >= self.taking.frames() { self.apply() } else { Ok(()) }
     }
 
     fn apply(&mut self) -> Result<(), StoreError> {
@@ -174,7 +194,8 @@ impl Replay<'_> {
             return Ok(());
         }
         let group = std::mem::replace(&mut self.group, Group::new(self.index));
-        let applied = group.finish(self.last.sequence).and_then(|(changes, _)| self.index.apply(changes, self.last));
+        let take = if self.taking == Taking::Together { Index::apply } else { Index::fill };
+        let applied = group.finish(self.last.sequence).and_then(|(changes, _)| take(self.index, changes, self.last));
         applied.map_err(|error| index_error(self.layout, &error))?;
         self.pending = 0;
         (self.progress)(self.done);

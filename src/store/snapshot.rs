@@ -198,8 +198,8 @@ pub(super) fn check(path: &Path) -> Result<Snapshot, String> {
     })
 }
 
-/// Entries that go into the index together. sled keeps what a batch replaces until the batch ends: large ones cost memory.
-const LOADED_TOGETHER: usize = 128;
+/// Entries that go into the index at a time, in the order of their keys.
+const LOADED_TOGETHER: usize = 2048;
 
 /// Fills an empty index with a snapshot that was [checked](check). Until all of it is there, the index does not say
 /// how far it goes.
