@@ -89,6 +89,7 @@ pub(super) fn access(config: &Config, listen: SocketAddr) -> AccessSettings {
         tls: console.tls.is_some(),
         hosts,
         open_metrics: console.open_metrics,
+        token_rate: console.token_rate,
         cost: Cost::default(),
     }
 }

@@ -294,8 +294,14 @@ pub struct PauseArguments {
 /// `cert …`.
 #[derive(Debug, Subcommand)]
 pub enum CertCommand {
-    /// List keys and certificates with their validity
+    /// List the configured keys and certificates with their validity
     List,
+    /// Certificates as the running gateway uses them, those that end first come first
+    Status {
+        /// Show it again and again, every 2 seconds or as given
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+        watch: Option<u16>,
+    },
     /// Make a key and a self-signed certificate
     Generate(GenerateArguments),
 }

@@ -1,4 +1,4 @@
-//! `dxgate cert list` and `dxgate cert generate`.
+//! `dxgate cert …`: `list` reads the configuration, `status` asks the running gateway, `generate` makes a pair.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,17 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Context;
+use super::api_client::{ApiClient, block_on};
 use super::doctor::print_problems;
 use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::output;
 use super::voice::Voice;
 use crate::bilingual;
 use crate::cms::Certificate;
 use crate::config::{self, Environment};
+use crate::console::wire::partners::{CertificateList, CertificateWire};
 use crate::declaration::dsig::Algorithm;
 use crate::ground::durable;
 use crate::ground::secret::Secret;
@@ -77,6 +82,57 @@ pub fn list(file: &Path, environment: Environment<'_>, now: Timestamp, voice: &m
         }
     }
     Ok(if rows.iter().any(|row| row.expiry.is_some()) { ExitCode::No } else { ExitCode::Done })
+}
+
+/// Certificates as the running gateway uses them. Exit code 1 when one that is used has ended or will within thirty days.
+pub fn status(context: &mut Context<'_>, watch: Option<u16>) -> Result<ExitCode, Failure> {
+    let api = ApiClient::from_config(context)?;
+    output::watched(&mut context.voice, watch, |voice| {
+        let list: CertificateList = block_on(api.get("/api/v1/certificates"))?;
+        print_status(voice, &list)?;
+        let ends = |one: &CertificateWire| one.active && one.days_left < SOON;
+        Ok(if list.certificates.iter().any(ends) { ExitCode::No } else { ExitCode::Done })
+    })
+}
+
+/// Days before the end of a certificate from which on its end is near.
+const SOON: i64 = 30;
+
+fn print_status(voice: &mut Voice<'_>, list: &CertificateList) -> io::Result<()> {
+    if voice.json {
+        return voice.value(list);
+    }
+    let headings = [
+        bilingual!("所有者", "owner"),
+        bilingual!("用途", "uses"),
+        bilingual!("主体", "subject"),
+        bilingual!("密钥", "key"),
+        bilingual!("有效期至", "valid until"),
+        bilingual!("剩余天数", "days left"),
+        bilingual!("状态", "state"),
+        bilingual!("SHA-256", "SHA-256"),
+    ];
+    let language = voice.language;
+    let row = |one: &CertificateWire| {
+        let state = match (one.days_left, one.active) {
+            (..0, _) => bilingual!("已过期", "expired"),
+            (_, false) => bilingual!("未生效", "not active"),
+            (..SOON, true) => bilingual!("即将过期", "expires soon"),
+            (_, true) => bilingual!("生效", "active"),
+        };
+        vec![
+            one.partner.clone().unwrap_or_else(|| one.owner.clone()),
+            one.uses.join("+"),
+            one.subject.clone(),
+            one.algorithm.clone(),
+            output::local_time(one.not_after),
+            one.days_left.to_string(),
+            state.text(language).to_owned(),
+            one.fingerprint.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = list.certificates.iter().map(row).collect();
+    output::table(voice, &headings, &rows)
 }
 
 /// Where a new pair goes.

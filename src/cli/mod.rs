@@ -123,6 +123,7 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Completions { shell } => shell::completions(voice, *shell)?,
         Command::Man { dir } => shell::manual(voice, dir)?,
         Command::Cert(CertCommand::List) => cert::list(file, environment, now, voice)?,
+        Command::Cert(CertCommand::Status { watch }) => cert::status(context, *watch)?,
         Command::Cert(CertCommand::Generate(arguments)) => {
             let passphrase = arguments.passphrase(environment)?;
             let (request, purpose) = (arguments.request(), arguments.purpose());

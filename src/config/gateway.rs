@@ -147,8 +147,8 @@ fn needs_restart(config: &Config, draft: &Draft, station: &Station) -> Vec<&'sta
         format!("{listeners:?} {} {:?}", as2.path, as2.public_url)
     };
     let console = |console: &ConsoleSettings| {
-        let ConsoleSettings { listen, token_file, users_file, hosts, open_metrics, tls } = console;
-        format!("{listen} {token_file:?} {users_file:?} {hosts:?} {open_metrics} {}", tls.is_some())
+        let ConsoleSettings { listen, token_file, users_file, hosts, open_metrics, token_rate, tls } = console;
+        format!("{listen} {token_file:?} {users_file:?} {hosts:?} {open_metrics} {token_rate} {}", tls.is_some())
     };
     let tables = [
         ("station", identity(&config.station) == identity(station)),
@@ -286,7 +286,8 @@ fn console(section: &Section<'_>, reading: &Reading<'_>, as2: &As2Settings) -> C
         );
         section.error("open_metrics", "metrics-exposed", text);
     }
-    ConsoleSettings { listen, token_file, users_file, hosts, open_metrics, tls }
+    let token_rate = u32::try_from(section.count("token_rate", 600, 1, 1_000_000)).unwrap_or(u32::MAX);
+    ConsoleSettings { listen, token_file, users_file, hosts, open_metrics, token_rate, tls }
 }
 
 fn outbox(section: &Section<'_>) -> OutboxSettings {

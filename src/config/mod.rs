@@ -193,6 +193,8 @@ pub struct ConsoleSettings {
     pub token_file: PathBuf,
     /// Whoever is on this machine reads `/metrics` without the token.
     pub open_metrics: bool,
+    /// Requests a minute with one API token.
+    pub token_rate: u32,
     /// File with users and API tokens; made when the first user is.
     pub users_file: PathBuf,
     /// Names by which the console may be reached, besides `localhost`, addresses and those of its certificate.

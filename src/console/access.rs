@@ -8,6 +8,7 @@
 //! nor time tell them apart.
 
 pub mod accounts;
+mod pace;
 mod password;
 mod principal;
 mod sessions;
@@ -29,6 +30,7 @@ pub use self::principal::{Credential, Kind, Principal, Role, Scope};
 pub use self::sessions::{ABSOLUTE, IDLE};
 
 use self::accounts::{Accounts, AccountsFile, StoredToken, StoredUser};
+use self::pace::Pace;
 use self::sessions::{Session, Sessions};
 use self::setup::Setup;
 use self::throttle::Throttle;
@@ -54,6 +56,8 @@ pub struct AccessSettings {
     pub hosts: Vec<String>,
     /// Whoever is on this machine reads `/metrics` without a token.
     pub open_metrics: bool,
+    /// Requests a minute with one API token.
+    pub token_rate: u32,
     /// What a guess at a password costs.
     pub cost: Cost,
 }
@@ -64,6 +68,7 @@ pub struct Access {
     accounts: AccountsFile,
     sessions: Mutex<Sessions>,
     throttle: Mutex<Throttle>,
+    pace: Mutex<Pace>,
     setup: Mutex<Setup>,
     /// When API tokens were used last, since the start.
     used: Mutex<HashMap<String, Timestamp>>,
@@ -109,6 +114,7 @@ impl Access {
             accounts,
             sessions: Mutex::default(),
             throttle: Mutex::default(),
+            pace: Mutex::default(),
             setup: Mutex::new(setup),
             used: Mutex::default(),
             steps: Mutex::default(),
@@ -146,6 +152,17 @@ impl Access {
         lock(&self.used).insert(token.id.clone(), now);
         let credential = Credential::Token(token.id.clone());
         Some(Principal::new(&format!("token:{}", token.name), token.scope, credential))
+    }
+
+    /// One more request of this principal's.
+    ///
+    /// # Errors
+    /// `too-many-requests`: its token has had as many as it may.
+    pub fn admit(&self, principal: &Principal) -> Result<(), Problem> {
+        match &principal.credential {
+            Credential::Token(id) => lock(&self.pace).take(id, self.settings.token_rate, self.clock.now()),
+            _ => Ok(()),
+        }
     }
 
     /// Whom a session's cookie stands for; the session goes on from now.

@@ -190,6 +190,28 @@ async fn a_token_is_shown_once_has_a_scope_and_an_end_and_can_be_revoked() {
 }
 
 #[tokio::test]
+async fn a_token_makes_so_many_requests_a_minute_and_people_and_the_machine_are_not_counted() {
+    let mut rig = rig(Fake::default()).with_people().await;
+    let made = rig.post("/api/v1/tokens", r#"{"name":"erp","scope":"read","days":1}"#).await;
+    let bearer = format!("Bearer {}", made.json["token"].as_str().expect("shown"));
+    let (cookie, _) = rig.session("vera").await;
+    for _ in 0..600 {
+        assert_eq!(rig.ask(Method::GET, "/api/v1/session", &[("Authorization", &bearer)], "").await.status, 200);
+        assert_eq!(rig.ask(Method::GET, "/api/v1/session", &[("Cookie", &cookie)], "").await.status, 200);
+    }
+    let refused = rig.ask(Method::GET, "/api/v1/session", &[("Authorization", &bearer)], "").await;
+    assert_eq!(
+        (refused.code(), &refused.headers["retry-after"]),
+        ((429, "too-many-requests"), &axum::http::HeaderValue::from_static("1"))
+    );
+    assert_eq!(rig.ask(Method::GET, "/api/v1/session", &[("Cookie", &cookie)], "").await.status, 200);
+    assert_eq!(rig.get("/api/v1/users").await.status, 200, "the machine's own");
+    let later = rig.clock.now().checked_add(SignedDuration::from_millis(100)).expect("in range");
+    rig.clock.set(later);
+    assert_eq!(rig.ask(Method::GET, "/api/v1/session", &[("Authorization", &bearer)], "").await.status, 200);
+}
+
+#[tokio::test]
 async fn the_link_of_the_first_start_makes_one_admin_once_and_within_an_hour() {
     let mut rig = rig(Fake::default());
     let file = rig.access.setup_file().expect("there is no user yet");

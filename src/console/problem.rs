@@ -67,6 +67,16 @@ impl Problem {
         Problem { retry_after: Some(seconds), ..problem }
     }
 
+    /// 429: an API token has had its requests of this minute.
+    pub fn too_many_requests(most: u32, seconds: i64) -> Problem {
+        let text = bilingual!(
+            "此令牌每分钟最多 {most} 次请求（console.token_rate），请 {seconds} 秒后再试。",
+            "this token may make {most} requests a minute (console.token_rate); try again in {seconds} seconds."
+        );
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", text);
+        Problem { retry_after: Some(seconds), ..problem }
+    }
+
     /// 429: as many streams of events are open as may be.
     pub fn too_many_streams() -> Problem {
         let text =

@@ -339,6 +339,7 @@ pub(super) fn settings(home: &std::path::Path) -> AccessSettings {
         tls: false,
         hosts: vec!["console.example".to_owned()],
         open_metrics: false,
+        token_rate: 600,
         cost: Cost { memory: 64, passes: 1 },
     }
 }

@@ -122,6 +122,7 @@ fn identify(access: &Access, request: &Request, changes: bool) -> Result<Princip
             principal
         }
     };
+    access.admit(&principal)?;
     principal.from = peer(request);
     Ok(principal)
 }

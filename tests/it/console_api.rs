@@ -160,6 +160,8 @@ fn the_command_line_steers_users_tokens_partners_and_shows_the_trail() {
     let (code, text) = run(&["partner", "status"]);
     assert!(code == 0 && text.contains("paused") && !text.contains('\u{1b}'), "{text}");
     assert!(text.contains("\\u{1b}[31m"), "what is untrusted is shown, not obeyed: {text}");
+    let (code, text) = run(&["cert", "status"]);
+    assert!(code == 0 && text.contains("theirs") && text.contains("active"), "{text}");
     submit(&home, "theirs");
     assert!(run(&["queue"]).1.contains("waiting 1"));
     assert!(run(&["messages", "list", "--text", "order", "--state", "queued,composed"]).1.contains("order.xml"));

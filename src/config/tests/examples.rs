@@ -56,6 +56,7 @@ fn the_values_of_the_gateway_example_are_the_defaults() {
     assert_eq!((example.delivery, example.log), (standard.delivery, standard.log));
     assert_eq!(format!("{:?}", example.alerts), format!("{:?}", standard.alerts));
     assert_eq!(example.console.open_metrics, standard.console.open_metrics);
+    assert_eq!(example.console.token_rate, standard.console.token_rate);
 }
 
 #[test]
