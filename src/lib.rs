@@ -13,7 +13,7 @@
 //! | 10 | `app` |
 //! | 9 | `console`, `testbed` |
 //! | 8 | `outbound`, `inbound`, `evidence`, `alerting`, `telemetry`, `connectivity` |
-//! | 7 | `store`, `http` |
+//! | 7 | `store`, `http`, `report` |
 //! | 6 | `config` |
 //! | 5 | `partner` |
 //! | 4 | `keys` |
@@ -50,6 +50,8 @@ pub mod telemetry;
 
 #[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
+pub mod report;
 #[cfg(feature = "server")]
 pub mod store;
 

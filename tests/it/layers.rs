@@ -372,6 +372,7 @@ const RANKS: &[(&str, u8)] = &[
     ("config", 6),
     ("store", 7),
     ("http", 7),
+    ("report", 7),
     ("outbound", 8),
     ("inbound", 8),
     ("evidence", 8),
@@ -396,6 +397,8 @@ const SEAMS: &[(&str, &str)] = &[
     ("rustls", "src/http/"),
     ("tokio_rustls", "src/http/"),
     ("lettre", "src/alerting/mail.rs"),
+    ("krilla", "src/report/pdf.rs"),
+    ("skrifa", "src/report/font.rs"),
 ];
 
 /// `(proof, the file that may mint it)`.
