@@ -11,7 +11,7 @@
 //! |---|---|
 //! | 11 | `cli` |
 //! | 10 | `app` |
-//! | 9 | `console`, `testbed` |
+//! | 9 | `console`, `testbed`, `onboarding` |
 //! | 8 | `outbound`, `inbound`, `evidence`, `alerting`, `telemetry`, `connectivity` |
 //! | 7 | `store`, `http`, `report` |
 //! | 6 | `config` |
@@ -32,6 +32,8 @@ pub mod app;
 
 #[cfg(feature = "server")]
 pub mod console;
+#[cfg(feature = "server")]
+pub mod onboarding;
 #[cfg(feature = "server")]
 pub mod testbed;
 

@@ -381,6 +381,7 @@ const RANKS: &[(&str, u8)] = &[
     ("connectivity", 8),
     ("console", 9),
     ("testbed", 9),
+    ("onboarding", 9),
     ("app", 10),
     ("cli", 11),
 ];

@@ -16,6 +16,8 @@ const NAMES: f32 = 50.0 * MM;
 const FIGURES: f32 = 20.0 * MM;
 /// Height of the axis below.
 const FEET: f32 = 26.0;
+/// Bars that stand together on a page, at least.
+const FEW: usize = 5;
 const LABEL: Style = Style { size: 7.5, leading: STEP, bold: false, ink: Ink::Black, align: Align::Right };
 
 impl Flow<'_> {
@@ -23,7 +25,7 @@ impl Flow<'_> {
         let axis = Axis::of(bars.bars.iter().map(|bar| bar.millis));
         let mut rest = bars.bars.as_slice();
         while !rest.is_empty() {
-            let few = f32::from(u16::try_from(rest.len().min(5)).unwrap_or(5));
+            let few = f32::from(u16::try_from(rest.len().min(FEW)).unwrap_or(u16::MAX));
             self.room(few * STEP + FEET);
             let mut fit = 0usize;
             let mut room = BOTTOM - FEET - self.y;
@@ -31,7 +33,12 @@ impl Flow<'_> {
                 fit = fit.saturating_add(1);
                 room -= STEP;
             }
-            let (now, later) = rest.split_at(fit.max(1));
+            // A few bars alone on a page would be no chart.
+            let alone = rest.len().saturating_sub(fit);
+            if (1..FEW).contains(&alone) {
+                fit = rest.len().saturating_sub(FEW);
+            }
+            let (now, later) = rest.split_at(fit.clamp(1, rest.len()));
             self.part(now, &axis, &bars.axis);
             rest = later;
         }

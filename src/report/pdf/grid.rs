@@ -23,7 +23,7 @@ struct Scale {
     small: bool,
 }
 
-const FORM: Scale = Scale { size: 11.0, leading: 17.0, padding: 5.0, line: 0.6, small: false };
+const FORM: Scale = Scale { size: 11.0, leading: 15.5, padding: 5.0, line: 0.6, small: false };
 const TABLE: Scale = Scale { size: 7.5, leading: 10.6, padding: 2.8, line: 0.35, small: true };
 
 impl Flow<'_> {
