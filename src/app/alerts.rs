@@ -97,7 +97,8 @@ impl Watch {
         let queue = conditions::queue(&self.store.backlog(), config.alerts.queue_age, now);
         let shown: Vec<_> = self.backend.reloading.shown.certificates().into_iter().map(|(_, shown)| shown).collect();
         let certificates = conditions::certificates(&config.station.keys, &shown, &partners, now);
-        unready.chain(certificates).chain(queue).collect()
+        let revocation = conditions::revocation(&partners, now);
+        unready.chain(certificates).chain(revocation).chain(queue).collect()
     }
 
     /// Begins a check of the journal when it is time, and notes what one came to. It runs in a thread of its own, for

@@ -19,6 +19,8 @@ const NEVER: [&str; 4] = ["passphrase_file", "token_file", "password_file", "sec
 /// Keys whose values are files that a backup should have.
 const FILES: [&str; 8] =
     ["certificate", "certificates", "chain", "file", "ca_file", "client_ca", "bundle", "trusted_certificate"];
+/// Keys whose values are such files, or folders of them.
+const LISTS: [&str; 2] = ["revocation", "lists"];
 /// Keys whose values are private keys, encrypted or not, or as secret: passwords are hashed, secrets of one-time codes are not.
 const KEYS: [&str; 4] = ["private_key", "pkcs12", "key", "users_file"];
 
@@ -129,19 +131,29 @@ pub(super) fn beside(config: &Config, keys: bool) -> Beside {
     }
     for (key, value) in named {
         let path = config.home.join(&value);
-        let wanted = FILES.contains(&key.as_str()) || keys && KEYS.contains(&key.as_str());
-        let concerns = wanted || NEVER.contains(&key.as_str()) || KEYS.contains(&key.as_str());
-        if !concerns || !path.is_file() {
-            continue;
-        }
-        let secret = fs::read(&path).is_ok_and(|bytes| memchr::memmem::find(&bytes, b"PRIVATE KEY").is_some());
-        if wanted && (keys || !secret) {
-            add(config, &path, &mut beside);
-        } else {
-            beside.left_out.push(value);
+        let is_one_of = |keys: &[&str]| keys.contains(&key.as_str());
+        let wanted = is_one_of(&FILES) || is_one_of(&LISTS) || keys && is_one_of(&KEYS);
+        let concerns = wanted || is_one_of(&NEVER) || is_one_of(&KEYS);
+        let named = if is_one_of(&LISTS) && path.is_dir() { entries(&path) } else { vec![(path, value)] };
+        for (path, value) in named {
+            if !concerns || !path.is_file() {
+                continue;
+            }
+            let secret = fs::read(&path).is_ok_and(|bytes| memchr::memmem::find(&bytes, b"PRIVATE KEY").is_some());
+            if wanted && (keys || !secret) {
+                add(config, &path, &mut beside);
+            } else {
+                beside.left_out.push(value);
+            }
         }
     }
     beside
+}
+
+/// What is in a folder, each with its name for people.
+fn entries(folder: &Path) -> Vec<(PathBuf, String)> {
+    let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.map(|path| (path.clone(), path.display().to_string())).collect()
 }
 
 /// Adds one file of the home; returns its content.
@@ -180,5 +192,40 @@ fn gather(value: &toml::Value, key: &str, named: &mut BTreeSet<(String, String)>
         toml::Value::Array(values) => values.iter().for_each(|value| gather(value, key, named)),
         toml::Value::Table(table) => table.iter().for_each(|(key, value)| gather(value, key, named)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::config::home::{HomePlan, create};
+    use crate::ground::clock::SystemClock;
+    use crate::ground::durable;
+
+    #[test]
+    fn a_folder_of_revocation_lists_belongs_to_a_backup_and_a_key_in_it_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let plan = HomePlan {
+            dxpid: None,
+            as2_name: "STATION".to_owned(),
+            name: None,
+            as2_listen: ([127, 0, 0, 1], 4080).into(),
+            console_listen: ([127, 0, 0, 1], 4081).into(),
+            key_bits: 2048,
+        };
+        let home = create(&folder.path().join("home"), &plan, SystemClock.now()).expect("made");
+        let lists = home.folder.join("crls");
+        fs::create_dir(&lists).expect("made");
+        durable::write_new(&lists.join("ca.crt"), include_bytes!("../../certs-example/customs.crt")).expect("written");
+        let text = fs::read_to_string(&home.file).expect("read") + "\n[revocation]\nlists = \"crls\"\n";
+        fs::remove_file(&home.file).expect("removed");
+        durable::write_new(&home.file, text.as_bytes()).expect("written");
+        let config = config::load(&home.file, &|_| None, SystemClock.now()).expect("loads");
+        durable::write_new(&lists.join("stray.key"), b"-----BEGIN PRIVATE KEY-----").expect("written");
+        let beside = beside(&config, false);
+        let taken: Vec<&str> = beside.home.iter().map(|file| file.path.as_str()).collect();
+        assert!(taken.contains(&"crls/ca.crt") && !taken.contains(&"crls/stray.key"), "{taken:?}");
+        assert!(beside.left_out.iter().any(|file| file.ends_with("stray.key")), "{:?}", beside.left_out);
     }
 }

@@ -50,6 +50,36 @@ pub(super) fn certificates(
     expiry(&ours, now).into_iter().chain(theirs).collect()
 }
 
+/// Certificates of partners that were taken back, lists that should have been replaced, and waivers that end.
+pub(super) fn revocation(partners: &Directory, now: Timestamp) -> Vec<Condition> {
+    let of = |partner: &Partner| {
+        let id = partner.id.as_str();
+        let revoked = partner.certificates.revoked().into_iter().map(|one| {
+            let file = one.file.display();
+            let text = bilingual!(
+                "伙伴 {id} 的证书 {file} 已被其签发者吊销：用它签名的报文被拒绝，也不再向其加密。请与对方核实并换用新证书。",
+                "the certificate {file} of partner {id} is revoked by its issuer: what it signs is refused, nothing is encrypted to it. Ask the partner, then replace it."
+            );
+            condition(Level::Security, "certificate-revoked", text)
+        });
+        let stale = partner.certificates.lists().iter().filter(|list| list.is_stale(now)).map(|list| {
+            let file = list.file.display();
+            let text = bilingual!(
+                "吊销列表 {file} 早该更新，新近被吊销的证书可能仍在使用。请检查获取该列表的任务。",
+                "the revocation list {file} should have been replaced: certificates that were revoked since may still be used. Check the job that fetches it."
+            );
+            condition(Level::Warning, "crl-stale", text)
+        });
+        let waivers = partner.waivers.0.iter().filter_map(|waiver| {
+            let (code, text) = waiver.notice(now)?;
+            Some(condition(Level::Warning, code, text))
+        });
+        let found: Vec<Condition> = revoked.chain(stale).chain(waivers).collect();
+        found.into_iter().map(|one| Condition { partner: Some(id.to_owned()), ..one }).collect::<Vec<Condition>>()
+    };
+    partners.all().filter(|partner| partner.enabled).flat_map(|partner| of(partner)).collect()
+}
+
 /// For each use the certificate that lasts longest: when it ends, the use ends.
 fn station(keys: &KeyRing) -> Vec<Certificate> {
     let keys = keys.keys();
@@ -64,7 +94,7 @@ fn station(keys: &KeyRing) -> Vec<Certificate> {
 fn lasting(partner: &Partner) -> Vec<&Certificate> {
     let held = partner.certificates.certificates();
     let last = |use_of: fn(&crate::keys::CertificateUses) -> bool| {
-        let used = held.iter().filter(|held| use_of(&held.uses)).map(|held| &held.certificate);
+        let used = held.iter().filter(|held| use_of(&held.uses) && !held.revoked).map(|held| &held.certificate);
         used.max_by_key(|certificate| certificate.not_after())
     };
     let own = partner.http.identity.as_ref().and_then(|identity| identity.chain.first());

@@ -3,9 +3,12 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use memchr::memmem;
+
 use super::entity::boundary as fresh_boundary;
 use super::error::ComposeError;
 use super::headers::{CONTENT_DISPOSITION, CONTENT_TRANSFER_ENCODING, CONTENT_TYPE, attachment_value};
+use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::ground::text::printable;
 use crate::mime::{
@@ -108,12 +111,21 @@ impl<'a> Related<'a> {
     /// # Errors
     /// [`ComposeError::Header`] when a type or name cannot stand in a header field, or there is no file.
     pub fn new(enclosures: &[Enclosure<'a>]) -> Result<Related<'a>, ComposeError> {
+        Related::between(enclosures, &fresh_boundary())
+    }
+
+    /// The same with a boundary that tells later, by the first bytes alone, what the payload is: see [`type_of_named`].
+    /// `id` must be one that no file can hold.
+    ///
+    /// # Errors
+    /// As for [`Related::new`].
+    pub fn named(enclosures: &[Enclosure<'a>], id: Id) -> Result<Related<'a>, ComposeError> {
+        Related::between(enclosures, &format!("{NAMED}{id}"))
+    }
+
+    fn between(enclosures: &[Enclosure<'a>], boundary: &str) -> Result<Related<'a>, ComposeError> {
         let root = enclosures.first().ok_or(MimeError::MissingDelimiter)?;
-        let boundary = fresh_boundary();
-        let root_type = ContentType::parse(root.content_type)?;
-        let content_type = ContentType::new("multipart/related") //
-            .with("type", &root_type.essence)
-            .with("boundary", &boundary);
+        let content_type = related_type(&ContentType::parse(root.content_type)?, boundary);
         let mut pieces = Vec::new();
         let mut lead = format!("--{boundary}\r\n");
         for enclosure in enclosures {
@@ -128,13 +140,34 @@ impl<'a> Related<'a> {
             lead = format!("\r\n--{boundary}\r\n");
         }
         pieces.push(Piece::Frame(format!("\r\n--{boundary}--\r\n").into_bytes()));
-        Ok(Related { content_type: content_type.to_string(), pieces })
+        Ok(Related { content_type, pieces })
     }
 
     /// `multipart/related` with `type` and `boundary` (RFC 2387 3).
     pub fn content_type(&self) -> &str {
         &self.content_type
     }
+}
+
+/// How the boundaries of [`Related::named`] begin.
+const NAMED: &str = "dxgate-files-";
+
+/// `multipart/related` with the type of its root (RFC 2387 3.1).
+fn related_type(root: &ContentType, boundary: &str) -> String {
+    let related = ContentType::new("multipart/related").with("type", &root.essence).with("boundary", boundary);
+    related.to_string()
+}
+
+/// The media type of a payload that [`Related::named`] made, by its first bytes: they hold its boundary and the head of
+/// the root. `None` for every other payload.
+pub fn type_of_named(lead: &[u8], limits: &Limits) -> Option<String> {
+    let (line, rest) = lead.split_at_checked(memmem::find(lead, b"\r\n")?)?;
+    let boundary = std::str::from_utf8(line).ok()?.strip_prefix("--")?;
+    boundary.strip_prefix(NAMED)?.parse::<Id>().ok()?;
+    let head = rest.get(2..)?;
+    let head = head.get(..memmem::find(head, b"\r\n\r\n")?.checked_add(2)?)?;
+    let root = ContentType::parse(Headers::parse(head, limits).ok()?.get(CONTENT_TYPE)?).ok()?;
+    Some(related_type(&root, boundary))
 }
 
 impl Source for Related<'_> {

@@ -1,15 +1,21 @@
 //! How a partner's HTTP server is reached: `[http]` of a partner file, and `[proxy]` of `gateway.toml`.
 
+use super::agreement;
 use super::document::Section;
 use super::material::Reading;
 use super::partners::Surroundings;
 use super::station::one_of;
 use crate::bilingual;
 use crate::ground::text::Bilingual;
-use crate::partner::{Authorization, HttpAccess, PartnerUrl, Proxy};
+use crate::partner::{Authorization, HttpAccess, PartnerUrl, Proxy, Waived, Waivers};
 
 /// `[http]` of a partner file.
-pub(super) fn http(section: &Section<'_>, reading: &Reading<'_>, surroundings: &Surroundings<'_>) -> HttpAccess {
+pub(super) fn http(
+    section: &Section<'_>,
+    reading: &Reading<'_>,
+    surroundings: &Surroundings<'_>,
+    waivers: &Waivers,
+) -> HttpAccess {
     let authorization = authorization(section, reading, true);
     let identity = reading.identity(section, false);
     let own_proxy = section.section("proxy");
@@ -22,12 +28,17 @@ pub(super) fn http(section: &Section<'_>, reading: &Reading<'_>, surroundings: &
         let own = proxy(&own_proxy, reading);
         if own_proxy.is_present() { own } else { surroundings.proxy.cloned() }
     };
+    let old_tls = section.parsed("tls", |text| one_of(text, &["current", "old"])) == Some("old");
+    if old_tls {
+        agreement::named(section, "tls", &[Waived::OldTls], waivers);
+    }
     HttpAccess {
         authorization,
         identity,
         chunked: section.boolean("chunked", false),
         expect_continue: section.boolean("expect_continue", false),
         proxy,
+        old_tls,
     }
 }
 

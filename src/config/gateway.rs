@@ -34,6 +34,7 @@ struct Draft {
     as2: As2Settings,
     console: ConsoleSettings,
     proxy: Option<Proxy>,
+    revocation: Option<PathBuf>,
     outbox: OutboxSettings,
     limits: Limits,
     server: ServerSettings,
@@ -78,6 +79,7 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
         as2: draft.as2,
         console: draft.console,
         proxy: draft.proxy,
+        revocation: draft.revocation,
         outbox: draft.outbox,
         limits: draft.limits,
         server: draft.server,
@@ -110,6 +112,7 @@ pub(super) fn reload(config: &Config, old: &Directory, environment: Environment<
             levels: &draft.precheck.levels,
             asks_clients: draft.as2.asks_clients(),
             proxy: draft.proxy.as_ref(),
+            revocation: draft.revocation.as_deref(),
         },
         _ => partners::surroundings_of(config),
     };
@@ -186,6 +189,7 @@ fn surroundings(draft: &Draft) -> Surroundings<'_> {
         levels: &draft.precheck.levels,
         asks_clients: draft.as2.asks_clients(),
         proxy: draft.proxy.as_ref(),
+        revocation: draft.revocation.as_deref(),
     }
 }
 
@@ -204,6 +208,7 @@ fn read(root: &Section<'_>, reading: &Reading<'_>, sheet: &Sheet) -> Draft {
         folders: folders(&root.section("folders"), reading),
         console: console(&root.section("console"), reading, &as2),
         proxy: access::gateway_proxy(&root.section("proxy"), reading),
+        revocation: reading.path(&root.section("revocation"), "lists"),
         outbox: outbox(&root.section("outbox")),
         limits: limits(&limits_section),
         server: server(&limits_section),

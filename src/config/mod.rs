@@ -65,6 +65,8 @@ pub struct Config {
     pub console: ConsoleSettings,
     /// The way out to partners that name none of their own.
     pub proxy: Option<Proxy>,
+    /// Revocation lists for the certificates of every partner: a file or a folder.
+    pub revocation: Option<PathBuf>,
     /// How outboxes are watched.
     pub outbox: OutboxSettings,
     /// Caps on what peers may send.

@@ -1,6 +1,7 @@
 //! What a file in `partners/` may say.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::document::Section;
@@ -12,7 +13,7 @@ use crate::bilingual;
 use crate::cms::KeyTransport;
 use crate::declaration::schema;
 use crate::ground::text::Bilingual;
-use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, load, specimen};
+use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, RevocationLists, load, specimen};
 use crate::partner::{Accept, Agreement, Delivery, Dxp, Partner, PartnerUrl, Precheck, Profile, RetrySchedule};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ pub(super) fn read(
     id: &str,
     file: &Path,
     reading: &Reading<'_>,
-    surroundings: &Surroundings<'_>,
+    (surroundings, lists): (&Surroundings<'_>, Option<&Arc<RevocationLists>>),
 ) -> Option<Partner> {
     let url = root.required("url", PartnerUrl::parse);
     let as2_name = root.required("as2_name", as2_name);
@@ -41,9 +42,13 @@ pub(super) fn read(
     let agreement = agreement::agreement(&root.section("agreement"), &waivers, surroundings);
     let accept_section = root.section("accept");
     let accept = agreement::accept(&accept_section, &agreement, &waivers, surroundings);
-    let certificates = certificates(root, reading, surroundings, &agreement, &accept);
-    let delivery = delivery(&root.section("delivery"), url.as_ref().is_some_and(PartnerUrl::is_inside));
-    let http = access::http(&root.section("http"), reading, surroundings);
+    let own_lists = reading.path(root, "revocation");
+    let own_lists = own_lists.and_then(|path| note(root, "revocation", RevocationLists::read(&path)));
+    let lists: Vec<Arc<RevocationLists>> = lists.cloned().into_iter().chain(own_lists.map(Arc::new)).collect();
+    let certificates = certificates(root, reading, (surroundings, &lists), &agreement, &accept);
+    let delivery_section = root.section("delivery");
+    let delivery = delivery(&delivery_section, url.as_ref().is_some_and(PartnerUrl::is_inside));
+    let http = access::http(&root.section("http"), reading, surroundings, &waivers);
     let (url, as2_name) = (url?, as2_name?);
     if surroundings.station.is_some_and(|station| station.as2_name == as2_name) {
         let text = bilingual!(
@@ -71,6 +76,13 @@ pub(super) fn read(
         http,
         dxp,
     };
+    if partner.delivery.folders_as_messages && partner.profile == Profile::Dxp {
+        let text = bilingual!(
+            "海关报文逐个发送，不能把文件夹作为一个报文。请删除 folders_as_messages。",
+            "declarations travel one by one: a folder cannot be a message to customs. Remove folders_as_messages."
+        );
+        delivery_section.error("folders_as_messages", "folders-not-for-dxp", text);
+    }
     judge_transport(root, &partner, surroundings);
     judge_client(&accept_section, &partner, surroundings);
     Some(partner)
@@ -188,7 +200,7 @@ fn header_text(text: &str) -> Result<String, Bilingual> {
 fn certificates(
     root: &Section<'_>,
     reading: &Reading<'_>,
-    surroundings: &Surroundings<'_>,
+    (surroundings, lists): (&Surroundings<'_>, &[Arc<RevocationLists>]),
     agreement: &Agreement,
     accept: &Accept,
 ) -> CertificateSet {
@@ -196,7 +208,15 @@ fn certificates(
     let read: Vec<PartnerCertificate> =
         sections.iter().filter_map(|section| certificate(section, reading, surroundings)).collect();
     let complete = read.len() == sections.len();
-    let set = CertificateSet::new(read);
+    let set = CertificateSet::new(read).revoked_by(lists, !accept.client_names.is_empty());
+    for one in set.revoked() {
+        let file = one.file.display();
+        let text = bilingual!(
+            "证书 {file} 已被其签发者吊销，不再使用。请向对方索取新证书。",
+            "the certificate {file} is revoked by its issuer and not used any more. Obtain a new one from the partner."
+        );
+        root.warning("certificates", "certificate-revoked", text);
+    }
     if complete {
         let needs = [
             ("encrypt", agreement.encrypt.is_some(), set.encrypting(reading.now, agreement.key_transport).is_none()),
@@ -266,7 +286,7 @@ fn certificate(
         section.error("file", "example-key", example_key());
     }
     let window = narrowed(section, &certificate, wishes);
-    Some(PartnerCertificate { certificate, uses, window, file })
+    Some(PartnerCertificate { certificate, uses, window, file, revoked: false })
 }
 
 fn example_key() -> Bilingual {
@@ -291,6 +311,7 @@ fn delivery(section: &Section<'_>, inside: bool) -> Delivery {
         },
         retry_processing_error: section.boolean("retry_processing_error", false),
         fresh_message_id: section.boolean("fresh_message_id", false),
+        folders_as_messages: section.boolean("folders_as_messages", false),
         private_network: section.boolean("private_network", inside),
     }
 }

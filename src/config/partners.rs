@@ -11,6 +11,7 @@ use super::{Config, Problem, Severity, partner_file};
 use crate::bilingual;
 use crate::declaration::precheck::Levels;
 use crate::ground::text::Bilingual;
+use crate::keys::RevocationLists;
 use crate::partner::{Directory, Partner, Proxy, Station};
 
 /// The longest partner id; it becomes a folder name.
@@ -30,6 +31,8 @@ pub(super) struct Surroundings<'g> {
     pub(super) asks_clients: bool,
     /// The gateway's way out.
     pub(super) proxy: Option<&'g Proxy>,
+    /// The gateway's revocation lists.
+    pub(super) revocation: Option<&'g Path>,
 }
 
 /// A partner whose file has no errors of its own.
@@ -63,6 +66,14 @@ pub(super) fn read_all(
         Ok(files) => files,
         Err(problem) => return PartnersRead { problems: vec![*problem], unreadable: true, ..PartnersRead::default() },
     };
+    let lists = match surroundings.revocation.map(RevocationLists::read).transpose() {
+        Ok(lists) => lists.map(Arc::new),
+        Err(error) => {
+            // Without the lists revoked certificates would count again.
+            let problem = whole_file(error.file(), Severity::Error, error.code(), error.text());
+            return PartnersRead { problems: vec![problem], unreadable: true, ..PartnersRead::default() };
+        }
+    };
     let mut problems = Vec::new();
     if files.is_empty() {
         let text = bilingual!(
@@ -73,7 +84,7 @@ pub(super) fn read_all(
     }
     let (mut candidates, mut named) = (Vec::new(), BTreeSet::new());
     for (id, file) in files {
-        let (candidate, found) = read_one(&id, &file, reading, surroundings, &mut named);
+        let (candidate, found) = read_one(&id, &file, reading, (surroundings, lists.as_ref()), &mut named);
         problems.extend(found);
         let kept = || old.by_id(&id).map(|partner| Candidate { partner: partner.clone(), name_line: None });
         candidates.extend(candidate.or_else(kept));
@@ -103,6 +114,7 @@ pub(super) fn surroundings_of(config: &Config) -> Surroundings<'_> {
         levels: &config.precheck.levels,
         asks_clients: config.as2.asks_clients(),
         proxy: config.proxy.as_ref(),
+        revocation: config.revocation.as_deref(),
     }
 }
 
@@ -116,7 +128,7 @@ pub(super) fn known_keys(
 ) -> std::collections::BTreeSet<String> {
     let sheet = Sheet::new(file, text);
     if let Some(table) = sheet.parse(text) {
-        partner_file::read(&sheet.root(&table), "example", file, reading, surroundings);
+        partner_file::read(&sheet.root(&table), "example", file, reading, (surroundings, None));
     }
     sheet.finish().1
 }
@@ -125,7 +137,7 @@ fn read_one(
     id: &str,
     file: &Path,
     reading: &Reading<'_>,
-    surroundings: &Surroundings<'_>,
+    (surroundings, lists): (&Surroundings<'_>, Option<&Arc<RevocationLists>>),
     named: &mut BTreeSet<PathBuf>,
 ) -> (Option<Candidate>, Vec<Problem>) {
     if !is_folder_name(id) {
@@ -142,7 +154,7 @@ fn read_one(
     let sheet = Sheet::new(file, &text);
     let Some(table) = sheet.parse(&text) else { return (None, sheet.finish().0) };
     let root = sheet.root(&table);
-    let partner = partner_file::read(&root, id, file, reading, surroundings);
+    let partner = partner_file::read(&root, id, file, reading, (surroundings, lists));
     let name_line = root.place("as2_name").line;
     drop(root);
     named.extend(sheet.files());

@@ -27,6 +27,7 @@ use super::address::{Addresses, Target};
 use super::body::SendBody;
 use super::expectation::Expectation;
 use super::head::Head;
+use super::old_tls::OldTls;
 use super::pool::{Connection, Pool};
 use super::post_error::{PostError, PostErrorKind};
 use super::proxy::{self, Proxy};
@@ -53,6 +54,8 @@ pub struct ClientSettings {
     pub expect: Option<Duration>,
     /// The way out.
     pub proxy: Option<Proxy>,
+    /// TLS by OpenSSL from version 1.0 on, for servers that know nothing newer.
+    pub old_tls: bool,
 }
 
 impl Default for ClientSettings {
@@ -67,6 +70,7 @@ impl Default for ClientSettings {
             chunked: false,
             expect: None,
             proxy: None,
+            old_tls: false,
         }
     }
 }
@@ -113,6 +117,8 @@ struct Shared {
     settings: ClientSettings,
     /// Made when the first `https` URL is met: a machine without root certificates can still speak to `http` ones.
     tls: OnceLock<Arc<rustls::ClientConfig>>,
+    /// The same for old servers.
+    old_tls: OnceLock<Arc<OldTls>>,
     pool: Pool,
 }
 
@@ -121,11 +127,11 @@ impl Client {
     /// when they are first needed.
     pub fn new(settings: ClientSettings) -> Result<Client, TlsError> {
         let tls = OnceLock::new();
-        if settings.trust != Trust::System {
+        if settings.trust != Trust::System && !settings.old_tls {
             let _ = tls.set(tls::client_config(&settings.trust, settings.identity.as_ref())?);
         }
         let pool = Pool::new(settings.idle, settings.idle_per_host);
-        Ok(Client(Arc::new(Shared { settings, tls, pool })))
+        Ok(Client(Arc::new(Shared { settings, tls, old_tls: OnceLock::new(), pool })))
     }
 
     /// POSTs `body` to `url`. `headers` are sent as given; `Host` and `Content-Length` are added, and fields that
@@ -257,11 +263,24 @@ impl Shared {
         if !target.tls {
             return self.handshake(stream).await;
         }
+        if self.settings.old_tls {
+            let stream = self.old_tls()?.connect(stream, target).await?;
+            return self.handshake(stream).await;
+        }
         let name = ServerName::try_from(target.host.clone());
         let name = name.map_err(|_| PostError::new(PostErrorKind::BadUrl, "the host is not a DNS name or address"))?;
         let connector = TlsConnector::from(self.tls_config()?);
         let stream = connector.connect(name, stream).await.map_err(|error| PostError::from_tls(&error))?;
         self.handshake(stream).await
+    }
+
+    fn old_tls(&self) -> Result<Arc<OldTls>, PostError> {
+        if let Some(made) = self.old_tls.get() {
+            return Ok(Arc::clone(made));
+        }
+        let made = OldTls::new(&self.settings.trust, self.settings.identity.as_ref());
+        let made = made.map_err(|error| PostError::new(PostErrorKind::Tls, error))?;
+        Ok(Arc::clone(self.old_tls.get_or_init(|| Arc::new(made))))
     }
 
     fn tls_config(&self) -> Result<Arc<rustls::ClientConfig>, PostError> {
@@ -353,8 +372,10 @@ fn profile(settings: &ClientSettings) -> [u8; 32] {
     }
     hasher.update(&settings.identity.as_ref().map(Identity::digest).unwrap_or_default());
     hasher.update(&settings.proxy.as_ref().map(Proxy::digest).unwrap_or_default());
-    let ClientSettings { addresses, answer_limit, idle, idle_per_host, chunked, expect, .. } = settings;
-    hasher.update(format!("{addresses:?} {answer_limit} {idle:?} {idle_per_host} {chunked} {expect:?}").as_bytes());
+    let ClientSettings { addresses, answer_limit, idle, idle_per_host, chunked, expect, old_tls, .. } = settings;
+    hasher.update(
+        format!("{addresses:?} {answer_limit} {idle:?} {idle_per_host} {chunked} {expect:?} {old_tls}").as_bytes(),
+    );
     hasher.finish()
 }
 

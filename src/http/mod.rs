@@ -8,7 +8,7 @@
 //!   not idempotent); [`address`] keeps URLs that a peer supplied away from private networks.
 //!
 //! Both speak HTTP/1.1 only (RFC 9112): AS2 peers do, and the frame-level attacks of HTTP/2 stay outside. TLS 1.2 and
-//! 1.3 by rustls, see [`tls`] and [`server_tls`].
+//! 1.3 by rustls, see [`tls`] and [`server_tls`]; older versions by OpenSSL, where a client's settings say so (`old_tls`).
 //!
 //! **Invariant:** `hyper` and `rustls` are named nowhere outside this module.
 
@@ -20,6 +20,7 @@ pub mod exchange;
 mod expectation;
 pub mod figures;
 mod head;
+mod old_tls;
 mod permits;
 mod pool;
 pub mod post_error;

@@ -52,6 +52,11 @@ impl Identity {
         self.chain.first().map(Vec::as_slice)
     }
 
+    /// The certificates and the key (PKCS#8), in DER.
+    pub(super) fn der(&self) -> (&[Vec<u8>], &[u8]) {
+        (&self.chain, self.key.expose())
+    }
+
     /// Distinguishes identities, without being the key.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut hasher = openssl::sha::Sha256::new();

@@ -7,8 +7,8 @@ use super::Inbound;
 use super::unwrap::Unwrapped;
 use crate::as2::attachments::{self, Attachment, related_boundary};
 use crate::as2::request::Request;
-use crate::as2::{self, AcceptPolicy, OpenFailure, OpenKeys, Opened};
-use crate::cms::ContentCipher;
+use crate::as2::{self, AcceptPolicy, OpenError, OpenFailure, OpenKeys, Opened};
+use crate::cms::{ContentCipher, SignatureError};
 use crate::ground::drain;
 use crate::ground::limits::Limits;
 use crate::mime::MimeError;
@@ -28,6 +28,8 @@ pub(super) struct Verified {
 pub(super) enum NotOpened {
     /// The message's fault; the partner is told.
     Refused(Box<OpenFailure>),
+    /// The same, and the signer is one whose certificate was taken back.
+    Revoked(Box<OpenFailure>),
     /// Ours; the partner shall try again.
     Storage(io::Error),
 }
@@ -98,6 +100,13 @@ impl Inbound {
         };
         let first = attempt(if wire.len() > HASHED_AS_NAMED { as2::open_as_named } else { as2::open });
         let opened = match first {
+            Err(Failed::Opening(failure)) if signer_is_unknown(&failure) => {
+                let distrusted = partner.distrusted(now);
+                let keys = OpenKeys { decryption: &decryption, trusted: &distrusted };
+                let signed = !distrusted.is_empty() && self.opens_with(&keys, &policy, request, wire)?;
+                let failure = Box::new(failure);
+                return Err(if signed { NotOpened::Revoked(failure) } else { NotOpened::Refused(failure) });
+            }
             Err(Failed::Opening(failure)) if failure.is_misnamed(&policy) => attempt(as2::open),
             other => other,
         };
@@ -109,6 +118,18 @@ impl Inbound {
             _ => Vec::new(),
         };
         Ok(Verified { opened, payload, unwrapped, attachments })
+    }
+
+    /// Whether the message opens with these keys; nothing of it is kept.
+    fn opens_with(
+        &self,
+        keys: &OpenKeys<'_>,
+        policy: &AcceptPolicy,
+        request: &Request,
+        wire: &Draft,
+    ) -> Result<bool, NotOpened> {
+        let mut body = wire.open(&self.store).map_err(NotOpened::Storage)?;
+        Ok(as2::open_as_named(request, &mut body, policy, keys, &self.limits, &mut io::sink()).is_ok())
     }
 
     /// The files of a multipart of files; none when the payload is no such multipart, or one that cannot be taken apart: it is delivered
@@ -141,6 +162,11 @@ impl Inbound {
             }
         }
     }
+}
+
+/// The signature is by none of the certificates that count.
+fn signer_is_unknown(failure: &OpenFailure) -> bool {
+    matches!(failure.cause, OpenError::Signature(SignatureError::UnknownSigner))
 }
 
 /// How the message was protected, for the meta file.

@@ -14,7 +14,7 @@ use crate::as2::headers;
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
 use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
-use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic};
+use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic, OpenFailure};
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::ground::drain;
@@ -104,13 +104,13 @@ impl Inbound {
             Ok(verified) => self.record(id, partner, request, verified, wire, peer).await,
             Err(NotOpened::Storage(error)) => Err(NoAnswer::Storage(error)),
             Err(NotOpened::Refused(failure)) => {
-                let refusal = Refusal {
-                    may_sign: true,
-                    told: failure.told,
-                    explanation: failure.explanation,
-                    code: failure.cause.code(),
-                    text: failure.cause.text(),
-                };
+                let refusal = Refusal::of(*failure);
+                self.wait_for_grid(wire.len()).await;
+                self.decline(id, partner, request, self.evidence(wire)?, refusal).await
+            }
+            Err(NotOpened::Revoked(failure)) => {
+                let (code, text) = ("certificate-revoked", signed_by_revoked());
+                let refusal = Refusal { code, text, ..Refusal::of(*failure) };
                 self.wait_for_grid(wire.len()).await;
                 self.decline(id, partner, request, self.evidence(wire)?, refusal).await
             }
@@ -394,6 +394,16 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    fn of(failure: OpenFailure) -> Refusal {
+        Refusal {
+            may_sign: true,
+            told: failure.told,
+            explanation: failure.explanation,
+            code: failure.cause.code(),
+            text: failure.cause.text(),
+        }
+    }
+
     fn other_content() -> Refusal {
         Refusal {
             may_sign: true,
@@ -406,6 +416,13 @@ impl Refusal {
             ),
         }
     }
+}
+
+fn signed_by_revoked() -> Bilingual {
+    bilingual!(
+        "报文由已吊销的证书签名，未接收：可能有人冒用该密钥。请与对方核实并换用新证书。",
+        "the message is signed with a certificate that its issuer has revoked; it was not accepted: somebody may be using a stolen key. Ask the partner, then replace the certificate."
+    )
 }
 
 fn repetition(earlier: Id) -> Reason {

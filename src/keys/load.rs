@@ -78,6 +78,24 @@ pub enum KeyFileError {
         /// The key's file.
         file: PathBuf,
     },
+    /// Neither a revocation list nor a certificate in it.
+    #[error("{} holds no revocation list", file.display())]
+    NoList {
+        /// The file.
+        file: PathBuf,
+    },
+    /// More bytes or files than revocation lists have.
+    #[error("{} is too large for revocation lists", file.display())]
+    ListsTooLarge {
+        /// The file or folder.
+        file: PathBuf,
+    },
+    /// A revocation list that none of the certificates beside it has signed.
+    #[error("{} is signed by none of the certificates beside it", file.display())]
+    ListUnproven {
+        /// The file.
+        file: PathBuf,
+    },
     /// A passphrase, password or token file is empty or not text.
     #[error("{} holds no line of text", file.display())]
     NoSecret {
@@ -99,6 +117,9 @@ impl KeyFileError {
             KeyFileError::KeyUnusable { .. } => "private-key-weak",
             KeyFileError::NotForDeclarations { .. } => "signing-key-unsupported",
             KeyFileError::Mismatch { .. } => "key-certificate-mismatch",
+            KeyFileError::NoList { .. } => "crl-unreadable",
+            KeyFileError::ListsTooLarge { .. } => "crl-too-large",
+            KeyFileError::ListUnproven { .. } => "crl-unproven",
             KeyFileError::NoSecret { .. } => "secret-empty",
         }
     }
@@ -143,6 +164,18 @@ impl KeyFileError {
                 "私钥 {file} 与证书不匹配。请使用同一对密钥的两个文件。",
                 "the private key {file} does not belong to the certificate. Use the two files of one pair."
             ),
+            KeyFileError::NoList { .. } => bilingual!(
+                "文件 {file} 不完整，或其中有吊销列表（CRL）和证书以外的内容。需要 PEM 或 DER 格式；请重新获取该列表，或移走其他文件。",
+                "{file} is cut off or holds something else than revocation lists and certificates. PEM or DER is expected; fetch the list anew, or move other files away."
+            ),
+            KeyFileError::ListsTooLarge { .. } => bilingual!(
+                "{file} 过大：单个吊销列表文件不超过 64 MiB，一个文件夹不超过 1000 个文件、256 MiB。请只保留伙伴证书签发者的列表。",
+                "{file} is too large: a file of revocation lists has at most 64 MiB, a folder 1,000 files and 256 MiB. Keep only the lists of those who issued the partners' certificates."
+            ),
+            KeyFileError::ListUnproven { .. } => bilingual!(
+                "吊销列表 {file} 的签名无法验证：请把签发它的 CA 证书单独放在同一文件夹的另一个文件中，或重新获取该列表。",
+                "the revocation list {file} cannot be verified: put the certificate of the CA that signed it into a file of its own in the same folder, or fetch the list anew."
+            ),
             KeyFileError::NoSecret { .. } => bilingual!(
                 "文件 {file} 为空或不是文本。请在第一行写入口令或令牌。",
                 "{file} is empty or not text. Put the secret on its first line."
@@ -162,6 +195,9 @@ impl KeyFileError {
             | KeyFileError::KeyUnusable { file }
             | KeyFileError::NotForDeclarations { file }
             | KeyFileError::Mismatch { file }
+            | KeyFileError::NoList { file }
+            | KeyFileError::ListsTooLarge { file }
+            | KeyFileError::ListUnproven { file }
             | KeyFileError::NoSecret { file } => file,
         }
     }

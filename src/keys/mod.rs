@@ -7,6 +7,7 @@
 //!
 //! - [`load`]: PEM, PKCS#8 (encrypted or not), PKCS#12; refuses private files that others may read
 //! - [`save`]: writes private files
+//! - [`crl`]: revocation lists of those who issued the partners' certificates
 //! - [`ring`]: [`KeyRing`] (ours) and [`CertificateSet`] (a partner's)
 //! - [`window`]: the span of time in which one of them is used
 //! - [`expiry`]: what runs out soon
@@ -14,6 +15,7 @@
 //! - [`declarations`]: keys that sign declarations instead of messages
 //! - [`generate`]: new RSA keys with self-signed certificates
 
+pub mod crl;
 pub mod declarations;
 pub mod expiry;
 pub mod generate;
@@ -23,6 +25,7 @@ pub mod save;
 pub mod specimen;
 pub mod window;
 
+pub use crl::{ListEnd, RevocationLists};
 pub use expiry::Expiry;
 pub use load::{KeyFileError, TlsIdentity};
 pub use ring::{CertificateSet, CertificateUses, KeyRing, KeyUses, PartnerCertificate, StationKey};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
+use super::crl::{ListEnd, RevocationLists};
 use super::expiry::Expiry;
 use super::window::Window;
 use crate::cms::{Certificate, DecryptionKey, KeyTransport, PrivateKey, SignatureScheme, SigningKey};
@@ -117,6 +118,8 @@ pub struct PartnerCertificate {
     pub window: Window,
     /// The file it came from, for reports.
     pub file: PathBuf,
+    /// Its issuer has taken it back: it does nothing any more.
+    pub revoked: bool,
 }
 
 /// A partner's certificates.
@@ -124,13 +127,49 @@ pub struct PartnerCertificate {
 pub struct CertificateSet {
     /// Newest window first.
     certificates: Vec<PartnerCertificate>,
+    /// The revocation lists of their issuers.
+    lists: Vec<ListEnd>,
+    /// Lists by which certificates that are not in the set are judged.
+    revocation: Vec<Arc<RevocationLists>>,
 }
 
 impl CertificateSet {
     /// A set of these certificates, in any order.
     pub fn new(mut certificates: Vec<PartnerCertificate>) -> CertificateSet {
         certificates.sort_by_key(|one| std::cmp::Reverse(newness(&one.window, &one.certificate)));
-        CertificateSet { certificates }
+        CertificateSet { certificates, lists: Vec::new(), revocation: Vec::new() }
+    }
+
+    /// The same set under these revocation lists, which are `kept` to judge others by: see
+    /// [`CertificateSet::is_revoked`].
+    pub fn revoked_by(mut self, lists: &[Arc<RevocationLists>], kept: bool) -> CertificateSet {
+        if kept {
+            self.revocation = lists.to_vec();
+        }
+        for one in &mut self.certificates {
+            one.revoked |= lists.iter().any(|lists| lists.revoke(&one.certificate));
+            for end in lists.iter().flat_map(|lists| lists.concerning(&one.certificate)) {
+                if !self.lists.contains(end) {
+                    self.lists.push(end.clone());
+                }
+            }
+        }
+        self
+    }
+
+    /// The revocation lists of those who issued certificates of the set.
+    pub fn lists(&self) -> &[ListEnd] {
+        &self.lists
+    }
+
+    /// Whether a certificate that is not in the set, but shown by one who says to be its owner, is taken back.
+    pub fn is_revoked(&self, certificate: &Certificate) -> bool {
+        self.revocation.iter().any(|lists| lists.revoke(certificate))
+    }
+
+    /// What its issuers have taken back.
+    pub fn revoked(&self) -> Vec<&PartnerCertificate> {
+        self.certificates.iter().filter(|one| one.revoked).collect()
     }
 
     /// Every certificate that verifies a signature at `now`, newest first.
@@ -145,9 +184,11 @@ impl CertificateSet {
         self.active(now).find(|one| one.uses.encrypt && fits(one)).map(|one| one.certificate.clone())
     }
 
-    /// The certificates pinned for the partner's HTTPS server at `now`; none means that the system's CAs decide.
-    pub fn tls(&self, now: Timestamp) -> Vec<Certificate> {
-        self.active(now).filter(|one| one.uses.tls).map(|one| one.certificate.clone()).collect()
+    /// The certificates pinned for the partner's HTTPS server at `now`; `None`: nothing is pinned and the system's CAs
+    /// decide. When everything that is pinned has ended or is revoked, nothing is believed.
+    pub fn pinned_tls(&self, now: Timestamp) -> Option<Vec<Certificate>> {
+        let pins = self.certificates.iter().any(|one| one.uses.tls);
+        pins.then(|| self.active(now).filter(|one| one.uses.tls).map(|one| one.certificate.clone()).collect())
     }
 
     /// The certificates that the partner may show as a TLS client at `now`.
@@ -166,7 +207,7 @@ impl CertificateSet {
     }
 
     fn active(&self, now: Timestamp) -> impl Iterator<Item = &PartnerCertificate> {
-        self.certificates.iter().filter(move |one| one.window.holds(now))
+        self.certificates.iter().filter(move |one| one.window.holds(now) && !one.revoked)
     }
 }
 

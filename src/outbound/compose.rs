@@ -44,7 +44,10 @@ impl Outbound {
         id: Id,
         now: Timestamp,
     ) -> Result<Wire, NotComposed> {
-        let plan = partner.send_plan(&self.station, now, Some(content.file_name), None);
+        let packed = self.packed_type(content).map_err(NotComposed::Storage)?;
+        // The files inside have names of their own.
+        let name = packed.is_none().then_some(content.file_name);
+        let plan = partner.send_plan(&self.station, now, name, packed.as_deref());
         let plan = plan
             .map_err(|error| NotComposed::Impossible(Reason { code: error.code().to_owned(), text: error.text() }))?;
         let message_id = MessageId::generate(id, &self.settings.message_id_host);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Outbound;
+use super::bundle::{SUFFIX, is_folder};
 use super::compose::{Content, NotComposed, Wire};
 use super::earlier::Underway;
 use super::precheck::{Decision, Declaration, Refusal};
@@ -76,9 +77,13 @@ impl Outbound {
     pub(super) async fn take(&self, claim: Claim) -> Result<(), IntakeError> {
         if self.store.message(&claim.id).is_none() {
             let partner = self.enabled_partner(&claim.partner)?;
-            let path = claim.path.clone();
-            let read = move |flow: &Outbound| flow.read_claimed(&path);
-            match self.accept(partner, claim.id, &claim.file_name, None, read).await {
+            let (path, id, of) = (claim.path.clone(), claim.id, partner.clone());
+            let folder = is_folder(&path);
+            let read = move |flow: &Outbound| {
+                if folder { flow.pack(&path, id, &of) } else { flow.read_claimed(&path) }
+            };
+            let name = if folder { format!("{}{SUFFIX}", claim.file_name) } else { claim.file_name.clone() };
+            match self.accept(partner, claim.id, &name, None, read).await {
                 Ok(()) | Err(IntakeError::Journal(CommitError::Conflict(_))) => {}
                 Err(IntakeError::File(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 Err(error) => return Err(error),
@@ -99,7 +104,9 @@ impl Outbound {
         let refused_uncopied = message.state == State::Rejected && message.payload.is_none();
         if !refused_uncopied {
             let folder = claim.path.parent().unwrap_or(&claim.path);
-            return fault::at(&fault::within("remove", folder), || fs::remove_file(&claim.path));
+            return fault::at(&fault::within("remove", folder), || {
+                if is_folder(&claim.path) { fs::remove_dir_all(&claim.path) } else { fs::remove_file(&claim.path) }
+            });
         }
         let rejected = self.settings.exchange.join(&claim.partner).join(Folder::Rejected.name());
         match durable::rename_noreplace(&claim.path, &rejected.join(&claim.file_name)) {

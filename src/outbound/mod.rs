@@ -38,6 +38,7 @@ use crate::partner::{Directory, Station};
 use crate::store::record::{Fact, Reason, State};
 use crate::store::{CommitError, Precondition, Store, Transaction};
 
+mod bundle;
 mod circuit;
 mod compose;
 mod earlier;

@@ -80,9 +80,19 @@ impl Outbound {
             Verdict::Doubtful(Doubt::MicMismatch) => {
                 (Outcome::Contradicted, Some(reason(Doubt::MicMismatch.code(), verdict.text())))
             }
+            Verdict::Doubtful(Doubt::BadSignature) if self.is_by_distrusted(partner, head, body) => {
+                (Outcome::NoReceipt, Some(signed_by_revoked()))
+            }
             Verdict::Doubtful(doubt) => (Outcome::NoReceipt, Some(reason(doubt.code(), doubt.text()))),
         };
         Examined { outcome, reason, receipt }
+    }
+
+    /// Whether the receipt is signed with a certificate that was taken back.
+    fn is_by_distrusted(&self, partner: &Partner, head: &Headers, body: &[u8]) -> bool {
+        let distrusted = partner.distrusted(self.clock.now());
+        let parsed = mdn::parse(head, body, &distrusted, &self.limits);
+        !distrusted.is_empty() && parsed.is_ok_and(|parsed| matches!(parsed.signature, Ok(Some(_))))
     }
 
     /// The message's digests, with the one that the MDN names if it was not computed when the message was composed.
@@ -215,6 +225,14 @@ impl Outbound {
             tracing::warn!(partner = %partner.id, code, count, "an MDN that nobody vouches for is dropped: {detail}");
         }
     }
+}
+
+fn signed_by_revoked() -> Reason {
+    let text = bilingual!(
+        "回执由已吊销的证书签名，不予采信。请与对方核实并换用新证书。",
+        "the receipt is signed with a certificate that its issuer has revoked, so it proves nothing. Ask the partner, then replace the certificate."
+    );
+    Reason { code: "certificate-revoked".to_owned(), text }
 }
 
 /// The Message-ID of this message that an MDN is about, with the MICs that were computed for it.

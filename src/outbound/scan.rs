@@ -2,7 +2,8 @@
 //!
 //! A file is taken when it is a regular file, its name is neither hidden nor ignored (`*.tmp`, `*.part`, …), and its
 //! size, inode and modification time have not changed for the settle time. A file that was renamed into the folder is
-//! complete by that; one whose writer closed it waits a fifth of the settle time. Subfolders are left alone.
+//! complete by that; one whose writer closed it waits a fifth of the settle time. Subfolders are left alone, unless they are
+//! messages (`bundle`).
 //!
 //! The claim moves the file to `.claimed/<id>~<name>` on the same filesystem; the folders are synced once per sweep,
 //! before any claimed file is recorded, so that a power cut cannot bring a recorded file back into the outbox.
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::bundle::{self, Look};
 use crate::bilingual;
 use crate::config::quantity::matches_pattern;
 use crate::ground::durable;
@@ -84,6 +86,8 @@ pub struct Outbox {
     claimed: PathBuf,
     settle: Duration,
     ignore: Vec<String>,
+    /// Folders of at most so many files are messages.
+    folders: Option<usize>,
     seen: HashMap<String, Seen>,
     reported: HashSet<PathBuf>,
     /// Names of the last listing that no sweep has come to yet, so that a long outbox is not listed for every round.
@@ -112,10 +116,16 @@ impl Outbox {
             claimed: home.join(CLAIMED),
             settle,
             ignore: ignore.to_vec(),
+            folders: None,
             seen: HashMap::new(),
             reported: HashSet::new(),
             ahead: VecDeque::new(),
         }
+    }
+
+    /// Takes folders of at most so many files, or none, from now on.
+    pub fn take_folders(&mut self, most: Option<usize>) {
+        self.folders = most;
     }
 
     /// The watched folder.
@@ -206,13 +216,21 @@ impl Outbox {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.vanished(name, &path, sweep),
             Err(error) => return self.report(sweep, path.clone(), unreadable(&path, &error)),
         };
-        if metadata.is_dir() {
-            return;
-        }
+        let files = match self.files_of(&path, &metadata) {
+            Ok(Some(Look::Files(len, modified))) => Some((len, modified)),
+            Ok(Some(Look::Unfit(reason))) => return self.report(sweep, path, reason),
+            Ok(Some(Look::Unfinished)) => return,
+            Ok(None) if metadata.is_dir() => return,
+            Ok(None) => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.vanished(name, &path, sweep),
+            Err(error) => return self.report(sweep, path.clone(), unreadable(&path, &error)),
+        };
         if let Some(reason) = refusal(&path, name, &metadata) {
             return self.report(sweep, path, reason);
         }
-        if !self.settled(name, &metadata, hints.get(&path).copied(), now) {
+        let (len, modified) = files.unwrap_or((metadata.len(), metadata.modified().ok()));
+        let stamp = Stamp { identity: durable::identity(&metadata), len, modified };
+        if !self.settled(name, stamp, hints.get(&path).copied(), now) {
             sweep.unsettled = true;
             return;
         }
@@ -227,9 +245,13 @@ impl Outbox {
         }
     }
 
-    fn settled(&mut self, name: &str, metadata: &Metadata, hint: Option<Hint>, now: Timestamp) -> bool {
-        let stamp =
-            Stamp { identity: durable::identity(metadata), len: metadata.len(), modified: metadata.modified().ok() };
+    /// What is in a folder that is a message; `None` for everything else.
+    fn files_of(&self, path: &Path, metadata: &Metadata) -> io::Result<Option<Look>> {
+        let Some(most) = self.folders.filter(|_| metadata.is_dir()) else { return Ok(None) };
+        bundle::look(path, metadata, &self.ignore, most).map(Some)
+    }
+
+    fn settled(&mut self, name: &str, stamp: Stamp, hint: Option<Hint>, now: Timestamp) -> bool {
         let quiet = match hint {
             Some(Hint::MovedIn) => return true,
             Some(Hint::Closed) => self.settle / 5,
@@ -244,7 +266,9 @@ impl Outbox {
 
     /// Opens the file once, so that an unreadable one stays where its owner finds it, then moves it.
     fn claim(&self, name: &str, path: &Path, now: Timestamp) -> io::Result<Claim> {
-        drop(durable::open_regular(path)?);
+        if !bundle::is_folder(path) {
+            drop(durable::open_regular(path)?);
+        }
         let id = Id::new(now);
         let target = self.claimed.join(format!("{id}~{name}"));
         durable::rename_noreplace_unsynced(path, &target)?;
@@ -272,7 +296,7 @@ impl Outbox {
 /// Why an entry can never be taken, whatever its age.
 fn refusal(path: &Path, name: &str, metadata: &Metadata) -> Option<Reason> {
     let shown = printable(&path.display().to_string());
-    if !metadata.is_file() {
+    if !metadata.is_file() && !metadata.is_dir() {
         let text = bilingual!(
             "{shown} 不是普通文件（符号链接、管道等），不会发送。请放入文件本身。",
             "{shown} is not a regular file (a link, a pipe, …) and is not sent. Put the file itself there."
@@ -312,7 +336,7 @@ fn reason(code: &str, text: crate::ground::text::Bilingual) -> Reason {
 }
 
 /// Hidden names, names ending in `~`, and the configured patterns.
-fn is_ignored(name: &str, patterns: &[String]) -> bool {
+pub(super) fn is_ignored(name: &str, patterns: &[String]) -> bool {
     name.starts_with('.') || name.ends_with('~') || patterns.iter().any(|pattern| matches_pattern(pattern, name))
 }
 

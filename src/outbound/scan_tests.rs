@@ -168,3 +168,48 @@ fn claimed_files_are_found_again_with_their_ids_and_names() {
     assert_eq!(fixture.outbox.leftovers().unwrap(), claimed);
     assert_eq!(claimed[0].file_name, "订单 1~2.xml");
 }
+
+#[test]
+fn a_folder_is_taken_whole_once_nothing_in_it_changes() {
+    let mut fixture = Fixture::new();
+    let folder = fixture.home.path().join("outbox/batch");
+    fs::create_dir(&folder).unwrap();
+    fixture.drop_file("batch/a.xml", "<a/>");
+    fixture.sweep(0);
+    assert!(fixture.sweep(5000).claims.is_empty(), "folders are left alone unless they are messages");
+    fixture.outbox.take_folders(Some(2));
+    assert!(fixture.sweep(0).unsettled);
+    fixture.drop_file("batch/b.xml", "<b/>");
+    assert!(fixture.sweep(2000).claims.is_empty(), "a file was added");
+    fixture.drop_file("batch/c.tmp", "half");
+    assert!(fixture.sweep(5000).claims.is_empty(), "one is still being written");
+    fs::remove_file(folder.join("c.tmp")).unwrap();
+    fixture.sweep(0);
+    let sweep = fixture.sweep(1500);
+    assert_eq!(sweep.claims.len(), 1, "{:?}", sweep.troubles);
+    assert_eq!(sweep.claims[0].file_name, "batch");
+    assert!(!folder.exists() && sweep.claims[0].path.join("b.xml").is_file());
+    assert_eq!(fixture.outbox.leftovers().unwrap(), sweep.claims);
+}
+
+#[test]
+fn a_folder_that_cannot_be_one_message_stays_and_is_reported_once() {
+    let mut fixture = Fixture::new();
+    fixture.outbox.take_folders(Some(2));
+    let outbox = fixture.home.path().join("outbox");
+    for name in ["empty", "deep/er", "many", "linked"] {
+        fs::create_dir_all(outbox.join(name)).unwrap();
+    }
+    for name in ["1", "2", "3"] {
+        fixture.drop_file(&format!("many/{name}"), name);
+    }
+    std::os::unix::fs::symlink("/etc/hostname", outbox.join("linked/hostname")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    durable::write_new(&elsewhere.path().join("secret"), b"not in the outbox").unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), outbox.join("a-link")).unwrap();
+    let sweep = fixture.sweep(0);
+    let codes: Vec<_> = sweep.troubles.iter().map(|trouble| trouble.reason.code.as_str()).collect();
+    assert_eq!(codes, ["outbox-not-a-file", "outbox-folder-unfit", "outbox-folder-unfit", "outbox-folder-unfit"]);
+    let again = fixture.sweep(5000);
+    assert!(again.claims.is_empty() && again.troubles.is_empty());
+}

@@ -310,14 +310,16 @@ impl Outbound {
 impl Clients {
     /// Connections to this partner, under its TLS rules.
     fn for_partner(&self, partner: &Partner, url: &str, now: Timestamp) -> Result<Client, String> {
-        let pinned: Vec<Vec<u8>> = partner.certificates.tls(now).iter().map(|c| c.der().to_vec()).collect();
+        let pinned = partner.certificates.pinned_tls(now);
+        let pinned = pinned.map(|pinned| pinned.iter().map(|certificate| certificate.der().to_vec()).collect());
         let settings = ClientSettings {
-            trust: if pinned.is_empty() { Trust::System } else { Trust::Pinned(pinned) },
+            trust: pinned.map_or(Trust::System, Trust::Pinned),
             identity: partner.http.identity.as_ref().filter(|_| may_see_credentials(partner, url)).map(Identity::from),
             addresses: if partner.delivery.private_network { Addresses::Any } else { Addresses::PublicOnly },
             chunked: partner.http.chunked,
             expect: partner.http.expect_continue.then_some(EXPECTATION),
             proxy: partner.http.proxy.as_ref().map(way_out).transpose().map_err(|error| error.to_string())?,
+            old_tls: partner.http.old_tls && partner.waivers.allow_old_tls(now),
             ..ClientSettings::default()
         };
         self.0.client(&settings).map_err(|error| error.to_string())

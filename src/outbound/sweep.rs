@@ -256,7 +256,9 @@ impl Outbound {
         let directory = self.directory.load();
         outboxes.retain(|id, _| directory.by_id(id).is_some_and(|partner| partner.enabled));
         for partner in directory.all().filter(|partner| partner.enabled) {
-            if outboxes.contains_key(&partner.id) {
+            let folders = partner.delivery.folders_as_messages.then_some(self.limits.attachments);
+            if let Some(outbox) = outboxes.get_mut(&partner.id) {
+                outbox.take_folders(folders);
                 continue;
             }
             let home = self.settings.exchange.join(&partner.id);
@@ -266,7 +268,8 @@ impl Outbound {
                 self.remember_trouble(scan::Trouble { path: home, reason: trouble });
                 continue;
             }
-            let outbox = Outbox::new(&partner.id, &home, self.settings.settle, &self.settings.ignore);
+            let mut outbox = Outbox::new(&partner.id, &home, self.settings.settle, &self.settings.ignore);
+            outbox.take_folders(folders);
             watch.add(outbox.folder());
             outboxes.insert(partner.id.clone(), outbox);
         }

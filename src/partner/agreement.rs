@@ -83,6 +83,9 @@ pub enum PlanError {
     /// None of the partner's certificates can be encrypted to now.
     #[error("no certificate of the partner is active for encryption")]
     NoEncryptionCertificate,
+    /// The certificate that would be encrypted to is revoked by its issuer.
+    #[error("the partner's certificate for encryption is revoked")]
+    CertificateRevoked,
     /// The agreement names an outdated algorithm whose waiver has ended.
     #[error("the waiver for an algorithm of the agreement has ended")]
     WaiverExpired,
@@ -95,6 +98,7 @@ impl PlanError {
             PlanError::Disabled => "partner-disabled",
             PlanError::NoSigningKey => "no-active-signing-key",
             PlanError::NoEncryptionCertificate => "no-active-encryption-certificate",
+            PlanError::CertificateRevoked => "certificate-revoked",
             PlanError::WaiverExpired => "waiver-expired",
         }
     }
@@ -113,6 +117,10 @@ impl PlanError {
             PlanError::NoEncryptionCertificate => bilingual!(
                 "当前没有可用于加密的伙伴证书（已过期、未到启用时间，或与 key_transport 不符）。请向对方索取新证书并加入 [[certificates]]。",
                 "none of the partner's certificates is active for encryption (expired, not yet begun, or not fit for key_transport). Obtain one and add it under [[certificates]]."
+            ),
+            PlanError::CertificateRevoked => bilingual!(
+                "伙伴的加密证书已被其签发者吊销，不再向其加密。请向对方索取新证书并加入 [[certificates]]。",
+                "the partner's certificate for encryption is revoked by its issuer; nothing is encrypted to it. Obtain a new one and add it under [[certificates]]."
             ),
             PlanError::WaiverExpired => bilingual!(
                 "协议使用的过时算法的豁免已到期。请在 [agreement] 中改用 SHA-256 和 AES，或重新评估后延长 [[waivers]]。",
@@ -183,6 +191,14 @@ impl Partner {
         self.certificates.verifying(now)
     }
 
+    /// Certificates that verified the partner's signatures until their issuers took them back: to tell a signature by
+    /// one of them from one by a stranger, never to believe it.
+    pub fn distrusted(&self, now: Timestamp) -> Vec<Certificate> {
+        let revoked = self.certificates.revoked();
+        let verifying = revoked.iter().filter(|one| one.uses.verify && one.window.holds(now));
+        verifying.map(|one| one.certificate.clone()).collect()
+    }
+
     /// Whether a certificate that a TLS client has shown is this partner's: one that it handed over for that, or one
     /// with its name, where `issued` says that the listener's issuers vouch for it.
     pub fn is_client(&self, der: &[u8], issued: bool, now: Timestamp) -> bool {
@@ -190,7 +206,10 @@ impl Partner {
             return true;
         }
         let bears = |name: &String| self.accept.client_names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
-        issued && Certificate::from_der(der).is_ok_and(|certificate| certificate.names().iter().any(bears))
+        let counts = |certificate: Certificate| {
+            certificate.names().iter().any(bears) && !self.certificates.is_revoked(&certificate)
+        };
+        issued && Certificate::from_der(der).is_ok_and(counts)
     }
 
     /// Whether an asynchronous MDN may be sent to this URL, which came in a message: only to the partner's own server
@@ -200,8 +219,8 @@ impl Partner {
         self.url.same_origin(&url) || self.accept.async_mdn_urls.iter().any(|listed| listed.same_origin(&url))
     }
 
-    /// By the name's extension, else the partner's default.
-    fn content_type_of(&self, file_name: Option<&str>) -> &str {
+    /// The media type of a file: by its extension, else the partner's default.
+    pub fn content_type_of(&self, file_name: Option<&str>) -> &str {
         let extension = file_name.and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
         let listed = |extension: &str| {
             self.content_types.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension)).map(|(_, kind)| kind)
@@ -223,7 +242,10 @@ impl Partner {
             return Err(PlanError::WaiverExpired);
         }
         let transport = self.agreement.key_transport;
-        let recipient = self.certificates.encrypting(now, transport).ok_or(PlanError::NoEncryptionCertificate)?;
+        let recipient = self.certificates.encrypting(now, transport).ok_or_else(|| {
+            let taken_back = self.certificates.revoked().iter().any(|one| one.uses.encrypt && one.window.holds(now));
+            if taken_back { PlanError::CertificateRevoked } else { PlanError::NoEncryptionCertificate }
+        })?;
         let gcm_form = self.agreement.gcm_form;
         Ok(Some(Encryption { recipients: vec![recipient], cipher, gcm_form, transport }))
     }

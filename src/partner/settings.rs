@@ -116,6 +116,8 @@ pub struct Delivery {
     pub retry_processing_error: bool,
     /// Every retry that the partner may have seen before is composed anew under a Message-ID of its own.
     pub fresh_message_id: bool,
+    /// A folder in the outbox is one message with all its files.
+    pub folders_as_messages: bool,
     /// The partner's URL may resolve to a private or loopback address.
     pub private_network: bool,
 }
@@ -133,6 +135,8 @@ pub struct HttpAccess {
     pub expect_continue: bool,
     /// The way out.
     pub proxy: Option<Proxy>,
+    /// Its server knows no TLS newer than 1.1; counts while a waiver lasts.
+    pub old_tls: bool,
 }
 
 /// A forward proxy.

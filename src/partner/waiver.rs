@@ -17,15 +17,18 @@ pub enum Waived {
     Digest(DigestAlgorithm),
     /// Triple DES or RC2.
     Cipher(ContentCipher),
+    /// TLS 1.0 and 1.1 to the partner's server.
+    OldTls,
 }
 
 impl Waived {
     /// Everything that needs a waiver.
-    pub const ALL: [Waived; 4] = [
+    pub const ALL: [Waived; 5] = [
         Waived::Digest(DigestAlgorithm::Sha1),
         Waived::Digest(DigestAlgorithm::Md5),
         Waived::Cipher(ContentCipher::DesEde3Cbc),
         Waived::Cipher(ContentCipher::Rc2Cbc),
+        Waived::OldTls,
     ];
 
     /// The name in configuration files.
@@ -34,6 +37,7 @@ impl Waived {
             Waived::Digest(DigestAlgorithm::Sha1) => "sha-1",
             Waived::Digest(digest) => digest.micalg(),
             Waived::Cipher(cipher) => cipher.name(),
+            Waived::OldTls => "old-tls",
         }
     }
 }
@@ -95,11 +99,16 @@ impl Waivers {
         !cipher.is_legacy() || self.active(now).any(|waived| waived == Waived::Cipher(cipher))
     }
 
+    /// Whether the partner's server may be spoken to in TLS 1.0 and 1.1 at `now`.
+    pub fn allow_old_tls(&self, now: Timestamp) -> bool {
+        self.active(now).any(|waived| waived == Waived::OldTls)
+    }
+
     /// `standing`, as far as it needs no waiver, and every digest waived at `now`.
     pub fn digests(&self, standing: &[DigestAlgorithm], now: Timestamp) -> Vec<DigestAlgorithm> {
         let waived = self.active(now).filter_map(|waived| match waived {
             Waived::Digest(digest) => Some(digest),
-            Waived::Cipher(_) => None,
+            Waived::Cipher(_) | Waived::OldTls => None,
         });
         standing.iter().copied().filter(|digest| !digest.is_legacy()).chain(waived).collect()
     }
@@ -108,7 +117,7 @@ impl Waivers {
     pub fn ciphers(&self, standing: &[ContentCipher], now: Timestamp) -> Vec<ContentCipher> {
         let waived = self.active(now).filter_map(|waived| match waived {
             Waived::Cipher(cipher) => Some(cipher),
-            Waived::Digest(_) => None,
+            Waived::Digest(_) | Waived::OldTls => None,
         });
         standing.iter().copied().filter(|cipher| !cipher.is_legacy()).chain(waived).collect()
     }
@@ -141,6 +150,7 @@ mod tests {
         assert_eq!(waivers.digests(&standing, after), [DigestAlgorithm::Sha256]);
         assert!(waivers.allow_cipher(ContentCipher::DesEde3Cbc, before));
         assert!(!waivers.allow_cipher(ContentCipher::DesEde3Cbc, after));
+        assert!(waivers.allow_old_tls(before) && !waivers.allow_old_tls(after));
         assert_eq!(waivers.ciphers(ContentCipher::STANDARD, after), ContentCipher::STANDARD);
         assert!(
             waivers.allow_digest(DigestAlgorithm::Sha512, after) && !waivers.allow_digest(DigestAlgorithm::Sha1, after)

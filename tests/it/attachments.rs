@@ -6,8 +6,8 @@ use dxgate::mime::{BytesSource, MemoryScratch};
 
 use crate::support::correspondent::{Letter, plan, receipt_in};
 use crate::support::gateway::Gateway;
-use crate::support::home::{Home, PartnerFile};
-use crate::support::http;
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::{http, keys};
 
 /// Two files with names and one without.
 fn several_files() -> Letter {
@@ -63,4 +63,38 @@ fn several_files_stay_together_where_the_agreement_says_so() {
     assert!(content.starts_with(b"--") && content.ends_with(b"--\r\n"));
     assert!(gateway.stop().success());
     assert_eq!(home.names("theirs", "inbox").len(), 2);
+}
+
+#[test]
+fn a_folder_in_the_outbox_is_one_message_and_its_files_arrive_with_their_names() {
+    let their_home = Home::of(&Station { as2_name: "theirs", party: keys::theirs(), more: "" });
+    their_home.partner("ours", &PartnerFile { as2_name: "ours", party: keys::ours(), ..PartnerFile::default() });
+    let home = Home::ours();
+    let delivery = "retry = [\"1s\"]\ngive_up_after = \"1h\"\njitter = 0.0\nfolders_as_messages = true";
+    home.partner("theirs", &PartnerFile { url: their_home.url(), delivery, ..PartnerFile::default() });
+    let (theirs, gateway) = (Gateway::start(&their_home), Gateway::start(&home));
+    let files =
+        [("a order.xml", &b"<order/>"[..]), ("b.bin", &[0u8, 13, 10, 255, 45, 45][..]), ("\u{8ba2}\u{5355}.txt", b"")];
+    let outbox = home.exchange("theirs", "outbox");
+    let aside = outbox.join(".batch 7");
+    std::fs::create_dir_all(&aside).unwrap();
+    for (name, content) in files {
+        std::fs::write(aside.join(name), content).unwrap();
+    }
+    std::fs::rename(&aside, outbox.join("batch 7")).unwrap();
+    for (name, content) in files {
+        assert_eq!(theirs.wait_for("ours", "inbox", name), content, "{name}");
+    }
+    let kept = gateway.wait_for("theirs", "sent", "batch 7.mime");
+    assert!(kept.starts_with(b"--dxgate-files-"));
+    assert_eq!(home.names("theirs", "outbox"), Vec::<String>::new());
+    assert!(std::fs::read_dir(home.exchange("theirs", ".claimed")).unwrap().next().is_none());
+    let messages = gateway.api("/api/v1/messages?partner=theirs")["messages"].clone();
+    assert_eq!(messages.as_array().map(Vec::len), Some(1));
+
+    // What was sent can be sent again: it is known for what it is.
+    home.submit("theirs", "again.mime", &kept);
+    gateway.wait_for("theirs", "sent", "again.mime");
+    let arrived = || their_home.names("ours", "inbox").iter().filter(|name| name.ends_with(".bin")).count();
+    crate::support::eventually("the files arrive once more", || (arrived() == 2).then_some(()));
 }

@@ -47,6 +47,7 @@ mod proof;
 mod rebuild;
 mod replays;
 mod retention;
+mod revocation;
 mod signing;
 mod support;
 mod telemetry;

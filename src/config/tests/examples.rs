@@ -96,6 +96,7 @@ fn every_key_stands_in_an_example() {
         levels: &Levels::default(),
         asks_clients: false,
         proxy: None,
+        revocation: None,
     };
     let waived = PARTNER_EXAMPLE.replace("# [[waivers]]\n# algorithm", "[[waivers]]\nalgorithm");
     assert_ne!(waived, PARTNER_EXAMPLE);
@@ -104,6 +105,22 @@ fn every_key_stands_in_an_example() {
     written.extend(keys_of(CUSTOMS_EXAMPLE));
     assert_eq!(asked.difference(&written).collect::<Vec<_>>(), Vec::<&String>::new(), "not in an example");
     assert_eq!(written.difference(&asked).collect::<Vec<_>>(), Vec::<&String>::new(), "not read by any code");
+}
+
+#[test]
+fn every_switch_in_the_list_of_quirks_is_a_key_of_the_partners_file() {
+    let keys = keys_of(PARTNER_EXAMPLE);
+    let quirks = include_str!("../../../docs/quirks.md");
+    let named: Vec<&str> = quirks
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next())
+        .flat_map(|cell| cell.split('`'))
+        .filter(|word| word.starts_with(|letter: char| letter.is_ascii_lowercase()) && word.contains('.'))
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        assert!(keys.contains(name), "{name} stands in docs/quirks.md and not in the example");
+    }
 }
 
 /// The key paths of an example, those that are commented out included.

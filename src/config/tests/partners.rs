@@ -191,7 +191,13 @@ fn a_pinned_tls_certificate_needs_an_https_url() {
         format!("{PARTNER}use = [\"verify\", \"encrypt\", \"tls\"]\n").replace("http://", "https://").as_bytes(),
     );
     let config = sandbox.load().expect("loads");
-    assert_eq!(config.partners.by_id("customs").map(|one| one.certificates.tls(sandbox.now).len()), Some(1));
+    assert_eq!(
+        config
+            .partners
+            .by_id("customs")
+            .and_then(|one| one.certificates.pinned_tls(sandbox.now).map(|pinned| pinned.len())),
+        Some(1)
+    );
 }
 
 #[test]
@@ -333,6 +339,32 @@ fn a_waiver_opens_what_it_names_until_its_day() {
     let policy = partner.accept_policy(at("2027-01-01T00:00:00Z"));
     assert_eq!((policy.ciphers, policy.digests), (vec![ContentCipher::Aes256Cbc], DigestAlgorithm::STANDARD.to_vec()));
     assert!(!policy.mic_algorithms.contains(&DigestAlgorithm::Md5));
+}
+
+#[test]
+fn old_tls_needs_a_waiver_and_folders_a_partner_that_is_not_customs() {
+    let sandbox = Sandbox::new();
+    sandbox.partner("[http]\ntls = \"old\"\n").expect("waiver-missing", "customs.toml", Some(6), "http.tls");
+    let waiver = "[[waivers]]\nalgorithm = \"old-tls\"\nuntil = \"2026-12-31\"\nreason = \"their upgrade\"\n";
+    sandbox.partner(&format!("[http]\ntls = \"old\"\n{waiver}"));
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(config.partners.by_id("customs").is_some_and(|partner| partner.http.old_tls));
+    sandbox.partner("[delivery]\nfolders_as_messages = true\n");
+    assert_eq!(sandbox.places(), Vec::new());
+    let dxp = format!("profile = \"dxp\"\n{PARTNER}[delivery]\nfolders_as_messages = true\n");
+    sandbox.write("partners/customs.toml", dxp.as_bytes());
+    sandbox.expect("folders-not-for-dxp", "customs.toml", Some(7), "delivery.folders_as_messages");
+}
+
+#[test]
+fn revocation_lists_that_cannot_be_read_are_named_where_they_are_configured() {
+    let sandbox = Sandbox::new();
+    sandbox.write("partners/customs.toml", format!("revocation = \"keys/station.key\"\n{PARTNER}").as_bytes());
+    sandbox.expect("crl-unreadable", "customs.toml", Some(1), "revocation");
+    sandbox.partner("").gateway("[revocation]\nlists = \"nowhere\"\n");
+    sandbox.expect("file-unreadable", "nowhere", None, "");
+    sandbox.gateway("[revocation]\nlists = \"keys/customs.crt\"\n");
+    assert!(sandbox.load().is_ok(), "an issuer that has published nothing yet");
 }
 
 #[test]

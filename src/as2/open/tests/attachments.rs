@@ -3,9 +3,9 @@
 use std::io::Read as _;
 
 use super::*;
-use crate::as2::attachments::{Attachment, Enclosure, Related, related_boundary, split};
+use crate::as2::attachments::{Attachment, Enclosure, Related, related_boundary, split, type_of_named};
 use crate::ground::limits::Limits;
-use crate::mime::{BytesSource, MemoryScratch, MimeError};
+use crate::mime::{BytesSource, MemoryScratch, MimeError, Source as _};
 
 fn take_apart(content_type: &str, payload: &[u8]) -> Result<(Vec<Attachment>, Vec<Vec<u8>>), MimeError> {
     let boundary = related_boundary(Some(content_type)).expect("several files");
@@ -96,5 +96,34 @@ proptest::proptest! {
         proptest::prop_assert_eq!(u64::try_from(payload.len()).unwrap(), crate::mime::Source::len(&related));
         let (_, read) = take_apart(related.content_type(), &payload).unwrap();
         proptest::prop_assert_eq!(read, files);
+    }
+}
+
+#[test]
+fn what_was_put_together_under_an_id_is_known_by_its_first_bytes() {
+    let (one, two) = (BytesSource(b"<a/>"), BytesSource(b"2"));
+    let enclosures = [
+        Enclosure {
+            content_type: "application/xml; charset=utf-8",
+            file_name: Some("\u{8ba2}\u{5355}.xml"),
+            content: &one,
+        },
+        Enclosure { content_type: "text/plain", file_name: None, content: &two },
+    ];
+    let id: crate::ground::id::Id = "01920000-0000-7000-8000-000000000001".parse().unwrap();
+    let related = Related::named(&enclosures, id).unwrap();
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut related.open().unwrap(), &mut bytes).unwrap();
+    let limits = crate::ground::limits::Limits::default();
+    assert_eq!(type_of_named(&bytes, &limits).as_deref(), Some(related.content_type()));
+    for cut in 0..bytes.len().min(90) {
+        assert_eq!(type_of_named(&bytes[..cut], &limits), None, "{cut}");
+    }
+    let other = Related::new(&enclosures).unwrap();
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut other.open().unwrap(), &mut bytes).unwrap();
+    assert_eq!(type_of_named(&bytes, &limits), None);
+    for foreign in ["", "--", "--dxgate-files-\r\n\r\n", "--dxgate-files-x\r\nContent-Type: a/b\r\n\r\n", "<xml/>"] {
+        assert_eq!(type_of_named(foreign.as_bytes(), &limits), None, "{foreign}");
     }
 }

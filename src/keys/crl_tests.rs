@@ -1,0 +1,194 @@
+//! Lists that OpenSSL's command has made, for certificates of a small CA.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use super::*;
+use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, Window};
+
+/// A folder with a CA and two certificates that it has issued, `kept` and `revoked`.
+struct Authority(tempfile::TempDir);
+
+impl Authority {
+    fn new(name: &str) -> Authority {
+        let authority = Authority(tempfile::tempdir().expect("a folder"));
+        let config = "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\nserial = serial\ncrlnumber = crlnumber\n\
+                      default_md = sha256\npolicy = p\nnew_certs_dir = .\ndefault_days = 3650\n\
+                      unique_subject = no\n[p]\ncommonName = supplied\n";
+        for (file, text) in [("ca.cnf", config), ("index.txt", ""), ("serial", "1000\n"), ("crlnumber", "01\n")] {
+            std::fs::write(authority.path(file), text).expect("written");
+        }
+        let subject = format!("/CN={name}");
+        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"];
+        authority
+            .run(&[&["req", "-x509", "-subj", &subject, "-keyout", "ca.key", "-out", "ca.crt"][..], &key].concat());
+        for leaf in ["kept", "revoked"] {
+            let (subject, key_file) = (format!("/CN={leaf}"), format!("{leaf}.key"));
+            let (request, certificate) = (format!("{leaf}.csr"), format!("{leaf}.crt"));
+            authority
+                .run(&[&["req", "-subj", &subject, "-keyout", &key_file, "-out", &request][..], &key[..5]].concat());
+            authority.ca(&["-in", &request, "-out", &certificate, "-notext"]);
+        }
+        authority.ca(&["-revoke", "revoked.crt"]);
+        authority
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) {
+        let output = Command::new("openssl").args(arguments).current_dir(self.0.path()).output().expect("openssl runs");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn ca(&self, arguments: &[&str]) {
+        self.run(
+            &[&["ca", "-batch", "-config", "ca.cnf", "-cert", "ca.crt", "-keyfile", "ca.key"][..], arguments].concat(),
+        );
+    }
+
+    /// A folder `lists` with the CA's certificate and a list that is fresh for so many seconds.
+    fn publish(&self, seconds: &str) -> PathBuf {
+        let folder = self.path("lists");
+        std::fs::create_dir_all(&folder).expect("made");
+        self.ca(&["-gencrl", "-crlsec", seconds, "-out", "lists/ca.crl"]);
+        std::fs::copy(self.path("ca.crt"), folder.join("ca.crt")).expect("copied");
+        folder
+    }
+
+    fn certificate(&self, name: &str) -> Certificate {
+        Certificate::read(&std::fs::read(self.path(name)).expect("read")).expect("a certificate")
+    }
+}
+
+#[test]
+fn what_the_issuer_has_taken_back_is_revoked_and_nothing_else() {
+    let authority = Authority::new("Test CA");
+    let folder = authority.publish("86400");
+    let lists = RevocationLists::read(&folder).expect("read");
+    let (kept, revoked) = (authority.certificate("kept.crt"), authority.certificate("revoked.crt"));
+    assert!(lists.revoke(&revoked) && !lists.revoke(&kept));
+    // The same serial numbers under another CA.
+    let other = Authority::new("Other CA");
+    assert!(!lists.revoke(&other.certificate("revoked.crt")));
+    assert_eq!(lists.concerning(&kept).count(), 1);
+    assert_eq!(lists.concerning(&other.certificate("kept.crt")).count(), 0);
+
+    // One file in PEM, and the list in DER beside the certificate.
+    let both = [std::fs::read(folder.join("ca.crt")).unwrap(), std::fs::read(folder.join("ca.crl")).unwrap()].concat();
+    std::fs::write(authority.path("both.pem"), both).expect("written");
+    assert!(RevocationLists::read(&authority.path("both.pem")).expect("read").revoke(&revoked));
+    authority.run(&["crl", "-in", "lists/ca.crl", "-outform", "DER", "-out", "lists/ca.crl.der"]);
+    std::fs::remove_file(folder.join("ca.crl")).expect("removed");
+    assert!(RevocationLists::read(&folder).expect("read").revoke(&revoked));
+}
+
+#[test]
+fn a_list_that_nobody_vouches_for_is_refused() {
+    let (authority, impostor) = (Authority::new("Test CA"), Authority::new("Test CA"));
+    let folder = authority.publish("86400");
+    impostor.publish("86400");
+    std::fs::copy(impostor.path("lists/ca.crl"), folder.join("z.crl")).expect("copied");
+    let refused = RevocationLists::read(&folder).expect_err("of the same name, but another key");
+    assert_eq!((refused.code(), refused.file()), ("crl-unproven", folder.join("z.crl").as_path()));
+    std::fs::write(folder.join("z.crl"), "no list").expect("written");
+    assert_eq!(RevocationLists::read(&folder).expect_err("nothing in it").code(), "crl-unreadable");
+    assert_eq!(RevocationLists::read(&authority.path("no-such")).expect_err("missing").code(), "file-unreadable");
+    let mut bent = std::fs::read(impostor.path("lists/ca.crl")).expect("read");
+    bent.truncate(bent.len() / 2);
+    std::fs::write(folder.join("z.crl"), bent).expect("written");
+    assert_eq!(RevocationLists::read(&folder).expect_err("half of it").code(), "crl-unreadable");
+}
+
+#[test]
+fn what_was_fetched_into_a_folder_cannot_vouch_for_itself() {
+    let (authority, impostor) = (Authority::new("Test CA"), Authority::new("Test CA"));
+    let folder = authority.publish("86400");
+    let theirs = impostor.publish("86400");
+    let both = [std::fs::read(theirs.join("ca.crt")).unwrap(), std::fs::read(theirs.join("ca.crl")).unwrap()].concat();
+    std::fs::write(folder.join("ca.crl"), both).expect("written");
+    assert_eq!(RevocationLists::read(&folder).expect_err("an impostor's").code(), "crl-unproven");
+}
+
+#[test]
+fn nothing_of_a_file_that_is_cut_off_or_changed_counts() {
+    let authority = Authority::new("Test CA");
+    let folder = authority.publish("86400");
+    let issuer = std::fs::read(folder.join("ca.crt")).expect("read");
+    let list = std::fs::read(folder.join("ca.crl")).expect("read");
+    authority.run(&["crl", "-in", "lists/ca.crl", "-outform", "DER", "-out", "ca.der"]);
+    let der = std::fs::read(authority.path("ca.der")).expect("read");
+    let file = authority.path("both.pem");
+    let read = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).expect("written");
+        RevocationLists::read(&file).map(|lists| lists.lists.len()).map_err(|error| error.code())
+    };
+    let lead = [&issuer[..], b"\xC3\x28 a comment\n"].concat();
+    let whole = [&lead[..], &list].concat();
+    assert_eq!(read(&whole), Ok(1));
+    for cut in lead.len() + PEM.len()..whole.len() - 1 {
+        assert_eq!(read(&whole[..cut]), Err("crl-unreadable"), "{cut} of {}", whole.len());
+    }
+    let stranger = [&whole[..], b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"].concat();
+    assert_eq!(read(&stranger), Err("crl-unreadable"));
+    assert_eq!(read(b""), Err("crl-unreadable"));
+    // In DER beside its issuer: no flipped bit is believed.
+    std::fs::remove_file(folder.join("ca.crl")).expect("removed");
+    for at in 0..der.len() {
+        let mut bent = der.clone();
+        bent[at] ^= 1 << (at % 8);
+        std::fs::write(folder.join("ca.der"), &bent).expect("written");
+        assert!(RevocationLists::read(&folder).is_err(), "byte {at}");
+    }
+    std::fs::write(folder.join("ca.der"), &der).expect("written");
+    assert!(RevocationLists::read(&folder).is_ok());
+}
+
+#[test]
+fn more_than_can_be_is_refused() {
+    let authority = Authority::new("Test CA");
+    let folder = authority.publish("86400");
+    let large = File::create(folder.join("large.crl")).expect("created");
+    large.set_len(MAX_FILE + 1).expect("a sparse file");
+    assert_eq!(RevocationLists::read(&folder).expect_err("too large").code(), "crl-too-large");
+    std::fs::remove_file(folder.join("large.crl")).expect("removed");
+    for number in 0..MAX_FILES {
+        std::fs::hard_link(folder.join("ca.crt"), folder.join(format!("{number}.crt"))).expect("linked");
+    }
+    assert_eq!(RevocationLists::read(&folder).expect_err("too many").code(), "crl-too-large");
+}
+
+#[test]
+fn a_client_whose_certificate_its_ca_has_taken_back_is_not_the_partner() {
+    let authority = Authority::new("Test CA");
+    let lists = Arc::new(RevocationLists::read(&authority.publish("86400")).expect("read"));
+    let set = CertificateSet::default().revoked_by(&[lists], true);
+    assert!(set.is_revoked(&authority.certificate("revoked.crt")));
+    assert!(!set.is_revoked(&authority.certificate("kept.crt")));
+}
+
+#[test]
+fn a_revoked_certificate_does_nothing_any_more_and_stale_lists_are_known() {
+    let authority = Authority::new("Test CA");
+    let lists = [Arc::new(RevocationLists::read(&authority.publish("2")).expect("read"))];
+    let all = CertificateUses { verify: true, encrypt: true, tls: true, client: true };
+    let held = |name: &str| {
+        let certificate = authority.certificate(name);
+        let window = Window::of(&certificate);
+        PartnerCertificate { certificate, uses: all, window, file: authority.path(name), revoked: false }
+    };
+    let set = CertificateSet::new(vec![held("kept.crt"), held("revoked.crt")]).revoked_by(&lists, false);
+    let kept = authority.certificate("kept.crt");
+    let now = kept.not_before();
+    assert_eq!(set.verifying(now), vec![kept.clone()]);
+    assert_eq!((set.clients(now), set.pinned_tls(now)), (vec![kept.clone()], Some(vec![kept.clone()])));
+    assert_eq!(set.revoked().len(), 1);
+    let only = CertificateSet::new(vec![held("revoked.crt")]).revoked_by(&lists, false);
+    assert!(only.verifying(now).is_empty());
+    assert_eq!(only.pinned_tls(now), Some(Vec::new()), "the system's CAs do not step in");
+    let end = set.lists().first().and_then(|end| end.next_update).expect("it has one");
+    let second = jiff::SignedDuration::from_secs(1);
+    assert_eq!(set.lists().len(), 1);
+    assert!(set.lists()[0].is_stale(end + second) && !set.lists()[0].is_stale(end - second));
+}

@@ -1,0 +1,112 @@
+//! A partner's certificate that its issuer takes back while the gateway runs.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::correspondent::{letter, plan, receipt_in};
+use crate::support::gateway::Gateway;
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::{eventually, http, keys};
+
+/// `theirs` is its own issuer, as self-signed certificates are: it signs its own revocation list.
+fn publish(home: &Home, revoke: bool) {
+    publish_until(home, revoke, &["-crldays", "30"]);
+}
+
+fn publish_until(home: &Home, revoke: bool, validity: &[&str]) {
+    let folder = home.path("authority");
+    fs::create_dir_all(&folder).unwrap();
+    let config = "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ncrlnumber = crlnumber\ndefault_md = sha256\n\
+                  policy = p\n[p]\ncommonName = supplied\n";
+    fs::write(folder.join("ca.cnf"), config).unwrap();
+    fs::write(folder.join("index.txt"), "").unwrap();
+    fs::write(folder.join("crlnumber"), "01\n").unwrap();
+    let theirs = keys::theirs();
+    if revoke {
+        ca(&folder, &["-revoke", theirs.certificate_file.to_str().unwrap()]);
+    }
+    ca(&folder, &[&["-gencrl", "-out", "new.crl"], validity].concat());
+    let lists = home.path("crls");
+    fs::create_dir_all(&lists).unwrap();
+    if !revoke {
+        fs::copy(&theirs.certificate_file, lists.join("issuer.crt")).unwrap();
+    }
+    fs::rename(folder.join("new.crl"), lists.join("theirs.crl")).unwrap();
+}
+
+fn ca(folder: &Path, arguments: &[&str]) {
+    let theirs = keys::theirs();
+    let output = Command::new("openssl")
+        .args(["ca", "-batch", "-config", "ca.cnf", "-cert"])
+        .arg(&theirs.certificate_file)
+        .arg("-keyfile")
+        .arg(&theirs.key_file)
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_revoked_certificate_verifies_nothing_and_is_not_encrypted_to_from_the_moment_its_list_is_there() {
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[revocation]\nlists = \"crls\"\n" });
+    let accept = "signature = true\nencryption = true";
+    home.partner("theirs", &PartnerFile { accept, ..PartnerFile::default() });
+    publish(&home, false);
+    let gateway = Gateway::start(&home);
+    let answer = |id: &str, payload: &[u8]| {
+        let letter = letter(&plan(), id, payload);
+        receipt_in(&http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap())
+    };
+    assert!(answer("<1@theirs>", b"<a/>").disposition.to_string().ends_with("processed"));
+
+    publish(&home, true);
+    let log = || fs::read_to_string(home.log()).unwrap();
+    eventually("the lists are read again", || log().contains("was read again").then_some(()));
+    // Inside an envelope every failure is told alike; only the operator hears which it was.
+    let refused = answer("<2@theirs>", b"<b/>").disposition.to_string();
+    assert!(refused.ends_with("error: decryption-failed"), "{refused}");
+    home.submit("theirs", "order.xml", b"<order/>");
+    let with_code = |messages: &serde_json::Value| {
+        let all = messages.as_array().unwrap();
+        all.iter().filter(|message| message["reason"]["code"] == "certificate-revoked").count()
+    };
+    eventually("what was refused and what is held say why", || {
+        let messages = gateway.api("/api/v1/messages")["messages"].clone();
+        (with_code(&messages) == 2).then_some(())
+    });
+    eventually("an alert stands", || {
+        let alerts = gateway.api("/api/v1/alerts")["alerts"].clone();
+        let standing =
+            |alert: &serde_json::Value| alert["code"] == "certificate-revoked" && alert["level"] == "security";
+        alerts.as_array().unwrap().iter().any(standing).then_some(())
+    });
+    let inbox = home.names("theirs", "inbox");
+    assert_eq!(inbox.iter().filter(|name| !name.ends_with(".meta.json")).count(), 1, "{inbox:?}");
+
+    // A list that nobody vouches for changes nothing, and says so.
+    fs::write(home.path("crls/theirs.crl"), "nonsense").unwrap();
+    eventually("the bad list is named", || log().contains("crl-unreadable").then_some(()));
+    let refused = answer("<3@theirs>", b"<c/>").disposition.to_string();
+    assert!(refused.ends_with("error: decryption-failed"), "{refused}");
+}
+
+#[test]
+fn a_list_that_should_have_been_replaced_is_alerted_and_still_counts() {
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[revocation]\nlists = \"crls\"\n" });
+    home.partner("theirs", &PartnerFile { accept: "signature = true\nencryption = true", ..PartnerFile::default() });
+    publish(&home, false);
+    let overdue = ["-crl_lastupdate", "20250101000000Z", "-crl_nextupdate", "20250201000000Z"];
+    publish_until(&home, true, &overdue);
+    let gateway = Gateway::start(&home);
+    let letter = letter(&plan(), "<1@theirs>", b"<a/>");
+    let refused = receipt_in(&http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap());
+    assert!(refused.disposition.to_string().ends_with("error: decryption-failed"), "{}", refused.disposition);
+    eventually("both alerts stand", || {
+        let alerts = gateway.api("/api/v1/alerts")["alerts"].clone();
+        let stands = |code: &str| alerts.as_array().unwrap().iter().any(|alert| alert["code"] == code);
+        (stands("crl-stale") && stands("certificate-revoked")).then_some(())
+    });
+}
