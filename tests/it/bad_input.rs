@@ -95,12 +95,18 @@ fn on_a_disk_that_is_nearly_full_nothing_is_taken_and_all_goes_on_when_there_is_
     let unready = http::get(home.console, "/readyz", None).unwrap();
     assert!(unready.status == 503 && unready.text().contains("disk-nearly-full"), "{unready:?}");
     eventually("the log says so", || gateway.log().contains("disk-nearly-full").then_some(()));
+    let alerted = |gateway: &Gateway<'_>| {
+        let open = gateway.api("/api/v1/alerts");
+        open["alerts"].as_array().unwrap().iter().any(|alert| alert["code"] == "disk-nearly-full")
+    };
+    eventually("people are alerted", || alerted(&gateway).then_some(()));
     assert_eq!(home.names("theirs", "outbox"), ["waits.txt"], "it stays where its owner put it");
 
     drop(ballast);
     fs::remove_file(scratch.path().join("ballast")).unwrap();
     assert_eq!(gateway.wait_for("theirs", "sent", "waits.txt"), b"waits");
     assert!(gateway.is_ready(), "{}", gateway.log());
+    eventually("the alert ends", || (!alerted(&gateway)).then_some(()));
 }
 
 #[test]
