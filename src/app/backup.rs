@@ -129,6 +129,10 @@ pub(super) fn beside(config: &Config, keys: bool) -> Beside {
     for (_, table) in crate::config::tables::files(&config.precheck.tables).filter(|(_, table)| table.is_file()) {
         add(config, &table, &mut beside);
     }
+    let dossier = crate::onboarding::file::path(&config.home);
+    if dossier.is_file() {
+        add(config, &dossier, &mut beside);
+    }
     for (key, value) in named {
         let path = config.home.join(&value);
         let is_one_of = |keys: &[&str]| keys.contains(&key.as_str());
@@ -199,13 +203,12 @@ fn gather(value: &toml::Value, key: &str, named: &mut BTreeSet<(String, String)>
 mod tests {
     use super::*;
     use crate::config;
-    use crate::config::home::{HomePlan, create};
+    use crate::config::home::{Home, HomePlan, create};
     use crate::ground::clock::SystemClock;
     use crate::ground::durable;
+    use crate::onboarding::file::{self, FileError};
 
-    #[test]
-    fn a_folder_of_revocation_lists_belongs_to_a_backup_and_a_key_in_it_does_not() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn home(folder: &Path) -> Home {
         let plan = HomePlan {
             dxpid: None,
             as2_name: "STATION".to_owned(),
@@ -214,7 +217,13 @@ mod tests {
             console_listen: ([127, 0, 0, 1], 4081).into(),
             key_bits: 2048,
         };
-        let home = create(&folder.path().join("home"), &plan, SystemClock.now()).expect("made");
+        create(&folder.join("home"), &plan, SystemClock.now()).expect("made")
+    }
+
+    #[test]
+    fn a_folder_of_revocation_lists_belongs_to_a_backup_and_a_key_in_it_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = home(folder.path());
         let lists = home.folder.join("crls");
         fs::create_dir(&lists).expect("made");
         durable::write_new(&lists.join("ca.crt"), include_bytes!("../../certs-example/customs.crt")).expect("written");
@@ -227,5 +236,21 @@ mod tests {
         let taken: Vec<&str> = beside.home.iter().map(|file| file.path.as_str()).collect();
         assert!(taken.contains(&"crls/ca.crt") && !taken.contains(&"crls/stray.key"), "{taken:?}");
         assert!(beside.left_out.iter().any(|file| file.ends_with("stray.key")), "{:?}", beside.left_out);
+    }
+
+    #[test]
+    fn a_backup_takes_the_dossier() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = home(folder.path());
+        let config = config::load(&home.file, &|_| None, SystemClock.now()).expect("loads");
+        let taken = || beside(&config, false).home.into_iter().map(|file| file.path).collect::<Vec<_>>();
+        assert!(!taken().contains(&"onboarding/dossier.json".to_owned()));
+        file::change(&home.folder, |dossier| {
+            dossier
+                .issue("DXPENT0000012345", jiff::civil::date(2026, 6, 1))
+                .map_err(|refused| FileError::Content { path: PathBuf::new(), why: refused.to_string() })
+        })
+        .expect("changed");
+        assert!(taken().contains(&"onboarding/dossier.json".to_owned()), "{:?}", taken());
     }
 }

@@ -3,6 +3,7 @@
 mod alerts;
 mod declarations;
 mod messages;
+mod onboarding;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,10 @@ pub use self::alerts::{AlertArguments, AlertsCommand, SilenceArguments};
 pub use self::declarations::{DeclarationsCommand, StandingArguments};
 pub use self::messages::{
     ActionArguments, ExportArguments, ListArguments, MessagesCommand, ReleaseArguments, VerifyArguments,
+};
+pub use self::onboarding::{
+    AdvanceArguments, Annex, CalendarArguments, Days, DocumentArguments, IssueArguments, Issuing, OnboardingCommand,
+    SetArguments, Target,
 };
 use super::cert::{GenerateTarget, Purpose};
 use super::demo::DemoOptions;
@@ -92,6 +97,9 @@ pub enum Command {
     /// The application form for the data-exchange interface
     #[command(subcommand)]
     Form(FormCommand),
+    /// The road from the application to production: what is on file, what is next, the annexes
+    #[command(subcommand)]
+    Onboarding(OnboardingCommand),
     /// Hand a file to the running gateway
     Send(SendArguments),
     /// See and steer messages of the running gateway

@@ -25,8 +25,7 @@ const MAX_FORM: u64 = 1024 * 1024;
 
 /// Runs the command.
 pub fn run(context: &mut Context<'_>, arguments: &FormArguments) -> Result<ExitCode, Failure> {
-    let text = read_text(&arguments.file)?;
-    let form = parse(&arguments.file, &text)?;
+    let form = read(&arguments.file)?;
     let folder = arguments.file.parent().unwrap_or(Path::new(""));
     let files = form.files();
     let attachments: Vec<_> = files.iter().map(|(path, name)| attachment(folder, path, name)).collect();
@@ -44,6 +43,11 @@ pub fn run(context: &mut Context<'_>, arguments: &FormArguments) -> Result<ExitC
         print(voice, &arguments.file, &findings, (errors, warnings))?;
     }
     Ok(if errors > 0 { ExitCode::No } else { ExitCode::Done })
+}
+
+/// Reads a form.
+pub(super) fn read(path: &Path) -> Result<Form, Failure> {
+    parse(path, &read_text(path)?)
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {

@@ -20,6 +20,7 @@ pub mod failure;
 pub mod form;
 pub mod init;
 pub mod messages;
+pub mod onboarding;
 pub mod output;
 pub mod partner;
 pub mod people;
@@ -109,6 +110,7 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Testbed { scenario } => serve::testbed(context, scenario.as_deref())?,
         Command::Precheck(arguments) => precheck::run(context, arguments)?,
         Command::Form(FormCommand::Check(arguments)) => form::run(context, arguments)?,
+        Command::Onboarding(command) => onboarding::run(context, command)?,
         Command::Send(arguments) => send::run(context, arguments)?,
         Command::Messages(command) => messages::run(context, command)?,
         Command::Alerts(command) => alerts::run(context, command)?,

@@ -18,7 +18,7 @@ pub mod production;
 pub mod profile;
 pub mod road;
 #[cfg(test)]
-mod specimens;
+pub(crate) mod specimens;
 
 pub use dossier::Dossier;
 pub use production::{Missing, may_go_to_production};

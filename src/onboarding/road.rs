@@ -62,6 +62,8 @@ pub struct Road {
     pub today: Date,
     /// In their order.
     pub steps: Vec<Step>,
+    /// Production without a whole dossier, and why.
+    pub waiver: Option<Bilingual>,
     /// Who answers, the nearest first.
     pub hotlines: Vec<Hotline>,
 }
@@ -100,7 +102,11 @@ pub fn of(dossier: &Dossier, today: Date) -> Road {
         }
         open |= matches!(step.standing, Standing::Next | Standing::Waiting | Standing::Overdue);
     }
-    Road { today, steps, hotlines: hotlines(dossier) }
+    let waiver = dossier.waiver.as_ref().map(|waiver| {
+        let (reason, day) = (&waiver.reason, super::today(waiver.at));
+        bilingual!("例外（{day}）：可直接进入正式环境，{reason}", "exception of {day}: production may begin, {reason}")
+    });
+    Road { today, steps, waiver, hotlines: hotlines(dossier) }
 }
 
 /// The telephones of the two documents; the data centre's may be another one.
@@ -302,10 +308,6 @@ impl Survey<'_> {
         let title = bilingual!("进入正式环境", "production");
         let mut step = step("production", title, open.is_ok(), "");
         step.details.extend(open.err().map(|missing| missing.text()));
-        if let Some(waiver) = &self.dossier.waiver {
-            let (reason, day) = (&waiver.reason, super::today(waiver.at));
-            step.details.push(bilingual!("例外（{day}）：{reason}", "an exception of {day}: {reason}"));
-        }
         step
     }
 }

@@ -12,7 +12,7 @@ use crate::connectivity::run::{
 use crate::ground::id::Id;
 
 /// An enterprise of which the annexes know all.
-pub(super) fn profile() -> Profile {
+pub(crate) fn profile() -> Profile {
     let mut profile = Profile::default();
     for (field, value) in [
         (Field::Name, "示例贸易有限公司"),
@@ -30,7 +30,7 @@ pub(super) fn profile() -> Profile {
 }
 
 /// A run with cases in these states.
-pub(super) fn run(id: u8, states: &[CaseState]) -> Run {
+pub(crate) fn run(id: u8, states: &[CaseState]) -> Run {
     let cases = states.iter().enumerate().map(|(number, state)| CaseRecord {
         id: format!("case-{number}"),
         kind: Kind::Interface,
@@ -62,7 +62,7 @@ pub(super) fn run(id: u8, states: &[CaseState]) -> Run {
 }
 
 /// A run with everything that can be in one.
-pub(super) fn rich(states: &[CaseState]) -> Run {
+pub(crate) fn rich(states: &[CaseState]) -> Run {
     let mut run = run(7, states);
     run.station = StationOfRun {
         name: Some("示例贸易有限公司".to_owned()),
