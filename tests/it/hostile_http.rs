@@ -134,6 +134,42 @@ fn a_request_that_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
+fn chunks_may_be_as_small_and_talkative_as_http_allows_and_no_more() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let start = "POST /as2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n";
+    let in_bytes = |letter: &Letter, extension: &str, trailer: &str| {
+        let mut request = format!("{start}{}\r\n", letter.headers).into_bytes();
+        for byte in &letter.body {
+            request.extend([format!("1{extension}\r\n").as_bytes(), &[*byte][..], b"\r\n"].concat());
+        }
+        request.extend(format!("0{extension}\r\n{trailer}\r\n").into_bytes());
+        request
+    };
+    let spoken = in_bytes(&letter(1), ";name=\"va;lue\"", "X-Trailer: AS2-From: nobody\r\n");
+    let answer = http::exchange(home.as2, &spoken).unwrap();
+    assert!(correspondent::receipt_in(&answer).disposition.is_positive(), "{}", answer.text());
+    let refused = [
+        // Extensions beyond all measure, one by one and all together, and a trailer without end.
+        in_bytes(&letter(2), &format!(";x={}", "y".repeat(20_000)), ""),
+        in_bytes(&letter(3), "", &format!("X: {}\r\n", "y".repeat(100_000))),
+        in_bytes(&letter(4), "", &"X: y\r\n".repeat(20_000)),
+        // A line break that is none, and a length with signs or blanks inside.
+        in_bytes(&letter(5), "\n", ""),
+        in_bytes(&letter(6), " 1", ""),
+        in_bytes(&letter(7), "\u{0}", ""),
+    ];
+    for (number, request) in refused.iter().enumerate() {
+        // Closed without a word is a refusal as well.
+        let status = http::exchange(home.as2, request).map_or(400, |answer| answer.status);
+        assert_eq!(status, 400, "{number}");
+    }
+    let inbox = home.names("theirs", "inbox");
+    assert_eq!(inbox.iter().filter(|name| !name.ends_with(".meta.json")).count(), 1, "{inbox:?}");
+    assert!(gateway.is_ready());
+}
+
+#[test]
 fn fields_that_say_who_or_what_may_not_come_twice() {
     let home = home();
     let gateway = Gateway::start(&home);

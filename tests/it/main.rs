@@ -44,6 +44,7 @@ mod packaging;
 mod power_cut;
 mod precheck_schema;
 mod proof;
+mod reaching;
 mod rebuild;
 mod replays;
 mod retention;

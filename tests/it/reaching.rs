@@ -1,0 +1,177 @@
+//! How partners' servers are reached: through a proxy, by old TLS, in time; and how our keys change under way.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::pin::Pin;
+
+use dxgate::as2::mdn;
+use dxgate::cms::Certificate;
+use dxgate::ground::limits::Limits;
+use dxgate::mime::Headers;
+use openssl::ssl::{Ssl, SslContext, SslMethod, SslVersion};
+
+use crate::support::correspondent::{self, letter, plan};
+use crate::support::gateway::Gateway;
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::keys::{self, Party};
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::scripted::{Posted, Scripted};
+use crate::support::{eventually, http};
+
+const RETRY: &str = "retry = [\"1s\"]\ngive_up_after = \"1h\"\njitter = 0.0";
+
+/// `theirs`, with `ours` as its partner.
+fn their_home() -> Home {
+    let home = Home::of(&Station { as2_name: "theirs", party: keys::theirs(), more: "" });
+    home.partner("ours", &PartnerFile { as2_name: "ours", party: keys::ours(), ..PartnerFile::default() });
+    home
+}
+
+/// Codes of why messages wait or are held.
+fn reasons(gateway: &Gateway<'_>) -> Vec<String> {
+    let messages = gateway.api("/api/v1/messages?partner=theirs")["messages"].clone();
+    let code = |message: &serde_json::Value| message["reason"]["code"].as_str().map(str::to_owned);
+    messages.as_array().unwrap().iter().filter_map(code).collect()
+}
+
+#[test]
+fn a_partner_behind_a_proxy_is_reached_by_a_name_that_only_the_proxy_knows() {
+    let their_home = their_home();
+    let refuses_first = |number| if number == 0 { Fault::Status(407) } else { Fault::Pass };
+    let proxy = Proxy::start(their_home.as2, refuses_first);
+    let home = Home::ours();
+    fs::write(home.path("proxy.password"), "open sesame\n").unwrap();
+    fs::set_permissions(home.path("proxy.password"), fs::Permissions::from_mode(0o600)).unwrap();
+    let delivery = format!(
+        "{RETRY}\n[http.proxy]\nurl = \"http://{}\"\nuser = \"dxgate\"\npassword_file = \"proxy.password\"",
+        proxy.address
+    );
+    let url = "http://as2.partner.example/as2".to_owned();
+    home.partner("theirs", &PartnerFile { url, delivery: &delivery, ..PartnerFile::default() });
+    let (theirs, gateway) = (Gateway::start(&their_home), Gateway::start(&home));
+    home.submit("theirs", "a.xml", b"<a/>");
+    assert_eq!(theirs.wait_for("ours", "inbox", "a.xml"), b"<a/>");
+    gateway.wait_for("theirs", "sent", "a.xml");
+    let carried = proxy.requests();
+    assert!(carried.len() >= 2, "the proxy's 407 is a passing trouble of ours");
+    for request in carried {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        assert!(text.starts_with("POST http://as2.partner.example/as2 HTTP/1.1\r\n"), "{text:.200}");
+        assert!(text.contains("\r\nHost: as2.partner.example\r\n"), "{text:.400}");
+        assert!(text.contains("\r\nProxy-Authorization: Basic ZHhnYXRlOm9wZW4gc2VzYW1l\r\n"), "{text:.400}");
+    }
+    assert_eq!(gateway.stop().code(), Some(0));
+    let log = fs::read_to_string(home.log()).unwrap();
+    assert!(log.contains("proxy-failed") && !log.contains("sesame") && !log.contains("ZHhnYXRl"), "{log}");
+}
+
+/// Speaks TLS 1.0 and nothing newer, and hands what comes on to `upstream`.
+fn old_server(party: &Party, upstream: SocketAddr) -> SocketAddr {
+    let mut builder = SslContext::builder(SslMethod::tls_server()).unwrap();
+    builder.set_min_proto_version(Some(SslVersion::TLS1)).unwrap();
+    builder.set_max_proto_version(Some(SslVersion::TLS1)).unwrap();
+    builder.set_cipher_list("ALL:@SECLEVEL=0").unwrap();
+    builder.set_certificate(&party.certificate).unwrap();
+    builder.set_private_key(&party.key).unwrap();
+    let context = builder.build();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let context = context.clone();
+            // What cannot speak so is turned away.
+            std::thread::spawn(move || relay(client, &context, upstream).is_ok());
+        }
+    });
+    address
+}
+
+fn relay(client: TcpStream, context: &SslContext, upstream: SocketAddr) -> std::io::Result<()> {
+    client.set_nonblocking(true)?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let ssl = Ssl::new(context).map_err(std::io::Error::other)?;
+        let client = tokio::net::TcpStream::from_std(client)?;
+        let mut client = tokio_openssl::SslStream::new(ssl, client).map_err(std::io::Error::other)?;
+        Pin::new(&mut client).accept().await.map_err(std::io::Error::other)?;
+        let mut there = tokio::net::TcpStream::connect(upstream).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut there).await.map(drop)
+    })
+}
+
+#[test]
+fn a_server_of_tls_1_0_is_reached_under_a_waiver_and_without_one_not() {
+    let their_home = their_home();
+    let old = old_server(keys::theirs(), their_home.as2);
+    let home = Home::ours();
+    let write = |http: &str| {
+        let delivery = format!("{RETRY}\n{http}");
+        let partner = PartnerFile {
+            url: format!("https://{old}/as2"),
+            certificate: "use = [\"verify\", \"encrypt\", \"tls\"]",
+            delivery: &delivery,
+            ..PartnerFile::default()
+        };
+        home.partner("theirs", &partner);
+    };
+    write("");
+    let (theirs, gateway) = (Gateway::start(&their_home), Gateway::start(&home));
+    home.submit("theirs", "a.xml", b"<a/>");
+    eventually("it is not reached", || reasons(&gateway).contains(&"tls-failed".to_owned()).then_some(()));
+    let waiver = "[[waivers]]\nalgorithm = \"old-tls\"\nuntil = \"2099-12-31\"\nreason = \"until they upgrade\"";
+    write(&format!("[http]\ntls = \"old\"\n{waiver}"));
+    assert_eq!(theirs.wait_for("ours", "inbox", "a.xml"), b"<a/>");
+    gateway.wait_for("theirs", "sent", "a.xml");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_waited_for_as_long_as_its_partner_file_says() {
+    let answers = |_: usize, posted: &Posted| Some(correspondent::acknowledge(posted, correspondent::Kind::default()));
+    let peer = Scripted::start(answers);
+    let silent_first = |number| if number == 0 { Fault::HalfOpen } else { Fault::Pass };
+    let between = Proxy::start(peer.address, silent_first);
+    let home = Home::ours();
+    let delivery = format!("{RETRY}\ntimeout = \"1s\"");
+    home.partner("theirs", &PartnerFile { url: between.url(), delivery: &delivery, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "a.xml", b"<a/>");
+    // By the standard of ten minutes the first attempt would still be waited for.
+    gateway.wait_for("theirs", "sent", "a.xml");
+    let log = fs::read_to_string(home.log()).unwrap();
+    assert!(log.contains("timeout"), "{log}");
+    assert_eq!((between.requests().len(), peer.posted().len()), (2, 1));
+}
+
+#[test]
+fn our_newest_key_signs_as_soon_as_it_is_configured_and_the_old_one_still_decrypts() {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { accept: "signature = true\nencryption = true", ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    // Encrypted to the key that we had first, every time.
+    let signer = |id: &str| {
+        let letter = letter(&plan(), id, b"<a/>");
+        let answer = http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap();
+        let (_, fields) = answer.head.split_once("\r\n").unwrap();
+        let headers = Headers::parse(format!("{fields}\r\n").as_bytes(), &Limits::default()).unwrap();
+        let signed_by = |party: &Party| {
+            let certificate = [Certificate::from_x509(&party.certificate).unwrap()];
+            let receipt = mdn::parse(&headers, &answer.body, &certificate, &Limits::default()).unwrap();
+            assert!(receipt.disposition.is_positive(), "{}", receipt.disposition);
+            matches!(receipt.signature, Ok(Some(_)))
+        };
+        (signed_by(keys::ours()), signed_by(keys::stranger()))
+    };
+    assert_eq!(signer("<1@theirs>"), (true, false));
+    let added = format!(
+        "[[station.keys]]\ncertificate = \"{}\"\nprivate_key = \"{}\"\nfrom = \"{}\"\n[folders]\n",
+        keys::stranger().certificate_file.display(),
+        keys::stranger().key_file.display(),
+        jiff::Timestamp::now() - jiff::SignedDuration::from_secs(3600),
+    );
+    let text = fs::read_to_string(home.config()).unwrap().replace("[folders]\n", &added);
+    fs::write(home.config(), text).unwrap();
+    let log = || fs::read_to_string(home.log()).unwrap();
+    eventually("the file is read again", || log().contains("was read again").then_some(()));
+    assert_eq!(signer("<2@theirs>"), (false, true));
+    assert!(gateway.is_ready());
+}
