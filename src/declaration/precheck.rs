@@ -9,7 +9,7 @@
 //! | fields: lists, forms, check digits | R02 R04-R06 R08 R13-R15 R21 R23 R25 R27 R28 R34-R38 | `fields` |
 //! | lines, documents, messages: sums and dependencies | R07 R09 R11 R12 R18-R20 R22 R24 R26 R29-R33 R39 R40 | `rules` |
 //!
-//! Documents are compared with each other by a [`Ledger`] over all files of a call (R10 R16-R18 R33 R41-R44). The
+//! Documents are compared with each other by a [`Ledger`] over all files of a call (R02 R10 R16-R18 R31 R33 R40-R44). The
 //! [`catalogue`] lists every rule with its source and the codes of its findings; [`Levels`] changes how much they weigh.
 //! Memory is bounded by the limits: one document's fields at a time, whatever the file's size.
 //!

@@ -1,19 +1,20 @@
-//! Rules between documents: R10, R16 to R18, R33, R41 to R44 (三单对碰), over everything one call looked at and, for the
-//! gateway, what was sent before.
-
-use std::collections::HashMap;
+//! Rules between documents: R02, R10, R16 to R18, R31, R33, R40 to R44 (三单对碰), over everything one call looked at and,
+//! for the gateway, what was sent before. What documents say is here, the comparison in [`court`].
 
 use super::super::charset::Position;
 use super::super::family;
 use super::super::scanner::Scanner;
 use super::amount::Amount;
-use super::catalogue;
-use super::finding::{Finding, Levels, Say, Sheet};
+use super::finding::{Finding, Levels};
 use super::record::Record;
-use crate::bilingual;
+
+mod court;
+
+use court::Court;
 
 /// Fields that documents are compared by.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 28] = [
+    "guid",
     "appType",
     "appTime",
     "orderNo",
@@ -21,6 +22,8 @@ const FIELDS: [&str; 22] = [
     "ebcCode",
     "payCode",
     "payTransactionId",
+    "payNo",
+    "goodsValue",
     "acturalPaid",
     "amountPaid",
     "buyerName",
@@ -32,7 +35,10 @@ const FIELDS: [&str; 22] = [
     "consigneeAddress",
     "logisticsNo",
     "logisticsCode",
+    "logisticsStatus",
+    "operatorCode",
     "copNo",
+    "msgSeqNo",
     "invtNo",
     "coElNo",
     "agentCode",
@@ -52,6 +58,8 @@ pub struct Facts {
     at: Position,
     fields: Vec<(&'static str, String)>,
     lines: Vec<(i64, Option<Amount>)>,
+    /// What its lines add up to.
+    total: Option<Amount>,
     /// More than its keys is known.
     whole: bool,
     /// Customs has released it.
@@ -61,8 +69,8 @@ pub struct Facts {
 impl Facts {
     pub(super) fn new(message: &'static str, document: u32) -> Facts {
         let (key, path, at) = (None, String::new(), Position::START);
-        let (fields, lines) = (Vec::new(), Vec::new());
-        Facts { message, document, key, path, at, fields, lines, whole: true, released: false }
+        let (fields, lines, total) = (Vec::new(), Vec::new(), None);
+        Facts { message, document, key, path, at, fields, lines, total, whole: true, released: false }
     }
 
     /// A new document of which only the keys are known; `None` for a type that nothing is compared with.
@@ -81,6 +89,16 @@ impl Facts {
         self
     }
 
+    /// The same with the numbers that customs gave it.
+    pub fn with_given<'k>(mut self, given: impl IntoIterator<Item = (&'k str, &'k str)>) -> Facts {
+        for (name, value) in given {
+            if let Some(field) = FIELDS.into_iter().find(|field| *field == name).filter(|_| self.get(name).is_none()) {
+                self.fields.push((field, value.to_owned()));
+            }
+        }
+        self
+    }
+
     /// The same, known to be released by customs.
     pub fn released(self) -> Facts {
         Facts { released: true, ..self }
@@ -92,7 +110,8 @@ impl Facts {
         }
     }
 
-    pub(super) fn finish(&mut self, head: &Record, key: Option<String>, scanner: &Scanner<'_>) {
+    pub(super) fn finish(&mut self, head: &Record, total: Option<Amount>, key: Option<String>, scanner: &Scanner<'_>) {
+        self.total = total;
         let field = |name: &&'static str| Some((*name, head.get(name)?.to_owned()));
         self.fields = FIELDS.iter().filter_map(field).collect();
         self.key = key;
@@ -120,20 +139,64 @@ impl Facts {
         self.get("appType") == Some("1")
     }
 
-    /// Message type and the fields that no other new document of it may share.
+    /// Message type and the fields that no other new document of it may share: those by which its receipt names it.
     fn business_key(&self) -> Option<String> {
         let names: &[&str] = match self.message {
             "CEB311Message" | "CEB303Message" => &["ebpCode", "orderNo"],
             "CEB411Message" => &["payCode", "payTransactionId"],
+            "CEB403Message" => &["ebcCode", "orderNo"],
             "CEB511Message" | "CEB505Message" => &["logisticsCode", "logisticsNo"],
+            "CEB513Message" => &["logisticsCode", "logisticsNo", "logisticsStatus"],
             "CEB621Message" | "CEB603Message" => &["agentCode", "copNo"],
             "CEB623Message" | "CEB625Message" | "CEB605Message" => &["agentCode", "copNo"],
+            "CEB711Message" => &["operatorCode", "copNo"],
             "CEB213Message" => &["agentCode", "coElNo"],
+            "CEB215Message" => &["operatorCode", "coElNo", "logisticsNo"],
+            "CEB507Message" => &["operatorCode", "copNo", "msgSeqNo"],
+            "CEB509Message" => &["logisticsCode", "copNo", "msgSeqNo"],
+            "CEB607Message" | "CEB701Message" => &["agentCode", "copNo", "msgSeqNo"],
             _ => return None,
         };
         let values: Option<Vec<&str>> = names.iter().map(|name| self.get(name)).collect();
-        Some(format!("{} {}", self.message, values?.join(" ")))
+        // A collection without a number of its payment is named by its order alone.
+        let payment = if self.message == "CEB403Message" { self.get("payNo").unwrap_or_default() } else { "" };
+        Some(format!("{} {} {payment}", self.message, values?.join(" ")))
     }
+
+    /// The message whose parts are sent one by one, and which part this is.
+    fn part(&self) -> Option<(String, i64)> {
+        let sender = match self.message {
+            "CEB507Message" => "operatorCode",
+            "CEB509Message" => "logisticsCode",
+            "CEB607Message" | "CEB701Message" => "agentCode",
+            _ => return None,
+        };
+        let whole = format!("{} {} {}", self.message, self.get(sender)?, self.get("copNo")?);
+        Some((whole, self.get("msgSeqNo")?.parse().ok()?))
+    }
+
+    /// What the goods of an import are worth, and whose they are.
+    fn purchase(&self) -> Option<Purchase<'_>> {
+        let worth = match self.message {
+            "CEB311Message" => Amount::parse(self.get("goodsValue")?)?,
+            "CEB621Message" => self.total?,
+            _ => return None,
+        };
+        Some(Purchase {
+            buyer: (self.get("buyerIdNumber")?, self.get("appTime")?.get(..4)?),
+            order: (self.get("ebpCode")?, self.get("orderNo")?),
+            worth,
+        })
+    }
+}
+
+/// What one buyer imports with one order.
+struct Purchase<'f> {
+    /// Identity number and year.
+    buyer: (&'f str, &'f str),
+    /// Platform and number.
+    order: (&'f str, &'f str),
+    worth: Amount,
 }
 
 /// Fields of [`FIELDS`] that lead from one document to others about the same thing.
@@ -184,274 +247,9 @@ impl Ledger {
     }
 
     fn verdicts(&self, levels: &Levels, history: bool) -> Vec<(usize, Finding)> {
-        let mut court = Court { levels, history, found: Vec::new(), order: HashMap::new(), keys: HashMap::new() };
-        court.parcels(&self.entries);
-        for (place, (_, facts)) in self.entries.iter().enumerate() {
-            if let Some(number) = facts.get("orderNo") {
-                court.order.entry(number).or_default().push(place);
-            }
-            if let Some(key) = facts.business_key() {
-                court.keys.entry(key).or_default().push(place);
-            }
-        }
-        court.repeated(&self.entries);
-        court.orders(&self.entries);
-        let mut found = court.found;
+        let mut found = Court::new(levels, history, &self.entries).judge();
         found.sort_by_key(|(place, _)| *place);
         let of_file = |(place, finding)| self.entries.get(place).and_then(|(file, _)| Some(((*file)?, finding)));
         found.into_iter().filter_map(of_file).collect()
-    }
-}
-
-/// One comparison of everything.
-struct Court<'l> {
-    levels: &'l Levels,
-    history: bool,
-    found: Vec<(usize, Finding)>,
-    order: HashMap<&'l str, Vec<usize>>,
-    keys: HashMap<String, Vec<usize>>,
-}
-
-type Entries = [Entry];
-
-/// A document and its place among the entries.
-type Party<'f> = (usize, &'f Facts);
-
-fn at(entries: &Entries, place: usize) -> Option<&Facts> {
-    entries.get(place).map(|(_, facts)| facts)
-}
-
-fn is_earlier(entries: &Entries, place: usize) -> bool {
-    entries.get(place).is_none_or(|(file, _)| file.is_none())
-}
-
-impl<'l> Court<'l> {
-    fn say(&mut self, (place, facts): Party<'_>, say: Say<'_>) {
-        let mut sheet = Sheet::new(1, self.levels);
-        sheet.message = Some(facts.message);
-        sheet.enter(facts.document);
-        sheet.say(facts.path.clone(), Some(facts.at), say);
-        sheet.leave(facts.key.as_deref());
-        self.found.extend(sheet.findings.into_iter().map(|finding| (place, finding)));
-    }
-
-    /// About the second document; about the first one when the second was sent before.
-    fn differ(&mut self, entries: &Entries, first: Party<'_>, second: Party<'_>, say: Say<'_>) {
-        let customs = catalogue::customs_code(second.1.message, say.code);
-        let before = self.found.len();
-        self.say(if is_earlier(entries, second.0) { first } else { second }, say);
-        for (_, finding) in self.found.iter_mut().skip(before) {
-            finding.customs_code = customs.map(str::to_owned);
-        }
-    }
-
-    /// R43 and R44: one key, several documents.
-    fn repeated(&mut self, entries: &Entries) {
-        let mut groups: Vec<Vec<usize>> = std::mem::take(&mut self.keys).into_values().collect();
-        groups.sort();
-        for places in groups {
-            let mut first: Option<&Facts> = None;
-            for place in &places {
-                let Some(facts) = at(entries, *place).filter(|facts| facts.is_new()) else { continue };
-                if first.is_some() {
-                    let text = bilingual!(
-                        "业务主键重复：同一主键以新增（appType 1）申报了多次",
-                        "the same business key is declared as new (appType 1) more than once"
-                    );
-                    self.say((*place, facts), Say::error("R43", "key-repeated", text));
-                }
-                first = first.or(Some(facts));
-            }
-            let known = places.iter().any(|place| is_earlier(entries, *place)) || first.is_some();
-            for place in places.iter().filter(|place| !is_earlier(entries, **place)) {
-                let Some(facts) = at(entries, *place).filter(|facts| !facts.is_new()) else { continue };
-                match first {
-                    _ if self.history && !known && matches!(facts.get("appType"), Some("2" | "3")) => {
-                        let text = bilingual!(
-                            "变更或删除的原单证没有从本网关发送过，请核对业务主键",
-                            "the document that this changes or deletes was never sent from here; check the business key"
-                        );
-                        self.say((*place, facts), Say::warning("R44", "change-without-original", text));
-                    }
-                    Some(new) if new.released => {
-                        let text = bilingual!(
-                            "原单证已放行或结关，海关一般不再接受变更或删除",
-                            "customs has released the original and takes changes and deletions no more as a rule"
-                        );
-                        self.say((*place, facts), Say::warning("R44", "change-after-release", text));
-                    }
-                    Some(new) if facts.get("appTime").zip(new.get("appTime")).is_some_and(|(one, two)| one < two) => {
-                        let text = bilingual!(
-                            "变更或删除的报送时间早于同一单证的新增",
-                            "this change or deletion is older than the new document it is about"
-                        );
-                        self.say((*place, facts), Say::warning("R44", "change-before-new", text));
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    /// R16: one waybill number of a carrier belongs to one order, one order number of a platform to one shop.
-    fn parcels(&mut self, entries: &'l Entries) {
-        let mut seen: HashMap<(&str, &str, &str), &str> = HashMap::new();
-        for (place, (_, facts)) in entries.iter().enumerate() {
-            let (key, other, code) = match facts.message {
-                "CEB511Message" | "CEB621Message" | "CEB603Message" => {
-                    (("logisticsCode", "logisticsNo"), "orderNo", "waybill-reused")
-                }
-                "CEB311Message" | "CEB303Message" => (("ebpCode", "orderNo"), "ebcCode", "order-number-reused"),
-                _ => continue,
-            };
-            let (Some(one), Some(two), Some(owner)) = (facts.get(key.0), facts.get(key.1), facts.get(other)) else {
-                continue;
-            };
-            let known = *seen.entry((facts.message, one, two)).or_insert(owner);
-            if known != owner {
-                let field = key.1;
-                let text = bilingual!(
-                    "{field} 已用于另一个 {other}，编号必须唯一",
-                    "{field} is used for another {other} already; the number must be unique"
-                );
-                self.say((place, facts), Say::error("R16", code, text));
-            }
-        }
-    }
-
-    /// Documents about one order.
-    fn orders(&mut self, entries: &Entries) {
-        let mut groups: Vec<Vec<usize>> =
-            std::mem::take(&mut self.order).into_values().filter(|places| places.len() > 1).collect();
-        groups.sort();
-        for places in groups {
-            // Of several documents of a type the latest counts; a deletion says nothing about values.
-            let find = |message: &str| -> Option<Party<'_>> {
-                let of_type = |place: usize| {
-                    let facts = at(entries, place)?;
-                    (facts.message == message && facts.whole && facts.get("appType") != Some("3"))
-                        .then_some((place, facts))
-                };
-                let found = places.iter().filter_map(|place| of_type(*place));
-                found.max_by_key(|(place, facts)| (facts.get("appTime"), *place))
-            };
-            let new = |one: Party<'_>, two: Party<'_>| !is_earlier(entries, one.0) || !is_earlier(entries, two.0);
-            let pair = |one, two| find(one).zip(find(two)).filter(|(one, two)| new(*one, *two));
-            if let Some((order, payment)) = pair("CEB311Message", "CEB411Message") {
-                self.payment(entries, order, payment);
-            }
-            if let Some((order, waybill)) = pair("CEB311Message", "CEB511Message") {
-                self.waybill(entries, order, waybill);
-            }
-            if let Some((order, list)) = pair("CEB311Message", "CEB621Message") {
-                self.buyer(entries, order, list);
-                self.lines(entries, order, list);
-            }
-            if find("CEB311Message").is_none()
-                && let Some((list, payment)) = pair("CEB621Message", "CEB411Message")
-            {
-                self.payer(entries, list, payment);
-            }
-            if let Some((order, list)) = pair("CEB303Message", "CEB603Message") {
-                self.lines(entries, order, list);
-            }
-            if let Some((list, back)) = pair("CEB621Message", "CEB625Message") {
-                self.quantities(entries, list, back);
-            }
-        }
-    }
-
-    /// R10, R41, R42: order and payment.
-    fn payment(&mut self, entries: &Entries, order: Party<'_>, payment: Party<'_>) {
-        let amount = |facts: &Facts, field| facts.get(field).and_then(Amount::parse);
-        if let (Some(due), Some(paid)) = (amount(order.1, "acturalPaid"), amount(payment.1, "amountPaid"))
-            && due != paid
-        {
-            let text = bilingual!(
-                "支付金额 {paid} 与订单实际支付金额 {due} 不一致",
-                "the payment is {paid} but the order says {due}"
-            );
-            self.differ(entries, order, payment, Say::error("R10", "payment-amount", text));
-        }
-        self.payer(entries, order, payment);
-        for (field, code) in [("payCode", "payment-company"), ("payTransactionId", "payment-transaction")] {
-            if let (Some(wanted), Some(given)) = (order.1.get(field), payment.1.get(field))
-                && wanted != given
-            {
-                let text =
-                    bilingual!("支付单的 {field} 与订单不一致", "{field} of the payment is not that of the order");
-                self.differ(entries, order, payment, Say::error("R42", code, text));
-            }
-        }
-    }
-
-    /// R41: who pays is who buys.
-    fn payer(&mut self, entries: &Entries, buyer: Party<'_>, payment: Party<'_>) {
-        for (bought, paid) in [("buyerName", "payerName"), ("buyerIdNumber", "payerIdNumber")] {
-            if let (Some(wanted), Some(given)) = (buyer.1.get(bought), payment.1.get(paid))
-                && wanted != given
-            {
-                let text = bilingual!(
-                    "支付人（{paid}）与订购人（{bought}）不一致",
-                    "{paid} of the payment is not {bought} of the buyer"
-                );
-                self.differ(entries, buyer, payment, Say::error("R41", "payer-not-buyer", text));
-            }
-        }
-    }
-
-    /// R41 between order and list.
-    fn buyer(&mut self, entries: &Entries, order: Party<'_>, list: Party<'_>) {
-        for field in ["buyerName", "buyerIdNumber"] {
-            if let (Some(wanted), Some(given)) = (order.1.get(field), list.1.get(field))
-                && wanted != given
-            {
-                let text = bilingual!("清单的 {field} 与订单不一致", "{field} of the list is not that of the order");
-                self.differ(entries, order, list, Say::error("R41", "buyer-differs", text));
-            }
-        }
-    }
-
-    /// R17: order and waybill go to the same person.
-    fn waybill(&mut self, entries: &Entries, order: Party<'_>, waybill: Party<'_>) {
-        for field in ["consignee", "consigneeTelephone", "consigneeAddress"] {
-            if let (Some(wanted), Some(given)) = (order.1.get(field), waybill.1.get(field))
-                && wanted != given
-            {
-                let text = bilingual!("运单的 {field} 与订单不一致", "{field} of the waybill is not that of the order");
-                self.differ(entries, order, waybill, Say::error("R17", "consignee-differs", text));
-            }
-        }
-    }
-
-    /// R18: the list has the lines of the order.
-    fn lines(&mut self, entries: &Entries, order: Party<'_>, list: Party<'_>) {
-        let (wanted, given) = (order.1.lines.len(), list.1.lines.len());
-        if wanted != given || order.1.lines.iter().zip(&list.1.lines).any(|(a, b)| a != b) {
-            let text = bilingual!(
-                "清单表体（{given} 项）与订单（{wanted} 项）的序号或数量不一一对应",
-                "the lines of the list ({given}) and of the order ({wanted}) differ in number or quantity"
-            );
-            self.differ(entries, order, list, Say::error("R18", "lines-differ", text));
-        }
-    }
-
-    /// R33: no more comes back than went out.
-    fn quantities(&mut self, entries: &Entries, list: Party<'_>, back: Party<'_>) {
-        for (number, quantity) in &back.1.lines {
-            let original = list.1.lines.iter().find(|(known, _)| known == number).map(|(_, quantity)| *quantity);
-            let text = match original {
-                None => bilingual!(
-                    "退货项 {number} 在原清单中不存在",
-                    "line {number} of the return is not in the original list"
-                ),
-                Some(original) if quantity > &original => bilingual!(
-                    "退货项 {number} 的数量大于原清单",
-                    "line {number} returns more than the original list has"
-                ),
-                Some(_) => continue,
-            };
-            self.differ(entries, list, back, Say::error("R33", "return-quantity", text));
-        }
     }
 }

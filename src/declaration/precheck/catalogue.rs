@@ -60,7 +60,7 @@ const RULES: &[Rule] = rules![
     "R02", SPEC, "guid 为大写 UUID 且不重复", "guid is an upper-case UUID and not repeated",
         ["guid-not-uuid", "guid-lower-case", "guid-repeated"];
     "R03", XSD, "符合 XSD 的结构、长度和类型", "structure, lengths and types of the XSD",
-        ["element-missing", "element-unexpected", "element-order", "element-repeated", "element-namespace",
+        ["root-undeclared", "element-missing", "element-unexpected", "element-order", "element-repeated", "element-namespace",
          "too-many-documents", "attribute-missing", "attribute-unexpected", "text-between-elements", "value-empty",
          "value-too-short", "value-too-long", "value-form", "value-digits", "value-fraction", "value-range", "value-fixed", "id-repeated",
          "read-failed", "document-too-large", "encoding-mismatch", "encoding-unknown", "encoding-conflict", "xml-malformed",
@@ -101,7 +101,7 @@ const RULES: &[Rule] = rules![
     "R28", SPEC, "申报业务类型、运费和保费标志", "flags of statistics, freight and insurance", ["flag-unknown"];
     "R29", SPEC, "403 支付企业代码", "403: code of the payment company", ["pay-code-missing"];
     "R30", SPEC, "507/509 运输字段只有邮件可空", "507, 509: transport fields may be empty for mail only", ["transport-field-missing"];
-    "R31", SPEC, "报文总数和序号", "count and number of parts", ["message-number", "message-number-gap"];
+    "R31", SPEC, "报文总数和序号", "count and number of parts", ["message-number", "message-number-gap", "message-part-missing"];
     "R32", SPEC, "701 时间范围与清单", "701: time range and list",
         ["summary-range", "summary-list-ignored", "summary-empty", "summary-pair"];
     "R33", SPEC, "退货的贸易方式、启运国和数量", "returns: trade mode, country, quantities", ["trade-mode-return", "return-country", "return-quantity"];
@@ -113,7 +113,7 @@ const RULES: &[Rule] = rules![
     "R38", SPEC, "传输企业与 DXPID 为本企业", "the sender and the DXPID are ours",
         ["sender-id-mismatch", "dxpid-mismatch", "cop-code-mismatch", "dxp-mode"];
     "R39", "企业对接报文规范 202205 表7-2", "申报企业与签名证书一致", "the agent is the signer", ["agent-not-signer"];
-    "R40", "海关总署公告 2018 年第 194 号（转述）", "单次交易限值", "limit of one transaction", ["single-limit"];
+    "R40", "海关总署公告 2018 年第 194 号（转述）", "单次和年度交易限值", "limits of one transaction and of a year", ["single-limit", "annual-limit"];
     "R41", "海关回执代码 1327、13127", "支付人、清单订购人与订购人一致", "payer and list's buyer are the buyer", ["payer-not-buyer", "buyer-differs"];
     "R42", "海关回执代码 13035", "支付企业和交易编号与订单一致", "payment company and transaction are the order's", ["payment-company", "payment-transaction"];
     "R43", "企业对接报文规范 202205 表7-2", "业务主键不重复新增", "a business key is new once", ["key-repeated"];
@@ -124,6 +124,7 @@ const RULES: &[Rule] = rules![
 type CustomsRow = (&'static [&'static str], &'static [&'static str], &'static str);
 
 const SCHEMA: &[&str] = &[
+    "root-undeclared",
     "element-missing",
     "element-unexpected",
     "element-order",
@@ -164,10 +165,29 @@ const CUSTOMS: &[CustomsRow] = &[
     (&["CEB621Message"], &["key-repeated"], "-621004"),
     (&["CEB623Message"], &["key-repeated"], "-623009"),
     (&["CEB625Message"], &["key-repeated"], "-625022"),
-    (&["CEB311Message"], &["change-before-new"], "-301009"),
-    (&["CEB411Message"], &["change-before-new"], "-401006"),
-    (&["CEB511Message"], &["change-before-new"], "-504014"),
-    (&["CEB621Message"], &["change-before-new"], "-621011"),
+    (&["CEB711Message"], &["key-repeated"], "-800003"),
+    (&["CEB513Message"], &["key-repeated"], "-505012"),
+    (&["CEB511Message"], &["waybill-reused"], "-504012"),
+    (&["CEB311Message"], &["change-before-new"], "-301014"),
+    (&["CEB411Message"], &["change-before-new"], "-401012"),
+    (&["CEB513Message"], &["change-before-new"], "-505016"),
+    (&["CEB711Message"], &["change-before-new"], "-800005"),
+    (&["CEB311Message"], &["change-without-original"], "-301009"),
+    (&["CEB411Message"], &["change-without-original"], "-401006"),
+    (&["CEB511Message"], &["change-without-original"], "-504014"),
+    (&["CEB513Message"], &["change-without-original"], "-505014"),
+    (&["CEB621Message"], &["change-without-original"], "-621011"),
+    (&["CEB311Message"], &["change-after-release"], "-301011"),
+    (&["CEB411Message"], &["change-after-release"], "-401008"),
+    (&["CEB511Message"], &["change-after-release"], "-504016"),
+    (&["CEB621Message"], &["change-after-release"], "-621012"),
+    (&["CEB625Message"], &["change-after-release"], "-625022"),
+    (&["CEB621Message"], &["signature-value"], "-621029"),
+    (&["CEB621Message"], &["signature-digest"], "-621028"),
+    (&["CEB623Message"], &["signature-value", "signature-digest"], "-623029"),
+    (&["CEB625Message"], &["signature-value", "signature-digest"], "-625208"),
+    (&["CEB303Message"], &["signature-value", "signature-digest"], "-301020"),
+    (&[], &["credit-code-check"], "-10102"),
     (&["CEB621Message"], &["signature-missing"], "-621026"),
     (&["CEB623Message"], &["signature-missing"], "-623017"),
     (&["CEB625Message"], &["signature-missing"], "-625028"),
@@ -175,6 +195,7 @@ const CUSTOMS: &[CustomsRow] = &[
     (&["CEB623Message"], &["agent-not-signer"], "-623021"),
     (&["CEB625Message"], &["agent-not-signer"], "-625013"),
     (&["CEB311Message", "CEB621Message"], &["single-limit"], "-621005"),
+    (&["CEB311Message", "CEB621Message"], &["annual-limit"], "-621018"),
     (&["CEB411Message"], &["payer-not-buyer"], "1327"),
     (&["CEB621Message"], &["buyer-differs"], "13127"),
     (&["CEB411Message"], &["payment-company"], "13035"),

@@ -59,7 +59,7 @@ pub(super) fn check(
     Summary { message_type: is_ceb.then_some(name), ..Summary::default() }
 }
 
-/// R01 for a root that is no known message.
+/// R01 for a root that is no known message, and R03, because no schema of the edition declares it.
 fn wrong_root(scanner: &Scanner<'_>, name: &str, sheet: &mut Sheet<'_>) {
     let namespace = scanner.element().map_or("", |root| root.namespace.as_str());
     let (shown, given) = (printable(name), printable(namespace));
@@ -81,6 +81,11 @@ fn wrong_root(scanner: &Scanner<'_>, name: &str, sheet: &mut Sheet<'_>) {
         );
         sheet.at(scanner, Say::error("R01", "root-unknown", text));
     }
+    let text = bilingual!(
+        "XSD 中没有命名空间“{given}”下的根元素 {shown}",
+        "no schema of the specification declares a root {shown} in namespace {given:?}"
+    );
+    sheet.at(scanner, Say::error("R03", "root-undeclared", text));
 }
 
 /// The encoding: UTF-8 is the only one the specification shows.
@@ -294,7 +299,7 @@ impl<'e, 'f> Pass<'e, 'f> {
         let first = keys.peek().map(|key| format!("{}={}", key.name, printable(&key.value)));
         sheet.leave(first.as_deref());
         if let (Some(mut facts), Some(on_facts)) = (self.facts.take(), self.on_facts.as_deref_mut()) {
-            facts.finish(&self.head, first, scanner);
+            facts.finish(&self.head, self.sums.total, first, scanner);
             on_facts(facts);
         }
         if room > 0 {

@@ -19,16 +19,11 @@ pub(super) fn check(node: &Node, value: &str, head: &Record, judge: &mut Judge<'
     let Content::Value(kind, _) = &node.content else { return };
     let bare = trim(value);
     if bare.is_empty() {
-        return blank(node, judge);
+        return blank(node, *kind, value, judge);
     }
     if let Type::Text { max, collapse, .. } = *kind {
         if !collapse && bare.len() != value.len() {
-            let name = &node.name;
-            let text = bilingual!(
-                "{name} 的值首尾有空白字符，请删除",
-                "the value of {name} begins or ends with blanks; remove them"
-            );
-            judge.here(node, Say::error("R04", "field-blanks", text), value);
+            blanks(node, value, judge);
         }
         check_length(node, max, value, judge);
     }
@@ -74,9 +69,19 @@ pub(super) fn absent(node: &Node, judge: &mut Judge<'_, '_, '_>) {
     judge.at_group(Say::error("R04", "field-required", text));
 }
 
-fn blank(node: &Node, judge: &mut Judge<'_, '_, '_>) {
+fn blanks(node: &Node, value: &str, judge: &mut Judge<'_, '_, '_>) {
+    let name = &node.name;
+    let text =
+        bilingual!("{name} 的值首尾有空白字符，请删除", "the value of {name} begins or ends with blanks; remove them");
+    judge.here(node, Say::error("R04", "field-blanks", text), value);
+}
+
+fn blank(node: &Node, kind: Type, value: &str, judge: &mut Judge<'_, '_, '_>) {
     let (name, zh) = (&node.name, &node.notes.name_zh);
     if node.notes.must != Must::Yes {
+        if !value.is_empty() && matches!(kind, Type::Text { collapse: false, .. }) {
+            blanks(node, value, judge);
+        }
         return;
     }
     if node.notes.format == Format::BarCode {
@@ -167,6 +172,10 @@ fn guid(node: &Node, value: &str, judge: &mut Judge<'_, '_, '_>) {
     }
 }
 
+/// Times of what has happened. Days of shipping and the ends of periods may lie ahead.
+const PAST: [&str; 7] =
+    ["appTime", "payTime", "logisticsTime", "leaveTime", "accountingDate", "declTime", "returnTime"];
+
 /// A point in time of fourteen digits.
 pub(super) fn time14(value: &str) -> Option<DateTime> {
     let (day, time) = value.split_at_checked(8)?;
@@ -204,8 +213,7 @@ fn time(node: &Node, value: &str, digits: usize, judge: &mut Judge<'_, '_, '_>) 
         );
         return judge.here(node, Say::error("R08", "time-form", text), value);
     };
-    let past = matches!(name.as_str(), "appTime" | "payTime" | "logisticsTime" | "accountingDate" | "returnTime");
-    if past && judge.latest().is_some_and(|latest| at > latest) {
+    if PAST.contains(&name.as_str()) && judge.latest().is_some_and(|latest| at > latest) {
         let text = bilingual!(
             "{name} 晚于当前时间（北京时间），请核对系统时钟",
             "{name} lies in the future (China time); check the clock of the system that wrote it"

@@ -30,6 +30,9 @@ fn r04_wants_text_without_blanks_around_and_of_the_texts_length() {
     fires(&export_order(), "itemName", "   ", "R04", "field-blank");
     fires(&export_order(), "itemName", " 手机壳", "R04", "field-blanks");
     silent(&export_order(), "itemName", "手机 壳");
+    let note = |text: &str| said("CEB603Message", "Inventory/InventoryHead/note", text, "R04");
+    assert_eq!(note("  "), ["field-blanks"], "an optional field of blanks");
+    assert_eq!((note(""), note("一 二")), (vec![], vec![]));
     fires(&declaration(1), "consigneeAddress", &"海".repeat(101), "R04", "bytes-over-length");
     silent(&declaration(1), "consigneeAddress", &"海".repeat(100));
     let list = import_list().replace("<ceb:itemName>", "<ceb:note>").replace("</ceb:itemName>", "</ceb:note>");
@@ -176,4 +179,88 @@ fn r37_checks_enterprise_codes() {
     fires(&declaration(1), "ebcCode", "12345", "R37", "enterprise-code-form");
     silent(&declaration(1), "ebcCode", "91350100M000100Y43");
     silent(&declaration(1), "ebcCode", "3301961Q43");
+}
+
+/// What the rule says about a full example of a message with this value.
+fn said(message: &str, path: &str, value: &str, rule: &str) -> Vec<String> {
+    use super::super::super::schema::specimen::{self, Fullness};
+    use super::super::super::schema::{self, Ns};
+    let message = schema::current().find(Ns::Ceb, message).expect("a message");
+    let mut piece = specimen::of(message, Fullness::All);
+    value.clone_into(&mut piece.at(path).unwrap_or_else(|| panic!("{} {path}", message.name())).text);
+    let findings = checked(piece.write().as_bytes()).findings;
+    let of =
+        findings.into_iter().filter(|it| it.rule == rule && it.path.ends_with(path.rsplit('/').next().unwrap_or("")));
+    of.map(|finding| finding.code).collect()
+}
+
+/// Message, path, a value that the rule takes, one that it does not, the rule, its code.
+type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
+
+const ROWS: &[Row] = &[
+    ("CEB711Message", "Delivery/DeliveryHead/ieFlag", "I", "E", "R06", "value-not-listed"),
+    ("CEB213Message", "InvtRefund/InvtRefundHead/ieFlag", "I", "E", "R06", "value-not-listed"),
+    ("CEB215Message", "InvtRefundDetail/ieFlag", "I", "E", "R06", "value-not-listed"),
+    ("CEB507Message", "Arrival/ArrivalHead/ieFlag", "E", "I", "R06", "value-not-listed"),
+    ("CEB513Message", "LogisticsStatus/logisticsStatus", "S", "R", "R06", "value-not-listed"),
+    ("CEB411Message", "Payment/PaymentHead/payTime", "20260228093000", "20270228093000", "R08", "time-in-future"),
+    ("CEB509Message", "Departure/DepartureHead/leaveTime", "20260228093000", "20270228093000", "R08", "time-in-future"),
+    ("CEB701Message", "SummaryApply/SummaryApplyHead/endTime", "20270101000000", "20270132000000", "R08", "time-form"),
+    ("CEB411Message", "Payment/PaymentHead/currency", "142", "502", "R13", "currency-not-cny"),
+    ("CEB511Message", "Logistics/LogisticsHead/currency", "142", "502", "R13", "currency-not-cny"),
+    ("CEB621Message", "Inventory/InventoryHead/currency", "142", "502", "R13", "currency-not-cny"),
+    ("CEB621Message", "Inventory/InventoryList/currency", "142", "502", "R13", "currency-not-cny"),
+    ("CEB411Message", "Payment/PaymentHead/payerIdType", "1", "2", "R14", "identity-type"),
+    (
+        "CEB411Message",
+        "Payment/PaymentHead/payerIdNumber",
+        "11010519491231002X",
+        "110105194912310020",
+        "R14",
+        "identity-number",
+    ),
+    ("CEB623Message", "InvtCancel/buyerIdNumber", "11010519491231002X", "110105194913310020", "R14", "identity-number"),
+    (
+        "CEB625Message",
+        "InvtRefund/InvtRefundHead/buyerIdNumber",
+        "11010519491231002X",
+        "1101051949123100",
+        "R14",
+        "identity-number",
+    ),
+    ("CEB511Message", "Logistics/LogisticsHead/packNo", "1", "2", "R21", "pack-count"),
+    ("CEB505Message", "Logistics/packNo", "3", "0", "R21", "pack-count"),
+    ("CEB213Message", "InvtRefund/InvtRefundList/gcode", "1901101010", "190110101", "R23", "goods-code-form"),
+    ("CEB625Message", "InvtRefund/InvtRefundList/gcode", "1901101010", "19O1101010", "R23", "goods-code-form"),
+    ("CEB603Message", "Inventory/InventoryList/gcode", "1901101010", "7701101010", "R23", "goods-code-unknown"),
+    ("CEB621Message", "Inventory/InventoryList/barCode", "无", "没有", "R25", "bar-code-word"),
+    ("CEB403Message", "Receipts/ebpCode", "无", "NO", "R27", "enterprise-word"),
+    ("CEB603Message", "Inventory/InventoryHead/ebpCode", "无", "NO", "R27", "enterprise-word"),
+    ("CEB511Message", "Logistics/LogisticsHead/logisticsCode", "3301961Q43", "无", "R27", "enterprise-word"),
+    ("CEB507Message", "Arrival/ArrivalHead/msgCount", "1", "0", "R31", "message-number"),
+    ("CEB605Message", "InvtCancel/invtNo", "01002026E00000000123", "01002026I000000001", "R34", "list-number-form"),
+    ("CEB623Message", "InvtCancel/invtNo", "01002026I000000001", "0100202I0000000001", "R34", "list-number-form"),
+    ("CEB701Message", "SummaryApply/SummaryApplyList/invtNo", "01002026E000000001", "E", "R34", "list-number-form"),
+    ("CEB603Message", "Inventory/InventoryHead/POD", "502", "50-1", "R36", "code-form"),
+    ("CEB603Message", "Inventory/InventoryHead/fCurrency", "502", "USD", "R36", "code-form"),
+    ("CEB621Message", "Inventory/InventoryList/unit1", "035", "999", "R36", "code-unknown"),
+    ("CEB311Message", "Order/OrderHead/consigneeDistrict", "130102", "13O102", "R36", "code-form"),
+    (
+        "CEB603Message",
+        "Inventory/InventoryHead/ownerCode",
+        "91350100M000100Y43",
+        "91350100M000100Y44",
+        "R37",
+        "credit-code-check",
+    ),
+    ("CEB711Message", "Delivery/DeliveryHead/operatorCode", "3301961Q43", "33019", "R37", "enterprise-code-form"),
+    ("CEB311Message", "BaseTransfer/dxpMode", "DXP", "LXP", "R38", "dxp-mode"),
+];
+
+#[test]
+fn every_field_rule_fires_and_is_silent_in_the_other_messages_that_have_the_field() {
+    for (message, path, good, bad, rule, code) in ROWS {
+        assert_eq!(said(message, path, good, rule), [] as [&str; 0], "{message} {path} {good}");
+        assert_eq!(said(message, path, bad, rule), [*code], "{message} {path} {bad}");
+    }
 }

@@ -52,10 +52,32 @@ fn r11_multiplies_price_and_quantity() {
 }
 
 #[test]
+fn r11_looks_at_every_message_with_lines_and_lets_gifts_cost_nothing() {
+    let rows = [
+        ("CEB303Message", "Order/OrderList"),
+        ("CEB603Message", "Inventory/InventoryList"),
+        ("CEB621Message", "Inventory/InventoryList"),
+    ];
+    for (message, list) in rows {
+        let codes = |price: &str, quantity: &str, total: &str| {
+            let [one, two, three] = ["price", "qty", "totalPrice"].map(|field| format!("{list}/{field}"));
+            codes_of(&made(message, &[(&one, Some(price)), (&two, Some(quantity)), (&three, Some(total))]), "R11")
+        };
+        assert_eq!((codes("2.5", "4", "10"), codes("0", "4", "0")), (vec![], vec![]), "{message}");
+        assert_eq!(codes("99999999999999.99999", "99999999999999.99999", "1"), ["line-total"], "{message}");
+        assert_eq!(codes("2.5", "4", "10.02"), ["line-total-rounding"], "{message}");
+        assert_eq!(codes("2.5", "4", "11.01"), ["line-total"], "{message}");
+    }
+}
+
+#[test]
 fn r12_adds_up_the_lines() {
     let xml = with(&declaration(1), "goodsValue", "1.00");
     assert_eq!(codes_of(&xml, "R12"), ["goods-value"]);
     assert_eq!(codes_of(&declaration(30), "R12"), [] as [&str; 0]);
+    let export = String::from_utf8(sample::export_order(3, DXPID, at(), 5)).expect("UTF-8");
+    assert_eq!(codes_of(&export, "R12"), [] as [&str; 0]);
+    assert_eq!(codes_of(&with(&export, "goodsValue", "0.01"), "R12"), ["goods-value"]);
 }
 
 #[test]
@@ -69,6 +91,25 @@ fn r18_counts_lines_from_one() {
         codes_of(&made("CEB625Message", &[("InvtRefund/InvtRefundList/gnum", Some("7"))]), "R18"),
         [] as [&str; 0]
     );
+}
+
+#[test]
+fn r18_counts_lines_in_every_message_that_numbers_its_own() {
+    let rows = [
+        ("CEB303Message", "Order/OrderList"),
+        ("CEB621Message", "Inventory/InventoryList"),
+        ("CEB603Message", "Inventory/InventoryList"),
+        ("CEB711Message", "Delivery/DeliveryList"),
+        ("CEB507Message", "Arrival/ArrivalList"),
+        ("CEB509Message", "Departure/DepartureList"),
+        ("CEB607Message", "WayBill/WayBillList"),
+    ];
+    for (message, list) in rows {
+        let codes = |number: &str| codes_of(&made(message, &[(&format!("{list}/gnum"), Some(number))]), "R18");
+        assert_eq!((codes("1"), codes("2")), (vec![], vec!["line-number".to_owned()]), "{message}");
+    }
+    let back = made("CEB213Message", &[("InvtRefund/InvtRefundList/gnum", Some("7"))]);
+    assert_eq!(codes_of(&back, "R18"), [] as [&str; 0]);
 }
 
 #[test]
@@ -104,6 +145,19 @@ fn r22_wants_second_quantity_and_unit_together() {
     assert_eq!((made(Some("1"), Some("035")), made(None, None)), (vec![], vec![]));
     for (quantity, unit) in [(Some("1"), None), (None, Some("035")), (Some("0"), Some("035"))] {
         assert_eq!(made(quantity, unit), ["second-unit"]);
+    }
+}
+
+#[test]
+fn r22_looks_at_every_message_with_second_quantities() {
+    for (message, list) in
+        [("CEB213Message", "InvtRefund/InvtRefundList"), ("CEB621Message", "Inventory/InventoryList")]
+    {
+        let (quantity, unit) = (format!("{list}/qty2"), format!("{list}/unit2"));
+        let both = made(message, &[(&quantity, Some("1")), (&unit, Some("035"))]);
+        assert_eq!(codes_of(&both, "R22"), [] as [&str; 0], "{message}");
+        let one = made(message, &[(&quantity, Some("1")), (&unit, None)]);
+        assert_eq!(codes_of(&one, "R22"), ["second-unit"], "{message}");
     }
 }
 

@@ -1,0 +1,239 @@
+//! One comparison of everything: documents by their keys here, those about one order in [`orders`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::super::amount::Amount;
+use super::super::catalogue;
+use super::super::finding::{Finding, Levels, Say, Sheet};
+use super::{Entry, Facts, Purchase};
+use crate::bilingual;
+
+mod orders;
+
+/// Largest value of all imports of one buyer in one year, in yuan (as reported; the error code -621018 proves a limit).
+const ANNUAL_LIMIT: Amount = Amount::whole(26_000);
+
+/// The comparison.
+pub(super) struct Court<'l> {
+    levels: &'l Levels,
+    /// Everything that was sent before is among the entries.
+    history: bool,
+    entries: &'l [Entry],
+    found: Vec<(usize, Finding)>,
+}
+
+/// A document and its place among the entries.
+type Party<'f> = (usize, &'f Facts);
+
+impl<'l> Court<'l> {
+    pub(super) fn new(levels: &'l Levels, history: bool, entries: &'l [Entry]) -> Court<'l> {
+        Court { levels, history, entries, found: Vec::new() }
+    }
+
+    /// The findings, each with the place of the entry that it is about.
+    pub(super) fn judge(mut self) -> Vec<(usize, Finding)> {
+        self.parcels();
+        self.keys();
+        self.guids();
+        self.parts();
+        self.purchases();
+        self.orders();
+        self.found
+    }
+
+    fn at(&self, place: usize) -> Option<&'l Facts> {
+        self.entries.get(place).map(|(_, facts)| facts)
+    }
+
+    /// It was sent before.
+    fn is_earlier(&self, place: usize) -> bool {
+        self.entries.get(place).is_none_or(|(file, _)| file.is_none())
+    }
+
+    /// Places of the documents for which `name` says the same, in the order of the first of each.
+    fn alike<K: std::hash::Hash + Eq>(&self, name: impl Fn(&'l Facts) -> Option<K>) -> Vec<Vec<usize>> {
+        let mut groups: HashMap<K, Vec<usize>> = HashMap::new();
+        for (place, (_, facts)) in self.entries.iter().enumerate() {
+            if let Some(name) = name(facts) {
+                groups.entry(name).or_default().push(place);
+            }
+        }
+        let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
+        groups.sort();
+        groups
+    }
+
+    fn say(&mut self, (place, facts): Party<'_>, say: Say<'_>) {
+        let mut sheet = Sheet::new(1, self.levels);
+        sheet.message = Some(facts.message);
+        sheet.enter(facts.document);
+        sheet.say(facts.path.clone(), Some(facts.at), say);
+        sheet.leave(facts.key.as_deref());
+        self.found.extend(sheet.findings.into_iter().map(|finding| (place, finding)));
+    }
+
+    /// About the second document; about the first one when the second was sent before.
+    fn differ(&mut self, first: Party<'_>, second: Party<'_>, say: Say<'_>) {
+        let customs = catalogue::customs_code(second.1.message, say.code);
+        let before = self.found.len();
+        self.say(if self.is_earlier(second.0) { first } else { second }, say);
+        for (_, finding) in self.found.iter_mut().skip(before) {
+            finding.customs_code = customs.map(str::to_owned);
+        }
+    }
+
+    /// R43 and R44: one key, several documents.
+    fn keys(&mut self) {
+        for places in self.alike(Facts::business_key) {
+            let mut first: Option<&Facts> = None;
+            for place in &places {
+                let Some(facts) = self.at(*place).filter(|facts| facts.is_new()) else { continue };
+                if first.is_some() {
+                    let text = bilingual!(
+                        "业务主键重复：同一主键以新增（appType 1）申报了多次",
+                        "the same business key is declared as new (appType 1) more than once"
+                    );
+                    self.say((*place, facts), Say::error("R43", "key-repeated", text));
+                }
+                first = first.or(Some(facts));
+            }
+            let known = first.is_some() || places.iter().any(|place| self.is_earlier(*place));
+            for place in places.iter().filter(|place| !self.is_earlier(**place)).copied().collect::<Vec<_>>() {
+                if let Some(facts) = self.at(place).filter(|facts| !facts.is_new()) {
+                    self.change((place, facts), first, known);
+                }
+            }
+        }
+    }
+
+    /// R44: a change or deletion and the document that it is about.
+    fn change(&mut self, change: Party<'_>, new: Option<&Facts>, known: bool) {
+        let time = |facts: &'_ Facts| facts.get("appTime").map(str::to_owned);
+        match new {
+            _ if self.history && !known && matches!(change.1.get("appType"), Some("2" | "3")) => {
+                let text = bilingual!(
+                    "变更或删除的原单证没有从本网关发送过，请核对业务主键",
+                    "the document that this changes or deletes was never sent from here; check the business key"
+                );
+                self.say(change, Say::warning("R44", "change-without-original", text));
+            }
+            Some(new) if new.released => {
+                let text = bilingual!(
+                    "原单证已放行或结关，海关一般不再接受变更或删除",
+                    "customs has released the original and takes changes and deletions no more as a rule"
+                );
+                self.say(change, Say::warning("R44", "change-after-release", text));
+            }
+            Some(new) if time(change.1).zip(time(new)).is_some_and(|(one, two)| one < two) => {
+                let text = bilingual!(
+                    "变更或删除的报送时间早于同一单证的新增",
+                    "this change or deletion is older than the new document it is about"
+                );
+                self.say(change, Say::warning("R44", "change-before-new", text));
+            }
+            _ => {}
+        }
+    }
+
+    /// R02 between messages: no two documents of a type share a guid. A change may repeat that of its original, and within one
+    /// message it is told where the guid stands.
+    fn guids(&mut self) {
+        for places in self.alike(|facts| Some((facts.message, facts.get("guid").filter(|_| facts.is_new())?))) {
+            let mut known: Option<usize> = None;
+            for place in places {
+                let (Some(facts), Some(first)) = (self.at(place), known) else {
+                    known = known.or(Some(place));
+                    continue;
+                };
+                let file = |place: usize| self.entries.get(place).and_then(|(file, _)| *file);
+                let same_file = file(place).is_some() && file(place) == file(first);
+                let same_key = self.at(first).is_some_and(|one| one.business_key() == facts.business_key());
+                if !same_file && !same_key {
+                    let text = bilingual!(
+                        "guid 与另一份报文中的单证重复，每份单证应使用新的 guid",
+                        "guid repeats that of a document in another message; give each document its own"
+                    );
+                    self.say((place, facts), Say::warning("R02", "guid-repeated", text));
+                }
+            }
+        }
+    }
+
+    /// R31 between messages: part 3 of a message does not go without part 2. One part alone says nothing, unless
+    /// everything that was sent before is known.
+    fn parts(&mut self) {
+        for places in self.alike(|facts| facts.part().map(|(whole, _)| whole)) {
+            let number = |place: &usize| self.at(*place).and_then(Facts::part).map(|(_, number)| number);
+            let numbers: Vec<i64> = places.iter().filter_map(number).collect();
+            let judged = self.history || numbers.len() > 1;
+            for place in places.iter().copied().filter(|_| judged).collect::<Vec<_>>() {
+                let Some((facts, (_, number))) = self.at(place).and_then(|facts| Some((facts, facts.part()?))) else {
+                    continue;
+                };
+                let before = number.saturating_sub(1);
+                if number > 1 && facts.is_new() && !numbers.contains(&before) {
+                    let text = bilingual!(
+                        "缺少同一 copNo 的第 {before} 部分：报文序号应连续，不得跳号",
+                        "part {before} of the same copNo is missing: parts are numbered without gap"
+                    );
+                    self.say((place, facts), Say::warning("R31", "message-part-missing", text));
+                }
+            }
+        }
+    }
+
+    /// R40: what one buyer imports in one year, as far as it is among the documents. The list of an order counts instead
+    /// of the order, and the latest of several.
+    fn purchases(&mut self) {
+        for places in self.alike(|facts| facts.purchase().map(|purchase| purchase.buyer)) {
+            let mut orders: BTreeMap<(&str, &str), (bool, Amount)> = BTreeMap::new();
+            for facts in places.iter().filter_map(|place| self.at(*place)) {
+                let Some(Purchase { order, worth, .. }) = facts.purchase() else { continue };
+                let (is_list, is_gone) = (facts.message == "CEB621Message", facts.get("appType") == Some("3"));
+                let known = orders.get(&order).is_some_and(|(list, _)| *list);
+                if is_list || !known {
+                    orders.insert(order, (is_list, if is_gone { Amount::ZERO } else { worth }));
+                }
+            }
+            let total = orders.values().try_fold(Amount::ZERO, |sum, (_, worth)| sum.plus(*worth));
+            let last = places.into_iter().rev().find(|place| !self.is_earlier(*place));
+            let (Some(total), Some((place, facts))) = (total, last.and_then(|place| Some((place, self.at(place)?))))
+            else {
+                continue;
+            };
+            if total > ANNUAL_LIMIT {
+                let text = bilingual!(
+                    "该订购人本年度在这些单证中的购买金额合计 {total} 元，超过跨境零售进口年度交易限值 {ANNUAL_LIMIT} 元",
+                    "this buyer's documents of the year add up to {total} yuan, more than the annual limit of {ANNUAL_LIMIT}"
+                );
+                self.say((place, facts), Say::warning("R40", "annual-limit", text));
+            }
+        }
+    }
+
+    /// R16: one waybill number of a carrier belongs to one order, one order number of a platform to one shop.
+    fn parcels(&mut self) {
+        let mut seen: HashMap<(&str, &str, &str), &str> = HashMap::new();
+        for (place, (_, facts)) in self.entries.iter().enumerate() {
+            let (key, other, code) = match facts.message {
+                "CEB511Message" | "CEB621Message" | "CEB603Message" => {
+                    (("logisticsCode", "logisticsNo"), "orderNo", "waybill-reused")
+                }
+                "CEB311Message" | "CEB303Message" => (("ebpCode", "orderNo"), "ebcCode", "order-number-reused"),
+                _ => continue,
+            };
+            let (Some(one), Some(two), Some(owner)) = (facts.get(key.0), facts.get(key.1), facts.get(other)) else {
+                continue;
+            };
+            let known = *seen.entry((facts.message, one, two)).or_insert(owner);
+            if known != owner {
+                let field = key.1;
+                let text = bilingual!(
+                    "{field} 已用于另一个 {other}，编号必须唯一",
+                    "{field} is used for another {other} already; the number must be unique"
+                );
+                self.say((place, facts), Say::error("R16", code, text));
+            }
+        }
+    }
+}
