@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::scenario::Scenario;
 use self::scenario::{Case, End, Order};
 use crate::declaration::dsig::{self, SignatureProblem};
-use crate::declaration::envelope::{self, EnvelopeHead, Response, TransportResponse, Unwrapped};
+use crate::declaration::envelope::{self, EnvelopeHead, NodeHead, Response, TransportResponse, Unwrapped};
 use crate::declaration::family;
 use crate::declaration::precheck::BusinessKey;
 use crate::declaration::receipt::{self, OriginalMessage, Outcome, Step};
@@ -188,10 +188,27 @@ impl Responder {
             receiver_ids: vec![answer.to.clone()],
             creat_time: envelope::creat_time(now),
             msg_type: kind.clone(),
+            ..EnvelopeHead::default()
         };
         let mut wrapped = Vec::new();
         envelope::wrap(&head, &mut answer.bytes.as_slice(), &mut wrapped).map_err(io::Error::other)?;
+        if self.scenario.node {
+            wrapped = envelope::wrap_for_node(&node_head(now), &wrapped).map_err(io::Error::other)?;
+        }
         Ok((file_name, wrapped))
+    }
+}
+
+/// What the node of the testbed writes around a message.
+fn node_head(now: Timestamp) -> NodeHead {
+    let digits = |text: String| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let (time, serial) = (digits(envelope::creat_time(now)), now.subsec_nanosecond());
+    NodeHead {
+        msg_id: format!("{NODE}{time}{serial:010}"),
+        sub_msg_id: None,
+        send_time: envelope::creat_time(now),
+        end_node: END_NODE.to_owned(),
+        start_node: NODE.to_owned(),
     }
 }
 
@@ -263,6 +280,8 @@ impl Request {
 
 /// The transport node that the testbed plays.
 const NODE: &str = "00000002";
+/// The one that the enterprise is connected to.
+const END_NODE: &str = "46000002";
 
 /// Moves a message with its companions out of the inbox.
 fn archive(home: &Path, name: &str, mark: &str) -> io::Result<()> {
@@ -308,6 +327,7 @@ mod tests {
             creat_time: envelope::creat_time(SystemClock.now()),
             msg_type: "CEB311Message".into(),
             file_name: Some(name.into()),
+            ..EnvelopeHead::default()
         };
         for name in ["a.xml", "b.xml"] {
             let document = sample::order(1, "DXPENT0000000001", SystemClock.now(), 1);
@@ -350,6 +370,7 @@ mod tests {
                 creat_time: envelope::creat_time(now),
                 msg_type: message_type.into(),
                 file_name: None,
+                ..EnvelopeHead::default()
             };
             let mut wrapped = Vec::new();
             envelope::wrap(&head, &mut document.as_slice(), &mut wrapped).expect("wrapped");

@@ -336,10 +336,22 @@ impl Backend for GatewayBackend {
         self.traffic.figures(self.clock.now())
     }
 
-    async fn precheck(&self, name: String, mut body: RequestBody) -> Result<PrecheckWire, Refusal> {
+    async fn precheck(
+        &self,
+        name: String,
+        partner: Option<String>,
+        mut body: RequestBody,
+    ) -> Result<PrecheckWire, Refusal> {
         let bytes = body.read_all(show::PRECHECK_LIMIT).await.map_err(|error| body_refusal(&error))?;
-        let (dxpid, now, limits) = (self.config.station.dxpid.clone(), self.clock.now(), self.config.limits);
-        show::blocking(move || Ok(show::precheck(name, &bytes, dxpid.as_deref(), now, &limits))).await
+        let backend = self.clone();
+        let checked = show::blocking(move || Ok(show::precheck(&backend, name, partner.as_deref(), &bytes))).await?;
+        checked.ok_or_else(|| {
+            let text = bilingual!(
+                "没有这个海关伙伴（profile = \"dxp\"）",
+                "there is no such customs partner (profile = \"dxp\")"
+            );
+            refusal(404, "partner-unknown", text)
+        })
     }
 
     async fn summary(&self) -> Vec<StateCount> {

@@ -1,17 +1,19 @@
 //! What the console shows of messages and queue beside the messages themselves.
 
-use std::io::{self, Read};
-
-use jiff::Timestamp;
+use std::io;
+use std::sync::Arc;
 
 use super::backend::{GatewayBackend, refusal};
 use crate::as2::mdn;
 use crate::bilingual;
-use crate::console::wire::traffic::{FindingWire, KeyWire, OldestWire, PartnerQueueWire, PrecheckWire, QueueWire};
+use crate::console::wire::traffic::{
+    FindingWire, KeyWire, OldestWire, PartnerQueueWire, PrecheckWire, QueueWire, TableWire,
+};
 use crate::console::{Download, Part, Refusal};
-use crate::declaration::precheck::{self, Expectations, Level};
+use crate::declaration::precheck::{Level, Report};
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
+use crate::partner::{Dxp, Partner, Profile};
 use crate::store::Store;
 use crate::store::record::{Body, Message, State};
 
@@ -115,16 +117,31 @@ pub(super) fn queue(backend: &GatewayBackend) -> QueueWire {
     }
 }
 
-/// Checks a file as the outbox would.
+/// Checks a file as the outbox of `partner` would; `None`: there is no such customs partner.
 pub(super) fn precheck(
+    backend: &GatewayBackend,
     name: String,
+    partner: Option<&str>,
     bytes: &[u8],
-    dxpid: Option<&str>,
-    now: Timestamp,
-    limits: &Limits,
-) -> PrecheckWire {
-    let expect = Expectations { dxpid, now: Some(now), max_bytes: PRECHECK_LIMIT, ..Expectations::default() };
-    let report = precheck::check(&mut bytes.take(PRECHECK_LIMIT), &expect, limits);
+) -> Option<PrecheckWire> {
+    let (config, directory) = backend.settings();
+    let customs = |partner: &&Arc<Partner>| partner.profile == Profile::Dxp && partner.dxp.is_some();
+    let partner = match partner {
+        Some(id) => Some(directory.by_id(id).filter(customs)?),
+        None => {
+            let mut all = directory.all().filter(customs);
+            all.next().filter(|_| all.next().is_none())
+        }
+    };
+    let dxp = partner.and_then(|partner| partner.dxp.clone());
+    let dxp = dxp.unwrap_or_else(|| Dxp::usual(config.precheck.levels.clone()));
+    let report = backend.outbound.would_find(partner.map(AsRef::as_ref), &dxp, bytes, backend.now());
+    let tables = backend.outbound.tables();
+    let tables = tables.loaded().into_iter().map(|(list, codes)| TableWire { table: list.name().to_owned(), codes });
+    Some(precheck_wire(name, partner.map(|partner| partner.id.clone()), tables.collect(), report))
+}
+
+fn precheck_wire(name: String, partner: Option<String>, tables: Vec<TableWire>, report: Report) -> PrecheckWire {
     let refused = report.findings.iter().any(|finding| finding.level == Level::Error);
     let keys = report.keys.into_iter().map(|key| KeyWire { document: key.document, name: key.name, value: key.value });
     let findings = report.findings.into_iter().map(|finding| FindingWire {
@@ -144,6 +161,8 @@ pub(super) fn precheck(
     });
     PrecheckWire {
         name,
+        partner,
+        tables,
         verdict: if refused { "refused" } else { "accepted" }.to_owned(),
         message_type: report.message_type,
         documents: report.documents,

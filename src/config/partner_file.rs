@@ -11,6 +11,7 @@ use super::station::{as2_name, narrowed, one_of, wishes};
 use super::{access, agreement, levels, quantity, signature, waivers};
 use crate::bilingual;
 use crate::cms::KeyTransport;
+use crate::declaration::checkdigit::{is_credit_code, is_customs_code};
 use crate::declaration::schema;
 use crate::ground::text::Bilingual;
 use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, RevocationLists, load, specimen};
@@ -105,17 +106,19 @@ fn profile(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Profile {
 
 fn dxp(root: &Section<'_>, profile: Profile, reading: &Reading<'_>, surroundings: &Surroundings<'_>) -> Option<Dxp> {
     let section = root.section("dxp");
-    let receiver = |key, default: &str| section.parsed(key, dxp_receiver).unwrap_or_else(|| default.to_owned());
+    let usual = Dxp::usual(levels::list(&section).over(surroundings.levels));
     let dxp = Dxp {
-        import_receiver: receiver("import_receiver", "DXPEDCCEB0000002"),
-        export_receiver: receiver("export_receiver", "DXPEDCCEB0000003"),
+        import_receiver: section.parsed("import_receiver", dxp_receiver).unwrap_or(usual.import_receiver),
+        export_receiver: section.parsed("export_receiver", dxp_receiver).unwrap_or(usual.export_receiver),
+        more_receivers: more_receivers(&section),
+        cop_code: section.parsed("cop_code", cop_code),
         precheck: match section.parsed("precheck", |text| one_of(text, &["enforce", "warn", "off"])) {
             Some("warn") => Precheck::Warn,
             Some("off") => Precheck::Off,
             _ => Precheck::Enforce,
         },
-        levels: levels::list(&section).over(surroundings.levels),
-        edition: section.parsed("edition", edition).unwrap_or(schema::CURRENT),
+        levels: usual.levels,
+        edition: section.parsed("edition", edition).unwrap_or(usual.edition),
         signature: signature::read(&section.section("signature"), reading),
     };
     if profile == Profile::Dxp {
@@ -138,6 +141,27 @@ fn edition(text: &str) -> Result<&'static str, Bilingual> {
         bilingual!(
             "没有这个版本的报文规范；已有：{known}",
             "there is no such edition of the specification; there are: {known}"
+        )
+    })
+}
+
+/// An envelope has five receivers, one of which goes by the declaration's family.
+fn more_receivers(section: &Section<'_>) -> Vec<String> {
+    let names = section.texts("more_receivers").unwrap_or_default();
+    let read = names.iter().map(|name| dxp_receiver(name)).collect::<Result<Vec<_>, _>>();
+    let few = read
+        .and_then(|names| if names.len() > 4 { Err(bilingual!("最多 4 个。", "at most four.")) } else { Ok(names) });
+    few.unwrap_or_else(|text| {
+        section.error("more_receivers", "value-invalid", text);
+        Vec::new()
+    })
+}
+
+fn cop_code(text: &str) -> Result<String, Bilingual> {
+    (is_customs_code(text) || is_credit_code(text)).then(|| text.to_owned()).ok_or_else(|| {
+        bilingual!(
+            "不是企业代码。应为 10 位海关注册编码或 18 位统一社会信用代码。",
+            "not the code of an enterprise. It is a customs code of 10 characters or a credit code of 18."
         )
     })
 }

@@ -27,7 +27,7 @@ use crate::store::record::{Direction, Message, Reason, State};
 /// Bytes of a JSON request body, at most.
 const JSON_LIMIT: u64 = 64 * 1024;
 /// Characters of a reason and of a file name, at most.
-const TEXT_LIMIT: usize = 500;
+pub(super) const TEXT_LIMIT: usize = 500;
 /// Makes a repeated submission the same one.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Characters of such a key, at most.

@@ -140,7 +140,12 @@ pub trait Backend: Send + Sync + 'static {
     fn figures(&self) -> impl Future<Output = FiguresWire> + Send;
 
     /// Checks a file that is neither sent nor kept. The backend sets the cap of `body`.
-    fn precheck(&self, name: String, body: RequestBody) -> impl Future<Output = Result<PrecheckWire, Refusal>> + Send;
+    fn precheck(
+        &self,
+        name: String,
+        partner: Option<String>,
+        body: RequestBody,
+    ) -> impl Future<Output = Result<PrecheckWire, Refusal>> + Send;
 
     /// How many messages there are in each state.
     fn summary(&self) -> impl Future<Output = Vec<StateCount>> + Send;

@@ -261,10 +261,17 @@ impl Backend for Fake {
         FiguresWire { now: Timestamp::UNIX_EPOCH, complete: true, hours: Vec::new() }
     }
 
-    async fn precheck(&self, name: String, mut body: RequestBody) -> Result<PrecheckWire, Refusal> {
+    async fn precheck(
+        &self,
+        name: String,
+        _partner: Option<String>,
+        mut body: RequestBody,
+    ) -> Result<PrecheckWire, Refusal> {
         body.read_all(1000).await.map_err(|error| refused(413, error.code()))?;
         Ok(PrecheckWire {
             name,
+            partner: None,
+            tables: Vec::new(),
             verdict: "accepted".into(),
             message_type: None,
             documents: 0,

@@ -4,8 +4,9 @@
 //! DxpMsg ver="1.0"
 //!  ├ TransInfo: CopMsgId, SenderId, ReceiverIds/ReceiverId (1 to 5), CreatTime, MsgType
 //!  ├ Data: Base64 of the whole document
-//!  ├ AddInfo?: FileName?, …
+//!  ├ AddInfo?: FileName?, IcCard?, BizKey?/Key (1 to 5), IsText?, RecMapId?
 //!  └ ds:Signature?
+//! DxpMsgSv ver="1.0": SvNo, DxpMsg, ds:Signature?
 //! ```
 //!
 //! Writing follows the schema to the letter. Reading takes what can be understood, any prefix, any order, an outer
@@ -26,11 +27,15 @@ use super::markup::Markup;
 use super::scanner::{Event, Namespace, Scanner};
 use crate::ground::limits::Limits;
 
+mod add_info;
 mod codes;
+mod node;
 mod reading;
 mod response;
 
+pub use add_info::{AddInfo, BizKey};
 pub use codes::{response_is_success, response_is_transient, response_meaning};
+pub use node::{NodeHead, wrap_for_node};
 pub(super) use reading::pass;
 pub use response::write_response;
 
@@ -58,7 +63,7 @@ pub enum Kind {
     },
 }
 
-/// `TransInfo` and the file name of `AddInfo`.
+/// `TransInfo` and `AddInfo`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EnvelopeHead {
     /// `CopMsgId`, 1 to 255 characters: the sender's own unique id of this transport message.
@@ -73,6 +78,9 @@ pub struct EnvelopeHead {
     pub msg_type: String,
     /// `AddInfo/FileName`, when given.
     pub file_name: Option<String>,
+    /// The rest of `AddInfo`.
+    #[serde(default, skip_serializing_if = "AddInfo::is_empty")]
+    pub add_info: Box<AddInfo>,
 }
 
 /// What an envelope held.
@@ -148,7 +156,7 @@ pub(super) fn shanghai(at: Timestamp, format: &str) -> String {
     at.to_zoned(TimeZone::fixed(Offset::constant(8))).strftime(format).to_string()
 }
 
-/// Writes a `DxpMsg` around `document`, streaming. `AddInfo` appears when the head has a file name.
+/// Writes a `DxpMsg` around `document`, streaming. `AddInfo` appears when the head has any of it.
 ///
 /// # Errors
 /// A head that the schema would refuse (nothing is written then), or a failing reader or writer.
@@ -165,11 +173,7 @@ pub fn wrap(head: &EnvelopeHead, document: &mut dyn Read, out: &mut dyn Write) -
     drop(encoder);
     let mut tail = Markup::tail("dxp:");
     tail.close("Data");
-    if let Some(name) = &head.file_name {
-        tail.open("AddInfo");
-        tail.leaf("FileName", name);
-        tail.close("AddInfo");
-    }
+    add_info::write(&mut tail, head);
     tail.close("DxpMsg");
     write(out, tail.into_string().as_bytes())
 }
@@ -210,7 +214,7 @@ fn check_head(head: &EnvelopeHead) -> Result<(), DeclarationError> {
     for (element, value) in rest.into_iter().chain(receivers).chain(file_name) {
         field_fault(element, value).map_or(Ok(()), |fault| Err(DeclarationError::placeless(fault)))?;
     }
-    Ok(())
+    head.add_info.fault().map_or(Ok(()), |fault| Err(DeclarationError::placeless(fault)))
 }
 
 /// What the schema has against the value of this head field.
@@ -220,6 +224,10 @@ fn field_fault(element: &str, value: &str) -> Option<Fault> {
         "CopMsgId" | "FileName" => (1, 255),
         "SenderId" | "ReceiverId" => (1, 16),
         "MsgType" => (0, 30),
+        "IcCard" => (1, 13),
+        "Key" => (1, 64),
+        "name" => (1, 32),
+        "Encode" => (0, 50),
         "CreatTime" if is_date_time(value) => return None,
         "CreatTime" => return bad("yyyy-mm-ddThh:mm:ss"),
         _ => return None,

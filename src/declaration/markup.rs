@@ -19,6 +19,11 @@ impl Markup {
 
     /// Opens the root with its attributes.
     pub(super) fn root(&mut self, name: &str, attributes: &[(&str, &str)]) {
+        self.begin(name, attributes);
+        self.out.push('\n');
+    }
+
+    fn begin(&mut self, name: &str, attributes: &[(&str, &str)]) {
         self.out.push('<');
         self.out.push_str(self.prefix);
         self.out.push_str(name);
@@ -29,13 +34,25 @@ impl Markup {
             push_escaped(&mut self.out, value);
             self.out.push('"');
         }
-        self.out.push_str(">\n");
+        self.out.push('>');
     }
 
     /// Opens an element that holds others.
     pub(super) fn open(&mut self, name: &str) {
         self.start(name);
         self.out.push('\n');
+    }
+
+    /// Opens an element that holds others, with these attributes.
+    pub(super) fn open_with(&mut self, name: &str, attributes: &[(&str, &str)]) {
+        self.root(name, attributes);
+    }
+
+    /// An element that holds text, with these attributes.
+    pub(super) fn attributed(&mut self, name: &str, attributes: &[(&str, &str)], text: &str) {
+        self.begin(name, attributes);
+        push_escaped(&mut self.out, text);
+        self.finish(name);
     }
 
     /// Closes an element that holds others.

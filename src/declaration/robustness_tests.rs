@@ -32,6 +32,7 @@ fn enveloped() -> Vec<u8> {
         creat_time: envelope::creat_time(at()),
         msg_type: "CEB311Message".into(),
         file_name: None,
+        ..envelope::EnvelopeHead::default()
     };
     let mut out = Vec::new();
     envelope::wrap(&head, &mut &document[..], &mut out).expect("a correct head");

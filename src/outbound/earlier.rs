@@ -1,6 +1,6 @@
 //! What the journal knows about the documents of a declaration: earlier ones about the same order or under the same
-//! keys, read again from their payloads. So a file is compared with what was sent before it (R10, R16 to R18, R33, R41
-//! to R44) as `dxgate precheck` compares the files of one call.
+//! keys, read again from their payloads. So a file is compared with what was sent before it (R02, R10, R16 to R18, R31,
+//! R33, R40 to R44) as `dxgate precheck` compares the files of one call.
 //!
 //! Nothing is kept for this but the keys that find a document. Where the time of a payload is over they count alone.
 //! What customs refused, what was never delivered and what a person cancelled does not count: it may be declared anew.
@@ -106,6 +106,15 @@ impl Outbound {
         let documents = Arc::new(documents);
         // First those being prepared, then the journal: what left the one is in the other.
         let (underway, beside) = self.preparing.enter(new.id, &new.partner.id, documents.clone());
+        (self.differences(new, &documents, &beside), underway)
+    }
+
+    /// The same of documents that are not going to be sent: nobody is compared with them.
+    pub(super) fn would_differ(&self, new: &New<'_>, documents: &[Facts]) -> Vec<Finding> {
+        self.differences(new, documents, &[])
+    }
+
+    fn differences(&self, new: &New<'_>, documents: &[Facts], beside: &[Arc<Vec<Facts>>]) -> Vec<Finding> {
         let leads: BTreeSet<(&str, &str)> = documents.iter().flat_map(Facts::leads).collect();
         let mut ledger = Ledger::default();
         for facts in self.earlier(new, &leads) {
@@ -115,11 +124,11 @@ impl Outbound {
         for facts in beside.iter().flat_map(|documents| documents.iter()).filter(shared) {
             ledger.add_earlier(facts.clone());
         }
-        for facts in documents.iter() {
+        for facts in documents {
             ledger.add(0, facts.clone());
         }
         let found = ledger.judge_with_history(&new.dxp.levels).into_iter().map(|(_, finding)| finding);
-        (found.take(self.limits.findings).collect(), underway)
+        found.take(self.limits.findings).collect()
     }
 
     /// Documents in the journal that share one of these keys, older messages first.
@@ -166,6 +175,8 @@ impl Outbound {
             let keys = document.keys.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             let known = payload.iter().find(|facts| facts.document() == declared.number());
             let facts = known.cloned().or_else(|| Facts::of_keys(declared.message_type(), keys))?;
+            let given = document.given.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let facts = facts.with_given(given);
             let facts = if free { facts.with_free_waybill() } else { facts };
             Some(if document.standing == Standing::Released { facts.released() } else { facts })
         };

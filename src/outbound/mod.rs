@@ -159,6 +159,11 @@ impl Outbound {
         self.circuits.is_down(partner)
     }
 
+    /// The code tables of the pre-check as they are by now.
+    pub fn tables(&self) -> Arc<CodeTables> {
+        self.tables.load_full()
+    }
+
     /// Files in outboxes that cannot be taken, newest last.
     pub fn troubles(&self) -> Vec<scan::Trouble> {
         self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()

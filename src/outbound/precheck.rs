@@ -18,6 +18,7 @@ use crate::declaration::schema;
 use crate::declaration::standing::Key;
 use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, Language};
+use crate::mime::BytesSource;
 use crate::partner::{Dxp, Partner, Precheck, Profile};
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::{Content, DeclarationSummary, Findings, Folder, Publication, Reason};
@@ -111,11 +112,49 @@ impl Outbound {
     /// The report, and what the documents say to others.
     fn check_declaration(&self, dxp: &Dxp, payload: &Draft, now: Timestamp) -> io::Result<(Report, Vec<Facts>)> {
         let mut input = BufReader::with_capacity(64 * 1024, payload.open(&self.store)?);
+        Ok(self.under_agreement(dxp, self.limits.payload, now, |expect| {
+            let mut facts = Vec::new();
+            let mut report = precheck::check_for_ledger(&mut input, expect, &self.limits, &mut |one| facts.push(one));
+            if dxp.signature.verify {
+                self.with_source(payload, |source| {
+                    precheck::verify_signatures(source, &mut report, expect, &self.limits);
+                });
+            }
+            (report, facts)
+        }))
+    }
+
+    /// What the outbox of this partner would say of a file; without one, an outbox with these settings. Nothing is kept.
+    pub fn would_find(&self, partner: Option<&Partner>, dxp: &Dxp, bytes: &[u8], now: Timestamp) -> Report {
+        let most = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let (mut report, documents) = self.under_agreement(dxp, most, now, |expect| {
+            let (mut input, mut facts) = (bytes, Vec::new());
+            let mut report = precheck::check_for_ledger(&mut input, expect, &self.limits, &mut |one| facts.push(one));
+            if dxp.signature.verify {
+                precheck::verify_signatures(&BytesSource(bytes), &mut report, expect, &self.limits);
+            }
+            (report, facts)
+        });
+        if let Some(partner) = partner.filter(|_| report.errors() == 0) {
+            report.findings.extend(self.would_differ(&New { partner, dxp, id: Id::new(now), now }, &documents));
+        }
+        report
+    }
+
+    /// What this partner's declarations are judged by.
+    fn under_agreement<T>(
+        &self,
+        dxp: &Dxp,
+        max_bytes: u64,
+        now: Timestamp,
+        judge: impl FnOnce(&Expectations<'_>) -> T,
+    ) -> T {
         let tables = self.tables.load();
-        let expect = Expectations {
+        judge(&Expectations {
             tables: &tables,
             dxpid: self.station.dxpid.as_deref(),
-            max_bytes: self.limits.payload,
+            cop_code: dxp.cop_code.as_deref(),
+            max_bytes,
             import_receivers: &[dxp.import_receiver.as_str()],
             export_receivers: &[dxp.export_receiver.as_str()],
             edition: schema::edition(dxp.edition).unwrap_or_else(schema::current),
@@ -123,16 +162,7 @@ impl Outbound {
             signer: dxp.signature.enterprise.as_ref().map(|(code, name)| (code.as_str(), name.as_str())),
             to_be_signed: dxp.signature.key.is_some(),
             now: Some(now),
-            ..Expectations::default()
-        };
-        let mut facts = Vec::new();
-        let mut report = precheck::check_for_ledger(&mut input, &expect, &self.limits, &mut |one| facts.push(one));
-        if dxp.signature.verify {
-            self.with_source(payload, |source| {
-                precheck::verify_signatures(source, &mut report, &expect, &self.limits);
-            });
-        }
-        Ok((report, facts))
+        })
     }
 
     fn envelope_head(&self, dxp: &Dxp, message_type: &str, id: Id, now: Timestamp) -> Result<EnvelopeHead, Bilingual> {
@@ -157,9 +187,10 @@ impl Outbound {
             file_name: Some(format!("{message_type}_{cop_msg_id}.xml")),
             cop_msg_id,
             sender_id: dxpid,
-            receiver_ids: vec![receiver.clone()],
+            receiver_ids: receivers(receiver, &dxp.more_receivers),
             creat_time: envelope::creat_time(now),
             msg_type: message_type.to_owned(),
+            ..EnvelopeHead::default()
         })
     }
 
@@ -170,6 +201,12 @@ impl Outbound {
         envelope::wrap(head, &mut document, &mut sink).map_err(io::Error::other)?;
         sink.finish()
     }
+}
+
+/// The receiver of the family and the others, none of them twice.
+fn receivers(first: &str, more: &[String]) -> Vec<String> {
+    let others = more.iter().filter(|other| *other != first).cloned();
+    std::iter::once(first.to_owned()).chain(others).collect()
 }
 
 fn summary(report: &Report) -> DeclarationSummary {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::declaration::dsig::DocumentSigner;
 use crate::declaration::precheck::Levels;
+use crate::declaration::schema;
 use crate::ground::secret::Secret;
 use crate::keys::TlsIdentity;
 
@@ -36,6 +37,10 @@ pub struct Dxp {
     pub import_receiver: String,
     /// Receiver of export declarations.
     pub export_receiver: String,
+    /// Who gets every declaration besides: at most four.
+    pub more_receivers: Vec<String>,
+    /// Code of the enterprise that the DXPID belongs to, as `BaseTransfer/copCode` must have it.
+    pub cop_code: Option<String>,
     /// What the pre-check decides.
     pub precheck: Precheck,
     /// Levels of its findings that differ from the default ones.
@@ -44,6 +49,22 @@ pub struct Dxp {
     pub edition: &'static str,
     /// Signatures of declarations.
     pub signature: DocumentSigning,
+}
+
+impl Dxp {
+    /// What goes without a partner's own settings, under these levels.
+    pub fn usual(levels: Levels) -> Dxp {
+        Dxp {
+            import_receiver: "DXPEDCCEB0000002".to_owned(),
+            export_receiver: "DXPEDCCEB0000003".to_owned(),
+            more_receivers: Vec::new(),
+            cop_code: None,
+            precheck: Precheck::default(),
+            levels,
+            edition: schema::CURRENT,
+            signature: DocumentSigning::default(),
+        }
+    }
 }
 
 /// How declarations are signed (XML-DSig), beside the signature of AS2.

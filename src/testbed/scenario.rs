@@ -19,6 +19,8 @@ pub struct Scenario {
     pub order: Order,
     /// How often each receipt leaves.
     pub copies: Copies,
+    /// Receipts come inside a DxpMsgSv, as a transport node passes them on.
+    pub node: bool,
     /// What becomes of which documents: the first that fits decides; without one, all goes well.
     #[serde(rename = "outcome")]
     pub outcomes: Vec<Case>,

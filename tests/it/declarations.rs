@@ -114,6 +114,7 @@ fn receipts(home: &Home, begin: &str) -> Vec<PathBuf> {
 
 const SCENARIO: &str = r#"
 order = "reversed"
+node = true
 copies = 2
 [[outcome]]
 type = "CEB621Message"
@@ -289,6 +290,7 @@ impl Customs<'_> {
             creat_time: envelope::creat_time(self.since),
             msg_type: msg_type.to_owned(),
             file_name: None,
+            ..EnvelopeHead::default()
         };
         let mut bytes = Vec::new();
         envelope::wrap(&head, &mut &document[..], &mut bytes).unwrap();
@@ -304,6 +306,7 @@ impl Customs<'_> {
             creat_time: envelope::creat_time(self.since),
             msg_type: "CEB311Message".to_owned(),
             file_name: None,
+            ..EnvelopeHead::default()
         };
         let notice_time = Some("2026-03-01".to_owned());
         let one = Response { code: code.to_owned(), notice_time, original, ..Response::default() };

@@ -42,6 +42,7 @@ mod outbox;
 mod outcomes;
 mod packaging;
 mod power_cut;
+mod precheck_api;
 mod precheck_schema;
 mod proof;
 mod reaching;

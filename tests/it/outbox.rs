@@ -61,6 +61,7 @@ fn an_envelope_goes_as_it_is() {
         creat_time: envelope::creat_time(now),
         msg_type: "CEB311Message".to_owned(),
         file_name: None,
+        ..EnvelopeHead::default()
     };
     let mut dropped = Vec::new();
     envelope::wrap(&head, &mut sample::order(2, DXPID, now, 2).as_slice(), &mut dropped).unwrap();
@@ -84,6 +85,7 @@ fn what_customs_could_not_read_is_rejected_with_its_findings() {
         creat_time: envelope::creat_time(now),
         msg_type: "CEB311Message".to_owned(),
         file_name: None,
+        ..EnvelopeHead::default()
     };
     envelope::wrap(&head, &mut order.as_bytes(), &mut foreign).unwrap();
     let rows: [(&str, Vec<u8>); 9] = [

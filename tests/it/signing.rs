@@ -176,6 +176,7 @@ fn signatures_of_what_arrives_are_noted_and_refuse_nothing() {
             creat_time: envelope::creat_time(Timestamp::now()),
             msg_type: "CEB311Message".to_owned(),
             file_name: Some(name.to_owned()),
+            ..EnvelopeHead::default()
         };
         let mut wrapped = Vec::new();
         envelope::wrap(&head, &mut document.as_slice(), &mut wrapped).unwrap();

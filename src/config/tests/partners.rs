@@ -121,6 +121,9 @@ fn the_pre_check_of_a_customs_partner_is_set() {
     };
     let usual = settings("");
     assert_eq!((usual.precheck, usual.edition), (Precheck::Enforce, "202205"));
+    assert_eq!((usual.more_receivers.len(), usual.cop_code), (0, None));
+    let told = settings("more_receivers = [\"DXPOTHER00000001\", \"DXPOTHER00000002\"]\ncop_code = \"1301960001\"");
+    assert_eq!((told.more_receivers.len(), told.cop_code.as_deref()), (2, Some("1301960001")));
     let other =
         settings("precheck = \"warn\"\nlevels = [\"R24 = error\", \"guid-not-uuid = off\"]\nedition = \"202205\"");
     assert_eq!(other.precheck, Precheck::Warn);
@@ -129,6 +132,9 @@ fn the_pre_check_of_a_customs_partner_is_set() {
         ("levels = [\"R99 = error\"]", "dxp.levels"),
         ("precheck = \"maybe\"", "dxp.precheck"),
         ("edition = \"1999\"", "dxp.edition"),
+        ("cop_code = \"91350100M000100Y44\"", "dxp.cop_code"),
+        ("more_receivers = [\"1\", \"2\", \"3\", \"4\", \"5\"]", "dxp.more_receivers"),
+        ("more_receivers = [\"DXPOTHER000000001\"]", "dxp.more_receivers"),
     ] {
         sandbox.write("partners/customs.toml", with(dxp).as_bytes());
         let problems = sandbox.problems();

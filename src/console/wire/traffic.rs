@@ -83,6 +83,11 @@ pub struct HourWire {
 pub struct PrecheckWire {
     /// The file's name.
     pub name: String,
+    /// The customs partner whose settings counted; absent when the gateway's own did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<String>,
+    /// Code tables that were used.
+    pub tables: Vec<TableWire>,
     /// `accepted` or `refused`.
     pub verdict: String,
     /// Type of the business message.
@@ -95,6 +100,15 @@ pub struct PrecheckWire {
     pub findings: Vec<FindingWire>,
     /// Findings beyond the limit.
     pub findings_left_out: u32,
+}
+
+/// A code table of the pre-check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TableWire {
+    /// Such as `customs`.
+    pub table: String,
+    /// How many codes it has.
+    pub codes: usize,
 }
 
 /// A field that identifies a business document.

@@ -378,6 +378,7 @@ fn a_signature_is_verified_inside_an_envelope_and_over_it() {
         creat_time: "2026-03-01T09:30:00".into(),
         msg_type: "CEB621Message".into(),
         file_name: Some("a.xml".into()),
+        ..EnvelopeHead::default()
     };
     let wrapped = |document: &str| {
         let mut envelope = Vec::new();

@@ -1,6 +1,7 @@
 //! The reading side of the envelope.
 
 use super::super::base64_data::DataReader;
+use super::add_info::{BizKey, MAX_KEYS};
 use super::{DeclarationError, EnvelopeHead, Event, Fault, Limits, Namespace, Response, ResponseResult, Scanner};
 use super::{MAX_RECEIVERS, TransportResponse, Unwrapped, field_fault};
 
@@ -164,11 +165,9 @@ impl<'s, 'a> MessagePass<'s, 'a> {
         let value = self.scanner.text();
         let in_head = leaf(self.scanner, base.saturating_add(2), "TransInfo").map(str::to_owned);
         let receiver = leaf(self.scanner, base.saturating_add(3), "ReceiverIds") == Some("ReceiverId");
-        let file_name = leaf(self.scanner, base.saturating_add(2), "AddInfo") == Some("FileName");
         let fault = match &in_head {
             Some(element) => field_fault(element, value),
             None if receiver => field_fault("ReceiverId", value),
-            None if file_name => field_fault("FileName", value),
             None => None,
         };
         let value = value.trim().to_owned();
@@ -179,7 +178,7 @@ impl<'s, 'a> MessagePass<'s, 'a> {
             Some("MsgType") => self.head.msg_type = value,
             Some("ReceiverIds") => self.count_receivers(),
             _ if receiver && self.head.receiver_ids.len() <= MAX_RECEIVERS => self.head.receiver_ids.push(value),
-            _ if file_name => self.head.file_name = Some(value),
+            None => self.add_info(value),
             _ => {}
         }
         if let Some(fault) = fault {
@@ -190,6 +189,33 @@ impl<'s, 'a> MessagePass<'s, 'a> {
             for element in HEAD_ORDER {
                 self.require(element, &HEAD_ORDER, &self.head_seen.clone());
             }
+        }
+    }
+
+    /// A part of `AddInfo` that just ended, or anything else.
+    fn add_info(&mut self, value: String) {
+        let (base, scanner) = (self.base, &*self.scanner);
+        let attribute = |name: &str| scanner.element().and_then(|it| it.attribute(name)).map(str::to_owned);
+        let key = leaf(scanner, base.saturating_add(3), "BizKey") == Some("Key");
+        let element = if key { Some("Key") } else { leaf(scanner, base.saturating_add(2), "AddInfo") };
+        let (encoding, name) = (attribute("Encode"), attribute("name"));
+        let fault = match element {
+            Some("IsText") => field_fault("Encode", encoding.as_deref().unwrap_or_default()),
+            Some("Key") => name.as_deref().and_then(|name| field_fault("name", name)).or(field_fault("Key", &value)),
+            Some(element @ ("FileName" | "IcCard")) => field_fault(element, &value),
+            _ => None,
+        };
+        let head = &mut self.head;
+        match element {
+            Some("FileName") => head.file_name = Some(value),
+            Some("IcCard") => head.add_info.ic_card = Some(value),
+            Some("RecMapId") => head.add_info.map_id = Some(value),
+            Some("IsText") => head.add_info.encoding = encoding,
+            Some("Key") if head.add_info.keys.len() < MAX_KEYS => head.add_info.keys.push(BizKey { name, value }),
+            _ => {}
+        }
+        if let Some(fault) = fault {
+            self.deviate(fault);
         }
     }
 

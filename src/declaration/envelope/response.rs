@@ -57,6 +57,7 @@ mod tests {
             creat_time: "2026-03-01T09:30:00".into(),
             msg_type: "CEB311Message".into(),
             file_name: None,
+            ..EnvelopeHead::default()
         };
         let result = ResponseResult {
             receiver_id: "DXPEDCCEB0000002".into(),

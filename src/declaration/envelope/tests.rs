@@ -1,4 +1,5 @@
 use super::*;
+use crate::declaration::precheck::{Expectations, check};
 
 fn head() -> EnvelopeHead {
     EnvelopeHead {
@@ -8,6 +9,7 @@ fn head() -> EnvelopeHead {
         creat_time: "2026-03-01T09:30:00".into(),
         msg_type: "CEB311Message".into(),
         file_name: Some("订单<1>.xml".into()),
+        ..EnvelopeHead::default()
     }
 }
 
@@ -165,4 +167,63 @@ fn the_root_tells_the_kind_without_reading_on() {
 fn creation_time_is_the_local_time_of_china() {
     let at: Timestamp = "2026-02-28T18:30:00.7Z".parse().expect("a timestamp");
     assert_eq!(creat_time(at), "2026-03-01T02:30:00");
+}
+
+#[test]
+fn several_receivers_and_all_of_add_info_are_written_by_the_schema_and_read_again() {
+    let keys = vec![
+        BizKey { name: Some("orderNo".into()), value: "DD<1>".into() },
+        BizKey { name: None, value: "B-2".into() },
+    ];
+    let add_info = Box::new(AddInfo {
+        ic_card: Some("2013000000001".into()),
+        keys,
+        encoding: Some("UTF-8".into()),
+        map_id: Some("M1".into()),
+    });
+    let receivers = (1..=5).map(|number| format!("DXPEDCCEB000000{number}")).collect();
+    let written = EnvelopeHead { receiver_ids: receivers, add_info, ..head() };
+    let mut out = Vec::new();
+    wrap(&written, &mut &b"<order/>"[..], &mut out).expect("a correct head");
+    let Unwrapped::Message { head: again, deviations, .. } = read(&out).expect("readable").0 else {
+        panic!("a message")
+    };
+    assert_eq!((again, deviations), (written.clone(), vec![]));
+    let report = check(&mut &out[..], &Expectations::default(), &Limits::default());
+    let against = report.findings.iter().filter(|finding| !finding.path.starts_with("DxpMsg/Data/"));
+    assert!(against.clone().all(|finding| finding.rule != "R03"), "{:?}", against.collect::<Vec<_>>());
+
+    let faulty = [
+        AddInfo { ic_card: Some("1".repeat(14)), ..AddInfo::default() },
+        AddInfo { encoding: Some("x".repeat(51)), ..AddInfo::default() },
+        AddInfo { keys: vec![BizKey { name: None, value: "x".repeat(65) }], ..AddInfo::default() },
+        AddInfo { keys: vec![BizKey { name: Some(String::new()), value: "x".into() }], ..AddInfo::default() },
+        AddInfo { keys: vec![BizKey { name: None, value: "x".into() }; 6], ..AddInfo::default() },
+    ];
+    for add_info in faulty {
+        let (head, mut out) = (EnvelopeHead { add_info: Box::new(add_info), ..head() }, Vec::new());
+        assert!(wrap(&head, &mut &b"x"[..], &mut out).is_err() && out.is_empty(), "{head:?}");
+    }
+}
+
+#[test]
+fn what_a_transport_node_wraps_is_valid_and_comes_out_again() {
+    let node = NodeHead {
+        msg_id: "00000002202603010930000000000001".into(),
+        sub_msg_id: Some("1".into()),
+        send_time: "2026-03-01T09:30:00".into(),
+        end_node: "46000002".into(),
+        start_node: "00000002".into(),
+    };
+    let out = wrap_for_node(&node, &wrapped(b"hello")).expect("a correct head");
+    let (unwrapped, document) = read(&out).expect("readable");
+    assert_eq!(document, b"hello");
+    let Unwrapped::Message { head: inside, node_msg_id, deviations, .. } = unwrapped else { panic!("a message") };
+    assert_eq!((inside, node_msg_id, deviations), (head(), Some(node.msg_id.clone()), vec![]));
+    let report = check(&mut &out[..], &Expectations::default(), &Limits::default());
+    let codes = report.findings.iter().filter(|it| !it.path.contains("/Data/")).map(|it| it.code.as_str());
+    assert_eq!(codes.collect::<Vec<_>>(), ["node-message"], "{:?}", report.findings);
+    for wrong in [NodeHead { msg_id: "x".repeat(33), ..node.clone() }, NodeHead { end_node: String::new(), ..node }] {
+        assert!(wrap_for_node(&wrong, b"<x/>").is_err());
+    }
 }
