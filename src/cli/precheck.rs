@@ -76,6 +76,7 @@ pub fn run(context: &mut Context<'_>, arguments: &PrecheckArguments) -> Result<E
     let expect = Expectations {
         edition,
         dxpid: arguments.dxpid.as_deref().or(agreed.as_ref().and_then(|agreed| agreed.dxpid.as_deref())),
+        cop_code: dxp.and_then(|dxp| dxp.cop_code.as_deref()),
         signer: enterprise.map(|(code, name)| (code.as_str(), name.as_str())),
         to_be_signed: dxp.is_some_and(|dxp| dxp.signature.key.is_some()),
         now: Some(SystemClock.now()),
@@ -88,12 +89,14 @@ pub fn run(context: &mut Context<'_>, arguments: &PrecheckArguments) -> Result<E
     let checked = check_all(files, &expect, dxp.is_none_or(|dxp| dxp.signature.verify))?;
     let errors: usize = checked.iter().map(|checked| checked.report.errors()).sum();
     let warnings: usize = checked.iter().map(|checked| checked.report.warnings()).sum();
-    match context.global.format {
-        Format::Human => human::print(&mut context.voice, &checked, &tables)?,
-        Format::Json => machine::json(&mut context.voice, &checked, name, &tables)?,
-        Format::Sarif => machine::sarif(&mut context.voice, &checked)?,
-        Format::Junit => machine::junit(&mut context.voice, &checked)?,
-    }
+    let printed = match context.global.format {
+        Format::Human => human::print(&mut context.voice, &checked, &tables),
+        Format::Json => machine::json(&mut context.voice, &checked, name, &tables),
+        Format::Sarif => machine::sarif(&mut context.voice, &checked),
+        Format::Junit => machine::junit(&mut context.voice, &checked),
+    };
+    // Whoever stops reading has not changed the answer.
+    printed.or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?;
     let refused = errors > 0 || (arguments.strict && warnings > 0);
     Ok(if refused { ExitCode::No } else { ExitCode::Done })
 }

@@ -49,7 +49,9 @@ impl Source {
             None => element.len(),
         };
         let element = element.get(..end)?;
-        let shown = match (element.split_once('>'), finding.personal) {
+        // A finding without a value may stand at any element, one that holds personal data too.
+        let hidden = finding.personal || finding.value.is_none();
+        let shown = match (element.split_once('>'), hidden) {
             (Some((tag, rest)), true) => {
                 let (value, close) = rest.split_once('<').unwrap_or((rest, ""));
                 format!("{tag}>{}<{close}", masked(value))

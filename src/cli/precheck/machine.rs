@@ -1,6 +1,7 @@
 //! The result for programs: JSON, SARIF 2.1.0, JUnit XML.
 
 use std::io;
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -57,7 +58,7 @@ pub(super) fn sarif(voice: &mut Voice<'_>, checked: &[Checked]) -> io::Result<()
     for Checked { path, report, .. } in checked {
         for finding in &report.findings {
             let level = if finding.level == Level::Error { "error" } else { "warning" };
-            let mut place = json!({ "artifactLocation": { "uri": path.display().to_string() } });
+            let mut place = json!({ "artifactLocation": { "uri": uri(path) } });
             // Lines inside an envelope count in the document, not in the file.
             if finding.line > 0 && !finding.path.starts_with("DxpMsg/Data/") {
                 place["region"] = json!({ "startLine": finding.line, "startColumn": finding.column });
@@ -80,6 +81,17 @@ pub(super) fn sarif(voice: &mut Voice<'_>, checked: &[Checked]) -> io::Result<()
         "version": "2.1.0",
         "runs": [{ "tool": { "driver": driver }, "results": results, "columnKind": "unicodeCodePoints" }],
     }))
+}
+
+/// A path as a URI reference (RFC 3986 2.3): what is not unreserved is escaped, byte by byte.
+fn uri(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let text =
+        if std::path::MAIN_SEPARATOR == '/' { text } else { text.replace(std::path::MAIN_SEPARATOR, "/").into() };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/');
+    let escaped =
+        text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
+    escaped.collect()
 }
 
 /// One test case per file; errors are its failure, warnings its output.

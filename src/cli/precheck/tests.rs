@@ -200,3 +200,34 @@ fn lines_are_shown_of_gb18030_and_of_standard_input() {
     let shown = source.excerpt(report.findings.first().expect("a finding"));
     assert_eq!(shown.as_deref(), Some("<ceb:buyerIdNumber>11***************1</ceb:buyerIdNumber>"));
 }
+
+#[test]
+fn an_element_out_of_place_does_not_show_whose_it_is() {
+    let folder = folder();
+    let path = folder.path().join("c.xml");
+    let document = std::fs::read_to_string(&path).expect("read");
+    let (_, rest) = document.split_once("<ceb:buyerName>").expect("a name");
+    let name = rest.split_once('<').expect("its end").0;
+    let element = format!("<ceb:buyerName>{name}</ceb:buyerName>");
+    let typo = format!("<ceb:buyerNam>{name}</ceb:buyerNam>");
+    for (wrong, code) in
+        [(element.repeat(2), "[element-repeated]"), (format!("{element}{typo}"), "[element-unexpected]")]
+    {
+        std::fs::write(&path, document.replacen(&element, &wrong, 1)).expect("written");
+        let said = say(&[path.to_str().expect("a path")]);
+        assert!(said.out.contains(code) && !said.out.contains(name), "{}", said.out);
+        let said = say(&[path.to_str().expect("a path"), "--format", "json"]);
+        assert!(!said.out.contains(name), "{}", said.out);
+    }
+}
+
+#[test]
+fn sarif_names_any_file_by_a_valid_uri() {
+    let folder = folder();
+    let path = folder.path().join("订单 1#%.xml");
+    std::fs::rename(folder.path().join("c.xml"), &path).expect("renamed");
+    let said = say(&[path.to_str().expect("a path"), "--format", "sarif"]);
+    let sarif: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+    assert!(place.as_str().is_some_and(|uri| uri.ends_with("/%E8%AE%A2%E5%8D%95%201%23%25.xml")), "{place}");
+}
