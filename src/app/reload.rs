@@ -41,8 +41,8 @@ pub(super) struct Reloading {
 struct Seen {
     /// What the files name.
     files: BTreeSet<PathBuf>,
-    /// Tables whose change waits for a restart, as they were said last.
-    waiting: Vec<&'static str>,
+    /// What was taken of `gateway.toml`; `None`: it stands as it did at the start.
+    standing: Option<GatewayReload>,
 }
 
 impl Reloading {
@@ -53,7 +53,7 @@ impl Reloading {
         store: Store,
         clock: Arc<dyn Clock>,
     ) -> Reloading {
-        let seen = Mutex::new(Seen { files: config.files.clone(), waiting: Vec::new() });
+        let seen = Mutex::new(Seen { files: config.files.clone(), standing: None });
         Reloading { config, directory, shown, store, clock, seen }
     }
 
@@ -61,7 +61,7 @@ impl Reloading {
     pub(super) fn read_again(&self) -> io::Result<Vec<Problem>> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.directory.load_full();
-        let reload = config::reload(&self.config, &old, &environment, self.clock.now());
+        let reload = config::reload(&self.config, (&old, seen.standing.as_ref()), &environment, self.clock.now());
         for problem in &reload.problems {
             let (file, line, key) = (problem.file.display(), problem.line.unwrap_or(0), problem.key.as_str());
             match problem.severity {
@@ -73,29 +73,28 @@ impl Reloading {
         }
         tracing::info!(partners = reload.partners.all().len(), "the configuration was read again");
         seen.files.extend(reload.files);
-        let keys = reload.gateway.as_ref().map_or(&self.config.station.keys, |gateway| &gateway.keys);
+        let keys = reload.gateway.as_ref().map_or(&self.config.station.keys, |gateway| &gateway.station.keys);
         keep_certificates(&self.store, keys, &reload.partners).inspect_err(|error| {
             tracing::error!(%error, code = "certificate-not-kept", "the old settings stay: a certificate could not be kept for evidence");
         })?;
         if let Some(gateway) = reload.gateway {
-            self.take(&gateway, &mut seen.waiting);
+            self.take(&gateway, seen.standing.as_ref());
+            seen.standing = Some(gateway);
         }
         self.directory.store(Arc::new(reload.partners));
         Ok(reload.problems)
     }
 
     /// The keys and certificates of `gateway.toml`.
-    fn take(&self, gateway: &GatewayReload, waiting: &mut Vec<&'static str>) {
-        self.config.station.keys.replace(&gateway.keys);
+    fn take(&self, gateway: &GatewayReload, before: Option<&GatewayReload>) {
+        self.config.station.keys.replace(&gateway.station.keys);
         if let Err(error) = self.shown.replace(&gateway.as2, gateway.console_tls.as_ref()) {
             tracing::error!(code = error.code(), "a listener keeps the certificate that it shows: {}", error.text());
         }
-        if gateway.restart != *waiting {
-            waiting.clone_from(&gateway.restart);
-            if !waiting.is_empty() {
-                let tables = waiting.join(", ");
-                tracing::warn!(%tables, code = "restart-needed", "changes of these tables of gateway.toml count after a restart");
-            }
+        let said = before.is_some_and(|before| before.restart == gateway.restart);
+        if !said && !gateway.restart.is_empty() {
+            let tables = gateway.restart.join(", ");
+            tracing::warn!(%tables, code = "restart-needed", "changes of these tables of gateway.toml count after a restart");
         }
     }
 

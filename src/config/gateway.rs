@@ -96,7 +96,12 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
 }
 
 /// Reads everything again; see [`super::reload`].
-pub(super) fn reload(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
+pub(super) fn reload(
+    config: &Config,
+    (old, standing): (&Directory, Option<&GatewayReload>),
+    environment: Environment<'_>,
+    now: Timestamp,
+) -> Reload {
     let reading = Reading { home: &config.home, environment, now };
     let (draft, mut problems, mut files) = read_again(&config.file, &reading);
     let sound = draft.filter(|_| problems.iter().all(|problem| problem.severity != Severity::Error));
@@ -104,27 +109,30 @@ pub(super) fn reload(config: &Config, old: &Directory, environment: Environment<
         Some((Some(station), draft)) => (Some(draft), Some(station)),
         _ => (None, None),
     };
-    let surroundings = match (&draft, &station) {
-        (Some(draft), Some(station)) => Surroundings {
-            station: Some(station),
-            exposed: draft.as2.is_exposed(),
+    let gateway = draft.zip(station).map(|(draft, station)| GatewayReload {
+        restart: needs_restart(config, &draft, &station),
+        station,
+        as2: draft.as2,
+        console_tls: draft.console.tls,
+        proxy: draft.proxy,
+        revocation: draft.revocation,
+        levels: draft.precheck.levels,
+    });
+    let surroundings = match gateway.as_ref().or(standing) {
+        Some(gateway) => Surroundings {
+            station: Some(&gateway.station),
+            exposed: gateway.as2.is_exposed(),
             max_payload: config.limits.payload,
-            levels: &draft.precheck.levels,
-            asks_clients: draft.as2.asks_clients(),
-            proxy: draft.proxy.as_ref(),
-            revocation: draft.revocation.as_deref(),
+            levels: &gateway.levels,
+            asks_clients: gateway.as2.asks_clients(),
+            proxy: gateway.proxy.as_ref(),
+            revocation: gateway.revocation.as_deref(),
         },
-        _ => partners::surroundings_of(config),
+        None => partners::surroundings_of(config),
     };
     let (partners, read) = partners::read_again(&config.folders.partners, &reading, &surroundings, old);
     problems.extend(read.problems);
     files.extend(read.files);
-    let gateway = draft.zip(station).map(|(draft, station)| GatewayReload {
-        restart: needs_restart(config, &draft, &station),
-        keys: station.keys,
-        as2: draft.as2,
-        console_tls: draft.console.tls,
-    });
     Reload { gateway, partners, problems, files }
 }
 

@@ -45,7 +45,7 @@ use crate::cms::Certificate;
 use crate::declaration::precheck::Levels;
 use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::limits::Limits;
-use crate::keys::{KeyRing, TlsIdentity};
+use crate::keys::TlsIdentity;
 use crate::partner::{Directory, PartnerUrl, Proxy, Station};
 
 /// Everything a gateway needs to know, checked.
@@ -308,19 +308,31 @@ pub struct Reload {
 /// The part of `gateway.toml` that changes while the gateway runs.
 #[derive(Debug)]
 pub struct GatewayReload {
-    /// Our keys.
-    pub keys: KeyRing,
+    /// Our side; only its keys count.
+    pub station: Station,
     /// The listeners; only what they show and ask for counts.
     pub as2: As2Settings,
     /// What the console shows.
     pub console_tls: Option<TlsIdentity>,
+    /// The way out to partners that name none of their own.
+    pub proxy: Option<Proxy>,
+    /// Revocation lists for the certificates of every partner.
+    pub revocation: Option<PathBuf>,
+    /// Levels of the pre-check that all partners begin with.
+    pub levels: Levels,
     /// Tables that say something else than at the start and are taken at the next one.
     pub restart: Vec<&'static str>,
 }
 
-/// Reads the files again, for a gateway that runs with `config` and the partners `old`.
-pub fn reload(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
-    gateway::reload(config, old, environment, now)
+/// Reads the files again, for a gateway that was started with `config`, works with the partners `old` and has taken
+/// `standing` since: by that partner files are judged while `gateway.toml` has a mistake.
+pub fn reload(
+    config: &Config,
+    (old, standing): (&Directory, Option<&GatewayReload>),
+    environment: Environment<'_>,
+    now: Timestamp,
+) -> Reload {
+    gateway::reload(config, (old, standing), environment, now)
 }
 
 #[cfg(test)]

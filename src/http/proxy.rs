@@ -112,7 +112,9 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Post
 fn status(head: &[u8]) -> Option<u16> {
     let line = std::str::from_utf8(head.split(|byte| *byte == b'\r').next()?).ok()?;
     let rest = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "))?;
-    rest.split(' ').next()?.parse().ok()
+    let code = rest.split(' ').next()?;
+    let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| code.parse().ok()).flatten()
 }
 
 fn is_listed(entry: &str, host: &str, address: Option<IpAddr>) -> bool {

@@ -52,6 +52,39 @@ fn what_is_listed_and_this_machine_are_reached_directly() {
     assert!(Proxy::new("https://proxy:3128", None, Vec::new()).is_err());
 }
 
+proptest::proptest! {
+    #[test]
+    fn a_network_holds_the_addresses_that_begin_like_it(
+        network: u32, address: u32, bits in 0u32..=32, six: u128, other: u128, long in 0u32..=128,
+    ) {
+        let entry = format!("{}/{bits}", std::net::Ipv4Addr::from(network));
+        let (one, two) = (format!("{network:032b}"), format!("{address:032b}"));
+        let begins = one[..bits as usize] == two[..bits as usize];
+        proptest::prop_assert_eq!(is_in_network(&entry, IpAddr::from(address.to_be_bytes())), begins);
+        let entry = format!("{}/{long}", std::net::Ipv6Addr::from(six));
+        let (one, two) = (format!("{six:0128b}"), format!("{other:0128b}"));
+        let begins = one[..long as usize] == two[..long as usize];
+        proptest::prop_assert_eq!(is_in_network(&entry, IpAddr::from(other.to_be_bytes())), begins);
+        // The same address with as many bits flipped as the network leaves free.
+        let free = u32::MAX.checked_shr(bits).unwrap_or(0);
+        let near = IpAddr::from((network ^ (address & free)).to_be_bytes());
+        let entry = format!("{}/{bits}", std::net::Ipv4Addr::from(network));
+        proptest::prop_assert!(is_in_network(&entry, near));
+    }
+
+    #[test]
+    fn whatever_a_proxy_says_only_a_status_line_of_http_is_one(head: Vec<u8>, text in "HTTP/1\\.[01] [0-9]{3}.*") {
+        let said = status(&head);
+        proptest::prop_assert!(said.is_none() || head.starts_with(b"HTTP/1."));
+        let number: u16 = text[9..12].parse().expect("three digits");
+        let said = status(format!("{text}\r\n\r\n").as_bytes());
+        proptest::prop_assert!(said.is_none() || said == Some(number), "{:?}", said);
+        for near in ["HTTP/1.1 +20 OK", "HTTP/1.1 2000 OK", "HTTP/2 200", "http/1.1 200", " HTTP/1.1 200"] {
+            proptest::prop_assert_eq!(status(near.as_bytes()), None);
+        }
+    }
+}
+
 #[tokio::test]
 async fn plain_http_is_forwarded_in_the_absolute_form() {
     let (listener, url) = listen().await;

@@ -145,6 +145,18 @@ fn nothing_of_a_file_that_is_cut_off_or_changed_counts() {
     assert!(RevocationLists::read(&folder).is_ok());
 }
 
+proptest::proptest! {
+    #[test]
+    fn bytes_that_nobody_signed_are_no_list(bytes: Vec<u8>, body in "[A-Za-z0-9+/=\\r\\n -]{0,300}") {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let blocks = format!("{PEM_CRL}\n{body}\n-----END X509 CRL-----\n");
+        for content in [bytes, blocks.into_bytes()] {
+            std::fs::write(file.path(), content).expect("written");
+            proptest::prop_assert!(RevocationLists::read(file.path()).is_err());
+        }
+    }
+}
+
 #[test]
 fn more_than_can_be_is_refused() {
     let authority = Authority::new("Test CA");

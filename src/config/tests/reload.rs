@@ -1,8 +1,13 @@
 //! Partner files read again by a running gateway.
 
 use super::*;
-use crate::config::reload;
+use crate::config::{Environment, Reload};
 use crate::partner::Directory;
+
+/// Of a gateway that has taken nothing since its start.
+fn reload(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
+    crate::config::reload(config, (old, None), environment, now)
+}
 
 fn ids(directory: &Directory) -> Vec<&str> {
     directory.all().map(|partner| partner.id.as_str()).collect()
@@ -85,11 +90,35 @@ fn our_keys_change_with_the_file_and_what_cannot_change_is_named() {
         read.files.contains(&sandbox.path("keys/own.key")) && read.files.contains(&sandbox.path("keys/customs.crt"))
     );
     assert_eq!(signs(), before);
-    config.station.keys.replace(&gateway.keys);
+    config.station.keys.replace(&gateway.station.keys);
     assert_ne!(signs(), before, "the newest active key signs");
     assert_eq!(config.station.keys.decryption_keys().len(), 2, "every key decrypts");
     sandbox.write("gateway.toml", b"[station]\nas2_name = \"STATION\"\n");
     let read = reload(&config, &config.partners, &environment, sandbox.now);
     assert!(read.gateway.is_none() && !read.problems.is_empty());
     assert_eq!(ids(&read.partners), ["customs"]);
+}
+
+#[test]
+fn while_gateway_toml_has_a_mistake_partners_are_judged_by_what_was_taken_of_it_last() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.load().expect("loads");
+    sandbox.gateway("[revocation]\nlists = \"crls\"\n[proxy]\nurl = \"http://proxy.example.com:3128\"\n");
+    std::fs::create_dir(sandbox.path("crls")).expect("made");
+    let taken = reload(&config, &config.partners, &environment, sandbox.now);
+    let way_out = |read: &Reload| {
+        let partner = read.partners.by_id("customs").expect("there");
+        (partner.name.clone(), partner.http.proxy.as_ref().map(|proxy| proxy.url.clone()))
+    };
+    let proxy = Some("http://proxy.example.com:3128".to_owned());
+    assert_eq!(way_out(&taken), (None, proxy.clone()));
+    // The table of revocation lists is lost with the rest of the broken file, the lists are not.
+    sandbox.write("gateway.toml", b"[station\n");
+    sandbox.write("partners/customs.toml", format!("name = \"renamed\"\n{PARTNER}").as_bytes());
+    let again = || crate::config::reload(&config, (&taken.partners, taken.gateway.as_ref()), &environment, sandbox.now);
+    assert_eq!(way_out(&again()), (Some("renamed".to_owned()), proxy.clone()));
+    sandbox.write("crls/broken.crl", b"nonsense");
+    let read = again();
+    assert!(read.problems.iter().any(|problem| problem.code == "crl-unreadable"), "{:?}", read.problems);
+    assert_eq!(way_out(&read), (None, proxy), "the partners stay as they were");
 }
