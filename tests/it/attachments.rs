@@ -98,3 +98,37 @@ fn a_folder_in_the_outbox_is_one_message_and_its_files_arrive_with_their_names()
     let arrived = || their_home.names("ours", "inbox").iter().filter(|name| name.ends_with(".bin")).count();
     crate::support::eventually("the files arrive once more", || (arrived() == 2).then_some(()));
 }
+
+#[test]
+fn a_folder_that_was_claimed_before_a_crash_is_sent_once_and_what_is_left_of_it_goes() {
+    let their_home = Home::of(&Station { as2_name: "theirs", party: keys::theirs(), more: "" });
+    their_home.partner("ours", &PartnerFile { as2_name: "ours", party: keys::ours(), ..PartnerFile::default() });
+    let home = Home::ours();
+    let delivery = "retry = [\"1s\"]\ngive_up_after = \"1h\"\njitter = 0.0\nfolders_as_messages = true";
+    home.partner("theirs", &PartnerFile { url: their_home.url(), delivery, ..PartnerFile::default() });
+    // Claimed, and the process ended before it was recorded.
+    let claimed = home.exchange("theirs", ".claimed").join("01920000000070008000000000000001~batch");
+    let put = |names: &[&str]| {
+        std::fs::create_dir_all(&claimed).unwrap();
+        for name in names {
+            std::fs::write(claimed.join(name), name).unwrap();
+        }
+    };
+    put(&["a.txt", "b.txt"]);
+    let theirs = Gateway::start(&their_home);
+    let gateway = Gateway::start(&home);
+    assert_eq!(theirs.wait_for("ours", "inbox", "b.txt"), b"b.txt");
+    gateway.wait_for("theirs", "sent", "batch.mime");
+    let messages = gateway.api("/api/v1/messages?partner=theirs")["messages"].clone();
+    assert_eq!(messages[0]["id"], "01920000000070008000000000000001", "{messages:#}");
+    assert!(gateway.stop().success());
+
+    // Recorded, and the process ended while the files were being removed.
+    put(&["b.txt"]);
+    let gateway = Gateway::start(&home);
+    crate::support::eventually("what is left is removed", || (!claimed.exists()).then_some(()));
+    let messages = gateway.api("/api/v1/messages?partner=theirs")["messages"].clone();
+    assert_eq!(messages.as_array().map(Vec::len), Some(1), "{messages:#}");
+    let inbox = their_home.names("ours", "inbox");
+    assert_eq!(inbox.iter().filter(|name| !name.ends_with(".meta.json")).count(), 2, "{inbox:?}");
+}
