@@ -422,7 +422,7 @@ fn action_refusal(error: &ActionError) -> Refusal {
     refusal(status, error.code(), error.text())
 }
 
-fn intake_refusal(error: &IntakeError) -> Refusal {
+pub(super) fn intake_refusal(error: &IntakeError) -> Refusal {
     match error {
         IntakeError::Partner(id) => {
             let text = bilingual!(
@@ -432,7 +432,7 @@ fn intake_refusal(error: &IntakeError) -> Refusal {
             refusal(404, "partner-unknown", text)
         }
         IntakeError::File(error) => storage(error),
-        IntakeError::Signing(reason) => refusal(503, &reason.code, reason.text.clone()),
+        IntakeError::Signing(reason) | IntakeError::Trial(reason) => refusal(503, &reason.code, reason.text.clone()),
         IntakeError::Journal(error) => refusal(503, error.code(), error.text()),
     }
 }

@@ -22,6 +22,7 @@ mod partners;
 mod reload;
 mod show;
 mod translate;
+mod trial;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! The command tree. The names are a contract with scripts; options may be added.
 
 mod alerts;
+mod connectivity;
 mod declarations;
 mod messages;
 mod onboarding;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::alerts::{AlertArguments, AlertsCommand, SilenceArguments};
+pub use self::connectivity::{ConnectivityCommand, RehearseArguments, RunArguments, RunName};
 pub use self::declarations::{DeclarationsCommand, StandingArguments};
 pub use self::messages::{
     ActionArguments, ExportArguments, ListArguments, MessagesCommand, ReleaseArguments, VerifyArguments,
@@ -73,7 +75,7 @@ pub enum Format {
     Json,
     /// SARIF 2.1.0, of `precheck` only.
     Sarif,
-    /// JUnit XML, of `precheck` only.
+    /// JUnit XML, of `precheck` and `connectivity` only.
     Junit,
 }
 
@@ -92,6 +94,9 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         scenario: Option<PathBuf>,
     },
+    /// The connectivity test: run plans and show runs
+    #[command(subcommand)]
+    Connectivity(ConnectivityCommand),
     /// Check declarations, envelopes or folders of them
     Precheck(PrecheckArguments),
     /// The application form for the data-exchange interface

@@ -1,8 +1,8 @@
 //! Layer 11: the command line.
 //!
 //! Every command is a client of something: of the configuration (`init`, `doctor`, `cert`, `partner`), of the pure core
-//! (`precheck`), or of the running gateway's API (`send`, `messages`, `alerts`, `backup`). Only `restore`, and `messages
-//! export` and `verify` beside a stopped gateway, open the store. [`arguments`] says what
+//! (`precheck`), or of the running gateway's API (`send`, `messages`, `alerts`, `backup`). Only `restore`, `connectivity`, and
+//! `messages export` and `verify` beside a stopped gateway, open the store. [`arguments`] says what
 //! there is, [`voice`] and [`output`] how it is said, [`exit_code`] how it ends; [`run`] joins them.
 
 pub mod alerts;
@@ -11,6 +11,7 @@ pub mod arguments;
 pub mod backup;
 pub mod cert;
 mod chinese;
+pub mod connectivity;
 pub mod declarations;
 pub mod demo;
 pub mod doctor;
@@ -60,11 +61,15 @@ pub fn run(
         Ok(arguments) => arguments,
         Err(usage) => return report_usage(&usage, out, err),
     };
-    if matches!(arguments.global.format, Format::Sarif | Format::Junit)
-        && !matches!(arguments.command, Command::Precheck(_))
-    {
+    let fits = match arguments.global.format {
+        Format::Human | Format::Json => true,
+        Format::Sarif => matches!(arguments.command, Command::Precheck(_)),
+        Format::Junit => matches!(arguments.command, Command::Precheck(_) | Command::Connectivity(_)),
+    };
+    if !fits {
         let kind = clap::error::ErrorKind::InvalidValue;
-        let usage = Arguments::command().error(kind, "--format sarif and junit are for precheck only");
+        let usage = Arguments::command()
+            .error(kind, "--format sarif is for precheck only, junit for precheck and connectivity");
         return report_usage(&usage, out, err);
     }
     let json = arguments.global.format == Format::Json;
@@ -108,6 +113,7 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Serve => serve::run(context, Role::Gateway)?,
         Command::Demo(options) => run_demo(voice, options)?,
         Command::Testbed { scenario } => serve::testbed(context, scenario.as_deref())?,
+        Command::Connectivity(command) => connectivity::run(context, command)?,
         Command::Precheck(arguments) => precheck::run(context, arguments)?,
         Command::Form(FormCommand::Check(arguments)) => form::run(context, arguments)?,
         Command::Onboarding(command) => onboarding::run(context, command)?,

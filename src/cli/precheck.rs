@@ -29,6 +29,8 @@ mod human;
 mod input;
 mod machine;
 
+pub(super) use machine::escaped;
+
 /// Nesting of folders that is followed.
 const MAX_DEPTH: usize = 16;
 /// Files from which on progress is shown.

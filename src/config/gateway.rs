@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::access;
 use super::document::{Place, Section, Sheet};
+use super::environment;
 use super::listeners::{self, collide, identity};
 use super::material::Reading;
 use super::partners::{self, Surroundings};
@@ -210,7 +211,10 @@ fn read(root: &Section<'_>, reading: &Reading<'_>, sheet: &Sheet) -> Draft {
         url.map(|url| url.host().to_owned()).filter(|host| host_name(host).is_ok())
     });
     let (precheck, tables) = precheck(&root.section("precheck"), reading);
-    let station = station::read(&root.section("station"), reading, as2.public_url.clone(), host);
+    let environment_section = root.section("environment");
+    let environment = environment::read(&environment_section);
+    let station = station::read(&root.section("station"), reading, as2.public_url.clone(), host, environment);
+    station.station.iter().for_each(|station| environment::check(&environment_section, station));
     let limits_section = root.section("limits");
     let draft = Draft {
         folders: folders(&root.section("folders"), reading),

@@ -15,6 +15,7 @@ mod access;
 mod agreement;
 mod alerts;
 mod document;
+mod environment;
 mod gateway;
 pub mod home;
 mod levels;

@@ -8,7 +8,7 @@ use crate::bilingual;
 use crate::cms::{Certificate, KeyTransport, PrivateKey};
 use crate::ground::text::Bilingual;
 use crate::keys::{KeyRing, KeyUses, StationKey, Window, load, specimen};
-use crate::partner::Station;
+use crate::partner::{Environment, Station};
 
 /// What was read of `[station]`, as far as it could be.
 pub(super) struct StationDraft {
@@ -18,12 +18,13 @@ pub(super) struct StationDraft {
     pub(super) specimens: Vec<Place>,
 }
 
-/// Reads the section. The URL and host of receipts come from `[as2]`.
+/// Reads the section. The URL and host of receipts come from `[as2]`, the environment from `[environment]`.
 pub(super) fn read(
     section: &Section<'_>,
     reading: &Reading<'_>,
     receipt_url: Option<String>,
     message_id_host: Option<String>,
+    environment: Environment,
 ) -> StationDraft {
     let dxpid = section.parsed("dxpid", dxpid);
     let as2_name = section.parsed("as2_name", as2_name);
@@ -40,6 +41,7 @@ pub(super) fn read(
         dxpid,
         as2_name,
         name,
+        environment,
         keys,
         receipt_url,
     });
@@ -57,7 +59,7 @@ pub(super) fn as2_name(text: &str) -> Result<As2Name, Bilingual> {
 }
 
 /// A DXPID: 1 to 16 ASCII letters and digits.
-fn dxpid(text: &str) -> Result<String, Bilingual> {
+pub(super) fn dxpid(text: &str) -> Result<String, Bilingual> {
     let fits = (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     fits.then(|| text.to_owned()).ok_or_else(|| {
         bilingual!(

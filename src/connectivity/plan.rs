@@ -22,6 +22,8 @@ pub use check::Check;
 pub const MAX_CASES: usize = 200;
 /// Bytes of a plan's file, at most.
 pub const MAX_PLAN: usize = 256 * 1024;
+/// Documents or KiB of what an interface case sends, at most: it is made in memory.
+const MAX_SIZE: u32 = 64 * 1024;
 /// Characters of a case's id, at most.
 const MAX_ID: usize = 40;
 /// How long a case waits, unless the plan says otherwise.
@@ -237,7 +239,10 @@ impl WrittenCase {
         only_own(&foreign, "interface")?;
         let check = self.check.ok_or_else(|| bilingual!("缺少 check", "check is missing"))?;
         let size = self.size.unwrap_or_else(|| check.usual_size());
-        Ok((Work::Interface { check, size: size.max(1) }, check.text()))
+        if size == 0 || size > MAX_SIZE {
+            return Err(bilingual!("size 应为 1 至 {MAX_SIZE}", "size must be 1 to {MAX_SIZE}"));
+        }
+        Ok((Work::Interface { check, size }, check.text()))
     }
 
     fn business(&self) -> Result<(Work, Bilingual), Bilingual> {

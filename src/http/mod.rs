@@ -24,6 +24,7 @@ mod old_tls;
 mod permits;
 mod pool;
 pub mod post_error;
+pub mod probe;
 pub mod proxy;
 pub mod server;
 pub mod server_tls;

@@ -37,6 +37,9 @@ pub enum IntakeError {
     /// The declaration could not be signed for the moment.
     #[error("{}", .0.text.en)]
     Signing(Reason),
+    /// What a message of the connectivity test needs is missing.
+    #[error("{}", .0.text.en)]
+    Trial(Reason),
     /// The journal refused.
     #[error(transparent)]
     Journal(#[from] CommitError),
@@ -152,7 +155,7 @@ impl Outbound {
         partner.cloned().ok_or_else(|| IntakeError::Partner(id.to_owned()))
     }
 
-    async fn accept(
+    pub(super) async fn accept(
         &self,
         partner: Arc<Partner>,
         id: Id,

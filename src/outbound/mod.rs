@@ -54,11 +54,13 @@ mod send;
 mod signing;
 mod sweep;
 mod terms;
+mod trial;
 
 pub use intake::IntakeError;
 pub use operator::{Action, ActionError};
 pub use receipt::Arrival;
 pub use sweep::prepare_folders;
+pub use trial::Repeated;
 
 /// Settings of the flow, translated from the configuration by `app`.
 #[derive(Debug, Clone)]
@@ -101,6 +103,7 @@ pub struct Outbound {
     troubles: Arc<Mutex<Vec<scan::Trouble>>>,
     /// Declarations that are not in the journal yet.
     preparing: Arc<earlier::Preparing>,
+    losing: Arc<trial::Losing>,
 }
 
 /// What the flow stands on.
@@ -151,6 +154,7 @@ impl Outbound {
             signing: Arc::default(),
             troubles: Arc::new(Mutex::new(Vec::new())),
             preparing: Arc::default(),
+            losing: Arc::default(),
         }
     }
 

@@ -152,6 +152,7 @@ impl Outbound {
         tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
         let answer = self.post(&partner, &url, &message, wire).await;
         self.note_reach(&partner, answer.as_ref().err());
+        let answer = self.losing.pass(&message.id, answer);
         let examined = self.examine_answer(&partner, &message, answer).await;
         self.settle(&partner, &message, number, examined).await.map(drop)
     }
@@ -257,7 +258,13 @@ impl Outbound {
         }
     }
 
-    async fn post(&self, partner: &Partner, url: &str, message: &Message, wire: Body) -> Result<Answer, PostError> {
+    pub(super) async fn post(
+        &self,
+        partner: &Partner,
+        url: &str,
+        message: &Message,
+        wire: Body,
+    ) -> Result<Answer, PostError> {
         let unusable = |detail: String| PostError { kind: PostErrorKind::Body, detail };
         let client = self.clients.for_partner(partner, url, self.clock.now()).map_err(unusable)?;
         let store = self.store.clone();
@@ -278,7 +285,7 @@ impl Outbound {
         client.post(url, &fields, body, timeouts).await
     }
 
-    async fn examine_answer(
+    pub(super) async fn examine_answer(
         &self,
         partner: &Partner,
         message: &Message,
@@ -310,20 +317,27 @@ impl Outbound {
 impl Clients {
     /// Connections to this partner, under its TLS rules.
     fn for_partner(&self, partner: &Partner, url: &str, now: Timestamp) -> Result<Client, String> {
-        let pinned = partner.certificates.pinned_tls(now);
-        let pinned = pinned.map(|pinned| pinned.iter().map(|certificate| certificate.der().to_vec()).collect());
-        let settings = ClientSettings {
-            trust: pinned.map_or(Trust::System, Trust::Pinned),
-            identity: partner.http.identity.as_ref().filter(|_| may_see_credentials(partner, url)).map(Identity::from),
-            addresses: if partner.delivery.private_network { Addresses::Any } else { Addresses::PublicOnly },
-            chunked: partner.http.chunked,
-            expect: partner.http.expect_continue.then_some(EXPECTATION),
-            proxy: partner.http.proxy.as_ref().map(way_out).transpose().map_err(|error| error.to_string())?,
-            old_tls: partner.http.old_tls && partner.waivers.allow_old_tls(now),
-            ..ClientSettings::default()
-        };
-        self.0.client(&settings).map_err(|error| error.to_string())
+        self.0.client(&client_settings(partner, url, now)?).map_err(|error| error.to_string())
     }
+}
+
+/// How the partner's server wants to be reached, for a connection to `url`.
+///
+/// # Errors
+/// The proxy's address is unusable.
+pub fn client_settings(partner: &Partner, url: &str, now: Timestamp) -> Result<ClientSettings, String> {
+    let pinned = partner.certificates.pinned_tls(now);
+    let pinned = pinned.map(|pinned| pinned.iter().map(|certificate| certificate.der().to_vec()).collect());
+    Ok(ClientSettings {
+        trust: pinned.map_or(Trust::System, Trust::Pinned),
+        identity: partner.http.identity.as_ref().filter(|_| may_see_credentials(partner, url)).map(Identity::from),
+        addresses: if partner.delivery.private_network { Addresses::Any } else { Addresses::PublicOnly },
+        chunked: partner.http.chunked,
+        expect: partner.http.expect_continue.then_some(EXPECTATION),
+        proxy: partner.http.proxy.as_ref().map(way_out).transpose().map_err(|error| error.to_string())?,
+        old_tls: partner.http.old_tls && partner.waivers.allow_old_tls(now),
+        ..ClientSettings::default()
+    })
 }
 
 fn way_out(proxy: &crate::partner::Proxy) -> Result<Proxy, PostError> {

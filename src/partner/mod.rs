@@ -5,12 +5,15 @@
 
 pub mod agreement;
 pub mod directory;
+pub mod environment;
 pub mod settings;
+pub mod trial;
 pub mod url;
 pub mod waiver;
 
 pub use agreement::{Accept, Agreement, MdnAgreement, PlanError};
 pub use directory::Directory;
+pub use environment::{Environment, EnvironmentName};
 pub use settings::{
     Authorization, Delivery, DocumentKey, DocumentSigning, Dxp, HttpAccess, Precheck, Profile, Proxy, RetrySchedule,
 };
@@ -34,6 +37,8 @@ pub struct Station {
     pub as2_name: As2Name,
     /// A name for people.
     pub name: Option<String>,
+    /// Test or production.
+    pub environment: Environment,
     /// Our keys.
     pub keys: KeyRing,
     /// Right half of the Message-IDs that we make.

@@ -13,6 +13,7 @@ mod backup;
 mod bad_input;
 mod bit_flips;
 mod checker;
+mod connectivity;
 mod console_api;
 mod console_browser;
 mod crash;

@@ -14,43 +14,92 @@ use crate::keys::generate::{KeyPair, KeyRequest, generate};
 use crate::keys::{declarations, save};
 
 /// DXPID of the demonstration's enterprise.
-pub(super) const DXPID: &str = "DXPENT0000012345";
+pub(in crate::cli) const DXPID: &str = "DXPENT0000012345";
 /// AS2 name of the demonstration's customs side.
 const CUSTOMS: &str = "DXPEDCCEB0000002";
 /// The partner's id in the enterprise's home.
-pub(super) const PARTNER: &str = "customs";
+pub(in crate::cli) const PARTNER: &str = "customs";
 
 /// Where everything lies.
-pub(super) struct Homes {
-    pub(super) enterprise: PathBuf,
-    pub(super) customs: PathBuf,
+pub(in crate::cli) struct Homes {
+    pub(in crate::cli) enterprise: PathBuf,
+    pub(in crate::cli) customs: PathBuf,
+}
+
+/// What the homes shall be like.
+pub(in crate::cli) struct HomesPlan<'p> {
+    /// The enterprise's.
+    pub(in crate::cli) dxpid: &'p str,
+    /// The customs side in the enterprise's home.
+    pub(in crate::cli) partner: &'p str,
+    /// The enterprise is in the test environment, and has a URL for asynchronous MDNs.
+    pub(in crate::cli) test: bool,
+    /// The customs side serves TLS, its certificate pinned.
+    pub(in crate::cli) tls: bool,
+}
+
+impl Default for HomesPlan<'_> {
+    fn default() -> Self {
+        HomesPlan { dxpid: DXPID, partner: PARTNER, test: false, tls: false }
+    }
 }
 
 impl Homes {
     /// Writes both homes below `root`.
-    pub(super) fn create(root: &Path, now: Timestamp) -> io::Result<Homes> {
+    pub(in crate::cli) fn create(root: &Path, plan: &HomesPlan<'_>, now: Timestamp) -> io::Result<Homes> {
         let homes = Homes { enterprise: root.join("enterprise"), customs: root.join("customs") };
         let [as2, console, their_as2, their_console] = free_ports()?;
         let ours = key_pair("Demo Enterprise", now)?;
         let theirs = key_pair("Demo Customs", now)?;
-        let partner = customs_partner(their_as2);
-        home(&homes.enterprise, &station(Some(DXPID), DXPID, as2, console), PARTNER, &partner, [&ours, &theirs])?;
+        let mut gateway = station(Some(plan.dxpid), plan.dxpid, as2, console);
+        if plan.test {
+            gateway = with_as2(&gateway, &format!("public_url = \"http://{as2}/as2\"\n"));
+            gateway.push_str("[environment]\nname = \"test\"\n");
+        }
+        let partner = customs_partner(their_as2, plan.tls);
+        home(&homes.enterprise, &gateway, plan.partner, &partner, [&ours, &theirs])?;
         declarations_key(&homes.enterprise.join("keys"), now)?;
-        let partner = enterprise_partner(as2);
-        home(
-            &homes.customs,
-            &station(None, CUSTOMS, their_as2, their_console),
-            "enterprise",
-            &partner,
-            [&theirs, &ours],
-        )?;
+        let partner = enterprise_partner(as2, plan.dxpid);
+        let mut gateway = station(None, CUSTOMS, their_as2, their_console);
+        if plan.tls {
+            gateway.push_str("[as2.tls]\ncertificate = \"keys/tls.crt\"\nprivate_key = \"keys/tls.key\"\n");
+        }
+        home(&homes.customs, &gateway, "enterprise", &partner, [&theirs, &ours])?;
+        if plan.tls {
+            homes.tls_key(now)?;
+        }
         Ok(homes)
     }
 
+    /// The key of the customs side's server; the enterprise pins its certificate.
+    fn tls_key(&self, now: Timestamp) -> io::Result<()> {
+        let pair = tls_pair(now)?;
+        let keys = self.customs.join("keys");
+        durable::write_new(&keys.join("tls.crt"), &pair.certificate_pem)?;
+        save::private(&keys.join("tls.key"), pair.key_pem.expose())?;
+        Ok(durable::write_new(&self.enterprise.join("keys/customs-tls.crt"), &pair.certificate_pem)?)
+    }
+
     /// A folder of the enterprise's exchange with customs.
-    pub(super) fn folder(&self, name: &str) -> PathBuf {
+    pub(in crate::cli) fn folder(&self, name: &str) -> PathBuf {
         self.enterprise.join("exchange").join(PARTNER).join(name)
     }
+}
+
+/// Adds a line to the table `[as2]`.
+fn with_as2(gateway: &str, line: &str) -> String {
+    gateway.replacen("[as2]\n", &format!("[as2]\n{line}"), 1)
+}
+
+fn tls_pair(now: Timestamp) -> io::Result<KeyPair> {
+    let request = KeyRequest {
+        common_name: "Demo Customs Server".to_owned(),
+        organization: None,
+        hosts: vec!["127.0.0.1".to_owned()],
+        bits: 256,
+        days: 30,
+    };
+    generate(&request, None, now).map_err(io::Error::other)
 }
 
 fn key_pair(name: &str, now: Timestamp) -> io::Result<KeyPair> {
@@ -128,15 +177,20 @@ level = "warn"
     )
 }
 
-fn customs_partner(as2: SocketAddr) -> String {
+fn customs_partner(as2: SocketAddr, tls: bool) -> String {
+    let (scheme, pinned) = if tls {
+        ("https", "[[certificates]]\nfile = \"keys/customs-tls.crt\"\nuse = [\"tls\"]\n")
+    } else {
+        ("http", "")
+    };
     format!(
         r#"as2_name = "{CUSTOMS}"
 name = "Customs (testbed)"
-url = "http://{as2}/as2"
+url = "{scheme}://{as2}/as2"
 profile = "dxp"
 [[certificates]]
 file = "keys/partner.crt"
-[dxp]
+{pinned}[dxp]
 import_receiver = "DXPEDCCEB0000002"
 export_receiver = "DXPEDCCEB0000003"
 [dxp.signature]
@@ -156,9 +210,9 @@ private_network = true
     )
 }
 
-fn enterprise_partner(as2: SocketAddr) -> String {
+fn enterprise_partner(as2: SocketAddr, dxpid: &str) -> String {
     format!(
-        r#"as2_name = "{DXPID}"
+        r#"as2_name = "{dxpid}"
 name = "Enterprise"
 url = "http://{as2}/as2"
 profile = "plain"

@@ -1,7 +1,7 @@
 //! `dxgate demo`: the whole road on one machine. A gateway and a testbed on loopback; real declarations dropped into the
 //! outbox as an ERP would; MDNs verified; business receipts in the inbox; a table at the end.
 
-mod homes;
+pub(super) mod homes;
 mod progress;
 mod table;
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use self::homes::{DXPID, Homes};
+use self::homes::{DXPID, Homes, HomesPlan};
 use self::progress::Progress;
 use self::table::Row;
 use super::exit_code::ExitCode;
@@ -81,7 +81,7 @@ impl DemoError {
 pub async fn run(options: &DemoOptions, voice: &mut Voice<'_>) -> Result<ExitCode, DemoError> {
     let temporary = tempfile::Builder::new().prefix("dxgate-demo-").tempdir()?;
     let root = options.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let homes = Homes::create(&root, SystemClock.now())?;
+    let homes = Homes::create(&root, &HomesPlan::default(), SystemClock.now())?;
     let customs = start(&homes.customs, Role::Testbed(Scenario::brief())).await?;
     let enterprise = start(&homes.enterprise, Role::Gateway).await?;
     if !voice.json {

@@ -127,7 +127,7 @@ pub(super) fn junit(voice: &mut Voice<'_>, checked: &[Checked]) -> io::Result<()
 }
 
 /// Text for XML, without what XML cannot hold.
-fn escaped(text: &str) -> String {
+pub(in crate::cli) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

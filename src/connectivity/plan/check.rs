@@ -17,7 +17,7 @@ pub enum Check {
     Tls,
     /// An HTTP answer, whatever its status.
     Http,
-    /// A signed message in the clear.
+    /// A signed message.
     Signed,
     /// An encrypted message.
     Encrypted,
