@@ -4,8 +4,13 @@
 //! behind it: it consumes the inbox, unwraps each DxpMsg, and drops the business receipts that belong to the message
 //! type (CEB312 for CEB311, CEB622 for CEB621, …; CEB900 for what cannot be read, or whose signature is missing or does
 //! not hold) into the outbox, each wrapped in a DxpMsg of its own: the whole sequence that a declaration sees, or what a
-//! [`Scenario`] says. What it consumed is kept in `archive/`.
+//! [`Scenario`] says, which may be changed while it runs ([`Bench`]). What it consumed is kept in `archive/`. In front of
+//! the endpoint, [`Endpoint`] makes the faults of a scenario happen.
 
+mod bench;
+mod endpoint;
+pub mod fault;
+mod forgery;
 pub mod scenario;
 
 use std::cell::RefCell;
@@ -17,6 +22,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::bench::Bench;
+pub use self::endpoint::{Endpoint, Surroundings};
 pub use self::scenario::Scenario;
 use self::scenario::{Case, End, Order};
 use crate::declaration::dsig::{self, SignatureProblem};
@@ -44,15 +51,15 @@ const BATCH: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Responder {
     exchange: PathBuf,
-    scenario: Arc<Scenario>,
+    bench: Bench,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
 
 impl Responder {
     /// A responder for every partner folder below `exchange`.
-    pub fn new(exchange: &Path, scenario: Scenario, clock: Arc<dyn Clock>, limits: Limits) -> Responder {
-        Responder { exchange: exchange.to_owned(), scenario: Arc::new(scenario), clock, limits }
+    pub fn new(exchange: &Path, bench: Bench, clock: Arc<dyn Clock>, limits: Limits) -> Responder {
+        Responder { exchange: exchange.to_owned(), bench, clock, limits }
     }
 
     /// Answers until shutdown.
@@ -105,12 +112,13 @@ impl Responder {
 
     /// Writes the answers into the outbox, then archives the message with its companions.
     fn answer(&self, home: &Path, name: &str) -> io::Result<()> {
-        let mut answers = self.answers(&home.join("inbox").join(name), self.clock.now())?;
-        if self.scenario.order == Order::Reversed {
+        let scenario = self.bench.scenario();
+        let mut answers = self.answers(&home.join("inbox").join(name), self.clock.now(), &scenario)?;
+        if scenario.order == Order::Reversed {
             answers.reverse();
         }
         for answer in &answers {
-            for _ in 0..self.scenario.copies.0 {
+            for _ in 0..scenario.copies.0 {
                 let (file_name, bytes) = self.wrapped(answer)?;
                 durable::write_new(&home.join("outbox").join(file_name), &bytes)?;
             }
@@ -119,7 +127,7 @@ impl Responder {
     }
 
     /// What customs says about the message in `path`, in the order of time.
-    fn answers(&self, path: &Path, now: Timestamp) -> io::Result<Vec<Answer>> {
+    fn answers(&self, path: &Path, now: Timestamp, scenario: &Scenario) -> io::Result<Vec<Answer>> {
         let mut document = Vec::new();
         let mut input = BufReader::new(File::open(path)?);
         let Ok(Unwrapped::Message { head, .. }) = envelope::unwrap(&mut input, &mut document, &self.limits) else {
@@ -141,21 +149,28 @@ impl Responder {
         match (error, family::receipt_type(&request.head.msg_type)) {
             (Some(error), _) => Ok(vec![request.malformed(&error)]),
             (None, None) => Ok(vec![request.malformed("未知报文类型")]),
-            (None, Some(receipt_type)) => self.told(&request, receipt_type, &documents),
+            (None, Some(receipt_type)) => self.told(&request, receipt_type, &documents, scenario),
         }
     }
 
     /// The answers to a message that could be read.
-    fn told(&self, request: &Request, receipt_type: &str, documents: &[Vec<BusinessKey>]) -> io::Result<Vec<Answer>> {
+    fn told(
+        &self,
+        request: &Request,
+        receipt_type: &str,
+        documents: &[Vec<BusinessKey>],
+        scenario: &Scenario,
+    ) -> io::Result<Vec<Answer>> {
         let message_type = request.head.msg_type.as_str();
-        let whole = documents.iter().find_map(|keys| self.scenario.of_message(message_type, keys));
+        let whole = documents.iter().find_map(|keys| scenario.of_message(message_type, keys));
         if let Some(case) = whole {
             return Ok(vec![if case.end == End::Refused { request.refused(case) } else { request.malformed_as(case) }]);
         }
         let steps: Vec<Vec<Outcome>> =
-            documents.iter().map(|keys| self.scenario.steps(message_type, receipt_type, keys)).collect();
+            documents.iter().map(|keys| scenario.steps(message_type, receipt_type, keys)).collect();
         let rounds = steps.iter().map(Vec::len).max().unwrap_or(0);
-        let mut answers = Vec::with_capacity(rounds);
+        let mut answers = Vec::with_capacity(rounds.saturating_add(1));
+        answers.extend(scenario.transport_receipts.then(|| request.passed_on()));
         for round in 0..rounds {
             let outcome = |number: u32, _: &[BusinessKey]| {
                 let place = usize::try_from(number).ok()?.checked_sub(1)?;
@@ -261,9 +276,18 @@ impl Request {
         self.malformed(case.info.as_deref().unwrap_or("报文不符合规范"))
     }
 
+    /// DxpRep: the platform has passed the envelope on.
+    fn passed_on(&self) -> Answer {
+        self.transport_receipt("0000".to_owned(), envelope::response_meaning("0000").zh)
+    }
+
     fn refused(&self, case: &Case) -> Answer {
         let code = case.status.clone().unwrap_or_else(|| "0002".to_owned());
         let info = case.info.clone().unwrap_or_else(|| envelope::response_meaning(&code).zh);
+        self.transport_receipt(code, info)
+    }
+
+    fn transport_receipt(&self, code: String, info: String) -> Answer {
         let day = envelope::creat_time(self.now).chars().take(10).collect();
         let one = Response {
             node_id: Some(NODE.to_owned()),
@@ -338,7 +362,8 @@ mod tests {
         }
         let blocked = exchange.path().join("enterprise").join(ARCHIVE).join("a.xml");
         durable::create_dir_all(&blocked.join("in the way")).expect("made");
-        let responder = Responder::new(exchange.path(), Scenario::brief(), Arc::new(SystemClock), Limits::default());
+        let responder =
+            Responder::new(exchange.path(), Bench::new(Scenario::brief()), Arc::new(SystemClock), Limits::default());
         assert_eq!(responder.answer_waiting().expect("goes on"), 2);
         let archive = exchange.path().join("enterprise").join(ARCHIVE);
         assert!(archive.join("a.xml.unanswered").is_file() && archive.join("b.xml").is_file());
@@ -348,7 +373,8 @@ mod tests {
     #[test]
     fn a_declaration_without_the_signature_that_it_needs_is_refused() {
         let exchange = tempfile::tempdir().expect("temporary folder");
-        let responder = Responder::new(exchange.path(), Scenario::brief(), Arc::new(SystemClock), Limits::default());
+        let responder =
+            Responder::new(exchange.path(), Bench::new(Scenario::brief()), Arc::new(SystemClock), Limits::default());
         let now = SystemClock.now();
         let key = signer(now);
         let limits = Limits::default();
@@ -376,7 +402,7 @@ mod tests {
             envelope::wrap(&head, &mut document.as_slice(), &mut wrapped).expect("wrapped");
             let file = exchange.path().join(format!("{}.xml", Id::new(now)));
             durable::write_new(&file, &wrapped).expect("written");
-            let answers = responder.answers(&file, now).expect("read");
+            let answers = responder.answers(&file, now, &Scenario::brief()).expect("read");
             assert_eq!(answers.iter().map(|answer| answer.msg_type.as_str()).collect::<Vec<_>>(), [expected]);
         }
     }

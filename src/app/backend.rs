@@ -37,6 +37,7 @@ use crate::store::draft::{Draft, Sink};
 use crate::store::record::Message;
 use crate::store::trail::{Change, TrailFilter, TrailPage};
 use crate::store::{CommitError, DeclaredFilter, DeclaredPage, Filter, JournalReport, MessagePage, Raised, Store};
+use crate::testbed::Bench;
 
 /// How long a submission key is remembered, in hours.
 const KEY_HOURS: i64 = 24;
@@ -56,6 +57,8 @@ pub struct GatewayBackend {
     metrics: Arc<OnceLock<Metrics>>,
     telling: Telling,
     pub(super) traffic: Traffic,
+    /// What it plays, if it is a testbed.
+    bench: Arc<OnceLock<Bench>>,
     pub(super) started: Timestamp,
 }
 
@@ -69,7 +72,8 @@ impl GatewayBackend {
         space: Space,
         telling: Telling,
     ) -> GatewayBackend {
-        let (backups, metrics, traffic) = (BackupJob::default(), Arc::default(), Traffic::default());
+        let (backups, metrics, traffic, bench) =
+            (BackupJob::default(), Arc::default(), Traffic::default(), Arc::default());
         let started = clock.now();
         GatewayBackend {
             config,
@@ -84,6 +88,7 @@ impl GatewayBackend {
             metrics,
             telling,
             traffic,
+            bench,
             started,
         }
     }
@@ -91,6 +96,11 @@ impl GatewayBackend {
     /// The page for Prometheus is made from these; the first ones stay.
     pub(super) fn watch(&self, metrics: Metrics) {
         let _ = self.metrics.set(metrics);
+    }
+
+    /// It is a testbed that plays by this; the first one stays.
+    pub(super) fn play(&self, bench: Bench) {
+        let _ = self.bench.set(bench);
     }
 
     /// How long to sleep for something that is due in `wait`.

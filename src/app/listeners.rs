@@ -99,6 +99,11 @@ impl Shown {
         Ok(shown)
     }
 
+    /// The TLS side of the first AS2 listener.
+    pub(super) fn first_as2(&self) -> Option<ServerTls> {
+        self.as2.first().cloned().flatten()
+    }
+
     /// The certificates that are shown by now.
     pub(super) fn certificates(&self) -> Vec<(Whose, Certificate)> {
         let as2 = self.as2.iter().flatten().map(|tls| (Whose::As2, tls));

@@ -12,6 +12,7 @@ mod backend;
 mod backup;
 mod conditions;
 mod endpoint;
+mod environment;
 mod error;
 mod keeping;
 mod listeners;
@@ -46,7 +47,7 @@ use crate::store::publisher::Publisher;
 use crate::store::retention::Keeper;
 use crate::store::{Failure, RecoveryReport, Store};
 use crate::telemetry;
-use crate::testbed::{Responder, Scenario};
+use crate::testbed::{Bench, Endpoint, Responder, Scenario, Surroundings};
 
 use metrics::Metrics;
 use reload::Reloading;
@@ -108,6 +109,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     let config = Arc::new(config);
     let reserve = Reserve::new(&config.folders.data, config.server.reserve);
     prepare_folders(&config.folders, &reserve)?;
+    environment::claim(&config)?;
     for partner in config.partners.all().filter(|partner| partner.enabled) {
         outbound::prepare_folders(&config.folders.exchange.join(&partner.id))?;
     }
@@ -155,21 +157,19 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     let keeper = Keeper::new(running.store.clone(), translate::retention(&config), clock.clone());
     running.flows.spawn("retention", keeper.run(running.stop_flows.clone()));
     running.flows.spawn("reload", watch.run(running.stop_flows.clone()));
-    if let Role::Testbed(scenario) = role {
-        let responder = Responder::new(&config.folders.exchange, scenario, clock.clone(), config.limits);
+    let bench = match role {
+        Role::Gateway => None,
+        Role::Testbed(scenario) => Some(Bench::new(scenario)),
+    };
+    if let Some(bench) = &bench {
+        let responder = Responder::new(&config.folders.exchange, bench.clone(), clock.clone(), config.limits);
         running.flows.spawn("responder", responder.run(running.stop_flows.clone()));
+        parts.backend.play(bench.clone());
     }
     let (folder, tables) = (config.precheck.tables.display(), config::tables::describe(&config.precheck.codes));
     tracing::info!(%folder, %tables, "code tables of the pre-check");
-    let handler = Arc::new(endpoint::As2Endpoint::new(parts.inbound.clone(), parts.outbound.clone()));
     let router = running.console_router(&config, &parts, &clock)?;
-    bound.serve(
-        (&config, &parts.http),
-        (handler, router),
-        &parts.reloading.shown,
-        &running.listeners,
-        &running.stop_listeners,
-    );
+    running.serve(bound, (&config, &parts), router, bench, &clock);
     tracing::info!(%as2, %console, partners = parts.directory.load().all().len(), "dxgate is ready");
     Ok(running)
 }
@@ -232,6 +232,37 @@ impl Running {
         let live = live::Live::new(&parts.backend, events.clone());
         self.flows.spawn("live", live.run(self.stop_flows.clone()));
         Ok(crate::console::router(Arc::new(parts.backend.clone()), access, events))
+    }
+}
+
+impl Running {
+    /// Serves AS2, by way of the testbed's endpoint if it is one, and the console.
+    fn serve(
+        &self,
+        bound: listeners::Bound,
+        (config, parts): (&Config, &Assembled),
+        router: axum::Router,
+        bench: Option<Bench>,
+        clock: &Arc<dyn Clock>,
+    ) {
+        let handler = endpoint::As2Endpoint::new(parts.inbound.clone(), parts.outbound.clone());
+        let (around, shown) = ((config, &parts.http), &parts.reloading.shown);
+        let (tasks, stop) = (&self.listeners, &self.stop_listeners);
+        let Some(bench) = bench else {
+            return bound.serve(around, (Arc::new(handler), router), shown, tasks, stop);
+        };
+        if let (Some(tls), Some(identity)) = (shown.first_as2(), &config.as2.tls) {
+            bench.serve_tls(tls, http::Identity::from(identity), clock.now());
+        }
+        let surroundings = Surroundings {
+            bench,
+            station: config.station.clone(),
+            directory: parts.directory.clone(),
+            clock: clock.clone(),
+            limits: config.limits,
+            tasks: parts.tasks.clone(),
+        };
+        bound.serve(around, (Arc::new(Endpoint::new(handler, surroundings)), router), shown, tasks, stop);
     }
 }
 

@@ -30,7 +30,7 @@ pub fn negative(disposition: &str) -> Explanation {
 pub fn layer_of(code: &str) -> Layer {
     match code {
         "resolve-failed" => Layer::NameResolution,
-        "connect-failed" | "address-forbidden" => Layer::Tcp,
+        "connect-failed" | "address-forbidden" | "proxy-failed" => Layer::Tcp,
         "tls-failed" | "tls-certificate-refused" => Layer::Tls,
         "timeout" | "connection-closed" | "not-http" | "answer-too-large" | "bad-url" | "body-unreadable" => {
             Layer::Http

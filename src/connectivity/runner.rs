@@ -116,7 +116,8 @@ impl<G: Gateway> Runner<G> {
             return Err(RunError::Production);
         }
         let now = parts.clock.now();
-        let certificates = parts.station.keys.keys().iter().map(|key| key.certificate.fingerprint().to_string());
+        let keys = parts.station.keys.keys();
+        let certificates = keys.iter().map(|key| key.certificate.fingerprint().to_string());
         let pinned = parts.partner.certificates.certificates().iter();
         let run = Run {
             id: Id::new(now),

@@ -42,6 +42,7 @@ mod bundle;
 mod circuit;
 mod compose;
 mod earlier;
+mod environment;
 mod intake;
 mod operator;
 mod outcome;
@@ -59,6 +60,7 @@ mod trial;
 pub use intake::IntakeError;
 pub use operator::{Action, ActionError};
 pub use receipt::Arrival;
+pub use send::client_settings;
 pub use sweep::prepare_folders;
 pub use trial::Repeated;
 

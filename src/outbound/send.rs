@@ -132,6 +132,9 @@ impl Outbound {
             self.postpone(message.id, partner_missing(&message.partner)).await;
             return Ok(());
         };
+        if !self.may_leave(message).await? {
+            return Ok(());
+        }
         let Some(message) = self.with_wire(&partner, message).await? else { return Ok(()) };
         let url = match self.target(&partner, &message) {
             Ok(url) => url,
@@ -247,7 +250,7 @@ impl Outbound {
         self.settle(partner, message, message.attempts, examined).await.map(drop)
     }
 
-    async fn hold(&self, message: &Message, reason: Reason) -> Result<(), CommitError> {
+    pub(super) async fn hold(&self, message: &Message, reason: Reason) -> Result<(), CommitError> {
         tracing::warn!(id = %message.id, partner = %message.partner, code = %reason.code, "held: {}", reason.text);
         let mut transaction = Transaction::new(self.clock.now());
         transaction.require(Precondition::StateIs(message.id, vec![message.state]));

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::fault::Fault;
 use crate::bilingual;
 use crate::declaration::precheck::BusinessKey;
 use crate::declaration::receipt::{self, Outcome};
 use crate::ground::text::Bilingual;
 
 /// How declarations are answered.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
     /// How much of the road of a declaration is told.
@@ -21,13 +22,31 @@ pub struct Scenario {
     pub copies: Copies,
     /// Receipts come inside a DxpMsgSv, as a transport node passes them on.
     pub node: bool,
+    /// The platform answers each envelope that it passes on (DxpRep).
+    pub transport_receipts: bool,
+    /// The certificate that the AS2 server shows.
+    pub server_certificate: ServerCertificate,
     /// What becomes of which documents: the first that fits decides; without one, all goes well.
     #[serde(rename = "outcome")]
     pub outcomes: Vec<Case>,
+    /// What goes wrong with AS2 messages: the first that fits decides.
+    #[serde(rename = "fault")]
+    pub faults: Vec<Fault>,
+}
+
+/// The certificate that the testbed's AS2 server shows, if it serves TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerCertificate {
+    /// The one of its configuration.
+    #[default]
+    Configured,
+    /// One that nobody knows.
+    Other,
 }
 
 /// How much of the road of a declaration is told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Receipts {
     /// Every status on the way.
@@ -40,7 +59,7 @@ pub enum Receipts {
 }
 
 /// In which order the receipts of a declaration leave.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// As it happened.
@@ -51,8 +70,8 @@ pub enum Order {
 }
 
 /// How often each receipt leaves, one to [`MAX_COPIES`] times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u8")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
 pub struct Copies(pub u8);
 
 /// Copies of one receipt.
@@ -61,6 +80,12 @@ pub const MAX_COPIES: u8 = 10;
 impl Default for Copies {
     fn default() -> Copies {
         Copies(1)
+    }
+}
+
+impl From<Copies> for u8 {
+    fn from(copies: Copies) -> u8 {
+        copies.0
     }
 }
 
@@ -74,7 +99,7 @@ impl TryFrom<u8> for Copies {
 }
 
 /// What becomes of some documents.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Case {
     /// Only in messages of this type, such as `CEB621Message`.
@@ -93,7 +118,7 @@ pub struct Case {
 }
 
 /// How a declaration ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
     /// As wished: 120, 399 or 899, by its type.
@@ -199,6 +224,7 @@ const USUAL_REJECTION: &str = "[Code:1313;Desc:订购人购买超过年度限额
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testbed::fault::FaultKind;
 
     fn codes(scenario: &Scenario, message_type: &str, receipt_type: &str, order: &str) -> Vec<String> {
         let keys = [BusinessKey { document: 1, name: "orderNo".into(), value: order.into() }];
@@ -220,10 +246,15 @@ mod tests {
         let shown: String =
             example.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let all = read(&shown);
+        let kinds: Vec<FaultKind> = all.faults.iter().map(|fault| fault.fault).collect();
+        assert_eq!(kinds, FaultKind::ALL);
+        let written = serde_json::to_string(&all).expect("written");
+        assert_eq!(serde_json::from_str::<Scenario>(&written).expect("read again"), all);
         assert_eq!(all.outcomes.len(), 6);
         let ends = [End::Rejected, End::Error, End::FormatError, End::Refused, End::Silent, End::Accepted];
         assert_eq!(all.outcomes.iter().map(|case| case.end).collect::<Vec<_>>(), ends);
-        for key in ["type", "key", "end", "status", "info", "review"] {
+        let keys = ["type", "key", "end", "status", "info", "review", "fault", "skip", "times", "delay", "reason"];
+        for key in keys {
             assert!(shown.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
         }
     }

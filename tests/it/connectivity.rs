@@ -195,3 +195,166 @@ fn a_test_is_only_run_where_it_may_be() {
     let (exit, said) = at(&[&plan]);
     assert!(exit == Some(2) && said.contains("environment-not-test"), "{said}");
 }
+
+/// A fault that happens once, the check whose message it happens to, and what that case then says.
+const FAULTS: [(&str, &str, &str, &str); 22] = [
+    ("fault = 'negative'\nreason = 'authentication-failed'", "mic", "as2", "mdn-negative"),
+    ("fault = 'negative'\nreason = 'decryption-failed'", "encrypted", "as2", "mdn-negative"),
+    ("fault = 'negative'\nreason = 'decompression-failed'", "compressed", "as2", "mdn-negative"),
+    ("fault = 'negative'\nreason = 'integrity-check-failed'", "signed", "as2", "mdn-negative"),
+    ("fault = 'negative'\nreason = 'insufficient-message-security'", "signed", "as2", "mdn-negative"),
+    ("fault = 'negative'\nreason = 'unexpected-processing-error'", "sync-mdn", "as2", "mdn-negative"),
+    ("fault = 'negative'\nreason = 'unsupported-format'", "signed-receipt", "as2", "mdn-negative"),
+    ("fault = 'negative'\nreason = 'unsupported-mic-algorithms'", "mic", "as2", "mdn-negative"),
+    ("fault = 'negative'\nreason = 'sender-equals-receiver'", "sync-mdn", "as2", "mdn-negative"),
+    ("fault = 'negative'\nreason = 'decryption-failed'", "async-mdn", "as2", "mdn-negative"),
+    ("fault = 'wrong-mic'", "mic", "mdn", "mdn-mic-mismatch"),
+    ("fault = 'wrong-mic'", "async-mdn", "mdn", "mdn-mic-mismatch"),
+    ("fault = 'no-mic'", "mic", "mdn", "mdn-without-mic"),
+    ("fault = 'unsigned'", "signed-receipt", "mdn", "mdn-unsigned"),
+    ("fault = 'bad-signature'", "signed-receipt", "mdn", "mdn-bad-signature"),
+    ("fault = 'wrong-message'", "sync-mdn", "mdn", "mdn-wrong-message"),
+    ("fault = 'no-mdn'", "async-mdn", "mdn", "mdn-overdue"),
+    ("fault = 'lost-answer'", "sync-mdn", "http", "connection-closed"),
+    ("fault = 'closed'", "large-file", "http", "connection-closed"),
+    ("fault = 'http-status'\nstatus = 404", "signed", "http", "http-404"),
+    ("fault = 'http-status'\nstatus = 503", "signed", "http", "http-503"),
+    ("fault = 'late'\ndelay = '4s'", "async-mdn", "mdn", "mdn-overdue"),
+];
+
+#[test]
+fn each_fault_makes_exactly_its_case_fail_and_the_case_says_where_and_why() {
+    let desk = Desk::new();
+    let mut plan = format!("name = 'faults'\nwait = '20s'\n{HEAD}");
+    let mut scenario = "receipts = 'none'\n".to_owned();
+    for (number, (fault, check, layer, _)) in FAULTS.iter().enumerate() {
+        // What is answered badly is tried again later: nothing comes in the case's time.
+        let wait = if *layer == "as2" { "20s" } else { "2s" };
+        plan += &format!("[[case]]\nid = 'bad{number}'\nkind = 'interface'\ncheck = '{check}'\nwait = '{wait}'\n");
+        plan += &format!("[[case]]\nid = 'good{number}'\nkind = 'interface'\ncheck = 'mic'\n");
+        scenario += &format!("[[fault]]\n{fault}\nskip = {}\n", 2 * number);
+    }
+    let (plan, scenario) = (desk.file("plan.toml", &plan), desk.file("scenario.toml", &scenario));
+    let output = run(&["connectivity", "rehearse", &plan, "--scenario", &scenario, "--format", "json"]);
+    let said = json(&output);
+    assert_eq!((output.status.code(), &said["conclusion"]), (Some(1), &"failed".into()), "{said:#}");
+    for (number, (fault, check, layer, code)) in FAULTS.iter().enumerate() {
+        let (bad, good) = (case(&said, &format!("bad{number}")), case(&said, &format!("good{number}")));
+        let failure = &bad["failure"];
+        assert_eq!(
+            (&failure["layer"], &failure["code"]),
+            (&(*layer).into(), &(*code).into()),
+            "{fault} {check}: {bad:#}"
+        );
+        for words in ["seen", "cause", "ask"] {
+            for language in ["zh", "en"] {
+                assert!(!failure[words][language].as_str().unwrap().is_empty(), "{fault}: {failure:#}");
+            }
+        }
+        assert_eq!(good["state"], "passed", "after {fault} {check}: {good:#}");
+    }
+}
+
+#[test]
+fn what_only_delays_or_repeats_an_mdn_within_the_time_does_no_harm() {
+    let desk = Desk::new();
+    let mut plan = format!("name = 'patience'\nwait = '30s'\n{HEAD}");
+    for (id, check) in [("late", "sync-mdn"), ("later", "async-mdn"), ("twice", "async-mdn"), ("slow", "sync-mdn")] {
+        plan += &format!("[[case]]\nid = '{id}'\nkind = 'interface'\ncheck = '{check}'\n");
+    }
+    let scenario = "receipts = 'none'\n[[fault]]\nfault = 'late'\ndelay = '1s'\ntimes = 2\n\
+                    [[fault]]\nfault = 'duplicated'\nskip = 2\n[[fault]]\nfault = 'slow-body'\ndelay = '1s'\nskip = 3\n";
+    let (plan, scenario) = (desk.file("plan.toml", &plan), desk.file("scenario.toml", scenario));
+    let output = run(&["connectivity", "rehearse", &plan, "--scenario", &scenario, "--format", "json"]);
+    let said = json(&output);
+    assert_eq!((output.status.code(), &said["conclusion"]), (Some(0), &"passed".into()), "{said:#}");
+    for id in ["late", "later", "slow"] {
+        let took = case(&said, id)["evidence"]["messages"][0]["round_trip_ms"].as_u64().unwrap();
+        assert!(took >= 800, "{id}: {took} ms");
+    }
+}
+
+#[test]
+fn a_server_with_another_certificate_is_refused_at_the_handshake() {
+    let desk = Desk::new();
+    let plan = format!(
+        "name = 'tls'\nwait = '10s'\n{HEAD}[[case]]\nid = 'tcp'\nkind = 'interface'\ncheck = 'tcp'\n\
+         [[case]]\nid = 'tls'\nkind = 'interface'\ncheck = 'tls'\n"
+    );
+    let (plan, scenario) = (desk.file("plan.toml", &plan), desk.file("s.toml", "server_certificate = 'other'\n"));
+    let output = run(&["connectivity", "rehearse", &plan, "--scenario", &scenario, "--format", "json"]);
+    let said = json(&output);
+    assert_eq!(case(&said, "tcp")["state"], "passed", "{said:#}");
+    let failure = &case(&said, "tls")["failure"];
+    assert_eq!((&failure["layer"], &failure["code"]), (&"tls".into(), &"tls-certificate-refused".into()), "{said:#}");
+}
+
+/// A business plan of the four types that there are samples of, and what each case says under a scenario.
+fn business(outcomes: &[(&str, &str)], wait: &str) -> Value {
+    let desk = Desk::new();
+    let mut plan = format!("name = 'business'\nwait = '{wait}'\n{HEAD}");
+    let mut scenario = String::new();
+    for (kind, outcome) in outcomes {
+        plan += &format!("[[case]]\nid = '{kind}'\nkind = 'business'\nmessage_type = '{kind}Message'\n");
+        scenario += &format!("[[outcome]]\ntype = '{kind}Message'\n{outcome}\n");
+    }
+    let (plan, scenario) = (desk.file("plan.toml", &plan), desk.file("scenario.toml", &scenario));
+    let output = run(&["connectivity", "rehearse", &plan, "--scenario", &scenario, "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    json(&output)
+}
+
+#[test]
+fn what_customs_does_not_take_is_explained_by_the_layer_that_says_so() {
+    let outcomes = [
+        ("CEB311", "end = 'rejected'"),
+        ("CEB621", "end = 'format-error'"),
+        ("CEB303", "end = 'error'\nstatus = '-1'"),
+        ("CEB603", "end = 'silent'"),
+    ];
+    let said = business(&outcomes, "4s");
+    let expected = [
+        ("CEB311", "business", "business-refused"),
+        ("CEB621", "format", "format-refused"),
+        ("CEB303", "business", "business-refused"),
+        ("CEB603", "business", "receipt-missing"),
+    ];
+    for (id, layer, code) in expected {
+        let failure = &case(&said, id)["failure"];
+        assert_eq!((&failure["layer"], &failure["code"]), (&layer.into(), &code.into()), "{id}: {said:#}");
+    }
+    assert!(case(&said, "CEB311")["failure"]["seen"]["zh"].as_str().unwrap().contains("海关退单"), "{said:#}");
+}
+
+#[test]
+fn an_envelope_that_the_platform_refuses_is_explained_whatever_the_class_of_its_code() {
+    let outcomes = [("CEB311", "0001"), ("CEB621", "1001"), ("CEB303", "2001"), ("CEB603", "3001")];
+    let texts = outcomes.map(|(kind, code)| (kind, format!("end = 'refused'\nstatus = '{code}'")));
+    let said = business(&texts.each_ref().map(|(kind, text)| (*kind, text.as_str())), "10s");
+    for (id, status) in outcomes {
+        let case = case(&said, id);
+        let failure = &case["failure"];
+        assert_eq!((&failure["layer"], &failure["code"]), (&"envelope".into(), &"envelope-refused".into()), "{case:#}");
+        assert_eq!(case["evidence"]["messages"][0]["platform"]["code"], status, "{case:#}");
+    }
+}
+
+#[test]
+fn a_plan_that_demands_transport_receipts_gets_them_or_says_so() {
+    let desk = Desk::new();
+    let plan = desk.file(
+        "plan.toml",
+        &format!(
+            "name = 'transport'\nwait = '5s'\n{HEAD}[[case]]\nid = 'order'\nkind = 'business'\n\
+             message_type = 'CEB311Message'\ntransport_receipt = true\nreceipts = ['120']\n"
+        ),
+    );
+    let (with, without) = (desk.file("with.toml", "transport_receipts = true\n"), desk.file("without.toml", ""));
+    let rehearse =
+        |scenario: &str| json(&run(&["connectivity", "rehearse", &plan, "--scenario", scenario, "--format", "json"]));
+    let said = rehearse(&with);
+    assert_eq!(said["conclusion"], "passed", "{said:#}");
+    assert_eq!(case(&said, "order")["evidence"]["messages"][0]["platform"]["code"], "0000");
+    let said = rehearse(&without);
+    assert_eq!(case(&said, "order")["failure"]["code"], "transport-receipt-missing", "{said:#}");
+}

@@ -23,6 +23,7 @@ use crate::bilingual;
 use crate::connectivity::{Briefing, Conclusion, Plan, Run, RunError, Runner, ledger};
 use crate::ground::clock::SystemClock;
 use crate::ground::text::printable;
+use crate::partner::EnvironmentName;
 use crate::store::Store;
 
 /// Runs a command.
@@ -46,6 +47,9 @@ fn start(context: &mut Context<'_>, arguments: &RunArguments) -> Result<ExitCode
             "{file} is of the environment {found}, not {wanted}. Name the configuration of {wanted} with --config."
         );
         return Err(Failure::new(ExitCode::Usage, "environment-mismatch", text));
+    }
+    if environment != EnvironmentName::Test {
+        return Err(cannot_run(&RunError::Production));
     }
     app::start_logging(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
