@@ -207,7 +207,7 @@ impl Responder {
         };
         let mut wrapped = Vec::new();
         envelope::wrap(&head, &mut answer.bytes.as_slice(), &mut wrapped).map_err(io::Error::other)?;
-        if self.scenario.node {
+        if self.bench.scenario().node {
             wrapped = envelope::wrap_for_node(&node_head(now), &wrapped).map_err(io::Error::other)?;
         }
         Ok((file_name, wrapped))

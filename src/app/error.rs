@@ -29,6 +29,14 @@ pub enum StartError {
         /// Which kind of filesystem.
         kind: String,
     },
+    /// The data folder belongs to another environment.
+    #[error("{folder} belongs to the environment {found}")]
+    Environment {
+        /// The data folder.
+        folder: PathBuf,
+        /// Which environment it is of.
+        found: String,
+    },
     /// The TLS key or certificate of a listener is unusable.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -61,6 +69,7 @@ impl StartError {
             StartError::Files(error) => error.code(),
             StartError::Access(error) => error.code(),
             StartError::Filesystem { .. } => "filesystem-not-trusted",
+            StartError::Environment { .. } => "environment-mismatch",
             StartError::Tls(error) => error.code(),
             StartError::Store(error) => error.code(),
             StartError::Journal(_) => "journal-failed",
@@ -74,6 +83,13 @@ impl StartError {
             StartError::Bind(error) => error.text(),
             StartError::Files(error) => error.text(),
             StartError::Access(error) => error.text(),
+            StartError::Environment { folder, found } => {
+                let folder = folder.display();
+                bilingual!(
+                    "{folder} 中的日志属于 {found} 环境，与 [environment] 的 name 不符，未启动。测试与生产必须各用一个目录：请为另一环境执行 dxgate init 新目录。",
+                    "the journal in {folder} is of the environment {found}, which is not the name in [environment]: not started. Test and production have a home each: make one for the other environment with dxgate init."
+                )
+            }
             StartError::Filesystem { folder, kind } => {
                 let folder = folder.display();
                 bilingual!(

@@ -79,6 +79,7 @@ pub fn run(context: &mut Context<'_>, arguments: &PrecheckArguments) -> Result<E
         edition,
         dxpid: arguments.dxpid.as_deref().or(agreed.as_ref().and_then(|agreed| agreed.dxpid.as_deref())),
         cop_code: dxp.and_then(|dxp| dxp.cop_code.as_deref()),
+        foreign_dxpids: agreed.as_ref().map_or(&[], |agreed| &agreed.foreign),
         signer: enterprise.map(|(code, name)| (code.as_str(), name.as_str())),
         to_be_signed: dxp.is_some_and(|dxp| dxp.signature.key.is_some()),
         now: Some(SystemClock.now()),
@@ -106,6 +107,8 @@ pub fn run(context: &mut Context<'_>, arguments: &PrecheckArguments) -> Result<E
 /// What the outbox of a customs partner goes by.
 struct Agreed {
     dxpid: Option<String>,
+    /// The station's DXPIDs in other environments.
+    foreign: Vec<String>,
     dxp: Dxp,
     codes: Arc<CodeTables>,
 }
@@ -121,7 +124,8 @@ fn agreed(context: &Context<'_>, id: &str) -> Result<Agreed, Failure> {
         );
         Failure::new(ExitCode::Usage, "partner-unknown", text)
     })?;
-    Ok(Agreed { dxpid: config.station.dxpid.clone(), dxp, codes: config.precheck.codes.clone() })
+    let foreign = config.station.environment.other_dxpids.clone();
+    Ok(Agreed { dxpid: config.station.dxpid.clone(), foreign, dxp, codes: config.precheck.codes.clone() })
 }
 
 /// The built-in code lists and those of the folder.

@@ -147,7 +147,7 @@ fn announce(context: &mut Context<'_>, running: &Running) -> Result<(), Failure>
 /// What the operator can mend in the configuration is a wrong configuration, the rest is out of reach.
 fn not_started(error: &StartError) -> Failure {
     let exit = match error {
-        StartError::Filesystem { .. } | StartError::Tls(_) => ExitCode::Usage,
+        StartError::Filesystem { .. } | StartError::Environment { .. } | StartError::Tls(_) => ExitCode::Usage,
         StartError::Files(error) if error.code() == "different-filesystems" => ExitCode::Usage,
         _ => ExitCode::Unreachable,
     };

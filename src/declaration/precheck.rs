@@ -43,6 +43,7 @@ mod structure;
 mod transport;
 
 pub use across::{Facts, Ledger};
+pub use document::FOREIGN_DXPID;
 pub use finding::{Finding, Level, Levels, Place, UnknownRule, Weight, masked};
 pub use signature::verify_signatures;
 
@@ -58,6 +59,8 @@ pub struct Expectations<'a> {
     pub edition: &'static Edition,
     /// Our DXPID; `None` leaves it unchecked.
     pub dxpid: Option<&'a str>,
+    /// Our DXPIDs in other environments, which have a finding of their own.
+    pub foreign_dxpids: &'a [String],
     /// Our enterprise code in `BaseTransfer/copCode`; `None` leaves it unchecked.
     pub cop_code: Option<&'a str>,
     /// Code and name of the enterprise in the signing certificate; `None` leaves R39 unchecked.
@@ -86,6 +89,7 @@ impl Default for Expectations<'_> {
         Expectations {
             edition: schema::current(),
             dxpid: None,
+            foreign_dxpids: &[],
             cop_code: None,
             signer: None,
             to_be_signed: false,
@@ -96,6 +100,12 @@ impl Default for Expectations<'_> {
             tables: &BUILT_IN,
             levels: &USUAL,
         }
+    }
+}
+
+impl Expectations<'_> {
+    fn is_foreign(&self, dxpid: &str) -> bool {
+        self.foreign_dxpids.iter().any(|foreign| foreign == dxpid)
     }
 }
 
@@ -130,6 +140,9 @@ pub struct Report {
     /// Where the signatures stand that [`verify_signatures`] looks at.
     #[serde(skip)]
     pub signatures: Signatures,
+    /// The DXPID that the document names as its own.
+    #[serde(skip)]
+    pub dxpid: Option<String>,
 }
 
 /// The signatures of a file.
@@ -177,6 +190,7 @@ fn run(input: &mut dyn BufRead, expect: &Expectations<'_>, limits: &Limits, on_f
         findings: Vec::new(),
         findings_left_out: 0,
         signatures: Signatures::default(),
+        dxpid: None,
     };
     let mut sheet = Sheet::new(limits.findings, expect.levels);
     match scanner.next() {
@@ -205,6 +219,7 @@ impl Report {
         self.documents = summary.documents;
         self.keys = summary.keys;
         self.signatures.document = summary.signature;
+        self.dxpid = summary.dxpid;
     }
 }
 

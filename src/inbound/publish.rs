@@ -199,6 +199,7 @@ fn summary(dxp: &DxpMeta) -> Option<DeclarationSummary> {
             .take(2)
             .flat_map(|entry| entry.keys.iter().map(|key| (key.name.clone(), key.value.clone())))
             .collect(),
+        dxpid: None,
     })
 }
 

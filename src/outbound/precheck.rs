@@ -13,13 +13,13 @@ use crate::bilingual;
 use crate::declaration::dsig::SignatureProblem;
 use crate::declaration::envelope::{self, EnvelopeHead, Kind};
 use crate::declaration::family::{self, Family};
-use crate::declaration::precheck::{self, BusinessKey, Expectations, Facts, Report, Verdict};
+use crate::declaration::precheck::{self, BusinessKey, Expectations, FOREIGN_DXPID, Facts, Report, Verdict};
 use crate::declaration::schema;
 use crate::declaration::standing::Key;
 use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, Language};
 use crate::mime::BytesSource;
-use crate::partner::{Dxp, Partner, Precheck, Profile};
+use crate::partner::{Dxp, Environment, Partner, Precheck, Profile};
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::{Content, DeclarationSummary, Findings, Folder, Publication, Reason};
 
@@ -78,6 +78,9 @@ impl Outbound {
         }
         let (Profile::Dxp, Some(dxp)) = (partner.profile, &partner.dxp) else { return Ok(Decision::AsIs(None)) };
         let (mut report, documents) = self.check_declaration(dxp, payload, now)?;
+        if let Some(foreign) = self.foreign_dxpid(&report) {
+            return Ok(Decision::Refuse(Refusal::from_text(FOREIGN_DXPID, foreign)));
+        }
         let mut underway = None;
         if dxp.precheck != Precheck::Off && (dxp.precheck == Precheck::Warn || report.errors() == 0) {
             let (found, kept) = self.compare(&New { partner, dxp, id, now }, documents);
@@ -95,7 +98,8 @@ impl Outbound {
             }
         }
         let findings = if dxp.precheck == Precheck::Off { None } else { Findings::of(&report) };
-        let (summary, documents) = (summary(&report), self::documents(&report));
+        let (mut summary, documents) = (summary(&report), self::documents(&report));
+        summary.dxpid = summary.dxpid.or_else(|| self.station.dxpid.clone());
         let mut declaration = Declaration { summary, documents, findings, underway };
         match &report.kind {
             Kind::Ceb { message_type } => match self.envelope_head(dxp, message_type, id, now) {
@@ -107,6 +111,14 @@ impl Outbound {
             },
             _ => Ok(Decision::AsIs(Some(declaration))),
         }
+    }
+
+    /// Why the payload belongs to another environment of the station, whatever the pre-check weighs.
+    fn foreign_dxpid(&self, report: &Report) -> Option<Bilingual> {
+        let environment = &self.station.environment;
+        let sender = report.envelope.as_ref().map(|head| &head.sender_id);
+        let foreign = sender.into_iter().chain(&report.dxpid).find(|dxpid| environment.is_foreign(dxpid))?;
+        Some(other_environment(environment, foreign))
     }
 
     /// The report, and what the documents say to others.
@@ -153,6 +165,7 @@ impl Outbound {
         judge(&Expectations {
             tables: &tables,
             dxpid: self.station.dxpid.as_deref(),
+            foreign_dxpids: &self.station.environment.other_dxpids,
             cop_code: dxp.cop_code.as_deref(),
             max_bytes,
             import_receivers: &[dxp.import_receiver.as_str()],
@@ -209,12 +222,22 @@ fn receivers(first: &str, more: &[String]) -> Vec<String> {
     std::iter::once(first.to_owned()).chain(others).collect()
 }
 
+/// What carries this DXPID may not leave from this environment.
+pub(super) fn other_environment(environment: &Environment, dxpid: &str) -> Bilingual {
+    let (zh, en) = (environment.name.text().zh, environment.name.text().en);
+    bilingual!(
+        "带有本企业在其他环境的 DXPID {dxpid}，不能从{zh}发出。请从 {dxpid} 所属环境的网关发送。",
+        "it carries {dxpid}, the station's DXPID in another environment, and cannot leave from the {en}. Send it from the gateway of the environment that {dxpid} belongs to."
+    )
+}
+
 fn summary(report: &Report) -> DeclarationSummary {
     DeclarationSummary {
         message_type: report.message_type.clone().unwrap_or_default(),
         documents: report.documents,
         cop_msg_id: report.envelope.as_ref().map(|head| head.cop_msg_id.clone()),
         keys: report.keys.iter().take(KEYS).map(|key| (key.name.clone(), key.value.clone())).collect(),
+        dxpid: report.envelope.as_ref().map(|head| head.sender_id.clone()),
     }
 }
 

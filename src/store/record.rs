@@ -136,6 +136,9 @@ pub struct DeclarationSummary {
     pub cop_msg_id: Option<String>,
     /// Business keys such as `orderNo=…`, at most a few.
     pub keys: Vec<(String, String)>,
+    /// The DXPID under which it leaves (outbound).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dxpid: Option<String>,
 }
 
 /// An MDN kept as evidence, with what was found when it was checked.

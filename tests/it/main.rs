@@ -23,6 +23,7 @@ mod demo;
 mod disk_faults;
 mod duplicates;
 mod earlier;
+mod environment;
 mod evidence;
 mod failed_sync;
 mod full_disk;

@@ -111,7 +111,7 @@ const RULES: &[Rule] = rules![
         ["code-form", "code-unknown"];
     "R37", "企业对接报文规范 202205；GB 32100", "企业代码的形式和校验码", "form and check character of enterprise codes", ["credit-code-check", "enterprise-code-form"];
     "R38", SPEC, "传输企业与 DXPID 为本企业", "the sender and the DXPID are ours",
-        ["sender-id-mismatch", "dxpid-mismatch", "cop-code-mismatch", "dxp-mode"];
+        ["sender-id-mismatch", "dxpid-mismatch", "cop-code-mismatch", "dxp-mode", "environment-foreign-dxpid"];
     "R39", "企业对接报文规范 202205 表7-2", "申报企业与签名证书一致", "the agent is the signer", ["agent-not-signer"];
     "R40", "海关总署公告 2018 年第 194 号（转述）", "单次和年度交易限值", "limits of one transaction and of a year", ["single-limit", "annual-limit"];
     "R41", "海关回执代码 1327、13127", "支付人、清单订购人与订购人一致", "payer and list's buyer are the buyer", ["payer-not-buyer", "buyer-differs"];

@@ -32,7 +32,12 @@ pub(super) struct Summary {
     pub(super) keys: Vec<BusinessKey>,
     /// Where the first signature stands.
     pub(super) signature: Option<Place>,
+    /// `BaseTransfer/dxpId`.
+    pub(super) dxpid: Option<String>,
 }
+
+/// Code of a finding: it carries a DXPID that the station has in another environment.
+pub const FOREIGN_DXPID: &str = "environment-foreign-dxpid";
 
 /// Takes what a document says to others.
 pub(super) type OnFacts<'f> = &'f mut dyn FnMut(Facts);
@@ -250,7 +255,12 @@ impl<'e, 'f> Pass<'e, 'f> {
                 }
             }
             Group::Line => self.line.push(&node.name, value, at),
-            Group::Transfer => self.transfer_field(&node.name, value, scanner, sheet),
+            Group::Transfer => {
+                if node.name == "dxpId" {
+                    self.summary.dxpid = Some(value.to_owned());
+                }
+                self.transfer_field(&node.name, value, scanner, sheet);
+            }
             Group::Other => {}
         }
     }
@@ -311,6 +321,7 @@ impl<'e, 'f> Pass<'e, 'f> {
     /// R38: the sender inside the document is ours.
     fn transfer_field(&self, field: &str, given: &str, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
         let (wanted, code) = match field {
+            "dxpId" if self.expect.is_foreign(given) => (self.expect.dxpid, FOREIGN_DXPID),
             "dxpId" => (self.expect.dxpid, "dxpid-mismatch"),
             "copCode" => (self.expect.cop_code, "cop-code-mismatch"),
             _ => return,

@@ -131,6 +131,12 @@ fn a_foreign_dxpid_is_found_in_document_and_envelope() {
     assert_eq!(found_one(&sender), rule_and_code("R38", "sender-id-mismatch"));
     let inside = envelope(foreign.as_bytes());
     assert_eq!(found(&inside), [rule_and_code("R38", "dxpid-mismatch")]);
+    let (theirs, usual) = (["DXPENT0000099999".to_owned()], expect());
+    let elsewhere = Expectations { foreign_dxpids: &theirs, ..usual };
+    for document in [foreign.as_bytes(), sender.as_bytes(), inside.as_slice()] {
+        let report = check(&mut &*document, &elsewhere, &Limits::default());
+        assert_eq!(report.findings[0].code, FOREIGN_DXPID, "known by name when it is ours in another environment");
+    }
     let expect = Expectations { cop_code: Some("1101000001"), ..expect() };
     let report = check(&mut declaration(1).as_bytes(), &expect, &Limits::default());
     assert_eq!(report.findings[0].code, "cop-code-mismatch");

@@ -8,6 +8,7 @@ use super::super::error::Fault;
 use super::super::family::{self, Family};
 use super::super::scanner::{Event, Namespace, Scanner};
 use super::super::schema::Ns;
+use super::document::FOREIGN_DXPID;
 use super::document::OnFacts;
 use super::finding::{Place, Say, Sheet};
 use super::structure::Structure;
@@ -165,11 +166,12 @@ fn check_head(head: &EnvelopeHead, message_type: Option<&str>, expect: &Expectat
     if let Some(dxpid) = expect.dxpid
         && dxpid != head.sender_id
     {
+        let code = if expect.is_foreign(&head.sender_id) { FOREIGN_DXPID } else { "sender-id-mismatch" };
         let text = bilingual!(
             "SenderId 为“{sender}”，应为本企业的 DXPID“{dxpid}”",
             "SenderId is {sender:?} but our DXPID is {dxpid:?}"
         );
-        sheet.say("DxpMsg/TransInfo/SenderId".to_owned(), None, Say::error("R38", "sender-id-mismatch", text));
+        sheet.say("DxpMsg/TransInfo/SenderId".to_owned(), None, Say::error("R38", code, text));
     }
     let Some(message_type) = message_type else { return };
     if head.msg_type != message_type {

@@ -38,6 +38,7 @@ fn declare(store: &Store, number: u16, documents: u16) -> Id {
             documents: documents.into(),
             cop_msg_id: Some(format!("M{number}")),
             keys: Vec::new(),
+            dxpid: None,
         });
     }
     transaction.fact(id(number), fact);

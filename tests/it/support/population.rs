@@ -85,6 +85,7 @@ fn declaration(number: usize) -> Option<DeclarationSummary> {
         documents: 3,
         cop_msg_id: Some(format!("M{number}")),
         keys: vec![("orderNo".to_owned(), format!("O{number}-0"))],
+        dxpid: None,
     })
 }
 

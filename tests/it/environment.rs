@@ -1,0 +1,124 @@
+//! Test and production: nothing of one leaves from the other, and a test account is used while it is ours.
+
+use std::fs;
+
+use dxgate::declaration::envelope::{self, EnvelopeHead};
+use dxgate::declaration::sample;
+use dxgate::ground::clock::Clock;
+use dxgate::store::record::{Message, State};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::support::gateway::run;
+use crate::support::home::{Home, PartnerFile, Station, change};
+use crate::support::inside::{self, Inside};
+use crate::support::keys;
+
+const OWN: &str = "DXPENT0000012345";
+const OTHER: &str = "DXPENT0000099999";
+
+/// A home with the DXPID [`OWN`], these lines of `[environment]`, and customs as a partner whose pre-check is off.
+fn home(environment: &str) -> Home {
+    let more = format!("[environment]\n{environment}\n");
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &more });
+    change(&home.config(), "[station]\n", &format!("[station]\ndxpid = \"{OWN}\"\n"));
+    home.partner("customs", &PartnerFile::default());
+    change(&home.path("partners/customs.toml"), "as2_name", "profile = \"dxp\"\nas2_name");
+    let file = home.path("partners/customs.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n[dxp]\nprecheck = \"off\"\n")).unwrap();
+    home
+}
+
+fn code(message: &Message) -> Option<&str> {
+    message.reason.as_ref().map(|reason| reason.code.as_str())
+}
+
+fn wrapped(document: &[u8], sender: &str, now: Timestamp) -> Vec<u8> {
+    let head = EnvelopeHead {
+        file_name: None,
+        cop_msg_id: "C1".into(),
+        sender_id: sender.into(),
+        receiver_ids: vec!["DXPEDCCEB0000002".into()],
+        creat_time: envelope::creat_time(now),
+        msg_type: "CEB311Message".into(),
+        ..EnvelopeHead::default()
+    };
+    let mut whole = Vec::new();
+    envelope::wrap(&head, &mut &*document, &mut whole).unwrap();
+    whole
+}
+
+#[test]
+fn what_carries_the_dxpid_of_another_environment_is_refused_before_it_is_queued_whatever_the_pre_check_weighs() {
+    let home = home(&format!("name = \"production\"\nother_dxpids = [\"{OTHER}\"]"));
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    let now = clock.now();
+    let (foreign, own) = (sample::order(1, OTHER, now, 1), sample::order(1, OWN, now, 2));
+    let rows = [
+        ("document.xml", foreign.clone(), true),
+        ("sender.xml", wrapped(&own, OTHER, now), true),
+        ("inside.xml", wrapped(&foreign, OWN, now), true),
+        ("own.xml", own, false),
+    ];
+    for (name, bytes, refused) in rows {
+        gateway.submit("customs", name, &bytes);
+        let message = gateway.messages().into_iter().find(|message| message.file_name == name).unwrap();
+        assert_eq!(message.state == State::Rejected, refused, "{name}: {message:?}");
+        if refused {
+            assert_eq!(code(&message), Some("environment-foreign-dxpid"), "{name}");
+        }
+        fs::write(home.path(name), &bytes).unwrap();
+        let (file, config) = (home.path(name).display().to_string(), home.config().display().to_string());
+        let checked = run(&["precheck", &file, "--partner", "customs", "--config", &config, "--format", "json"]);
+        let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+        assert_eq!(said.contains("environment-foreign-dxpid"), refused, "{name}: {said}");
+    }
+}
+
+#[test]
+fn what_was_queued_under_the_dxpid_of_another_environment_is_held_when_it_is_due() {
+    let home = home("name = \"production\"");
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    gateway.submit("customs", "order.xml", &sample::order(1, OWN, clock.now(), 1));
+    gateway.until("customs", "tried", |message| message.attempts > 0 && message.state == State::Composed);
+    drop(gateway);
+    // The same home is given the identity of the other environment.
+    change(&home.config(), OWN, OTHER);
+    change(&home.config(), "name = \"production\"", &format!("name = \"production\"\nother_dxpids = [\"{OWN}\"]"));
+    clock.set(clock.now().checked_add(SignedDuration::from_secs(60)).unwrap());
+    let gateway = Inside::start(&home, &clock);
+    let held = gateway.until("customs", "held", |message| message.state == State::Held);
+    assert_eq!(code(&held), Some("environment-foreign-message"));
+}
+
+#[test]
+fn outside_of_its_window_a_test_environment_sends_nothing_and_says_why() {
+    let clock = inside::clock();
+    let at = |seconds| clock.now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    let (yesterday, begin, end) = (at(-86_400), at(60), at(7200));
+    let early_home = home(&format!("name = \"test\"\nfrom = \"{begin}\"\nuntil = \"{end}\""));
+    let gateway = Inside::start(&early_home, &clock);
+    gateway.submit("customs", "early.xml", &sample::order(1, OWN, clock.now(), 1));
+    let early = gateway.until("customs", "waiting", |message| message.due == Some(begin));
+    assert_eq!((code(&early), early.attempts), (Some("environment-window-not-begun"), 0));
+    let late_home = home(&format!("name = \"test\"\nuntil = \"{yesterday}\""));
+    let late_gateway = Inside::start(&late_home, &clock);
+    late_gateway.submit("customs", "late.xml", &sample::order(1, OWN, clock.now(), 1));
+    let late = late_gateway.until("customs", "held", |message| message.state == State::Held);
+    assert_eq!((code(&late), late.attempts), (Some("environment-window-over"), 0));
+    clock.set(begin);
+    gateway.until("customs", "tried", |message| message.attempts > 0);
+}
+
+#[test]
+fn a_data_folder_stays_of_its_environment() {
+    let home = home("name = \"production\"");
+    let clock = inside::clock();
+    drop(Inside::start(&home, &clock));
+    change(&home.config(), "name = \"production\"", "name = \"test\"");
+    let output = run(&["serve", "--config", home.config().to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("environment-mismatch"), "{said}");
+}
