@@ -141,7 +141,7 @@ pub struct Report {
     #[serde(skip)]
     pub signatures: Signatures,
     /// The DXPID that the document names as its own.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dxpid: Option<String>,
 }
 
