@@ -7,6 +7,8 @@ use crate::console::{AccessError, TokenError};
 use crate::ground::durable::{self, DurableError};
 use crate::ground::text::Bilingual;
 use crate::http::{BindError, TlsError};
+use crate::onboarding::Missing;
+use crate::onboarding::file::FileError;
 use crate::store::{CommitError, StoreError};
 
 /// Why the gateway did not start.
@@ -37,6 +39,12 @@ pub enum StartError {
         /// Which environment it is of.
         found: String,
     },
+    /// The dossier lacks what production waits for.
+    #[error("production is not open: {0:?}")]
+    NotCleared(Missing),
+    /// The dossier cannot be read.
+    #[error(transparent)]
+    Dossier(#[from] FileError),
     /// The TLS key or certificate of a listener is unusable.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -70,6 +78,8 @@ impl StartError {
             StartError::Access(error) => error.code(),
             StartError::Filesystem { .. } => "filesystem-not-trusted",
             StartError::Environment { .. } => "environment-mismatch",
+            StartError::NotCleared(_) => "production-not-cleared",
+            StartError::Dossier(error) => error.code(),
             StartError::Tls(error) => error.code(),
             StartError::Store(error) => error.code(),
             StartError::Journal(_) => "journal-failed",
@@ -97,6 +107,8 @@ impl StartError {
                     "{folder} is on {kind}, which may lose acknowledged data in a power cut. Use a local filesystem such as ext4 or xfs, or set allow_any_filesystem = true in [folders] at your own risk."
                 )
             }
+            StartError::NotCleared(missing) => missing.text(),
+            StartError::Dossier(error) => error.text(),
             StartError::Tls(error) => error.text(),
             StartError::Store(error) => error.text(),
             StartError::Journal(error) => bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}"),

@@ -10,6 +10,7 @@
 mod alerts;
 mod backend;
 mod backup;
+mod clearance;
 mod conditions;
 mod endpoint;
 mod environment;
@@ -120,6 +121,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     };
     let (as2, further_as2) = (*as2, further_as2.to_vec());
     let (store, recovery) = open_store(&config, &clock).await?;
+    clearance::pass(&config, &role, &store).await?;
     let telling = open_telling(&config, &store, &clock)?;
     let parts = assemble(&config, &store, &clock, &recovery, &telling)?;
     let mut running = Running {

@@ -20,7 +20,7 @@ pub use self::messages::{
 };
 pub use self::onboarding::{
     AdvanceArguments, Annex, CalendarArguments, Days, DocumentArguments, IssueArguments, Issuing, OnboardingCommand,
-    SetArguments, Target,
+    RunSource, SetArguments, Target,
 };
 use super::cert::{GenerateTarget, Purpose};
 use super::demo::DemoOptions;

@@ -2,6 +2,7 @@
 //! there yet), shown and changed.
 
 mod documents;
+mod runs;
 mod status;
 
 use std::fs::File;
@@ -29,6 +30,8 @@ use crate::onboarding::production::Waiver;
 use crate::onboarding::profile::Field;
 use crate::onboarding::{Refused, today};
 
+pub(super) use documents::report;
+
 /// Runs a command.
 pub fn run(context: &mut Context<'_>, command: &OnboardingCommand) -> Result<ExitCode, Failure> {
     let home = home(context);
@@ -39,7 +42,8 @@ pub fn run(context: &mut Context<'_>, command: &OnboardingCommand) -> Result<Exi
         OnboardingCommand::Advance(arguments) => advance(&mut context.voice, &home, arguments),
         OnboardingCommand::Issue(arguments) => issue(&mut context.voice, &home, arguments),
         OnboardingCommand::Calendar(arguments) => calendar(&mut context.voice, &home, arguments),
-        OnboardingCommand::Document(arguments) => documents::write(&mut context.voice, &home, arguments),
+        OnboardingCommand::File { run } => documents::file_run(context, &home, *run),
+        OnboardingCommand::Document(arguments) => documents::write(context, &home, arguments),
         OnboardingCommand::Waive { reason, end: _ } => waive(&mut context.voice, &home, reason.as_deref()),
     }
 }

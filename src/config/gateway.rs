@@ -46,6 +46,7 @@ struct Draft {
     retention: RetentionSettings,
     alerts: AlertSettings,
     telemetry: TelemetrySettings,
+    onboarding: OnboardingSettings,
     log: LogSettings,
 }
 
@@ -89,6 +90,7 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
         retention: draft.retention,
         alerts: draft.alerts,
         telemetry: draft.telemetry,
+        onboarding: draft.onboarding,
         log: draft.log,
         partners: Directory::new(read.partners),
         warnings: problems,
@@ -174,6 +176,7 @@ fn needs_restart(config: &Config, draft: &Draft, station: &Station) -> Vec<&'sta
         ("retention", config.retention == draft.retention),
         ("log", config.log == draft.log),
         ("alerts", format!("{:?}", config.alerts) == format!("{:?}", draft.alerts)),
+        ("onboarding", config.onboarding == draft.onboarding),
         ("telemetry", format!("{:?}", config.telemetry) == format!("{:?}", draft.telemetry)),
     ];
     tables.into_iter().filter(|(_, same)| !same).map(|(table, _)| table).collect()
@@ -230,6 +233,7 @@ fn read(root: &Section<'_>, reading: &Reading<'_>, sheet: &Sheet) -> Draft {
         retention: retention(&root.section("retention")),
         alerts: super::alerts::read(&root.section("alerts"), reading),
         telemetry: TelemetrySettings { otlp: root.section("telemetry").parsed("otlp", PartnerUrl::parse) },
+        onboarding: onboarding(&root.section("onboarding"), reading),
         log: log(&root.section("log")),
         station,
         as2,
@@ -248,6 +252,10 @@ fn refuse_specimens(sheet: &Sheet, places: &[Place]) {
         );
         sheet.push_at(Severity::Error, "example-key", place, text);
     }
+}
+
+fn onboarding(section: &Section<'_>, reading: &Reading<'_>) -> OnboardingSettings {
+    OnboardingSettings { home: reading.path_or(section, "home", "."), required: section.boolean("required", false) }
 }
 
 fn folders(section: &Section<'_>, reading: &Reading<'_>) -> Folders {

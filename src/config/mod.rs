@@ -84,6 +84,8 @@ pub struct Config {
     pub alerts: AlertSettings,
     /// Where traces go.
     pub telemetry: TelemetrySettings,
+    /// What production waits for.
+    pub onboarding: OnboardingSettings,
     /// Logging.
     pub log: LogSettings,
     /// The partners, as they were when the gateway started.
@@ -261,6 +263,15 @@ pub struct RetentionSettings {
 pub struct TelemetrySettings {
     /// Base URL of an OTLP collector; none: no traces.
     pub otlp: Option<PartnerUrl>,
+}
+
+/// `[onboarding]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnboardingSettings {
+    /// The home with the dossier: that of the test environment, as a rule.
+    pub home: PathBuf,
+    /// Production waits for a whole dossier even when none was begun.
+    pub required: bool,
 }
 
 /// `[log]`

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::date;
 
 use super::super::may_go_to_production;
-use super::super::production::{Missing, Waiver};
+use super::super::production::{Missing, Waiver, may_work_as};
 use super::super::specimens::run;
 use super::*;
 use crate::connectivity::run::CaseState;
@@ -71,7 +71,7 @@ fn the_window_has_five_working_days_and_production_an_id_of_its_own() {
 #[test]
 fn production_waits_for_a_passed_run_its_report_and_a_dxpid() {
     let mut dossier = Dossier::default();
-    let all = Missing { run: true, report: true, dxpid: true };
+    let all = Missing { run: true, report: true, dxpid: true, foreign: false };
     assert_eq!(may_go_to_production(&dossier), Err(all));
     assert!(all.text().zh.contains("正式 DXPID") && all.text().en.contains("a report of it"));
     for (id, change) in [
@@ -90,11 +90,15 @@ fn production_waits_for_a_passed_run_its_report_and_a_dxpid() {
     dossier.file_run(&run(9, &[CaseState::Passed]), TODAY);
     assert_eq!(may_go_to_production(&dossier), Err(Missing { run: false, ..all }), "a report of another run is none");
     dossier.file_report(report(9));
-    assert_eq!(may_go_to_production(&dossier), Err(Missing { run: false, report: false, dxpid: true }));
+    assert_eq!(may_go_to_production(&dossier), Err(Missing { run: false, report: false, ..all }));
     dossier.waiver = Waiver::new("演练", Timestamp::UNIX_EPOCH).ok();
     assert!(may_go_to_production(&dossier).is_err(), "a waiver is no proof");
     dossier.issue("DXPENT0000012345", TODAY).expect("issued");
     assert_eq!(may_go_to_production(&dossier), Ok(()));
+    assert_eq!(may_work_as(&dossier, Some("DXPENT0000012345")), Ok(()));
+    assert_eq!(may_work_as(&dossier, None), Ok(()), "a station without one speaks no DXP");
+    let foreign = may_work_as(&dossier, Some("DXPENT0000054321")).expect_err("another one");
+    assert_eq!(foreign, Missing { foreign: true, ..Missing::default() });
     assert!(Waiver::new(" ", Timestamp::UNIX_EPOCH).is_err() && Waiver::new("a\nb", Timestamp::UNIX_EPOCH).is_err());
 }
 

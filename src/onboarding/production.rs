@@ -17,6 +17,8 @@ pub struct Missing {
     pub report: bool,
     /// A DXPID for production.
     pub dxpid: bool,
+    /// The station's configuration has another DXPID than the one that was issued.
+    pub foreign: bool,
 }
 
 impl Missing {
@@ -37,6 +39,11 @@ impl Missing {
                 self.dxpid,
                 "正式 DXPID（dxgate onboarding issue production DXPID）",
                 "a DXPID for production (dxgate onboarding issue production DXPID)",
+            ),
+            (
+                self.foreign,
+                "与下发的正式 DXPID 一致的配置（[station] dxpid）",
+                "a configuration with the DXPID that was issued ([station] dxpid)",
             ),
         ];
         let of = |pick: fn(&(bool, &'static str, &'static str)) -> &'static str, between: &str| {
@@ -59,7 +66,20 @@ pub fn may_go_to_production(dossier: &Dossier) -> Result<(), Missing> {
         run: dossier.passed_run().is_none(),
         report: dossier.report_of_passed_run().is_none(),
         dxpid: dossier.production.is_none(),
+        foreign: false,
     };
+    if missing == Missing::default() { Ok(()) } else { Err(missing) }
+}
+
+/// Whether a station with this DXPID may work in production.
+///
+/// # Errors
+/// As [`may_go_to_production`], and that the station's DXPID is not the one that was issued.
+pub fn may_work_as(dossier: &Dossier, dxpid: Option<&str>) -> Result<(), Missing> {
+    let missing = may_go_to_production(dossier).err().unwrap_or_default();
+    let issued = dossier.production.as_ref().map(|issued| issued.dxpid.as_str());
+    let foreign = issued.is_some() && dxpid.is_some() && issued != dxpid;
+    let missing = Missing { foreign, ..missing };
     if missing == Missing::default() { Ok(()) } else { Err(missing) }
 }
 

@@ -38,6 +38,7 @@ mod later_receipts;
 mod layers;
 mod metrics;
 mod network_faults;
+mod onboarding;
 mod oracle;
 mod orderly_end;
 mod outbox;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::kebab;
+use super::{Target, kebab};
 use crate::ground::id::Id;
 use crate::partner::EnvironmentName;
 
@@ -15,6 +15,14 @@ pub enum ConnectivityCommand {
     Run(RunArguments),
     /// Start a testbed on this machine and run a plan against it
     Rehearse(RehearseArguments),
+    /// Write the report of a run in the official form, and file both in the dossier
+    Report {
+        /// The run's id, or `last`
+        run: RunName,
+        /// Where and how it is written.
+        #[command(flatten)]
+        target: Target,
+    },
     /// List runs, newest first
     List,
     /// Show a run: its cases, what was seen, and what to ask

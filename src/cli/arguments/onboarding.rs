@@ -1,11 +1,12 @@
 //! The arguments of `dxgate onboarding …`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::Date;
 
-use super::kebab;
+use super::{RunName, kebab};
 use crate::onboarding::materials::Material;
 use crate::onboarding::portal::{Stage, State};
 use crate::onboarding::profile::Field;
@@ -31,6 +32,11 @@ pub enum OnboardingCommand {
     Issue(IssueArguments),
     /// Show or change the working days: holidays, and weekend days worked instead
     Calendar(CalendarArguments),
+    /// File a run of the connectivity test that is in the journal
+    File {
+        /// The run's id, or `last`
+        run: RunName,
+    },
     /// Write an annex, filled in: power of attorney, security commitment, test report
     Document(DocumentArguments),
     /// Let production begin without a whole dossier, for a reason that is kept and journalled
@@ -119,9 +125,9 @@ pub struct Days(pub Date, pub Date);
 pub struct DocumentArguments {
     /// Which annex
     pub annex: Annex,
-    /// The run that the report is of: a file written by `connectivity show --format json`
-    #[arg(long, value_name = "FILE", required_if_eq("annex", "report"))]
-    pub run: Option<PathBuf>,
+    /// The run that the report is of: its id, `last`, or a file written by `connectivity show --format json`
+    #[arg(long, required_if_eq("annex", "report"))]
+    pub run: Option<RunSource>,
     /// Where and how it is written.
     #[command(flatten)]
     pub target: Target,
@@ -150,6 +156,23 @@ pub enum Annex {
     Commitment,
     /// 附件 3: the test report
     Report,
+}
+
+/// Where a run is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunSource {
+    /// In the journal.
+    Journal(RunName),
+    /// In a file, as `connectivity show --format json` prints it.
+    File(PathBuf),
+}
+
+impl FromStr for RunSource {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<RunSource, Self::Err> {
+        Ok(text.parse().map_or_else(|_| RunSource::File(PathBuf::from(text)), RunSource::Journal))
+    }
 }
 
 fn assignment(text: &str) -> Result<(Field, String), String> {

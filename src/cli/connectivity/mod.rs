@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 pub use self::rehearsal::run as rehearse;
 use self::told::Told;
 use super::Context;
-use super::arguments::{ConnectivityCommand, Format, RunArguments, RunName};
+use super::arguments::{ConnectivityCommand, Format, RunArguments, RunName, RunSource};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::voice::Voice;
@@ -31,6 +31,9 @@ pub fn run(context: &mut Context<'_>, command: &ConnectivityCommand) -> Result<E
     match command {
         ConnectivityCommand::Run(arguments) => start(context, arguments),
         ConnectivityCommand::Rehearse(arguments) => rehearse(context, arguments),
+        ConnectivityCommand::Report { run, target } => {
+            super::onboarding::report(context, &RunSource::Journal(*run), target)
+        }
         ConnectivityCommand::List => list(context),
         ConnectivityCommand::Show { run } => show(context, *run),
     }

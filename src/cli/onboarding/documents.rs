@@ -1,46 +1,59 @@
-//! `dxgate onboarding document`: an annex as a file.
+//! `dxgate onboarding document` and `dxgate connectivity report`: an annex as a file, and what is on file about it.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
+use super::runs;
 use crate::bilingual;
-use crate::cli::arguments::{Annex, DocumentArguments, Target};
+use crate::cli::Context;
+use crate::cli::arguments::{Annex, DocumentArguments, RunName, RunSource, Target};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::voice::Voice;
 use crate::connectivity::run::Run;
+use crate::ground::clock::{Clock, SystemClock};
 use crate::ground::durable;
 use crate::onboarding::documents::{self, Filled, test_report};
-use crate::onboarding::file;
+use crate::onboarding::dossier::FiledReport;
+use crate::onboarding::{file, today};
 use crate::report::{Format, Rendered, render};
 
-/// Bytes of the largest file with a run.
-const MAX_RUN: u64 = 64 * 1024 * 1024;
-
 /// `onboarding document`.
-pub(super) fn write(voice: &mut Voice<'_>, home: &Path, arguments: &DocumentArguments) -> Result<ExitCode, Failure> {
+pub(super) fn write(
+    context: &mut Context<'_>,
+    home: &Path,
+    arguments: &DocumentArguments,
+) -> Result<ExitCode, Failure> {
     let target = &arguments.target;
     let profile = || file::read(home).map(|dossier| dossier.profile);
     let filled = match (arguments.annex, &arguments.run) {
-        (Annex::Report, Some(run)) => return report(voice, home, run, target),
+        (Annex::Report, Some(run)) => return report(context, run, target),
         (Annex::Commitment, _) => documents::commitment(&profile()?, target.date),
         (Annex::Authorization | Annex::Report, _) => documents::authorization(&profile()?, target.date),
     };
     let format = format(target, &[Format::Pdf, Format::Docx, Format::Html])?;
     let rendered = render(&filled.document, format).map_err(|error| Failure::file(&target.out, &error))?;
     put(target, &rendered.bytes)?;
-    told(voice, target, &filled, &rendered, None)?;
+    told(&mut context.voice, target, &filled, &rendered, None)?;
     Ok(ExitCode::Done)
 }
 
-/// The report of a run that is in a file: nothing is filed, because a file proves nothing.
-fn report(voice: &mut Voice<'_>, home: &Path, source: &Path, target: &Target) -> Result<ExitCode, Failure> {
+/// `connectivity report`, and `onboarding document report`. A run of the journal is filed in the dossier together with its
+/// report; one in a file is not, because a file proves nothing.
+pub(in crate::cli) fn report(
+    context: &mut Context<'_>,
+    source: &RunSource,
+    target: &Target,
+) -> Result<ExitCode, Failure> {
     let format = format(target, &[Format::Pdf, Format::Docx, Format::Html, Format::Json])?;
-    let run = of_file(source)?;
-    let profile = file::read(home)?.profile;
+    let home = super::home(context);
+    let (run, journalled) = match source {
+        RunSource::Journal(name) => (runs::of_journal(context, *name)?, true),
+        RunSource::File(path) => (runs::of_file(path)?, false),
+    };
+    let profile = file::read(&home)?.profile;
     let filled = test_report::report(&profile, &run, target.date);
     let rendered = match format {
         Format::Json => {
@@ -51,8 +64,39 @@ fn report(voice: &mut Voice<'_>, home: &Path, source: &Path, target: &Target) ->
     };
     let rendered = rendered.map_err(|error| Failure::file(&target.out, &error))?;
     put(target, &rendered.bytes)?;
-    told(voice, target, &filled, &rendered, Some(&run))?;
+    if journalled {
+        // What nobody can sign is no report for the road.
+        let report = (format != Format::Json).then(|| filed(&run, target, &rendered));
+        file::change(&home, |dossier| {
+            dossier.file_run(&run, today(SystemClock.now()));
+            report.into_iter().for_each(|report| dossier.file_report(report));
+            Ok::<(), Failure>(())
+        })?;
+    }
+    told(&mut context.voice, target, &filled, &rendered, Some(&run))?;
     Ok(ExitCode::Done)
+}
+
+fn filed(run: &Run, target: &Target, rendered: &Rendered) -> FiledReport {
+    let sha256 = Sha256::digest(&rendered.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    FiledReport { run: run.id, file: target.out.display().to_string(), sha256, on: today(SystemClock.now()) }
+}
+
+/// `onboarding file`.
+pub(super) fn file_run(context: &mut Context<'_>, home: &Path, name: RunName) -> Result<ExitCode, Failure> {
+    let run = runs::of_journal(context, name)?;
+    file::change(home, |dossier| {
+        dossier.file_run(&run, today(SystemClock.now()));
+        Ok::<(), Failure>(())
+    })?;
+    let (id, conclusion) = (run.id, run.conclusion().text());
+    let (zh, en) = (conclusion.zh, conclusion.en);
+    let mut text = bilingual!("已归档：{id}，{zh}", "filed: {id}, {en}");
+    if run.rehearsal || run.environment != "test" {
+        text.zh.push_str("；不是测试环境中的联通测试，不能作为接入依据");
+        text.en.push_str("; not a test in the test environment, so it opens nothing");
+    }
+    super::recorded(&mut context.voice, home, &text)
 }
 
 fn format(target: &Target, allowed: &[Format]) -> Result<Format, Failure> {
@@ -118,18 +162,4 @@ fn told(
         ))?;
     }
     Ok(())
-}
-
-fn of_file(path: &Path) -> Result<Run, Failure> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_RUN).read_to_end(&mut bytes));
-    read.map_err(|error| Failure::file(path, &error))?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let path = path.display();
-        let text = bilingual!(
-            "{path} 不是 dxgate connectivity show --format json 的输出：{error}",
-            "{path} was not written by dxgate connectivity show --format json: {error}"
-        );
-        Failure::new(ExitCode::Usage, "run-unreadable", text)
-    })
 }

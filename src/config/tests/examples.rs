@@ -51,6 +51,7 @@ fn the_values_of_the_gateway_example_are_the_defaults() {
     assert_eq!(format!("{:?}", example.folders), format!("{:?}", standard.folders));
     assert_eq!((example.as2.listen, example.as2.path), (standard.as2.listen, standard.as2.path));
     assert_eq!(example.console.listen, standard.console.listen);
+    assert_eq!(example.onboarding, standard.onboarding);
     assert_eq!(example.outbox, standard.outbox);
     assert_eq!((example.limits, example.server), (standard.limits, standard.server));
     assert_eq!((example.delivery, example.log), (standard.delivery, standard.log));
