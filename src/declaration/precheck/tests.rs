@@ -255,6 +255,8 @@ fn faults_of_the_base64_are_reported_once_and_in_the_envelope() {
         (report.findings[0].code.as_str(), report.findings[0].path.as_str()),
         ("envelope-base64", "DxpMsg/Data")
     );
+    let child = checked(whole.replace("</dxp:Data>", "<dxp:x/></dxp:Data>").as_bytes());
+    assert_eq!(child.findings[0].path, "DxpMsg/Data", "a child is a fault of the envelope: {:?}", child.findings);
     let inside = envelope(b"<a>");
     assert!(found(&inside).contains(&rule_and_code("R03", "xml-malformed")));
 }

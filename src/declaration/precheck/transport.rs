@@ -125,7 +125,11 @@ impl<'e> Pass<'_, 'e, '_> {
                 self.structure.end(scanner, sheet);
                 true
             }
-            Err(error) => {
+            Err(mut error) => {
+                // Paths below `Data` are those of the document inside.
+                if let Some(below) = error.path.find("/Data/") {
+                    error.path.truncate(below.saturating_add("/Data".len()));
+                }
                 // A fault of the envelope also cuts the document short, which is no finding of its own.
                 inside.findings.retain(|finding| finding.code != error.code());
                 sheet.fault(&error);
