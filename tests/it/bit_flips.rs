@@ -53,6 +53,7 @@ fn kind_of(path: &str) -> Option<&'static str> {
     };
     match (folder, name) {
         ("data", "reserve") => Some("reserve"),
+        ("data", "environment") => Some("environment"),
         (folder, _) if Path::new(folder).starts_with("data/index") => Some("index"),
         (folder, _) if folder.ends_with("/.staged") => Some("staged"),
         ("backup", "manifest.json") => Some("backup: manifest"),
@@ -70,7 +71,7 @@ fn kind_of(path: &str) -> Option<&'static str> {
 }
 
 /// Every kind there is.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "backup: bodies",
     "backup: certificates",
     "backup: files of the home",
@@ -80,6 +81,7 @@ const KINDS: [&str; 15] = [
     "backup: snapshot",
     "bodies",
     "certificates",
+    "environment",
     "index",
     "journal",
     "lock",
@@ -301,7 +303,9 @@ impl Specimen {
         });
         if let Some(status) = status {
             let log = gateway.log();
-            let said = status.code() == Some(3) && log.contains("error:") && !log.contains("panicked");
+            // A folder of another environment is a mistake of the configuration.
+            let lawful = status.code() == Some(3) || (kind == "environment" && status.code() == Some(2));
+            let said = lawful && log.contains("error:") && !log.contains("panicked");
             return if said { Ok("refused to start") } else { Err(format!("it ended with {status}: {log}")) };
         }
         let mut complaints = self.repeat_letters()?;

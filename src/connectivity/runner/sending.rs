@@ -143,10 +143,12 @@ impl<G: Gateway> Book<'_, G> {
         }
     }
 
-    /// Different for every case of every run.
+    /// Different for every try of every case of every run: what was sent before an interruption must not be sent again
+    /// under the same numbers.
     pub(super) fn seed(&self) -> u64 {
+        let tried = u64::try_from(self.parts.clock.now().as_nanosecond().unsigned_abs() % (1 << 40)).unwrap_or(0);
         let [.., a, b, c, d, e, f] = *self.run.as_bytes();
         let run = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-        run.wrapping_mul(1000).wrapping_add(u64::try_from(self.place).unwrap_or(0))
+        run.wrapping_mul(1000).wrapping_add(u64::try_from(self.place).unwrap_or(0)) ^ tried.rotate_left(24)
     }
 }
