@@ -123,10 +123,11 @@ fn every_plan_of_the_examples_passes_against_the_testbed_and_brings_its_evidence
 #[test]
 fn a_run_is_in_the_journal_and_an_interrupted_one_goes_on_with_what_is_left() {
     let desk = Desk::new();
+    // What customs could not deliver while nobody was there is tried again after a minute.
     let plan = desk.file(
         "plan.toml",
         &format!(
-            "name = 'two'\nwait = '60s'\n{HEAD}[[case]]\nid = 'mic'\nkind = 'interface'\ncheck = 'mic'\n\
+            "name = 'two'\nwait = '150s'\n{HEAD}[[case]]\nid = 'mic'\nkind = 'interface'\ncheck = 'mic'\n\
              [[case]]\nid = 'order'\nkind = 'business'\nmessage_type = 'CEB311Message'\nreceipts = ['120']\n"
         ),
     );
