@@ -127,7 +127,7 @@ fn a_run_is_in_the_journal_and_an_interrupted_one_goes_on_with_what_is_left() {
     let plan = desk.file(
         "plan.toml",
         &format!(
-            "name = 'two'\nwait = '150s'\n{HEAD}[[case]]\nid = 'mic'\nkind = 'interface'\ncheck = 'mic'\n\
+            "name = 'two'\nwait = '300s'\n{HEAD}[[case]]\nid = 'mic'\nkind = 'interface'\ncheck = 'mic'\n\
              [[case]]\nid = 'order'\nkind = 'business'\nmessage_type = 'CEB311Message'\nreceipts = ['120']\n"
         ),
     );
