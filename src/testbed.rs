@@ -113,7 +113,7 @@ impl Responder {
     /// Writes the answers into the outbox, then archives the message with its companions.
     fn answer(&self, home: &Path, name: &str) -> io::Result<()> {
         let scenario = self.bench.scenario();
-        let mut answers = self.answers(&home.join("inbox").join(name), self.clock.now(), &scenario)?;
+        let mut answers = self.answers(&home.join("inbox").join(name), self.clock.now(), scenario)?;
         if scenario.order == Order::Reversed {
             answers.reverse();
         }

@@ -37,7 +37,6 @@ use crate::store::draft::{Draft, Sink};
 use crate::store::record::Message;
 use crate::store::trail::{Change, TrailFilter, TrailPage};
 use crate::store::{CommitError, DeclaredFilter, DeclaredPage, Filter, JournalReport, MessagePage, Raised, Store};
-use crate::testbed::Bench;
 
 /// How long a submission key is remembered, in hours.
 const KEY_HOURS: i64 = 24;
@@ -57,8 +56,6 @@ pub struct GatewayBackend {
     metrics: Arc<OnceLock<Metrics>>,
     telling: Telling,
     pub(super) traffic: Traffic,
-    /// What it plays, if it is a testbed.
-    bench: Arc<OnceLock<Bench>>,
     pub(super) started: Timestamp,
 }
 
@@ -72,8 +69,7 @@ impl GatewayBackend {
         space: Space,
         telling: Telling,
     ) -> GatewayBackend {
-        let (backups, metrics, traffic, bench) =
-            (BackupJob::default(), Arc::default(), Traffic::default(), Arc::default());
+        let (backups, metrics, traffic) = (BackupJob::default(), Arc::default(), Traffic::default());
         let started = clock.now();
         GatewayBackend {
             config,
@@ -88,7 +84,6 @@ impl GatewayBackend {
             metrics,
             telling,
             traffic,
-            bench,
             started,
         }
     }
@@ -96,11 +91,6 @@ impl GatewayBackend {
     /// The page for Prometheus is made from these; the first ones stay.
     pub(super) fn watch(&self, metrics: Metrics) {
         let _ = self.metrics.set(metrics);
-    }
-
-    /// It is a testbed that plays by this; the first one stays.
-    pub(super) fn play(&self, bench: Bench) {
-        let _ = self.bench.set(bench);
     }
 
     /// How long to sleep for something that is due in `wait`.

@@ -166,7 +166,6 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     if let Some(bench) = &bench {
         let responder = Responder::new(&config.folders.exchange, bench.clone(), clock.clone(), config.limits);
         running.flows.spawn("responder", responder.run(running.stop_flows.clone()));
-        parts.backend.play(bench.clone());
     }
     let (folder, tables) = (config.precheck.tables.display(), config::tables::describe(&config.precheck.codes));
     tracing::info!(%folder, %tables, "code tables of the pre-check");
@@ -253,8 +252,8 @@ impl Running {
         let Some(bench) = bench else {
             return bound.serve(around, (Arc::new(handler), router), shown, tasks, stop);
         };
-        if let (Some(tls), Some(identity)) = (shown.first_as2(), &config.as2.tls) {
-            bench.serve_tls(tls, http::Identity::from(identity), clock.now());
+        if let Some(tls) = shown.first_as2() {
+            bench.show_certificate(&tls, clock.now());
         }
         let surroundings = Surroundings {
             bench,
