@@ -1,6 +1,6 @@
 //! What the journal knows about the documents of a declaration: earlier ones about the same order or under the same
-//! keys, read again from their payloads. So a file is compared with what was sent before it (R02, R10, R16 to R18, R31,
-//! R33, R40 to R44) as `dxgate precheck` compares the files of one call.
+//! keys, read again from their payloads. So a file is compared with what was sent before it (R10, R16 to R18, R31, R33,
+//! R41 to R44; R02 and R40 only as far as documents share such a key) as `dxgate precheck` compares the files of one call.
 //!
 //! Nothing is kept for this but the keys that find a document. Where the time of a payload is over they count alone.
 //! What customs refused, what was never delivered and what a person cancelled does not count: it may be declared anew.
@@ -22,8 +22,8 @@ use crate::partner::{Dxp, Partner};
 use crate::store::Declared;
 use crate::store::record::{Message, State};
 
-/// Documents looked at for one key; a key stands for a few.
-const PER_KEY: usize = 8;
+/// Documents looked at for one key: a few for an order, one for each part of a split message.
+const PER_KEY: usize = 128;
 /// Messages whose payloads are read again for one file, and their bytes together.
 const MESSAGES: usize = 200;
 const BYTES: u64 = 64 * 1024 * 1024;

@@ -52,10 +52,12 @@ impl Source {
         // A finding without a value may stand at any element, one that holds personal data too.
         let hidden = finding.personal || finding.value.is_none();
         let shown = match (element.split_once('>'), hidden) {
-            (Some((tag, rest)), true) => {
-                let (value, close) = rest.split_once('<').unwrap_or((rest, ""));
-                format!("{tag}>{}<{close}", masked(value))
-            }
+            (Some((tag, rest)), true) => match rest.split_once('<') {
+                Some((value, close)) if close.starts_with('/') => format!("{tag}>{}<{close}", masked(value)),
+                // What it holds, or goes on with, may be personal too.
+                Some((value, _)) => format!("{tag}>{}", masked(value)),
+                None => format!("{tag}>{}", masked(rest)),
+            },
             _ => element.to_owned(),
         };
         let mut short: String = shown.chars().take(MAX_SHOWN).collect();

@@ -210,9 +210,11 @@ fn an_element_out_of_place_does_not_show_whose_it_is() {
     let name = rest.split_once('<').expect("its end").0;
     let element = format!("<ceb:buyerName>{name}</ceb:buyerName>");
     let typo = format!("<ceb:buyerNam>{name}</ceb:buyerNam>");
-    for (wrong, code) in
-        [(element.repeat(2), "[element-repeated]"), (format!("{element}{typo}"), "[element-unexpected]")]
-    {
+    for (wrong, code) in [
+        (element.repeat(2), "[element-repeated]"),
+        (format!("{element}{typo}"), "[element-unexpected]"),
+        (format!("{element}<ceb:Buyer>{element}</ceb:Buyer>"), "[element-unexpected]"),
+    ] {
         std::fs::write(&path, document.replacen(&element, &wrong, 1)).expect("written");
         let said = say(&[path.to_str().expect("a path")]);
         assert!(said.out.contains(code) && !said.out.contains(name), "{}", said.out);

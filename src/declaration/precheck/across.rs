@@ -1,5 +1,5 @@
 //! Rules between documents: R02, R10, R16 to R18, R31, R33, R40 to R44 (三单对碰), over everything one call looked at and,
-//! for the gateway, what was sent before. What documents say is here, the comparison in [`court`].
+//! for the gateway, what was sent before under the same keys. What documents say is here, the comparison in [`court`].
 
 use super::super::charset::Position;
 use super::super::family;

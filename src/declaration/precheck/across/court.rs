@@ -1,6 +1,6 @@
 //! One comparison of everything: documents by their keys here, those about one order in [`orders`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::amount::Amount;
 use super::super::catalogue;
@@ -98,8 +98,8 @@ impl<'l> Court<'l> {
                 first = first.or(Some(facts));
             }
             let known = first.is_some() || places.iter().any(|place| self.is_earlier(*place));
-            for place in places.iter().filter(|place| !self.is_earlier(**place)).copied().collect::<Vec<_>>() {
-                if let Some(facts) = self.at(place).filter(|facts| !facts.is_new()) {
+            for place in places {
+                if let Some(facts) = self.at(place).filter(|facts| !facts.is_new() && !self.is_earlier(place)) {
                     self.change((place, facts), first, known);
                 }
             }
@@ -108,7 +108,6 @@ impl<'l> Court<'l> {
 
     /// R44: a change or deletion and the document that it is about.
     fn change(&mut self, change: Party<'_>, new: Option<&Facts>, known: bool) {
-        let time = |facts: &'_ Facts| facts.get("appTime").map(str::to_owned);
         match new {
             _ if self.history && !known && matches!(change.1.get("appType"), Some("2" | "3")) => {
                 let text = bilingual!(
@@ -124,7 +123,7 @@ impl<'l> Court<'l> {
                 );
                 self.say(change, Say::warning("R44", "change-after-release", text));
             }
-            Some(new) if time(change.1).zip(time(new)).is_some_and(|(one, two)| one < two) => {
+            Some(new) if change.1.get("appTime").zip(new.get("appTime")).is_some_and(|(one, two)| one < two) => {
                 let text = bilingual!(
                     "变更或删除的报送时间早于同一单证的新增",
                     "this change or deletion is older than the new document it is about"
@@ -147,7 +146,8 @@ impl<'l> Court<'l> {
                 };
                 let file = |place: usize| self.entries.get(place).and_then(|(file, _)| *file);
                 let same_file = file(place).is_some() && file(place) == file(first);
-                let same_key = self.at(first).is_some_and(|one| one.business_key() == facts.business_key());
+                let key = facts.business_key();
+                let same_key = key.is_some() && self.at(first).and_then(Facts::business_key) == key;
                 if !same_file && !same_key {
                     let text = bilingual!(
                         "guid 与另一份报文中的单证重复，每份单证应使用新的 guid",
@@ -159,19 +159,19 @@ impl<'l> Court<'l> {
         }
     }
 
-    /// R31 between messages: part 3 of a message does not go without part 2. One part alone says nothing, unless
-    /// everything that was sent before is known.
+    /// R31 between messages: part 3 of a message does not go without part 2. Unless everything that was sent before is
+    /// known, what lies before the first of them may have gone earlier.
     fn parts(&mut self) {
         for places in self.alike(|facts| facts.part().map(|(whole, _)| whole)) {
             let number = |place: &usize| self.at(*place).and_then(Facts::part).map(|(_, number)| number);
-            let numbers: Vec<i64> = places.iter().filter_map(number).collect();
-            let judged = self.history || numbers.len() > 1;
-            for place in places.iter().copied().filter(|_| judged).collect::<Vec<_>>() {
+            let numbers: BTreeSet<i64> = places.iter().filter_map(number).collect();
+            let first = if self.history { 1 } else { numbers.first().copied().unwrap_or(1) };
+            for place in places {
                 let Some((facts, (_, number))) = self.at(place).and_then(|facts| Some((facts, facts.part()?))) else {
                     continue;
                 };
                 let before = number.saturating_sub(1);
-                if number > 1 && facts.is_new() && !numbers.contains(&before) {
+                if number > first && facts.is_new() && !numbers.contains(&before) {
                     let text = bilingual!(
                         "缺少同一 copNo 的第 {before} 部分：报文序号应连续，不得跳号",
                         "part {before} of the same copNo is missing: parts are numbered without gap"
@@ -187,7 +187,9 @@ impl<'l> Court<'l> {
     fn purchases(&mut self) {
         for places in self.alike(|facts| facts.purchase().map(|purchase| purchase.buyer)) {
             let mut orders: BTreeMap<(&str, &str), (bool, Amount)> = BTreeMap::new();
-            for facts in places.iter().filter_map(|place| self.at(*place)) {
+            let mut documents: Vec<&Facts> = places.iter().filter_map(|place| self.at(*place)).collect();
+            documents.sort_by_key(|facts| facts.get("appTime"));
+            for facts in documents {
                 let Some(Purchase { order, worth, .. }) = facts.purchase() else { continue };
                 let (is_list, is_gone) = (facts.message == "CEB621Message", facts.get("appType") == Some("3"));
                 let known = orders.get(&order).is_some_and(|(list, _)| *list);
