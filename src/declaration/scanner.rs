@@ -19,6 +19,8 @@ mod tokens;
 
 use names::{Name, Names};
 
+pub(super) use names::same;
+
 /// Namespace of attributes that speak to schema validators.
 const XSI_NS: &str = "http://www.w3.org/2001/XMLSchema-instance";
 /// What the prefix `xml` is bound to.

@@ -1,6 +1,7 @@
 //! The fields of one head or one line, kept while its document is read.
 
 use super::super::charset::Position;
+use super::super::scanner::same;
 use super::super::schema::value::trim;
 use super::amount::Amount;
 
@@ -44,7 +45,7 @@ impl Record {
     }
 
     fn slot(&self, name: &str) -> Option<&Slot> {
-        self.slots.iter().find(|slot| slot.name == name)
+        self.slots.iter().find(|slot| same(slot.name.as_bytes(), name.as_bytes()))
     }
 
     /// The value of a field that is not blank, without blanks around it.

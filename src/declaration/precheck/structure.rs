@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::super::scanner::{Element, Namespace, Scanner, is_blank};
+use super::super::scanner::{Element, Namespace, Scanner, is_blank, same};
 use super::super::schema::value::{Type, ValueFault, trim};
 use super::super::schema::{Attribute, Content, Format, Given, Message, Must, Node, NodeId, Ns, Spec};
 use super::finding::{Say, Sheet};
@@ -137,7 +137,7 @@ fn is(node: &Node, element: &Element) -> bool {
         Ns::Dxp => &Namespace::Dxp,
         Ns::Dsig => &Namespace::Dsig,
     };
-    element.local() == node.name && element.namespace == *namespace
+    same(element.local().as_bytes(), node.name.as_bytes()) && element.namespace == *namespace
 }
 
 /// Finds a new child its place under `parent`; what the table says about it.

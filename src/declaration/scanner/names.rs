@@ -40,7 +40,7 @@ impl Names {
     /// A name that was met before.
     pub(super) fn known(&self, qualified: &[u8]) -> Option<Rc<Name>> {
         let name = self.places.get(place(qualified))?.as_ref()?;
-        (name.qualified.as_bytes() == qualified).then(|| name.clone())
+        same(name.qualified.as_bytes(), qualified).then(|| name.clone())
     }
 
     /// The name of a tag; `None` when it is none.
@@ -55,6 +55,20 @@ impl Names {
             *place = Some(name.clone());
         }
         Some(name)
+    }
+}
+
+/// Whether two names are equal, without a call for those of usual length: there are several comparisons for each tag.
+pub(in crate::declaration) fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let ends = |name: &[u8]| -> Option<[u64; 2]> {
+        Some([u64::from_le_bytes(*name.first_chunk()?), u64::from_le_bytes(*name.last_chunk()?)])
+    };
+    match (ends(one), ends(other)) {
+        (Some(these), Some(those)) => these == those && (one.len() <= 16 || one == other),
+        _ => one.iter().eq(other),
     }
 }
 
@@ -111,6 +125,19 @@ mod tests {
         assert_eq!((plain.prefix(), plain.local(), plain.qualified()), ("", "海关", "海关"));
         for bad in ["", ":", "a:", ":a", "a:b:c", "1a", "a b", "a\"", "-a", "a:1"] {
             assert!(names.learn(bad).is_none() && names.known(bad.as_bytes()).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_the_same_when_every_byte_is() {
+        for length in 0..40 {
+            let name: Vec<u8> = (0..length).collect();
+            assert!(same(&name, &name.clone()) && !same(&name, &[&name[..], b"x"].concat()));
+            for at in 0..name.len() {
+                let mut other = name.clone();
+                other[at] ^= 1;
+                assert!(!same(&name, &other) && !same(&other, &name), "{length}: {at}");
+            }
         }
     }
 

@@ -12,10 +12,14 @@ pub(super) fn is_plain(text: &str) -> bool {
     // Pretty-printed documents have a line end and spaces between elements.
     let bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
     let (chunks, rest) = bytes.as_chunks::<8>();
-    chunks
-        .iter()
-        .all(|chunk| is_plain_word(u64::from_le_bytes(*chunk)) || chunk.iter().all(|byte| is_plain_byte(*byte)))
-        && rest.iter().all(|byte| is_plain_byte(*byte))
+    let plain =
+        |chunk: &[u8; 8]| is_plain_word(u64::from_le_bytes(*chunk)) || chunk.iter().all(|byte| is_plain_byte(*byte));
+    // The rest of a longer text is looked at with the bytes before it.
+    let end = match bytes.last_chunk::<8>().filter(|_| !rest.is_empty()) {
+        Some(last) => plain(last),
+        None => rest.iter().all(|byte| is_plain_byte(*byte)),
+    };
+    end && chunks.iter().all(plain)
 }
 
 const fn is_plain_byte(byte: u8) -> bool {

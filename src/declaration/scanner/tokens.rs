@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::super::charset::Position;
 use super::super::error::{DeclarationError, Fault};
-use super::names::{Name, split_name};
+use super::names::{Name, same, split_name};
 use super::text::{is_legal, is_plain, malformed, push_lines, resolve};
 use super::{Binding, Element, Event, Namespace, Scanner, XML_NS, XSI_NS, is_blank};
 
@@ -96,8 +96,8 @@ impl Scanner<'_> {
     /// The length of the end tag that begins here, when it is written as nearly all are: the name and no blank.
     fn expected_end(&self) -> Option<usize> {
         let name = self.element()?.name.qualified();
-        let rest = self.source.bytes().get(2..)?.strip_prefix(name.as_bytes())?;
-        (rest.first() == Some(&b'>')).then(|| name.len().saturating_add("</>".len()))
+        let (written, rest) = self.source.bytes().get(2..)?.split_at_checked(name.len())?;
+        (rest.first() == Some(&b'>') && same(written, name.as_bytes())).then(|| name.len().saturating_add("</>".len()))
     }
 
     /// The length of the end tag that begins here.
