@@ -109,6 +109,7 @@ impl Comparison {
 
     fn must_agree(&self) {
         let all = self.valid + self.invalid;
+        assert!(self.valid > 0 && self.invalid > 0, "{} valid, {} invalid", self.valid, self.invalid);
         let few: Vec<_> = self.differences.iter().take(5).collect();
         assert!(self.differences.is_empty(), "{} of {all}: {few:#?}", self.differences.len());
         println!("{all} examples, {} of them valid: no difference", self.valid);
@@ -140,7 +141,7 @@ fn the_verdict_on_structure_is_that_of_the_schemas_of_customs() {
     let Some(official) = std::env::var_os("DXGATE_CUSTOMS_XSD") else {
         return println!("SKIPPED: DXGATE_CUSTOMS_XSD names no folder with the schemas of customs");
     };
-    let each = std::env::var("DXGATE_CUSTOMS_XSD_EXAMPLES").ok().and_then(|count| count.parse().ok()).unwrap_or(EACH);
+    let each = std::env::var("DXGATE_CUSTOMS_XSD_EXAMPLES").map_or(EACH, |count| count.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let mut schemas: Vec<(String, String)> = std::fs::read_dir(official)
         .expect("the folder")

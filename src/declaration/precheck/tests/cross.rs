@@ -348,6 +348,18 @@ fn r40_adds_up_what_one_buyer_imports_in_a_year() {
     files.rotate_right(1);
     files[0] = with(&files[0], "appTime", "20261231235959");
     assert_eq!(codes(&files), [], "in whatever order the files are named");
+    let buyer = value_of(&orders(), "buyerIdNumber").to_owned();
+    let platform = value_of(&orders(), "ebpCode").to_owned();
+    let list = |total: &str| {
+        let (lists, end) = (lists(), "</ceb:InventoryList>");
+        let (first, last) = (lists.find(end).expect("a line"), lists.rfind(end).expect("a line"));
+        let xml = with(&format!("{}{}", &lists[..first], &lists[last..]), "orderNo", "N6");
+        let xml = with(&xml, "buyerIdNumber", &buyer);
+        with(&with(&with(&xml, "ebpCode", &platform), "totalPrice", total), "appTime", "20260202093000")
+    };
+    let with_list = |total: &str| codes(&[six("2026"), vec![list(total)]].concat());
+    assert_eq!(with_list("3500.00"), [], "the list of an order counts instead of the order");
+    assert_eq!(with_list("4500.00"), [(6, "R40".to_owned(), "annual-limit".to_owned())], "and not beside it");
     let finding = {
         let mut ledger = Ledger::default();
         for (number, xml) in six("2026").iter().enumerate() {
