@@ -163,7 +163,7 @@ pub(super) fn shanghai(at: Timestamp, format: &str) -> String {
 pub fn wrap(head: &EnvelopeHead, document: &mut dyn Read, out: &mut dyn Write) -> Result<(), DeclarationError> {
     check_head(head)?;
     let mut markup = Markup::new("dxp:");
-    markup.root("DxpMsg", &[("xmlns:dxp", DXP_NS), ("ver", "1.0")]);
+    markup.open_with("DxpMsg", &[("xmlns:dxp", DXP_NS), ("ver", "1.0")]);
     write_head(&mut markup, "TransInfo", head);
     write(out, markup.into_string().as_bytes())?;
     write(out, b"<dxp:Data>")?;

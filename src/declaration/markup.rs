@@ -17,12 +17,6 @@ impl Markup {
         Markup { out: String::new(), prefix }
     }
 
-    /// Opens the root with its attributes.
-    pub(super) fn root(&mut self, name: &str, attributes: &[(&str, &str)]) {
-        self.begin(name, attributes);
-        self.out.push('\n');
-    }
-
     fn begin(&mut self, name: &str, attributes: &[(&str, &str)]) {
         self.out.push('<');
         self.out.push_str(self.prefix);
@@ -45,7 +39,8 @@ impl Markup {
 
     /// Opens an element that holds others, with these attributes.
     pub(super) fn open_with(&mut self, name: &str, attributes: &[(&str, &str)]) {
-        self.root(name, attributes);
+        self.begin(name, attributes);
+        self.out.push('\n');
     }
 
     /// An element that holds text, with these attributes.
@@ -132,7 +127,7 @@ mod tests {
     #[test]
     fn markup_in_values_stays_text() {
         let mut markup = Markup::new("");
-        markup.root("a", &[("b", "\"<")]);
+        markup.open_with("a", &[("b", "\"<")]);
         markup.leaf("c", "<&>\r\u{1}");
         markup.cdata("d", "x]]>y");
         markup.close("a");

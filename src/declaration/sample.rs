@@ -68,7 +68,7 @@ impl Batch<'_> {
         let mut markup = Markup::new("ceb:");
         let guid = Serials::new(self.at, &[self.name.as_bytes(), &self.seed.to_be_bytes(), b"message"]).guid();
         let namespaces = [("xmlns:ceb", CEB_NS), ("xmlns:ds", DSIG_NS)];
-        markup.root(self.name, &[namespaces.as_slice(), &[("guid", &guid), ("version", "1.0")]].concat());
+        markup.open_with(self.name, &[namespaces.as_slice(), &[("guid", &guid), ("version", "1.0")]].concat());
         for index in 0..self.count.clamp(1, 100) {
             document(&mut markup, &Deal::new(self.name, goods, self.at, self.seed, index));
         }

@@ -1,7 +1,7 @@
 //! `DxpMsgSv`: what a transport node wraps around a `DxpMsg` (传输节点报文 202205). Enterprises never write it; the testbed
 //! does, because receipts may arrive in it.
 
-use super::{DXP_NS, DeclarationError, Fault};
+use super::{DXP_NS, DeclarationError, Fault, is_date_time};
 use crate::declaration::markup::Markup;
 
 /// `SvNo`: what the node says about the message.
@@ -33,8 +33,12 @@ pub fn wrap_for_node(node: &NodeHead, message: &[u8]) -> Result<Vec<u8>, Declara
             return Err(DeclarationError::placeless(Fault::BadField { element: element.into(), expected }));
         }
     }
+    if !is_date_time(&node.send_time) {
+        let expected = "yyyy-mm-ddThh:mm:ss".to_owned();
+        return Err(DeclarationError::placeless(Fault::BadField { element: "SendTime".into(), expected }));
+    }
     let mut markup = Markup::new("dxp:");
-    markup.root("DxpMsgSv", &[("xmlns:dxp", DXP_NS), ("ver", "1.0")]);
+    markup.open_with("DxpMsgSv", &[("xmlns:dxp", DXP_NS), ("ver", "1.0")]);
     markup.open_with("SvNo", &[("Ver", "1.0")]);
     markup.leaf("MsgId", &node.msg_id);
     if let Some(id) = &node.sub_msg_id {

@@ -197,9 +197,13 @@ impl<'s, 'a> MessagePass<'s, 'a> {
         let (base, scanner) = (self.base, &*self.scanner);
         let attribute = |name: &str| scanner.element().and_then(|it| it.attribute(name)).map(str::to_owned);
         let key = leaf(scanner, base.saturating_add(3), "BizKey") == Some("Key");
-        let element = if key { Some("Key") } else { leaf(scanner, base.saturating_add(2), "AddInfo") };
+        let part = leaf(scanner, base.saturating_add(2), "AddInfo").filter(|part| *part != "Key");
+        let element = if key { Some("Key") } else { part };
         let (encoding, name) = (attribute("Encode"), attribute("name"));
         let fault = match element {
+            Some("Key") if self.head.add_info.keys.len() >= MAX_KEYS => {
+                Some(Fault::BadField { element: "BizKey".into(), expected: format!("1..{MAX_KEYS} Key") })
+            }
             Some("IsText") => field_fault("Encode", encoding.as_deref().unwrap_or_default()),
             Some("Key") => name.as_deref().and_then(|name| field_fault("name", name)).or(field_fault("Key", &value)),
             Some(element @ ("FileName" | "IcCard")) => field_fault(element, &value),

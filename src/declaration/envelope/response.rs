@@ -7,7 +7,7 @@ use crate::declaration::markup::Markup;
 /// The bytes of a response; the schema's order, absent parts left out.
 pub fn write_response(response: &TransportResponse) -> Vec<u8> {
     let mut markup = Markup::new("dxp:");
-    markup.root("DxpRep", &[("xmlns:dxp", DXP_NS), ("ver", "1.0")]);
+    markup.open_with("DxpRep", &[("xmlns:dxp", DXP_NS), ("ver", "1.0")]);
     markup.leaf("RecevierId", &response.receiver_id);
     for one in &response.responses {
         markup.open("Response");

@@ -207,6 +207,21 @@ fn several_receivers_and_all_of_add_info_are_written_by_the_schema_and_read_agai
 }
 
 #[test]
+fn a_sixth_key_is_a_deviation_and_a_key_outside_of_biz_key_is_none() {
+    let keys = (1..=6).map(|number| format!("<dxp:Key name=\"n\">{number}</dxp:Key>")).collect::<String>();
+    let with = |add_info: &str| {
+        let text = String::from_utf8(wrapped(b"hello")).expect("text");
+        let xml = text.replacen("</dxp:AddInfo>", &format!("{add_info}</dxp:AddInfo>"), 1);
+        match read(xml.as_bytes()).expect("readable").0 {
+            Unwrapped::Message { head, deviations, .. } => (head.add_info.keys.len(), deviations.len()),
+            Unwrapped::Response { .. } => panic!("a message"),
+        }
+    };
+    assert_eq!(with(&format!("<dxp:BizKey>{keys}</dxp:BizKey>")), (5, 1));
+    assert_eq!(with("<dxp:Key>1</dxp:Key>").0, 0);
+}
+
+#[test]
 fn what_a_transport_node_wraps_is_valid_and_comes_out_again() {
     let node = NodeHead {
         msg_id: "00000002202603010930000000000001".into(),
@@ -223,7 +238,11 @@ fn what_a_transport_node_wraps_is_valid_and_comes_out_again() {
     let report = check(&mut &out[..], &Expectations::default(), &Limits::default());
     let codes = report.findings.iter().filter(|it| !it.path.contains("/Data/")).map(|it| it.code.as_str());
     assert_eq!(codes.collect::<Vec<_>>(), ["node-message"], "{:?}", report.findings);
-    for wrong in [NodeHead { msg_id: "x".repeat(33), ..node.clone() }, NodeHead { end_node: String::new(), ..node }] {
+    for wrong in [
+        NodeHead { msg_id: "x".repeat(33), ..node.clone() },
+        NodeHead { send_time: "20260301093000".into(), ..node.clone() },
+        NodeHead { end_node: String::new(), ..node },
+    ] {
         assert!(wrap_for_node(&wrong, b"<x/>").is_err());
     }
 }

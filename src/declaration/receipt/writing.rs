@@ -66,7 +66,7 @@ pub fn answer_step(
     };
     let serials = Serials::new(at, &[row.name.as_bytes(), root_guid.as_bytes(), b"message"]);
     let mut markup = Markup::new("");
-    markup.root(receipt.name, &[("xmlns", CEB_NS), ("guid", &serials.guid()), ("version", "1.0")]);
+    markup.open_with(receipt.name, &[("xmlns", CEB_NS), ("guid", &serials.guid()), ("version", "1.0")]);
     let mut entries = 0u32;
     let count = documents::walk(&mut scanner, row, limits.xml_text, row.max_documents, &mut |document, fields| {
         let Some(outcome) = (step.outcome)(document, &fields.keys(row, document)) else { return };
@@ -141,7 +141,7 @@ pub fn format_error(original: &OriginalMessage<'_>, info: &str, at: Timestamp) -
     let known = original.message_type.filter(|name| family::find(name).is_some());
     let quote = String::from_utf8_lossy(original.document.get(..MAX_QUOTE).unwrap_or(original.document));
     let mut markup = Markup::new("");
-    markup.root("CEB900Message", &[("xmlns", CEB_NS), ("guid", &message.guid()), ("version", "1.0")]);
+    markup.open_with("CEB900Message", &[("xmlns", CEB_NS), ("guid", &message.guid()), ("version", "1.0")]);
     markup.open("MessageReturn");
     markup.leaf("guid", &entry.guid());
     markup.leaf("returnStatus", "-1");
