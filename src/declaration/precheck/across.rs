@@ -2,8 +2,9 @@
 //! for the gateway, what was sent before under the same keys. What documents say is here, the comparison in [`court`].
 
 use super::super::charset::Position;
-use super::super::family;
+use super::super::family::{self, MessageType};
 use super::super::scanner::Scanner;
+use super::super::schema::Node;
 use super::amount::Amount;
 use super::finding::{Finding, Levels};
 use super::record::Record;
@@ -52,12 +53,16 @@ const MAX_DOCUMENTS: usize = 500_000;
 #[derive(Debug, Clone)]
 pub struct Facts {
     message: &'static str,
+    /// The node that holds its fields, when they are not its own.
+    head: Option<&'static str>,
     document: u32,
     key: Option<String>,
     path: String,
-    at: Position,
-    fields: Vec<(&'static str, String)>,
-    lines: Vec<(i64, Option<Amount>)>,
+    at: Spot,
+    fields: Vec<Fact>,
+    lines: Vec<Line>,
+    /// The node of its lines.
+    line: &'static str,
     /// What its lines add up to.
     total: Option<Amount>,
     /// More than its keys is known.
@@ -66,26 +71,88 @@ pub struct Facts {
     released: bool,
 }
 
+/// A field of a document's head.
+#[derive(Debug, Clone)]
+struct Fact {
+    name: &'static str,
+    value: String,
+    at: Spot,
+    personal: bool,
+}
+
+impl Fact {
+    /// A field of which it is not known where it stands.
+    fn known(name: &'static str, value: &str) -> Fact {
+        Fact { name, value: value.to_owned(), at: None, personal: false }
+    }
+}
+
+/// A line of a document.
+#[derive(Debug, Clone)]
+struct Line {
+    number: i64,
+    quantity: Option<Amount>,
+    number_at: Spot,
+    quantity_at: Spot,
+    /// Which of the document's lines it is, from 1.
+    ordinal: u32,
+}
+
+/// Line and column of a field, where they are known; half as wide as elsewhere, because there may be millions.
+type Spot = Option<(u32, u32)>;
+
+fn spot(at: Position) -> Spot {
+    u32::try_from(at.line).ok().zip(u32::try_from(at.column).ok())
+}
+
+/// What of a document a finding is about.
+#[derive(Debug, Clone, Copy)]
+enum About {
+    /// A field of its head.
+    Field(&'static str),
+    /// A field, `gnum` or `qty`, of the line in this place.
+    Line(usize, &'static str),
+}
+
+/// Where a finding between documents stands, and what stands there.
+struct Shown {
+    path: String,
+    at: Option<Position>,
+    value: Option<String>,
+    personal: bool,
+}
+
 impl Facts {
-    pub(super) fn new(message: &'static str, document: u32) -> Facts {
-        let (key, path, at) = (None, String::new(), Position::START);
-        let (fields, lines, total) = (Vec::new(), Vec::new(), None);
-        Facts { message, document, key, path, at, fields, lines, total, whole: true, released: false }
+    pub(super) fn new(row: &'static MessageType, document: u32) -> Facts {
+        Facts {
+            message: row.name,
+            head: row.head,
+            document,
+            key: None,
+            path: String::new(),
+            at: None,
+            fields: Vec::new(),
+            lines: Vec::new(),
+            line: "",
+            total: None,
+            whole: true,
+            released: false,
+        }
     }
 
     /// A new document of which only the keys are known; `None` for a type that nothing is compared with.
     pub fn of_keys<'k>(message: &str, keys: impl IntoIterator<Item = (&'k str, &'k str)>) -> Option<Facts> {
-        let mut facts = Facts::new(family::find(message)?.name, 0);
+        let mut facts = Facts::new(family::find(message)?, 0);
         let known = |name: &str| FIELDS.into_iter().find(|field| *field == name);
-        facts.fields.push(("appType", "1".to_owned()));
-        facts.fields.extend(keys.into_iter().filter_map(|(name, value)| Some((known(name)?, value.to_owned()))));
+        facts.fields.push(Fact::known("appType", "1"));
+        facts.fields.extend(keys.into_iter().filter_map(|(name, value)| Some(Fact::known(known(name)?, value))));
         facts.whole = false;
         Some(facts)
     }
 
     /// The same after the six months for which a carrier's number belongs to one parcel.
     pub fn with_free_waybill(mut self) -> Facts {
-        self.fields.retain(|(name, _)| *name != "logisticsNo");
+        self.fields.retain(|fact| fact.name != "logisticsNo");
         self
     }
 
@@ -93,7 +160,7 @@ impl Facts {
     pub fn with_given<'k>(mut self, given: impl IntoIterator<Item = (&'k str, &'k str)>) -> Facts {
         for (name, value) in given {
             if let Some(field) = FIELDS.into_iter().find(|field| *field == name).filter(|_| self.get(name).is_none()) {
-                self.fields.push((field, value.to_owned()));
+                self.fields.push(Fact::known(field, value));
             }
         }
         self
@@ -104,19 +171,47 @@ impl Facts {
         Facts { released: true, ..self }
     }
 
-    pub(super) fn add_line(&mut self, line: &Record) {
-        if let Some(number) = line.number("gnum").filter(|_| self.lines.len() < MAX_LINES) {
-            self.lines.push((number, line.amount("qty")));
-        }
+    pub(super) fn add_line(&mut self, node: &'static Node, line: &Record, ordinal: u32) {
+        let Some(number) = line.number("gnum").filter(|_| self.lines.len() < MAX_LINES) else { return };
+        self.line = &node.name;
+        let [number_at, quantity_at] = ["gnum", "qty"].map(|field| line.at(field).and_then(spot));
+        self.lines.push(Line { number, quantity: line.amount("qty"), number_at, quantity_at, ordinal });
     }
 
     pub(super) fn finish(&mut self, head: &Record, total: Option<Amount>, key: Option<String>, scanner: &Scanner<'_>) {
         self.total = total;
-        let field = |name: &&'static str| Some((*name, head.get(name)?.to_owned()));
-        self.fields = FIELDS.iter().filter_map(field).collect();
+        let fact = |name: &&'static str| {
+            let field = head.field(name)?;
+            Some(Fact { name, value: field.value.to_owned(), at: spot(field.at), personal: field.personal })
+        };
+        self.fields = FIELDS.iter().filter_map(fact).collect();
         self.key = key;
         self.path = scanner.path();
-        self.at = scanner.element().map_or(Position::START, |element| element.at);
+        self.at = scanner.element().and_then(|element| spot(element.at));
+    }
+
+    /// Where a part of the document stands; where the document does, when it has none such.
+    fn shown(&self, about: About) -> Shown {
+        let field = match about {
+            About::Field(name) => self.fields.iter().find(|fact| fact.name == name && fact.at.is_some()).map(|fact| {
+                let head = self.head.map_or(String::new(), |head| format!("/{head}"));
+                (format!("{head}/{name}"), fact.at, fact.value.clone(), fact.personal)
+            }),
+            About::Line(place, name) => self.lines.get(place).map(|line| {
+                let ordinal = if line.ordinal > 1 { format!("[{}]", line.ordinal) } else { String::new() };
+                let (at, value) = match name {
+                    "gnum" => (line.number_at, Some(line.number.to_string())),
+                    _ => (line.quantity_at, line.quantity.map(|quantity| quantity.to_string())),
+                };
+                (format!("/{}{ordinal}/{name}", self.line), at.or(line.number_at), value.unwrap_or_default(), false)
+            }),
+        };
+        let (below, at, value, personal) = match field {
+            Some((below, at, value, personal)) => (below, at, Some(value).filter(|it| !it.is_empty()), personal),
+            None => (String::new(), self.at, None, false),
+        };
+        let at = at.map(|(line, column)| Position { line: line.into(), column: column.into() });
+        Shown { path: format!("{}{below}", self.path), at, value, personal }
     }
 
     /// Which document of its message it is, from 1.
@@ -126,22 +221,22 @@ impl Facts {
 
     /// The value of a field that documents are compared by.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+        self.fields.iter().find(|fact| fact.name == name).map(|fact| fact.value.as_str())
     }
 
     /// Names and values by which documents about the same thing are found.
     pub fn leads(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let leads = self.fields.iter().filter(|(name, _)| LEADS.contains(name));
-        leads.map(|(name, value)| (*name, value.as_str()))
+        let leads = self.fields.iter().filter(|fact| LEADS.contains(&fact.name));
+        leads.map(|fact| (fact.name, fact.value.as_str()))
     }
 
     fn is_new(&self) -> bool {
         self.get("appType") == Some("1")
     }
 
-    /// Message type and the fields that no other new document of it may share: those by which its receipt names it.
-    fn business_key(&self) -> Option<String> {
-        let names: &[&str] = match self.message {
+    /// The fields that no other new document of its type may share: those by which its receipt names it.
+    fn key_fields(&self) -> &'static [&'static str] {
+        match self.message {
             "CEB311Message" | "CEB303Message" => &["ebpCode", "orderNo"],
             "CEB411Message" => &["payCode", "payTransactionId"],
             "CEB403Message" => &["ebcCode", "orderNo"],
@@ -155,8 +250,18 @@ impl Facts {
             "CEB507Message" => &["operatorCode", "copNo", "msgSeqNo"],
             "CEB509Message" => &["logisticsCode", "copNo", "msgSeqNo"],
             "CEB607Message" | "CEB701Message" => &["agentCode", "copNo", "msgSeqNo"],
-            _ => return None,
-        };
+            _ => &[],
+        }
+    }
+
+    /// The field of its key that the sender numbered.
+    fn number(&self) -> About {
+        About::Field(self.key_fields().iter().find(|name| LEADS.contains(name)).unwrap_or(&"guid"))
+    }
+
+    /// Message type and the values of its key.
+    fn business_key(&self) -> Option<String> {
+        let names = Some(self.key_fields()).filter(|names| !names.is_empty())?;
         let values: Option<Vec<&str>> = names.iter().map(|name| self.get(name)).collect();
         // A collection without a number of its payment is named by its order alone.
         let payment = if self.message == "CEB403Message" { self.get("payNo").unwrap_or_default() } else { "" };

@@ -195,7 +195,7 @@ impl<'e, 'f> Pass<'e, 'f> {
                 sheet.enter(self.summary.documents);
                 self.head.clear();
                 self.sums = Sums::default();
-                self.facts = self.on_facts.is_some().then(|| Facts::new(self.row.name, self.summary.documents));
+                self.facts = self.on_facts.is_some().then(|| Facts::new(self.row, self.summary.documents));
                 self.group = if self.row.head.is_none() { Group::Head } else { Group::Other };
             }
             2 => self.group = if node.name == "BaseTransfer" { Group::Transfer } else { Group::Other },
@@ -225,7 +225,7 @@ impl<'e, 'f> Pass<'e, 'f> {
             (Content::Sequence, 3) => {
                 self.absent(node, ended, scanner, sheet);
                 if self.group == Group::Line {
-                    self.end_of_line(scanner, sheet);
+                    self.end_of_line(node, scanner, sheet);
                 }
                 self.group = Group::Other;
             }
@@ -249,12 +249,12 @@ impl<'e, 'f> Pass<'e, 'f> {
         let Some(at) = scanner.element().map(|element| element.at) else { return };
         match self.group {
             Group::Head => {
-                self.head.push(&node.name, value, at);
+                self.head.push(node, value, at);
                 if node.name == "guid" {
                     self.guid(value, scanner, sheet);
                 }
             }
-            Group::Line => self.line.push(&node.name, value, at),
+            Group::Line => self.line.push(node, value, at),
             Group::Transfer => {
                 if node.name == "dxpId" {
                     self.summary.dxpid = Some(value.to_owned());
@@ -282,15 +282,15 @@ impl<'e, 'f> Pass<'e, 'f> {
                 "guid 与本报文中另一份单证重复，每份单证应使用新的 guid",
                 "guid repeats that of another document; give each document its own"
             );
-            sheet.at(scanner, Say::warning("R02", "guid-repeated", text));
+            sheet.at(scanner, Say::warning("R02", "guid-repeated", text).of(guid, false));
         }
     }
 
-    fn end_of_line(&mut self, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+    fn end_of_line(&mut self, node: &'static Node, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
         let mut judge = Judge { scanner, sheet, expect: self.expect, row: self.row };
         rules::line(&self.head, &self.line, &mut self.sums, &mut judge);
         if let Some(facts) = &mut self.facts {
-            facts.add_line(&self.line);
+            facts.add_line(node, &self.line, self.sums.lines);
         }
     }
 

@@ -50,8 +50,10 @@ impl Judge<'_, '_, '_> {
             }
             None => self.scanner.element().map(|element| element.at),
         };
-        let value = record.get(field);
-        self.sheet.say(path, at, Say { value: say.value.or(value), ..say });
+        let field = record.field(field);
+        let personal = say.personal || field.is_some_and(|field| field.personal);
+        let value = say.value.or(field.map(|field| field.value));
+        self.sheet.say(path, at, Say { value, personal, ..say });
     }
 
     /// An enterprise sends this type.

@@ -2,6 +2,7 @@
 
 use super::super::charset::Position;
 use super::super::scanner::same;
+use super::super::schema::Node;
 use super::super::schema::value::trim;
 use super::amount::Amount;
 
@@ -15,6 +16,17 @@ struct Slot {
     start: usize,
     end: usize,
     at: Position,
+    personal: bool,
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field<'r> {
+    /// Not blank, without blanks around it.
+    pub(super) value: &'r str,
+    pub(super) at: Position,
+    /// The value is personal data.
+    pub(super) personal: bool,
 }
 
 /// The fields of one head or line.
@@ -31,7 +43,7 @@ impl Record {
     }
 
     /// Takes a field; those beyond the bound are not kept.
-    pub(super) fn push(&mut self, name: &'static str, value: &str, at: Position) {
+    pub(super) fn push(&mut self, node: &'static Node, value: &str, at: Position) {
         if self.slots.len() >= MAX_FIELDS {
             return;
         }
@@ -41,7 +53,8 @@ impl Record {
         } else {
             self.text.extend(value.chars().take(MAX_VALUE));
         }
-        self.slots.push(Slot { name, start, end: self.text.len(), at });
+        let personal = node.notes.personal.is_some();
+        self.slots.push(Slot { name: &node.name, start, end: self.text.len(), at, personal });
     }
 
     fn slot(&self, name: &str) -> Option<&Slot> {
@@ -50,8 +63,14 @@ impl Record {
 
     /// The value of a field that is not blank, without blanks around it.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.field(name).map(|field| field.value)
+    }
+
+    /// The same and where it stands.
+    pub(super) fn field(&self, name: &str) -> Option<Field<'_>> {
         let slot = self.slot(name)?;
-        self.text.get(slot.start..slot.end).map(trim).filter(|value| !value.is_empty())
+        let value = self.text.get(slot.start..slot.end).map(trim).filter(|value| !value.is_empty())?;
+        Some(Field { value, at: slot.at, personal: slot.personal })
     }
 
     /// Whether a field has this value.

@@ -143,10 +143,46 @@ fn a_foreign_dxpid_is_found_in_document_and_envelope() {
 }
 
 #[test]
+fn the_sender_of_the_envelope_is_that_of_the_document_whoever_we_are() {
+    let unknown = Expectations { dxpid: None, ..expect() };
+    let codes = |xml: &[u8]| -> Vec<String> {
+        let report = check(&mut &*xml, &unknown, &Limits::default());
+        report.findings.into_iter().map(|finding| finding.code).collect()
+    };
+    let right = envelope(declaration(1).as_bytes());
+    assert_eq!(codes(&right), [] as [&str; 0]);
+    let sender = String::from_utf8(right).expect("UTF-8").replace(DXPID, "DXPENT0000099999");
+    assert_eq!(codes(sender.as_bytes()), ["sender-id-mismatch"]);
+    let inside = declaration(1).replace(DXPID, "DXPENT0000099999");
+    assert_eq!(codes(&envelope(inside.as_bytes())), ["sender-id-mismatch"]);
+}
+
+#[test]
 fn message_type_and_receiver_of_the_envelope_must_fit_the_document() {
     let whole = String::from_utf8(envelope(declaration(1).as_bytes())).expect("UTF-8");
     assert_eq!(found_one(&whole.replace("CEB311Message", "CEB411Message")), rule_and_code("R01", "msg-type-mismatch"));
     assert_eq!(found_one(&whole.replace("CEB0000002", "CEB0000003")), rule_and_code("R01", "receiver-mismatch"));
+}
+
+#[test]
+fn a_finding_about_the_envelope_has_line_column_and_value() {
+    let whole = String::from_utf8(envelope(declaration(1).as_bytes())).expect("UTF-8");
+    for (from, to, code, element, value) in [
+        (DXPID, "DXPENT0000099999", "sender-id-mismatch", "<dxp:SenderId>", Some("DXPENT0000099999")),
+        ("CEB311Message", "CEB411Message", "msg-type-mismatch", "<dxp:MsgType>", Some("CEB411Message")),
+        ("CEB0000002", "CEB0000003", "receiver-mismatch", "<dxp:ReceiverIds>", Some("DXPEDCCEB0000003")),
+    ] {
+        let xml = whole.replace(from, to);
+        let finding = checked(xml.as_bytes()).findings.remove(0);
+        let line = xml.lines().nth(usize::try_from(finding.line).expect("a line") - 1).expect("the line");
+        assert!(line[usize::try_from(finding.column).expect("a column") - 1..].starts_with(element), "{line}");
+        assert_eq!((finding.code.as_str(), finding.value.as_deref()), (code, value));
+    }
+    for (root, code) in [("DxpRep", "not-a-declaration"), ("DxpMsgSv", "node-message")] {
+        let xml = format!("<?xml version=\"1.0\"?>\n <{root} xmlns='{DXP_NS}'/>");
+        let finding = checked(xml.as_bytes()).findings.into_iter().find(|it| it.code == code).expect("the finding");
+        assert_eq!((finding.line, finding.column, finding.path.as_str()), (2, 2, root));
+    }
 }
 
 #[test]
@@ -187,7 +223,9 @@ fn a_guid_has_36_characters_and_is_not_repeated() {
     assert_eq!(found_one(&with(&xml, "guid", &"X".repeat(36))), rule_and_code("R02", "guid-not-uuid"));
     assert_eq!(found_one(&with(&xml, "guid", &guid.to_lowercase())), rule_and_code("R02", "guid-lower-case"));
     let second = xml.rsplit_once("<ceb:guid>").expect("a guid").1.split_once('<').expect("its end").0;
-    assert_eq!(found_one(&xml.replace(second, &guid)), rule_and_code("R02", "guid-repeated"));
+    let repeated = xml.replace(second, &guid);
+    assert_eq!(found_one(&repeated), rule_and_code("R02", "guid-repeated"));
+    assert_eq!(checked(repeated.as_bytes()).findings[0].value.as_deref(), Some(guid.as_str()));
     assert_eq!(found_one(&without(&xml, "guid")), rule_and_code("R03", "element-missing"));
 }
 

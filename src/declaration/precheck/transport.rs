@@ -29,39 +29,60 @@ pub(super) fn check<'e>(
     let root = scanner.element().map(|root| root.local().to_owned()).unwrap_or_default();
     let Some(message) = expect.edition.find(Ns::Dxp, &root) else { return read_on(scanner, sheet) };
     sheet.message = message.root().map(|root| root.name.as_str());
-    let structure = Structure::new(message, false);
-    let head = EnvelopeHead::default();
-    let mut pass = Pass { structure, head, seen: false, expect, limits, on_facts, report };
+    check_root(&root, scanner, sheet);
+    let head = Head { seen: false, fields: EnvelopeHead::default(), root: Place::of(scanner), places: Vec::new() };
+    let mut pass = Pass { structure: Structure::new(message, false), head, expect, limits, on_facts, report };
     let mut inside = Sheet::new(limits.findings, expect.levels);
     pass.run(scanner, sheet, &mut inside);
-    let (head, seen) = (pass.head, pass.seen);
-    if root == "DxpRep" {
-        let text = bilingual!(
-            "这是传输平台的响应 DxpRep，不是可以申报的报文",
-            "this is a response of the transport (DxpRep), not a message to declare"
-        );
-        sheet.say("DxpRep".to_owned(), None, Say::error("R01", "not-a-declaration", text));
-    }
-    if root == "DxpMsgSv" {
-        let text = bilingual!(
-            "外层为传输节点报文 DxpMsgSv，企业直连应发送 DxpMsg",
-            "wrapped in DxpMsgSv, the form of transport nodes; an enterprise sends DxpMsg"
-        );
-        sheet.say("DxpMsgSv".to_owned(), None, Say::warning("R01", "node-message", text));
-    }
-    if seen {
-        check_head(&head, report.message_type.as_deref(), expect, sheet);
-        report.envelope = Some(head);
+    let head = pass.head;
+    if head.seen {
+        check_head(&head, report, expect, sheet);
+        report.envelope = Some(head.fields);
     }
     sheet.append(inside);
+}
+
+/// An enterprise sends `DxpMsg` alone.
+fn check_root(root: &str, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+    match root {
+        "DxpRep" => {
+            let text = bilingual!(
+                "这是传输平台的响应 DxpRep，不是可以申报的报文",
+                "this is a response of the transport (DxpRep), not a message to declare"
+            );
+            sheet.at(scanner, Say::error("R01", "not-a-declaration", text));
+        }
+        "DxpMsgSv" => {
+            let text = bilingual!(
+                "外层为传输节点报文 DxpMsgSv，企业直连应发送 DxpMsg",
+                "wrapped in DxpMsgSv, the form of transport nodes; an enterprise sends DxpMsg"
+            );
+            sheet.at(scanner, Say::warning("R01", "node-message", text));
+        }
+        _ => {}
+    }
+}
+
+/// The envelope's head and where its parts stand: what is said of them waits for the document inside.
+struct Head {
+    /// There was a `TransInfo`.
+    seen: bool,
+    fields: EnvelopeHead,
+    /// Where the envelope begins, for what is said of a part that is missing.
+    root: Place,
+    places: Vec<(&'static str, Place)>,
+}
+
+impl Head {
+    fn place(&self, name: &str) -> &Place {
+        self.places.iter().find(|(known, _)| *known == name).map_or(&self.root, |(_, place)| place)
+    }
 }
 
 /// One pass over an envelope.
 struct Pass<'p, 'e, 'f> {
     structure: Structure,
-    head: EnvelopeHead,
-    /// There was a `TransInfo`.
-    seen: bool,
+    head: Head,
     expect: &'p Expectations<'e>,
     limits: &'p Limits,
     on_facts: Option<OnFacts<'f>>,
@@ -147,56 +168,92 @@ impl<'e> Pass<'_, 'e, '_> {
         let Some(element) = scanner.element().filter(|element| element.namespace == Namespace::Dxp) else { return };
         let parent = scanner.parent().filter(|parent| parent.namespace == Namespace::Dxp);
         let value = || scanner.text().trim().to_owned();
-        match (parent.map(|parent| parent.local()), element.local()) {
-            (_, "TransInfo") => self.seen = true,
-            (Some("TransInfo"), "CopMsgId") => self.head.cop_msg_id = value(),
-            (Some("TransInfo"), "SenderId") => self.head.sender_id = value(),
-            (Some("TransInfo"), "CreatTime") => self.head.creat_time = value(),
-            (Some("TransInfo"), "MsgType") => self.head.msg_type = value(),
-            (Some("ReceiverIds"), "ReceiverId") if self.head.receiver_ids.len() < MAX_RECEIVERS => {
-                self.head.receiver_ids.push(value());
+        let fields = &mut self.head.fields;
+        let name = match (parent.map(|parent| parent.local()), element.local()) {
+            (_, "TransInfo") => return self.head.seen = true,
+            (Some("AddInfo"), "FileName") => return fields.file_name = Some(value()),
+            (Some("TransInfo"), "CopMsgId") => return fields.cop_msg_id = value(),
+            (Some("TransInfo"), "CreatTime") => return fields.creat_time = value(),
+            (Some("ReceiverIds"), "ReceiverId") if fields.receiver_ids.len() < MAX_RECEIVERS => {
+                return fields.receiver_ids.push(value());
             }
-            (Some("AddInfo"), "FileName") => self.head.file_name = Some(value()),
-            _ => {}
+            (Some("TransInfo"), "SenderId") => {
+                fields.sender_id = value();
+                SENDER
+            }
+            (Some("TransInfo"), "MsgType") => {
+                fields.msg_type = value();
+                TYPE
+            }
+            (Some("TransInfo"), "ReceiverIds") => RECEIVERS,
+            _ => return,
+        };
+        if self.head.places.iter().all(|(known, _)| *known != name) {
+            self.head.places.push((name, Place::of(scanner)));
         }
     }
 }
 
+/// Parts of the head that are compared.
+const SENDER: &str = "SenderId";
+const TYPE: &str = "MsgType";
+const RECEIVERS: &str = "ReceiverIds";
+
 /// Receivers kept of one envelope.
 const MAX_RECEIVERS: usize = 5;
 
-fn check_head(head: &EnvelopeHead, message_type: Option<&str>, expect: &Expectations<'_>, sheet: &mut Sheet<'_>) {
-    let sender = printable(&head.sender_id);
-    if let Some(dxpid) = expect.dxpid
-        && dxpid != head.sender_id
-    {
-        let code = if expect.is_foreign(&head.sender_id) { FOREIGN_DXPID } else { "sender-id-mismatch" };
-        let text = bilingual!(
-            "SenderId 为“{sender}”，应为本企业的 DXPID“{dxpid}”",
-            "SenderId is {sender:?} but our DXPID is {dxpid:?}"
-        );
-        sheet.say("DxpMsg/TransInfo/SenderId".to_owned(), None, Say::error("R38", code, text));
-    }
-    let Some(message_type) = message_type else { return };
-    if head.msg_type != message_type {
-        let (given, root) = (printable(&head.msg_type), printable(message_type));
+fn check_head(head: &Head, report: &Report, expect: &Expectations<'_>, sheet: &mut Sheet<'_>) {
+    check_sender(head, report, expect, sheet);
+    let Some(message_type) = report.message_type.as_deref() else { return };
+    let fields = &head.fields;
+    if fields.msg_type != message_type {
+        let (given, root) = (printable(&fields.msg_type), printable(message_type));
         let text = bilingual!(
             "MsgType 为“{given}”，但 Data 中的报文是 {root}，两者必须一致",
             "MsgType is {given:?} but Data holds a {root}; make them equal"
         );
-        sheet.say("DxpMsg/TransInfo/MsgType".to_owned(), None, Say::error("R01", "msg-type-mismatch", text));
+        let say = Say::error("R01", "msg-type-mismatch", text).of(&fields.msg_type, false);
+        sheet.at_place(head.place(TYPE), say);
     }
     let receivers = match family::receiver_for(message_type) {
         Some(Family::Import) => expect.import_receivers,
         Some(Family::Export) => expect.export_receivers,
         None => return,
     };
-    if !head.receiver_ids.iter().any(|receiver| receivers.contains(&receiver.as_str())) {
+    if !fields.receiver_ids.iter().any(|receiver| receivers.contains(&receiver.as_str())) {
         let wanted = receivers.join(", ");
         let text = bilingual!(
             "ReceiverId 中没有 {message_type} 的接收方 {wanted}",
             "no ReceiverId is a receiver of {message_type}: {wanted}"
         );
-        sheet.say("DxpMsg/TransInfo/ReceiverIds".to_owned(), None, Say::error("R01", "receiver-mismatch", text));
+        let given = fields.receiver_ids.join(", ");
+        sheet.at_place(head.place(RECEIVERS), Say::error("R01", "receiver-mismatch", text).of(&given, false));
     }
+}
+
+/// R38: who sends the envelope is us, and who the document inside says.
+fn check_sender(head: &Head, report: &Report, expect: &Expectations<'_>, sheet: &mut Sheet<'_>) {
+    let given = &head.fields.sender_id;
+    let sender = printable(given);
+    let (code, text) = match (expect.dxpid, &report.dxpid) {
+        (Some(dxpid), _) if dxpid != given => {
+            let text = bilingual!(
+                "SenderId 为“{sender}”，应为本企业的 DXPID“{dxpid}”",
+                "SenderId is {sender:?} but our DXPID is {dxpid:?}"
+            );
+            (if expect.is_foreign(given) { FOREIGN_DXPID } else { "sender-id-mismatch" }, text)
+        }
+        // Where the document says another it is not ours, and that was said there.
+        (Some(_), _) => return,
+        (None, Some(inside)) if inside.trim() != given => {
+            let inside = printable(inside.trim());
+            let text = bilingual!(
+                "SenderId 为“{sender}”，但 Data 内 BaseTransfer/dxpId 为“{inside}”，两者必须是同一 DXPID",
+                "SenderId is {sender:?} but BaseTransfer/dxpId inside of Data is {inside:?}; both are the sender's DXPID"
+            );
+            ("sender-id-mismatch", text)
+        }
+        _ => return,
+    };
+    sheet.at_place(head.place(SENDER), Say::error("R38", code, text).of(given, false));
 }

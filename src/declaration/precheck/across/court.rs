@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::amount::Amount;
 use super::super::catalogue;
-use super::super::finding::{Finding, Levels, Say, Sheet};
-use super::{Entry, Facts, Purchase};
+use super::super::finding::{Finding, Level, Levels, Say, Sheet};
+use super::{About, Entry, Facts, Purchase};
 use crate::bilingual;
 
 mod orders;
@@ -63,20 +63,22 @@ impl<'l> Court<'l> {
         groups
     }
 
-    fn say(&mut self, (place, facts): Party<'_>, say: Say<'_>) {
+    fn say(&mut self, (place, facts): Party<'_>, about: About, say: Say<'_>) {
+        let shown = facts.shown(about);
         let mut sheet = Sheet::new(1, self.levels);
         sheet.message = Some(facts.message);
         sheet.enter(facts.document);
-        sheet.say(facts.path.clone(), Some(facts.at), say);
+        sheet.say(shown.path, shown.at, Say { value: shown.value.as_deref(), personal: shown.personal, ..say });
         sheet.leave(facts.key.as_deref());
         self.found.extend(sheet.findings.into_iter().map(|finding| (place, finding)));
     }
 
     /// About the second document; about the first one when the second was sent before.
-    fn differ(&mut self, first: Party<'_>, second: Party<'_>, say: Say<'_>) {
-        let customs = catalogue::customs_code(second.1.message, say.code);
+    fn differ(&mut self, first: (Party<'_>, About), second: (Party<'_>, About), say: Say<'_>) {
+        let customs = catalogue::customs_code(second.0.1.message, say.code);
         let before = self.found.len();
-        self.say(if self.is_earlier(second.0) { first } else { second }, say);
+        let (party, about) = if self.is_earlier(second.0.0) { first } else { second };
+        self.say(party, about, say);
         for (_, finding) in self.found.iter_mut().skip(before) {
             finding.customs_code = customs.map(str::to_owned);
         }
@@ -93,7 +95,7 @@ impl<'l> Court<'l> {
                         "业务主键重复：同一主键以新增（appType 1）申报了多次",
                         "the same business key is declared as new (appType 1) more than once"
                     );
-                    self.say((*place, facts), Say::error("R43", "key-repeated", text));
+                    self.say((*place, facts), facts.number(), Say::error("R43", "key-repeated", text));
                 }
                 first = first.or(Some(facts));
             }
@@ -111,24 +113,25 @@ impl<'l> Court<'l> {
         match new {
             _ if self.history && !known && matches!(change.1.get("appType"), Some("2" | "3")) => {
                 let text = bilingual!(
-                    "变更或删除的原单证没有从本网关发送过，请核对业务主键",
-                    "the document that this changes or deletes was never sent from here; check the business key"
+                    "变更或删除的原单证没有从本网关发送过，或已被退单、取消，请核对业务主键",
+                    "the document that this changes or deletes was never sent from here, or was refused or cancelled; check \
+                     the business key"
                 );
-                self.say(change, Say::warning("R44", "change-without-original", text));
+                self.say(change, change.1.number(), Say::warning("R44", "change-without-original", text));
             }
             Some(new) if new.released => {
                 let text = bilingual!(
                     "原单证已放行或结关，海关一般不再接受变更或删除",
                     "customs has released the original and takes changes and deletions no more as a rule"
                 );
-                self.say(change, Say::warning("R44", "change-after-release", text));
+                self.say(change, change.1.number(), Say::warning("R44", "change-after-release", text));
             }
             Some(new) if change.1.get("appTime").zip(new.get("appTime")).is_some_and(|(one, two)| one < two) => {
                 let text = bilingual!(
                     "变更或删除的报送时间早于同一单证的新增",
                     "this change or deletion is older than the new document it is about"
                 );
-                self.say(change, Say::warning("R44", "change-before-new", text));
+                self.say(change, About::Field("appTime"), Say::warning("R44", "change-before-new", text));
             }
             _ => {}
         }
@@ -153,7 +156,7 @@ impl<'l> Court<'l> {
                         "guid 与另一份报文中的单证重复，每份单证应使用新的 guid",
                         "guid repeats that of a document in another message; give each document its own"
                     );
-                    self.say((place, facts), Say::warning("R02", "guid-repeated", text));
+                    self.say((place, facts), About::Field("guid"), Say::warning("R02", "guid-repeated", text));
                 }
             }
         }
@@ -176,7 +179,10 @@ impl<'l> Court<'l> {
                         "缺少同一 copNo 的第 {before} 部分：报文序号应连续，不得跳号",
                         "part {before} of the same copNo is missing: parts are numbered without gap"
                     );
-                    self.say((place, facts), Say::warning("R31", "message-part-missing", text));
+                    let say = Say::error("R31", "message-part-missing", text);
+                    // Files of an outbox may be looked at in another order than they were numbered in.
+                    let say = if self.history { Say { level: Level::Warning, ..say } } else { say };
+                    self.say((place, facts), About::Field("msgSeqNo"), say);
                 }
             }
         }
@@ -208,7 +214,7 @@ impl<'l> Court<'l> {
                     "该订购人本年度在这些单证中的购买金额合计 {total} 元，超过跨境零售进口年度交易限值 {ANNUAL_LIMIT} 元",
                     "this buyer's documents of the year add up to {total} yuan, more than the annual limit of {ANNUAL_LIMIT}"
                 );
-                self.say((place, facts), Say::warning("R40", "annual-limit", text));
+                self.say((place, facts), About::Field("buyerIdNumber"), Say::warning("R40", "annual-limit", text));
             }
         }
     }
@@ -234,7 +240,7 @@ impl<'l> Court<'l> {
                     "{field} 已用于另一个 {other}，编号必须唯一",
                     "{field} is used for another {other} already; the number must be unique"
                 );
-                self.say((place, facts), Say::error("R16", code, text));
+                self.say((place, facts), About::Field(field), Say::error("R16", code, text));
             }
         }
     }

@@ -141,6 +141,34 @@ fn r33_lets_no_more_come_back_than_went_out() {
 }
 
 #[test]
+fn r33_adds_up_the_lines_and_the_returns_of_one_list() {
+    let (order, list) = (orders(), lists());
+    let back = |copy: &str, quantity: &str| {
+        let xml = beside("CEB625Message", "InvtRefund/InvtRefundHead", &order, &[("orderNo", "orderNo")]);
+        let xml = with(&with(&xml, "copNo", copy), "guid", &format!("{copy:0>36}"));
+        with(&with(&xml, "gnum", "1"), "qty", quantity)
+    };
+    let list = with(&list, "qty", "5");
+    let codes = |files: &[String]| -> Vec<usize> {
+        let found = judged(files).into_iter().filter(|(_, rule, _)| rule == "R33");
+        found.map(|(file, ..)| file).collect()
+    };
+    assert_eq!(codes(&[list.clone(), back("A", "2"), back("B", "3")]), [] as [usize; 0]);
+    assert_eq!(codes(&[list.clone(), back("A", "3"), back("B", "3")]), [2], "the second is too much");
+    let deleted = with(&back("A", "3"), "appType", "3");
+    assert_eq!(codes(&[list.clone(), back("A", "3"), deleted, back("B", "3")]), [] as [usize; 0]);
+    let change = with(&with(&back("A", "2"), "appType", "2"), "appTime", "20991231235959");
+    assert_eq!(codes(&[list.clone(), back("A", "3"), change, back("B", "3")]), [] as [usize; 0], "a change replaces");
+    let end = "</ceb:InvtRefundList>";
+    let line = |xml: &str| {
+        let start = xml.find("<ceb:InvtRefundList>").expect("a line");
+        xml[start..xml.find(end).expect("its end") + end.len()].to_owned()
+    };
+    let twice = back("A", "3").replacen(end, &format!("{end}{}", line(&back("A", "3"))), 1);
+    assert_eq!(codes(&[list, twice]), [1], "one line twice");
+}
+
+#[test]
 fn a_finding_between_documents_has_document_key_and_place() {
     let order = orders();
     let mut ledger = Ledger::default();
@@ -148,12 +176,58 @@ fn a_finding_between_documents_has_document_key_and_place() {
         check_for_ledger(&mut xml.as_bytes(), &expect(), &Limits::default(), &mut |facts| ledger.add(number, facts));
     }
     let (_, finding) = ledger.judge(&Levels::default()).remove(0);
-    assert_eq!((finding.document, finding.path.as_str()), (1, "CEB311Message/Order"));
+    assert_eq!((finding.document, finding.path.as_str()), (1, "CEB311Message/Order/OrderHead/orderNo"));
+    assert_eq!(finding.value.as_deref(), Some(value_of(&orders(), "orderNo")));
     assert!(finding.line > 1 && finding.key.is_some_and(|key| key.starts_with("orderNo=")));
     assert_eq!(finding.customs_code.as_deref(), Some("-301010"));
     let mut levels = Levels::default();
     levels.set("R43", Weight::Off).expect("a rule");
     assert!(ledger.judge(&levels).is_empty());
+}
+
+#[test]
+fn a_finding_between_documents_shows_the_field_it_is_about_and_masks_what_is_personal() {
+    let (order, list) = (orders(), lists());
+    let back = beside("CEB625Message", "InvtRefund/InvtRefundHead", &order, &[("orderNo", "orderNo")]);
+    for (files, code, path, shown) in [
+        ([order.clone(), with(&payment(&order), "amountPaid", "0.01")], "payment-amount", "amountPaid", "0.01"),
+        ([order.clone(), with(&payment(&order), "payerName", "张三丰")], "payer-not-buyer", "payerName", "张**"),
+        ([order.clone(), with(&payment(&order), "payCode", "3301961Q43")], "payment-company", "payCode", "3301961Q43"),
+        ([order.clone(), with(&list, "buyerName", "张三丰")], "buyer-differs", "buyerName", "张**"),
+        ([order.clone(), with(&waybill(&order), "consignee", "张三丰")], "consignee-differs", "consignee", "张**"),
+        ([order.clone(), with(&list, "qty", "99")], "lines-differ", "InventoryList/qty", "99"),
+        ([list.clone(), with(&with(&back, "gnum", "1"), "qty", "999")], "return-quantity", "InvtRefundList/qty", "999"),
+        ([list, with(&back, "gnum", "77")], "return-quantity", "InvtRefundList/gnum", "77"),
+    ] {
+        let mut ledger = Ledger::default();
+        for (number, xml) in files.iter().enumerate() {
+            facts_of(xml).into_iter().for_each(|facts| ledger.add(number, facts));
+        }
+        let found = ledger.judge(&Levels::default());
+        let (file, finding) = found.iter().find(|(_, finding)| finding.code == code).expect(code);
+        assert!(finding.path.ends_with(&format!("/{path}")), "{code}: {}", finding.path);
+        assert_eq!(finding.value.as_deref(), Some(shown), "{code}");
+        let line = files[*file].lines().nth(usize::try_from(finding.line).expect("a line") - 1).expect("the line");
+        let at =
+            &line[line.char_indices().nth(usize::try_from(finding.column).expect("a column") - 1).expect("it").0..];
+        let field = path.rsplit('/').next().expect("a field");
+        assert!(at.starts_with(&format!("<ceb:{field}>")), "{code}: {at:.40}");
+    }
+}
+
+#[test]
+fn the_second_line_of_a_list_is_shown_as_such() {
+    let list = String::from_utf8(sample::inventory(20, DXPID, at(), 5)).expect("UTF-8");
+    let order = String::from_utf8(sample::order(20, DXPID, at(), 5)).expect("UTF-8");
+    let (start, second) = list.split_at(list.find("<ceb:gnum>2<").expect("a second line"));
+    let mut ledger = Ledger::default();
+    let list = format!("{start}{}", with(second, "qty", "98765"));
+    for (number, xml) in [order, list].iter().enumerate() {
+        facts_of(xml).into_iter().for_each(|facts| ledger.add(number, facts));
+    }
+    let found = ledger.judge(&Levels::default());
+    let finding = &found.iter().find(|(_, finding)| finding.code == "lines-differ").expect("the finding").1;
+    assert!(finding.path.ends_with("/InventoryList[2]/qty"), "{}", finding.path);
 }
 
 fn facts_of(xml: &str) -> Vec<Facts> {
@@ -301,6 +375,15 @@ fn r31_misses_a_part_that_was_not_sent() {
     };
     assert_eq!(codes(judged(&[part("1"), part("2"), part("3")])), []);
     assert_eq!(codes(judged(&[part("1"), part("3")])), [(1, "message-part-missing".to_owned())]);
+    let level = |history: bool| {
+        let mut ledger = Ledger::default();
+        ledger.add_earlier(facts_of(&part("1")).remove(0));
+        ledger.add(0, facts_of(&part("3")).remove(0));
+        let levels = Levels::default();
+        let found = if history { ledger.judge_with_history(&levels) } else { ledger.judge(&levels) };
+        found.into_iter().find(|(_, finding)| finding.code == "message-part-missing").expect("the finding").1.level
+    };
+    assert_eq!((level(false), level(true)), (Level::Error, Level::Warning), "an outbox may see the second part later");
     assert_eq!(codes(judged(&[part("3")])), [], "the others may have gone before this call");
     assert_eq!(codes(judged(&[part("3"), part("4")])), [], "so may those before the third");
     assert_eq!(codes(judged(&[part("3"), with(&part("3"), "appType", "2")])), []);

@@ -1,8 +1,10 @@
 //! Documents about one order, and returns beside their lists.
 
+use std::collections::BTreeMap;
+
 use super::super::super::amount::Amount;
 use super::super::super::finding::Say;
-use super::super::Facts;
+use super::super::{About, Facts};
 use super::{Court, Party};
 use crate::bilingual;
 
@@ -28,15 +30,11 @@ impl<'l> Court<'l> {
             if let Some((order, list)) = self.pair(&places, "CEB303Message", "CEB603Message") {
                 self.lines(order, list);
             }
-            if let Some((list, back)) = self.pair(&places, "CEB621Message", "CEB625Message") {
-                self.quantities(list, back);
-            }
+            self.returns(&places, "CEB621Message", "CEB625Message");
         }
         // An export's return names no order, but the number that customs gave the list.
         for places in self.alike(|facts| facts.get("invtNo")).into_iter().filter(|places| places.len() > 1) {
-            if let Some((list, back)) = self.pair(&places, "CEB603Message", "CEB213Message") {
-                self.quantities(list, back);
-            }
+            self.returns(&places, "CEB603Message", "CEB213Message");
         }
     }
 
@@ -67,7 +65,8 @@ impl<'l> Court<'l> {
                 "支付金额 {paid} 与订单实际支付金额 {due} 不一致",
                 "the payment is {paid} but the order says {due}"
             );
-            self.differ(order, payment, Say::error("R10", "payment-amount", text));
+            let (due, paid) = (About::Field("acturalPaid"), About::Field("amountPaid"));
+            self.differ((order, due), (payment, paid), Say::error("R10", "payment-amount", text));
         }
         self.payer(order, payment);
         for (field, code) in [("payCode", "payment-company"), ("payTransactionId", "payment-transaction")] {
@@ -76,7 +75,8 @@ impl<'l> Court<'l> {
             {
                 let text =
                     bilingual!("支付单的 {field} 与订单不一致", "{field} of the payment is not that of the order");
-                self.differ(order, payment, Say::error("R42", code, text));
+                let about = About::Field(field);
+                self.differ((order, about), (payment, about), Say::error("R42", code, text));
             }
         }
     }
@@ -91,7 +91,8 @@ impl<'l> Court<'l> {
                     "支付人（{paid}）与订购人（{bought}）不一致",
                     "{paid} of the payment is not {bought} of the buyer"
                 );
-                self.differ(buyer, payment, Say::error("R41", "payer-not-buyer", text));
+                let (bought, paid) = (About::Field(bought), About::Field(paid));
+                self.differ((buyer, bought), (payment, paid), Say::error("R41", "payer-not-buyer", text));
             }
         }
     }
@@ -103,7 +104,8 @@ impl<'l> Court<'l> {
                 && wanted != given
             {
                 let text = bilingual!("清单的 {field} 与订单不一致", "{field} of the list is not that of the order");
-                self.differ(order, list, Say::error("R41", "buyer-differs", text));
+                let about = About::Field(field);
+                self.differ((order, about), (list, about), Say::error("R41", "buyer-differs", text));
             }
         }
     }
@@ -115,39 +117,88 @@ impl<'l> Court<'l> {
                 && wanted != given
             {
                 let text = bilingual!("运单的 {field} 与订单不一致", "{field} of the waybill is not that of the order");
-                self.differ(order, waybill, Say::error("R17", "consignee-differs", text));
+                let about = About::Field(field);
+                self.differ((order, about), (waybill, about), Say::error("R17", "consignee-differs", text));
             }
         }
     }
 
     /// R18: the list has the lines of the order.
     fn lines(&mut self, order: Party<'_>, list: Party<'_>) {
-        let (wanted, given) = (order.1.lines.len(), list.1.lines.len());
-        if wanted != given || order.1.lines.iter().zip(&list.1.lines).any(|(a, b)| a != b) {
+        let (ours, theirs) = (&order.1.lines, &list.1.lines);
+        let (wanted, given) = (ours.len(), theirs.len());
+        let mut pairs = ours.iter().zip(theirs);
+        let first = pairs.position(|(one, two)| (one.number, one.quantity) != (two.number, two.quantity));
+        if let Some(place) = first.or((wanted != given).then(|| wanted.min(given))) {
             let text = bilingual!(
                 "清单表体（{given} 项）与订单（{wanted} 项）的序号或数量不一一对应",
                 "the lines of the list ({given}) and of the order ({wanted}) differ in number or quantity"
             );
-            self.differ(order, list, Say::error("R18", "lines-differ", text));
+            let numbers = ours.get(place).map(|line| line.number) != theirs.get(place).map(|line| line.number);
+            let about = About::Line(place, if numbers { "gnum" } else { "qty" });
+            self.differ((order, about), (list, about), Say::error("R18", "lines-differ", text));
         }
     }
 
-    /// R33: no more comes back than went out.
-    fn quantities(&mut self, list: Party<'_>, back: Party<'_>) {
-        for (number, quantity) in &back.1.lines {
-            let original = list.1.lines.iter().find(|(known, _)| known == number).map(|(_, quantity)| *quantity);
-            let text = match original {
-                None => bilingual!(
+    /// R33: no more comes back than went out, in one return or in several.
+    fn returns(&mut self, places: &[usize], list: &str, back: &str) {
+        let Some(list) = self.latest(places, list) else { return };
+        let mut returned: BTreeMap<i64, Amount> = BTreeMap::new();
+        for back in self.standing(places, back) {
+            for place in 0..back.1.lines.len() {
+                self.quantity(list, back, place, &mut returned);
+            }
+        }
+    }
+
+    /// The latest of each document of a type, those that were sent before first.
+    fn standing(&self, places: &[usize], message: &str) -> Vec<Party<'l>> {
+        let mut groups: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
+        for place in places {
+            let facts = self.at(*place).filter(|facts| facts.message == message);
+            if let Some(facts) = facts {
+                groups.entry(facts.business_key()).or_default().push(*place);
+            }
+        }
+        let is_deleted = |places: &Vec<usize>| {
+            let types = places.iter().filter_map(|place| self.at(*place)).map(|facts| facts.get("appType"));
+            types.into_iter().any(|kind| kind == Some("3"))
+        };
+        let standing = groups.values().filter(|places| !is_deleted(places));
+        let mut standing: Vec<_> = standing.filter_map(|places| self.latest(places, message)).collect();
+        standing.sort_by_key(|(place, facts)| (!self.is_earlier(*place), facts.get("appTime"), *place));
+        standing
+    }
+
+    /// One line of a return, after those in `returned`.
+    fn quantity(&mut self, list: Party<'_>, back: Party<'_>, place: usize, returned: &mut BTreeMap<i64, Amount>) {
+        let Some(line) = back.1.lines.get(place) else { return };
+        let number = line.number;
+        let original = list.1.lines.iter().position(|known| known.number == number);
+        let (field, text) = match original.and_then(|at| list.1.lines.get(at)) {
+            None => {
+                let text = bilingual!(
                     "退货项 {number} 在原清单中不存在",
                     "line {number} of the return is not in the original list"
-                ),
-                Some(original) if quantity > &original => bilingual!(
-                    "退货项 {number} 的数量大于原清单",
-                    "line {number} returns more than the original list has"
-                ),
-                Some(_) => continue,
-            };
-            self.differ(list, back, Say::error("R33", "return-quantity", text));
+                );
+                ("gnum", text)
+            }
+            Some(original) => {
+                let before = returned.get(&number).copied().unwrap_or(Amount::ZERO);
+                let Some(sum) = line.quantity.and_then(|quantity| before.plus(quantity)) else { return };
+                returned.insert(number, sum);
+                let Some(most) = original.quantity.filter(|most| sum > *most) else { return };
+                let text = bilingual!(
+                    "退货项 {number} 的数量（合计 {sum}）大于原清单（{most}）",
+                    "what is returned of line {number} adds up to {sum}, more than the {most} of the original list"
+                );
+                ("qty", text)
+            }
+        };
+        if self.is_earlier(list.0) && self.is_earlier(back.0) {
+            return;
         }
+        let in_list = About::Line(original.unwrap_or(usize::MAX), field);
+        self.differ((list, in_list), (back, About::Line(place, field)), Say::error("R33", "return-quantity", text));
     }
 }
