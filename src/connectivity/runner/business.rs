@@ -80,7 +80,7 @@ impl<G: Gateway> Book<'_, G> {
         }
         let dxpid = self.parts.station.dxpid.clone().unwrap_or_default();
         let count = usize::try_from(business.documents).unwrap_or(1);
-        let made = sample_of(&business.message_type, count, &dxpid, self.parts.clock.now(), self.seed());
+        let made = sample::of(&business.message_type, count, &dxpid, self.parts.clock.now(), self.seed());
         if made.is_none() {
             let kind = &business.message_type;
             self.fails("sample-missing", bilingual!("没有 {kind} 的样例", "there is no sample of {kind}"));
@@ -268,14 +268,4 @@ fn told(answer: &BusinessAnswer) -> Bilingual {
         "{message_type} 第 {document} 份：{status} {zh} {info}",
         "{message_type}, document {document}: {status} {en} {info}"
     )
-}
-
-fn sample_of(message_type: &str, count: usize, dxpid: &str, at: Timestamp, seed: u64) -> Option<Vec<u8>> {
-    Some(match message_type {
-        "CEB311Message" => sample::order(count, dxpid, at, seed),
-        "CEB621Message" => sample::inventory(count, dxpid, at, seed),
-        "CEB303Message" => sample::export_order(count, dxpid, at, seed),
-        "CEB603Message" => sample::export_inventory(count, dxpid, at, seed),
-        _ => return None,
-    })
 }

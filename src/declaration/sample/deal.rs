@@ -82,6 +82,8 @@ pub(super) struct Deal {
     pub(super) items: Vec<Item>,
     /// In cents.
     pub(super) freight: u64,
+    /// What customs would number the list with; follows the position, so that none repeats within a message.
+    list: u64,
 }
 
 impl Deal {
@@ -107,8 +109,19 @@ impl Deal {
             buyer: Person::new(&mut draw),
             items: items(goods, &mut draw),
             freight: draw.between(8, 30).saturating_mul(100),
+            list: Draw(seed.rotate_left(29) ^ time.rotate_left(11)).between(0, LISTS - 1).wrapping_add(place) % LISTS,
             day,
         }
+    }
+
+    /// Number of another document about the same purchase at the enterprise, twenty characters; the prefix has two.
+    pub(super) fn own_number(&self, prefix: &str) -> String {
+        format!("{prefix}{}", self.cop_no.get(2..).unwrap_or_default())
+    }
+
+    /// 清单编号 that customs has given the list of the purchase: office, year, `I` or `E`, nine digits.
+    pub(super) fn list_number(&self, office: &str, flag: char) -> String {
+        format!("{office}{}{flag}{:09}", self.day.get(..4).unwrap_or_default(), self.list)
     }
 
     /// Sum of the lines in cents.
@@ -126,6 +139,9 @@ impl Deal {
         self.net().saturating_add(self.net() / 20).saturating_add(180)
     }
 }
+
+/// Numbers of lists in a year at one office.
+const LISTS: u64 = 1_000_000_000;
 
 /// One to three different articles.
 fn items(goods: &[Article], draw: &mut Draw) -> Vec<Item> {

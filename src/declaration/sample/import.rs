@@ -12,12 +12,26 @@ const CHINA: &str = "142";
 /// Tax on cross-border retail imports: 70 % of 13 % VAT, in tenths of a percent.
 const TAX_PER_MILLE: u64 = 91;
 
-/// 电子订单.
-pub(super) fn order(markup: &mut Markup, deal: &Deal) {
+/// What an order comes to, in cents.
+pub(super) struct Paid {
+    goods: u64,
+    tax: u64,
+    discount: u64,
+    pub(super) paid: u64,
+}
+
+/// What the order of a purchase comes to.
+pub(super) fn paid(deal: &Deal) -> Paid {
     let goods = deal.goods_value();
     let tax = goods.saturating_mul(TAX_PER_MILLE).saturating_add(500) / 1000;
     let discount = if deal.index % 3 == 2 { 500 } else { 0 };
     let paid = goods.saturating_add(deal.freight).saturating_add(tax).saturating_sub(discount);
+    Paid { goods, tax, discount, paid }
+}
+
+/// 电子订单.
+pub(super) fn order(markup: &mut Markup, deal: &Deal) {
+    let Paid { goods, tax, discount, paid } = paid(deal);
     markup.open("Order");
     markup.open("OrderHead");
     report_head(markup, deal);

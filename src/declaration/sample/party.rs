@@ -40,6 +40,10 @@ pub(super) const EXPORT_CARRIER: Enterprise =
     Enterprise { stem: "91440300MA5F40039", name: "深圳航捷国际货运有限公司" };
 pub(super) const EXPORT_AGENT: Enterprise =
     Enterprise { stem: "91440300MA5F4004A", name: "深圳市联岸报关有限公司" };
+pub(super) const EXPORT_PAYMENT: Enterprise =
+    Enterprise { stem: "91440300MA5F4005B", name: "深圳汇岭支付服务有限公司" };
+pub(super) const EXPORT_TERMINAL: Enterprise =
+    Enterprise { stem: "91440300MA5F4006C", name: "深圳南屿国际货运站有限公司" };
 
 /// A buyer, who is the consignee too.
 #[derive(Debug, Clone)]
@@ -104,6 +108,8 @@ mod tests {
             EXPORT_SHOP,
             EXPORT_CARRIER,
             EXPORT_AGENT,
+            EXPORT_PAYMENT,
+            EXPORT_TERMINAL,
         ];
         let mut codes: Vec<String> = all.iter().map(Enterprise::code).collect();
         assert!(codes.iter().all(|code| is_credit_code(code)), "{codes:?}");

@@ -59,6 +59,58 @@ fn every_sample_passes_the_pre_check_without_a_finding() {
 }
 
 #[test]
+fn every_type_that_an_enterprise_sends_has_a_sample_that_passes_the_pre_check_and_is_answered() {
+    let requests = family::all().filter(|row| matches!(row.role, family::Role::Request { .. }));
+    let names: Vec<&str> = requests.map(|row| row.name).collect();
+    assert_eq!(names, DOCUMENTS.map(|(name, _)| name));
+    for name in names {
+        let most = family::find(name).expect("a row").max_documents;
+        let bytes = of(name, 100, DXPID, at(), 7).expect("a sample");
+        let report = checked(&bytes);
+        assert_eq!(report.findings, vec![], "{name}: {}", String::from_utf8_lossy(&bytes));
+        assert_eq!((report.message_type.as_deref(), report.documents), (Some(name), most), "{name}");
+        let limits = Limits::default();
+        let receipt = answer(&mut &bytes[..], at(), &Outcome::Accepted, &limits).expect("an answer");
+        let receipt = read(&mut &receipt[..], &limits).expect("a receipt");
+        for (document, entry) in (1u32..).zip(&receipt.entries) {
+            let keys: Vec<_> = report.keys.iter().filter(|key| key.document == document).cloned().collect();
+            assert!(concerns(entry, name, &keys), "{name} {document}");
+        }
+    }
+    assert_eq!(of("CEB622Message", 1, DXPID, at(), 7), None, "customs sends that");
+}
+
+#[test]
+fn what_is_made_with_the_same_arguments_belongs_together() {
+    let documents = |name: &str| leaves(&of(name, 20, DXPID, at(), 7).expect("a sample"));
+    let one = |document: &[(String, String)], name: &str| values(document, name).first().copied().map(str::to_owned);
+    for (order, payment) in documents("CEB311Message").iter().zip(&documents("CEB411Message")) {
+        assert_eq!(one(order, "orderNo"), one(payment, "orderNo"));
+        assert_eq!(one(order, "payTransactionId"), one(payment, "payTransactionId"));
+        assert_eq!(one(order, "acturalPaid"), one(payment, "amountPaid"));
+    }
+    for (waybill, list) in documents("CEB511Message").iter().zip(&documents("CEB621Message")) {
+        assert_eq!(one(waybill, "logisticsNo"), one(list, "logisticsNo"));
+    }
+    for (cancelled, returned) in documents("CEB605Message").iter().zip(&documents("CEB213Message")) {
+        assert_eq!(one(cancelled, "invtNo"), one(returned, "invtNo"));
+    }
+}
+
+#[test]
+fn no_list_number_repeats_within_a_message_or_among_many() {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        for document in leaves(&of("CEB623Message", 3, DXPID, at(), seed).expect("a sample")) {
+            for number in values(&document, "invtNo") {
+                assert!(seen.insert(number.to_owned()), "{number} of {seed}");
+            }
+        }
+    }
+    assert_eq!(seen.len(), 600);
+}
+
+#[test]
 fn the_same_arguments_give_the_same_bytes_and_others_do_not() {
     assert_eq!(all(3), all(3));
     assert_ne!(order(3, DXPID, at(), 1), order(3, DXPID, at(), 2));
