@@ -3,6 +3,8 @@
 //! What was queued while the home was of another environment (its configuration was changed since) is held; so is what
 //! waits when the window is over. Before it begins, messages wait for it. MDNs that we owe go at any time.
 
+use jiff::Timestamp;
+
 use super::Outbound;
 use super::precheck::other_environment;
 use crate::as2::{As2Name, headers};
@@ -29,6 +31,14 @@ impl Outbound {
                 self.fact_if(message.id, &open, Fact::RetryAt { due, reason }).await.map(|_| false)
             }
             None => self.hold(message, reason).await.map(|()| false),
+        }
+    }
+
+    /// Since when its delivery is tried: what waits for the window is not given up for having waited.
+    pub(super) fn patient_since(&self, message: &Message) -> Timestamp {
+        match message.kind {
+            JobKind::Payload => self.station.environment.open_since(message.patient_since),
+            _ => message.patient_since,
         }
     }
 

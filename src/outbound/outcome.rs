@@ -54,7 +54,7 @@ impl Outbound {
             examined.outcome,
             &Circumstances {
                 attempts,
-                patient_since: message.patient_since,
+                patient_since: self.patient_since(message),
                 now,
                 receipt_deadline: partner.agreement.mdn.deadline,
                 schedule: &partner.delivery.retry,

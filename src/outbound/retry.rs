@@ -14,8 +14,8 @@
 //! | TLS certificate not trusted, URL not usable | hold: no byte was sent |
 //! | 3xx (never followed), other 4xx | hold, unless the agreement lists the status for retries |
 //!
-//! The schedule's last delay repeats until `give_up_after` has passed since the message was queued, or
-//! released by a person; then it fails.
+//! The schedule's last delay repeats until `give_up_after` has passed since the message was queued, released by a person,
+//! or let out by the window of its environment; then it fails.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ pub enum Next {
 pub struct Circumstances<'a> {
     /// Attempts begun, this one included.
     pub attempts: u32,
-    /// Since when delivery is tried: queued, or released by a person.
+    /// Since when delivery is tried: queued, released by a person, or let out by the environment's window.
     pub patient_since: Timestamp,
     /// Now.
     pub now: Timestamp,

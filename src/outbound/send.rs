@@ -240,7 +240,7 @@ impl Outbound {
 
     /// The deadline of an asynchronous MDN has passed often enough, or long enough.
     fn is_overdue_for_good(&self, partner: &Partner, message: &Message) -> bool {
-        let waited = self.clock.now().duration_since(message.patient_since);
+        let waited = self.clock.now().duration_since(self.patient_since(message));
         let patience = SignedDuration::try_from(partner.delivery.retry.give_up_after).unwrap_or(SignedDuration::MAX);
         message.transfers >= TRANSFERS || waited >= patience
     }

@@ -85,6 +85,11 @@ impl Environment {
         Some(Closed { code: "environment-window-over", text, opens: None })
     }
 
+    /// Since when a partner could have been reached that something has waited for since `since`: not before the window.
+    pub fn open_since(&self, since: Timestamp) -> Timestamp {
+        self.from.map_or(since, |from| from.max(since))
+    }
+
     /// Whether a DXPID is the station's in another environment.
     pub fn is_foreign(&self, dxpid: &str) -> bool {
         self.other_dxpids.iter().any(|other| other == dxpid)

@@ -113,6 +113,20 @@ fn outside_of_its_window_a_test_environment_sends_nothing_and_says_why() {
 }
 
 #[test]
+fn waiting_for_the_window_does_not_use_up_the_patience_with_the_partner() {
+    let clock = inside::clock();
+    // The usual patience is 72 hours.
+    let begin = clock.now().checked_add(SignedDuration::from_hours(120)).unwrap();
+    let home = home(&format!("name = \"test\"\nfrom = \"{begin}\""));
+    let gateway = Inside::start(&home, &clock);
+    gateway.submit("customs", "early.xml", &sample::order(1, OWN, clock.now(), 1));
+    gateway.until("customs", "waiting", |message| message.due == Some(begin));
+    clock.set(begin);
+    let tried = gateway.until("customs", "tried", |message| message.attempts > 0 && message.state != State::Sending);
+    assert_eq!(tried.state, State::Composed, "it is tried again: {tried:?}");
+}
+
+#[test]
 fn a_data_folder_stays_of_its_environment() {
     let home = home("name = \"production\"");
     let clock = inside::clock();
