@@ -26,6 +26,8 @@ pub const MAX_PLAN: usize = 256 * 1024;
 const MAX_SIZE: u32 = 64 * 1024;
 /// Characters of a case's id, at most.
 const MAX_ID: usize = 40;
+/// How long a case may wait, at most: longer than any window of the test environment.
+const MAX_WAIT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How long a case waits, unless the plan says otherwise.
 const USUAL_WAIT: Duration = Duration::from_secs(120);
 
@@ -293,6 +295,9 @@ fn wait(text: Option<&str>) -> Result<Option<Duration>, Bilingual> {
     if read.is_zero() {
         return Err(bilingual!("wait 不能为零", "wait cannot be zero"));
     }
+    if read > MAX_WAIT {
+        return Err(bilingual!("wait 不能超过 14d", "wait cannot be longer than 14d"));
+    }
     Ok(Some(read))
 }
 
@@ -336,6 +341,7 @@ mod tests {
             (format!("{interface}check = 'tcp'\nreceipts = []"), "has no receipts"),
             (format!("{interface}check = 'tcp'\nwait = 'soon'"), "not a duration"),
             (format!("{interface}check = 'tcp'\nwait = '0s'"), "cannot be zero"),
+            (format!("{interface}check = 'tcp'\nwait = '213503982334d'"), "longer than 14d"),
             (format!("{interface}check = 'tcp'\n{interface}check = 'tls'"), "there twice"),
             (format!("{interface}check = 'tcp'\ncolour = 'red'"), "colour"),
             (business.to_owned(), "message_type is missing"),

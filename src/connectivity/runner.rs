@@ -157,8 +157,7 @@ impl<G: Gateway> Runner<G> {
         if parts.station.environment.name != EnvironmentName::Test {
             return Err(RunError::Production);
         }
-        let same = run.plan == plan.name && run.cases.iter().map(|case| &case.id).eq(plan.cases.iter().map(|c| &c.id));
-        if !same || run.ended.is_some() {
+        if !is_of(&run, &plan) || run.ended.is_some() {
             return Err(RunError::NotResumable);
         }
         Ok(Runner { parts, plan, run, begun: true })
@@ -224,6 +223,12 @@ impl<G: Gateway> Runner<G> {
             self.parts.gateway.end(message.id, "an interrupted connectivity test is resumed".to_owned()).await;
         }
     }
+}
+
+/// The run's cases are those of the plan: what has ended must be about the same as what is left.
+fn is_of(run: &Run, plan: &Plan) -> bool {
+    let told = |case: &CaseRecord| (case.id.clone(), case.kind, case.subject.clone());
+    run.plan == plan.name && run.cases.iter().map(told).eq(plan.cases.iter().map(|case| told(&pending(case))))
 }
 
 fn pending(case: &Case) -> CaseRecord {
