@@ -115,6 +115,27 @@ fn pixels(path: &Path) -> (usize, usize, Vec<u8>) {
 }
 
 #[test]
+fn a_page_looks_the_same_on_a_machine_without_any_font() {
+    let (folder, path) = saved("a.pdf", &render(&document(), Format::Pdf).expect("a PDF").bytes);
+    let nothing = folder.path().join("fonts.conf");
+    std::fs::write(&nothing, "<?xml version=\"1.0\"?><!DOCTYPE fontconfig SYSTEM \"fonts.dtd\"><fontconfig/>")
+        .expect("written");
+    let page = |fonts: Option<&Path>| {
+        let mut command = Command::new("pdftoppm");
+        command.args(["-r", "60", "-gray", "-f", "1", "-l", "1"]).arg(&path);
+        if let Some(fonts) = fonts {
+            command.env("FONTCONFIG_FILE", fonts).env("HOME", folder.path()).env_remove("XDG_DATA_HOME");
+        }
+        let output = command.output().expect("pdftoppm (Debian: poppler-utils)");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let bare = page(Some(&nothing));
+    assert!(bare.iter().filter(|grey| **grey < 100).count() > 500, "there is text on it");
+    assert!(bare == page(None), "the fonts of the machine play no part");
+}
+
+#[test]
 fn a_stamp_has_an_empty_box_of_at_least_four_centimetres() {
     let (_folder, path) = saved("a.pdf", &render(&document(), Format::Pdf).expect("a PDF").bytes);
     let (width, height, grey) = pixels(&path);
