@@ -2,42 +2,47 @@
 //!
 //! The endpoint is an ordinary gateway whose partner is the enterprise. The [`Responder`] is what customs would be
 //! behind it: it consumes the inbox, unwraps each DxpMsg, and drops the business receipts that belong to the message
-//! type (CEB312 for CEB311, CEB622 for CEB621, …; CEB900 for what cannot be read, or whose signature is missing or does
-//! not hold) into the outbox, each wrapped in a DxpMsg of its own: the whole sequence that a declaration sees, or what a
-//! [`Scenario`] says, which may be changed while it runs ([`Bench`]). What it consumed is kept in `archive/`. In front of
-//! the endpoint, [`Endpoint`] makes the faults of a scenario happen.
+//! type (CEB312 for CEB311, CEB622 for CEB621, …) into the outbox, each wrapped in a DxpMsg of its own: the whole sequence
+//! that a declaration sees; what customs says of errors, for it makes the same pre-check as the gateway's outbox
+//! (`verdict`); or what a [`Scenario`] says, which may be changed while it runs ([`Bench`], [`control`]). What it consumed is
+//! kept in `archive/`. In front of the endpoint, [`Endpoint`] makes the faults of a scenario happen.
 
 mod bench;
+mod certificate;
+pub mod control;
 mod endpoint;
 pub mod fault;
 mod forgery;
 pub mod scenario;
+mod verdict;
 
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::bench::Bench;
+pub use self::bench::{Bench, Server};
+pub use self::control::Control;
 pub use self::endpoint::{Endpoint, Surroundings};
 pub use self::scenario::Scenario;
 use self::scenario::{Case, End, Order};
-use crate::declaration::dsig::{self, SignatureProblem};
+use self::verdict::{Verdict, Whole};
 use crate::declaration::envelope::{self, EnvelopeHead, NodeHead, Response, TransportResponse, Unwrapped};
 use crate::declaration::family;
 use crate::declaration::precheck::BusinessKey;
+use crate::declaration::precheck::codes::CodeTables;
 use crate::declaration::receipt::{self, OriginalMessage, Outcome, Step};
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown};
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
-use crate::mime::BytesSource;
-
 /// Where consumed messages go, beside the partner's other folders.
 pub const ARCHIVE: &str = "archive";
 /// What the name of an archived message ends in when it could not be answered.
@@ -47,19 +52,35 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// Files answered before the next look at the shutdown signal.
 const BATCH: usize = 64;
 
+/// What a testbed is started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// What it plays first.
+    pub scenario: Scenario,
+    /// Where its control listener is to be; none without.
+    pub control: Option<SocketAddr>,
+}
+
 /// Answers what lands in the inboxes below an exchange folder.
 #[derive(Debug, Clone)]
 pub struct Responder {
     exchange: PathBuf,
     bench: Bench,
+    tables: Arc<ArcSwap<CodeTables>>,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
 
 impl Responder {
-    /// A responder for every partner folder below `exchange`.
-    pub fn new(exchange: &Path, bench: Bench, clock: Arc<dyn Clock>, limits: Limits) -> Responder {
-        Responder { exchange: exchange.to_owned(), bench, clock, limits }
+    /// A responder for every partner folder below `exchange`; `tables` are the code lists of its pre-check.
+    pub fn new(
+        exchange: &Path,
+        bench: Bench,
+        tables: Arc<ArcSwap<CodeTables>>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Responder {
+        Responder { exchange: exchange.to_owned(), bench, tables, clock, limits }
     }
 
     /// Answers until shutdown.
@@ -113,7 +134,7 @@ impl Responder {
     /// Writes the answers into the outbox, then archives the message with its companions.
     fn answer(&self, home: &Path, name: &str) -> io::Result<()> {
         let scenario = self.bench.scenario();
-        let mut answers = self.answers(&home.join("inbox").join(name), self.clock.now(), scenario)?;
+        let mut answers = self.answers(&home.join("inbox").join(name), self.clock.now(), &scenario)?;
         if scenario.order == Order::Reversed {
             answers.reverse();
         }
@@ -128,11 +149,10 @@ impl Responder {
 
     /// What customs says about the message in `path`, in the order of time.
     fn answers(&self, path: &Path, now: Timestamp, scenario: &Scenario) -> io::Result<Vec<Answer>> {
-        let mut document = Vec::new();
-        let mut input = BufReader::new(File::open(path)?);
-        let Ok(Unwrapped::Message { head, .. }) = envelope::unwrap(&mut input, &mut document, &self.limits) else {
-            return Ok(Vec::new());
-        };
+        let (mut bytes, mut document) = (Vec::new(), Vec::new());
+        File::open(path)?.take(self.limits.payload).read_to_end(&mut bytes)?;
+        let unwrapped = envelope::unwrap(&mut bytes.as_slice(), &mut document, &self.limits);
+        let Ok(Unwrapped::Message { head, .. }) = unwrapped else { return Ok(Vec::new()) };
         if family::is_receipt(&head.msg_type) {
             return Ok(Vec::new());
         }
@@ -143,13 +163,22 @@ impl Responder {
         };
         let read = Step { since: now, at: now, outcome: &collect };
         let read = receipt::answer_step(&mut document.as_slice(), &read, &self.limits);
-        let unsigned = signature_problem(&head.msg_type, &document, &self.limits).map(|problem| problem.text().zh);
-        let (error, documents) = (unsigned.or(read.err().map(|error| error.text().zh)), documents.into_inner());
+        let (error, documents) = (read.err().map(|error| error.text().zh), documents.into_inner());
+        let whole = documents.iter().find_map(|keys| scenario.of_message(&head.msg_type, keys));
+        let verdict = match scenario.precheck && whole.is_none() {
+            true => Verdict::of(&bytes, &head, &self.tables.load(), now, &self.limits),
+            false => Verdict::none(),
+        };
         let request = Request { head, document, now };
-        match (error, family::receipt_type(&request.head.msg_type)) {
-            (Some(error), _) => Ok(vec![request.malformed(&error)]),
-            (None, None) => Ok(vec![request.malformed("未知报文类型")]),
-            (None, Some(receipt_type)) => self.told(&request, receipt_type, &documents, scenario),
+        if let Some(case) = whole {
+            return Ok(vec![if case.end == End::Refused { request.refused(case) } else { request.malformed_as(case) }]);
+        }
+        match (&verdict.whole, error, family::receipt_type(&request.head.msg_type)) {
+            (Some(Whole::Refused(code, info)), ..) => Ok(vec![request.transport_receipt(code.clone(), info.clone())]),
+            (Some(Whole::Malformed(error)), ..) => Ok(vec![request.malformed(error)]),
+            (None, Some(error), _) => Ok(vec![request.malformed(&error)]),
+            (None, None, None) => Ok(vec![request.malformed("未知报文类型")]),
+            (None, None, Some(receipt_type)) => self.told(&request, receipt_type, &documents, scenario, &verdict),
         }
     }
 
@@ -160,14 +189,14 @@ impl Responder {
         receipt_type: &str,
         documents: &[Vec<BusinessKey>],
         scenario: &Scenario,
+        verdict: &Verdict,
     ) -> io::Result<Vec<Answer>> {
         let message_type = request.head.msg_type.as_str();
-        let whole = documents.iter().find_map(|keys| scenario.of_message(message_type, keys));
-        if let Some(case) = whole {
-            return Ok(vec![if case.end == End::Refused { request.refused(case) } else { request.malformed_as(case) }]);
-        }
-        let steps: Vec<Vec<Outcome>> =
-            documents.iter().map(|keys| scenario.steps(message_type, receipt_type, keys)).collect();
+        let told = |(number, keys): (u32, &Vec<BusinessKey>)| match verdict.of_document(number) {
+            Some((status, info)) => scenario.refusal(status, info),
+            None => scenario.steps(message_type, receipt_type, keys),
+        };
+        let steps: Vec<Vec<Outcome>> = (1..).zip(documents).map(told).collect();
         let rounds = steps.iter().map(Vec::len).max().unwrap_or(0);
         let mut answers = Vec::with_capacity(rounds.saturating_add(1));
         answers.extend(scenario.transport_receipts.then(|| request.passed_on()));
@@ -224,18 +253,6 @@ fn node_head(now: Timestamp) -> NodeHead {
         send_time: envelope::creat_time(now),
         end_node: END_NODE.to_owned(),
         start_node: NODE.to_owned(),
-    }
-}
-
-/// What is wrong with the signature of a declaration, if there must be one or is one.
-fn signature_problem(msg_type: &str, document: &[u8], limits: &Limits) -> Option<SignatureProblem> {
-    let demanded = family::find(msg_type).is_some_and(|row| row.signed);
-    match dsig::verify(&BytesSource(document), limits) {
-        Ok(_) => None,
-        Err(SignatureProblem::Missing) if !demanded => None,
-        // What cannot be read is for the answer to say.
-        Err(SignatureProblem::Document(_)) => None,
-        Err(problem) => Some(problem),
     }
 }
 
@@ -335,8 +352,9 @@ fn waiting(inbox: &Path) -> io::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declaration::sample;
+    use crate::declaration::{dsig, sample};
     use crate::ground::clock::SystemClock;
+    use crate::mime::BytesSource;
 
     #[test]
     fn a_message_that_cannot_be_answered_does_not_starve_the_others() {
@@ -362,49 +380,99 @@ mod tests {
         }
         let blocked = exchange.path().join("enterprise").join(ARCHIVE).join("a.xml");
         durable::create_dir_all(&blocked.join("in the way")).expect("made");
-        let responder =
-            Responder::new(exchange.path(), Bench::new(Scenario::brief()), Arc::new(SystemClock), Limits::default());
+        let responder = responder(exchange.path());
         assert_eq!(responder.answer_waiting().expect("goes on"), 2);
         let archive = exchange.path().join("enterprise").join(ARCHIVE);
         assert!(archive.join("a.xml.unanswered").is_file() && archive.join("b.xml").is_file());
         assert_eq!(responder.answer_waiting().expect("nothing left"), 0);
     }
 
-    #[test]
-    fn a_declaration_without_the_signature_that_it_needs_is_refused() {
+    fn responder(exchange: &Path) -> Responder {
+        let (bench, tables) = (Bench::new(Scenario::brief()), Arc::default());
+        Responder::new(exchange, bench, tables, Arc::new(SystemClock), Limits::default())
+    }
+
+    const DXPID: &str = "DXPENT0000000001";
+
+    /// What customs answers to this declaration in an envelope of this type.
+    fn answered(message_type: &str, document: &[u8], scenario: &Scenario) -> Vec<Answer> {
         let exchange = tempfile::tempdir().expect("temporary folder");
-        let responder =
-            Responder::new(exchange.path(), Bench::new(Scenario::brief()), Arc::new(SystemClock), Limits::default());
         let now = SystemClock.now();
-        let key = signer(now);
+        let head = EnvelopeHead {
+            cop_msg_id: "C1".into(),
+            sender_id: DXPID.into(),
+            receiver_ids: vec!["DXPEDCCEB0000002".into(), "DXPEDCCEB0000003".into()],
+            creat_time: envelope::creat_time(now),
+            msg_type: message_type.into(),
+            file_name: None,
+            ..EnvelopeHead::default()
+        };
+        let mut wrapped = Vec::new();
+        envelope::wrap(&head, &mut &*document, &mut wrapped).expect("wrapped");
+        let file = exchange.path().join("message.xml");
+        durable::write_new(&file, &wrapped).expect("written");
+        responder(exchange.path()).answers(&file, now, scenario).expect("read")
+    }
+
+    /// Type of each answer and its statuses, or the code of the platform.
+    type Said = Vec<(String, Vec<String>)>;
+
+    fn said(answers: &[Answer]) -> Said {
         let limits = Limits::default();
-        let list = sample::inventory(1, "DXPENT0000000001", now, 1);
-        let signed = dsig::sign(&BytesSource(&list), &key, &limits).expect("signed").to_vec().expect("in memory");
-        let changed = String::from_utf8(signed.clone()).expect("UTF-8").replacen("<ceb:copNo>", "<ceb:copNo>X", 1);
-        let order = sample::order(1, "DXPENT0000000001", now, 1);
-        let rows = [
-            ("CEB621Message", signed, "CEB622Message"),
-            ("CEB621Message", list, "CEB900Message"),
-            ("CEB621Message", changed.into_bytes(), "CEB900Message"),
-            ("CEB311Message", order, "CEB312Message"),
+        let statuses = |answer: &Answer| match envelope::unwrap(&mut &answer.bytes[..], &mut Vec::new(), &limits) {
+            Ok(Unwrapped::Response { response }) => response.responses.iter().map(|one| one.code.clone()).collect(),
+            _ => {
+                let receipt = receipt::read(&mut &answer.bytes[..], &limits).expect("a receipt");
+                receipt.entries.iter().map(|entry| entry.status.clone()).collect()
+            }
+        };
+        answers.iter().map(|answer| (answer.msg_type.clone(), statuses(answer))).collect()
+    }
+
+    fn one(message_type: &str, statuses: &[&str]) -> Said {
+        vec![(message_type.to_owned(), statuses.iter().map(|&status| status.to_owned()).collect())]
+    }
+
+    #[test]
+    fn customs_answers_errors_of_the_pre_check_with_the_code_of_the_finding() {
+        let now = SystemClock.now();
+        let limits = Limits::default();
+        let list = sample::inventory(1, DXPID, now, 1);
+        let signed =
+            dsig::sign(&BytesSource(&list), &signer(now), &limits).expect("signed").to_vec().expect("in memory");
+        let order = sample::order(3, DXPID, now, 1);
+        let with = |bytes: &[u8], from: &str, to: &str| {
+            let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1).into_bytes()
+        };
+        let changed = with(&signed, "<ceb:copNo>", "<ceb:copNo>X");
+        let second = with(&order, "<ceb:gnum>1</ceb:gnum>", "<ceb:gnum>7</ceb:gnum>");
+        let foreign = with(&order, DXPID, "DXPENT0000000002");
+        let rows: [(&str, &[u8], Said); 9] = [
+            ("CEB621Message", &signed, one("CEB622Message", &["899"])),
+            // The schema demands the signature.
+            ("CEB621Message", &list, one("CEB900Message", &["-1"])),
+            ("CEB621Message", &changed, one("CEB622Message", &["-621028"])),
+            ("CEB311Message", &order, one("CEB312Message", &["120", "120", "120"])),
+            // The first document alone counts its lines wrongly.
+            ("CEB311Message", &second, one("CEB312Message", &["-301002", "120", "120"])),
+            (
+                "CEB311Message",
+                &with(&order, "orderType>I<", "orderType>Q<"),
+                one("CEB312Message", &["100", "120", "120"]),
+            ),
+            ("CEB311Message", &with(&order, "<ceb:orderType>I</ceb:orderType>", ""), one("CEB900Message", &["-1"])),
+            ("CEB311Message", &foreign, one("CEB312Message", &["100", "100", "100"])),
+            ("CEB621Message", &order, one("DxpRep", &["0002"])),
         ];
         for (message_type, document, expected) in rows {
-            let head = EnvelopeHead {
-                cop_msg_id: "C1".into(),
-                sender_id: "DXPENT0000000001".into(),
-                receiver_ids: vec!["DXPEDCCEB0000002".into()],
-                creat_time: envelope::creat_time(now),
-                msg_type: message_type.into(),
-                file_name: None,
-                ..EnvelopeHead::default()
-            };
-            let mut wrapped = Vec::new();
-            envelope::wrap(&head, &mut document.as_slice(), &mut wrapped).expect("wrapped");
-            let file = exchange.path().join(format!("{}.xml", Id::new(now)));
-            durable::write_new(&file, &wrapped).expect("written");
-            let answers = responder.answers(&file, now, &Scenario::brief()).expect("read");
-            assert_eq!(answers.iter().map(|answer| answer.msg_type.as_str()).collect::<Vec<_>>(), [expected]);
+            assert_eq!(said(&answered(message_type, document, &Scenario::brief())), expected, "{message_type}");
         }
+        let blind = Scenario { precheck: false, ..Scenario::brief() };
+        assert_eq!(said(&answered("CEB621Message", &list, &blind)), one("CEB622Message", &["899"]));
+        let whole = said(&answered("CEB621Message", &changed, &Scenario::default()));
+        assert_eq!(whole, [one("CEB622Message", &["2"]), one("CEB622Message", &["-621028"])].concat());
     }
 
     fn signer(now: Timestamp) -> dsig::KeySigner {

@@ -12,7 +12,7 @@ use crate::cms::Certificate;
 use crate::config::{As2Settings, Config};
 use crate::ground::clock::Clock;
 use crate::ground::drain::{Shutdown, Tasks};
-use crate::http::{self, Handler, HttpFigures, Identity, ServerTls, TlsError};
+use crate::http::{self, ClientAuth, Handler, HttpFigures, Identity, ServerTls, TlsError};
 use crate::keys::TlsIdentity;
 use crate::partner::Directory;
 
@@ -99,9 +99,12 @@ impl Shown {
         Ok(shown)
     }
 
-    /// The TLS side of the first AS2 listener.
-    pub(super) fn first_as2(&self) -> Option<ServerTls> {
-        self.as2.first().cloned().flatten()
+    /// The TLS side of the first AS2 listener, and what its configuration says of it.
+    pub(super) fn first_as2(&self, as2: &As2Settings) -> Option<(ServerTls, TlsIdentity, ClientAuth)> {
+        let tls = self.as2.first().cloned().flatten()?;
+        let listener = as2.all_listeners().into_iter().next()?;
+        let clients = translate::client_auth(&listener.clients, &self.directory, &self.clock);
+        Some((tls, listener.tls.clone()?, clients))
     }
 
     /// The certificates that are shown by now.

@@ -47,8 +47,8 @@ use crate::partner::Directory;
 use crate::store::publisher::Publisher;
 use crate::store::retention::Keeper;
 use crate::store::{Failure, RecoveryReport, Store};
-use crate::telemetry;
-use crate::testbed::{Bench, Endpoint, Responder, Scenario, Surroundings};
+use crate::testbed::{Bench, Control, Endpoint, Responder, Server, Setting, Surroundings};
+use crate::{telemetry, testbed};
 
 use metrics::Metrics;
 use reload::Reloading;
@@ -74,7 +74,7 @@ pub enum Role {
     #[default]
     Gateway,
     /// The customs side: answers what lands in its inboxes.
-    Testbed(Scenario),
+    Testbed(Setting),
 }
 
 /// A running gateway.
@@ -85,6 +85,8 @@ pub struct Running {
     pub further_as2: Vec<SocketAddr>,
     /// Where the console listener is.
     pub console: SocketAddr,
+    /// Where the control listener of a testbed is, and its token.
+    pub control: Option<testbed::control::Address>,
     /// What was found and mended in the store.
     pub recovery: RecoveryReport,
     /// The flows, for programs in the same process.
@@ -128,6 +130,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
         as2,
         further_as2,
         console,
+        control: None,
         recovery,
         backend: parts.backend.clone(),
         setup_file: None,
@@ -161,12 +164,8 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     running.flows.spawn("reload", watch.run(running.stop_flows.clone()));
     let bench = match role {
         Role::Gateway => None,
-        Role::Testbed(scenario) => Some(Bench::new(scenario)),
+        Role::Testbed(setting) => Some(running.play(setting, &config, &parts, &clock).await?),
     };
-    if let Some(bench) = &bench {
-        let responder = Responder::new(&config.folders.exchange, bench.clone(), clock.clone(), config.limits);
-        running.flows.spawn("responder", responder.run(running.stop_flows.clone()));
-    }
     let (folder, tables) = (config.precheck.tables.display(), config::tables::describe(&config.precheck.codes));
     tracing::info!(%folder, %tables, "code tables of the pre-check");
     let router = running.console_router(&config, &parts, &clock)?;
@@ -237,6 +236,33 @@ impl Running {
 }
 
 impl Running {
+    /// Plays customs behind the endpoint, and lets programs of this machine change what it plays.
+    async fn play(
+        &mut self,
+        setting: Setting,
+        config: &Config,
+        parts: &Assembled,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Bench, StartError> {
+        let bench = Bench::new(setting.scenario);
+        let (exchange, tables) = (&config.folders.exchange, parts.tables.clone());
+        let responder = Responder::new(exchange, bench.clone(), tables, clock.clone(), config.limits);
+        self.flows.spawn("responder", responder.run(self.stop_flows.clone()));
+        if let Some(listen) = setting.control {
+            let data = &config.folders.data;
+            let listener = http::bind(listen).await?;
+            let listen = listener.local_addr().map_err(|error| StartError::Internal(error.to_string()))?;
+            let control = Control::open(bench.clone(), clock.clone(), data);
+            let control = control.map_err(|error| StartError::Internal(error.to_string()))?;
+            self.control = Some(testbed::control::Address { listen, token: data.join(testbed::control::TOKEN_FILE) });
+            let (settings, stop) = (http::ServerSettings::default(), self.stop_listeners.clone());
+            self.listeners.spawn("testbed-control", async move {
+                http::serve(listener, None, Arc::new(control), settings, async move { stop.triggered().await }).await;
+            });
+        }
+        Ok(bench)
+    }
+
     /// Serves AS2, by way of the testbed's endpoint if it is one, and the console.
     fn serve(
         &self,
@@ -252,8 +278,8 @@ impl Running {
         let Some(bench) = bench else {
             return bound.serve(around, (Arc::new(handler), router), shown, tasks, stop);
         };
-        if let Some(tls) = shown.first_as2() {
-            bench.show_certificate(&tls, clock.now());
+        if let Some((tls, own, clients)) = shown.first_as2(&config.as2) {
+            bench.serve(Server { tls, own, clients }, clock.now());
         }
         let surroundings = Surroundings {
             bench,

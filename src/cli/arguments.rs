@@ -93,6 +93,9 @@ pub enum Command {
         /// What it answers, as in config/scenario.example.toml; without it every declaration ends well
         #[arg(long, value_name = "FILE")]
         scenario: Option<PathBuf>,
+        /// Let programs of this machine read and change the scenario here (GET and PUT /scenario), such as 127.0.0.1:0
+        #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+        control: Option<SocketAddr>,
     },
     /// The connectivity test: run plans and show runs
     #[command(subcommand)]
@@ -406,6 +409,12 @@ impl GenerateArguments {
 /// A value by its kebab-case name, as in the API.
 pub(super) fn kebab<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|error| error.to_string())
+}
+
+/// An address of this machine alone.
+pub(super) fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "an address and port are expected, such as 127.0.0.1:0")?;
+    address.ip().is_loopback().then_some(address).ok_or_else(|| "only an address of this machine is allowed".to_owned())
 }
 
 /// `90s`, `10m`, `2h`, `3d`.

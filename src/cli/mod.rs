@@ -112,7 +112,7 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Init(arguments) => init::run(&arguments.dir, &arguments.plan(), now, voice)?,
         Command::Serve => serve::run(context, Role::Gateway)?,
         Command::Demo(options) => run_demo(voice, options)?,
-        Command::Testbed { scenario } => serve::testbed(context, scenario.as_deref())?,
+        Command::Testbed { scenario, control } => serve::testbed(context, scenario.as_deref(), *control)?,
         Command::Connectivity(command) => connectivity::run(context, command)?,
         Command::Precheck(arguments) => precheck::run(context, arguments)?,
         Command::Form(FormCommand::Check(arguments)) => form::run(context, arguments)?,

@@ -5,6 +5,7 @@
 //! the process ends with 3 and whoever supervises it starts it again. When only the index fails, its parts stop in
 //! order and start again in this process, which rebuilds the index. A start that finds no room says so and waits.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,13 +19,17 @@ use crate::config::{Config, LogFormat};
 use crate::ground::clock::SystemClock;
 use crate::ground::drain;
 use crate::store::FailedPart;
-use crate::testbed::Scenario;
+use crate::testbed::{Scenario, Setting};
 
-/// Runs the customs side, with a scenario or the usual answers.
-pub fn testbed(context: &mut Context<'_>, scenario: Option<&Path>) -> Result<ExitCode, Failure> {
+/// Runs the customs side, with a scenario or the usual answers, and with a control listener if wanted.
+pub fn testbed(
+    context: &mut Context<'_>,
+    scenario: Option<&Path>,
+    control: Option<SocketAddr>,
+) -> Result<ExitCode, Failure> {
     let scenario = scenario.map_or_else(|| Ok(Scenario::default()), Scenario::read);
     let scenario = scenario.map_err(|error| Failure::new(ExitCode::Usage, "scenario-invalid", error.text))?;
-    run(context, Role::Testbed(scenario))
+    run(context, Role::Testbed(Setting { scenario, control }))
 }
 
 /// Time between two looks for room.
@@ -128,10 +133,22 @@ fn journal_failed(reason: &str) -> Failure {
 fn announce(context: &mut Context<'_>, running: &Running) -> Result<(), Failure> {
     let (as2, console) = (running.as2, running.console);
     if context.voice.json {
-        context.voice.value(&serde_json::json!({ "as2": as2, "console": console }))?;
+        let mut value = serde_json::json!({ "as2": as2, "console": console });
+        if let (Some(control), Some(fields)) = (&running.control, value.as_object_mut()) {
+            fields
+                .insert("control".to_owned(), serde_json::json!({ "listen": control.listen, "token": control.token }));
+        }
+        context.voice.value(&value)?;
     } else {
         let text = bilingual!("已启动：AS2 {as2}，控制台 {console}", "running: AS2 {as2}, console {console}");
         context.voice.say(&text)?;
+        if let Some(control) = &running.control {
+            let (listen, token) = (control.listen, control.token.display());
+            context.voice.say(&bilingual!(
+                "场景控制 http://{listen}/scenario，令牌在 {token}",
+                "scenario control at http://{listen}/scenario, its token in {token}"
+            ))?;
+        }
         if let Some(file) = &running.setup_file {
             let file = file.display();
             context.voice.say(&bilingual!(

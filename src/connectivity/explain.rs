@@ -31,7 +31,6 @@ pub fn layer_of(code: &str) -> Layer {
     match code {
         "resolve-failed" => Layer::NameResolution,
         "connect-failed" | "address-forbidden" | "proxy-failed" => Layer::Tcp,
-        "tls-failed" | "tls-certificate-refused" => Layer::Tls,
         "timeout" | "connection-closed" | "not-http" | "answer-too-large" | "bad-url" | "body-unreadable" => {
             Layer::Http
         }
@@ -42,6 +41,7 @@ pub fn layer_of(code: &str) -> Layer {
         "precheck-refused" | "format-refused" | "payload-empty" | "payload-blank" | "payload-too-large"
         | "sample-missing" | "file-unreadable" => Layer::Format,
         "business-refused" | "receipt-missing" => Layer::Business,
+        _ if code.starts_with("tls-") => Layer::Tls,
         _ if code.starts_with("http-") => Layer::Http,
         _ if code.starts_with("mdn-") => Layer::Mdn,
         _ if code.starts_with("signature-") => Layer::Format,
@@ -162,7 +162,37 @@ const LAYERS: [(Layer, Words, Words); 9] = [
 ];
 
 /// Codes with words of their own.
-const CODES: [(&str, Words, Words); 14] = [
+const CODES: [(&str, Words, Words); 17] = [
+    (
+        "tls-version",
+        ("对方服务器只支持旧的 TLS 版本", "the server only speaks TLS versions of the past"),
+        (
+            "请分中心启用 TLS 1.2 或 1.3；如暂不能，可在伙伴文件中登记豁免（old-tls）",
+            "ask the data centre to enable TLS 1.2 or 1.3; until then a waiver for old-tls in the partner's file helps",
+        ),
+    ),
+    (
+        "tls-certificate-expired",
+        (
+            "对方服务器的证书已过期或尚未生效，或本机时钟不准",
+            "the server's certificate has expired or is not valid yet, or this machine's clock is wrong",
+        ),
+        (
+            "请分中心更换服务器证书，并提供新证书的 SHA-256 指纹",
+            "ask the data centre to renew its server's certificate and to tell the SHA-256 fingerprint of the new one",
+        ),
+    ),
+    (
+        "tls-certificate-name",
+        (
+            "对方服务器的证书属于其他主机名：网址写错，或连到了别的服务器",
+            "the server's certificate is for another host name: the URL is wrong, or another server answers",
+        ),
+        (
+            "请核对接入地址的主机名，并请分中心确认其证书包含该名称",
+            "compare the host name of the address, and ask whether the certificate has it",
+        ),
+    ),
     (
         "tls-certificate-refused",
         (
@@ -369,6 +399,7 @@ mod tests {
             ("resolve-failed", Layer::NameResolution),
             ("connect-failed", Layer::Tcp),
             ("tls-certificate-refused", Layer::Tls),
+            ("tls-version", Layer::Tls),
             ("http-503", Layer::Http),
             ("no-active-signing-key", Layer::As2),
             ("mdn-mic-mismatch", Layer::Mdn),

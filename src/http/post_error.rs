@@ -19,8 +19,14 @@ pub enum PostErrorKind {
     Proxy,
     /// The TLS handshake failed for another reason than the certificate. Nothing was sent.
     Tls,
-    /// The server's certificate is not the pinned one, or not trusted for this host. Nothing was sent.
+    /// Both sides have no TLS version in common. Nothing was sent.
+    TlsVersion,
+    /// The server's certificate is not the pinned one, or not trusted. Nothing was sent.
     Certificate,
+    /// The server's certificate would be trusted, but is not valid now. Nothing was sent.
+    CertificateExpired,
+    /// The server's certificate would be trusted, but is for another host. Nothing was sent.
+    CertificateName,
     /// Our own body could not be read to its end.
     Body,
     /// A deadline passed; the peer may have everything.
@@ -43,7 +49,10 @@ impl PostErrorKind {
             PostErrorKind::Connect => "connect-failed",
             PostErrorKind::Proxy => "proxy-failed",
             PostErrorKind::Tls => "tls-failed",
+            PostErrorKind::TlsVersion => "tls-version",
             PostErrorKind::Certificate => "tls-certificate-refused",
+            PostErrorKind::CertificateExpired => "tls-certificate-expired",
+            PostErrorKind::CertificateName => "tls-certificate-name",
             PostErrorKind::Body => "body-unreadable",
             PostErrorKind::Timeout => "timeout",
             PostErrorKind::Closed => "connection-closed",
@@ -55,7 +64,13 @@ impl PostErrorKind {
     /// No byte of the request can have reached the peer.
     pub fn nothing_sent(self) -> bool {
         use PostErrorKind::*;
-        matches!(self, BadUrl | Forbidden | Resolve | Connect | Proxy | Tls | Certificate)
+        self.is_certificate() || matches!(self, BadUrl | Forbidden | Resolve | Connect | Proxy | Tls | TlsVersion)
+    }
+
+    /// Somebody answers who does not prove to be the partner.
+    pub fn is_certificate(self) -> bool {
+        use PostErrorKind::*;
+        matches!(self, Certificate | CertificateExpired | CertificateName)
     }
 }
 
@@ -77,13 +92,7 @@ impl PostError {
     /// A refused certificate is told apart from every other failure: somebody else may be answering.
     pub(super) fn from_tls(error: &std::io::Error) -> PostError {
         let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let kind = match cause {
-            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
-                PostErrorKind::Certificate
-            }
-            _ => PostErrorKind::Tls,
-        };
-        PostError::new(kind, error)
+        PostError::new(cause.map_or(PostErrorKind::Tls, kind_of_tls), error)
     }
 
     /// Stable name.
@@ -121,6 +130,18 @@ impl PostError {
                 "TLS 握手失败（{detail}）；请检查双方支持的版本和算法",
                 "the TLS handshake failed ({detail}); check versions and algorithms on both sides"
             ),
+            PostErrorKind::TlsVersion => bilingual!(
+                "双方没有共同的 TLS 版本（{detail}）；网关使用 TLS 1.2 和 1.3，请对方启用",
+                "there is no TLS version in common ({detail}); the gateway speaks TLS 1.2 and 1.3, which the partner should enable"
+            ),
+            PostErrorKind::CertificateExpired => bilingual!(
+                "对方的 TLS 证书现在无效：已过期或尚未生效（{detail}）；请对方更换证书，并核对本机时钟",
+                "the partner's TLS certificate is not valid now ({detail}); ask the partner to renew it, and check this machine's clock"
+            ),
+            PostErrorKind::CertificateName => bilingual!(
+                "对方的 TLS 证书属于其他主机（{detail}）；请核对网址，并与对方核实",
+                "the partner's TLS certificate is for another host ({detail}); check the URL, and ask the partner"
+            ),
             PostErrorKind::Certificate => bilingual!(
                 "对方的 TLS 证书不被信任（{detail}）；请与对方核实，必要时更新合作方证书",
                 "the partner's TLS certificate is not trusted ({detail}); ask the partner, then update its certificate"
@@ -144,6 +165,28 @@ impl PostError {
             ),
             PostErrorKind::TooLarge => bilingual!("应答过大（{detail}）", "the answer is too large ({detail})"),
         }
+    }
+}
+
+fn kind_of_tls(error: &rustls::Error) -> PostErrorKind {
+    use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+    match error {
+        Error::InvalidCertificate(problem) => match problem {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => PostErrorKind::CertificateExpired,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                PostErrorKind::CertificateName
+            }
+            _ => PostErrorKind::Certificate,
+        },
+        Error::NoCertificatesPresented => PostErrorKind::Certificate,
+        Error::AlertReceived(AlertDescription::ProtocolVersion)
+        | Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => PostErrorKind::TlsVersion,
+        _ => PostErrorKind::Tls,
     }
 }
 

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -221,6 +221,11 @@ impl<I: Inner> Link<I> {
     async fn run(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.door.tls else { return self.talk(stream, (None, false)).await };
+        if let Some(instead) = tls.instead() {
+            self.door.settings.figures.refused("tls");
+            let _ = tokio::time::timeout(self.door.settings.handshake_timeout, no_handshake(stream, &instead)).await;
+            return;
+        }
         let side = tls.current();
         let handshake = TlsAcceptor::from(Arc::clone(&side.config)).accept(stream);
         match tokio::time::timeout(self.door.settings.handshake_timeout, handshake).await {
@@ -277,6 +282,17 @@ impl<I: Inner> Link<I> {
         }
         connection::close(connection.into_parts().io.into_inner()).await;
     }
+}
+
+/// Hears what the client begins with (one record, RFC 8446 5.1), says these bytes, and ends.
+async fn no_handshake(mut stream: TcpStream, instead: &[u8]) -> io::Result<()> {
+    let mut head = [0u8; 5];
+    stream.read_exact(&mut head).await?;
+    let [_, _, _, high, low] = head;
+    let mut hello = vec![0u8; usize::from(u16::from_be_bytes([high, low]))];
+    stream.read_exact(&mut hello).await?;
+    stream.write_all(instead).await?;
+    stream.shutdown().await
 }
 
 /// hyper's read buffer of one connection in bytes, at least.

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -72,6 +72,7 @@ impl fmt::Debug for ClientAuth {
 #[derive(Clone)]
 pub struct ServerTls {
     side: Arc<ArcSwap<Side>>,
+    instead: Arc<ArcSwapOption<Vec<u8>>>,
 }
 
 /// The setting of the moment.
@@ -89,7 +90,7 @@ impl ServerTls {
     /// # Errors
     /// Key and certificate, or the issuers, cannot be used.
     pub fn new(identity: &Identity, clients: &ClientAuth) -> Result<ServerTls, TlsError> {
-        Ok(ServerTls { side: Arc::new(ArcSwap::from_pointee(side(identity, clients)?)) })
+        Ok(ServerTls { side: Arc::new(ArcSwap::from_pointee(side(identity, clients)?)), instead: Arc::default() })
     }
 
     /// Shows `identity` to every connection from now on.
@@ -99,6 +100,17 @@ impl ServerTls {
     pub fn replace(&self, identity: &Identity, clients: &ClientAuth) -> Result<(), TlsError> {
         self.side.store(Arc::new(side(identity, clients)?));
         Ok(())
+    }
+
+    /// From now on every client hears these bytes instead of a handshake, and the connection ends; `None`: no more of
+    /// that. For a server that is there to be tried against, never for one that is to be reached.
+    pub fn answer_instead(&self, bytes: Option<Vec<u8>>) {
+        self.instead.store(bytes.map(Arc::new));
+    }
+
+    /// What is said instead of a handshake.
+    pub(super) fn instead(&self) -> Option<Arc<Vec<u8>>> {
+        self.instead.load_full()
     }
 
     /// DER of the certificate that new connections are shown.

@@ -395,16 +395,16 @@ fn answer_headers(answer: &Answer) -> Headers {
 /// The latest attempt ended before the connection stood: the partner cannot know its Message-ID.
 fn never_arrived(message: &Message) -> bool {
     let reason = message.reason.as_ref().map(|reason| reason.code.as_str());
-    let before = [PostErrorKind::Resolve, PostErrorKind::Connect, PostErrorKind::Proxy, PostErrorKind::Tls];
+    use PostErrorKind::{Connect, Proxy, Resolve, Tls, TlsVersion};
+    let before = [Resolve, Connect, Proxy, Tls, TlsVersion];
     let before = before.map(PostErrorKind::code);
     message.state == State::Composed && reason.is_some_and(|code| before.contains(&code))
 }
 
 fn outcome_of(kind: PostErrorKind) -> Outcome {
     match kind {
-        PostErrorKind::BadUrl | PostErrorKind::Forbidden | PostErrorKind::Certificate | PostErrorKind::Body => {
-            Outcome::Blocked
-        }
+        kind if kind.is_certificate() => Outcome::Blocked,
+        PostErrorKind::BadUrl | PostErrorKind::Forbidden | PostErrorKind::Body => Outcome::Blocked,
         _ => Outcome::Unreachable,
     }
 }

@@ -1,17 +1,18 @@
 //! What the customs side of a test answers: read from a TOML file, `config/scenario.example.toml` shows every key.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::fault::Fault;
+use super::fault::{Fault, FaultKind};
 use crate::bilingual;
 use crate::declaration::precheck::BusinessKey;
 use crate::declaration::receipt::{self, Outcome};
 use crate::ground::text::Bilingual;
 
 /// How declarations are answered.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
     /// How much of the road of a declaration is told.
@@ -24,8 +25,12 @@ pub struct Scenario {
     pub node: bool,
     /// The platform answers each envelope that it passes on (DxpRep).
     pub transport_receipts: bool,
+    /// Customs makes the pre-check, as the gateway's outbox does, and answers its errors.
+    pub precheck: bool,
     /// The certificate that the AS2 server shows.
     pub server_certificate: ServerCertificate,
+    /// What becomes of TLS handshakes with the AS2 server.
+    pub handshake: Handshake,
     /// What becomes of which documents: the first that fits decides; without one, all goes well.
     #[serde(rename = "outcome")]
     pub outcomes: Vec<Case>,
@@ -33,6 +38,30 @@ pub struct Scenario {
     #[serde(rename = "fault")]
     pub faults: Vec<Fault>,
 }
+
+impl Default for Scenario {
+    fn default() -> Scenario {
+        Scenario {
+            receipts: Receipts::default(),
+            order: Order::default(),
+            copies: Copies::default(),
+            node: false,
+            transport_receipts: false,
+            precheck: true,
+            server_certificate: ServerCertificate::default(),
+            handshake: Handshake::default(),
+            outcomes: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// Cases and faults of one scenario, each.
+const MAX_CASES: usize = 1000;
+/// Characters of a text that customs is to say: `returnInfo` has no more.
+const MAX_TEXT: usize = 1000;
+/// How late something may come.
+const MAX_DELAY: Duration = Duration::from_secs(600);
 
 /// The certificate that the testbed's AS2 server shows, if it serves TLS.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +72,25 @@ pub enum ServerCertificate {
     Configured,
     /// One that nobody knows.
     Other,
+    /// One that the configured one has issued, and that has expired.
+    Expired,
+    /// One that the configured one has issued, for another host.
+    WrongName,
+}
+
+/// What becomes of TLS handshakes with the testbed's AS2 server, if it serves TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handshake {
+    /// They succeed.
+    #[default]
+    Proper,
+    /// The connection ends without a word.
+    Closed,
+    /// The server ends them with a fatal alert.
+    Aborted,
+    /// The server chooses TLS 1.0.
+    OldVersion,
 }
 
 /// How much of the road of a declaration is told.
@@ -151,15 +199,43 @@ impl Scenario {
     /// The file cannot be read, or has a key or value that is not known.
     pub fn read(path: &Path) -> Result<Scenario, ScenarioError> {
         let (file, text) = (path.display(), std::fs::read_to_string(path));
-        let problem = |error: String| {
+        let problem = |what: &Bilingual| {
+            let (zh, en) = (&what.zh, &what.en);
             let text = bilingual!(
-                "场景文件 {file} 不能使用：{error}。可参照 config/scenario.example.toml。",
-                "the scenario {file} cannot be used: {error}. See config/scenario.example.toml."
+                "场景文件 {file} 不能使用：{zh}。可参照 config/scenario.example.toml。",
+                "the scenario {file} cannot be used: {en}. See config/scenario.example.toml."
             );
             ScenarioError { text }
         };
-        text.map_err(|error| problem(error.to_string()))
-            .and_then(|text| toml::from_str(&text).map_err(|error| problem(error.to_string())))
+        let same = |error: String| bilingual!("{error}", "{error}");
+        let text = text.map_err(|error| problem(&same(error.to_string())))?;
+        let scenario: Scenario = toml::from_str(&text).map_err(|error| problem(&same(error.to_string())))?;
+        scenario.sound().map_err(|what| problem(&what))?;
+        Ok(scenario)
+    }
+
+    /// Whether it can be played.
+    ///
+    /// # Errors
+    /// What cannot.
+    pub fn sound(&self) -> Result<(), Bilingual> {
+        if self.outcomes.len().max(self.faults.len()) > MAX_CASES {
+            return Err(bilingual!(
+                "outcome 和 fault 各不超过 {MAX_CASES} 个",
+                "there may be {MAX_CASES} of outcome and of fault"
+            ));
+        }
+        let texts = self.outcomes.iter().flat_map(|case| [&case.message_type, &case.key, &case.status, &case.info]);
+        if texts.flatten().any(|text| text.chars().count() > MAX_TEXT) {
+            return Err(bilingual!("文字不超过 {MAX_TEXT} 个字符", "a text may have {MAX_TEXT} characters"));
+        }
+        if self.faults.iter().any(|fault| fault.fault == FaultKind::HttpStatus && !(200..600).contains(&fault.status)) {
+            return Err(bilingual!("status 应为 200 至 599", "status must be 200 to 599"));
+        }
+        if self.faults.iter().any(|fault| fault.delay.0 > MAX_DELAY) {
+            return Err(bilingual!("delay 不超过 10m", "delay may be 10m"));
+        }
+        Ok(())
     }
 
     /// The end alone of everything, and all ends well.
@@ -198,8 +274,20 @@ impl Scenario {
         if let (Some(last), Some(status)) = (statuses.last_mut(), &case.status) {
             last.clone_from(status);
         }
+        self.as_told(statuses, case.info.as_ref())
+    }
+
+    /// What a document is told that the pre-check of customs refuses with this status, step by step.
+    pub fn refusal(&self, status: &str, info: &str) -> Vec<Outcome> {
+        let road: &[&str] = if status.starts_with('-') { &["2"] } else { &["2", "3"] };
+        let statuses = road.iter().chain([&status]).map(|status| (*status).to_owned()).collect();
+        self.as_told(statuses, Some(&info.to_owned()))
+    }
+
+    /// As much of the road as is told.
+    fn as_told(&self, statuses: Vec<String>, info: Option<&String>) -> Vec<Outcome> {
         let last = statuses.len().saturating_sub(1);
-        let told = statuses.into_iter().enumerate().map(|(step, code)| match (&case.info, code.as_str()) {
+        let told = statuses.into_iter().enumerate().map(|(step, code)| match (info, code.as_str()) {
             (Some(info), _) if step == last => Outcome::Status { code, info: info.clone() },
             (None, "100") if step == last => Outcome::Status { code, info: USUAL_REJECTION.to_owned() },
             _ => Outcome::Status { code, info: String::new() },
@@ -288,8 +376,14 @@ mod tests {
 
     #[test]
     fn what_is_not_known_in_a_scenario_is_refused() {
-        for wrong in ["recipts = 'last'", "copies = 0", "copies = 11", "[[outcome]]\nend = 'well'", "order = 'random'"]
-        {
+        for wrong in [
+            "handshake = 'none'",
+            "recipts = 'last'",
+            "copies = 0",
+            "copies = 11",
+            "[[outcome]]\nend = 'well'",
+            "order = 'random'",
+        ] {
             assert!(toml::from_str::<Scenario>(wrong).is_err(), "{wrong}");
         }
         let missing = Scenario::read(Path::new("/nowhere/scenario.toml")).expect_err("missing");

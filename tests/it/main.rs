@@ -56,5 +56,6 @@ mod revocation;
 mod signing;
 mod support;
 mod telemetry;
+mod testbed_control;
 mod tls;
 mod two_gateways;

@@ -1,10 +1,11 @@
 //! Arguments of `connectivity …`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Target, kebab};
+use super::{Target, kebab, loopback};
 use crate::ground::id::Id;
 use crate::partner::EnvironmentName;
 
@@ -59,6 +60,9 @@ pub struct RehearseArguments {
     /// What the testbed answers, as in config/scenario.example.toml; without it everything goes well
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
+    /// Let programs of this machine change what the testbed answers here, such as 127.0.0.1:0
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    pub control: Option<SocketAddr>,
     /// Make the two homes below this (new or empty) folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{carry_out, read_plan, unknown_partner};
 use crate::app::{self, Role, Running};
+use crate::bilingual;
 use crate::cli::Context;
 use crate::cli::arguments::RehearseArguments;
 use crate::cli::demo::homes::{DXPID, Homes, HomesPlan};
@@ -13,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::config::{self, Config};
 use crate::connectivity::{Briefing, Plan, Runner};
 use crate::ground::clock::{Clock, SystemClock};
-use crate::testbed::Scenario;
+use crate::testbed::{Scenario, Setting};
 
 /// Runs the command.
 pub fn run(context: &mut Context<'_>, arguments: &RehearseArguments) -> Result<ExitCode, Failure> {
@@ -29,7 +30,9 @@ pub fn run(context: &mut Context<'_>, arguments: &RehearseArguments) -> Result<E
     let folder = arguments.plan.parent().map(Path::to_owned).unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let customs = started(&homes.customs, Role::Testbed(scenario)).await?;
+        let setting = Setting { scenario, control: arguments.control };
+        let customs = started(&homes.customs, Role::Testbed(setting)).await?;
+        announce(context, &customs)?;
         let enterprise = started(&homes.enterprise, Role::Gateway).await?;
         let ended = match runner(&enterprise, plan, folder) {
             Ok(runner) => Box::pin(carry_out(context, runner)).await,
@@ -39,6 +42,18 @@ pub fn run(context: &mut Context<'_>, arguments: &RehearseArguments) -> Result<E
         customs.stop().await;
         ended
     })
+}
+
+/// Where the scenario can be changed; the output belongs to the run.
+fn announce(context: &mut Context<'_>, customs: &Running) -> Result<(), Failure> {
+    let Some(control) = &customs.control else { return Ok(()) };
+    let (listen, token) = (control.listen, control.token.display());
+    let text = bilingual!(
+        "场景控制 http://{listen}/scenario，令牌在 {token}",
+        "scenario control at http://{listen}/scenario, its token in {token}"
+    );
+    writeln!(context.err, "{}", text.text(context.voice.language))?;
+    Ok(context.err.flush()?)
 }
 
 fn runner(

@@ -220,6 +220,8 @@ profile = "plain"
 file = "keys/partner.crt"
 [delivery]
 private_network = true
+# Who rehearses stops and starts the enterprise and does not want to wait for its receipts.
+retry = ["1s", "2s", "5s", "10s", "30s", "1m"]
 "#
     )
 }

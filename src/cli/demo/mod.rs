@@ -26,7 +26,7 @@ use crate::ground::clock::{Clock, SystemClock};
 use crate::ground::text::Bilingual;
 use crate::store::Filter;
 use crate::store::record::{Direction, Message, State};
-use crate::testbed::Scenario;
+use crate::testbed::{Scenario, Setting};
 
 /// Longest time the demonstration may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,7 +82,7 @@ pub async fn run(options: &DemoOptions, voice: &mut Voice<'_>) -> Result<ExitCod
     let temporary = tempfile::Builder::new().prefix("dxgate-demo-").tempdir()?;
     let root = options.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     let homes = Homes::create(&root, &HomesPlan::default(), SystemClock.now())?;
-    let customs = start(&homes.customs, Role::Testbed(Scenario::brief())).await?;
+    let customs = start(&homes.customs, Role::Testbed(Setting { scenario: Scenario::brief(), control: None })).await?;
     let enterprise = start(&homes.enterprise, Role::Gateway).await?;
     if !voice.json {
         introduce(&homes, &enterprise, &customs, voice)?;

@@ -288,6 +288,8 @@ fn is_crypto(code: &str) -> bool {
             | "compose-protection-failed"
             | "compose-no-recipient"
             | "tls-certificate-refused"
+            | "tls-certificate-expired"
+            | "tls-certificate-name"
     )
 }
 
