@@ -32,6 +32,7 @@ mod text;
 mod waivers;
 
 pub use alerts::{AlertLevel, AlertSettings, CommandSettings, MailSecurity, MailSettings, WebhookSettings};
+pub use partners::is_folder_name as is_partner_id;
 pub use problem::{Problem, Problems, Severity};
 
 use std::collections::BTreeSet;

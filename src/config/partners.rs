@@ -219,8 +219,9 @@ fn partner_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, Box<Problem>> 
     Ok(files)
 }
 
-/// `[a-z0-9][a-z0-9._-]*`, not longer than a folder name may comfortably be, and usable on Windows as well.
-fn is_folder_name(id: &str) -> bool {
+/// Whether it can be a partner's id: `[a-z0-9][a-z0-9._-]*`, not longer than a folder name may comfortably be, and usable on
+/// Windows as well.
+pub fn is_folder_name(id: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let stem = id.split('.').next().unwrap_or_default();
     let device = matches!(stem, "con" | "prn" | "aux" | "nul")

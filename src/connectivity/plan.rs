@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::bilingual;
-use crate::config::quantity;
+use crate::config::{is_partner_id, quantity};
 use crate::declaration::family::{self, Role};
 use crate::ground::text::Bilingual;
 
@@ -192,6 +192,13 @@ impl Written {
                 "name = {name:?} may hold letters, digits, dots, hyphens and underscores only"
             ));
         }
+        if !is_partner_id(&self.partner) {
+            let partner = self.partner;
+            return Err(bilingual!(
+                "partner = {partner:?} 不能作为伙伴编号",
+                "partner = {partner:?} cannot be a partner's id"
+            ));
+        }
         let usual = wait(self.wait.as_deref())?.unwrap_or(USUAL_WAIT);
         if self.cases.is_empty() || self.cases.len() > MAX_CASES {
             let found = self.cases.len();
@@ -351,6 +358,9 @@ mod tests {
             (format!("{business}message_type = 'CEB621Message'\ncheck = 'tcp'"), "has no check"),
             (interface.replace("'a'", "'a b'"), "letters, digits"),
         ];
+        let outside = HEAD.replace("customs", "../../customs");
+        let error = Plan::read(&format!("{outside}{interface}check = 'tcp'"), "p.toml").expect_err("a path");
+        assert!(error.text.en.contains("cannot be a partner's id"), "it becomes a file's name in a rehearsal: {error}");
         for (cases, expected) in rows {
             let error = read(&cases).expect_err(&cases);
             assert!(error.text.en.contains(expected) && error.text.en.contains("p.toml"), "{}", error.text.en);
