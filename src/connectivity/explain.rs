@@ -26,6 +26,16 @@ pub fn negative(disposition: &str) -> Explanation {
     Explanation { code: "mdn-negative".to_owned(), layer: Layer::As2, seen, cause, ask }
 }
 
+/// Explains a DxpRep that refuses an envelope by the class of its `ResponseCode` (0 format, 1 security, 2 business, 3 system).
+pub fn refused(response_code: &str, seen: Bilingual) -> Explanation {
+    let of_class = CLASSES.iter().find(|row| response_code.len() == 4 && response_code.starts_with(row.0));
+    let plain = explain("envelope-refused", seen);
+    match of_class {
+        Some((_, cause, ask)) => Explanation { cause: two(cause), ask: two(ask), ..plain },
+        None => plain,
+    }
+}
+
 /// At which layer a code is at home.
 pub fn layer_of(code: &str) -> Layer {
     match code {
@@ -307,6 +317,48 @@ const CODES: [(&str, Words, Words); 17] = [
     ),
 ];
 
+/// Classes of `ResponseCode`.
+const CLASSES: [(char, Words, Words); 4] = [
+    (
+        '0',
+        ("信封（DxpMsg）的格式不被平台接受", "the form of the envelope (DxpMsg) is not accepted by the platform"),
+        (
+            "请附信封原文，询问不符合信封 schema 的哪一项",
+            "hand over the envelope as sent, and ask what of its schema it does not follow",
+        ),
+    ),
+    (
+        '1',
+        (
+            "信封的签名无效、过期或与内容不符，或平台不能解密",
+            "the envelope's signature does not hold, has expired or does not fit, or the platform cannot decrypt it",
+        ),
+        (
+            "请确认平台登记的本企业签名证书及其有效期，以及平台是否要求信封签名",
+            "ask which certificate of yours is registered, until when, and whether envelopes must be signed",
+        ),
+    ),
+    (
+        '2',
+        (
+            "接收方编号或地址不对，或测试 DXPID 尚未开通该业务",
+            "the receiver's number or address is wrong, or the test DXPID is not open for this business",
+        ),
+        (
+            "请确认测试 DXPID 已开通，以及进口、出口申报的接收方编号",
+            "ask whether the test DXPID is active, and for the receivers of import and export declarations",
+        ),
+    ),
+    (
+        '3',
+        ("平台内部的系统或网络故障", "a system or network failure inside the platform"),
+        (
+            "请稍后重试；如仍出现，请提供 CopMsgId 和时间询问平台状态",
+            "try again later; if it stays, give CopMsgId and time and ask how the platform is",
+        ),
+    ),
+];
+
 /// Reasons of negative MDNs (RFC 4130 7.5.3, 7.5.4; RFC 5402 5).
 const REASONS: [(&str, Words, Words); 9] = [
     (
@@ -412,6 +464,10 @@ mod tests {
         }
         let told = negative("automatic-action/MDN-sent-automatically; processed/error: decryption-failed");
         assert!(told.layer == Layer::As2 && told.cause.en.contains("encrypted to a certificate"), "{told:?}");
+        let causes =
+            ["0002", "1001", "2001", "3001", "4711"].map(|code| refused(code, bilingual!("见", "seen")).cause.en);
+        let told: std::collections::BTreeSet<&String> = causes.iter().collect();
+        assert_eq!(told.len(), 5, "each class of the platform's codes has words of its own: {causes:?}");
         let unknown = negative("automatic-action/MDN-sent-automatically; processed/error: out-of-paper");
         assert!(unknown.seen.en.contains("out-of-paper") && !unknown.ask.zh.is_empty());
     }

@@ -1,11 +1,14 @@
 //! The connectivity test: whole plans against the testbed, each fault in the case that is about it, runs that are
 //! interrupted, and what a run says of itself.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 
+use dxgate::declaration::sample;
+use dxgate::ground::clock::{Clock as _, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -114,7 +117,8 @@ fn every_plan_of_the_examples_passes_against_the_testbed_and_brings_its_evidence
             let tls = &case(&said, "tls")["evidence"]["tls"];
             assert_eq!(tls["chain"][0]["fingerprint"], said["partner"]["certificates"][1], "{tls:#}");
         } else {
-            let receipts = said["cases"][1]["evidence"]["messages"][0]["receipts"].as_array().unwrap();
+            let list = plan.replace("inventory-", "").replace(".toml", "-inventory");
+            let receipts = case(&said, &list)["evidence"]["messages"][0]["receipts"].as_array().unwrap();
             assert!(receipts.len() >= 3, "{said:#}");
         }
     }
@@ -289,7 +293,8 @@ fn a_handshake_that_fails_is_explained_by_the_way_it_fails() {
     let desk = Desk::new();
     let plan = format!(
         "name = 'tls'\nwait = '10s'\n{HEAD}[[case]]\nid = 'tcp'\nkind = 'interface'\ncheck = 'tcp'\n\
-         [[case]]\nid = 'tls'\nkind = 'interface'\ncheck = 'tls'\n"
+         [[case]]\nid = 'tls'\nkind = 'interface'\ncheck = 'tls'\n\
+         [[case]]\nid = 'mic'\nkind = 'interface'\ncheck = 'mic'\nwait = '3s'\n"
     );
     let plan = desk.file("plan.toml", &plan);
     for (scenario, code) in TLS {
@@ -298,6 +303,7 @@ fn a_handshake_that_fails_is_explained_by_the_way_it_fails() {
         let said = json(&output);
         assert_eq!(case(&said, "tcp")["state"], "passed", "{said:#}");
         explained(&case(&said, "tls")["failure"], "tls", code);
+        explained(&case(&said, "mic")["failure"], "tls", code);
     }
 }
 
@@ -371,6 +377,44 @@ fn what_customs_does_not_take_is_explained_by_the_layer_that_says_so() {
 }
 
 #[test]
+fn what_an_enterprise_sends_in_spite_of_the_pre_check_is_answered_with_the_codes_of_customs() {
+    let desk = Desk::new();
+    let order = sample::order(1, "DXPENT0000012345", SystemClock.now(), 1);
+    let order = String::from_utf8(order).unwrap();
+    let wrong = |name: &str, from: &str, to: &str| {
+        assert!(order.contains(from), "{from}");
+        desk.file(name, &order.replacen(from, to, 1));
+    };
+    wrong("gnum.xml", "<ceb:gnum>1<", "<ceb:gnum>7<");
+    wrong("type.xml", "<ceb:orderType>I</ceb:orderType>", "");
+    wrong("word.xml", "<ceb:orderType>I<", "<ceb:orderType>Q<");
+    let mut plan = format!("name = 'own'\nwait = '10s'\n{HEAD}");
+    for id in ["gnum", "type", "word"] {
+        plan +=
+            &format!("[[case]]\nid = '{id}'\nkind = 'business'\nmessage_type = 'CEB311Message'\nfile = '{id}.xml'\n");
+    }
+    let plan = desk.file("own.toml", &plan);
+    let (enterprise, customs) = desk.homes(&plan);
+    let file = PathBuf::from(&enterprise).parent().unwrap().join("partners/customs.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("[dxp]\n", "[dxp]\nprecheck = \"warn\"\n", 1)).unwrap();
+    let _testbed = Running::testbed(&customs, &desk.file("usual.toml", ""));
+    let said = json(&run(&["connectivity", "run", &plan, "--config", &enterprise, "--format", "json"]));
+    let status = |id: &str| {
+        let receipts = case(&said, id)["evidence"]["messages"][0]["receipts"].as_array().unwrap();
+        receipts.last().unwrap()["status"].as_str().unwrap().to_owned()
+    };
+    for (id, layer, code, end) in [
+        ("gnum", "business", "business-refused", "-301002"),
+        ("type", "format", "format-refused", "-1"),
+        ("word", "business", "business-refused", "100"),
+    ] {
+        explained(&case(&said, id)["failure"], layer, code);
+        assert_eq!(status(id), end, "{said:#}");
+    }
+}
+
+#[test]
 fn an_envelope_that_the_platform_refuses_is_explained_whatever_the_class_of_its_code() {
     let outcomes = [("CEB311", "0001"), ("CEB621", "1001"), ("CEB303", "2001"), ("CEB603", "3001")];
     let texts = outcomes.map(|(kind, code)| (kind, format!("end = 'refused'\nstatus = '{code}'")));
@@ -381,6 +425,9 @@ fn an_envelope_that_the_platform_refuses_is_explained_whatever_the_class_of_its_
         assert_eq!((&failure["layer"], &failure["code"]), (&"envelope".into(), &"envelope-refused".into()), "{case:#}");
         assert_eq!(case["evidence"]["messages"][0]["platform"]["code"], status, "{case:#}");
     }
+    let causes: BTreeSet<&str> =
+        outcomes.iter().map(|(id, _)| case(&said, id)["failure"]["cause"]["zh"].as_str().unwrap()).collect();
+    assert_eq!(causes.len(), outcomes.len(), "each class has a cause of its own: {causes:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::book::Book;
 use super::sending::Sent;
 use crate::bilingual;
+use crate::connectivity::explain::refused;
 use crate::connectivity::gateway::Gateway;
 use crate::connectivity::plan::Business;
 use crate::connectivity::run::{BusinessAnswer, Layer, PlatformReceipt};
@@ -125,7 +126,7 @@ impl<G: Gateway> Book<'_, G> {
             let (code, info) = (&platform.code, platform.info.clone().unwrap_or_default());
             let seen = bilingual!("传输回执 {code} {info}", "transport receipt {code} {info}");
             match platform.refused {
-                true => self.fails("envelope-refused", seen),
+                true => self.failed(refused(code, seen)),
                 false => self.good(Layer::Envelope, seen, None),
             }
         }
