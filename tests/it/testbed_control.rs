@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use serde_json::{Value, json};
 
 use crate::connectivity::{Desk, HEAD, case, json as said_by};
+use crate::support::eventually;
 use crate::support::gateway::{dxgate, run};
 use crate::support::http::{self, Answer};
 
@@ -45,12 +46,7 @@ impl Testbed {
     }
 
     fn ask(&self, method: &str, token: &str, body: &str) -> Answer {
-        let (control, length) = (self.control, body.len());
-        let head = format!(
-            "{method} /scenario HTTP/1.1\r\nHost: {control}\r\nConnection: close\r\n\
-             Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        http::exchange(control, head.as_bytes()).unwrap()
+        ask(self.control, method, token, body)
     }
 
     fn play(&self, scenario: &Value) {
@@ -61,6 +57,15 @@ impl Testbed {
     fn playing(&self) -> Value {
         serde_json::from_slice(&self.ask("GET", &self.token, "").body).unwrap()
     }
+}
+
+fn ask(control: SocketAddr, method: &str, token: &str, body: &str) -> Answer {
+    let length = body.len();
+    let head = format!(
+        "{method} /scenario HTTP/1.1\r\nHost: {control}\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    http::exchange(control, head.as_bytes()).unwrap()
 }
 
 impl Drop for Testbed {
@@ -103,6 +108,40 @@ fn what_a_testbed_plays_is_changed_while_it_runs_and_each_run_sees_the_change() 
     assert_eq!(failures()[0], "tls-certificate-name");
     testbed.play(&json!({}));
     assert_eq!(failures(), ["none", "none", "none"]);
+}
+
+#[test]
+fn what_a_rehearsal_meets_is_changed_while_it_runs() {
+    let desk = Desk::new();
+    // Nothing is heard of the order, so there is time to change what comes next.
+    let silent = desk.file("silent.toml", "receipts = 'none'\n");
+    let order = (ORDER.0, &*format!("{}\nwait = '12s'", ORDER.1));
+    let plan = plan(&desk, &[order, TLS]);
+    let mut command = dxgate();
+    command.args(["connectivity", "rehearse", &plan, "--scenario", &silent, "--control", "127.0.0.1:0"]);
+    let homes = desk.path("rehearsal");
+    command
+        .args(["--format", "json", "--lang", "en", "--dir"])
+        .arg(&homes)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = said.by_ref().map(Result::unwrap).find(|line| line.starts_with("scenario control")).unwrap();
+    let control = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    let token = fs::read_to_string(line.split("its token in ").nth(1).unwrap().trim()).unwrap();
+    eventually("the order is delivered", || {
+        let sent = fs::read_dir(homes.join("enterprise/exchange/customs/sent")).ok()?;
+        let mut names = sent.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.any(|name| name.ends_with("-order.xml")).then_some(())
+    });
+    let answer = ask(control, "PUT", token.trim(), "{\"receipts\": \"none\", \"handshake\": \"old-version\"}");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let told = std::thread::spawn(move || said.count());
+    let run = said_by(&child.wait_with_output().unwrap());
+    told.join().unwrap();
+    assert_eq!(case(&run, "order")["failure"]["code"], "receipt-missing", "{run:#}");
+    assert_eq!(case(&run, "tls")["failure"]["code"], "tls-version", "{run:#}");
 }
 
 #[test]
