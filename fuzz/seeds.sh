@@ -30,6 +30,17 @@ cms -encrypt -aes-256-gcm -recip keys/elliptic.crt -keyopt ecdh_kdf_md:sha256 -o
 cms -encrypt -des3 -recip keys/receiver.crt -out corpus/cms_enveloped/3des
 cms -encrypt -rc2 -provider legacy -provider default -recip keys/receiver.crt -out corpus/cms_enveloped/rc2
 
+# Revocation lists: of an issuer that has revoked nothing, and of one that has revoked a certificate.
+ca=$(mktemp -d)
+touch "$ca/index"
+printf '[ca]\ndefault_ca=d\n[d]\ndatabase=%s/index\ndefault_md=sha256\ndefault_crl_days=36500\n' "$ca" >"$ca/conf"
+list() { openssl ca -config "$ca/conf" -gencrl -cert keys/sender.crt -keyfile keys/sender.key "$@" 2>/dev/null; }
+list | openssl crl -outform DER -out corpus/revocation_list/empty
+openssl ca -config "$ca/conf" -revoke keys/sender.crt -cert keys/sender.crt -keyfile keys/sender.key 2>/dev/null
+list | openssl crl -outform DER -out corpus/revocation_list/revoked
+{ list; cat keys/sender.crt; } >corpus/revocation_list/with-issuer
+rm -r "$ca"
+
 # Signed by a program that nobody here wrote; what stands in the template is what dxgate writes.
 sign() {
   sed "s|@METHOD@|$2|" signed.template.xml >/tmp/dxgate-fuzz-template.xml

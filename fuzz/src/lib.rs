@@ -10,7 +10,7 @@ use dxgate::cms::{
     SignatureScheme, SigningKey,
 };
 use dxgate::declaration::dsig::{self, KeySigner, SignatureProblem};
-use dxgate::declaration::{envelope, precheck, receipt};
+use dxgate::declaration::{envelope, form, precheck, receipt};
 use dxgate::ground::limits::Limits;
 use dxgate::mime::{self, BytesSource, ContentType, Headers};
 
@@ -184,6 +184,35 @@ pub fn certificate(data: &[u8]) {
     }
 }
 
+/// A file of revocation lists and their issuers.
+pub fn revocation_list(data: &[u8]) {
+    let Some(file) = cms::ListFile::read(data) else { return };
+    assert!(!file.lists.is_empty() || !file.issuers.is_empty());
+    for list in &file.lists {
+        let _ = (list.next_update(), list.is_issued_by(&KEYS.list_issuer));
+        let _ = file.issuers.iter().filter(|issuer| list.is_issued_by(issuer)).count();
+        assert!(list.concerns(&KEYS.sender) || !list.revokes(&KEYS.sender));
+    }
+}
+
+/// A file that the application form names, taken for a PDF and for a photograph.
+pub fn form_attachment(data: &[u8]) {
+    let size = data.len() as u64;
+    for size in [size, form::LARGEST + 1] {
+        let attachments: Vec<form::Attachment> = form::field_names()
+            .map(|path| {
+                let content = form::Content::Bytes { bytes: data.to_vec(), size };
+                form::Attachment { path, name: "file".to_owned(), content }
+            })
+            .collect();
+        let mut answers = form::Form::default();
+        for path in form::field_names() {
+            answers.put(path, form::Answer { value: form::Value::Text("file".to_owned()), line: 1, column: 1 });
+        }
+        let _ = form::check(&answers, &attachments);
+    }
+}
+
 /// The pre-check of a declaration.
 pub fn precheck(data: &[u8]) {
     let limits = limits();
@@ -244,6 +273,7 @@ struct Keys {
     elliptic: DecryptionKey,
     sender: Certificate,
     signing: SigningKey,
+    list_issuer: cms::ListIssuer,
 }
 
 /// Keys made for this purpose alone; `seeds.sh` makes the seeds with them.
@@ -251,6 +281,10 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     receiver: decryption_key(include_bytes!("../keys/receiver.crt"), include_bytes!("../keys/receiver.key")),
     elliptic: decryption_key(include_bytes!("../keys/elliptic.crt"), include_bytes!("../keys/elliptic.key")),
     sender: Certificate::from_pem(include_bytes!("../keys/sender.crt")).expect("a certificate"),
+    list_issuer: {
+        let file = cms::ListFile::read(include_bytes!("../keys/sender.crt")).expect("a certificate");
+        file.issuers.into_iter().next().expect("a certificate")
+    },
     signing: SigningKey {
         certificate: Certificate::from_pem(include_bytes!("../keys/sender.crt")).expect("a certificate"),
         key: PrivateKey::from_pem(include_bytes!("../keys/sender.key"), None).expect("a key"),

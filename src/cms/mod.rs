@@ -28,6 +28,7 @@ mod openssl_cli_tests;
 mod openssl_elliptic_tests;
 #[cfg(test)]
 mod openssl_legacy_tests;
+mod revocation;
 pub mod signed;
 pub mod sm2;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use enveloped::{Allowed, EnvelopeKind, EnvelopeReader, EnvelopeWriter, Recip
 pub use error::{CmsError, SignatureError};
 pub use key::{DecryptionKey, PrivateKey, SigningKey, read_pem, read_pkcs12};
 pub use key_transport::KeyTransport;
+pub use revocation::{ListFile, ListIssuer, RevocationList};
 pub use signed::{OpaqueReader, SignatureValid, has_content, sign_detached, verify_detached};
 
 /// Whether a SignerIdentifier or RecipientIdentifier (RFC 5652 5.3, 6.2.1: issuer and serial, or `[0]` key identifier;

@@ -12,19 +12,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use openssl::asn1::{Asn1Time, Asn1TimeRef};
-use openssl::x509::{CrlStatus, X509, X509Crl, X509NameRef};
 
 use super::KeyFileError;
-use crate::cms::Certificate;
+use crate::cms::{Certificate, ListFile, RevocationList};
 
 /// Bytes of the largest file that is read: large CAs have revoked hundreds of thousands of certificates.
 pub const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// Files of one folder, at most, and their bytes.
 const MAX_FILES: usize = 1000;
 const MAX_FOLDER: u64 = 256 * 1024 * 1024;
-const PEM: &str = "-----BEGIN ";
-const PEM_CRL: &str = "-----BEGIN X509 CRL-----";
 
 /// The lists of one file or folder, each verified.
 #[derive(Debug, Default)]
@@ -33,7 +29,7 @@ pub struct RevocationLists {
 }
 
 struct List {
-    crl: X509Crl,
+    crl: RevocationList,
     /// When it should have been replaced.
     end: ListEnd,
 }
@@ -66,19 +62,19 @@ impl RevocationLists {
         for file in files {
             let bytes = read_file(&file, room.min(MAX_FILE))?;
             room = room.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-            let Some((found, certificates)) = parse(&bytes) else { return Err(KeyFileError::NoList { file }) };
-            if !folder || found.is_empty() {
-                issuers.extend(certificates);
+            let Some(found) = ListFile::read(&bytes) else { return Err(KeyFileError::NoList { file }) };
+            if !folder || found.lists.is_empty() {
+                issuers.extend(found.issuers);
             }
-            lists.extend(found.into_iter().map(|crl| (crl, file.clone())));
+            lists.extend(found.lists.into_iter().map(|crl| (crl, file.clone())));
         }
         let lists: Result<Vec<List>, KeyFileError> = lists
             .into_iter()
             .map(|(crl, file)| {
-                if !issuers.iter().any(|issuer| has_issued(issuer, &crl)) {
+                if !issuers.iter().any(|issuer| crl.is_issued_by(issuer)) {
                     return Err(KeyFileError::ListUnproven { file });
                 }
-                let end = ListEnd { next_update: crl.next_update().and_then(instant), file };
+                let end = ListEnd { next_update: crl.next_update(), file };
                 Ok(List { crl, end })
             })
             .collect();
@@ -87,21 +83,12 @@ impl RevocationLists {
 
     /// Whether the certificate's issuer has revoked it.
     pub fn revoke(&self, certificate: &Certificate) -> bool {
-        let x509 = certificate.x509().to_owned();
-        self.about(certificate).any(|list| matches!(list.crl.get_by_cert(&x509), CrlStatus::Revoked(_)))
+        self.lists.iter().any(|list| list.crl.revokes(certificate))
     }
 
     /// The lists of the certificate's issuer.
     pub fn concerning(&self, certificate: &Certificate) -> impl Iterator<Item = &ListEnd> {
-        self.about(certificate).map(|list| &list.end)
-    }
-
-    fn about(&self, certificate: &Certificate) -> impl Iterator<Item = &List> {
-        let issuer = certificate.x509().issuer_name();
-        let issuer = issuer.to_owned().ok();
-        self.lists
-            .iter()
-            .filter(move |list| issuer.as_ref().is_some_and(|issuer| is_same(issuer, list.crl.issuer_name())))
+        self.lists.iter().filter(|list| list.crl.concerns(certificate)).map(|list| &list.end)
     }
 }
 
@@ -109,16 +96,6 @@ impl std::fmt::Debug for List {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.end, f)
     }
-}
-
-fn is_same(one: &X509NameRef, other: &X509NameRef) -> bool {
-    one.try_cmp(other).is_ok_and(std::cmp::Ordering::is_eq)
-}
-
-/// The list names this certificate as its issuer and bears its signature.
-fn has_issued(issuer: &X509, crl: &X509Crl) -> bool {
-    is_same(issuer.subject_name(), crl.issuer_name())
-        && issuer.public_key().is_ok_and(|key| crl.verify(&key).unwrap_or(false))
 }
 
 /// What a path names.
@@ -155,37 +132,6 @@ fn read_file(file: &Path, most: u64) -> Result<Vec<u8>, KeyFileError> {
     read.map_err(|error| KeyFileError::Unreadable { file: file.to_owned(), reason: error.kind().to_string() })?;
     let too_large = u64::try_from(bytes.len()).map_or(true, |length| length > most);
     if too_large { Err(KeyFileError::ListsTooLarge { file: file.to_owned() }) } else { Ok(bytes) }
-}
-
-/// Lists and certificates in a file: any number in PEM, one in DER. `None` when there is neither, or something that is
-/// neither.
-fn parse(bytes: &[u8]) -> Option<(Vec<X509Crl>, Vec<X509>)> {
-    // Comments between the blocks may be in any encoding.
-    let text = String::from_utf8_lossy(bytes);
-    if !text.contains(PEM) {
-        return match X509Crl::from_der(bytes) {
-            Ok(crl) => Some((vec![crl], Vec::new())),
-            Err(_) => Some((Vec::new(), vec![X509::from_der(bytes).ok()?])),
-        };
-    }
-    let (mut lists, mut certificates) = (Vec::new(), Vec::new());
-    let starts: Vec<usize> = text.match_indices(PEM).map(|(start, _)| start).collect();
-    for (number, start) in starts.iter().enumerate() {
-        let end = starts.get(number.saturating_add(1)).copied().unwrap_or(text.len());
-        let block = text.get(*start..end)?;
-        if block.starts_with(PEM_CRL) {
-            lists.push(X509Crl::from_pem(block.as_bytes()).ok()?);
-        } else {
-            certificates.push(X509::from_pem(block.as_bytes()).ok()?);
-        }
-    }
-    Some((lists, certificates))
-}
-
-fn instant(time: &Asn1TimeRef) -> Option<Timestamp> {
-    let span = Asn1Time::from_unix(0).ok()?.diff(time).ok()?;
-    let seconds = i64::from(span.days).checked_mul(86_400)?.checked_add(i64::from(span.secs))?;
-    Timestamp::from_second(seconds).ok()
 }
 
 #[cfg(test)]
