@@ -108,7 +108,7 @@ impl Access {
         } else {
             Setup::closed(&link_file)
         };
-        let decoy = password::hash(&Secret::new(random::hex(16)), settings.cost);
+        let decoy = password::decoy(settings.cost);
         Ok(Access {
             machine,
             accounts,

@@ -36,6 +36,13 @@ pub(super) fn hash(password: &Secret<String>, cost: Cost) -> String {
     format!("$argon2id$v=19$m={},t={},p=1${salt}${digest}", cost.memory, cost.passes)
 }
 
+/// A hash of no password: to verify one against it takes as long as against a true one. To make a true one would take that
+/// time and memory at every start.
+pub(super) fn decoy(cost: Cost) -> String {
+    let (salt, digest) = (STANDARD_NO_PAD.encode([0; 16]), STANDARD_NO_PAD.encode([0; 32]));
+    format!("$argon2id$v=19$m={},t={},p=1${salt}${digest}", cost.memory, cost.passes)
+}
+
 /// Whether the hash is of this password. Takes its time, whatever the answer.
 pub(super) fn verify(hash: &str, password: &Secret<String>) -> bool {
     let Some((cost, salt, expected)) = parse(hash) else { return false };
@@ -77,6 +84,15 @@ mod tests {
         assert_ne!(first, hash(&password, CHEAP));
         assert!(verify(&first, &password));
         assert!(!verify(&first, &Secret::new("correct horse batterz".to_owned())));
+    }
+
+    #[test]
+    fn a_decoy_asks_for_the_whole_cost_and_verifies_nothing() {
+        let (cost, _, digest) = parse(&decoy(CHEAP)).expect("a hash");
+        assert_eq!((cost, digest.len()), (CHEAP, 32));
+        for password in ["", "password", "0000000000000000"] {
+            assert!(!verify(&decoy(CHEAP), &Secret::new(password.to_owned())));
+        }
     }
 
     #[test]
