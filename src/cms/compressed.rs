@@ -3,7 +3,7 @@
 //! Deflate can grow a thousandfold, so the reader counts: what comes out may be neither larger than `Limits::payload`
 //! nor, once `Limits::inflate_free` bytes came out, more than `Limits::inflate_ratio` times what went in.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Decompress, FlushDecompress, Status};
@@ -24,7 +24,10 @@ const CHUNK: usize = 32 * 1024;
 pub fn compress(source: &dyn Source, scratch: &dyn Scratch) -> Result<Box<dyn Source>, CmsError> {
     let mut encoder = ZlibEncoder::new(scratch.create()?, Compression::default());
     let mut input = source.open()?;
-    io::copy(&mut input, &mut encoder)?;
+    let mut buffered = BufWriter::with_capacity(CHUNK, &mut encoder);
+    io::copy(&mut input, &mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
     let mut deflated = encoder.finish()?;
     deflated.flush()?;
     let deflated = deflated.into_source()?;

@@ -37,6 +37,7 @@ pub(super) fn http(
         identity,
         chunked: section.boolean("chunked", false),
         expect_continue: section.boolean("expect_continue", false),
+        restart: section.boolean("restart", false),
         proxy,
         old_tls,
     }

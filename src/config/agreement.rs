@@ -190,6 +190,7 @@ pub(super) fn accept(
         gcm_in_enveloped_data: section.boolean("gcm_in_enveloped_data", agreement.gcm_form != GcmForm::AuthEnveloped),
         split_attachments: section.boolean("split_attachments", true),
         mic_as_listed: section.parsed("mic", |text| one_of(text, &["signature", "listed"])) == Some("listed"),
+        restart: section.boolean("restart", false),
         max_payload: section.size("max_payload", surroundings.max_payload, 1, surroundings.max_payload),
         client_certificate: section.boolean("client_certificate", false),
         client_names: section.parsed_list("client_names", client_name).unwrap_or_default(),

@@ -13,7 +13,7 @@
 //! fallback: where directories cannot be synced (Windows) that step is left out.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use super::fault::{self, Fault, within};
@@ -176,6 +176,8 @@ pub(super) fn allocate(path: &Path, bytes: u64) -> Result<()> {
 pub struct NewFile {
     file: File,
     temporary: Option<PathBuf>,
+    /// It stays when it is dropped, and beside what it is published as.
+    stays: bool,
 }
 
 impl NewFile {
@@ -194,7 +196,30 @@ impl NewFile {
             Some(Fault::Fails(error) | Fault::Short(error)) => Err(error),
         };
         let file = opened.at("create", &temporary)?;
-        Ok(NewFile { file, temporary: Some(temporary) })
+        Ok(NewFile { file, temporary: Some(temporary), stays: false })
+    }
+
+    /// Goes on with the file at `path`, or begins it: what lies behind `len` bytes is cut off, those before are shown to
+    /// `seen`. It stays when it is dropped; published, it has both names where the filesystem knows links.
+    ///
+    /// # Errors
+    /// It cannot be opened, or is shorter.
+    pub fn resume(path: &Path, len: u64, seen: &mut dyn FnMut(&[u8])) -> Result<NewFile> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+        fault::at(&within("create", parent(path)), || Ok(())).at("open", path)?;
+        let mut file = options.open(path).at("open", path)?;
+        file.set_len(len).at("cut", path)?;
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            let read = file.read(&mut buffer).at("read", path)?;
+            if read == 0 {
+                return Ok(NewFile { file, temporary: Some(path.to_path_buf()), stays: true });
+            }
+            seen(buffer.get(..read).unwrap_or_default());
+        }
     }
 
     /// Syncs the bytes and gives the file its name, which must be free, durably.
@@ -202,7 +227,11 @@ impl NewFile {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when the name is taken; any failure of the disk. The bytes are removed.
     pub fn publish(self, path: &Path) -> Result<()> {
+        let stays = self.stays;
         let temporary = self.synced()?;
+        if stays && hard_link_unsynced(&temporary, path).is_ok() {
+            return fsync_dir(parent(path));
+        }
         rename_noreplace(&temporary, path).inspect_err(|_| discard(&temporary))
     }
 
@@ -237,7 +266,7 @@ impl Write for NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if let Some(temporary) = self.temporary.take() {
+        if let Some(temporary) = self.temporary.take().filter(|_| !self.stays) {
             discard(&temporary);
         }
     }

@@ -32,7 +32,7 @@ const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
 impl Inbound {
     /// Takes a message durably and answers 202; it is opened in the background.
     pub(super) async fn accept_asynchronously(&self, arrived: MessageArrived) -> Reply {
-        let MessageArrived { partner, request, wire, peer, room: _room } = arrived;
+        let MessageArrived { partner, request, wire, peer, room: _room, turn: _turn, .. } = arrived;
         let now = self.clock.now();
         let id = Id::new(now);
         let mut transaction = Transaction::new(now);
@@ -101,7 +101,7 @@ impl Inbound {
             let request = Arc::new(request);
             let mut pause = RETRY_FIRST;
             loop {
-                let error = match flow.settle(id, &partner, &request, Draft::Stored(wire), None).await {
+                let error = match flow.settle(id, &partner, &request, (Draft::Stored(wire), None), false).await {
                     Ok(answer) => {
                         tracing::debug!(%id, queued = answer.queued, "opened");
                         return;
@@ -112,6 +112,7 @@ impl Inbound {
                         return;
                     }
                     Err(NoAnswer::Storage(error)) => error,
+                    Err(NoAnswer::Pieced(failure)) => std::io::Error::other(failure.cause),
                 };
                 let longest = if durable::is_full(&error) { RETRY_FULL } else { RETRY_LAST };
                 tracing::error!(%id, %error, code = "storage-failed", "a received message is opened again later");

@@ -14,10 +14,12 @@
 //!
 //! | power fails after | on disk | restart does |
 //! |---|---|---|
-//! | part of the body | nothing that counts | the sender got no answer and sends again |
+//! | part of the body | nothing that counts; by agreement, what came | the sender got no answer and sends again, or what is missing |
 //! | `Received` | wire | opens it |
 //! | `Accepted` with `Answered` | wire, payload, the key, the MDN | publishes; a repetition gets these bytes |
 //! | `Accepted` alone (no key could sign) | wire, payload, the key | publishes; an asynchronous MDN that is owed is made, a synchronous one when the sender repeats |
+//!
+//! `restart` lets a sender whose connection broke off go on where it did.
 //!
 //! A refusal (`Declined`) claims nothing: the partner may send the message again.
 
@@ -41,6 +43,7 @@ mod open;
 mod publish;
 pub mod receive;
 mod reply;
+mod restart;
 mod signature;
 mod terms;
 mod unwrap;

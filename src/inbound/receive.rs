@@ -1,7 +1,8 @@
 //! Step 1: from an HTTP request to a head and durable-to-be bytes.
 //!
 //! Whatever is wrong here is answered by an HTTP status, since nothing says yet that it is AS2 from a partner:
-//! 404 path, 405 method, 415 content encoding, 400 head, 403 unknown pair of names or another's TLS certificate, 413 size, 408 pace, 503 space.
+//! 404 path, 405 method, 415 content encoding, 400 head, 403 unknown pair of names or another's TLS certificate, 413 size,
+//! 416 a part that fits nothing, 408 pace, 503 space.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -17,11 +18,14 @@ use crate::http::{Exchange, Reply};
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
+use crate::store::partial::Turn;
 
 /// Bytes of the body that show whether it is a message or an MDN.
 const PREFIX: u64 = 8 * 1024;
 /// Bytes of a body of unknown length that are promised room at a time; more than a chunk.
 const STEP: u64 = 8 * 1024 * 1024;
+/// Bytes of a large body written at a time.
+const GATHERED: usize = 256 * 1024;
 
 /// What arrived from a partner.
 pub enum Arrived {
@@ -39,6 +43,10 @@ pub struct MessageArrived {
     pub(super) peer: SocketAddr,
     /// Room for what is made of it.
     pub(super) room: Promise,
+    /// Nobody else goes on with its body while this lives.
+    pub(super) turn: Option<Turn>,
+    /// Several connections carried it.
+    pub(super) pieced: bool,
 }
 
 /// An MDN POSTed to us.
@@ -59,18 +67,22 @@ impl Inbound {
         let partner = self.named_partner(&head, &exchange)?;
         self.check_client(&partner, &exchange)?;
         crate::as2::check_head(&head).map_err(|error| not_as2(&partner, &error))?;
+        let part = self.part(&partner, &head, &exchange)?;
         let announced = exchange.body.content_length().unwrap_or(0).min(self.limits.body);
         // The body, and the payload that comes out of it.
-        let room = self.settings.space.promise(announced.saturating_mul(2)).map_err(no_room)?;
-        exchange.body.limit(self.limits.body);
-        let (wire, room) = self.spool(&mut exchange, announced, room).await?;
+        let payload = part.as_ref().map_or(announced, |part| part.range.total);
+        let room = self.promise(announced.saturating_add(payload))?;
+        exchange.body.limit(part.as_ref().map_or(self.limits.body, |part| part.range.len()));
+        let pieced = part.as_ref().is_some_and(|part| part.range.from > 0);
+        let (sink, turn) = self.begin(part).await?;
+        let (wire, room) = self.spool(&mut exchange, sink, announced, room).await?;
         let mut prefix = Vec::new();
         let peeked = wire.open(&self.store).and_then(|body| body.take(PREFIX).read_to_end(&mut prefix));
         peeked.map_err(|error| unavailable("reading back a received body failed", &error))?;
         match request::read_head(&head, &prefix, &self.limits) {
             Ok(Incoming::Message(request)) => {
                 let peer = exchange.peer;
-                Ok(Arrived::Message(Box::new(MessageArrived { partner, request, wire, peer, room })))
+                Ok(Arrived::Message(Box::new(MessageArrived { partner, request, wire, peer, room, turn, pieced })))
             }
             Ok(Incoming::Mdn(envelope)) => {
                 let body = self.small(wire)?;
@@ -86,7 +98,8 @@ impl Inbound {
         }
         match exchange.method.as_str() {
             "POST" => {}
-            "GET" | "HEAD" => return Err(Reply::new(200)),
+            "HEAD" => return Err(self.told_of_parts(exchange)),
+            "GET" => return Err(Reply::new(200)),
             _ => return Err(Reply::method_not_allowed("POST, GET, HEAD")),
         }
         if exchange.has_content_encoding() {
@@ -96,7 +109,7 @@ impl Inbound {
     }
 
     /// The partner behind AS2-From and AS2-To. Who it really is, the signature shows later.
-    fn named_partner(&self, head: &Headers, exchange: &Exchange) -> Result<Arc<Partner>, Reply> {
+    pub(super) fn named_partner(&self, head: &Headers, exchange: &Exchange) -> Result<Arc<Partner>, Reply> {
         let name =
             |field| (head.count(field) == 1).then(|| head.get(field).and_then(|value| As2Name::parse(value).ok()));
         let names = (name(headers::AS2_FROM).flatten(), name(headers::AS2_TO).flatten());
@@ -111,7 +124,7 @@ impl Inbound {
     }
 
     /// The certificate of the TLS handshake, where the partner or the listener demands one, is the partner's own.
-    fn check_client(&self, partner: &Partner, exchange: &Exchange) -> Result<(), Reply> {
+    pub(super) fn check_client(&self, partner: &Partner, exchange: &Exchange) -> Result<(), Reply> {
         if !partner.accept.client_certificate && !exchange.client_required {
             return Ok(());
         }
@@ -125,39 +138,59 @@ impl Inbound {
         Err(Reply::plain(403, "client certificate required\n").closing())
     }
 
+    /// Sets room aside; what came of broken connections gives way to whole bodies.
+    fn promise(&self, bytes: u64) -> Result<Promise, Reply> {
+        let promised = self.settings.space.promise(bytes);
+        match promised {
+            Err(NoRoom::Short { .. }) if self.store.partials().clear() > 0 => self.settings.space.promise(bytes),
+            promised => promised,
+        }
+        .map_err(no_room)
+    }
+
     /// Stores the body. What comes without an announced length is promised room while it comes.
     async fn spool(
         &self,
         exchange: &mut Exchange,
+        sink: Sink,
         announced: u64,
         mut room: Promise,
     ) -> Result<(Draft, Promise), Reply> {
-        let (mut sink, mut came, mut promised) = (Sink::new(&self.store), 0u64, announced);
+        let large = usize::try_from(announced).map_or(true, |announced| announced > self.store.inline_threshold());
+        let sink = if large && !sink.is_file() {
+            let spilt = drain::blocking(move || sink.spilt()).await.map_err(std::io::Error::other);
+            spilt.and_then(|spilt| spilt).map_err(|error| unavailable("a body could not be stored", &error))?
+        } else {
+            sink
+        };
+        let mut spooling = Spooling { sink, gathered: Vec::new() };
+        let (mut came, mut promised) = (0u64, announced);
         loop {
-            let chunk = exchange.body.next().await.map_err(|error| {
-                tracing::warn!(peer = %exchange.peer, code = error.code(), "a body was not received: {error}");
-                error.reply()
-            })?;
-            let Some(chunk) = chunk else { break };
+            let chunk = match exchange.body.next().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(peer = %exchange.peer, code = error.code(), "a body was not received: {error}");
+                    // What came may be gone on with.
+                    let _ = spooling.written().await;
+                    return Err(error.reply());
+                }
+            };
             came = came.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
             if came > promised {
                 room = room.more(&self.settings.space, STEP.saturating_mul(2)).map_err(no_room)?;
                 promised = promised.saturating_add(STEP);
             }
-            let written = if sink.is_file() || sink.would_spill(chunk.len()) {
-                drain::blocking(move || sink.write_all(&chunk).map(|()| sink)).await
-            } else {
-                Ok(sink.write_all(&chunk).map(|()| sink))
-            };
-            sink = written
-                .map_err(std::io::Error::other)
-                .and_then(|written| written)
-                .map_err(|error| unavailable("a body could not be stored", &error))?;
+            spooling =
+                spooling.take(&chunk).await.map_err(|error| unavailable("a body could not be stored", &error))?;
+            // hyper reads on into the same memory once nobody holds what it has read.
+            drop(chunk);
         }
-        let finished = if sink.is_file() {
-            drain::blocking(move || sink.finish()).await.map_err(std::io::Error::other).and_then(|done| done)
-        } else {
-            sink.finish()
+        let finished = match spooling.written().await {
+            Ok(sink) if sink.is_file() => {
+                drain::blocking(move || sink.finish()).await.map_err(std::io::Error::other).and_then(|done| done)
+            }
+            written => written.and_then(Sink::finish),
         };
         finished.map(|wire| (wire, room)).map_err(|error| unavailable("a body could not be stored", &error))
     }
@@ -175,12 +208,43 @@ impl Inbound {
     }
 }
 
+/// A body on its way into the store. What goes to a file is gathered: each write is a step of a blocking thread.
+struct Spooling {
+    sink: Sink,
+    gathered: Vec<u8>,
+}
+
+impl Spooling {
+    async fn take(mut self, chunk: &[u8]) -> std::io::Result<Spooling> {
+        if self.gathered.is_empty() && !self.sink.is_file() && !self.sink.would_spill(chunk.len()) {
+            return self.sink.write_all(chunk).map(|()| self);
+        }
+        self.gathered.extend_from_slice(chunk);
+        if self.gathered.len() < GATHERED { Ok(self) } else { self.write().await }
+    }
+
+    async fn write(mut self) -> std::io::Result<Spooling> {
+        let write = move || {
+            self.sink.write_all(&self.gathered)?;
+            self.gathered.clear();
+            Ok(self)
+        };
+        drain::blocking(write).await.map_err(std::io::Error::other).and_then(|written| written)
+    }
+
+    /// The sink with everything that came.
+    async fn written(self) -> std::io::Result<Sink> {
+        let all = if self.gathered.is_empty() { self } else { self.write().await? };
+        Ok(all.sink)
+    }
+}
+
 fn not_as2(partner: &Partner, error: &RequestError) -> Reply {
     tracing::warn!(partner = %partner.id, code = error.code(), "not an AS2 request: {}", error.text());
     Reply::plain(400, "not an AS2 request\n").closing()
 }
 
-fn header_fields(exchange: &Exchange) -> Result<Headers, Reply> {
+pub(super) fn header_fields(exchange: &Exchange) -> Result<Headers, Reply> {
     let mut head = Headers::new();
     for (name, value) in &exchange.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -206,4 +270,41 @@ fn no_room(error: NoRoom) -> Reply {
 /// 503 with a time to come back: most of our own troubles pass within seconds.
 pub(super) fn busy() -> Reply {
     Reply::plain(503, "temporarily unavailable\n").header("Retry-After", "10").closing()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ground::clock::ManualClock;
+    use crate::store::{Store, StoreConfig};
+
+    #[tokio::test]
+    async fn chunks_of_any_size_come_into_the_store_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(jiff::Timestamp::UNIX_EPOCH));
+        let config = StoreConfig {
+            inline_threshold: 1000,
+            allow_untrusted_filesystem: true,
+            ..StoreConfig::new(dir.path(), clock)
+        };
+        let (store, _) = Store::open(config).unwrap();
+        for (first, second) in [(900, 50), (900, 200), (50, 900), (1001, 1), (70_000, 30), (300_000, 7)] {
+            for spilt in [false, true] {
+                let sink = Sink::new(&store);
+                let sink = if spilt { sink.spilt().unwrap() } else { sink };
+                let (mut spooling, mut expected) = (Spooling { sink, gathered: Vec::new() }, Vec::new());
+                for number in 0..6u8 {
+                    let chunk = vec![number; if number % 2 == 0 { first } else { second }];
+                    expected.extend_from_slice(&chunk);
+                    spooling = spooling.take(&chunk).await.unwrap();
+                }
+                let draft = spooling.written().await.unwrap().finish().unwrap();
+                let mut bytes = Vec::new();
+                draft.open(&store).unwrap().read_to_end(&mut bytes).unwrap();
+                assert!(bytes == expected, "{first} {second} {spilt}");
+            }
+        }
+    }
 }

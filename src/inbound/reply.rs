@@ -60,6 +60,8 @@ pub(super) struct Asked<'a> {
 pub(super) enum NoAnswer {
     Storage(io::Error),
     Journal(CommitError),
+    /// It came in parts and cannot be opened.
+    Pieced(Box<OpenFailure>),
 }
 
 impl Inbound {
@@ -69,8 +71,14 @@ impl Inbound {
             return self.accept_asynchronously(arrived).await;
         }
         let id = Id::new(self.clock.now());
-        let MessageArrived { partner, request, wire, peer, room: _room } = arrived;
-        match self.settle(id, &partner, &Arc::new(request), wire, Some(peer)).await {
+        let MessageArrived { partner, request, wire, peer, room: _room, turn, pieced } = arrived;
+        let settled = self.settle(id, &partner, &Arc::new(request), (wire, Some(peer)), pieced).await;
+        if let (Err(NoAnswer::Pieced(failure)), Some(turn)) = (&settled, turn) {
+            let (code, id) = (failure.cause.code(), &partner.id);
+            tracing::warn!(partner = %id, code, "not judged, since it came in parts: it is to be sent whole");
+            turn.forget();
+        }
+        match settled {
             Ok(Answer { mdn: Some((headers, body)), .. }) => {
                 let mut reply = Reply::new(200).body(body);
                 for (name, value) in headers.iter() {
@@ -80,6 +88,7 @@ impl Inbound {
             }
             Ok(Answer { mdn: None, .. }) => Reply::new(200),
             Err(NoAnswer::Storage(error)) => unavailable("a message could not be stored", &error),
+            Err(NoAnswer::Pieced(_)) => busy(),
             Err(NoAnswer::Journal(error)) => {
                 tracing::error!(%error, code = error.code(), "a message could not be recorded");
                 busy()
@@ -87,14 +96,15 @@ impl Inbound {
         }
     }
 
-    /// Opens, publishes and answers a message; everything the answer promises is durable when this returns.
+    /// Opens, publishes and answers a message; everything the answer promises is durable when this returns. `pieced`: it was
+    /// put together of parts.
     pub(super) async fn settle(
         &self,
         id: Id,
         partner: &Arc<Partner>,
         request: &Arc<Request>,
-        wire: Draft,
-        peer: Option<SocketAddr>,
+        (wire, peer): (Draft, Option<SocketAddr>),
+        pieced: bool,
     ) -> Result<Answer, NoAnswer> {
         if let Some(refusal) = precondition(request, &partner.accept_policy(self.clock.now())) {
             return self.decline(id, partner, request, self.evidence(wire)?, refusal).await;
@@ -103,6 +113,10 @@ impl Inbound {
         match opened {
             Ok(verified) => self.record(id, partner, request, verified, wire, peer).await,
             Err(NotOpened::Storage(error)) => Err(NoAnswer::Storage(error)),
+            Err(NotOpened::Refused(failure) | NotOpened::Revoked(failure)) if pieced => {
+                self.wait_for_grid(wire.len()).await;
+                Err(NoAnswer::Pieced(failure))
+            }
             Err(NotOpened::Refused(failure)) => {
                 let refusal = Refusal::of(*failure);
                 self.wait_for_grid(wire.len()).await;

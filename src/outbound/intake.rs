@@ -1,7 +1,7 @@
 //! Steps 3 and 4: a claimed file becomes a message, in one transaction; then the claimed file goes away.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, BufWriter, Read as _};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -59,6 +59,9 @@ impl IntakeError {
         Trouble { path: claim.path.clone(), reason: Reason { code: "intake-failed".to_owned(), text } }
     }
 }
+
+/// Bytes of a claimed file copied at a time.
+const COPIED: usize = 256 * 1024;
 
 /// What becomes of a file.
 #[allow(clippy::large_enum_variant, reason = "one for each file in work; none is kept")]
@@ -179,12 +182,12 @@ impl Outbound {
         if file.metadata()?.len() > self.limits.payload {
             return Ok(None);
         }
-        let mut sink = Sink::new(&self.store);
+        let mut sink = BufWriter::with_capacity(COPIED, Sink::new(&self.store));
         let copied = io::copy(&mut file.take(self.limits.payload.saturating_add(1)), &mut sink)?;
         if copied > self.limits.payload {
             return Ok(None);
         }
-        sink.finish().map(Some)
+        sink.into_inner().map_err(io::IntoInnerError::into_error)?.finish().map(Some)
     }
 
     /// Checks a payload, signs it where the partner's file asks for that, wraps and composes it.

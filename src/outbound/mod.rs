@@ -7,7 +7,8 @@
 //! 4. `intake` commits payload, wire and the facts `Queued` + `Composed` in one transaction; only then the claimed
 //!    file goes away.
 //! 5. `send` leases due messages, commits `Attempted`, POSTs exactly the stored bytes.
-//!    While a partner cannot be reached, `circuit` lets one attempt at a time probe it.
+//!    While a partner cannot be reached, `circuit` lets one attempt at a time probe it; `restart` lets a transfer go on
+//!    where it broke off.
 //! 6. `receipt` verifies the MDN (in the response, or POSTed later) and settles; [`retry`] decides what follows
 //!    otherwise.
 //! 7. The store's publisher puts the original into `sent/` or `failed/` and the MDN into `receipts/`.
@@ -49,6 +50,7 @@ mod outcome;
 mod precheck;
 mod receipt;
 mod resend;
+mod restart;
 pub mod retry;
 pub mod scan;
 mod send;

@@ -13,6 +13,7 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
 use super::compose::{ComposeLate, NotComposed};
 use super::outcome::Examined;
+use super::restart::Transfer;
 use super::retry::Outcome;
 use super::{Outbound, circuit};
 use crate::as2::headers;
@@ -285,6 +286,10 @@ impl Outbound {
             fields.push(("Authorization".to_owned(), authorization.header_value().expose().clone()));
         }
         let timeouts = Timeouts { connect: partner.delivery.connect_timeout, total: partner.delivery.timeout };
+        if partner.http.restart && wire.len > small {
+            let seen = message.attempts > 0;
+            return Transfer { client, url, fields, store: self.store.clone(), wire, timeouts }.run(seen).await;
+        }
         client.post(url, &fields, body, timeouts).await
     }
 

@@ -61,6 +61,8 @@ pub struct Accept {
     pub mic_as_listed: bool,
     /// Files of a multipart of files (RFC 6362) are put into the inbox one by one.
     pub split_attachments: bool,
+    /// What came of a body whose connection broke off is kept, and may be gone on with (AS2 Restart).
+    pub restart: bool,
     /// Bytes of a payload after decryption and decompression.
     pub max_payload: u64,
     /// Its requests must come over TLS with a certificate that is the partner's own.

@@ -154,6 +154,8 @@ pub struct HttpAccess {
     pub chunked: bool,
     /// Bodies wait until the server says `100 Continue`.
     pub expect_continue: bool,
+    /// A large body whose connection broke off goes on where the server says it did (AS2 Restart).
+    pub restart: bool,
     /// The way out.
     pub proxy: Option<Proxy>,
     /// Its server knows no TLS newer than 1.1; counts while a waiver lasts.

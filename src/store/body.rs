@@ -46,6 +46,11 @@ impl BodyWriter {
         Ok(BodyWriter { file, path: path(bodies, &id), id, len: 0, sha256: Digesting::Here(Sha256::new()) })
     }
 
+    /// Goes on with a file of `len` bytes that stays when this is dropped; `sha256` has seen them.
+    pub(super) fn resumed(file: NewFile, bodies: &Path, id: Id, len: u64, sha256: Sha256) -> BodyWriter {
+        BodyWriter { file, path: path(bodies, &id), id, len, sha256: Digesting::Here(sha256) }
+    }
+
     /// Makes the bytes durable: when this returns, a fact may name them.
     ///
     /// # Errors

@@ -45,6 +45,19 @@ impl Sink {
         Sink { by_writer: true, ..Sink::new(store) }
     }
 
+    /// A sink that goes on with a body's file.
+    pub fn onto(store: &Store, writer: BodyWriter) -> Sink {
+        Sink { store: store.clone(), state: SinkState::File(writer), by_writer: false }
+    }
+
+    /// The sink, writing to a file from here on: what is known to be large need not be held first.
+    pub fn spilt(mut self) -> io::Result<Sink> {
+        if let SinkState::Memory(held) = &self.state {
+            self.state = SinkState::File(spill(&self.store, held, self.by_writer)?);
+        }
+        Ok(self)
+    }
+
     /// It writes to a file by now.
     pub fn is_file(&self) -> bool {
         matches!(self.state, SinkState::File(_))
@@ -82,6 +95,14 @@ impl Sink {
     }
 }
 
+/// A file that begins with what was held in memory.
+fn spill(store: &Store, held: &[u8], by_writer: bool) -> io::Result<BodyWriter> {
+    let writer = store.body_writer().map_err(|error| store.judge_sync(error))?;
+    let mut writer = if by_writer { writer.without_digest() } else { writer };
+    writer.write_all(held)?;
+    Ok(writer)
+}
+
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let SinkState::Memory(held) = &mut self.state {
@@ -89,12 +110,7 @@ impl Write for Sink {
                 held.extend_from_slice(bytes);
                 return Ok(bytes.len());
             }
-            let mut writer = self.store.body_writer().map_err(|error| self.store.judge_sync(error))?;
-            if self.by_writer {
-                writer = writer.without_digest();
-            }
-            writer.write_all(held)?;
-            self.state = SinkState::File(writer);
+            self.state = SinkState::File(spill(&self.store, held, self.by_writer)?);
         }
         match &mut self.state {
             SinkState::Memory(_) => Ok(0),

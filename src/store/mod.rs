@@ -12,6 +12,7 @@
 //!           bodies/<id>                     large bodies, one file each
 //!           certificates/<fingerprint>.der  certificates that were used, for evidence
 //!           tmp/                            bodies in the making
+//!           partial/                        what came of bodies whose connection broke off
 //!           index/                          sled
 //!           index.bad-<instant>/            an index that was replaced
 //!           reserve                         room that a start on a full disk gives up
@@ -52,6 +53,7 @@ mod index;
 mod journal;
 mod keeping;
 mod leaving;
+pub mod partial;
 pub mod publisher;
 mod query;
 mod queue;
@@ -122,6 +124,7 @@ struct Inner {
     leases: Arc<Leases>,
     certificates: Certificates,
     leaving: Arc<Leaving>,
+    partials: partial::Partials,
     signals: Arc<Signals>,
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     threads: Mutex<Option<Threads>>,
@@ -163,7 +166,7 @@ impl Store {
         progress: &dyn Fn(Progress),
     ) -> Result<(Store, RecoveryReport), StoreError> {
         let layout = Layout::new(&config.data_dir);
-        for dir in [&config.data_dir, &layout.journal, &layout.bodies, &layout.temporary] {
+        for dir in [&config.data_dir, &layout.journal, &layout.bodies, &layout.temporary, &layout.partial] {
             durable::create_dir_all(dir)?;
         }
         let lock = DirLock::acquire(&config.data_dir)?;
@@ -203,6 +206,7 @@ impl Store {
             leases: Arc::new(Leases::new(due)),
             certificates: Certificates::new(&layout.certificates),
             leaving,
+            partials: partial::Partials::new(&layout.partial, &layout.bodies),
             config,
             layout,
             index,
@@ -273,6 +277,11 @@ impl Store {
     /// The file cannot be created.
     pub fn body_writer(&self) -> io::Result<BodyWriter> {
         BodyWriter::new(&self.0.layout.temporary, &self.0.layout.bodies, Id::new(self.0.config.clock.now()))
+    }
+
+    /// What came so far of bodies whose connection broke off.
+    pub fn partials(&self) -> &partial::Partials {
+        &self.0.partials
     }
 
     /// The bytes of a body as a stream (blocking I/O). The last of them come only if all are those that were stored, so

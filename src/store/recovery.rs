@@ -80,6 +80,7 @@ pub(super) struct Layout {
     pub(super) journal: PathBuf,
     pub(super) bodies: PathBuf,
     pub(super) temporary: PathBuf,
+    pub(super) partial: PathBuf,
     pub(super) index: PathBuf,
     pub(super) certificates: PathBuf,
 }
@@ -90,6 +91,7 @@ impl Layout {
             journal: data_dir.join("journal"),
             bodies: data_dir.join("bodies"),
             temporary: data_dir.join("tmp"),
+            partial: data_dir.join("partial"),
             index: data_dir.join("index"),
             certificates: data_dir.join("certificates"),
         }

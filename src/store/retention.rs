@@ -101,6 +101,7 @@ impl Keeper {
     /// # Errors
     /// As [`Store::compact`].
     pub fn pass(&self, stop: &dyn Fn() -> bool) -> Result<Kept, KeepError> {
+        self.store.partials().expire(self.clock.now());
         let mut kept = self.expire(stop)?;
         let snapshot = if kept.payloads > 0 || kept.messages > 0 {
             self.store.take_snapshot(stop)

@@ -51,6 +51,7 @@ mod proof;
 mod reaching;
 mod rebuild;
 mod replays;
+mod restart;
 mod retention;
 mod revocation;
 mod signing;

@@ -1,0 +1,184 @@
+//! AS2 Restart (draft-harding-as2-restart): a sender whose connection broke off asks by `HEAD` how much arrived, and POSTs
+//! the rest with `Content-Range`. Only where the agreement says so (`[accept] restart`).
+//!
+//! What arrived belongs to the pair of AS2 names, the `ETag` and the Message-ID, and only its length is told
+//! ([`crate::store::partial`]). Whoever guesses all of these could slip foreign bytes in; therefore a message that was put
+//! together of several connections and cannot be opened is not judged: its parts are dropped, and the sender, who hears a
+//! 503, sends it whole again. Nothing else depends on where its bytes came from.
+
+use super::Inbound;
+use super::receive::{busy, header_fields, unavailable};
+use crate::as2::headers;
+use crate::ground::drain;
+use crate::ground::id::Id;
+use crate::http::{Exchange, Reply};
+use crate::mime::Headers;
+use crate::partner::Partner;
+use crate::store::draft::Sink;
+use crate::store::partial::{Mark, NotTaken, Taken, Turn, Wanted};
+
+/// Bytes of the longest mark that is kept.
+const MARK: usize = 256;
+
+/// A contiguous part of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) total: u64,
+}
+
+/// A POST whose body may go on in another connection.
+pub(super) struct Part {
+    pub(super) range: Range,
+    mark: Mark,
+    message_id: String,
+}
+
+impl Range {
+    /// `bytes 0-99/100` (RFC 9110 14.4).
+    fn parse(value: &str) -> Option<Range> {
+        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
+        let (unit, rest) = value.trim().split_once(' ')?;
+        let (span, total) = rest.trim().split_once('/')?;
+        let (from, to) = span.split_once('-')?;
+        let range = Range { from: number(from)?, to: number(to)?, total: number(total)? };
+        let sound = unit.eq_ignore_ascii_case("bytes") && range.from <= range.to && range.to < range.total;
+        sound.then_some(range)
+    }
+
+    /// Bytes of the part.
+    pub(super) fn len(self) -> u64 {
+        self.to.saturating_sub(self.from).saturating_add(1)
+    }
+
+    fn is_whole(self) -> bool {
+        self.len() == self.total
+    }
+}
+
+impl Inbound {
+    /// What a POST says about a part. `None`: its body is the whole message, and is not kept should it break off.
+    pub(super) fn part(&self, partner: &Partner, head: &Headers, exchange: &Exchange) -> Result<Option<Part>, Reply> {
+        let Some(value) = head.get(CONTENT_RANGE) else { return Ok(None) };
+        let range = Range::parse(value).filter(|_| head.count(CONTENT_RANGE) == 1);
+        let fits = |range: &Range| exchange.body.content_length().is_none_or(|length| length == range.len());
+        // Only the end of a body makes it whole.
+        let Some(range) = range.filter(fits).filter(|range| range.to.saturating_add(1) == range.total) else {
+            return Err(Reply::plain(400, "bad content range\n").closing());
+        };
+        if range.total > self.limits.body {
+            return Err(Reply::plain(413, "content too large\n").closing());
+        }
+        let large = usize::try_from(range.total).map_or(true, |total| total > self.store.inline_threshold());
+        match (mark(head), head.get(headers::MESSAGE_ID)) {
+            (Some(mark), Some(message_id)) if partner.accept.restart && large => {
+                Ok(Some(Part { range, mark, message_id: message_id.trim().to_owned() }))
+            }
+            _ if range.is_whole() => Ok(None),
+            _ => Err(not_satisfiable(0)),
+        }
+    }
+
+    /// Where the body goes, and whose turn it is to write it.
+    pub(super) async fn begin(&self, part: Option<Part>) -> Result<(Sink, Option<Turn>), Reply> {
+        let Some(Part { range, mark, message_id }) = part else { return Ok((Sink::new(&self.store), None)) };
+        let (partials, id, room) = (self.store.partials().clone(), Id::new(self.clock.now()), self.limits.body);
+        let Range { from, total, .. } = range;
+        let taken = drain::blocking(move || {
+            partials.take(&Wanted { mark: &mark, message_id: &message_id, total, from, room }, id)
+        });
+        let taken = taken.await.unwrap_or_else(|error| Err(NotTaken::Io(std::io::Error::other(error))));
+        match taken {
+            Ok(Taken { writer, turn }) => {
+                tracing::debug!(from, total, "a body that may go on in another connection");
+                Ok((Sink::onto(&self.store, writer), Some(turn)))
+            }
+            Err(NotTaken::Busy) => Err(in_use()),
+            Err(NotTaken::Beyond(held)) => Err(not_satisfiable(held)),
+            Err(NotTaken::Io(error)) => {
+                Err(unavailable("a body could not be gone on with", &self.store.judge_sync(error)))
+            }
+        }
+    }
+
+    /// The answer to `HEAD`: how much of a body is here, for the partner it came from.
+    pub(super) fn told_of_parts(&self, exchange: &Exchange) -> Reply {
+        let Ok(head) = header_fields(exchange) else { return Reply::new(200) };
+        let Some(mark) = mark(&head) else { return Reply::new(200) };
+        let Ok(partner) = self.named_partner(&head, exchange) else { return Reply::new(200) };
+        if !partner.accept.restart || self.check_client(&partner, exchange).is_err() {
+            return Reply::new(200);
+        }
+        match self.store.partials().held(&mark) {
+            Some(held) => Reply::new(200).header("Content-Length", held.to_string()),
+            None => in_use(),
+        }
+    }
+}
+
+/// The mark of the body, if it has a strong one (RFC 9110 8.8.3).
+fn mark(head: &Headers) -> Option<Mark> {
+    let name = |field| head.get(field).filter(|_| head.count(field) == 1).map(str::trim);
+    let etag = name(ETAG)?;
+    let opaque = etag.strip_prefix('"')?.strip_suffix('"')?;
+    let sound = !opaque.is_empty() && etag.len() <= MARK && !opaque.contains('"');
+    sound.then_some(Mark::new(&[name(headers::AS2_FROM)?, name(headers::AS2_TO)?], etag))
+}
+
+fn not_satisfiable(held: u64) -> Reply {
+    Reply::plain(416, "range not satisfiable\n").header(CONTENT_RANGE, format!("bytes */{held}")).closing()
+}
+
+/// Another connection carries the same body still.
+fn in_use() -> Reply {
+    Reply { status: 500, ..busy() }
+}
+
+const CONTENT_RANGE: &str = "Content-Range";
+const ETAG: &str = "ETag";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_read_strictly() {
+        assert_eq!(Range::parse("bytes 5-9/10"), Some(Range { from: 5, to: 9, total: 10 }));
+        assert!(Range::parse("bytes 0-9/10").is_some_and(Range::is_whole));
+        let wrong = [
+            "",
+            "bytes",
+            "bytes */10",
+            "bytes 5-9/*",
+            "bytes 9-5/10",
+            "bytes 5-10/10",
+            "bytes +5-9/10",
+            "bytes 5-/10",
+            "bytes -5/10",
+            "items 5-9/10",
+            "bytes 5-9/99999999999999999999",
+            "bytes 1-2/10, 3-4/10",
+            "bytes=5-9/10",
+        ];
+        for value in wrong {
+            assert_eq!(Range::parse(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn only_strong_marks_of_both_names_count() {
+        let head = |etag: &str, from: &str| {
+            let mut head = Headers::new();
+            for (name, value) in [("ETag", etag), ("AS2-From", from), ("AS2-To", "us")] {
+                head.push(name, value).unwrap();
+            }
+            mark(&head)
+        };
+        assert!(head("\"a\"", "them").is_some());
+        assert_ne!(head("\"a\"", "them"), head("\"a\"", "others"));
+        for weak in ["a", "W/\"a\"", "\"\"", "\"", "\"a\"b\"", &format!("\"{}\"", "a".repeat(MARK))] {
+            assert_eq!(head(weak, "them"), None, "{weak}");
+        }
+    }
+}

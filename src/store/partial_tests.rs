@@ -1,0 +1,115 @@
+use super::*;
+
+struct Folder {
+    dir: tempfile::TempDir,
+    partials: Partials,
+}
+
+impl Folder {
+    fn new() -> Folder {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["partial", "bodies"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let partials = Partials::new(&dir.path().join("partial"), &dir.path().join("bodies"));
+        Folder { dir, partials }
+    }
+
+    fn files(&self, folder: &str) -> usize {
+        fs::read_dir(self.dir.path().join(folder)).unwrap().count()
+    }
+
+    /// Writes `bytes` from `from` on, and breaks off there unless that is all.
+    fn write(&self, mark: &Mark, from: u64, bytes: &[u8], total: u64) -> Option<super::super::record::Body> {
+        let wanted = Wanted { mark, message_id: "<1@a>", total, from, room: 1000 };
+        let Taken { mut writer, turn: _turn } = self.partials.take(&wanted, id()).ok().unwrap();
+        writer.write_all(bytes).unwrap();
+        (from + bytes.len() as u64 == total).then(|| writer.finish().unwrap())
+    }
+}
+
+fn id() -> Id {
+    Id::new(Timestamp::UNIX_EPOCH)
+}
+
+fn mark(etag: &str) -> Mark {
+    Mark::new(&["them", "us"], etag)
+}
+
+#[test]
+fn a_body_goes_on_where_its_connection_broke_off_and_has_the_digest_of_the_whole() {
+    let folder = Folder::new();
+    assert_eq!(folder.partials.held(&mark("a")), Some(0));
+    assert!(folder.write(&mark("a"), 0, b"hello ", 11).is_none());
+    assert_eq!(folder.partials.held(&mark("a")), Some(6));
+    // The sender may go back behind what is here.
+    assert!(folder.write(&mark("a"), 3, b"lo", 11).is_none());
+    assert_eq!(folder.partials.held(&mark("a")), Some(5));
+    let body = folder.write(&mark("a"), 5, b" world", 11).unwrap();
+    assert_eq!((body.len, body.sha256), (11, Sha256::digest(b"hello world").into()));
+    let path = super::super::body::path(&folder.dir.path().join("bodies"), &body.id);
+    assert_eq!(fs::read(&path).unwrap(), b"hello world");
+    // The answer was lost: the last byte comes again, and the body that a fact may name by now stays as it is.
+    assert_eq!(folder.partials.held(&mark("a")), Some(11));
+    let again = folder.write(&mark("a"), 10, b"D", 11).unwrap();
+    assert_eq!(again.sha256, <[u8; 32]>::from(Sha256::digest(b"hello worlD")));
+    assert_eq!(fs::read(&path).unwrap(), b"hello world");
+    assert_eq!(folder.files("bodies"), 2);
+}
+
+#[test]
+fn nothing_is_found_under_another_mark_owner_length_or_message_id() {
+    let folder = Folder::new();
+    folder.write(&mark("a"), 0, b"hello ", 11);
+    for other in [mark("b"), Mark::new(&["others", "us"], "a"), Mark::new(&["them", "usa"], "")] {
+        assert_eq!(folder.partials.held(&other), Some(0));
+    }
+    let own = mark("a");
+    let wanted = |message_id, total| Wanted { mark: &own, message_id, total, from: 6, room: 1000 };
+    for wanted in [wanted("<2@a>", 11), wanted("<1@a>", 12)] {
+        folder.write(&own, 0, b"hello ", 11);
+        assert!(matches!(folder.partials.take(&wanted, id()), Err(NotTaken::Beyond(0))));
+        assert_eq!(folder.partials.held(&own), Some(0), "it is another body, so the earlier one is given up");
+    }
+    folder.write(&own, 0, b"hello ", 11);
+    let beyond = Wanted { from: 7, ..wanted("<1@a>", 11) };
+    assert!(matches!(folder.partials.take(&beyond, id()), Err(NotTaken::Beyond(6))));
+}
+
+#[test]
+fn a_body_is_written_by_one_request_at_a_time() {
+    let folder = Folder::new();
+    let own = mark("a");
+    let wanted = Wanted { mark: &own, message_id: "<1@a>", total: 11, from: 0, room: 1000 };
+    let taken = folder.partials.take(&wanted, id()).ok().unwrap();
+    assert!(matches!(folder.partials.take(&wanted, id()), Err(NotTaken::Busy)));
+    assert_eq!((folder.partials.held(&own), folder.partials.clear()), (None, 0));
+    drop(taken.writer);
+    taken.turn.forget();
+    assert_eq!((folder.partials.held(&own), folder.files("partial")), (Some(0), 0));
+}
+
+#[test]
+fn an_owners_files_are_counted_and_weighed_and_the_oldest_give_way() {
+    let folder = Folder::new();
+    for number in 0..40 {
+        folder.write(&mark(&number.to_string()), 0, b"x", 2);
+    }
+    assert_eq!(folder.files("partial"), MOST);
+    let other = Mark::new(&["others", "us"], "a");
+    folder.write(&other, 0, b"x", 2);
+    assert_eq!(folder.files("partial"), MOST + 1, "one owner does not push out another");
+    folder.write(&mark("large"), 0, b"x", 1000);
+    assert_eq!((folder.files("partial"), folder.partials.held(&other)), (2, Some(1)));
+}
+
+#[test]
+fn what_nobody_goes_on_with_expires() {
+    let folder = Folder::new();
+    folder.write(&mark("a"), 0, b"x", 2);
+    let now = Timestamp::try_from(folder.partials.of("")[0].changed).unwrap();
+    let later = |hours| now.checked_add(SignedDuration::from_hours(hours)).unwrap();
+    assert_eq!(folder.partials.expire(later(23)), 0);
+    assert_eq!(folder.partials.expire(later(25)), 1);
+    assert_eq!(folder.files("partial"), 0);
+}

@@ -1,0 +1,198 @@
+//! AS2 Restart: a large body whose connection broke off goes on where it did, for the partner it came from alone.
+
+use std::fs;
+use std::path::PathBuf;
+
+use dxgate::ground::random;
+
+use crate::support::gateway::Gateway;
+use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::http::{self, Answer};
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::{eventually, keys};
+
+const LARGE: usize = 6 << 20;
+/// Where connections break: beyond heads and what a socket buffers.
+const CUT: usize = 2 << 20;
+const DELIVERY: &str = "retry = [\"1s\"]\njitter = 0.0\ngive_up_after = \"1h\"\n[http]\nrestart = true";
+const SWITCHED_ON: &str = "signature = true\nencryption = true\nrestart = true";
+const SWITCHED_OFF: &str = "signature = true\nencryption = true";
+
+struct Pair {
+    left: Home,
+    right: Home,
+    proxy: Proxy,
+}
+
+impl Pair {
+    /// Faults of the connections in their order; afterwards the network behaves.
+    fn new(accept: &str, faults: &'static [Fault]) -> Pair {
+        let more = "[limits]\nfree_space_floor = 0";
+        let left = Home::of(&Station { as2_name: "left", party: keys::ours(), more });
+        let right = Home::of(&Station { as2_name: "right", party: keys::theirs(), more });
+        let proxy = Proxy::start(right.as2, |number| faults.get(number).copied().unwrap_or(Fault::Pass));
+        left.partner(
+            "right",
+            &PartnerFile { as2_name: "right", url: proxy.url(), delivery: DELIVERY, ..PartnerFile::default() },
+        );
+        let partner =
+            PartnerFile { as2_name: "left", url: left.url(), party: keys::ours(), accept, ..PartnerFile::default() };
+        right.partner("left", &partner);
+        right.partner("other", &PartnerFile { as2_name: "other", ..partner });
+        Pair { left, right, proxy }
+    }
+
+    /// What each connection carried from the sender.
+    fn carried(&self) -> Vec<usize> {
+        self.proxy.requests().iter().map(Vec::len).collect()
+    }
+
+    /// What came of bodies and waits.
+    fn parts(&self) -> Vec<PathBuf> {
+        fs::read_dir(self.right.path("data/partial")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+fn payload() -> Vec<u8> {
+    let mut payload = vec![0; LARGE];
+    random::fill(&mut payload);
+    payload
+}
+
+fn starts(carried: &[u8], what: &str) -> bool {
+    carried.windows(what.len()).any(|window| window.eq_ignore_ascii_case(what.as_bytes()))
+}
+
+#[test]
+fn a_large_body_goes_on_where_its_connection_broke_off_and_arrives_once() {
+    let pair = Pair::new(SWITCHED_ON, &[Fault::CutRequest(CUT), Fault::CutRequest(CUT)]);
+    let (sender, receiver) = (Gateway::start(&pair.left), Gateway::start(&pair.right));
+    let payload = payload();
+    pair.left.submit("right", "large.bin", &payload);
+    assert!(sender.wait_for("right", "sent", "large.bin") == payload);
+    assert!(receiver.wait_for("left", "inbox", "large.bin") == payload);
+    let messages = receiver.api("/api/v1/messages?direction=inbound");
+    assert_eq!(messages["messages"].as_array().unwrap().len(), 1, "{messages:#}");
+    let requests = pair.proxy.requests();
+    assert!(starts(&requests[0][..4096], "content-range: bytes 0-"), "the first one says so too");
+    assert!(starts(&requests[1][..4096], "HEAD /as2"), "the second one asks");
+    let carried: usize = pair.carried().iter().sum();
+    assert!(carried < LARGE + LARGE / 4, "{carried} bytes for {LARGE}");
+    assert!(sender.stop().success() && receiver.stop().success());
+}
+
+#[test]
+fn a_body_whose_receipt_was_lost_is_not_carried_again() {
+    let pair = Pair::new(SWITCHED_ON, &[Fault::CutAnswer(0)]);
+    let (sender, receiver) = (Gateway::start(&pair.left), Gateway::start(&pair.right));
+    let payload = payload();
+    pair.left.submit("right", "large.bin", &payload);
+    assert!(sender.wait_for("right", "sent", "large.bin") == payload);
+    assert_eq!(receiver.home.names("left", "inbox"), ["large.bin", "large.bin.meta.json"]);
+    let carried = pair.carried();
+    assert!(carried[0] > LARGE && carried[1..].iter().sum::<usize>() < 16 * 1024, "{carried:?}");
+}
+
+#[test]
+fn what_came_survives_kill_9_of_the_receiver() {
+    let pair = Pair::new(SWITCHED_ON, &[Fault::CutRequest(CUT)]);
+    let receiver = Gateway::start(&pair.right);
+    let sender = Gateway::start(&pair.left);
+    let payload = payload();
+    pair.left.submit("right", "large.bin", &payload);
+    eventually("a part has come", || (!pair.parts().is_empty() && pair.carried()[0] == CUT).then_some(()));
+    receiver.kill();
+    let receiver = Gateway::start(&pair.right);
+    assert!(sender.wait_for("right", "sent", "large.bin") == payload);
+    assert!(receiver.wait_for("left", "inbox", "large.bin") == payload);
+    let carried: usize = pair.carried().iter().sum();
+    assert!(carried < LARGE + LARGE / 4, "{carried} bytes for {LARGE}");
+}
+
+#[test]
+fn foreign_bytes_in_a_part_cost_a_transfer_and_no_delivery() {
+    // The second attempt reaches nobody, which gives time to change what came.
+    let pair = Pair::new(SWITCHED_ON, &[Fault::CutRequest(CUT), Fault::Refuse, Fault::Refuse]);
+    let (sender, receiver) = (Gateway::start(&pair.left), Gateway::start(&pair.right));
+    let payload = payload();
+    pair.left.submit("right", "large.bin", &payload);
+    let part = eventually("a part has come", || pair.parts().pop().filter(|_| pair.carried().first() == Some(&CUT)));
+    let mut bytes = fs::read(&part).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&part, bytes).unwrap();
+    assert!(sender.wait_for("right", "sent", "large.bin") == payload);
+    assert!(receiver.wait_for("left", "inbox", "large.bin") == payload);
+    let messages = receiver.api("/api/v1/messages?direction=inbound");
+    assert_eq!(messages["messages"].as_array().unwrap().len(), 1, "nothing was judged: {messages:#}");
+    assert!(receiver.log().contains("not judged, since it came in parts"), "{}", receiver.log());
+}
+
+#[test]
+fn a_receiver_without_the_switch_keeps_nothing_and_gets_the_body_whole() {
+    let pair = Pair::new(SWITCHED_OFF, &[Fault::CutRequest(CUT)]);
+    let (sender, receiver) = (Gateway::start(&pair.left), Gateway::start(&pair.right));
+    let payload = payload();
+    pair.left.submit("right", "large.bin", &payload);
+    assert!(sender.wait_for("right", "sent", "large.bin") == payload);
+    assert!(receiver.wait_for("left", "inbox", "large.bin") == payload);
+    assert!(pair.parts().is_empty());
+    assert!(pair.carried()[1] > LARGE, "{:?}", pair.carried());
+}
+
+#[test]
+fn only_the_length_of_a_part_is_told_and_only_to_its_partner() {
+    let pair = Pair::new(SWITCHED_ON, &[]);
+    let _receiver = Gateway::start(&pair.right);
+    let fields =
+        |from: &str, etag: &str| format!("AS2-From: {from}\r\nAS2-To: right\r\nAS2-Version: 1.2\r\nETag: {etag}\r\n");
+    let head = |from: &str, etag: &str| {
+        let host = pair.right.as2;
+        let request = format!("HEAD /as2 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{}\r\n", fields(from, etag));
+        held(&http::exchange(host, request.as_bytes()).unwrap())
+    };
+    let post = |from: &str, range: &str, message_id: &str, body: &[u8]| {
+        let more = format!(
+            "{}Message-ID: {message_id}\r\nContent-Range: bytes {range}\r\nContent-Type: text/plain\r\n",
+            fields(from, "\"m\"")
+        );
+        http::post(pair.right.as2, "/as2", &more, body).unwrap()
+    };
+    let range =
+        |answer: &Answer| answer.head.lines().find_map(|line| line.strip_prefix("Content-Range: ")).map(str::to_owned);
+    assert_eq!(head("left", "\"m\""), Some(0));
+    // The connection ends in the middle.
+    let (host, total) = (pair.right.as2, 4_000_000);
+    let more =
+        format!("{}Message-ID: <m@left>\r\nContent-Range: bytes 0-{}/{total}\r\n", fields("left", "\"m\""), total - 1);
+    let request = format!("POST /as2 HTTP/1.1\r\nHost: {host}\r\nContent-Length: {total}\r\n{more}\r\n");
+    let socket = std::net::TcpStream::connect(host).unwrap();
+    std::io::Write::write_all(&mut &socket, &[request.as_bytes(), &[b'x'; 5000]].concat()).unwrap();
+    socket.shutdown(std::net::Shutdown::Both).unwrap();
+    eventually("what came is told", || (head("left", "\"m\"") == Some(5000)).then_some(()));
+
+    for (from, etag) in [("other", "\"m\""), ("nobody", "\"m\""), ("left", "\"n\""), ("left", "W/\"m\""), ("left", "m")]
+    {
+        assert_eq!(head(from, etag), Some(0), "{from} {etag}");
+    }
+    let whole = total - 1;
+    let beyond = post("left", &format!("6000-{whole}/{total}"), "<m@left>", &vec![b'x'; total - 6000]);
+    assert_eq!((beyond.status, range(&beyond)), (416, Some("bytes */5000".to_owned())));
+    let foreign = post("other", &format!("5000-{whole}/{total}"), "<m@left>", &vec![b'x'; total - 5000]);
+    assert_eq!((foreign.status, range(&foreign)), (416, Some("bytes */0".to_owned())));
+    for senseless in ["5000-5999/4000000", "9-5/10", "*/10", "0-9"] {
+        assert_eq!(post("left", senseless, "<m@left>", b"0123456789").status, 400, "{senseless}");
+    }
+    assert_eq!(head("left", "\"m\""), Some(5000), "none of this changed it");
+    let renamed = post("left", &format!("5000-{whole}/{total}"), "<other@left>", &vec![b'x'; total - 5000]);
+    assert_eq!((renamed.status, range(&renamed)), (416, Some("bytes */0".to_owned())), "another message");
+    assert_eq!(head("left", "\"m\""), Some(0));
+    // A part in the place of a message is never taken for one, whatever the agreement.
+    let small = post("left", "5-9/10", "<m@left>", b"01234");
+    assert_eq!((small.status, range(&small)), (416, Some("bytes */0".to_owned())));
+}
+
+fn held(answer: &Answer) -> Option<u64> {
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
+    answer.head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?.parse().ok()
+}
