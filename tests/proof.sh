@@ -9,6 +9,8 @@ packaging/debian-packages.sh gcc libc6-dev pkg-config libssl-dev openssl python3
 tests/peers/setup.sh || exit 1
 mkdir -p target/proof
 cargo test --locked --test it --no-run || exit 1
+# Resident size is that of a release.
+cargo build --locked --release || exit 1
 
 # Name, what it is, its size, the tests, and the variables that set the size.
 proofs() {
@@ -27,6 +29,7 @@ R10|a network that loses things|100 rounds|network_faults::|DXGATE_R10_ROUNDS=10
 R11|copies of one message at once|10,000 copies|replays::|DXGATE_R11_REPLAYS=10000
 R14|SIGTERM under load|200 ends|orderly_end::|DXGATE_TERM_CYCLES=200
 R15|backup under load, restored elsewhere|20 times|backup::|DXGATE_R15_CYCLES=20
+R17|memory: one payload of 10 GiB, 100 receptions of 100 MiB at once|64 and 256 MiB|memory::|DXGATE_MEMORY_PROGRAM=target/release/dxgate DXGATE_MEMORY_PAYLOAD=10240 DXGATE_MEMORY_RECEPTIONS=100 DXGATE_MEMORY_EACH=100
 R16|control: power cuts without syncs must be seen to lose|20 cuts|syncs_do_nothing|DXGATE_CONTROL_CUTS=20
 TABLE
 }

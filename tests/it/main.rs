@@ -36,6 +36,7 @@ mod interop_pyas2;
 mod kill9;
 mod later_receipts;
 mod layers;
+mod memory;
 mod metrics;
 mod network_faults;
 mod onboarding;
