@@ -31,6 +31,7 @@ mod across;
 mod amount;
 pub mod catalogue;
 pub mod codes;
+mod disagree;
 mod document;
 mod fields;
 mod finding;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::precheck::{Expectations, check};
+use super::precheck::{Expectations, check, check_for_ledger};
 use super::receipt::{Outcome, answer, read};
 use super::{envelope, sample};
 use crate::ground::limits::Limits;
@@ -80,28 +80,38 @@ proptest! {
 }
 
 #[test]
-fn a_large_file_is_checked_in_small_memory() {
+fn documents_are_judged_while_a_large_file_is_read_and_nothing_of_them_is_kept() {
     // A declaration of 16 MiB that exists only while it is read: head, the same order again and again, tail.
+    use std::cell::Cell;
     use std::io::{BufReader, Cursor, Read};
     let order = "<Order><OrderHead><guid>8D1C3A52-77C6-4F0E-9B0C-000000000001</guid></OrderHead></Order>\n";
     let start =
         format!("<CEB311Message xmlns='{}' version='1.0' guid='8D1C3A52-77C6-4F0E-9B0C-000000000000'>", super::CEB_NS);
     let repeat = 16 * 1024 * 1024 / order.len();
+    let handed_out = Cell::new(0);
     let orders = std::iter::repeat_n(order, repeat);
-    let middle = Orders { orders, rest: Cursor::new("") };
+    let middle = Orders { orders, rest: Cursor::new(""), handed_out: &handed_out };
     let input = Cursor::new(start).chain(middle).chain(Cursor::new("</CEB311Message>"));
-    let report = check(&mut BufReader::new(input), &Expectations::default(), &Limits::default());
-    assert_eq!(u64::from(report.documents), repeat as u64);
-    assert_eq!(report.findings.len(), Limits::default().findings);
+    let (mut told, mut ahead) = (0, 0);
+    let report =
+        check_for_ledger(&mut BufReader::new(input), &Expectations::default(), &Limits::default(), &mut |facts| {
+            told += order.len();
+            ahead = ahead.max(handed_out.get() - told);
+            drop(facts);
+        });
+    assert_eq!((u64::from(report.documents), told), (repeat as u64, repeat * order.len()));
+    assert!(ahead < 128 * 1024, "{ahead} bytes were read before the document in front of them was judged");
+    assert_eq!((report.findings.len(), report.keys.len()), (Limits::default().findings, 0));
 }
 
 /// Orders as bytes, one at a time.
-struct Orders<I> {
+struct Orders<'c, I> {
     orders: I,
     rest: std::io::Cursor<&'static str>,
+    handed_out: &'c std::cell::Cell<usize>,
 }
 
-impl<I: Iterator<Item = &'static str>> std::io::Read for Orders<I> {
+impl<I: Iterator<Item = &'static str>> std::io::Read for Orders<'_, I> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         loop {
             match self.rest.read(out)? {
@@ -109,7 +119,10 @@ impl<I: Iterator<Item = &'static str>> std::io::Read for Orders<I> {
                     Some(order) => self.rest = std::io::Cursor::new(order),
                     None => return Ok(0),
                 },
-                count => return Ok(count),
+                count => {
+                    self.handed_out.set(self.handed_out.get() + count);
+                    return Ok(count);
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use super::judge::Judge;
 use super::record::Record;
 use super::rules::{self, Parts, Sums};
 use super::structure::{Ended, Structure, is_signature};
-use super::{BusinessKey, Expectations, fields, read_on};
+use super::{BusinessKey, Expectations, disagree, fields, read_on};
 use crate::bilingual;
 use crate::ground::limits::Limits;
 use crate::ground::text::printable;
@@ -80,9 +80,11 @@ fn wrong_root(scanner: &Scanner<'_>, name: &str, sheet: &mut Sheet<'_>) {
         );
         sheet.at(scanner, Say::error("R01", "namespace-wrong", text));
     } else {
+        let note = disagree::about_root(name);
+        let (note_zh, note_en) = (note.zh, note.en);
         let text = bilingual!(
-            "根元素 {shown}（命名空间“{given}”）不是已知的报文类型，请核对报文规范",
-            "root {shown} in namespace {given:?} is no known message type; see the specification"
+            "根元素 {shown}（命名空间“{given}”）不是已知的报文类型，请核对报文规范{note_zh}",
+            "root {shown} in namespace {given:?} is no known message type; see the specification{note_en}"
         );
         sheet.at(scanner, Say::error("R01", "root-unknown", text));
     }

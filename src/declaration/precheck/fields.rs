@@ -8,10 +8,10 @@ use super::super::checkdigit::{is_credit_code, is_customs_code, is_identity};
 use super::super::schema::value::{Type, characters, trim};
 use super::super::schema::{Content, Format, Must, Node, Spec};
 use super::codes::List;
+use super::disagree;
 use super::finding::Say;
 use super::judge::Judge;
 use super::record::Record;
-use super::structure::disagreement;
 use crate::bilingual;
 
 /// Looks at the value of the field that just ended and that the schema accepts.
@@ -21,11 +21,15 @@ pub(super) fn check(node: &Node, value: &str, head: &Record, judge: &mut Judge<'
     if bare.is_empty() {
         return blank(node, *kind, value, judge);
     }
-    if let Type::Text { max, collapse, .. } = *kind {
-        if !collapse && bare.len() != value.len() {
-            blanks(node, value, judge);
+    match *kind {
+        Type::Text { max, collapse, .. } => {
+            if !collapse && bare.len() != value.len() {
+                blanks(node, value, judge);
+            }
+            check_length(node, max, value, judge);
         }
-        check_length(node, max, value, judge);
+        Type::Int { .. } => check_digits(node, bare, judge),
+        _ => {}
     }
     match &node.notes.format {
         Format::Free | Format::Gnum => {}
@@ -103,7 +107,7 @@ fn check_length(node: &Node, max: u32, value: &str, judge: &mut Judge<'_, '_, '_
     if let Spec::Characters(least, most) = node.notes.spec
         && !(least..=most).contains(&count)
     {
-        let (name, note) = (&node.name, disagreement(node));
+        let (name, note) = (&node.name, disagree::about(node));
         let (note_zh, note_en) = (note.zh, note.en);
         let text = bilingual!("{name} 有 {count} 个字符{note_zh}", "{name} has {count} characters{note_en}");
         return judge.here(node, Say::warning("R04", "spec-length", text), value);
@@ -125,6 +129,18 @@ fn check_length(node: &Node, max: u32, value: &str, judge: &mut Judge<'_, '_, '_
     }
 }
 
+/// The text of the specification allows fewer digits than a whole number may have.
+fn check_digits(node: &Node, value: &str, judge: &mut Judge<'_, '_, '_>) {
+    let Spec::Digits(most) = node.notes.spec else { return };
+    let count = characters(value.trim_start_matches(['+', '-']).trim_start_matches('0'));
+    if count > most {
+        let (name, note) = (&node.name, disagree::about(node));
+        let (note_zh, note_en) = (note.zh, note.en);
+        let text = bilingual!("{name} 有 {count} 位数字{note_zh}", "{name} has {count} digits{note_en}");
+        judge.here(node, Say::warning("R04", "spec-length", text), value);
+    }
+}
+
 fn one_of(node: &Node, kind: Type, values: &[(String, String)], value: &str, judge: &mut Judge<'_, '_, '_>) {
     let canonical = match kind {
         Type::Int { .. } => value.trim_start_matches('+').trim_start_matches('0'),
@@ -141,6 +157,13 @@ fn one_of(node: &Node, kind: Type, values: &[(String, String)], value: &str, jud
         return;
     }
     let name = &node.name;
+    if disagree::in_samples(judge.row.name, name, canonical) {
+        let text = bilingual!(
+            "{name} 的值 {canonical} 只见于官方样例，规范正文没有列出",
+            "the value {canonical} of {name} stands in the official samples only, not in the specification's text"
+        );
+        return judge.here(node, Say::warning("R06", "value-of-samples", text), value);
+    }
     let list: Vec<String> = values.iter().map(|(listed, meaning)| format!("{listed} {meaning}")).collect();
     let list = list.join("，");
     let text = bilingual!("{name} 的值不在允许范围：{list}", "{name} must be one of: {list}");

@@ -129,7 +129,8 @@ pub struct Finding {
     /// The value is personal data.
     #[serde(default)]
     pub personal: bool,
-    /// The error code with which customs would answer, where it is known.
+    /// The error code with which customs would answer, where it is known; `CEB900` for a fault of form, which is answered with
+    /// that receipt, whose codes are not public.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customs_code: Option<String>,
     /// Where the rule stands.
@@ -183,11 +184,13 @@ pub(super) struct Say<'s> {
     /// The value as it may be shown.
     pub(super) value: Option<&'s str>,
     pub(super) personal: bool,
+    /// The error code of customs, where more than message and code decide about it.
+    pub(super) customs: Option<&'static str>,
 }
 
 impl<'s> Say<'s> {
     pub(super) fn error(rule: &'static str, code: &'static str, text: Bilingual) -> Say<'s> {
-        Say { rule, level: Level::Error, code, text, value: None, personal: false }
+        Say { rule, level: Level::Error, code, text, value: None, personal: false, customs: None }
     }
 
     pub(super) fn warning(rule: &'static str, code: &'static str, text: Bilingual) -> Say<'s> {
@@ -255,6 +258,8 @@ impl<'e> Sheet<'e> {
     pub(super) fn say(&mut self, path: String, at: Option<Position>, say: Say<'_>) {
         let Some(level) = self.levels.level(say.rule, say.code, say.level) else { return };
         let (line, column) = at.map_or((0, 0), |at| (at.line, at.column));
+        let usual = || self.message.and_then(|name| catalogue::customs_code(name, say.code));
+        let customs = say.customs.or_else(usual);
         let show = |value: &str| if say.personal { masked(value) } else { shortened(value) };
         self.add(Finding {
             rule: say.rule.to_owned(),
@@ -268,7 +273,7 @@ impl<'e> Sheet<'e> {
             key: None,
             value: say.value.map(show),
             personal: say.personal,
-            customs_code: self.message.and_then(|name| catalogue::customs_code(name, say.code)).map(str::to_owned),
+            customs_code: customs.map(str::to_owned),
             source: catalogue::source(say.rule).to_owned(),
             message_zh: say.text.zh,
             message_en: say.text.en,

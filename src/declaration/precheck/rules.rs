@@ -174,6 +174,14 @@ fn limit(head: &Record, field: &'static str, value: Amount, judge: &mut Judge<'_
 }
 
 fn import_list(head: &Record, sums: &Sums, judge: &mut Judge<'_, '_, '_>) {
+    if head.get("copNo").is_none() {
+        let text = bilingual!(
+            "缺少 copNo（企业内部编号）：XSD 和规范正文为选填，但回执必有的企业编号只有它，请填写，且每份清单不同",
+            "copNo is missing: XSD and text make it optional, but it is the one number of yours that every receipt names; give \
+             each list its own"
+        );
+        judge.about(head, "copNo", Say::error("R04", "receipt-key-missing", text));
+    }
     match head.get("tradeMode") {
         Some("9610") => {
             let text = |field: &str| bilingual!("直购进口（9610）必须填写 {field}", "trade mode 9610 needs {field}");

@@ -7,8 +7,9 @@ use std::collections::HashSet;
 
 use super::super::scanner::{Element, Namespace, Scanner, is_blank, same};
 use super::super::schema::value::{Type, ValueFault, trim};
-use super::super::schema::{Attribute, Content, Format, Given, Message, Must, Node, NodeId, Ns, Spec};
+use super::super::schema::{Attribute, Content, Format, Given, Message, Node, NodeId, Ns};
 use super::finding::{Say, Sheet};
+use super::{catalogue, disagree};
 use crate::bilingual;
 use crate::ground::text::{Bilingual, printable};
 
@@ -113,11 +114,15 @@ impl Structure {
             if child.min == 0 || frame.seen & bit(place) != 0 || (self.to_be_signed && is_signature(child)) {
                 continue;
             }
-            let (name, zh, note) = (&child.name, &child.notes.name_zh, disagreement(child));
+            let message = self.message.name();
+            let (name, zh, note) = (&child.name, &child.notes.name_zh, disagree::about_missing(message, child));
             let (note_zh, note_en) = (note.zh, note.en);
             let text =
                 bilingual!("缺少元素 {name}（{zh}），请补充{note_zh}", "element {name} is missing; add it{note_en}");
-            sheet.at(scanner, Say::error("R03", "element-missing", text));
+            let by_schema = disagree::only_the_schema_demands(child);
+            let code = if by_schema { "element-required-by-xsd" } else { "element-missing" };
+            let customs = catalogue::customs_code_of_missing(message, name);
+            sheet.at(scanner, Say { customs, ..Say::error("R03", code, text) });
         }
     }
 }
@@ -192,7 +197,7 @@ fn in_sequence(
             }
             parent.seen |= bit(at);
             if parent.count.checked_sub(1) == Some(candidate.max) {
-                too_many(candidate, scanner, sheet);
+                too_many(message, candidate, scanner, sheet);
             }
             return Some(id);
         }
@@ -202,7 +207,7 @@ fn in_sequence(
         let Some((id, candidate)) = child(before) else { break };
         if is(candidate, element) {
             if parent.seen & bit(before) != 0 && candidate.max == 1 {
-                too_many(candidate, scanner, sheet);
+                too_many(message, candidate, scanner, sheet);
             } else {
                 let shown = printable(element.local());
                 let text = bilingual!(
@@ -215,16 +220,30 @@ fn in_sequence(
             return Some(id);
         }
     }
-    // A known name in a wrong namespace is not missing as well.
-    let meant = node.children.iter().filter_map(|id| message.node(*id)).position(|child| child.name == element.local());
+    // A known name in a wrong namespace, or misspelt as in the specification, is not missing as well.
+    let right = disagree::spelling(element.local());
+    let name = right.unwrap_or(element.local());
+    let meant = node.children.iter().filter_map(|id| message.node(*id)).position(|child| child.name == name);
     match meant.and_then(|place| Some((place, child(place)?.1))) {
         Some((place, meant)) => {
             parent.seen |= bit(place);
-            wrong_namespace(meant, element, scanner, sheet);
+            match right {
+                Some(right) => misspelt(element, right, scanner, sheet),
+                None => wrong_namespace(meant, element, scanner, sheet),
+            }
         }
         None => unexpected(element, scanner, sheet),
     }
     None
+}
+
+fn misspelt(element: &Element, right: &str, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+    let shown = printable(element.local());
+    let text = bilingual!(
+        "元素 {shown} 请改为 {right}（规范正文误写为 {shown}，XSD 为 {right}）",
+        "write {right} instead of {shown} (a slip of the specification's text; its XSD has {right})"
+    );
+    sheet.at(scanner, Say::error("R03", "element-unexpected", text));
 }
 
 fn wrong_namespace(meant: &Node, element: &Element, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
@@ -277,7 +296,7 @@ fn repeated(element: &Element, max: u32, scanner: &Scanner<'_>, sheet: &mut Shee
     sheet.at(scanner, Say::error("R03", "element-repeated", text));
 }
 
-fn too_many(node: &Node, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
+fn too_many(message: &Message, node: &Node, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
     let (name, zh, max) = (&node.name, &node.notes.name_zh, node.max);
     if scanner.depth() == 2 && node.name != "BaseTransfer" && node.namespace == Ns::Ceb {
         let text = bilingual!(
@@ -286,7 +305,12 @@ fn too_many(node: &Node, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
         );
         return sheet.at(scanner, Say::error("R03", "too-many-documents", text));
     }
-    let text = bilingual!("元素 {name}（{zh}）最多出现 {max} 次", "element {name} may appear at most {max} times");
+    let note = disagree::about_repeated(message.name(), node);
+    let (note_zh, note_en) = (note.zh, note.en);
+    let text = bilingual!(
+        "元素 {name}（{zh}）最多出现 {max} 次{note_zh}",
+        "element {name} may appear at most {max} times{note_en}"
+    );
     sheet.at(scanner, Say::error("R03", "element-repeated", text));
 }
 
@@ -361,14 +385,20 @@ fn check_value(node: &Node, kind: Type, given: &Given, scanner: &Scanner<'_>, sh
     }
     let (name, zh, personal) = (&node.name, &node.notes.name_zh, node.notes.personal.is_some());
     if let Some(fault) = kind.fault(value) {
-        let (what, wanted, note) = (describe_fault(fault), describe(kind), disagreement(node));
+        let (what, wanted, note) = (describe_fault(fault), describe(kind), disagree::about(node));
         let (what_zh, wanted_zh, note_zh) = (what.zh, wanted.zh, note.zh);
         let (what_en, wanted_en, note_en) = (what.en, wanted.en, note.en);
         let text = bilingual!(
             "{name}（{zh}）{what_zh}，应为{wanted_zh}{note_zh}",
             "{name} {what_en}; it must be {wanted_en}{note_en}"
         );
-        sheet.at(scanner, Say::error("R03", fault_code(fault), text).of(value, personal));
+        let code = match fault {
+            ValueFault::TooShort { is } | ValueFault::TooLong { is } if disagree::text_takes(node, is) => {
+                "value-length-by-xsd"
+            }
+            _ => fault_code(fault),
+        };
+        sheet.at(scanner, Say::error("R03", code, text).of(value, personal));
         return false;
     }
     if let Given::Fixed(fixed) = given
@@ -429,36 +459,5 @@ pub(super) fn describe(kind: Type) -> Bilingual {
         Type::Base64 => bilingual!("Base64", "Base64"),
         Type::Uri => bilingual!("URI", "a URI"),
         Type::Id => bilingual!("XML 名称", "an XML name"),
-    }
-}
-
-/// Where the official documents disagree about a field, in words to append; empty when they agree.
-pub(super) fn disagreement(node: &Node) -> Bilingual {
-    let kind = match &node.content {
-        Content::Value(kind, _) => describe(*kind),
-        _ => return bilingual!("", ""),
-    };
-    match node.notes.spec {
-        Spec::Same if node.notes.must == Must::No && node.min > 0 => {
-            bilingual!(
-                "（规范正文写作选填，XSD 为必填）",
-                " (optional in the specification's text, required by its XSD)"
-            )
-        }
-        Spec::Same => bilingual!("", ""),
-        Spec::Absent => {
-            bilingual!("（规范正文没有此字段，XSD 有）", " (not in the specification's text, but in its XSD)")
-        }
-        Spec::Characters(min, max) => {
-            let spec = describe(Type::Text { min, max, collapse: false });
-            let ((spec_zh, spec_en), (kind_zh, kind_en)) = ((spec.zh, spec.en), (kind.zh, kind.en));
-            bilingual!(
-                "（规范正文为{spec_zh}，XSD 为{kind_zh}）",
-                " (the specification's text says {spec_en}, its XSD {kind_en})"
-            )
-        }
-        Spec::Digits(digits) => {
-            bilingual!("（规范正文为 {digits} 位数字）", " (the specification's text says {digits} digits)")
-        }
     }
 }

@@ -227,7 +227,11 @@ fn check_head(head: &Head, report: &Report, expect: &Expectations<'_>, sheet: &m
             "no ReceiverId is a receiver of {message_type}: {wanted}"
         );
         let given = fields.receiver_ids.join(", ");
-        sheet.at_place(head.place(RECEIVERS), Say::error("R01", "receiver-mismatch", text).of(&given, false));
+        let mut all = expect.import_receivers.iter().chain(expect.export_receivers);
+        let exists = all.any(|receiver| fields.receiver_ids.iter().any(|given| given == receiver));
+        let customs = Some(if exists { "2002" } else { "2001" });
+        let say = Say { customs, ..Say::error("R01", "receiver-mismatch", text).of(&given, false) };
+        sheet.at_place(head.place(RECEIVERS), say);
     }
 }
 

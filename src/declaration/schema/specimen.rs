@@ -74,9 +74,15 @@ fn escaped(text: &str) -> String {
 
 /// An example of a message.
 pub fn of(message: &Message, fullness: Fullness) -> Piece {
+    towards(message, fullness, "")
+}
+
+/// An example in which, of elements that exclude each other, those on the way to `path` are there.
+pub fn towards(message: &Message, fullness: Fullness, path: &str) -> Piece {
+    let way: Vec<&str> = path.split('/').collect();
     match message.root() {
         Some(root) => {
-            let mut whole = piece(message, root, fullness);
+            let mut whole = piece(message, root, fullness, &way);
             number(&mut whole, &mut 0);
             whole
         }
@@ -99,11 +105,13 @@ fn number(piece: &mut Piece, last: &mut u32) {
     piece.children.iter_mut().for_each(|child| number(child, last));
 }
 
-fn piece(message: &Message, node: &Node, fullness: Fullness) -> Piece {
+fn piece(message: &Message, node: &Node, fullness: Fullness, way: &[&str]) -> Piece {
     let wanted = |required: bool| required || fullness == Fullness::All;
     let mut children: Vec<&Node> =
         node.children.iter().filter_map(|id| message.node(*id)).filter(|child| child.name != "*").collect();
+    let leads = |child: &Node| way.first() == Some(&child.name.as_str());
     match &node.content {
+        Content::Choice { .. } if children.iter().any(|child| leads(child)) => children.retain(|child| leads(child)),
         Content::Choice { min, .. } => {
             let count = if wanted(*min > 0) { 1 } else { 0 };
             children.truncate(count);
@@ -124,7 +132,13 @@ fn piece(message: &Message, node: &Node, fullness: Fullness) -> Piece {
             Content::Value(kind, _) => value(*kind, &node.notes),
             _ => String::new(),
         },
-        children: children.into_iter().map(|child| piece(message, child, fullness)).collect(),
+        children: children
+            .into_iter()
+            .map(|child| {
+                let rest = if leads(child) { way.get(1..).unwrap_or_default() } else { &[] };
+                piece(message, child, fullness, rest)
+            })
+            .collect(),
     }
 }
 

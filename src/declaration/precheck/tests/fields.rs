@@ -1,6 +1,7 @@
 //! Rules about one field: each fires, and is silent where it should be.
 
 use super::super::codes::List;
+use super::rules::made;
 use super::*;
 
 fn import_list() -> String {
@@ -202,7 +203,12 @@ const ROWS: &[Row] = &[
     ("CEB213Message", "InvtRefund/InvtRefundHead/ieFlag", "I", "E", "R06", "value-not-listed"),
     ("CEB215Message", "InvtRefundDetail/ieFlag", "I", "E", "R06", "value-not-listed"),
     ("CEB507Message", "Arrival/ArrivalHead/ieFlag", "E", "I", "R06", "value-not-listed"),
-    ("CEB513Message", "LogisticsStatus/logisticsStatus", "S", "R", "R06", "value-not-listed"),
+    ("CEB513Message", "LogisticsStatus/logisticsStatus", "S", "R", "R06", "value-of-samples"),
+    ("CEB513Message", "LogisticsStatus/logisticsStatus", "S", "Q", "R06", "value-not-listed"),
+    ("CEB604Message", "InventoryReturn/statisticsFlag", "A", "1", "R06", "value-of-samples"),
+    ("CEB604Message", "InventoryReturn/statisticsFlag", "A", "2", "R28", "flag-unknown"),
+    ("CEB621Message", "Inventory/InventoryList/gnum", "9999", "10000", "R04", "spec-length"),
+    ("CEB625Message", "InvtRefund/InvtRefundList/gnum", "009999", "-10000", "R04", "spec-length"),
     ("CEB411Message", "Payment/PaymentHead/payTime", "20260228093000", "20270228093000", "R08", "time-in-future"),
     ("CEB509Message", "Departure/DepartureHead/leaveTime", "20260228093000", "20270228093000", "R08", "time-in-future"),
     ("CEB701Message", "SummaryApply/SummaryApplyHead/endTime", "20270101000000", "20270132000000", "R08", "time-form"),
@@ -263,4 +269,12 @@ fn every_field_rule_fires_and_is_silent_in_the_other_messages_that_have_the_fiel
         assert_eq!(said(message, path, good, rule), [] as [&str; 0], "{message} {path} {good}");
         assert_eq!(said(message, path, bad, rule), [*code], "{message} {path} {bad}");
     }
+}
+
+#[test]
+fn a_value_that_only_the_official_samples_have_is_a_warning() {
+    let xml = made("CEB513Message", &[("LogisticsStatus/logisticsStatus", Some("R"))]);
+    let finding = checked(xml.as_bytes()).findings.into_iter().find(|it| it.rule == "R06").expect("the finding");
+    assert_eq!((finding.level, finding.value.as_deref()), (Level::Warning, Some("R")));
+    assert!(finding.message_zh.contains("官方样例"), "{}", finding.message_zh);
 }

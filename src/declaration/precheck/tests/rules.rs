@@ -5,7 +5,7 @@ use super::super::super::schema::{self, Ns};
 use super::*;
 
 /// A full example of a message with these values; `None` takes the element away.
-fn made(name: &str, changes: &[(&str, Option<&str>)]) -> String {
+pub(super) fn made(name: &str, changes: &[(&str, Option<&str>)]) -> String {
     let message = schema::current().find(Ns::Ceb, name).expect("a message");
     let mut piece = specimen::of(message, Fullness::All);
     for (path, value) in changes {
@@ -287,4 +287,72 @@ fn fields_that_only_the_text_demands_are_demanded() {
     assert_eq!(codes_of(&made("CEB623Message", &[]), "R04"), [] as [&str; 0]);
     let xml = made("CEB511Message", &[("Logistics/LogisticsHead/freight", None)]);
     assert_eq!(codes_of(&xml, "R04"), ["field-required"]);
+}
+
+#[test]
+fn r04_wants_the_number_by_which_receipts_name_a_list() {
+    let xml = import_list(true);
+    assert_eq!(found_one(&without(&xml, "copNo")), rule_and_code("R04", "receipt-key-missing"));
+    assert_eq!(found_one(&with(&xml, "copNo", "")), rule_and_code("R04", "receipt-key-missing"));
+    assert_eq!(codes_of(&xml, "R04"), [] as [&str; 0]);
+}
+
+#[test]
+fn where_the_official_documents_disagree_the_finding_says_so() {
+    let told = |xml: &str, code: &str, words: &str| {
+        let found = checked(xml.as_bytes()).findings;
+        let r03: Vec<_> = found.iter().filter(|it| it.rule == "R03").collect();
+        assert_eq!(r03.len(), 1, "{r03:?}");
+        let finding = found.iter().find(|it| it.code == code).unwrap_or_else(|| panic!("{code}: {found:?}"));
+        assert!(finding.message_zh.contains(words), "{}", finding.message_zh);
+    };
+    for name in ["CEB303Message", "CEB403Message", "CEB505Message", "CEB507Message", "CEB509Message", "CEB603Message"] {
+        let xml = made(name, &[]);
+        let start = xml.find("<ceb:BaseTransfer>").expect("a transfer");
+        let end = xml.find("</ceb:BaseTransfer>").expect("its end") + "</ceb:BaseTransfer>".len();
+        told(&format!("{}{}", &xml[..end], &xml[start..]), "element-repeated", "官方样例");
+    }
+    told(&made("CEB214Message", &[]).replace("CEB214Message", "CEB214"), "root-unknown", "官方样例");
+    let lists = "SummaryResult/SummaryResultList";
+    let serial = format!("{lists}/gseqno");
+    told(&made("CEB792Message", &[(&serial, None)]), "element-missing", "官方样例");
+    let misspelt = |name: &str, right: &str, wrong: &str| {
+        let xml = made(name, &[]);
+        let xml = xml.replace(&format!("<ceb:{right}>"), &format!("<ceb:{wrong}>"));
+        xml.replace(&format!("</ceb:{right}>"), &format!("</ceb:{wrong}>"))
+    };
+    for (name, right, wrong) in [
+        ("CEB311Message", "consigneeTelephone", "consigneeTelephon"),
+        ("CEB311Message", "consigneeDistrict", "consigneeDitrict"),
+        ("CEB511Message", "consignee", "consingee"),
+        ("CEB621Message", "agentName", "agengName"),
+        ("CEB701Message", "declAgentCode", "declagAgentCode"),
+    ] {
+        told(&misspelt(name, right, wrong), "element-unexpected", right);
+    }
+    told(&made("CEB622Message", &[("InventoryReturn/preNo", None)]), "element-required-by-xsd", "规范正文写作选填");
+}
+
+#[test]
+fn a_fault_of_form_names_what_customs_answers() {
+    let code = |name: &str, path: &str| {
+        let found = checked(made(name, &[(path, None)]).as_bytes()).findings;
+        let finding = found.into_iter().find(|it| it.rule == "R03").expect("a finding");
+        finding.customs_code.unwrap_or_default()
+    };
+    for (name, path, customs) in [
+        ("CEB311Message", "Order/OrderList", "-301001"),
+        ("CEB621Message", "Inventory/InventoryList", "-621000"),
+        ("CEB625Message", "InvtRefund/InvtRefundList", "-625006"),
+        ("CEB711Message", "Delivery/DeliveryList", "-800000"),
+        ("CEB311Message", "Order/OrderHead/orderNo", "CEB900"),
+        ("CEB312Message", "OrderReturn/orderNo", ""),
+    ] {
+        assert_eq!(code(name, path), customs, "{name} {path}");
+    }
+    let whole = String::from_utf8(envelope(declaration(1).as_bytes())).expect("UTF-8");
+    for (receiver, customs) in [("DXPEDCCEB0000003", "2002"), ("DXPEDCCEB0000099", "2001")] {
+        let finding = checked(whole.replace("DXPEDCCEB0000002", receiver).as_bytes()).findings.remove(0);
+        assert_eq!(finding.customs_code.as_deref(), Some(customs));
+    }
 }

@@ -4,6 +4,7 @@ use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 
 use super::super::super::dsig::{DocumentSigner, KeySigner, SignatureProblem, sign};
+use super::rules::made;
 use super::*;
 use crate::cms::Certificate;
 use crate::mime::BytesSource;
@@ -183,5 +184,36 @@ fn every_problem_and_variant_of_a_signature_has_its_code_in_the_catalogue() {
     let codes = problems.iter().map(SignatureProblem::code).chain(variants.map(Variant::code));
     for code in codes {
         assert!(catalogue::knows(code), "{code}");
+    }
+}
+
+#[test]
+fn every_message_that_must_be_signed_is_missed_without_signature() {
+    // Message, its appStatus, and whether one that is kept back (1) must be signed as well.
+    let rows = [
+        ("CEB621Message", "Inventory/InventoryHead/appStatus", false),
+        ("CEB623Message", "InvtCancel/appStatus", false),
+        ("CEB625Message", "InvtRefund/InvtRefundHead/appStatus", false),
+        ("CEB507Message", "Arrival/ArrivalHead/appStatus", false),
+        ("CEB509Message", "Departure/DepartureHead/appStatus", true),
+        ("CEB603Message", "Inventory/InventoryHead/appStatus", true),
+        ("CEB605Message", "InvtCancel/appStatus", true),
+        ("CEB607Message", "WayBill/WayBillHead/appStatus", true),
+        ("CEB701Message", "SummaryApply/SummaryApplyHead/appStatus", true),
+        ("CEB711Message", "Delivery/DeliveryHead/appStatus", true),
+        ("CEB311Message", "Order/OrderHead/appStatus", false),
+    ];
+    let bare = |name: &str, path: &str, status: &str| {
+        let xml = made(name, &[(path, Some(status))]);
+        let (start, end) = (xml.find("<ds:Signature>").or(xml.find("<ds:Signature ")), "</ds:Signature>");
+        let end = xml.find(end).expect("its end") + end.len();
+        let xml = format!("{}{}", &xml[..start.expect("a signature")], &xml[end..]);
+        let expect = Expectations { to_be_signed: false, ..expect() };
+        let found = check(&mut xml.as_bytes(), &expect, &Limits::default()).findings;
+        found.iter().any(|finding| (finding.rule.as_str(), finding.code.as_str()) == ("R07", "signature-missing"))
+    };
+    for (name, path, always) in rows {
+        assert_eq!(bare(name, path, "1"), always, "{name} kept back");
+        assert_eq!(bare(name, path, "2"), name != "CEB311Message", "{name} declared");
     }
 }
