@@ -137,7 +137,9 @@ impl Live {
     }
 
     fn changed(&self, Changed { before, message, .. }: &Changed) {
-        self.events.publish("message", &MessageLine::from(&**message));
+        if self.events.were_followed() {
+            self.events.publish("message", &MessageLine::from(&**message));
+        }
         if *before != Some(message.state) && message.updated >= self.started {
             self.traffic.count(message);
         }

@@ -47,6 +47,8 @@ struct Inner {
 
 #[derive(Default)]
 struct Kept {
+    /// Somebody has followed the stream: who comes back names an event of it.
+    followed: bool,
     last: u64,
     events: VecDeque<Arc<Event>>,
 }
@@ -84,6 +86,11 @@ impl Events {
         let _ = self.0.stream.send(event);
     }
 
+    /// Whether anybody ever followed the stream. Until then nobody can come back, and events need not be kept.
+    pub fn were_followed(&self) -> bool {
+        self.kept().followed
+    }
+
     /// Clients should read their lists again.
     pub fn resync(&self) {
         self.publish("resync", &serde_json::json!({}));
@@ -91,7 +98,8 @@ impl Events {
 
     /// What a client that has seen `last` gets first, and what follows.
     fn subscribe(&self, last: Option<&str>) -> (Vec<Bytes>, broadcast::Receiver<Arc<Event>>) {
-        let kept = self.kept();
+        let mut kept = self.kept();
+        kept.followed = true;
         let live = self.0.stream.subscribe();
         let mut missed = vec![Bytes::from_static(b"retry: 3000\n\n")];
         if let Some(last) = last {

@@ -344,6 +344,8 @@ pub fn client_settings(partner: &Partner, url: &str, now: Timestamp) -> Result<C
         expect: partner.http.expect_continue.then_some(EXPECTATION),
         proxy: partner.http.proxy.as_ref().map(way_out).transpose().map_err(|error| error.to_string())?,
         old_tls: partner.http.old_tls && partner.waivers.allow_old_tls(now),
+        // As many as are in use at a time: with fewer, most deliveries would make a connection each and close it.
+        idle_per_host: partner.delivery.concurrency.max(ClientSettings::default().idle_per_host),
         ..ClientSettings::default()
     })
 }

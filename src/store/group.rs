@@ -301,13 +301,15 @@ impl<'a> Group<'a> {
                 earlier.and_then(|place| judged.messages.get(place)).map(|(_, touched)| touched.after.bodies());
             let mine = before.or_else(|| stored.as_ref().map(|(_, message)| message.bodies())).unwrap_or_default();
             let transition = |cause| Conflict::Transition { id: *id, cause };
-            match earlier.and_then(|place| judged.messages.get_mut(place)) {
-                Some((_, touched)) => {
-                    let message = Message::clone(&touched.after);
-                    let state = Some(message.state);
-                    touched.after = Arc::new(apply(Some(message), *id, at, fact).map_err(transition)?);
-                    let change = trail::of_fact(*id, state, fact, &touched.after);
+            match earlier {
+                // Taken out: what this transaction alone has is not copied. If the fact is refused, all of it is.
+                Some(place) => {
+                    let (_, Touched { before, after }) = judged.messages.remove(place);
+                    let state = Some(after.state);
+                    let after = apply(Some(Arc::unwrap_or_clone(after)), *id, at, fact).map_err(transition)?;
+                    let change = trail::of_fact(*id, state, fact, &after);
                     judged.changes.extend(change.map(|change| (at, change)));
+                    judged.messages.insert(place, (*id, Touched { before, after: Arc::new(after) }));
                 }
                 None => {
                     let (before, message) = stored.unzip();

@@ -1,12 +1,12 @@
 //! SHA-256 values as hex text.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
-use std::fmt::Write as _;
 
 pub(in crate::store) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
     let mut text = String::with_capacity(64);
     for byte in digest {
-        let _ = write!(text, "{byte:02x}");
+        text.extend([digit(byte >> 4), digit(byte & 0xf)]);
     }
     serializer.serialize_str(&text)
 }
