@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -53,7 +53,7 @@ pub struct GatewayBackend {
     pub(super) clock: Arc<dyn Clock>,
     backups: BackupJob,
     space: Space,
-    metrics: Arc<OnceLock<Metrics>>,
+    metrics: Option<Metrics>,
     telling: Telling,
     pub(super) traffic: Traffic,
     pub(super) started: Timestamp,
@@ -69,7 +69,7 @@ impl GatewayBackend {
         space: Space,
         telling: Telling,
     ) -> GatewayBackend {
-        let (backups, metrics, traffic) = (BackupJob::default(), Arc::default(), Traffic::default());
+        let (backups, traffic) = (BackupJob::default(), Traffic::default());
         let started = clock.now();
         GatewayBackend {
             config,
@@ -81,16 +81,16 @@ impl GatewayBackend {
             clock,
             backups,
             space,
-            metrics,
+            metrics: None,
             telling,
             traffic,
             started,
         }
     }
 
-    /// The page for Prometheus is made from these; the first ones stay.
-    pub(super) fn watch(&self, metrics: Metrics) {
-        let _ = self.metrics.set(metrics);
+    /// The same with a page for Prometheus. The metrics themselves hold one without, or neither would ever be dropped.
+    pub(super) fn with(self, metrics: Metrics) -> GatewayBackend {
+        GatewayBackend { metrics: Some(metrics), ..self }
     }
 
     /// How long to sleep for something that is due in `wait`.
@@ -183,7 +183,7 @@ impl Backend for GatewayBackend {
     }
 
     async fn metrics(&self) -> String {
-        let Some(metrics) = self.metrics.get().cloned() else { return String::new() };
+        let Some(metrics) = self.metrics.clone() else { return String::new() };
         drain::blocking(move || metrics.page()).await.unwrap_or_default()
     }
 

@@ -353,7 +353,7 @@ fn assemble(
         telling.clone(),
     );
     let http = http::HttpFigures::default();
-    backend.watch(Metrics::new(metrics::Sources {
+    let metrics = Metrics::new(metrics::Sources {
         config: config.clone(),
         store: store.clone(),
         directory: directory.clone(),
@@ -362,7 +362,8 @@ fn assemble(
         recovery: recovery.clone(),
         http: http.clone(),
         telling: telling.clone(),
-    }));
+    });
+    let backend = backend.with(metrics);
     Ok(Assembled { inbound, outbound, publisher, directory, tables, reloading, tasks, backend, http })
 }
 

@@ -1,5 +1,6 @@
 //! Gateways inside the test process, on a clock that the test moves: days pass in milliseconds.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,11 @@ use tokio::runtime::Runtime;
 use super::home::Home;
 use super::{DEADLINE, eventually, http};
 
-/// A gateway of this process; it stops when dropped.
+/// A gateway of this process; it stops when dropped, and then has no file open any more.
 pub struct Inside<'h> {
     pub home: &'h Home,
     pub clock: Arc<ManualClock>,
-    runtime: Runtime,
-    running: Option<Running>,
+    running: Option<(Running, Runtime)>,
 }
 
 /// A clock that shows the present and stands still.
@@ -39,12 +39,12 @@ impl<'h> Inside<'h> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let config = config::load(&home.config(), &|_| None, clock.now()).unwrap_or_else(|error| panic!("{error:?}"));
         let running = runtime.block_on(app::start(config, Role::Gateway, clock.clone())).unwrap();
-        Inside { home, clock: clock.clone(), runtime, running: Some(running) }
+        Inside { home, clock: clock.clone(), running: Some((running, runtime)) }
     }
 
     /// All messages, newest first.
     pub fn messages(&self) -> Vec<Message> {
-        self.running.as_ref().unwrap().backend.list(&Filter { limit: usize::MAX, ..Filter::default() })
+        self.running.as_ref().unwrap().0.backend.list(&Filter { limit: usize::MAX, ..Filter::default() })
     }
 
     /// The only payload sent to a partner.
@@ -152,11 +152,21 @@ pub fn settle(gateways: &[&Inside<'_>], what: &str) {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            let late = self.runtime.block_on(running.stop());
-            if !std::thread::panicking() {
-                assert_eq!(late, Vec::<String>::new(), "all tasks ended");
-            }
+        let Some((running, runtime)) = self.running.take() else { return };
+        let late = runtime.block_on(running.stop());
+        drop(runtime);
+        if !std::thread::panicking() {
+            assert_eq!(late, Vec::<String>::new(), "all tasks ended");
+            eventually("a gateway that ended has nothing open", || {
+                open_files(&self.home.path("")).is_empty().then_some(())
+            });
         }
     }
+}
+
+/// Files below `dir` that this process has open.
+fn open_files(dir: &Path) -> Vec<PathBuf> {
+    let links =
+        std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
+    links.filter(|file| file.starts_with(dir)).collect()
 }
