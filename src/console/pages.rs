@@ -102,6 +102,8 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::declaration::standing::Standing;
+    use crate::store::alert::Level;
 
     fn text(content: &'static [u8]) -> &'static str {
         std::str::from_utf8(content).unwrap()
@@ -175,6 +177,24 @@ mod tests {
         for line in words.lines().filter(|line| line.starts_with("  \"")) {
             assert!(line.ends_with("\"],") && line.matches("\", \"").count() == 1, "{line}");
         }
+    }
+
+    #[test]
+    fn every_name_that_the_api_sends_has_its_word() {
+        let words = text(include_bytes!("web/words.js"));
+        let facts = text(include_bytes!("../store/fact.rs")).lines().filter(|line| line.contains("Fact::"));
+        let facts: Vec<&str> = facts.filter_map(|line| line.split_once("=> \"")?.1.strip_suffix("\",")).collect();
+        assert!(facts.len() > 30, "{facts:?}");
+        let levels = [Level::Warning, Level::Error, Level::Security].map(|level| serde_json::to_value(level).unwrap());
+        let levels: Vec<&str> = levels.iter().filter_map(|level| level.as_str()).collect();
+        let standings = Standing::ALL.map(Standing::name);
+        for (kind, names) in [("fact", &facts), ("level", &levels), ("standing", &standings.to_vec())] {
+            for name in names {
+                assert!(words.contains(&format!("\n  \"{kind}.{name}\": [\"")), "{kind}.{name}");
+            }
+        }
+        let style = text(include_bytes!("web/console.css"));
+        assert!(levels.iter().all(|level| style.contains(&format!(".chip.{level}"))), "{levels:?}");
     }
 
     #[test]

@@ -134,6 +134,7 @@ def live(console):
     console.says("MIC, ours")
     console.says("the same")
     assert not console.all("main h1 b"), "a name became markup"
+    assert len(console.all('#security a[href^="#/certificates/"]')) >= 2, "signer and recipient are named"
     console.press('a[href="#/messages"]')
     console.one(".rows-scroll").send_keys(Keys.ARROW_DOWN, Keys.ENTER)
     console.says("Message-ID")
@@ -161,12 +162,22 @@ def language(console):
     """Every page speaks the language that the person has chosen, and keeps it."""
     console.set_up()
     console.press("#language")
-    for page, title in [("now", "现在"), ("messages", "报文"), ("precheck", "预检"), ("partners", "伙伴"), ("certificates", "证书"), ("audit", "审计"), ("settings", "设置")]:
+    for page, title in [("now", "现在"), ("messages", "报文"), ("declarations", "申报单"), ("precheck", "预检"), ("partners", "伙伴"), ("certificates", "证书"), ("audit", "审计"), ("settings", "设置")]:
         console.press(f'nav a[data-page="{page}"]')
         console.until(title, lambda title=title: console.one("main h1").text == title)
     console.go("/")
     console.until("Chinese is kept", lambda: console.one("main h1").text == "现在")
     assert console.driver.find_element(By.TAG_NAME, "html").get_attribute("lang") == "zh-CN"
+
+
+def times(console):
+    """The times of a filter are those of the zone in which times are shown, whatever the browser's own."""
+    console.set_up()
+    console.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "America/New_York"})
+    asked = console.driver.execute_async_script("""
+        const done = arguments[0];
+        import("/assets/format.js").then((it) => done(it.instant("2026-03-01T09:30")), (error) => done(String(error)));""")
+    assert asked == "2026-03-01T01:30:00.000Z", asked
 
 
 def precheck(console):
@@ -218,7 +229,7 @@ def phone(console):
     """On a phone nothing needs more than its width but tables, which scroll by themselves; dark colours are there."""
     console.set_up()
     console.driver.set_window_size(400, 800)
-    for page in ["now", "messages", "partners", "certificates", "settings"]:
+    for page in ["now", "messages", "declarations", "precheck", "partners", "certificates", "audit", "settings"]:
         console.press(f'nav a[data-page="{page}"]')
         console.one("main h1")
         wide = console.driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -252,7 +263,7 @@ def screenshots(console):
     console.driver.save_screenshot(os.path.join(console.facts["pictures"], "message.png"))
 
 
-SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, precheck, roles, phone, screenshots)}
+SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, screenshots)}
 
 
 def main():

@@ -78,6 +78,11 @@ fn every_page_speaks_the_chosen_language() {
 }
 
 #[test]
+fn the_times_of_a_filter_are_those_of_the_zone_that_is_shown() {
+    play("times", false);
+}
+
+#[test]
 fn a_bad_file_is_shown_with_its_findings_beside_its_lines() {
     play("precheck", false);
 }

@@ -18,6 +18,17 @@ function formatted(instant, options) {
   return new Intl.DateTimeFormat(locale, { ...options, timeZone, hourCycle: "h23" }).format(new Date(instant));
 }
 
+// The instant of a wall clock's reading (`2026-03-01T09:30`) in the zone that times are shown in.
+export function instant(reading) {
+  if (zone() === "local") return new Date(reading).toISOString();
+  const parts = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const clock = new Intl.DateTimeFormat("sv-SE", { ...parts, timeZone: zone() });
+  const wanted = new Date(`${reading}Z`).getTime();
+  const ahead = (at) => new Date(`${clock.format(new Date(at)).replace(" ", "T")}Z`).getTime() - at;
+  // The second look is for a clock that was changed between the two.
+  return new Date(wanted - ahead(wanted - ahead(wanted))).toISOString();
+}
+
 const DAY = { year: "numeric", month: "2-digit", day: "2-digit" };
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 

@@ -191,10 +191,12 @@ function identity(message) {
 }
 
 function certificatesOf(message) {
+  const used = (message.security ?? []).flatMap((part) => (part.certificates ?? []).map((each) => ({ step: part.step, ...each })));
   return table([
+    { head: t("security.step"), cell: (each) => t(`security.${each.step}`) },
     { head: t("certificate.role"), cell: (each) => t(`certificate.role.${each.role}`) },
     { head: t("certificate.fingerprint"), cell: (each) => h("a", { href: `#/certificates/${each.fingerprint}` }, h("code", {}, fingerprint(each.fingerprint))) },
-  ], message.certificates ?? [], t("certificates.none"));
+  ], used, t("certificates.none"));
 }
 
 function history(message) {
@@ -220,7 +222,7 @@ export async function messagePage(context) {
       message.business?.documents?.length ? h("section", {}, h("h2", {}, t("business")), business(message.business.documents)) : null,
       message.business?.platform ? h("p", { class: message.business.platform.refused ? "problem" : "notice" }, `DxpRep ${message.business.platform.code}: ${said(message.business.platform.meaning)}`) : null,
       message.findings?.kept?.length ? h("section", {}, h("h2", {}, t("page.precheck")), findings(message.findings.kept)) : null,
-      h("section", {}, h("h2", {}, t("security")), protection(message), certificatesOf(message)),
+      h("section", { id: "security" }, h("h2", {}, t("security")), protection(message), certificatesOf(message)),
       h("section", {}, h("h2", {}, t("files")), table([
         { head: t("folder"), cell: (file) => `${file.folder}/` }, { head: t("file"), cell: (file) => file.name },
         { head: t("state"), cell: (file) => t(file.published ? "file.there" : "file.coming") },

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { ask } from "./dialog.js";
 import { button, h, show } from "./dom.js";
-import { said, size, when } from "./format.js";
+import { instant, said, size, when } from "./format.js";
 import { Rows } from "./rows.js";
 import { t } from "./text.js";
 
@@ -44,7 +44,7 @@ function belongs(line, asked) {
 }
 
 function instants(asked) {
-  const at = (value) => (value ? new Date(value).toISOString() : undefined);
+  const at = (value) => (value ? instant(value) : undefined);
   return { ...asked, from: at(asked.from), to: at(asked.to) };
 }
 
