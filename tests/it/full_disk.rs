@@ -3,7 +3,7 @@
 //!
 //! A victim lives on a small ext4 image of its own, which is filled: under load, before a kill, before a start, and
 //! before a start without the reserve. Its peers are on the ordinary disk. Needs root, loop devices and mkfs.ext4; where
-//! they are missing the test says SKIPPED and why.
+//! they are missing the test says SKIPPED and why, or fails with `DXGATE_MUST_MOUNT=1`.
 //!
 //! `DXGATE_R7_CYCLES` (10; the long run has 40).
 
@@ -11,6 +11,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::proof::account::judge;
+use crate::proof::skipped;
 use crate::proof::small_disk::{SmallDisk, mount_memory};
 use crate::proof::traffic::{Peers, Traffic};
 use crate::support::gateway::{Gateway, dxgate};
@@ -48,7 +49,7 @@ fn a_disk_that_fills_up_and_is_freed_loses_nothing_and_work_goes_on_by_itself() 
     let cycles: usize = std::env::var("DXGATE_R7_CYCLES").map_or(10, |text| text.parse().unwrap());
     let disk = match SmallDisk::mount(160) {
         Ok(disk) => disk,
-        Err(why) => return println!("SKIPPED: R7, a disk that fills up: {why}"),
+        Err(why) => return skipped("R7, a disk that fills up", &why),
     };
     let ledger = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let log = ledger.path().join("victim.log");
@@ -152,7 +153,7 @@ fn a_data_folder_in_memory_is_refused_unless_it_is_allowed() {
     home.partner("theirs", &PartnerFile::default());
     let _memory = match mount_memory(&home.path("data")) {
         Ok(mounted) => mounted,
-        Err(why) => return println!("SKIPPED: a data folder in memory: {why}"),
+        Err(why) => return skipped("a data folder in memory", &why),
     };
     let allowed = fs::read_to_string(home.config()).unwrap();
     fs::write(home.config(), allowed.replace("allow_any_filesystem = true", "allow_any_filesystem = false")).unwrap();
@@ -169,7 +170,7 @@ fn a_partner_folder_on_another_filesystem_is_refused_at_the_start() {
     home.partner("theirs", &PartnerFile::default());
     let _memory = match mount_memory(&home.exchange("theirs", "inbox")) {
         Ok(mounted) => mounted,
-        Err(why) => return println!("SKIPPED: a folder on another filesystem: {why}"),
+        Err(why) => return skipped("a folder on another filesystem", &why),
     };
     let refused = dxgate().args(["serve", "--config"]).arg(home.config()).output().unwrap();
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");

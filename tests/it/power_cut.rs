@@ -11,7 +11,8 @@
 //! | `DXGATE_RECOVERY_CUTS` | 5 | 100 | times that a cut is followed by [`IN_A_ROW`] more during the recovery from it |
 //! | `DXGATE_CONTROL_CUTS` | 6 | 20 | cuts of the control |
 //!
-//! They want root, to mount; without it they say SKIPPED and pass. `.ci/run` is root.
+//! They want root, to mount; without it they say SKIPPED and pass, or fail with `DXGATE_MUST_MOUNT=1`, which `.ci/run` sets
+//! where it can mount.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitStatus};
@@ -19,7 +20,7 @@ use std::process::{Command, ExitStatus};
 use crate::proof::account::{Judgement, python};
 use crate::proof::disk::Disk;
 use crate::proof::scene::Scene;
-use crate::proof::{Moments, size};
+use crate::proof::{Moments, size, skipped};
 use crate::support::gateway::{Gateway, dxgate};
 
 /// Cuts during the recovery from one.
@@ -106,7 +107,7 @@ fn lose_nothing(commit: u32) {
 }
 
 fn disk(commit: u32) -> Option<Disk> {
-    Disk::make(commit).inspect_err(|reason| println!("SKIPPED: {reason}")).ok()
+    Disk::make(commit).inspect_err(|why| skipped("power cuts", why)).ok()
 }
 
 /// A scene whose victim has started once, so that its home is complete.

@@ -14,6 +14,7 @@
 //! direction are verified, chosen at random.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,6 +30,12 @@ pub fn size(variable: &str, in_ci: u32) -> u32 {
     let value = std::env::var(variable).ok().map_or(in_ci, |text| text.parse().unwrap());
     println!("{variable}={value}");
     value
+}
+
+/// Says, past the test harness, that a test cannot run here, and why. With `DXGATE_MUST_MOUNT=1` that is a failure.
+pub fn skipped(what: &str, why: &str) {
+    assert!(std::env::var("DXGATE_MUST_MOUNT").as_deref() != Ok("1"), "{what}: {why}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {why}");
 }
 
 /// xorshift64: enough to choose moments, and the same seed chooses the same.
