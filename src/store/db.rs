@@ -1,9 +1,5 @@
 //! The only file that names sled. An ordered map of bytes with atomic batches, and nothing of dxgate's.
 //!
-//! Changes are gathered in memory, in [`Gathered`], and given to sled many at a time: a message changes five times
-//! within a second, and only the last of its forms is written. Whoever reads sees both as one map. Batches reach sled in
-//! their order and never in part, so a crash leaves an index that is some batches behind, as it did before.
-//!
 //! What is known of sled 0.34 and kept away from here: its `flush` does not sync, so [`Db::flush`] syncs the file
 //! itself and nothing is acknowledged on its word; a `snap.*.generating` file left by a crash keeps it from opening,
 //! so those go first; a damaged file may make it panic while opening, so that happens on a thread of its own, and later
@@ -14,21 +10,11 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use self::gathered::Gathered;
-use self::walk::Walk;
 use crate::ground::{durable, fault};
-
-mod gathered;
-mod walk;
 
 /// A value or key read from the map.
 pub(super) type Bytes = sled::IVec;
-
-/// Bytes of gathered changes from which on they are given to sled: the changes of some hundred messages, which take it some
-/// ten milliseconds.
-const GATHERED: usize = 2 * 1024 * 1024;
 
 /// sled's own words about a failure.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -66,53 +52,9 @@ impl From<std::io::Error> for DbError {
 #[derive(Debug)]
 pub(super) struct Db {
     /// None only while it is dropped.
-    layers: Option<Layers>,
-    /// Held while batches come in or go to sled.
-    writing: Mutex<()>,
+    db: Option<sled::Db>,
     dir: PathBuf,
     failed: AtomicBool,
-}
-
-/// What is read as one map; clones share it.
-#[derive(Debug, Clone)]
-struct Layers {
-    sled: sled::Db,
-    /// What sled does not have yet, or has and is about to lose.
-    gathered: Arc<RwLock<Gathered>>,
-}
-
-impl Layers {
-    fn gathered(&self) -> RwLockReadGuard<'_, Gathered> {
-        self.gathered.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self) -> RwLockWriteGuard<'_, Gathered> {
-        self.gathered.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, DbError> {
-        let gathered = self.gathered().get(key);
-        gathered.map_or_else(|| Ok(self.sled.get(key)?), Ok)
-    }
-
-    /// Gives what was gathered to sled, which makes it visible together; until it has, readers find it gathered.
-    fn write(&self) -> Result<(), DbError> {
-        let mut together = sled::Batch::default();
-        let gathered = self.gathered();
-        if gathered.is_empty() {
-            return Ok(());
-        }
-        for (key, value) in gathered.entries() {
-            match value {
-                Some(value) => together.insert(key, value),
-                None => together.remove(key),
-            }
-        }
-        drop(gathered);
-        self.sled.apply_batch(together)?;
-        self.change().clear();
-        Ok(())
-    }
 }
 
 /// Changes that belong together, in the order in which they were made; nothing for what is removed.
@@ -141,53 +83,51 @@ impl Db {
         let open = move || fault::at(&"index-open", || Ok(())).map_err(sled::Error::Io).and_then(|()| config.open());
         let opening = std::thread::Builder::new().name("index-open".to_owned()).spawn(open)?;
         match opening.join() {
-            Ok(db) => Ok(Db {
-                layers: Some(Layers { sled: db?, gathered: Arc::default() }),
-                writing: Mutex::default(),
-                dir: dir.to_path_buf(),
-                failed: AtomicBool::new(false),
-            }),
+            Ok(db) => Ok(Db { db: Some(db?), dir: dir.to_path_buf(), failed: AtomicBool::new(false) }),
             Err(_) => Err(DbError::panicked()),
         }
     }
 
-    fn layers(&self) -> &Layers {
-        self.layers.as_ref().expect("taken only when dropped")
+    fn db(&self) -> &sled::Db {
+        self.db.as_ref().expect("taken only when dropped")
     }
 
     /// Carries out an operation of sled's; whatever goes wrong in it is an error, and remembered.
-    fn guarded<T>(&self, operation: impl FnOnce(&Layers) -> Result<T, DbError>) -> Result<T, DbError> {
-        let done =
-            catch_unwind(AssertUnwindSafe(|| operation(self.layers()))).unwrap_or_else(|_| Err(DbError::panicked()));
+    fn guarded<T>(&self, operation: impl FnOnce(&sled::Db) -> Result<T, DbError>) -> Result<T, DbError> {
+        let done = catch_unwind(AssertUnwindSafe(|| operation(self.db()))).unwrap_or_else(|_| Err(DbError::panicked()));
         done.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
     }
 
-    fn walk(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Walk {
-        Walk::new(self.layers().clone(), from.map(Vec::from), to.map(Vec::from))
+    fn entries(
+        range: impl Iterator<Item = sled::Result<(Bytes, Bytes)>>,
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> {
+        let mut range = range.fuse();
+        std::iter::from_fn(move || {
+            let next = catch_unwind(AssertUnwindSafe(|| range.next()));
+            next.map_or_else(|_| Some(Err(DbError::panicked())), |entry| entry.map(|entry| Ok(entry?)))
+        })
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, DbError> {
-        self.guarded(|layers| {
+        self.guarded(|db| {
             fault::at(&"index-read", || Ok(()))?;
-            layers.get(key)
+            Ok(db.get(key)?)
         })
     }
 
     /// Entries whose keys begin with `prefix`, in order.
     pub(super) fn scan(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
-        self.walk(Bound::Included(prefix), end_of(prefix).as_deref().map_or(Bound::Unbounded, Bound::Excluded))
+        Db::entries(self.db().scan_prefix(prefix))
     }
 
     /// The last entry whose key begins with `prefix`.
     pub(super) fn last(&self, prefix: &[u8]) -> Result<Option<(Bytes, Bytes)>, DbError> {
-        let end = end_of(prefix);
-        let entries = self.walk(Bound::Included(prefix), end.as_deref().map_or(Bound::Unbounded, Bound::Excluded));
-        entries.backwards().next().transpose()
+        Db::entries(self.db().scan_prefix(prefix).rev()).next().transpose()
     }
 
     /// Entries with keys from `from` on, in order, to the end of the map.
     pub(super) fn from(&self, from: &[u8]) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
-        self.walk(Bound::Included(from), Bound::Unbounded)
+        Db::entries(self.db().range::<&[u8], _>(from..))
     }
 
     /// Entries with keys from `from` on and before `to`, in order; to the end of the map when there is no `to`.
@@ -196,7 +136,8 @@ impl Db {
         from: &[u8],
         to: Option<&[u8]>,
     ) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
-        self.walk(Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded))
+        let range = (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded));
+        Db::entries(self.db().range::<&[u8], _>(range))
     }
 
     /// Entries whose keys begin with `prefix` and sort before `before`, latest first.
@@ -205,19 +146,21 @@ impl Db {
         prefix: &[u8],
         before: &[u8],
     ) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
-        self.walk(Bound::Included(prefix), Bound::Excluded(before)).backwards()
+        Db::entries(self.db().range::<&[u8], _>(prefix..before).rev())
     }
 
     /// Makes all changes visible together; they may all be lost in a crash.
     pub(super) fn apply(&self, batch: DbBatch) -> Result<(), DbError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.guarded(|layers| {
+        self.guarded(|db| {
             fault::at(&"index-apply", || Ok(()))?;
-            let mut gathered = layers.change();
-            batch.0.into_iter().for_each(|(key, value)| gathered.put(key, value));
-            let many = gathered.bytes() >= GATHERED;
-            drop(gathered);
-            if many { layers.write() } else { Ok(()) }
+            let mut together = sled::Batch::default();
+            for (key, value) in batch.0 {
+                match value {
+                    Some(value) => together.insert(key, value),
+                    None => together.remove(key),
+                }
+            }
+            Ok(db.apply_batch(together)?)
         })
     }
 
@@ -226,15 +169,12 @@ impl Db {
     pub(super) fn fill(&self, mut batch: DbBatch) -> Result<(), DbError> {
         // Of two changes of one key the later one stays the later one.
         batch.0.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.guarded(|layers| {
+        self.guarded(|db| {
             fault::at(&"index-apply", || Ok(()))?;
-            layers.write()?;
-            *layers.change() = Gathered::default();
             for (key, value) in batch.0 {
                 match value {
-                    Some(value) => layers.sled.insert(key, value)?,
-                    None => layers.sled.remove(key)?,
+                    Some(value) => db.insert(key, value)?,
+                    None => db.remove(key)?,
                 };
             }
             Ok(())
@@ -243,12 +183,9 @@ impl Db {
 
     /// Everything applied so far survives a power cut, as far as sled can promise it.
     pub(super) fn flush(&self) -> Result<(), DbError> {
-        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.guarded(Layers::write)?;
-        drop(writing);
-        self.guarded(|layers| {
+        self.guarded(|db| {
             fault::at(&"index-flush", || Ok(()))?;
-            layers.sled.flush()?;
+            db.flush()?;
             File::open(self.dir.join("db"))?.sync_data()?;
             Ok(())
         })
@@ -257,20 +194,10 @@ impl Db {
 
 impl Drop for Db {
     fn drop(&mut self) {
-        let (Some(layers), true) = (self.layers.take(), self.failed.load(Ordering::Relaxed)) else { return };
+        let (Some(db), true) = (self.db.take(), self.failed.load(Ordering::Relaxed)) else { return };
         // Where no thread can be had it goes with this closure, here.
-        let _ = std::thread::Builder::new().name("index-drop".to_owned()).spawn(move || drop(layers));
+        let _ = std::thread::Builder::new().name("index-drop".to_owned()).spawn(move || drop(db));
     }
-}
-
-/// The first key behind all that begin with `prefix`; none when there is none.
-fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
-    let kept = prefix.iter().rposition(|byte| *byte < u8::MAX)?;
-    let mut end = prefix.get(..=kept)?.to_vec();
-    if let Some(last) = end.last_mut() {
-        *last = last.saturating_add(1);
-    }
-    Some(end)
 }
 
 /// sled takes the newest `snap.*` file, even one that a crash cut off.
