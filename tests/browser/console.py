@@ -162,7 +162,7 @@ def language(console):
     """Every page speaks the language that the person has chosen, and keeps it."""
     console.set_up()
     console.press("#language")
-    for page, title in [("now", "现在"), ("messages", "报文"), ("declarations", "申报单"), ("precheck", "预检"), ("partners", "伙伴"), ("certificates", "证书"), ("audit", "审计"), ("settings", "设置")]:
+    for page, title in [("now", "现在"), ("messages", "报文"), ("declarations", "申报单"), ("precheck", "预检"), ("partners", "伙伴"), ("certificates", "证书"), ("connectivity", "联通测试"), ("audit", "审计"), ("settings", "设置")]:
         console.press(f'nav a[data-page="{page}"]')
         console.until(title, lambda title=title: console.one("main h1").text == title)
     console.go("/")
