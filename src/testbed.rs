@@ -446,7 +446,7 @@ mod tests {
             assert!(text.contains(from), "{from}");
             text.replacen(from, to, 1).into_bytes()
         };
-        let changed = with(&signed, "<ceb:copNo>", "<ceb:copNo>X");
+        let changed = with(&signed, "<ceb:buyerName>", "<ceb:buyerName>王");
         let second = with(&order, "<ceb:gnum>1</ceb:gnum>", "<ceb:gnum>7</ceb:gnum>");
         let foreign = with(&order, DXPID, "DXPENT0000000002");
         let rows: [(&str, &[u8], Said); 9] = [

@@ -228,7 +228,8 @@ async fn only_the_pinned_certificate_is_believed() {
         let answer = post(Trust::Pinned(vec![der(&certificate)]), Some(ours)).await.expect("pinned");
         assert_eq!(answer.body, der(&other));
         for trust in [Trust::Pinned(vec![der(&other)]), Trust::Pinned(Vec::new())] {
-            assert_eq!(post(trust, None).await.expect_err("not believed").kind, PostErrorKind::Certificate);
+            let kind = post(trust, None).await.expect_err("not believed").kind;
+            assert!(kind.is_certificate(), "{kind:?}");
         }
         shutdown.trigger();
     };

@@ -71,7 +71,7 @@ async fn a_server_of_tls_1_0_or_1_1_is_spoken_to_by_this_client_alone() {
         let pinned = || Trust::Pinned(vec![pair.der()]);
         let page = page(server.get(true, pinned(), None).await);
         assert!(page.contains(&format!("{name}, ")) || page.contains(&format!("Protocol  : {name}\n")), "{page}");
-        assert_eq!(server.get(false, pinned(), None).await, Err(PostErrorKind::Tls), "{version}");
+        assert_eq!(server.get(false, pinned(), None).await, Err(PostErrorKind::TlsVersion), "{version}");
     }
     // It speaks the present versions as well.
     let server = Server::start(&pair, &["-tls1_3"]).await;

@@ -23,7 +23,7 @@ pub enum PostErrorKind {
     TlsVersion,
     /// The server's certificate is not the pinned one, or not trusted. Nothing was sent.
     Certificate,
-    /// The server's certificate would be trusted, but is not valid now. Nothing was sent.
+    /// The server's certificate is not valid now, whoever has issued it. Nothing was sent.
     CertificateExpired,
     /// The server's certificate would be trusted, but is for another host. Nothing was sent.
     CertificateName,

@@ -254,7 +254,8 @@ fn outlives_delivery(code: &str) -> bool {
 
 fn level(code: &str) -> Level {
     match code {
-        "tls-certificate-refused" | "tls-certificate-name" | "mdn-mic-mismatch" | OTHER_CONTENT => Level::Security,
+        "tls-certificate-refused" | "tls-certificate-expired" | "tls-certificate-name" => Level::Security,
+        "mdn-mic-mismatch" | OTHER_CONTENT => Level::Security,
         "mdn-unsigned" | "mdn-bad-signature" | "mdn-wrong-partner" | "mdn-without-mic" | "mdn-mic-unreadable" => {
             Level::Warning
         }
