@@ -9,7 +9,7 @@ use super::output;
 use super::voice::Voice;
 use crate::bilingual;
 use crate::console::declarations::{BusinessWire, DeclarationList, DeclarationWire, DocumentWire, SaidWire};
-use crate::ground::text::Language;
+use crate::ground::text::{Bilingual, Language};
 
 /// Runs one of the commands.
 pub fn run(context: &mut Context<'_>, command: &DeclarationsCommand) -> Result<ExitCode, Failure> {
@@ -65,7 +65,7 @@ fn row(line: &DeclarationWire, language: Language) -> Vec<String> {
         output::local_time(line.created),
         line.message_type.clone(),
         line.document.keys.first().map(|(name, value)| format!("{name}={value}")).unwrap_or_default(),
-        output::state(line.transport).text(language).to_owned(),
+        transport(line).text(language).to_owned(),
         line.document.status.text().text(language).to_owned(),
         said.map(|said| format!("{} {}", said.status, said.meaning.text(language))).unwrap_or_default(),
     ]
@@ -79,7 +79,7 @@ fn show(voice: &mut Voice<'_>, api: &ApiClient, key: &str) -> Result<ExitCode, F
     }
     for line in &found.declarations {
         let (id, file, kind) = (line.message, &line.file_name, &line.message_type);
-        let transport = output::state(line.transport);
+        let transport = transport(line);
         let (zh, en) = (transport.zh, transport.en);
         voice.say(&bilingual!(
             "{kind}  报文 {id}（{file}），传输：{zh}",
@@ -93,6 +93,18 @@ fn show(voice: &mut Voice<'_>, api: &ApiClient, key: &str) -> Result<ExitCode, F
     Ok(ExitCode::Done)
 }
 
+/// The first life of a document's message, and what the platform said of it.
+fn transport(line: &DeclarationWire) -> Bilingual {
+    let state = output::state(line.transport);
+    match line.platform.as_ref().filter(|platform| platform.refused) {
+        Some(platform) => {
+            let (zh, en, code) = (state.zh, state.en, &platform.code);
+            bilingual!("{zh}，平台拒收 {code}", "{en}, refused by the platform {code}")
+        }
+        None => state,
+    }
+}
+
 /// The second life of a message.
 pub(super) fn business(voice: &mut Voice<'_>, business: &BusinessWire) -> std::io::Result<()> {
     if let Some(platform) = &business.platform {
@@ -102,6 +114,10 @@ pub(super) fn business(voice: &mut Voice<'_>, business: &BusinessWire) -> std::i
             "交换平台：{code} {zh} {info}（{at}，{from}）",
             "exchange platform: {code} {en} {info} ({at}, {from})"
         ))?;
+        for result in &platform.results {
+            let (receiver, code, info) = (&result.receiver, &result.code, result.info.as_deref().unwrap_or_default());
+            voice.say(&bilingual!("  {receiver}：{code} {info}", "  {receiver}: {code} {info}"))?;
+        }
     }
     if !business.documents.is_empty() {
         voice.say(&bilingual!("业务：", "business:"))?;

@@ -25,7 +25,7 @@ use crate::declaration::receipt::meaning;
 use crate::declaration::standing::{Answer, Document, Key, Standing};
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
-use crate::store::record::{Message, State};
+use crate::store::record::{Message, PlatformAnswer, PlatformResult, State};
 use crate::store::{Declared, DeclaredFilter, Place};
 
 /// `GET /api/v1/declarations`.
@@ -53,6 +53,9 @@ pub struct DeclarationWire {
     pub created: Timestamp,
     /// Where the message stands: the transport.
     pub transport: State,
+    /// What the transport platform said of the message's envelope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<PlatformWire>,
     /// Where the document stands: the business.
     #[serde(flatten)]
     pub document: DocumentWire,
@@ -130,6 +133,40 @@ pub struct PlatformWire {
     pub refused: bool,
     /// The inbound message that brought it.
     pub message: Id,
+    /// What it said of each receiver, where it named them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<PlatformResultWire>,
+}
+
+/// What the transport platform said of one receiver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlatformResultWire {
+    /// `RecId`.
+    pub receiver: String,
+    /// `Code`.
+    pub code: String,
+    /// `Info`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<String>,
+}
+
+impl From<&PlatformAnswer> for PlatformWire {
+    fn from(answer: &PlatformAnswer) -> PlatformWire {
+        let result = |result: &PlatformResult| PlatformResultWire {
+            receiver: result.receiver.clone(),
+            code: result.code.clone(),
+            info: result.info.clone(),
+        };
+        PlatformWire {
+            at: answer.at,
+            code: answer.code.clone(),
+            meaning: response_meaning(&answer.code),
+            info: answer.info.clone(),
+            refused: answer.refused,
+            message: answer.response,
+            results: answer.results.iter().map(result).collect(),
+        }
+    }
 }
 
 pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
@@ -208,14 +245,7 @@ impl BusinessWire {
     pub(super) fn of(message: &Message) -> Option<BusinessWire> {
         let documents =
             (1..).zip(message.documents.iter()).map(|(number, document)| DocumentWire::of(number, document));
-        let platform = message.platform.as_ref().map(|platform| PlatformWire {
-            at: platform.at,
-            code: platform.code.clone(),
-            meaning: response_meaning(&platform.code),
-            info: platform.info.clone(),
-            refused: platform.refused,
-            message: platform.response,
-        });
+        let platform = message.platform.as_ref().map(PlatformWire::from);
         let answered = message.answered.as_ref();
         let business = BusinessWire {
             documents: documents.collect(),
@@ -263,6 +293,7 @@ impl From<&Declared> for DeclarationWire {
             message_type: declared.message_type().to_owned(),
             created: message.created,
             transport: message.state,
+            platform: message.platform.as_ref().map(PlatformWire::from),
             document: DocumentWire::of(declared.number(), declared.document()),
         }
     }

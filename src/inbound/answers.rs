@@ -24,7 +24,9 @@ use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
-use crate::store::record::{Answered, Content, Fact, Folder, Message, NAMED, PlatformAnswer, Publication, Said};
+use crate::store::record::{
+    Answered, Content, Fact, Folder, Message, NAMED, PlatformAnswer, PlatformResult, Publication, Said,
+};
 use crate::store::{Declared, Transaction};
 
 /// What a receipt answers.
@@ -64,6 +66,7 @@ struct PlatformWord {
     node: Option<String>,
     code: String,
     info: Option<String>,
+    results: Box<[PlatformResult]>,
 }
 
 /// `receipts/<name>.json`.
@@ -219,7 +222,8 @@ impl Inbound {
                 None => unknown = unknown.saturating_add(1),
                 Some(message) => {
                     let info = info.map(|info| info.chars().take(KEPT_INFO).collect());
-                    platform.push((message.id, PlatformWord { node: response.node_id.clone(), code, info }));
+                    let results = results(response);
+                    platform.push((message.id, PlatformWord { node: response.node_id.clone(), code, info, results }));
                 }
             }
         }
@@ -261,6 +265,8 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 /// Envelopes that one response of the platform may be about.
 const RESPONSES: usize = 1000;
+/// Results kept of one response; an envelope has at most five receivers.
+const RESULTS: usize = 5;
 
 impl Answers {
     /// The file in `receipts/`, called after `inbox_name` unless it has a name of its own, and the rest.
@@ -282,9 +288,9 @@ impl Facts {
             transaction.fact(id, Fact::BusinessReceipt { receipt, message_type, entries });
         }
         let at = transaction.at();
-        for (id, PlatformWord { node, code, info }) in self.platform {
+        for (id, PlatformWord { node, code, info, results }) in self.platform {
             let refused = !envelope::response_is_success(&code);
-            let answer = PlatformAnswer { at, response: receipt, node, code, info, refused };
+            let answer = PlatformAnswer { at, response: receipt, node, code, info, refused, results };
             transaction.fact(id, Fact::PlatformAnswered { answer });
         }
         let messages = messages.into_iter().take(NAMED).collect();
@@ -336,6 +342,17 @@ fn own_name(message_type: &str, lines: &[Line]) -> Option<String> {
     let time = lines.iter().map(|line| line.time.as_str()).max()?;
     let kind = family::find(message_type).map(|row| row.name.trim_end_matches("Message"))?;
     one.then(|| format!("{}.{kind}.{time}.json", first.file))
+}
+
+/// What a response says of each receiver, as the journal keeps it.
+fn results(response: &envelope::Response) -> Box<[PlatformResult]> {
+    let first = |text: &str, most| text.chars().take(most).collect::<String>();
+    let result = |result: &envelope::ResponseResult| PlatformResult {
+        receiver: first(&result.receiver_id, STATUS),
+        code: first(&result.code, STATUS),
+        info: result.info.as_deref().map(|info| first(info, KEPT_INFO)),
+    };
+    response.results.iter().take(RESULTS).map(result).collect()
 }
 
 /// The code of a response, or that of a receiver whose result is worse.

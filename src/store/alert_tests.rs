@@ -154,7 +154,15 @@ fn told(document: u32, status: &str, second: u32) -> Fact {
 
 fn platform(code: &str, refused: bool) -> Fact {
     let response = Id::from_bytes([8; 16]);
-    let answer = PlatformAnswer { at: at(9), response, node: None, code: code.to_owned(), info: None, refused };
+    let answer = PlatformAnswer {
+        at: at(9),
+        response,
+        node: None,
+        code: code.to_owned(),
+        info: None,
+        refused,
+        results: Box::default(),
+    };
     Fact::PlatformAnswered { answer }
 }
 

@@ -37,7 +37,15 @@ fn said(document: u32, status: &str) -> Said {
 
 fn platform(code: &str, refused: bool) -> PlatformAnswer {
     let response = Id::from_bytes([8; 16]);
-    PlatformAnswer { at: at(9), response, node: None, code: code.to_owned(), info: None, refused }
+    PlatformAnswer {
+        at: at(9),
+        response,
+        node: None,
+        code: code.to_owned(),
+        info: None,
+        refused,
+        results: Box::default(),
+    }
 }
 
 /// One fact of each kind, by its name.

@@ -22,7 +22,7 @@ pub(super) mod hex_digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use self::business::{Answered, Documents, NAMED, PlatformAnswer, Said};
+pub use self::business::{Answered, Documents, NAMED, PlatformAnswer, PlatformResult, Said};
 pub use self::evidence::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
 pub use self::findings::Findings;
 

@@ -342,7 +342,9 @@ fn a_rejection_alerts_until_a_later_receipt_and_what_is_older_or_unknown_changes
     customs.platform("3002", &cop_msg_id);
     until_received(&gateway, 1);
     assert_eq!(alerts(&gateway), ["envelope-refused"]);
-    assert_eq!(found(&gateway, "TAUGHT-1")[0]["status"], "error");
+    let refused = &found(&gateway, "TAUGHT-1")[0];
+    assert_eq!((&refused["status"], &refused["transport"]), (&json!("error"), &json!("delivered")));
+    assert_eq!((&refused["platform"]["code"], &refused["platform"]["refused"]), (&json!("3002"), &json!(true)));
     let message = gateway.api(&format!("/api/v1/messages/{id}"));
     assert_eq!((&message["business"]["platform"]["code"], &message["state"]), (&json!("3002"), &json!("delivered")));
     customs.says("100", 20);

@@ -90,6 +90,21 @@ pub struct PlatformAnswer {
     pub info: Option<String>,
     /// It refuses the envelope, or could not pass it on.
     pub refused: bool,
+    /// What it says of each receiver, where it names them.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub results: Box<[PlatformResult]>,
+}
+
+/// What the transport platform says of one receiver of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformResult {
+    /// `RecId`.
+    pub receiver: String,
+    /// `Code`.
+    pub code: String,
+    /// `Info`; its first characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<String>,
 }
 
 /// What an inbound receipt answers.
