@@ -3,7 +3,7 @@
 //! | error of the pre-check | answer |
 //! |---|---|
 //! | in the envelope: structure (R03), its signature (R07), its parties (R01, R38) | DxpRep with the code of the finding, or 0002 |
-//! | the declaration's form and structure (R01 to R03) without a code of customs | CEB900 |
+//! | the declaration's form and structure: the code is `CEB900`, or there is none (R01 to R03) | CEB900 |
 //! | with a code below zero | a receipt with that `returnStatus`, from the e-port |
 //! | with another code of customs | 100 海关退单 with `[Code:…;Desc:…]` |
 //! | without a code | 100 海关退单 with the finding's text |
@@ -18,6 +18,9 @@ use crate::ground::limits::Limits;
 use crate::mime::BytesSource;
 
 use jiff::Timestamp;
+
+/// The code of findings that customs answers with a CEB900.
+const FORMAT: &str = "CEB900";
 
 /// What the platform says of a whole envelope or message.
 pub(super) enum Whole {
@@ -85,7 +88,7 @@ fn whole(finding: &Finding) -> Option<Whole> {
         return Some(Whole::Refused(code, finding.message_zh.clone()));
     }
     let form = matches!(finding.rule.as_str(), "R01" | "R02" | "R03");
-    (form && code.is_none()).then(|| {
+    (code == Some(FORMAT) || (form && code.is_none())).then(|| {
         let Finding { path, line, column, message_zh, .. } = finding;
         Whole::Malformed(format!("{path} 第 {line} 行第 {column} 列：{message_zh}"))
     })
