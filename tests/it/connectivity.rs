@@ -242,7 +242,7 @@ fn each_fault_makes_exactly_its_case_fail_and_the_case_says_where_and_why() {
     let mut scenario = "receipts = 'none'\n".to_owned();
     for (number, (fault, check, layer, _)) in FAULTS.iter().enumerate() {
         // What is answered badly is tried again later: nothing comes in the case's time.
-        let wait = if *layer == "as2" { "20s" } else { "2s" };
+        let wait = if *layer == "as2" { "20s" } else { "5s" };
         plan += &format!("[[case]]\nid = 'bad{number}'\nkind = 'interface'\ncheck = '{check}'\nwait = '{wait}'\n");
         plan += &format!("[[case]]\nid = 'good{number}'\nkind = 'interface'\ncheck = 'mic'\n");
         scenario += &format!("[[fault]]\n{fault}\nskip = {}\n", 2 * number);
@@ -292,9 +292,9 @@ const TLS: [(&str, &str); 6] = [
 fn a_handshake_that_fails_is_explained_by_the_way_it_fails() {
     let desk = Desk::new();
     let plan = format!(
-        "name = 'tls'\nwait = '10s'\n{HEAD}[[case]]\nid = 'tcp'\nkind = 'interface'\ncheck = 'tcp'\n\
+        "name = 'tls'\nwait = '60s'\n{HEAD}[[case]]\nid = 'tcp'\nkind = 'interface'\ncheck = 'tcp'\n\
          [[case]]\nid = 'tls'\nkind = 'interface'\ncheck = 'tls'\n\
-         [[case]]\nid = 'mic'\nkind = 'interface'\ncheck = 'mic'\nwait = '3s'\n"
+         [[case]]\nid = 'mic'\nkind = 'interface'\ncheck = 'mic'\nwait = '8s'\n"
     );
     let plan = desk.file("plan.toml", &plan);
     for (scenario, code) in TLS {
@@ -388,7 +388,7 @@ fn what_an_enterprise_sends_in_spite_of_the_pre_check_is_answered_with_the_codes
     wrong("gnum.xml", "<ceb:gnum>1<", "<ceb:gnum>7<");
     wrong("type.xml", "<ceb:orderType>I</ceb:orderType>", "");
     wrong("word.xml", "<ceb:orderType>I<", "<ceb:orderType>Q<");
-    let mut plan = format!("name = 'own'\nwait = '10s'\n{HEAD}");
+    let mut plan = format!("name = 'own'\nwait = '60s'\n{HEAD}");
     for id in ["gnum", "type", "word"] {
         plan +=
             &format!("[[case]]\nid = '{id}'\nkind = 'business'\nmessage_type = 'CEB311Message'\nfile = '{id}.xml'\n");
@@ -418,7 +418,7 @@ fn what_an_enterprise_sends_in_spite_of_the_pre_check_is_answered_with_the_codes
 fn an_envelope_that_the_platform_refuses_is_explained_whatever_the_class_of_its_code() {
     let outcomes = [("CEB311", "0001"), ("CEB621", "1001"), ("CEB303", "2001"), ("CEB603", "3001")];
     let texts = outcomes.map(|(kind, code)| (kind, format!("end = 'refused'\nstatus = '{code}'")));
-    let said = business(&texts.each_ref().map(|(kind, text)| (*kind, text.as_str())), "10s");
+    let said = business(&texts.each_ref().map(|(kind, text)| (*kind, text.as_str())), "60s");
     for (id, status) in outcomes {
         let case = case(&said, id);
         let failure = &case["failure"];
@@ -436,7 +436,7 @@ fn a_plan_that_demands_transport_receipts_gets_them_or_says_so() {
     let plan = desk.file(
         "plan.toml",
         &format!(
-            "name = 'transport'\nwait = '5s'\n{HEAD}[[case]]\nid = 'order'\nkind = 'business'\n\
+            "name = 'transport'\nwait = '20s'\n{HEAD}[[case]]\nid = 'order'\nkind = 'business'\n\
              message_type = 'CEB311Message'\ntransport_receipt = true\nreceipts = ['120']\n"
         ),
     );
