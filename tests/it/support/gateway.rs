@@ -85,6 +85,8 @@ impl<'h> Gateway<'h> {
         let pid = rustix::process::Pid::from_child(&self.child);
         // It may have ended by itself.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::STOP);
+        // A signal is sent at once and heard a moment later, by each thread for itself.
+        eventually("every thread has stopped", || stands_still(self.child.id()).then_some(()));
     }
 
     /// How it ended, if it has.
@@ -148,4 +150,12 @@ fn tail(log: &std::path::Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+/// No thread of the process runs or is about to.
+fn stands_still(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    let state = |stat: String| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    stats.filter_map(state).all(|state| matches!(state, 'T' | 't' | 'Z' | 'X'))
 }
