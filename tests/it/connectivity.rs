@@ -242,7 +242,7 @@ fn each_fault_makes_exactly_its_case_fail_and_the_case_says_where_and_why() {
     let mut scenario = "receipts = 'none'\n".to_owned();
     for (number, (fault, check, layer, _)) in FAULTS.iter().enumerate() {
         // What is answered badly is tried again later: nothing comes in the case's time.
-        let wait = if *layer == "as2" { "20s" } else { "5s" };
+        let wait = if *layer == "as2" { "20s" } else { "2s" };
         plan += &format!("[[case]]\nid = 'bad{number}'\nkind = 'interface'\ncheck = '{check}'\nwait = '{wait}'\n");
         plan += &format!("[[case]]\nid = 'good{number}'\nkind = 'interface'\ncheck = 'mic'\n");
         scenario += &format!("[[fault]]\n{fault}\nskip = {}\n", 2 * number);
@@ -400,9 +400,10 @@ fn what_an_enterprise_sends_in_spite_of_the_pre_check_is_answered_with_the_codes
     fs::write(&file, text.replacen("[dxp]\n", "[dxp]\nprecheck = \"warn\"\n", 1)).unwrap();
     let _testbed = Running::testbed(&customs, &desk.file("usual.toml", ""));
     let said = json(&run(&["connectivity", "run", &plan, "--config", &enterprise, "--format", "json"]));
-    let status = |id: &str| {
+    // They may overtake each other on their way.
+    let came = |id: &str, status: &str| {
         let receipts = case(&said, id)["evidence"]["messages"][0]["receipts"].as_array().unwrap();
-        receipts.last().unwrap()["status"].as_str().unwrap().to_owned()
+        receipts.iter().any(|receipt| receipt["status"] == status)
     };
     for (id, layer, code, end) in [
         ("gnum", "business", "business-refused", "-301002"),
@@ -410,7 +411,7 @@ fn what_an_enterprise_sends_in_spite_of_the_pre_check_is_answered_with_the_codes
         ("word", "business", "business-refused", "100"),
     ] {
         explained(&case(&said, id)["failure"], layer, code);
-        assert_eq!(status(id), end, "{said:#}");
+        assert!(came(id, end), "{id}: {said:#}");
     }
 }
 
