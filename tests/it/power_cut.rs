@@ -11,8 +11,8 @@
 //! | `DXGATE_RECOVERY_CUTS` | 5 | 100 | times that a cut is followed by [`IN_A_ROW`] more during the recovery from it |
 //! | `DXGATE_CONTROL_CUTS` | 6 | 20 | cuts of the control |
 //!
-//! They want root, to mount; without it they say SKIPPED and pass, or fail with `DXGATE_MUST_MOUNT=1`, which `.ci/run` sets
-//! where it can mount.
+//! They want root, to mount; without it they say SKIPPED and pass, or fail with `DXGATE_MUST_MOUNT=1`.
+//! `.ci/run` is root, and says so where it cannot mount.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitStatus};
