@@ -6,9 +6,8 @@ use std::io;
 use super::error::StartError;
 use crate::config::Config;
 use crate::ground::durable;
+use crate::store::backup::ENVIRONMENT;
 
-/// The file in the data folder.
-const FILE: &str = "environment";
 /// Bytes looked at.
 const LOOKED_AT: usize = 64;
 
@@ -18,7 +17,7 @@ const LOOKED_AT: usize = 64;
 /// It is of the other environment; the file can be neither read nor written.
 pub(super) fn claim(config: &Config) -> Result<(), StartError> {
     let (folder, own) = (&config.folders.data, config.station.environment.name.name());
-    let file = folder.join(FILE);
+    let file = folder.join(ENVIRONMENT);
     match fs::read_to_string(&file) {
         Ok(found) if found.trim() == own => Ok(()),
         Ok(found) => {

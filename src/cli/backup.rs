@@ -19,8 +19,9 @@ use crate::console::wire::{BackupRequest, BackupWire};
 use crate::ground::clock::SystemClock;
 use crate::ground::durable;
 use crate::keys::save;
+use crate::partner::EnvironmentName;
 use crate::store::StoreConfig;
-use crate::store::backup::{BackupError, CopyProgress};
+use crate::store::backup::{BackupError, CopyProgress, ENVIRONMENT};
 use crate::store::restore::{self, Restored};
 
 /// How often a running backup is asked how far it is.
@@ -71,12 +72,14 @@ pub fn restore(context: &mut Context<'_>, arguments: &RestoreArguments) -> Resul
     let restored = rebuild(&dir, &home, &|progress| show(&bar, progress));
     bar.finish_and_clear();
     let restored = restored.map_err(|error| Failure::new(exit(&error), error.code(), error.text()))?;
+    let (restored, environment) = restored;
     let voice = &mut context.voice;
     let Restored { manifest, held, waiting } = restored;
     if voice.json {
         voice.value(&serde_json::json!({
             "home": home, "sequence": manifest.sequence, "chain": manifest.chain, "made_at": manifest.made_at,
             "states": manifest.states, "held": held, "waiting": waiting, "left_out": manifest.left_out,
+            "environment": environment,
         }))?;
         return Ok(ExitCode::Done);
     }
@@ -85,6 +88,12 @@ pub fn restore(context: &mut Context<'_>, arguments: &RestoreArguments) -> Resul
         "已恢复到 {shown}：日志序号 {sequence}，备份时间 {made_at}",
         "restored to {shown}: journal sequence {sequence}, backup made at {made_at}"
     ))?;
+    if let Some(name) = environment {
+        voice.say(&bilingual!(
+            "数据属于 {name} 环境，只能用该环境的配置启动",
+            "the data is of the environment {name}, and starts with a configuration of that one only"
+        ))?;
+    }
     voice.say(&bilingual!(
         "挂起 {held} 个待发报文，{waiting} 个报文的文件或处理等待放行：dxgate messages list --restored，核对后 dxgate messages release",
         "{held} outbound messages are on hold, files or answers of {waiting} messages wait: see dxgate messages list --restored, check, then dxgate messages release"
@@ -96,7 +105,12 @@ pub fn restore(context: &mut Context<'_>, arguments: &RestoreArguments) -> Resul
 }
 
 /// Configuration first, then the data folder, then `gateway.toml`: a restore that breaks off leaves nothing that starts.
-fn rebuild(dir: &Path, home: &Path, progress: &dyn Fn(CopyProgress)) -> Result<Restored, BackupError> {
+/// The environment that the data folder is of comes back as well, if backup or configuration name one.
+fn rebuild(
+    dir: &Path,
+    home: &Path,
+    progress: &dyn Fn(CopyProgress),
+) -> Result<(Restored, Option<String>), BackupError> {
     let manifest = restore::check(dir, &|_| {})?;
     let text =
         manifest.home.iter().find(|entry| entry.path == GATEWAY).map(|entry| dir.join("files").join(&entry.sha256));
@@ -107,6 +121,11 @@ fn rebuild(dir: &Path, home: &Path, progress: &dyn Fn(CopyProgress)) -> Result<R
     let data = folders.and_then(|folders| folders.get("data")).and_then(toml::Value::as_str).unwrap_or("data");
     let any = folders.and_then(|folders| folders.get("allow_any_filesystem")).and_then(toml::Value::as_bool);
     let data = home.join(data);
+    let environment = settings.get("environment").and_then(toml::Value::as_table);
+    let environment = environment.and_then(|table| table.get("name")).and_then(toml::Value::as_str);
+    // A configuration with a mistake in it must not mark the data for ever.
+    let known = [EnvironmentName::Test, EnvironmentName::Production].map(EnvironmentName::name);
+    let environment = environment.filter(|name| known.contains(name));
     for path in [home.join(GATEWAY), data.clone()] {
         if path.exists() {
             return Err(BackupError::Occupied(path));
@@ -116,12 +135,14 @@ fn rebuild(dir: &Path, home: &Path, progress: &dyn Fn(CopyProgress)) -> Result<R
         put(dir, home, &entry.path, &entry.sha256)?;
     }
     let clock = Arc::new(SystemClock);
+    let mark = data.join(ENVIRONMENT);
     let config = StoreConfig { allow_untrusted_filesystem: any.unwrap_or(false), ..StoreConfig::new(data, clock) };
-    let restored = restore::restore(dir, config, progress)?;
+    let restored = restore::restore(dir, config, environment, progress)?;
+    let environment = fs::read_to_string(mark).ok().map(|text| text.trim().to_owned());
     for entry in manifest.home.iter().filter(|entry| entry.path == GATEWAY) {
         put(dir, home, &entry.path, &entry.sha256)?;
     }
-    Ok(restored)
+    Ok((restored, environment))
 }
 
 const GATEWAY: &str = "gateway.toml";

@@ -8,6 +8,7 @@
 //! DIR/ lock                     one backup at a time
 //!      manifest.json            what belongs to the backup, with lengths and sums; written last
 //!      data/journal|bodies|certificates/…
+//!      data/environment         whose the data is; copied and not linked, since an operator may edit it
 //!      files/<sha256>           configuration and keys, named by the manifest
 //! ```
 //!
@@ -41,6 +42,9 @@ use super::journal::{segment_number, segment_path};
 use super::record::State;
 use crate::ground::durable::{self, DirLock, NewFile, TEMPORARY_PREFIX};
 use crate::keys::save;
+
+/// The file in the data folder that says of which environment it is; the gateway writes it at the first start.
+pub const ENVIRONMENT: &str = "environment";
 
 /// Segments and snapshots may go while they are copied; then the copy begins again, at most so often.
 const TRIES: u32 = 3;
@@ -128,6 +132,10 @@ impl Store {
         files.extend(whole(&layout.bodies, "bodies", names(&layout.bodies)?));
         files.extend(whole(&layout.certificates, "certificates", names(&layout.certificates)?));
         drop(alone);
+        if layout.environment.exists() {
+            let len = len_of(&layout.environment);
+            files.push((layout.environment.clone(), ENVIRONMENT.to_owned(), Some(len)));
+        }
         let mut entries = Vec::with_capacity(files.len());
         copy.done.of_bytes = files.iter().map(|(path, _, end)| end.unwrap_or_else(|| len_of(path))).sum();
         for (path, name, end) in files {

@@ -83,6 +83,7 @@ pub(super) struct Layout {
     pub(super) partial: PathBuf,
     pub(super) index: PathBuf,
     pub(super) certificates: PathBuf,
+    pub(super) environment: PathBuf,
 }
 
 impl Layout {
@@ -94,6 +95,7 @@ impl Layout {
             partial: data_dir.join("partial"),
             index: data_dir.join("index"),
             certificates: data_dir.join("certificates"),
+            environment: data_dir.join(super::backup::ENVIRONMENT),
         }
     }
 }

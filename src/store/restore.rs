@@ -57,11 +57,17 @@ pub fn check(dir: &Path, progress: &dyn Fn(CopyProgress)) -> Result<Manifest, Ba
     Ok(manifest)
 }
 
-/// Restores the store in the backup `dir` to `config.data_dir`, which must not exist (blocking I/O).
+/// Restores the store in the backup `dir` to `config.data_dir`, which must not exist (blocking I/O). `environment` is
+/// written down as the data's own if the backup does not say of which it is, as those of earlier programs.
 ///
 /// # Errors
 /// See [`BackupError`]; `config.data_dir` does not exist then.
-pub fn restore(dir: &Path, config: StoreConfig, progress: &dyn Fn(CopyProgress)) -> Result<Restored, BackupError> {
+pub fn restore(
+    dir: &Path,
+    config: StoreConfig,
+    environment: Option<&str>,
+    progress: &dyn Fn(CopyProgress),
+) -> Result<Restored, BackupError> {
     let target = config.data_dir.clone();
     if target.exists() {
         return Err(BackupError::Occupied(target));
@@ -82,6 +88,10 @@ pub fn restore(dir: &Path, config: StoreConfig, progress: &dyn Fn(CopyProgress))
         }
         done.bytes = done.bytes.saturating_add(entry.len);
         progress(done);
+    }
+    let mark = aside.join(backup::ENVIRONMENT);
+    if let Some(name) = environment.filter(|_| !mark.exists()) {
+        durable::write_new(&mark, format!("{name}\n").as_bytes())?;
     }
     let now = config.clock.now();
     let (store, _) = Store::open(StoreConfig { data_dir: aside.clone(), ..config })?;

@@ -58,6 +58,7 @@ fn kind_of(path: &str) -> Option<&'static str> {
         (folder, _) if folder.ends_with("/.staged") => Some("staged"),
         ("backup", "manifest.json") => Some("backup: manifest"),
         ("backup", "lock") => Some("backup: lock"),
+        ("backup/data", "environment") => Some("backup: environment"),
         ("backup/files", _) => Some("backup: files of the home"),
         (folder, _) if folder.starts_with("backup/data/") => Some(match store("backup/data")? {
             "journal" => "backup: journal",
@@ -71,9 +72,10 @@ fn kind_of(path: &str) -> Option<&'static str> {
 }
 
 /// Every kind there is.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 17] = [
     "backup: bodies",
     "backup: certificates",
+    "backup: environment",
     "backup: files of the home",
     "backup: journal",
     "backup: lock",

@@ -7,8 +7,9 @@ use dxgate::declaration::sample;
 use dxgate::ground::clock::Clock;
 use dxgate::store::record::{Message, State};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
-use crate::support::gateway::run;
+use crate::support::gateway::{Gateway, run};
 use crate::support::home::{Home, PartnerFile, Station, change};
 use crate::support::inside::{self, Inside};
 use crate::support::keys;
@@ -73,6 +74,12 @@ fn what_carries_the_dxpid_of_another_environment_is_refused_before_it_is_queued_
         let checked = run(&["precheck", &file, "--partner", "customs", "--config", &config, "--format", "json"]);
         let said = String::from_utf8_lossy(&checked.stdout).into_owned();
         assert_eq!(said.contains("environment-foreign-dxpid"), refused, "{name}: {said}");
+        let (status, report) = gateway.post(&format!("/api/v1/precheck?partner=customs&name={name}"), &bytes);
+        assert_eq!(status, 200, "{name}: {report:#}");
+        let found = report["findings"].as_array().unwrap();
+        let named = found.iter().any(|finding| finding["code"] == "environment-foreign-dxpid");
+        assert_eq!(named, refused, "{name}: {report:#}");
+        assert!(!refused || report["verdict"] == "refused", "{name}: {report:#}");
     }
 }
 
@@ -135,4 +142,62 @@ fn a_data_folder_stays_of_its_environment() {
     let output = run(&["serve", "--config", home.config().to_str().unwrap()]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(2) && said.contains("environment-mismatch"), "{said}");
+}
+
+#[test]
+fn a_restored_backup_is_of_the_environment_that_it_was_made_in() {
+    let home = home("name = \"test\"");
+    let backup = home.path("backup");
+    back_up(&home);
+    assert_eq!(restored(&home, "restored"), Some("test".to_owned()));
+    starts_as_production_no_more(&home, "restored");
+    // One that earlier programs made has no such file; what its configuration says counts.
+    change_manifest(&home, |manifest| {
+        manifest["data"].as_array_mut().unwrap().retain(|entry| entry["path"] != "environment");
+    });
+    fs::remove_file(backup.join("data/environment")).unwrap();
+    assert_eq!(restored(&home, "of-earlier"), Some("test".to_owned()));
+    starts_as_production_no_more(&home, "of-earlier");
+    // And one without either is restored as well: its first start says of which it is.
+    change_manifest(&home, |manifest| {
+        manifest["home"].as_array_mut().unwrap().retain(|entry| entry["path"] != "gateway.toml");
+    });
+    assert_eq!(restored(&home, "of-nobody"), None);
+}
+
+/// Backs up a gateway that runs.
+fn back_up(home: &Home) {
+    let _gateway = Gateway::start(home);
+    let (dir, config) = (home.path("backup").display().to_string(), home.config().display().to_string());
+    let made = run(&["backup", &dir, "--config", &config]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// Restores the backup; the environment that command and data folder name.
+fn restored(home: &Home, place: &str) -> Option<String> {
+    let (dir, to) = (home.path("backup").display().to_string(), home.path(place).display().to_string());
+    let output = run(&["restore", &dir, "--to", &to, "--format", "json"]);
+    assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let kept = fs::read_to_string(home.path(place).join("data/environment")).ok();
+    let kept = kept.map(|text| text.trim_end().to_owned());
+    assert_eq!(said["environment"].as_str(), kept.as_deref(), "{place}: {said:#}");
+    kept
+}
+
+fn starts_as_production_no_more(home: &Home, place: &str) {
+    let file = home.path(place).join("gateway.toml");
+    change(&file, "name = \"test\"", "name = \"production\"");
+    let output = run(&["serve", "--config", file.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("environment-mismatch"), "{place}: {said}");
+}
+
+/// Changes the manifest as if an earlier program had written it, which wrote no sum.
+fn change_manifest(home: &Home, change: impl FnOnce(&mut Value)) {
+    let file = home.path("backup/manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    manifest.as_object_mut().unwrap().remove("sha256");
+    change(&mut manifest);
+    fs::write(&file, manifest.to_string()).unwrap();
 }

@@ -31,7 +31,7 @@ fn a_restored_store_is_the_one_that_was_backed_up_but_for_what_waits() {
     compose_one(&store, 9, "customs", at(0));
 
     let target = home.path().join("restored");
-    let restored = restore(&dir.path().join("b"), config(&target), &|_| {}).unwrap();
+    let restored = restore(&dir.path().join("b"), config(&target), None, &|_| {}).unwrap();
     assert_eq!((restored.held, restored.waiting, &restored.manifest), (1, 1, &manifest));
     let (again, report) = open(&target);
     assert_eq!(report.messages, 3);
@@ -57,7 +57,7 @@ fn a_restored_store_is_the_one_that_was_backed_up_but_for_what_waits() {
 }
 
 fn restore_again(dir: &Path, target: &Path) -> Result<u64, BackupError> {
-    restore(dir, config(target), &|_| {}).map(|restored| restored.held)
+    restore(dir, config(target), None, &|_| {}).map(|restored| restored.held)
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn what_expires_while_a_backup_is_made_is_in_it_whole() {
     assert_eq!(files(), 0, "they went when the backup was done");
 
     let target = home.path().join("restored");
-    restore(&into, config(&target), &|_| {}).unwrap();
+    restore(&into, config(&target), None, &|_| {}).unwrap();
     let (again, _) = open(&target);
     again.verify_journal_and_bodies().unwrap();
     assert_eq!(again.read_all(&payload, 1000).unwrap(), "payload".repeat(50).as_bytes());
@@ -166,7 +166,7 @@ fn a_backup_that_is_damaged_anywhere_is_not_restored() {
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, &bad).unwrap();
         let target = home.path().join("restored");
-        let refused = restore(dir.path(), config(&target), &|_| {});
+        let refused = restore(dir.path(), config(&target), None, &|_| {});
         assert!(matches!(refused, Err(BackupError::Damaged { .. })), "{}: {refused:?}", entry.path);
         assert!(!target.exists());
         std::fs::write(&path, &good).unwrap();

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use dxgate::config::{LogFormat, LogSettings};
 use dxgate::ground::clock::{Clock as _, ManualClock};
 use dxgate::ground::id::Id;
-use dxgate::store::backup::{Beside, HomeFile, MANIFEST};
+use dxgate::store::backup::{Beside, ENVIRONMENT, HomeFile, MANIFEST};
 use dxgate::store::restore;
 use dxgate::store::retention::{Keeper, RetentionPolicy};
 use dxgate::store::{Filter, Message, Store, StoreConfig};
@@ -36,6 +36,8 @@ use crate::support::DEADLINE;
 
 /// The case's folder, for the victim.
 const VICTIM: &str = "DXGATE_UPKEEP_VICTIM";
+/// What its data says of its environment.
+const MARK: &str = "test\n";
 /// Days by which the victim's year begins later.
 const SHIFT: &str = "DXGATE_UPKEEP_SHIFT";
 /// Messages of the past.
@@ -69,6 +71,12 @@ const REQUIRED: &[(&str, &str)] = &[
     ("backup", "create@journal"),
     ("backup", "write@journal"),
     ("backup", "sync@journal"),
+    // The environment's file.
+    ("backup", "create@data"),
+    ("backup", "write@data"),
+    ("backup", "sync@data"),
+    ("backup", "rename@data"),
+    ("backup", "dirsync@data"),
     ("backup", "create@files"),
     ("backup", "write@files"),
     ("backup", "sync@files"),
@@ -195,6 +203,7 @@ struct Past {
 impl Past {
     fn make(dir: &Path) -> Past {
         let store = open(&dir.join("data"), 0).unwrap();
+        fs::write(dir.join("data").join(ENVIRONMENT), MARK).unwrap();
         let known = (0..PAST).map(|number| (add(&store, day(number as i64 / 3), number).unwrap(), number)).collect();
         Past { dir: dir.to_path_buf(), known }
     }
@@ -275,7 +284,7 @@ impl Past {
 fn judge_backup(dir: &Path, place: &str, wanted: bool) -> Result<BTreeSet<Id>, String> {
     let (backup, place) = (dir.join("backup"), dir.join(place));
     let config = config(&place, Arc::new(ManualClock::new(day(LATER + LAST_DAY))));
-    let restored = restore::restore(&backup, config, &|_| {});
+    let restored = restore::restore(&backup, config, None, &|_| {});
     match restored {
         Err(_) if !wanted && !backup.join(MANIFEST).exists() => {
             if place.exists() {
@@ -288,6 +297,10 @@ fn judge_backup(dir: &Path, place: &str, wanted: bool) -> Result<BTreeSet<Id>, S
         Ok(_) => {
             let store = open(&place, LATER + LAST_DAY)?;
             store.verify_journal_and_bodies().map_err(|error| format!("the restored store: {error}"))?;
+            let mark = fs::read_to_string(place.join(ENVIRONMENT)).map_err(|error| format!("the mark: {error}"))?;
+            if mark != MARK {
+                return Err(format!("the restored data is of {mark:?}"));
+            }
             Ok(all(&store).into_iter().map(|message| message.id).collect())
         }
     }
