@@ -43,6 +43,7 @@ use crate::ground::drain::{self, Shutdown};
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
+
 /// Where consumed messages go, beside the partner's other folders.
 pub const ARCHIVE: &str = "archive";
 /// What the name of an archived message ends in when it could not be answered.

@@ -71,8 +71,7 @@ pub fn restore(context: &mut Context<'_>, arguments: &RestoreArguments) -> Resul
     let bar = bar(context);
     let restored = rebuild(&dir, &home, &|progress| show(&bar, progress));
     bar.finish_and_clear();
-    let restored = restored.map_err(|error| Failure::new(exit(&error), error.code(), error.text()))?;
-    let (restored, environment) = restored;
+    let (restored, environment) = restored.map_err(|error| Failure::new(exit(&error), error.code(), error.text()))?;
     let voice = &mut context.voice;
     let Restored { manifest, held, waiting } = restored;
     if voice.json {
