@@ -70,10 +70,14 @@ fn a_gateway_whose_syncs_do_nothing_is_seen_to_lose_what_it_acknowledged() {
             moments.pass(1000);
             // A store that lost too much refuses to start; then that is the end.
             let refuses = gateway.ended().is_some();
-            gateway.freeze();
-            disk.cut();
-            gateway.end();
-            scene.power.cycle(|| disk.restart());
+            // Nobody takes files for a moment, so that what was answered for still lies there when the power goes.
+            scene.power.cycle(|| {
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                gateway.freeze();
+                disk.cut();
+                gateway.end();
+                disk.restart();
+            });
             if refuses {
                 break;
             }
