@@ -192,7 +192,11 @@ fn only_the_length_of_a_part_is_told_and_only_to_its_partner() {
     assert_eq!((small.status, range(&small)), (416, Some("bytes */0".to_owned())));
 }
 
+/// How much is here, by the answer to `HEAD`; nothing is told while the body is still being written.
 fn held(answer: &Answer) -> Option<u64> {
-    assert_eq!((answer.status, answer.body.len()), (200, 0));
+    assert!([200, 500].contains(&answer.status) && answer.body.is_empty(), "{} {}", answer.status, answer.head);
+    if answer.status == 500 {
+        return None;
+    }
     answer.head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?.parse().ok()
 }

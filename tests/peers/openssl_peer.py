@@ -210,12 +210,13 @@ class Peer:
         except Refused as reason:
             one["error"], told = str(reason), f"processed/error: {reason.args[1]}"
         with self.lock:
-            self.received.append(one)
-            path = os.path.join(self.args.out, f"{len(self.received)}.payload")
+            path = os.path.join(self.args.out, f"{len(self.received) + 1}.payload")
             if one["error"] is None:
                 with open(path, "wb") as file:
                     file.write(payload)
                 one["payload"] = path
+            # Told from here on: a message without payload is one that was refused.
+            self.received.append(one)
         return self.receipt(fields, told, covered)
 
     def open(self, fields, body, one):
