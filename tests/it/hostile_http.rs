@@ -6,7 +6,7 @@ use crate::support::correspondent::{self, Letter};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::keys;
-use crate::support::{free_port, http};
+use crate::support::{eventually, free_port, http};
 
 fn home() -> Home {
     let more = "[log]\nformat = \"json\"\nlevel = \"debug\"\n";
@@ -164,9 +164,11 @@ fn chunks_may_be_as_small_and_talkative_as_http_allows_and_no_more() {
         let status = http::exchange(home.as2, request).map_or(400, |answer| answer.status);
         assert_eq!(status, 400, "{number}");
     }
-    let inbox = home.names("theirs", "inbox");
-    assert_eq!(inbox.iter().filter(|name| !name.ends_with(".meta.json")).count(), 1, "{inbox:?}");
+    let payloads = || home.names("theirs", "inbox").iter().filter(|name| !name.ends_with(".meta.json")).count();
+    eventually("the one that was accepted arrives", || (payloads() > 0).then_some(()));
     assert!(gateway.is_ready());
+    assert!(gateway.stop().success());
+    assert_eq!(payloads(), 1, "{:?}", home.names("theirs", "inbox"));
 }
 
 #[test]

@@ -88,6 +88,7 @@ fn a_body_whose_receipt_was_lost_is_not_carried_again() {
     let payload = payload();
     pair.left.submit("right", "large.bin", &payload);
     assert!(sender.wait_for("right", "sent", "large.bin") == payload);
+    receiver.wait_for("left", "inbox", "large.bin");
     assert_eq!(receiver.home.names("left", "inbox"), ["large.bin", "large.bin.meta.json"]);
     let carried = pair.carried();
     assert!(carried[0] > LARGE && carried[1..].iter().sum::<usize>() < 16 * 1024, "{carried:?}");

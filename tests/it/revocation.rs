@@ -61,6 +61,8 @@ fn a_revoked_certificate_verifies_nothing_and_is_not_encrypted_to_from_the_momen
         receipt_in(&http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap())
     };
     assert!(answer("<1@theirs>", b"<a/>").disposition.to_string().ends_with("processed"));
+    let payloads = || home.names("theirs", "inbox").iter().filter(|name| !name.ends_with(".meta.json")).count();
+    eventually("what was accepted arrives", || (payloads() == 1).then_some(()));
 
     publish(&home, true);
     let log = || fs::read_to_string(home.log()).unwrap();
@@ -83,8 +85,7 @@ fn a_revoked_certificate_verifies_nothing_and_is_not_encrypted_to_from_the_momen
             |alert: &serde_json::Value| alert["code"] == "certificate-revoked" && alert["level"] == "security";
         alerts.as_array().unwrap().iter().any(standing).then_some(())
     });
-    let inbox = home.names("theirs", "inbox");
-    assert_eq!(inbox.iter().filter(|name| !name.ends_with(".meta.json")).count(), 1, "{inbox:?}");
+    assert_eq!(payloads(), 1, "{:?}", home.names("theirs", "inbox"));
 
     // A list that nobody vouches for changes nothing, and says so.
     fs::write(home.path("crls/theirs.crl"), "nonsense").unwrap();
