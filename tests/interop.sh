@@ -23,8 +23,9 @@ pinned in `tests/peers` and `Cargo.lock`. `tests/run.sh` runs cells in which eve
 
 A cell passes when the payload arrived byte for byte, protected as agreed, and the MDN came back as it was asked for
 (synchronous or asynchronous, signed or not), with a signature that holds and the digest (MIC) of what was sent. `×4`:
-with SHA-1, SHA-256, SHA-384 and SHA-512 for signature and MIC. Encrypted cells of the first table use AES-256-CBC. SHA-1
-and Triple DES need a waiver in the partner's file and are refused otherwise: see "refused as agreed". `–`: the peer
+with SHA-1, SHA-256, SHA-384 and SHA-512 for signature and MIC; `×3`: without SHA-1, in which dxgate signs nothing.
+Encrypted cells of the first table use AES-256-CBC. Signatures over SHA-1 and Triple DES need a waiver in the partner's
+file and are refused otherwise: see "refused as agreed". `–`: the peer
 cannot, for the reason below the tables. Payloads are XML with Chinese characters; libas2 gets ASCII, because it verifies
 nothing else. pyas2lib names no digest in its receipts for unsigned messages, which is taken.
 

@@ -14,7 +14,7 @@ use super::algorithm::UnknownAlgorithm;
 pub enum DigestAlgorithm {
     /// MD5: only read, and only under a waiver.
     Md5,
-    /// SHA-1: only under a waiver.
+    /// SHA-1: in signatures of AS2 only read, and only under a waiver.
     Sha1,
     /// SHA-256.
     Sha256,

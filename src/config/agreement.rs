@@ -95,13 +95,23 @@ fn optional_algorithm<A: super::station::Named>(section: &Section<'_>, key: &'st
     read.unwrap_or(Some(default))
 }
 
-/// An algorithm that we write: outdated ones need a waiver, and the worst of them are only read.
+/// An algorithm that we write. Signatures over SHA-1 and MD5 and what is encrypted with RC2 are only read; Triple DES
+/// may be written under a waiver.
+///
+/// A MIC is no signature: it tells the sender which octets arrived, and our receipt carries it under a signature of its
+/// own. So `micalg` may ask a partner for SHA-1 or MD5 under a waiver (we read what comes), and who asks us gets the MIC
+/// of RFC 4130 7.4.3 in SHA-1 (in MD5 under a waiver), in a receipt that is signed with SHA-256 or better.
 fn written(section: &Section<'_>, key: &'static str, algorithm: Waived, waivers: &Waivers) {
-    if matches!(algorithm, Waived::Digest(DigestAlgorithm::Md5) | Waived::Cipher(ContentCipher::Rc2Cbc)) {
+    let read_only = match algorithm {
+        Waived::Digest(digest) => digest.is_legacy(),
+        Waived::Cipher(cipher) => cipher == ContentCipher::Rc2Cbc,
+        Waived::OldTls => false,
+    };
+    if read_only {
         let name = algorithm.name();
         let text = bilingual!(
-            "{name} 只能用于接收，不能用于发送。请换用其他算法。",
-            "{name} is only ever read, never written. Choose another algorithm."
+            "{name} 只能用于接收（凭 [[waivers]] 限期豁免），不能用于发送。请换用 SHA-256 以上的摘要算法或 AES。",
+            "{name} is only ever read (under [[waivers]], until a date), never written. Choose SHA-256 or better, or AES."
         );
         return section.error(key, "algorithm-read-only", text);
     }

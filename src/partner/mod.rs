@@ -49,9 +49,9 @@ pub struct Station {
 
 impl Station {
     /// Signing material for `now`: the newest active key that signs with `scheme`, or the newest of all with the scheme
-    /// that is usual for it. `None` when no such key is active.
+    /// that is usual for it. `None` when no such key is active, and for SHA-1 and MD5, over which AS2 signs nothing.
     pub fn signing(&self, now: Timestamp, digest: DigestAlgorithm, scheme: Option<SignatureScheme>) -> Option<Signing> {
-        let key = self.keys.signing_key(now, scheme)?;
+        let key = self.keys.signing_key(now, scheme).filter(|_| !digest.is_legacy())?;
         let scheme = scheme.unwrap_or_else(|| SignatureScheme::usual_for(key.key.kind()));
         Some(Signing { key, digest, scheme })
     }

@@ -18,7 +18,7 @@ fn values_that_cannot_be_are_reported_with_line_and_key() {
         ("[agreement]\nencrypt = \"rc2-cbc\"\n", "algorithm-read-only", 6, "agreement.encrypt"),
         (
             "[agreement]\ndigest = \"sha-1\"\n[agreement.mdn]\nmicalg = [\"sha-256\"]\n",
-            "waiver-missing",
+            "algorithm-read-only",
             6,
             "agreement.digest",
         ),
@@ -329,7 +329,8 @@ fn a_waiver_opens_what_it_names_until_its_day() {
         format!("[[waivers]]\nalgorithm = \"{algorithm}\"\nuntil = \"{until}\"\nreason = \"their upgrade\"\n")
     };
     let sandbox = Sandbox::new();
-    let agreed = "[agreement]\ndigest = \"sha-1\"\nencrypt = \"3des-cbc\"\n[accept]\nciphers = [\"aes256-cbc\"]\n";
+    let agreed = "[agreement]\nencrypt = \"3des-cbc\"\n[agreement.mdn]\nmicalg = [\"sha-256\", \"sha-1\"]\n\
+                  [accept]\nciphers = [\"aes256-cbc\"]\n";
     let waivers = [waiver("sha-1", "2026-12-31"), waiver("3des-cbc", "2026-09-30"), waiver("md5", "2026-08-31")];
     sandbox.partner(&format!("{agreed}{}", waivers.concat()));
     let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
@@ -340,11 +341,25 @@ fn a_waiver_opens_what_it_names_until_its_day() {
     assert!(policy.digests.contains(&DigestAlgorithm::Sha1) && policy.digests.contains(&DigestAlgorithm::Md5));
     assert!(policy.mic_algorithms.contains(&DigestAlgorithm::Md5));
     let plan = |when: &str| partner.send_plan(&config.station, at(when), None, None);
-    assert!(plan("2026-09-30T15:59:59Z").is_ok());
+    assert!(config.station.signing(sandbox.now, DigestAlgorithm::Sha1, None).is_none(), "read, and never written");
+    let before = plan("2026-09-30T15:59:59Z").expect("waived");
+    assert_eq!(before.mdn.micalgs, [DigestAlgorithm::Sha256, DigestAlgorithm::Sha1]);
+    assert_eq!(before.signing.map(|signing| signing.digest), Some(DigestAlgorithm::Sha256));
     assert_eq!(plan("2026-09-30T16:00:00Z").err(), Some(PlanError::WaiverExpired));
     let policy = partner.accept_policy(at("2027-01-01T00:00:00Z"));
     assert_eq!((policy.ciphers, policy.digests), (vec![ContentCipher::Aes256Cbc], DigestAlgorithm::STANDARD.to_vec()));
     assert!(!policy.mic_algorithms.contains(&DigestAlgorithm::Md5));
+}
+
+#[test]
+fn no_waiver_lets_a_signature_over_sha_1_or_md5_be_written() {
+    for name in ["sha-1", "md5"] {
+        let sandbox = Sandbox::new();
+        let waiver =
+            format!("[[waivers]]\nalgorithm = \"{name}\"\nuntil = \"2026-12-31\"\nreason = \"their upgrade\"\n");
+        sandbox.partner(&format!("[agreement]\ndigest = \"{name}\"\n{waiver}"));
+        sandbox.expect("algorithm-read-only", "customs.toml", Some(6), "agreement.digest");
+    }
 }
 
 #[test]

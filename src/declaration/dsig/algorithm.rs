@@ -7,7 +7,8 @@ use openssl::hash::MessageDigest;
 pub enum Algorithm {
     /// SM2 with SM3, the first choice; certificates issued since July 2022 must use it.
     Sm2Sm3,
-    /// RSA with SHA-1, for older certificates: the specification demands it. In AS2 a signature over SHA-1 wants a waiver.
+    /// RSA with SHA-1, for older certificates: the specification demands it. Nothing else that is made here is signed
+    /// over SHA-1.
     RsaSha1,
     /// RSA with SHA-256, of the 2018 edition: read, never written.
     RsaSha256,

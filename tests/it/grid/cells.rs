@@ -63,18 +63,24 @@ impl Cell {
         self.compress != "none"
     }
 
+    /// Whether we send so: signatures over SHA-1 are only read. The MIC of an unsigned message may be asked for in it.
+    pub fn is_written(&self) -> bool {
+        !self.signed() || self.digest != "sha-1"
+    }
+
     /// The file of the partner that messages of this cell go to.
     pub fn partner_file(&self, as2_name: &str, url: &str, theirs: &Party) -> String {
         format!(
             "as2_name = \"{as2_name}\"\nurl = \"{url}\"\ncontent_type = \"application/xml\"\n\
              [[certificates]]\nfile = \"{certificate}\"\n\
-             [agreement]\nsign = \"{sign}\"\ndigest = \"{digest}\"\nencrypt = \"{encrypt}\"\n\
+             [agreement]\nsign = \"{sign}\"\ndigest = \"{agreed}\"\nencrypt = \"{encrypt}\"\n\
              key_transport = \"{transport}\"\ngcm_form = \"{form}\"\ncompress = \"{compress}\"\n\
              [agreement.mdn]\nmode = \"{mdn}\"\nsigned = {signed}\nmicalg = [\"{digest}\"]\ndeadline = \"1m\"\n\
              [accept]\nsignature = false\nencryption = false\n\
              [delivery]\nretry = [\"1s\"]\ngive_up_after = \"1s\"\njitter = 0.0\nconcurrency = 1\n{WAIVERS}",
             certificate = theirs.certificate_file.display(),
             sign = self.sign,
+            agreed = if self.digest == "sha-1" { "sha-256" } else { self.digest },
             digest = self.digest,
             encrypt = self.encrypt,
             transport = self.key_transport,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::cells::{COMPRESSIONS, Cell, DIGESTS};
+use super::cells::{COMPRESSIONS, Cell};
 
 /// What is shown of one cell.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +100,7 @@ impl Notes {
     fn digests(&mut self, cells: &[(&str, &Shown)]) -> String {
         let Some((_, first)) = cells.first() else { return String::new() };
         if cells.iter().all(|(_, shown)| shown == first) {
-            let count = if cells.len() == DIGESTS.len() { " ×4" } else { "" };
+            let count = if cells.len() > 1 { format!(" ×{}", cells.len()) } else { String::new() };
             return format!("{}{count}", self.one(first));
         }
         let each: Vec<String> = cells.iter().map(|(digest, shown)| format!("{digest} {}", self.one(shown))).collect();
