@@ -5,6 +5,7 @@
 //! place, never a replacement character: what is checked must be what is sent.
 
 use std::io::{self, BufRead};
+use std::ops::Range;
 
 use encoding_rs::{DecoderResult, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
@@ -39,6 +40,12 @@ impl Position {
         // The tail begins with the line end, which takes the place of counting from 1.
         Position { line: self.line.saturating_add(wide(lines)), column: wide(characters(tail)) }
     }
+
+    /// The place after UTF-8 bytes without a line end.
+    fn within_line(self, bytes: &[u8]) -> Position {
+        let count = u64::try_from(characters(bytes)).unwrap_or(u64::MAX);
+        Position { line: self.line, column: self.column.saturating_add(count) }
+    }
 }
 
 /// Characters in UTF-8 bytes: those that do not continue another.
@@ -72,6 +79,8 @@ pub(super) struct Utf8Source<'a> {
     /// Up to here `position` has counted.
     counted: usize,
     position: Position,
+    /// No line ends between `counted` and `start`.
+    unbroken: bool,
     read: u64,
     max_bytes: u64,
 }
@@ -94,6 +103,7 @@ impl<'a> Utf8Source<'a> {
             chunk: Vec::new(),
             counted: 0,
             position: Position::START,
+            unbroken: true,
             read: 0,
             max_bytes,
         }
@@ -101,13 +111,17 @@ impl<'a> Utf8Source<'a> {
 
     /// The place of the next character.
     pub(super) fn position(&self) -> Position {
-        self.position.after(self.window.as_bytes().get(self.counted..self.start).unwrap_or_default())
+        let passed = self.window.as_bytes().get(self.counted..self.start).unwrap_or_default();
+        if self.unbroken { self.position.within_line(passed) } else { self.position.after(passed) }
     }
 
     /// The same, remembered, so that the next count starts here.
     pub(super) fn mark(&mut self) -> Position {
-        self.position = self.position();
-        self.counted = self.start;
+        if self.counted < self.start {
+            self.position = self.position();
+            self.counted = self.start;
+        }
+        self.unbroken = true;
         self.position
     }
 
@@ -137,8 +151,48 @@ impl<'a> Utf8Source<'a> {
 
     /// Takes `count` bytes, a whole number of characters.
     pub(super) fn take(&mut self, count: usize) {
+        self.unbroken = false;
+        self.take_within_line(count);
+    }
+
+    /// The same for bytes without a line end, which need not be looked at again to count lines.
+    pub(super) fn take_within_line(&mut self, count: usize) {
         self.taken = self.taken.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         self.start = self.start.saturating_add(count).min(self.window.len());
+    }
+
+    /// Takes the blanks that come next, at most `most`, when a `<` follows them in the window and then a byte that is
+    /// `right`.
+    pub(super) fn take_blanks(&mut self, most: usize, right: impl Fn(u8) -> bool) {
+        let bytes = self.bytes();
+        let (mut count, mut lines, mut line) = (0usize, 0u64, 0usize);
+        while let Some(byte @ (b' ' | b'\n' | b'\t' | b'\r')) = bytes.get(count) {
+            count = count.saturating_add(1);
+            if *byte == b'\n' {
+                (lines, line) = (lines.saturating_add(1), count);
+            }
+        }
+        let Some([b'<', next]) = bytes.get(count..count.saturating_add(2)) else { return };
+        if count == 0 || count > most || !right(*next) {
+            return;
+        }
+        if lines > 0 {
+            let here = if self.unbroken { self.position.line } else { self.position().line };
+            self.position = Position { line: here.saturating_add(lines), column: 1 };
+            self.counted = self.start.saturating_add(line);
+            self.unbroken = true;
+        }
+        self.take_within_line(count);
+    }
+
+    /// Where in the window the next `count` bytes stand, until more is decoded.
+    pub(super) fn place_of(&self, count: usize) -> Range<usize> {
+        self.start..self.start.saturating_add(count)
+    }
+
+    /// The text in a place of the window.
+    pub(super) fn in_place(&self, place: &Range<usize>) -> &str {
+        self.window.get(place.clone()).unwrap_or_default()
     }
 
     /// Decodes more behind what is in the window. False when there is no more.

@@ -11,10 +11,12 @@ const CREDIT_ALPHABET: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
 
 /// The check character of a citizen's number (GB 11643) from its first seventeen digits.
 pub fn identity_check(first_seventeen: &str) -> Option<char> {
+    if first_seventeen.len() != IDENTITY_WEIGHTS.len() {
+        return None;
+    }
     let mut sum = 0u32;
-    let digits: Option<Vec<u32>> = first_seventeen.chars().map(|c| c.to_digit(10)).collect();
-    let digits = digits.filter(|digits| digits.len() == IDENTITY_WEIGHTS.len())?;
-    for (digit, weight) in digits.iter().zip(IDENTITY_WEIGHTS) {
+    for (byte, weight) in first_seventeen.bytes().zip(IDENTITY_WEIGHTS) {
+        let digit = char::from(byte).to_digit(10)?;
         sum = sum.saturating_add(digit.saturating_mul(weight));
     }
     IDENTITY_CHECKS.get(usize::try_from(sum % 11).ok()?).map(|check| char::from(*check))

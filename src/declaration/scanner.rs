@@ -6,6 +6,7 @@
 //! the file; elements, names and texts are kept in slots that are used again.
 
 use std::io::BufRead;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::charset::{Charset, Position, Utf8Source};
@@ -13,6 +14,7 @@ use super::error::{DeclarationError, Fault};
 use super::{CEB_NS, DSIG_NS, DXP_NS};
 use crate::ground::limits::Limits;
 
+mod leaf;
 mod names;
 mod text;
 mod tokens;
@@ -75,7 +77,8 @@ pub(super) struct Element {
     pub(super) mixed: bool,
     /// Which of the consecutive siblings of its name it is, from 1.
     ordinal: u32,
-    last_child: Option<Rc<Name>>,
+    /// [`Name::mark`] of the last child, and which of its name it was; 0 before the first.
+    last_child: u64,
     last_child_ordinal: u32,
     /// Namespace bindings made by it.
     bindings: usize,
@@ -92,7 +95,7 @@ impl Element {
             parent: false,
             mixed: false,
             ordinal: 1,
-            last_child: None,
+            last_child: 0,
             last_child_ordinal: 0,
             bindings: 0,
         }
@@ -116,30 +119,26 @@ impl Element {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Makes the slot ready for another element.
+    /// Makes the slot ready for another element, but for its namespace and ordinal.
     fn reset(&mut self, name: Rc<Name>, at: Position) {
-        self.namespace = Namespace::None;
         self.name = name;
         self.at = at;
         self.attributes.clear();
         self.foreign_attribute = None;
         self.parent = false;
         self.mixed = false;
-        self.ordinal = 1;
-        self.last_child = None;
         self.last_child_ordinal = 0;
         self.bindings = 0;
     }
 
     /// Counts a child; which of its name it is.
-    fn count_child(&mut self, name: &Rc<Name>, mixed: bool) -> u32 {
+    fn count_child(&mut self, name: &Name, mixed: bool) -> u32 {
         self.parent = true;
         self.mixed |= mixed;
-        let same = |last: &Rc<Name>| Rc::ptr_eq(last, name) || last.local() == name.local();
-        if self.last_child.as_ref().is_some_and(same) {
+        if self.last_child_ordinal > 0 && self.last_child == name.mark() {
             self.last_child_ordinal = self.last_child_ordinal.saturating_add(1);
         } else {
-            self.last_child = Some(name.clone());
+            self.last_child = name.mark();
             self.last_child_ordinal = 1;
         }
         self.last_child_ordinal
@@ -195,6 +194,8 @@ pub(super) struct Scanner<'a> {
     bindings: Vec<Binding>,
     names: Names,
     text: String,
+    /// Where the text of the leaf just ended stands in the window, when it needed no second look; `text` is empty then.
+    leaf: Range<usize>,
     root_seen: bool,
     first: bool,
     /// The element was `<empty/>`: its end comes next.
@@ -221,6 +222,7 @@ impl<'a> Scanner<'a> {
             bindings: Vec::new(),
             names: Names::new(),
             text: String::new(),
+            leaf: 0..0,
             root_seen: false,
             first: true,
             end_due: false,
@@ -281,9 +283,9 @@ impl<'a> Scanner<'a> {
         self.slots.get(..self.depth)?.get(depth.checked_sub(1)?)
     }
 
-    /// Text of the leaf whose end was just met, blanks kept.
+    /// Text of the leaf whose end was just met, blanks kept; of an element with children, blanks beside them may be gone.
     pub(super) fn text(&self) -> &str {
-        &self.text
+        if self.leaf.is_empty() { &self.text } else { self.source.in_place(&self.leaf) }
     }
 
     /// Encoding of the document.
@@ -319,9 +321,17 @@ impl<'a> Scanner<'a> {
 
     /// The next start or end.
     pub(super) fn next(&mut self) -> Result<Event, DeclarationError> {
-        self.pop();
+        let ended = self.pop();
         if self.end_due {
             return Ok(self.end());
+        }
+        // What nearly every document consists of; a listener hears of the rest as well.
+        if self.listener.is_none() && self.depth > 0 {
+            if ended {
+                self.source.take_blanks(self.max_item, |_| true);
+            } else if self.simple_leaf() {
+                return Ok(self.end());
+            }
         }
         loop {
             if let Some(event) = self.token()? {
@@ -388,15 +398,19 @@ impl<'a> Scanner<'a> {
         (0..=count).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
     }
 
-    fn pop(&mut self) {
-        if std::mem::take(&mut self.pop_due) {
+    /// Lets go of the element whose end was told; whether there was one.
+    fn pop(&mut self) -> bool {
+        let due = std::mem::take(&mut self.pop_due);
+        if due {
             self.text.clear();
-            if let Some(element) = self.slots.get(self.depth.saturating_sub(1)) {
+            self.leaf = 0..0;
+            if let Some(element) = self.slots.get(self.depth.saturating_sub(1)).filter(|one| one.bindings > 0) {
                 let left = self.bindings.len().saturating_sub(element.bindings);
                 self.bindings.truncate(left);
             }
             self.depth = self.depth.saturating_sub(1);
         }
+        due
     }
 
     fn end(&mut self) -> Event {

@@ -205,7 +205,9 @@ fn told(xml: &str) -> Vec<String> {
         let shown = element.map(|element| {
             let mut attributes = element.attributes.clone();
             attributes.sort();
-            format!("{event:?} {:?} {} {attributes:?} {:?}", element.namespace, element.local(), scanner.text())
+            // Blanks beside child elements are no text.
+            let text = if element.parent { scanner.text().trim_ascii_start() } else { scanner.text() };
+            format!("{event:?} {:?} {} {attributes:?} {text:?}", element.namespace, element.local())
         });
         told.push(shown.unwrap_or_default());
         if event == Event::Eof {

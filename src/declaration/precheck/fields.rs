@@ -100,7 +100,9 @@ fn blank(node: &Node, kind: Type, value: &str, judge: &mut Judge<'_, '_, '_>) {
 }
 
 fn check_length(node: &Node, max: u32, value: &str, judge: &mut Judge<'_, '_, '_>) {
-    if node.notes.spec == Spec::Same && value.is_ascii() {
+    // Neither has more characters, nor more bytes in GBK, than bytes in UTF-8.
+    let short = u32::try_from(value.len()).is_ok_and(|bytes| bytes <= max);
+    if node.notes.spec == Spec::Same && (short || value.is_ascii()) {
         return;
     }
     let count = characters(value);

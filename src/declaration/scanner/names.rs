@@ -11,6 +11,8 @@ pub(in crate::declaration) struct Name {
     qualified: Box<str>,
     /// Where the local part begins: behind the colon, or at the start.
     local: usize,
+    mark: u64,
+    prefix_mark: Option<u64>,
 }
 
 impl Name {
@@ -20,6 +22,16 @@ impl Name {
 
     pub(in crate::declaration) fn local(&self) -> &str {
         self.qualified.get(self.local..).unwrap_or_default()
+    }
+
+    /// The same for names of the same local part, and for no others as far as 64 bits can tell.
+    pub(super) fn mark(&self) -> u64 {
+        self.mark
+    }
+
+    /// The same for names of the same prefix and for no others; `None` for long ones.
+    pub(super) fn prefix_mark(&self) -> Option<u64> {
+        self.prefix_mark
     }
 
     pub(super) fn prefix(&self) -> &str {
@@ -48,9 +60,16 @@ impl Names {
         if let Some(known) = self.known(qualified.as_bytes()) {
             return Some(known);
         }
-        let (prefix, _) = split_name(qualified)?;
+        let (prefix, local_part) = split_name(qualified)?;
         let local = if prefix.is_empty() { 0 } else { prefix.len().saturating_add(1) };
-        let name = Rc::new(Name { qualified: qualified.into(), local });
+        // FNV-1a.
+        let mark = local_part
+            .bytes()
+            .fold(0xCBF2_9CE4_8422_2325u64, |mark, byte| (mark ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+        // No name has a zero byte, so the bytes alone tell prefixes of up to eight apart.
+        let prefix_mark =
+            (prefix.len() <= 8).then(|| prefix.bytes().fold(0u64, |mark, byte| (mark << 8) | u64::from(byte)));
+        let name = Rc::new(Name { qualified: qualified.into(), local, mark, prefix_mark });
         if let Some(place) = self.places.get_mut(place(qualified.as_bytes())) {
             *place = Some(name.clone());
         }

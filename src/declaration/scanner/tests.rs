@@ -138,3 +138,69 @@ fn a_long_text_comes_in_pieces() {
     assert_eq!(String::from_utf8(all).expect("ASCII"), format!("{long}\r\nQQ==RR"));
     assert_eq!(scanner.next(), Ok(Event::Eof));
 }
+
+/// Hears everything and says nothing.
+struct Hearer;
+
+impl Listener for Hearer {
+    fn start(&mut self, _: &Element, _: &[(String, String)]) {}
+    fn end(&mut self, _: &Element) {}
+    fn text(&mut self, _: &str) {}
+    fn comment(&mut self, _: &str) {}
+    fn instruction(&mut self, _: &str, _: &str) {}
+}
+
+/// Events with names, places and the texts of leaves, or how it ended.
+fn walked(mut scanner: Scanner<'_>) -> Vec<String> {
+    let mut walked = Vec::new();
+    loop {
+        let event = match scanner.next() {
+            Ok(event) => event,
+            Err(error) => {
+                walked.push(format!("{error:?}"));
+                return walked;
+            }
+        };
+        let (at, offsets) = (scanner.element().map(|element| element.at), (scanner.tag_offset(), scanner.offset()));
+        let leaf = scanner.element().is_some_and(|element| event == Event::End && !element.parent);
+        let text = if leaf { scanner.text() } else { "" };
+        walked.push(format!("{event:?} {} {at:?} {offsets:?} {text:?}", scanner.path()));
+        if event == Event::Eof {
+            return walked;
+        }
+    }
+}
+
+#[test]
+fn what_is_read_quickly_is_read_the_same() {
+    let long = "海关".repeat(9000);
+    let values = [
+        "",
+        "1",
+        "海",
+        "12345678",
+        "两\r\n行",
+        "a\nb",
+        "\n",
+        " \t",
+        "&lt;\n",
+        "]]",
+        "<![CDATA[x]]>",
+        "<!--c-->",
+        &long,
+    ];
+    let ends = ["</p:b>", "</p:b >", "\n</p:b>", "</p:c>", "</b>", ""];
+    let gaps = ["", "\n", "\r\n    ", "\n\n\t", "<!--海\n-->", "text", "\n<?i?> \n"];
+    for value in values {
+        for end in ends {
+            for gap in gaps {
+                let one = format!("{gap}<p:b>{value}{end}{gap}");
+                let xml = format!("<p:a xmlns:p=\"urn:1\">{one}<p:d\n q=\"1\">{one}{one}</p:d><p:b/>{one}</p:a>\n");
+                let limits = Limits::default();
+                let (mut quick, mut whole, mut hearer) = (xml.as_bytes(), xml.as_bytes(), Hearer);
+                let expected = walked(Scanner::new(&mut whole, 1 << 30, &limits).heard_by(&mut hearer));
+                assert_eq!(walked(Scanner::new(&mut quick, 1 << 30, &limits)), expected, "{value} {end} {gap}");
+            }
+        }
+    }
+}

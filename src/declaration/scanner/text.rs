@@ -22,6 +22,19 @@ pub(super) fn is_plain(text: &str) -> bool {
     end && chunks.iter().all(plain)
 }
 
+/// [`is_plain`] for the first `length` bytes, when there is no line end among them either; says no where it is not sure.
+pub(super) fn is_plain_line(bytes: &[u8], length: usize) -> bool {
+    // What follows a short text is read with it and made blanks.
+    if let (0..8, Some(word)) = (length, bytes.first_chunk::<8>()) {
+        let text = u32::try_from(length).ok().and_then(|length| u64::MAX.checked_shl(length.saturating_mul(8)));
+        let behind = text.unwrap_or(0);
+        return is_plain_word((u64::from_le_bytes(*word) & !behind) | (0x2020_2020_2020_2020 & behind));
+    }
+    let text = bytes.get(..length).unwrap_or_default();
+    let plain = |chunk: &[u8; 8]| is_plain_word(u64::from_le_bytes(*chunk));
+    text.last_chunk::<8>().is_some_and(plain) && text.as_chunks::<8>().0.iter().all(plain)
+}
+
 const fn is_plain_byte(byte: u8) -> bool {
     (byte >= 0x20 || byte == b'\n' || byte == b'\t') && !matches!(byte, b'&' | b']' | 0xEF)
 }
@@ -119,6 +132,15 @@ mod tests {
                 }
                 let text = String::from_utf8(text).expect("ASCII");
                 assert_eq!(is_plain(&text), text.bytes().all(is_plain_byte), "{byte} at {place}");
+            }
+        }
+        for length in 0..24 {
+            let text = "订单x1234567890123456789".get(..length).unwrap_or("12345678901234567");
+            for (byte, fits) in [(b'\n', false), (b'&', false), (b']', false), (b'\t', false), (b'x', true)] {
+                let last = text.len().saturating_sub(1);
+                let inside = [text.as_bytes().get(..last).unwrap_or_default(), &[byte], b"</a>\n\n\n\n"].concat();
+                assert_eq!(is_plain_line(&inside, last + 1), fits, "{byte} in {text}");
+                assert!(is_plain_line(&[text.as_bytes(), b"</a>\n&]\n\n"].concat(), text.len()), "behind {text}");
             }
         }
         assert!(!is_plain("12345678\u{FFFE}") && !is_plain("１2345678") && is_plain("关1234567"));

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::super::charset::Position;
 use super::super::error::{DeclarationError, Fault};
-use super::names::{Name, same, split_name};
+use super::names::{Name, split_name};
 use super::text::{is_legal, is_plain, malformed, push_lines, resolve};
 use super::{Binding, Element, Event, Namespace, Scanner, XML_NS, XSI_NS, is_blank};
 
@@ -74,8 +74,8 @@ impl Scanner<'_> {
     }
 
     fn end_tag(&mut self) -> Result<Event, DeclarationError> {
-        if let Some(length) = self.expected_end() {
-            self.source.take(length);
+        if let Some(length) = self.expected_end(0) {
+            self.source.take_within_line(length);
             return Ok(self.end());
         }
         let length = self.tag_end()?;
@@ -91,13 +91,6 @@ impl Scanner<'_> {
         }
         self.source.take(length);
         Ok(self.end())
-    }
-
-    /// The length of the end tag that begins here, when it is written as nearly all are: the name and no blank.
-    fn expected_end(&self) -> Option<usize> {
-        let name = self.element()?.name.qualified();
-        let (written, rest) = self.source.bytes().get(2..)?.split_at_checked(name.len())?;
-        (rest.first() == Some(&b'>') && same(written, name.as_bytes())).then(|| name.len().saturating_add("</>".len()))
     }
 
     /// The length of the end tag that begins here.
@@ -166,7 +159,11 @@ impl Scanner<'_> {
             }
         }
         self.bind(at)?;
-        self.source.take(length);
+        if rest.is_empty() {
+            self.source.take_within_line(length)
+        } else {
+            self.source.take(length)
+        }
         self.end_due = empty;
         let opened = self.depth.checked_sub(1).and_then(|last| self.slots.get(last));
         if let (Some(listener), Some(element)) = (self.listener.as_deref_mut(), opened) {
@@ -178,7 +175,17 @@ impl Scanner<'_> {
 
     /// Gives the new element its namespace and opens it.
     fn bind(&mut self, at: Position) -> Result<(), DeclarationError> {
-        let Some(slot) = self.slots.get_mut(self.depth) else { return Ok(()) };
+        let (parents, free) = self.slots.split_at_mut_checked(self.depth).unwrap_or((&mut [], &mut []));
+        let Some(slot) = free.first_mut() else { return Ok(()) };
+        let prefix = slot.name.prefix_mark();
+        let alike =
+            |parent: &&mut Element| slot.bindings == 0 && prefix.is_some() && parent.name.prefix_mark() == prefix;
+        if let Some(parent) = parents.last_mut().filter(alike) {
+            slot.namespace.clone_from(&parent.namespace);
+            self.depth = self.depth.saturating_add(1);
+            return Ok(());
+        }
+        slot.namespace = Namespace::None;
         match bound(&self.bindings, slot.name.prefix()) {
             Some(Namespace::Other(other)) => slot.namespace = Namespace::Other(other.clone()),
             Some(namespace) => slot.namespace = namespace.clone(),

@@ -68,6 +68,11 @@ impl Type {
     pub fn fault(&self, value: &str) -> Option<ValueFault> {
         match *self {
             Type::Text { min, max, collapse } => {
+                // No value has more characters than bytes.
+                let bytes = u32::try_from(value.len()).unwrap_or(u32::MAX);
+                if !collapse && bytes <= max && (min == 0 || (min == 1 && bytes > 0)) {
+                    return None;
+                }
                 let length = if collapse { collapsed_length(value) } else { characters(value) };
                 if length < min {
                     Some(ValueFault::TooShort { is: length })
@@ -131,7 +136,8 @@ pub fn decimal_parts(value: &str) -> Option<(bool, &str, &str)> {
         Some(rest) => (true, rest),
         None => (false, value.strip_prefix('+').unwrap_or(value)),
     };
-    let (whole, fraction) = rest.split_once('.').unwrap_or((rest, ""));
+    let point = rest.bytes().position(|byte| byte == b'.').and_then(|at| rest.split_at_checked(at));
+    let (whole, fraction) = point.map_or((rest, ""), |(whole, tail)| (whole, tail.get(1..).unwrap_or_default()));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let some = !whole.is_empty() || !fraction.is_empty();
     (some && digits(whole) && digits(fraction)).then_some((negative, whole, fraction))
