@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::oneshot;
@@ -21,6 +22,7 @@ use crate::ground::id::Id;
 use crate::ground::text::printable;
 use crate::store::alert::{Acknowledgement, Level};
 use crate::store::record::{Fact, Reason};
+use crate::store::trail::{self, Change};
 use crate::store::{CommitError, IndexRecovery, JournalReport, Raised, RecoveryReport, Store, StoreError, Transaction};
 
 /// Time between two looks at the conditions.
@@ -224,14 +226,18 @@ pub(super) fn open(store: &Store, query: &AlertQuery) -> Vec<Raised> {
 }
 
 /// Notes who has seen an alert and why: a fact of its message, or, for a condition, until it has ended.
-pub(super) async fn acknowledge(
-    store: &Store,
-    now: Timestamp,
-    name: &str,
-    reason: String,
-    by: String,
-) -> Result<Raised, Refusal> {
+pub(super) async fn acknowledge(store: &Store, now: Timestamp, name: &str, asked: Change) -> Result<Raised, Refusal> {
+    let (reason, by) = (asked.reason.clone().unwrap_or_default(), asked.who.clone());
+    let change = Change {
+        what: trail::ACKNOWLEDGED.to_owned(),
+        on: format!("alert:{name}"),
+        before: Some(json!("open")),
+        after: Some(json!("acknowledged")),
+        ..asked
+    };
     if name.starts_with("gateway.") {
+        store.alerts().standing().iter().find(|standing| standing.name() == name).ok_or_else(not_open)?;
+        store.record(change).await.map_err(|error| refusal(503, error.code(), error.text()))?;
         tracing::info!(alert = name, by, reason, "acknowledged");
         let seen = Acknowledgement { at: now, by, reason };
         return store.alerts().acknowledge(name, seen).ok_or_else(not_open);
@@ -240,6 +246,7 @@ pub(super) async fn acknowledge(
     let id: Id = id.parse().map_err(|_| not_open())?;
     store.message(&id).ok_or_else(not_open)?;
     let mut transaction = Transaction::new(now);
+    transaction.change(change);
     transaction.fact(id, Fact::Acknowledged { alert: code.to_owned(), reason, by });
     let committed = store.commit(transaction).await.map_err(|error| match error {
         CommitError::Conflict(_) => not_open(),

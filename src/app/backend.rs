@@ -220,8 +220,8 @@ impl Backend for GatewayBackend {
         drain::blocking(move || store.trail(&filter)).await.unwrap_or_default()
     }
 
-    async fn act(&self, id: Id, action: Action, reason: String, by: String) -> Result<Message, Refusal> {
-        let message = self.outbound.act(id, action, &reason, &by).await.map_err(|error| action_refusal(&error))?;
+    async fn act(&self, id: Id, action: Action, asked: Change) -> Result<Message, Refusal> {
+        let message = self.outbound.act(id, action, asked).await.map_err(|error| action_refusal(&error))?;
         self.inbound.resume_released(&message);
         Ok(message)
     }
@@ -239,11 +239,11 @@ impl Backend for GatewayBackend {
         self.outbound.submit(&partner, &name, payload, id, Some(change)).await.map_err(|error| intake_refusal(&error))
     }
 
-    async fn release_restored(&self, reason: String, by: String) -> Result<u64, Refusal> {
+    async fn release_restored(&self, asked: Change) -> Result<u64, Refusal> {
         let waiting = Filter { restored: true, limit: usize::MAX, ..Filter::default() };
         let mut released = 0u64;
         for message in self.store.messages(&waiting) {
-            match self.act(message.id, Action::Release, reason.clone(), by.clone()).await {
+            match self.act(message.id, Action::Release, asked.clone()).await {
                 Ok(_) => released = released.saturating_add(1),
                 // Settled by an MDN or another person meanwhile.
                 Err(refusal) if refusal.status == 409 => {}
@@ -296,8 +296,8 @@ impl Backend for GatewayBackend {
         found.unwrap_or_default()
     }
 
-    async fn acknowledge(&self, alert: String, reason: String, by: String) -> Result<Raised, Refusal> {
-        alerts::acknowledge(&self.store, self.clock.now(), &alert, reason, by).await
+    async fn acknowledge(&self, alert: String, asked: Change) -> Result<Raised, Refusal> {
+        alerts::acknowledge(&self.store, self.clock.now(), &alert, asked).await
     }
 
     async fn partners(&self) -> Vec<PartnerWire> {
@@ -314,9 +314,9 @@ impl Backend for GatewayBackend {
         partners::check(self, &id)
     }
 
-    async fn reload_partners(&self) -> Result<PartnerCheck, Refusal> {
+    async fn reload_partners(&self, asked: Change) -> Result<PartnerCheck, Refusal> {
         let backend = self.clone();
-        show::blocking(move || partners::reload(&backend)).await
+        show::blocking(move || partners::reload(&backend, &asked)).await
     }
 
     async fn certificates(&self) -> Vec<CertificateWire> {

@@ -10,6 +10,7 @@
 mod alerts;
 mod backend;
 mod backup;
+mod changes;
 mod clearance;
 mod conditions;
 mod endpoint;

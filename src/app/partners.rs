@@ -15,6 +15,7 @@ use crate::console::wire::partners::{
 };
 use crate::keys::{CertificateUses, Window};
 use crate::partner::{Partner, PlanError};
+use crate::store::trail::Change;
 
 /// Messages of one partner that are counted.
 const COUNTED: usize = 10_000;
@@ -59,7 +60,7 @@ fn line(backend: &GatewayBackend, partner: &Partner) -> PartnerWire {
     }
 }
 
-fn agreement(partner: &Partner) -> Vec<SettingWire> {
+pub(super) fn agreement(partner: &Partner) -> Vec<SettingWire> {
     let agreement = &partner.agreement;
     let none = || "none".to_owned();
     let mdn = match &agreement.mdn.ask.mode {
@@ -119,14 +120,9 @@ pub(super) fn check(backend: &GatewayBackend, id: &str) -> Option<PartnerCheck> 
 }
 
 /// Reads the configuration again now (blocking I/O).
-pub(super) fn reload(backend: &GatewayBackend) -> Result<PartnerCheck, Refusal> {
-    let problems = backend.reloading.read_again().map_err(|error| {
-        let text = bilingual!(
-            "证书无法存档：{error}。原设置保留。",
-            "a certificate could not be kept: {error}. The old settings stay."
-        );
-        refusal(503, "certificate-not-kept", text)
-    })?;
+pub(super) fn reload(backend: &GatewayBackend, asked: &Change) -> Result<PartnerCheck, Refusal> {
+    let read = backend.reloading.read_again(asked);
+    let problems = read.map_err(|untaken| refusal(503, untaken.code(), untaken.text()))?;
     let partners = backend.directory.load().all().len();
     Ok(checked(problems.iter().map(problem_line).collect(), partners))
 }

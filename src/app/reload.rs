@@ -12,14 +12,20 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
+use super::changes::{self, Described};
 use super::listeners::Shown;
+use crate::bilingual;
+use crate::cms::Certificate;
 use crate::config::{self, Config, GatewayReload, Problem, Severity};
 use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown};
+use crate::ground::text::Bilingual;
 use crate::keys::KeyRing;
-use crate::partner::Directory;
-use crate::store::Store;
+use crate::partner::{Directory, Partner};
+use crate::store::record::GATEWAY;
+use crate::store::trail::Change;
+use crate::store::{CommitError, Store, Transaction};
 
 /// Time between two looks at the files.
 const LOOK: Duration = Duration::from_secs(2);
@@ -43,6 +49,40 @@ struct Seen {
     files: BTreeSet<PathBuf>,
     /// What was taken of `gateway.toml`; `None`: it stands as it did at the start.
     standing: Option<GatewayReload>,
+    /// As the audit trail knows the partners.
+    partners: BTreeMap<String, Described>,
+    /// As it knows our own side.
+    ours: Described,
+}
+
+/// Why the old settings stay.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Untaken {
+    /// A certificate would be used of which evidence could not tell later.
+    #[error("a certificate could not be kept for evidence: {0}")]
+    Certificate(#[from] io::Error),
+    /// Nothing changes that is in no audit trail.
+    #[error("the change could not be recorded: {0}")]
+    Trail(#[from] CommitError),
+}
+
+impl Untaken {
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Untaken::Certificate(_) => "certificate-not-kept",
+            Untaken::Trail(error) => error.code(),
+        }
+    }
+
+    pub(super) fn text(&self) -> Bilingual {
+        match self {
+            Untaken::Certificate(error) => bilingual!(
+                "证书无法存档：{error}。原设置保留。",
+                "a certificate could not be kept: {error}. The old settings stay."
+            ),
+            Untaken::Trail(error) => error.text(),
+        }
+    }
 }
 
 impl Reloading {
@@ -53,12 +93,15 @@ impl Reloading {
         store: Store,
         clock: Arc<dyn Clock>,
     ) -> Reloading {
-        let seen = Mutex::new(Seen { files: config.files.clone(), standing: None });
+        let partners =
+            directory.load().all().map(|partner| (partner.id.clone(), changes::of_partner(partner))).collect();
+        let ours = changes::of_station(&config.station.keys, &certificates(&shown), &config.file);
+        let seen = Mutex::new(Seen { files: config.files.clone(), standing: None, partners, ours });
         Reloading { config, directory, shown, store, clock, seen }
     }
 
-    /// Reads the files (blocking I/O). Returns what was found, or why nothing was taken.
-    pub(super) fn read_again(&self) -> io::Result<Vec<Problem>> {
+    /// Reads the files (blocking I/O), because `asked` wants it. Returns what was found, or why nothing was taken.
+    pub(super) fn read_again(&self, asked: &Change) -> Result<Vec<Problem>, Untaken> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.directory.load_full();
         let reload = config::reload(&self.config, (&old, seen.standing.as_ref()), &environment, self.clock.now());
@@ -74,15 +117,40 @@ impl Reloading {
         tracing::info!(partners = reload.partners.all().len(), "the configuration was read again");
         seen.files.extend(reload.files);
         let keys = reload.gateway.as_ref().map_or(&self.config.station.keys, |gateway| &gateway.station.keys);
-        keep_certificates(&self.store, keys, &reload.partners).inspect_err(|error| {
-            tracing::error!(%error, code = "certificate-not-kept", "the old settings stay: a certificate could not be kept for evidence");
+        let described = describe(&seen.partners, &old, &reload.partners);
+        let kept = keep_certificates(&self.store, keys, &reload.partners).map_err(Untaken::from);
+        let recorded = kept.and_then(|()| self.record(changes::of_partners(&seen.partners, &described, asked)));
+        recorded.inspect_err(|error| {
+            tracing::error!(%error, code = error.code(), "the old settings stay");
         })?;
+        seen.partners = described;
         if let Some(gateway) = reload.gateway {
             self.take(&gateway, seen.standing.as_ref());
             seen.standing = Some(gateway);
+            self.note_ours(&mut seen, asked);
         }
         self.directory.store(Arc::new(reload.partners));
         Ok(reload.problems)
+    }
+
+    /// Puts changes into the audit trail; durable when this returns.
+    fn record(&self, changes: Vec<Change>) -> Result<(), Untaken> {
+        for change in changes {
+            let mut transaction = Transaction::new(self.clock.now());
+            transaction.change(change);
+            self.store.commit_blocking(transaction)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what changed of our own side: only what was taken, which a listener may refuse.
+    fn note_ours(&self, seen: &mut Seen, asked: &Change) {
+        let ours = changes::of_station(&self.config.station.keys, &certificates(&self.shown), &self.config.file);
+        let change = changes::of_ours(&seen.ours, &ours, asked);
+        match self.record(change.into_iter().collect()) {
+            Ok(()) => seen.ours = ours,
+            Err(error) => tracing::error!(%error, code = error.code(), "a change of our keys could not be recorded"),
+        }
     }
 
     /// The keys and certificates of `gateway.toml`.
@@ -111,6 +179,20 @@ impl Reloading {
     }
 }
 
+/// The partners as they will be; one whose file has a mistake stays as it was.
+fn describe(known: &BTreeMap<String, Described>, old: &Directory, new: &Directory) -> BTreeMap<String, Described> {
+    let stays = |partner: &Arc<Partner>| old.by_id(&partner.id).is_some_and(|old| Arc::ptr_eq(old, partner));
+    let described = new.all().map(|partner| {
+        let known = known.get(&partner.id).filter(|_| stays(partner));
+        (partner.id.clone(), known.cloned().unwrap_or_else(|| changes::of_partner(partner)))
+    });
+    described.collect()
+}
+
+fn certificates(shown: &Shown) -> Vec<Certificate> {
+    shown.certificates().into_iter().map(|(_, certificate)| certificate).collect()
+}
+
 /// Watches the configuration.
 pub(super) struct Watch {
     reloading: Arc<Reloading>,
@@ -135,22 +217,29 @@ impl Watch {
                 known = now;
                 let reloading = self.reloading.clone();
                 // What went wrong is in the log.
-                let _ = drain::blocking(move || reloading.read_again()).await;
+                let by_itself = Change { who: GATEWAY.to_owned(), ..Change::default() };
+                let _ = drain::blocking(move || reloading.read_again(&by_itself)).await;
             }
             let now = self.table_stamps();
             if now != known_tables {
                 known_tables = now;
-                self.reload_tables();
+                self.reload_tables().await;
             }
         }
     }
 
-    fn reload_tables(&self) {
+    async fn reload_tables(&self) {
         let folder = &self.reloading.config.precheck.tables;
         match config::tables::load_if_there(folder) {
             Ok(tables) => {
                 let folder = folder.display();
-                tracing::info!(%folder, tables = %config::tables::describe(&tables), "code tables were read again");
+                let before = config::tables::describe(&self.tables.load()).to_string();
+                let after = config::tables::describe(&tables).to_string();
+                tracing::info!(%folder, tables = %after, "code tables were read again");
+                if let Err(error) = self.reloading.store.record(changes::of_tables(&before, &after)).await {
+                    tracing::error!(code = error.code(), "the old code tables stay: the change could not be recorded");
+                    return;
+                }
                 self.tables.store(Arc::new(tables));
             }
             Err(error) => tracing::error!(code = error.code(), "the old code tables stay: {}", error.text()),

@@ -56,16 +56,21 @@ impl Gateway for GatewayBackend {
 
     async fn hurry(&self, id: Id) {
         let why = "the connectivity test sends the same bytes again";
-        if let Err(error) = self.outbound.act(id, Action::Retry, why, "connectivity").await {
+        if let Err(error) = self.outbound.act(id, Action::Retry, asked(why.to_owned())).await {
             tracing::warn!(%error, %id, "a message of a connectivity test waits for its schedule");
         }
     }
 
     async fn end(&self, id: Id, why: String) {
-        if let Err(error) = self.outbound.act(id, Action::Cancel, &why, "connectivity").await {
+        if let Err(error) = self.outbound.act(id, Action::Cancel, asked(why)).await {
             tracing::warn!(%error, %id, "a message of a connectivity test stays open");
         }
     }
+}
+
+/// What a connectivity test does to its own messages.
+fn asked(why: String) -> Change {
+    Change { who: "connectivity".to_owned(), reason: Some(why), ..Change::default() }
 }
 
 fn reason(error: &IntakeError) -> Reason {

@@ -34,7 +34,7 @@ async fn a_session_is_a_cookie_that_no_script_and_no_other_site_gets() {
     assert!(out.headers["set-cookie"].to_str().expect("text").contains("Max-Age=0"));
     assert_eq!(rig.ask(Method::GET, "/api/v1/session", &[("Cookie", &cookie)], "").await.status, 401);
     let what: Vec<String> = rig.recorded().into_iter().map(|change| change.what).collect();
-    assert_eq!(what, ["signed-in"]);
+    assert_eq!(what, ["signed-in", "signed-out"]);
 }
 
 #[tokio::test]

@@ -71,16 +71,27 @@ async fn end_silence<B: Backend>(
     request: Request,
 ) -> Result<Json<SilenceWire>, Problem> {
     let reason = reason(request).await?;
-    let ended = backend.end_silence(id.clone(), reason.clone(), principal.name.clone()).await?;
     let mut change = principal.change("silence-ended", "gateway".to_owned());
-    (change.before, change.reason) = (Some(value!({ "silence": id })), Some(reason));
-    record(&backend, change).await?;
+    if let Some(known) = backend.silences().await.into_iter().find(|silence| silence.id == id) {
+        change.before = Some(value!({ "code": known.code, "partner": known.partner, "until": known.until }));
+        change.reason = Some(reason.clone());
+        record(&backend, change).await?;
+    }
+    let ended = backend.end_silence(id, reason, principal.name).await?;
     Ok(Json(SilenceWire::from(ended)))
 }
 
-async fn test<B: Backend>(Shared(backend): Shared<Arc<B>>, request: Request) -> Result<Json<TestedList>, Problem> {
+async fn test<B: Backend>(
+    Shared(backend): Shared<Arc<B>>,
+    Extension(principal): Extension<Principal>,
+    request: Request,
+) -> Result<Json<TestedList>, Problem> {
     let TestRequest { channel } = json(request).await?;
-    let tested = backend.test_alerts(named(channel, "channel")?).await?;
+    let channel = named(channel, "channel")?;
+    let mut change = principal.change("alerts-tested", "gateway".to_owned());
+    change.after = Some(value!({ "channel": channel }));
+    record(&backend, change).await?;
+    let tested = backend.test_alerts(channel).await?;
     Ok(Json(TestedList { channels: tested.into_iter().map(TestedWire::from).collect() }))
 }
 

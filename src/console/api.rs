@@ -176,7 +176,7 @@ async fn act<B: Backend>(
 ) -> Result<Json<MessageDetail>, Problem> {
     let action = Action::named(&action).ok_or_else(Problem::no_route)?;
     let id = message_id(&id)?;
-    let message = backend.act(id, action, reason(request).await?, principal.name).await?;
+    let message = backend.act(id, action, principal.asks(reason(request).await?)).await?;
     Ok(Json(MessageDetail::from(&message)))
 }
 
@@ -240,7 +240,7 @@ async fn acknowledge<B: Backend>(
     Path(alert): Path<String>,
     request: Request,
 ) -> Result<Json<AlertWire>, Problem> {
-    let raised = backend.acknowledge(alert, reason(request).await?, principal.name).await?;
+    let raised = backend.acknowledge(alert, principal.asks(reason(request).await?)).await?;
     Ok(Json(AlertWire::from(raised)))
 }
 

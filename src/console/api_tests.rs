@@ -170,7 +170,8 @@ async fn evidence_backups_and_verification_are_asked_for_and_recorded() {
     assert_eq!(rig.post("/api/v1/backup", r#"{"dir":"/srv/b"}"#).await.status, 202);
     let recorded: Vec<String> =
         rig.recorded().into_iter().map(|change| format!("{} {}", change.what, change.on)).collect();
-    assert_eq!(recorded, [format!("message-exported message:{}", id(1)), "backup-started gateway".to_owned()]);
+    let exported = format!("message-exported message:{}", id(1));
+    assert_eq!(recorded, [exported.as_str(), "message-released message:7", "backup-started gateway"]);
 }
 
 #[tokio::test]

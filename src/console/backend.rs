@@ -48,14 +48,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Some of the audit trail.
     fn trail(&self, filter: TrailFilter) -> impl Future<Output = TrailPage> + Send;
 
-    /// Does `action`; durable when this returns. `by` names who asked.
-    fn act(
-        &self,
-        id: Id,
-        action: Action,
-        reason: String,
-        by: String,
-    ) -> impl Future<Output = Result<Message, Refusal>> + Send;
+    /// Does `action`; durable when this returns. `asked` says who wants it, why and from where; the backend adds what
+    /// was done to which message.
+    fn act(&self, id: Id, action: Action, asked: Change) -> impl Future<Output = Result<Message, Refusal>> + Send;
 
     /// Queues `body` as file `name` for `partner`; durable when this returns. The backend sets the cap of `body`. The
     /// same `key` for the same partner means the same submission: nothing new is queued, the first one's id comes back.
@@ -69,8 +64,8 @@ pub trait Backend: Send + Sync + 'static {
         change: Change,
     ) -> impl Future<Output = Result<Id, Refusal>> + Send;
 
-    /// Lets everything go on that a restore has held; returns how many messages.
-    fn release_restored(&self, reason: String, by: String) -> impl Future<Output = Result<u64, Refusal>> + Send;
+    /// Lets everything go on that a restore has held, `asked` as for [`act`](Backend::act); returns how many messages.
+    fn release_restored(&self, asked: Change) -> impl Future<Output = Result<u64, Refusal>> + Send;
 
     /// Starts a backup into `dir` on the gateway's machine, with private keys or without.
     fn start_backup(&self, dir: PathBuf, keys: bool) -> impl Future<Output = Result<(), Refusal>> + Send;
@@ -90,13 +85,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Open alerts: conditions of the gateway first, then those of at most `query.limit` messages, newest first.
     fn alerts(&self, query: AlertQuery) -> impl Future<Output = Vec<Raised>> + Send;
 
-    /// Notes that a person has seen the alert with this name; durable when this returns. `by` names who.
-    fn acknowledge(
-        &self,
-        alert: String,
-        reason: String,
-        by: String,
-    ) -> impl Future<Output = Result<Raised, Refusal>> + Send;
+    /// Notes that a person has seen the alert with this name, `asked` as for [`act`](Backend::act); durable when this
+    /// returns.
+    fn acknowledge(&self, alert: String, asked: Change) -> impl Future<Output = Result<Raised, Refusal>> + Send;
 
     /// Silences that last.
     fn silences(&self) -> impl Future<Output = Vec<Silence>> + Send;
@@ -124,8 +115,9 @@ pub trait Backend: Send + Sync + 'static {
     /// What keeps messages from being exchanged with a partner.
     fn check_partner(&self, id: String) -> impl Future<Output = Option<PartnerCheck>> + Send;
 
-    /// Reads the partner files now; one with a mistake leaves its partner as it was.
-    fn reload_partners(&self) -> impl Future<Output = Result<PartnerCheck, Refusal>> + Send;
+    /// Reads the partner files now; one with a mistake leaves its partner as it was. `asked` as for
+    /// [`act`](Backend::act): each partner that changes is an entry.
+    fn reload_partners(&self, asked: Change) -> impl Future<Output = Result<PartnerCheck, Refusal>> + Send;
 
     /// Certificates of the station and of all partners.
     fn certificates(&self) -> impl Future<Output = Vec<CertificateWire>> + Send;

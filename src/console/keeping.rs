@@ -67,7 +67,7 @@ async fn release<B: Backend>(
     Extension(principal): Extension<Principal>,
     request: Request,
 ) -> Result<Json<ReleasedWire>, Problem> {
-    let released = backend.release_restored(reason(request).await?, principal.name).await?;
+    let released = backend.release_restored(principal.asks(reason(request).await?)).await?;
     Ok(Json(ReleasedWire { released }))
 }
 

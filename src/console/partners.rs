@@ -116,7 +116,7 @@ async fn reload<B: Backend>(
     Extension(principal): Extension<Principal>,
 ) -> Result<Json<PartnerCheck>, Problem> {
     record(&console.backend, principal.change("partners-reloaded", "gateway".to_owned())).await?;
-    let done = console.backend.reload_partners().await?;
+    let done = console.backend.reload_partners(principal.change("", String::new())).await?;
     for partner in console.backend.partners().await {
         console.events.publish("partner", &partner);
     }

@@ -130,11 +130,7 @@ async fn sign_in<B: Backend>(
     })?;
     let mut principal = signed_in.principal.clone();
     principal.from = from;
-    let change = principal.change("signed-in", format!("session:{}", principal.name));
-    // A full disk must not keep people out who want to see why nothing works.
-    if let Err(error) = console.backend.record(change).await {
-        tracing::error!(code = %error.code, user = %principal.name, "a sign-in could not be recorded");
-    }
+    note(&console.backend, principal.change("signed-in", format!("session:{}", principal.name))).await;
     Ok((cookie(&console.access, &signed_in)?, Json(wire(&console.access, &principal))))
 }
 
@@ -151,6 +147,7 @@ async fn sign_out<B: Backend>(
 ) -> Result<(StatusCode, HeaderMap), Problem> {
     let cookie = person(&principal)?;
     console.access.sign_out(cookie);
+    note(&console.backend, principal.change("signed-out", format!("session:{}", principal.name))).await;
     let name = console.access.cookie_name();
     let secure = if console.access.settings().tls { "; Secure" } else { "" };
     let void = format!("{name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}");
@@ -350,6 +347,14 @@ async fn trail<B: Backend>(Shared(backend): Shared<Arc<B>>, request: Request) ->
 /// Completes when the audit trail has the change.
 pub(super) async fn record<B: Backend>(backend: &Arc<B>, change: Change) -> Result<(), Problem> {
     Ok(backend.record(change).await?)
+}
+
+/// The same for who comes and goes: a full disk must not keep people out who want to see why nothing works.
+async fn note<B: Backend>(backend: &Arc<B>, change: Change) {
+    let (user, what) = (change.who.clone(), change.what.clone());
+    if let Err(error) = backend.record(change).await {
+        tracing::error!(code = %error.code, %user, what, "a session could not be recorded");
+    }
 }
 
 /// The cookie of a person; programs have no session.

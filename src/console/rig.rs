@@ -51,6 +51,16 @@ impl Fake {
     fn note(&self, what: String) {
         self.asked.lock().expect("sound").push(what);
     }
+
+    /// A gateway records what it carries out with it.
+    fn carry_out(&self, asked: Change) {
+        self.recorded.lock().expect("sound").push(asked);
+    }
+}
+
+/// Why and who.
+fn by(asked: &Change) -> String {
+    format!("{} {}", asked.reason.clone().unwrap_or_default(), asked.who)
 }
 
 pub(super) fn refused(status: u16, code: &str) -> Refusal {
@@ -114,8 +124,9 @@ impl Backend for Fake {
         TrailPage { entries: entries.collect(), next: None }
     }
 
-    async fn act(&self, id: Id, action: Action, reason: String, by: String) -> Result<Message, Refusal> {
-        self.note(format!("{} {reason} {by}", action.name()));
+    async fn act(&self, id: Id, action: Action, asked: Change) -> Result<Message, Refusal> {
+        self.note(format!("{} {}", action.name(), by(&asked)));
+        self.carry_out(asked);
         let message = self.message(id).await.ok_or_else(|| refused(404, "message-unknown"))?;
         if action == Action::Release { Err(refused(409, "message-state")) } else { Ok(message) }
     }
@@ -131,11 +142,13 @@ impl Backend for Fake {
         let bytes = body.read_all(10).await.map_err(|error| refused(413, error.code()))?;
         let key = key.map(|key| format!(" {key}")).unwrap_or_default();
         self.note(format!("{partner} {name} {}{key} {}", bytes.len(), change.who));
+        self.carry_out(change);
         Ok(id(7))
     }
 
-    async fn release_restored(&self, reason: String, by: String) -> Result<u64, Refusal> {
-        self.note(format!("release-restored {reason} {by}"));
+    async fn release_restored(&self, asked: Change) -> Result<u64, Refusal> {
+        self.note(format!("release-restored {}", by(&asked)));
+        self.carry_out(Change { what: "message-released".into(), on: "message:7".into(), ..asked });
         Ok(2)
     }
 
@@ -172,8 +185,9 @@ impl Backend for Fake {
         self.stored.iter().map(open).take(query.limit).collect()
     }
 
-    async fn acknowledge(&self, name: String, reason: String, by: String) -> Result<Raised, Refusal> {
-        self.note(format!("acknowledge {name} {reason} {by}"));
+    async fn acknowledge(&self, name: String, asked: Change) -> Result<Raised, Refusal> {
+        self.note(format!("acknowledge {name} {}", by(&asked)));
+        self.carry_out(asked);
         let known = name == "gateway.disk-nearly-full";
         let raised = Raised { message: None, partner: None, alert: alert("disk-nearly-full") };
         if known { Ok(raised) } else { Err(refused(404, "alert-unknown")) }
@@ -192,7 +206,16 @@ impl Backend for Fake {
     }
 
     async fn silences(&self) -> Vec<Silence> {
-        Vec::new()
+        let until = Timestamp::UNIX_EPOCH;
+        vec![Silence {
+            id: "0b".into(),
+            code: None,
+            partner: None,
+            since: until,
+            until,
+            reason: "r".into(),
+            by: "x".into(),
+        }]
     }
 
     async fn silence(&self, new: NewSilence) -> Result<Silence, Refusal> {
@@ -233,7 +256,7 @@ impl Backend for Fake {
         self.partner(id).await.map(|_| PartnerCheck { ok: true, partners: 1, findings: Vec::new() })
     }
 
-    async fn reload_partners(&self) -> Result<PartnerCheck, Refusal> {
+    async fn reload_partners(&self, _: Change) -> Result<PartnerCheck, Refusal> {
         self.note("reload".to_owned());
         Ok(PartnerCheck { ok: true, partners: 2, findings: Vec::new() })
     }

@@ -149,3 +149,81 @@ async fn every_route_answers_those_who_may_and_nobody_else() {
         }
     }
 }
+
+/// Rows of [`TABLE`] that ask with another method than GET and change nothing, or are refused as they stand there.
+const CHANGE_NOTHING: &[&str] = &[
+    "/setup",
+    "/session/totp",
+    "/session/totp/confirm",
+    "/messages/{id}/verify",
+    "/journal/verify",
+    "/partners/{id}/check",
+    "/precheck",
+];
+
+/// What makes a row that is refused in [`TABLE`] a change, in the order of the routes; then the trail's word for it.
+fn changing(method: &str, path: &str) -> (String, String) {
+    let password = serde_json::json!(PASSWORD);
+    let concrete = concrete(path);
+    match (method, path) {
+        ("POST", "/session") => (concrete, format!(r#"{{"name":"vera","password":{password}}}"#)),
+        ("POST", "/session/password") => {
+            (concrete, format!(r#"{{"current":{password},"password":"correct horse battery 2"}}"#))
+        }
+        ("DELETE", "/session/totp") => (concrete, format!(r#"{{"current":{password}}}"#)),
+        ("POST", "/users") => (concrete, format!(r#"{{"name":"nina","role":"viewer","password":{password}}}"#)),
+        ("PATCH", _) => (concrete.replace("nobody", "vera"), r#"{"role":"operator"}"#.to_owned()),
+        ("DELETE", "/users/{name}") => (concrete.replace("nobody", "otto"), String::new()),
+        ("POST", "/tokens") => (concrete, r#"{"name":"erp","scope":"read","days":1}"#.to_owned()),
+        ("POST", "/alerts/silences/{id}/end") => (concrete.replace("customs", "0b"), REASON.to_owned()),
+        _ => (concrete, String::new()),
+    }
+}
+
+#[tokio::test]
+async fn every_route_that_changes_something_is_in_the_trail_with_who_and_from_where() {
+    for (method, path, body, _, status) in TABLE {
+        if *method == "GET" || CHANGE_NOTHING.contains(path) {
+            continue;
+        }
+        let mut rig = rig(Fake { stored: vec![queued_message(1)], ..Fake::default() }).with_people().await;
+        let token = rig.access.add_token("t", Scope::Read, 1, "test", async { Ok(()) }).await.expect("made").0;
+        let (cookie, csrf) = rig.session("ada").await;
+        if path.ends_with("/resume") {
+            rig.post("/api/v1/partners/customs/pause", REASON).await;
+        }
+        rig.recorded();
+        let (url, other) = changing(method, path);
+        let url = if path.starts_with("/tokens/") { url.replace("none", &token.id) } else { url };
+        let body = if other.is_empty() { (*body).to_owned() } else { other };
+        let headers = [("Cookie", cookie.as_str()), ("X-CSRF-Token", csrf.as_str())];
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let answered = rig.ask(method.clone(), &url, &headers, &body).await;
+        // The gateway behind this console knows no silence that could end.
+        let carried_out = (200..300).contains(&answered.status) || path.ends_with("/end");
+        assert!(carried_out, "{method} {path} ({status}): {} {}", answered.status, answered.text);
+        let recorded = rig.recorded();
+        let who = if *path == "/session" && method == Method::POST { "vera" } else { "ada" };
+        let known = recorded.iter().any(|change| change.who == who && change.from.as_deref() == Some("127.0.0.1"));
+        assert!(known, "{method} {path} left {recorded:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_carried_out_that_cannot_be_recorded() {
+    for (path, body) in [
+        ("/partners/customs/pause", REASON),
+        ("/partners/reload", ""),
+        ("/messages/{id}/export", r#"{"dir":"/tmp/x"}"#),
+        ("/backup", r#"{"dir":"/tmp/x"}"#),
+        ("/alerts/silences", r#"{"until":"2030-01-01T00:00:00Z","reason":"x"}"#),
+        ("/alerts/silences/0b/end", REASON),
+        ("/alerts/test", "{}"),
+    ] {
+        let mut rig = rig(Fake { stored: vec![queued_message(1)], ..Fake::default() });
+        rig.backend.full.store(true, std::sync::atomic::Ordering::Relaxed);
+        let answered = rig.post(&format!("/api/v1{}", path.replace("{id}", &id(1).to_string())), body).await;
+        assert_eq!(answered.code(), (503, "journal-full"), "{path}");
+        assert!(rig.asked().is_empty(), "{path} was carried out");
+    }
+}

@@ -1,5 +1,7 @@
 //! What a person may do to a message. Each action is a fact in the journal, with who and why.
 
+use serde_json::json;
+
 use super::Outbound;
 use super::intake::IntakeError;
 use super::outcome::failed_files;
@@ -7,7 +9,8 @@ use crate::bilingual;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::store::record::{Direction, Fact, Message, Reason, State};
-use crate::store::{CommitError, Precondition, Transaction};
+use crate::store::trail::Change;
+use crate::store::{CommitError, Precondition, Transaction, apply};
 
 /// An operator's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +53,19 @@ impl Action {
             Action::LegalHold => "legal-hold",
             Action::LegalRelease => "legal-release",
             Action::Resend => "resend",
+        }
+    }
+
+    /// Its name in the audit trail. Facts alone do not tell a retry from a release.
+    fn done(self) -> &'static str {
+        match self {
+            Action::Retry => "message-retried",
+            Action::Hold => "message-held",
+            Action::Release => "message-released",
+            Action::Cancel => "message-cancelled",
+            Action::LegalHold => "message-legal-held",
+            Action::LegalRelease => "message-legal-released",
+            Action::Resend => "message-resent",
         }
     }
 
@@ -200,21 +216,24 @@ impl ActionError {
 }
 
 impl Outbound {
-    /// Carries out `action` on a message; `by` is who asked, `reason` why. Only legal holds concern inbound ones.
-    pub async fn act(&self, id: Id, action: Action, reason: &str, by: &str) -> Result<Message, ActionError> {
+    /// Carries out `action` on a message; `asked` says who wants it, why and from where, what is added for the audit
+    /// trail. Only legal holds concern inbound ones.
+    pub async fn act(&self, id: Id, action: Action, asked: Change) -> Result<Message, ActionError> {
+        let (reason, by) = (asked.reason.as_deref().unwrap_or_default(), asked.who.as_str());
         if reason.trim().is_empty() {
             return Err(ActionError::NoReason);
         }
         if let Some(message) = self.store.message(&id).filter(|message| action == Action::Release && message.restored) {
-            return self.release_restored(message, reason, by).await;
+            return self.release_restored(message, &asked).await;
         }
         let message = self.store.message(&id).ok_or(ActionError::Unknown(id))?;
         action.judge(&message)?;
         let Some(fact) = self.operator_fact(&message, action, reason, by) else {
-            return self.resend(&message, reason, by).await;
+            return self.resend(&message, &asked).await;
         };
         let mut transaction = Transaction::new(self.clock.now());
         transaction.require(Precondition::StateIs(id, vec![message.state]));
+        transaction.change(self.entry(&message, action, &fact, &asked));
         transaction.fact(id, fact);
         match self.store.commit(transaction).await {
             Ok(_) => {}
@@ -230,9 +249,9 @@ impl Outbound {
 
     /// Lets a message go on that a restore has held: it is sent, or its files are published. A reception that waits to be
     /// opened is in the inbound flow's hands then.
-    async fn release_restored(&self, message: Message, reason: &str, by: &str) -> Result<Message, ActionError> {
+    async fn release_restored(&self, message: Message, asked: &Change) -> Result<Message, ActionError> {
         let (id, now) = (message.id, self.clock.now());
-        let (reason, by) = (reason.to_owned(), by.to_owned());
+        let (reason, by) = (asked.reason.clone().unwrap_or_default(), asked.who.clone());
         let mut transaction = Transaction::new(now);
         transaction.require(Precondition::StateIs(id, vec![message.state]));
         tracing::info!(%id, by, "released after a restore");
@@ -240,6 +259,7 @@ impl Outbound {
             State::Held => Fact::Released { reason, by, due: now },
             _ => Fact::Resumed { reason, by },
         };
+        transaction.change(self.entry(&message, Action::Release, &fact, asked));
         transaction.fact(id, fact);
         match self.store.commit(transaction).await {
             Ok(_) => self.store.message(&id).ok_or(ActionError::Unknown(id)),
@@ -247,6 +267,21 @@ impl Outbound {
                 Err(ActionError::State(self.store.message(&id).map_or(message.state, |message| message.state)))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the audit trail says of an action.
+    pub(super) fn entry(&self, message: &Message, action: Action, fact: &Fact, asked: &Change) -> Change {
+        let after = match fact {
+            Fact::Resent { successor, .. } => Some(json!(successor)),
+            _ => apply(Some(message.clone()), message.id, self.clock.now(), fact).ok().map(|after| json!(after.state)),
+        };
+        Change {
+            what: action.done().to_owned(),
+            on: format!("message:{}", message.id),
+            before: Some(json!(message.state)),
+            after,
+            ..asked.clone()
         }
     }
 

@@ -5,15 +5,17 @@ use std::io;
 
 use super::Outbound;
 use super::intake::{IntakeError, Prepared, record_of};
-use super::operator::ActionError;
+use super::operator::{Action, ActionError};
 use crate::ground::id::Id;
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::{Body, Fact, JobKind, Message};
+use crate::store::trail::Change;
 use crate::store::{CommitError, Precondition, Store};
 
 impl Outbound {
     /// Resends `message`; answers with the new one. A held message ends with it.
-    pub(super) async fn resend(&self, message: &Message, reason: &str, by: &str) -> Result<Message, ActionError> {
+    pub(super) async fn resend(&self, message: &Message, asked: &Change) -> Result<Message, ActionError> {
+        let (reason, by) = (asked.reason.clone().unwrap_or_default(), asked.who.clone());
         if let Some(successor) = message.successor {
             return Err(ActionError::Resent(successor));
         }
@@ -31,7 +33,8 @@ impl Outbound {
         };
         let (mut transaction, _underway) = record_of(prepared, &partner, id, &message.file_name, Some(message.id), now);
         transaction.require(Precondition::StateIs(message.id, vec![message.state]));
-        let resent = Fact::Resent { reason: reason.to_owned(), by: by.to_owned(), successor: id };
+        let resent = Fact::Resent { reason, by: by.clone(), successor: id };
+        transaction.change(self.entry(message, Action::Resend, &resent, asked));
         transaction.fact(message.id, resent);
         match self.store.commit(transaction).await {
             Ok(_) => {}

@@ -155,7 +155,7 @@ impl<'a> Group<'a> {
             }
         };
         let mut judged = self.follow(transaction.at, &transaction.facts, Mode::New(&place))?;
-        judged.changes.extend(transaction.change.clone().map(|change| (transaction.at, change)));
+        judged.note(transaction.at, transaction.change.as_ref());
         Ok(judged)
     }
 
@@ -164,7 +164,7 @@ impl<'a> Group<'a> {
     pub(super) fn replay(&self, record: &FactsRecord<Vec<(Id, Fact)>>, sequence: u64) -> Result<Judged, Refusal> {
         let mode = Mode::Replayed { sequence, settled: self.index.settled() };
         let mut judged = self.follow(record.at, &record.facts, mode)?;
-        judged.changes.extend(record.change.clone().map(|change| (record.at, change)));
+        judged.note(record.at, record.change.as_ref());
         Ok(judged)
     }
 
@@ -386,6 +386,15 @@ impl<'a> Group<'a> {
 
     fn knows_body(&self, id: &Id) -> Result<bool, DbError> {
         Ok(self.bodies.contains_key(id) || self.index.body(id)?.is_some())
+    }
+}
+
+impl Judged {
+    /// The change that the transaction is. What is derived from a fact about the same knows less of it.
+    fn note(&mut self, at: Timestamp, change: Option<&Change>) {
+        let Some(change) = change else { return };
+        self.changes.retain(|(_, derived)| derived.on != change.on);
+        self.changes.push((at, change.clone()));
     }
 }
 

@@ -1,8 +1,9 @@
 //! The audit trail: who changed what, in the same hash-chained journal as everything else.
 //!
 //! A change of the gateway itself (a partner paused, a user made) is a [`Change`] beside the facts of its transaction.
-//! What a person does to a message is a fact of that message already; the trail shows it as well, derived from the
-//! fact. Entries are found by the number of their frame, which is their place in the chain; they never expire.
+//! What a person does to a message is a fact of that message; its transaction says in a change what the fact cannot
+//! tell (a retry from a release, the address it was asked from). Where there is no such change, in older journals, the
+//! entry is derived from the fact. Entries are found by the number of their frame, which is their place in the chain; they never expire.
 //!
 //! Which partners are paused follows from the trail, so a restart keeps it.
 
@@ -25,6 +26,8 @@ use crate::ground::id::Id;
 
 /// `what` of the change that stops sending to a partner.
 pub const PAUSED: &str = "partner-paused";
+/// `what` of the change that notes who has seen an alert.
+pub const ACKNOWLEDGED: &str = "alert-acknowledged";
 /// `what` of the change that lets it go on.
 pub const RESUMED: &str = "partner-resumed";
 /// Begins `on` of changes of a partner.
@@ -37,7 +40,7 @@ const WAITING: usize = 1024;
 /// A change that a person or a program made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// The user's name, `token:<name>`, or `api-token`.
+    /// The user's name, `token:<name>`, `api-token`, or [`GATEWAY`] for what it took over from changed files.
     pub who: String,
     /// Stable kebab-case name, such as `partner-paused`.
     pub what: String,
@@ -240,9 +243,7 @@ pub(super) fn of_fact(id: Id, before: Option<State>, fact: &Fact, after: &Messag
         _ => return None,
     };
     let (what, on, before, after) = match fact {
-        Fact::Acknowledged { alert, .. } => {
-            ("alert-acknowledged".to_owned(), format!("alert:{id}.{alert}"), None, None)
-        }
+        Fact::Acknowledged { alert, .. } => (ACKNOWLEDGED.to_owned(), format!("alert:{id}.{alert}"), None, None),
         Fact::Resent { successor, .. } => {
             ("message-resent".to_owned(), format!("message:{id}"), Some(json!(before)), Some(json!(successor)))
         }

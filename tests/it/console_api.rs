@@ -184,6 +184,79 @@ fn the_command_line_steers_users_tokens_partners_and_shows_the_trail() {
     drop(gateway);
 }
 
+/// The trail's entries of this kind, newest first.
+fn trail(gateway: &Gateway<'_>, what: &str) -> Vec<Value> {
+    gateway.api(&format!("/api/v1/audit?what={what}"))["entries"].as_array().cloned().unwrap_or_default()
+}
+
+#[test]
+fn actions_are_in_the_trail_by_their_own_names_with_before_after_and_address() {
+    let peer = Scripted::start(|_, _| Some(answer(404, "", b"")));
+    let home = home(&peer);
+    let gateway = Gateway::start(&home);
+    let id = submit(&home, "theirs");
+    let held = || (gateway.api(&format!("/api/v1/messages/{id}"))["state"] == "held").then_some(());
+    let reason = json!({ "reason": "they mended it" });
+    for (action, what) in [("retry", "message-retried"), ("release", "message-released")] {
+        eventually("held, since the partner refuses it", held);
+        let path = format!("/api/v1/messages/{id}/{action}");
+        assert_eq!(post(&home, &path, &bearer(&home), &reason).0, 200);
+        let entries = trail(&gateway, what);
+        let [entry] = entries.as_slice() else { panic!("{entries:?}") };
+        assert_eq!((&entry["who"], &entry["from"]), (&json!("api-token"), &json!("127.0.0.1")));
+        assert_eq!((&entry["before"], &entry["after"]), (&json!("held"), &json!("composed")));
+        assert_eq!((&entry["on"], &entry["reason"]), (&json!(format!("message:{id}")), &json!("they mended it")));
+    }
+    eventually("held again", held);
+    assert!(gateway.stop().success());
+    std::fs::remove_dir_all(home.path("data/index")).unwrap();
+    let gateway = Gateway::start(&home);
+    let kept = (trail(&gateway, "message-retried").len(), trail(&gateway, "message-released").len());
+    assert_eq!(kept, (1, 1), "and when the index is made anew");
+    let alerts = gateway.api("/api/v1/alerts")["alerts"].clone();
+    let names: Vec<&str> = alerts.as_array().unwrap().iter().map(|alert| alert["id"].as_str().unwrap()).collect();
+    assert!(
+        names.contains(&"gateway.index-rebuilt") && names.len() == 2,
+        "a condition and one of the message: {names:?}"
+    );
+    for (number, alert) in names.iter().enumerate() {
+        let path = format!("/api/v1/alerts/{alert}/acknowledge");
+        assert_eq!(post(&home, &path, &bearer(&home), &reason).0, 200);
+        assert_eq!(post(&home, &path, &bearer(&home), &reason).0, 404, "nobody has to see it twice");
+        let entries = trail(&gateway, "alert-acknowledged");
+        assert_eq!(entries.len(), number + 1, "{entries:?}");
+        let (on, from) = (&entries[0]["on"], &entries[0]["from"]);
+        assert_eq!((on, from), (&json!(format!("alert:{alert}")), &json!("127.0.0.1")));
+        assert_eq!((&entries[0]["before"], &entries[0]["after"]), (&json!("open"), &json!("acknowledged")));
+    }
+}
+
+#[test]
+fn partner_files_that_change_are_in_the_trail_whether_seen_or_asked_for() {
+    let peer = Scripted::start(|_, _| Some(answer(200, "", b"")));
+    let home = home(&peer);
+    let gateway = Gateway::start(&home);
+    let file = home.path("partners/theirs.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("name = \"Their Works\"\n{text}")).unwrap();
+    let seen = || trail(&gateway, "partner-changed").into_iter().next();
+    let entry = eventually("the watch sees it", seen);
+    assert_eq!((&entry["who"], &entry["on"]), (&json!("gateway"), &json!("partner:theirs")));
+    assert_eq!((&entry["before"]["name"], &entry["after"]["name"]), (&Value::Null, &json!("Their Works")));
+    assert!(entry["after"].get("url").is_none(), "what stays is left out: {entry}");
+    assert_ne!(entry["before"]["file_sha256"], entry["after"]["file_sha256"]);
+    std::fs::write(&file, "enabled = maybe").unwrap();
+    assert_eq!(post(&home, "/api/v1/partners/reload", &bearer(&home), &json!({})).0, 200);
+    assert_eq!(trail(&gateway, "partner-changed").len(), 1, "a file with a mistake changes nothing");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(post(&home, "/api/v1/partners/reload", &bearer(&home), &json!({})).0, 200);
+    let entry = eventually("removed", || trail(&gateway, "partner-removed").into_iter().next());
+    assert_eq!((&entry["on"], &entry["before"]["name"]), (&json!("partner:theirs"), &json!("Their Works")));
+    let asked = trail(&gateway, "partners-reloaded");
+    assert!(asked.iter().all(|entry| entry["who"] == "api-token" && entry["from"] == "127.0.0.1"), "{asked:?}");
+    assert!(gateway.stop().success());
+}
+
 /// What writes where it is told to, and what has no end, is left out.
 const LEFT_OUT: [&str; 5] = ["/backup", "/messages/{id}/export", "/events", "/openapi.json", "/session"];
 

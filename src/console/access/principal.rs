@@ -109,6 +109,11 @@ impl Principal {
         }
     }
 
+    /// What it wants, for whoever carries it out and knows what came of it.
+    pub fn asks(&self, reason: String) -> Change {
+        Change { reason: Some(reason), ..self.change("", String::new()) }
+    }
+
     /// A change that it makes.
     pub fn change(&self, what: &str, on: String) -> Change {
         let from = self.from.map(|from| from.to_string());
