@@ -12,6 +12,7 @@
 //! - `partners`: the folder of partner files, and reading it again
 
 mod access;
+mod add_info;
 mod agreement;
 mod alerts;
 mod document;

@@ -8,7 +8,7 @@ use super::document::Section;
 use super::material::{Reading, note};
 use super::partners::Surroundings;
 use super::station::{as2_name, narrowed, one_of, wishes};
-use super::{access, agreement, levels, quantity, signature, waivers};
+use super::{access, add_info, agreement, levels, quantity, signature, waivers};
 use crate::bilingual;
 use crate::cms::KeyTransport;
 use crate::declaration::checkdigit::{is_credit_code, is_customs_code};
@@ -111,6 +111,7 @@ fn dxp(root: &Section<'_>, profile: Profile, reading: &Reading<'_>, surroundings
         import_receiver: section.parsed("import_receiver", dxp_receiver).unwrap_or(usual.import_receiver),
         export_receiver: section.parsed("export_receiver", dxp_receiver).unwrap_or(usual.export_receiver),
         more_receivers: more_receivers(&section),
+        add_info: add_info::read(&section.section("add_info")),
         cop_code: section.parsed("cop_code", cop_code),
         precheck: match section.parsed("precheck", |text| one_of(text, &["enforce", "warn", "off"])) {
             Some("warn") => Precheck::Warn,

@@ -217,6 +217,11 @@ fn check_head(head: &EnvelopeHead) -> Result<(), DeclarationError> {
     head.add_info.fault().map_or(Ok(()), |fault| Err(DeclarationError::placeless(fault)))
 }
 
+/// Whether the schema takes this as `FileName`.
+pub fn is_file_name(name: &str) -> bool {
+    field_fault("FileName", name).is_none()
+}
+
 /// What the schema has against the value of this head field.
 fn field_fault(element: &str, value: &str) -> Option<Fault> {
     let bad = |expected: &str| Some(Fault::BadField { element: element.to_owned(), expected: expected.to_owned() });

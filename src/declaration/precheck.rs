@@ -144,6 +144,9 @@ pub struct Report {
     /// The DXPID that the document names as its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dxpid: Option<String>,
+    /// Character set of the file, `UTF-8` or another name of the WHATWG.
+    #[serde(skip)]
+    pub encoding: Option<&'static str>,
 }
 
 /// The signatures of a file.
@@ -192,6 +195,7 @@ fn run(input: &mut dyn BufRead, expect: &Expectations<'_>, limits: &Limits, on_f
         findings_left_out: 0,
         signatures: Signatures::default(),
         dxpid: None,
+        encoding: None,
     };
     let mut sheet = Sheet::new(limits.findings, expect.levels);
     match scanner.next() {
@@ -209,6 +213,7 @@ fn run(input: &mut dyn BufRead, expect: &Expectations<'_>, limits: &Limits, on_f
             }
         }
     }
+    report.encoding = scanner.charset().map(|charset| charset.encoding.name());
     report.findings = sheet.findings;
     report.findings_left_out = sheet.left_out;
     report

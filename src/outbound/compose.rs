@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::envelope::name_of;
 use super::signing::NotSigned;
 use super::{Outbound, terms};
 use crate::as2::{self, ComposeError, MessageId, Stamp};
@@ -125,8 +126,8 @@ impl Outbound {
     /// Wire bytes from the stored payload; their Message-ID follows from `id`.
     async fn compose_stored(&self, partner: Arc<Partner>, message: &Message, id: Id) -> Result<Wire, NotComposed> {
         let payload = message.payload.ok_or_else(|| NotComposed::Impossible(no_payload()))?;
-        let (flow, of, own) = (self.clone(), partner.clone(), message.id);
-        let again = self.composing(move || flow.envelope_again(&of, &Draft::Stored(payload), own)).await?;
+        let (flow, of, own, name) = (self.clone(), partner.clone(), message.id, message.file_name.clone());
+        let again = self.composing(move || flow.envelope_again(&of, (&Draft::Stored(payload), &name), own)).await?;
         let (content, name, kept) = match again {
             None => (Draft::Stored(payload), message.file_name.clone(), true),
             Some((envelope, name)) => (self.sealed(&partner, envelope).await?, name, false),
@@ -143,10 +144,10 @@ impl Outbound {
     fn envelope_again(
         &self,
         partner: &Partner,
-        payload: &Draft,
+        (payload, name): (&Draft, &str),
         id: Id,
     ) -> Result<Option<(Draft, String)>, NotComposed> {
-        match self.precheck(partner, payload, id, self.clock.now()).map_err(NotComposed::Storage)? {
+        match self.precheck(partner, (payload, name), id, self.clock.now()).map_err(NotComposed::Storage)? {
             super::precheck::Decision::AsIs(_) => Ok(None),
             super::precheck::Decision::Wrap(head, _) => {
                 // Signing would change the payload, which facts name by now.
@@ -154,7 +155,7 @@ impl Outbound {
                     return Err(NotComposed::Impossible(unsigned()));
                 }
                 let envelope = self.wrap(&head, payload).map_err(NotComposed::Storage)?;
-                Ok(Some((envelope, head.file_name.unwrap_or(head.cop_msg_id))))
+                Ok(Some((envelope, name_of(&head))))
             }
             super::precheck::Decision::Refuse(refusal) => Err(NotComposed::Impossible(refusal.reason)),
         }

@@ -10,6 +10,7 @@ use super::Outbound;
 use super::bundle::{SUFFIX, is_folder};
 use super::compose::{Content, NotComposed, Wire};
 use super::earlier::Underway;
+use super::envelope::name_of;
 use super::precheck::{Decision, Declaration, Refusal};
 use super::scan::{Claim, Trouble};
 use super::signing::{self, NotSigned};
@@ -220,7 +221,7 @@ impl Outbound {
             let refusal = Refusal::oversize(self.limits.payload);
             return Ok(Step::done(Prepared::Refused { payload: None, refusal }));
         };
-        match self.precheck(partner, &payload, id, now)? {
+        match self.precheck(partner, (&payload, name), id, now)? {
             Decision::Refuse(refusal) => Ok(Step::done(Prepared::Refused { payload: Some(payload), refusal })),
             Decision::AsIs(declaration) => {
                 let wire = self.compose_content(partner, &payload, (name, true), (id, now))?;
@@ -231,8 +232,7 @@ impl Outbound {
             }
             Decision::Wrap(head, declaration) => {
                 let envelope = self.wrap(&head, &payload)?;
-                let file_name = head.file_name.as_deref().unwrap_or(name);
-                let wire = self.compose_content(partner, &envelope, (file_name, false), (id, now))?;
+                let wire = self.compose_content(partner, &envelope, (&name_of(&head), false), (id, now))?;
                 Ok(Step::done(Prepared::Ready { payload, declaration: Some(declaration), wire }))
             }
         }
@@ -261,7 +261,7 @@ impl Outbound {
             },
             _ => payload,
         };
-        let file_name = head.file_name.clone().unwrap_or_else(|| head.cop_msg_id.clone());
+        let file_name = name_of(&head);
         let (flow, document) = (self.clone(), payload.clone());
         let envelope = self.computing(move || flow.wrap(&head, &document)).await?;
         let envelope = self.sealed(partner, envelope).await?;

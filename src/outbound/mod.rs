@@ -43,6 +43,7 @@ mod bundle;
 mod circuit;
 mod compose;
 mod earlier;
+mod envelope;
 mod environment;
 mod intake;
 mod operator;

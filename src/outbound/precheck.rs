@@ -11,8 +11,8 @@ use super::Outbound;
 use super::earlier::{New, Underway};
 use crate::bilingual;
 use crate::declaration::dsig::SignatureProblem;
-use crate::declaration::envelope::{self, EnvelopeHead, Kind};
-use crate::declaration::family::{self, Family};
+use crate::declaration::envelope::{EnvelopeHead, Kind};
+use crate::declaration::family;
 use crate::declaration::precheck::{self, BusinessKey, Expectations, FOREIGN_DXPID, Facts, Report, Verdict};
 use crate::declaration::schema;
 use crate::declaration::standing::Key;
@@ -20,7 +20,7 @@ use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, Language};
 use crate::mime::BytesSource;
 use crate::partner::{Dxp, Environment, Partner, Precheck, Profile};
-use crate::store::draft::{Draft, Sink};
+use crate::store::draft::Draft;
 use crate::store::record::{Content, DeclarationSummary, Findings, Folder, Publication, Reason};
 
 /// Business keys kept in the message's summary.
@@ -59,8 +59,14 @@ pub(super) struct Refusal {
 }
 
 impl Outbound {
-    /// Decides about a payload under the partner's profile.
-    pub(super) fn precheck(&self, partner: &Partner, payload: &Draft, id: Id, now: Timestamp) -> io::Result<Decision> {
+    /// Decides about a payload, of a file with this name, under the partner's profile.
+    pub(super) fn precheck(
+        &self,
+        partner: &Partner,
+        (payload, name): (&Draft, &str),
+        id: Id,
+        now: Timestamp,
+    ) -> io::Result<Decision> {
         if payload.is_empty() {
             let text = bilingual!(
                 "文件为空，未发送。请重新生成后放入发件箱。",
@@ -102,7 +108,7 @@ impl Outbound {
         summary.dxpid = summary.dxpid.or_else(|| self.station.dxpid.clone());
         let mut declaration = Declaration { summary, documents, findings, underway };
         match &report.kind {
-            Kind::Ceb { message_type } => match self.envelope_head(dxp, message_type, id, now) {
+            Kind::Ceb { message_type } => match self.envelope_head(dxp, (message_type, name), &report, id, now) {
                 Ok(head) => {
                     declaration.summary.cop_msg_id = Some(head.cop_msg_id.clone());
                     Ok(Decision::Wrap(head, declaration))
@@ -177,49 +183,6 @@ impl Outbound {
             now: Some(now),
         })
     }
-
-    fn envelope_head(&self, dxp: &Dxp, message_type: &str, id: Id, now: Timestamp) -> Result<EnvelopeHead, Bilingual> {
-        let receiver = match family::receiver_for(message_type) {
-            Some(Family::Import) => &dxp.import_receiver,
-            Some(Family::Export) => &dxp.export_receiver,
-            None => {
-                return Err(bilingual!(
-                    "不知道 {message_type} 应发往进口还是出口系统，未发送。请自行封装为 DxpMsg 后再放入发件箱。",
-                    "{message_type} belongs neither to the import nor to the export system and was not sent. Wrap it in a DxpMsg yourself."
-                ));
-            }
-        };
-        let Some(dxpid) = self.station.dxpid.clone() else {
-            return Err(bilingual!(
-                "未配置 DXPID，无法封装。请在 gateway.toml 的 [station] 中设置 dxpid。",
-                "no DXPID is configured, so no envelope can be made. Set dxpid in [station] of gateway.toml."
-            ));
-        };
-        let cop_msg_id = id.hyphenated().to_uppercase();
-        Ok(EnvelopeHead {
-            file_name: Some(format!("{message_type}_{cop_msg_id}.xml")),
-            cop_msg_id,
-            sender_id: dxpid,
-            receiver_ids: receivers(receiver, &dxp.more_receivers),
-            creat_time: envelope::creat_time(now),
-            msg_type: message_type.to_owned(),
-            ..EnvelopeHead::default()
-        })
-    }
-
-    /// The envelope's bytes.
-    pub(super) fn wrap(&self, head: &EnvelopeHead, payload: &Draft) -> io::Result<Draft> {
-        let mut sink = Sink::new(&self.store);
-        let mut document = payload.open(&self.store)?;
-        envelope::wrap(head, &mut document, &mut sink).map_err(io::Error::other)?;
-        sink.finish()
-    }
-}
-
-/// The receiver of the family and the others, none of them twice.
-fn receivers(first: &str, more: &[String]) -> Vec<String> {
-    let others = more.iter().filter(|other| *other != first).cloned();
-    std::iter::once(first.to_owned()).chain(others).collect()
 }
 
 /// What carries this DXPID may not leave from this environment.

@@ -15,7 +15,8 @@ pub use agreement::{Accept, Agreement, MdnAgreement, PlanError};
 pub use directory::Directory;
 pub use environment::{Environment, EnvironmentName};
 pub use settings::{
-    Authorization, Delivery, DocumentKey, DocumentSigning, Dxp, HttpAccess, Precheck, Profile, Proxy, RetrySchedule,
+    AddInfoSettings, Authorization, Delivery, DocumentKey, DocumentSigning, Dxp, EnvelopeName, HttpAccess, KeyRule,
+    Precheck, Profile, Proxy, RetrySchedule,
 };
 pub use url::PartnerUrl;
 pub use waiver::{Waived, Waiver, Waivers};

@@ -39,6 +39,8 @@ pub struct Dxp {
     pub export_receiver: String,
     /// Who gets every declaration besides: at most four.
     pub more_receivers: Vec<String>,
+    /// What the `AddInfo` of envelopes that the gateway makes says.
+    pub add_info: AddInfoSettings,
     /// Code of the enterprise that the DXPID belongs to, as `BaseTransfer/copCode` must have it.
     pub cop_code: Option<String>,
     /// What the pre-check decides.
@@ -58,6 +60,7 @@ impl Dxp {
             import_receiver: "DXPEDCCEB0000002".to_owned(),
             export_receiver: "DXPEDCCEB0000003".to_owned(),
             more_receivers: Vec::new(),
+            add_info: AddInfoSettings::default(),
             cop_code: None,
             precheck: Precheck::default(),
             levels,
@@ -65,6 +68,42 @@ impl Dxp {
             signature: DocumentSigning::default(),
         }
     }
+}
+
+/// What the gateway writes into `AddInfo` of an envelope (终端节点报文 202205).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AddInfoSettings {
+    /// `FileName`.
+    pub file_name: EnvelopeName,
+    /// `IcCard`, 1 to 13 characters.
+    pub ic_card: Option<String>,
+    /// `BizKey/Key`, at most five.
+    pub keys: Vec<KeyRule>,
+    /// `IsText` says that `Data` is text, and in which character set: that of the declaration.
+    pub is_text: bool,
+    /// `RecMapId`.
+    pub map_id: Option<String>,
+}
+
+/// The `FileName` of an envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EnvelopeName {
+    /// `<MsgType>_<CopMsgId>.xml`.
+    #[default]
+    Generated,
+    /// The name of the file in the outbox.
+    Original,
+    /// There is none.
+    Absent,
+}
+
+/// Where a business key of an envelope comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyRule {
+    /// This key field of the message's first document, when it has it; the field's name is the key's.
+    Field(String),
+    /// Always the same: name and value.
+    Always(String, String),
 }
 
 /// How declarations are signed (XML-DSig), beside the signature of AS2.

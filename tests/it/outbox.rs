@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use dxgate::declaration::envelope::{self, EnvelopeHead, Unwrapped};
+use dxgate::declaration::envelope::{self, AddInfo, BizKey, EnvelopeHead, Unwrapped};
+use dxgate::declaration::precheck::{self, Expectations};
 use dxgate::declaration::sample;
 use dxgate::ground::limits::Limits;
 use jiff::Timestamp;
@@ -46,6 +47,38 @@ fn a_bare_declaration_travels_in_an_envelope_to_the_receiver_of_its_family() {
         assert_eq!(receipt["cop_msg_id"], head.cop_msg_id.as_str(), "{receipt:#}");
         assert_eq!(receipt["message_type"], *message_type, "{receipt:#}");
     }
+}
+
+#[test]
+fn the_additional_information_of_an_envelope_is_what_the_partners_file_asks_for() {
+    let peer = peer();
+    let home = customs_home(DXPID, peer.url(), "");
+    let settings = "\n[dxp.add_info]\nfile_name = \"original\"\nic_card = \"2100001234567\"\n\
+                    biz_keys = [\"orderNo\", \"copNo\", \"dept=A&1\"]\nis_text = true\nrec_map_id = \"M001\"\n";
+    let file = home.path("partners/customs.toml");
+    let partner = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{partner}{settings}")).unwrap();
+    let gateway = Gateway::start(&home);
+    let order = sample::order(3, DXPID, Timestamp::now(), 11);
+    home.submit("customs", "订单 11.xml", &order);
+    gateway.wait_for("customs", "sent", "订单 11.xml");
+    let (head, inside) = unwrap(&open(&peer.posted()[0]).payload);
+    assert!(inside == order);
+    assert_eq!(head.file_name.as_deref(), Some("订单 11.xml"));
+    let first = String::from_utf8(order).unwrap();
+    let number = first.split("<ceb:orderNo>").nth(1).unwrap().split('<').next().unwrap();
+    let key = |name: &str, value: &str| BizKey { name: Some(name.to_owned()), value: value.to_owned() };
+    let wanted = AddInfo {
+        ic_card: Some("2100001234567".to_owned()),
+        keys: vec![key("orderNo", number), key("dept", "A&1")],
+        encoding: Some("UTF-8".to_owned()),
+        map_id: Some("M001".to_owned()),
+    };
+    assert_eq!(*head.add_info, wanted, "an order has no copNo");
+    // The schema takes it: the pre-check of the received envelope says nothing of its form.
+    let received = open(&peer.posted()[0]).payload;
+    let report = precheck::check(&mut &received[..], &Expectations::default(), &Limits::default());
+    assert!(report.findings.iter().all(|finding| finding.rule != "R03"), "{:?}", report.findings);
 }
 
 #[test]

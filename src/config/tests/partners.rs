@@ -6,7 +6,7 @@ use super::*;
 use crate::as2::MdnMode;
 use crate::cms::{ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
 use crate::keys::generate::{KeyRequest, generate};
-use crate::partner::{PlanError, Precheck};
+use crate::partner::{AddInfoSettings, EnvelopeName, KeyRule, PlanError, Precheck};
 
 #[test]
 fn values_that_cannot_be_are_reported_with_line_and_key() {
@@ -124,6 +124,10 @@ fn the_pre_check_of_a_customs_partner_is_set() {
     assert_eq!((usual.more_receivers.len(), usual.cop_code), (0, None));
     let told = settings("more_receivers = [\"DXPOTHER00000001\", \"DXPOTHER00000002\"]\ncop_code = \"1301960001\"");
     assert_eq!((told.more_receivers.len(), told.cop_code.as_deref()), (2, Some("1301960001")));
+    assert_eq!(usual.add_info, AddInfoSettings::default());
+    let told = settings("add_info.biz_keys = [\"orderNo\", \"dept = A1\"]\nadd_info.file_name = \"none\"").add_info;
+    let keys = [KeyRule::Field("orderNo".to_owned()), KeyRule::Always("dept".to_owned(), "A1".to_owned())];
+    assert_eq!((told.file_name, told.keys.as_slice()), (EnvelopeName::Absent, keys.as_slice()));
     let other =
         settings("precheck = \"warn\"\nlevels = [\"R24 = error\", \"guid-not-uuid = off\"]\nedition = \"202205\"");
     assert_eq!(other.precheck, Precheck::Warn);
@@ -135,6 +139,11 @@ fn the_pre_check_of_a_customs_partner_is_set() {
         ("cop_code = \"91350100M000100Y44\"", "dxp.cop_code"),
         ("more_receivers = [\"1\", \"2\", \"3\", \"4\", \"5\"]", "dxp.more_receivers"),
         ("more_receivers = [\"DXPOTHER000000001\"]", "dxp.more_receivers"),
+        ("add_info.file_name = \"mine\"", "dxp.add_info.file_name"),
+        ("add_info.ic_card = \"12345678901234\"", "dxp.add_info.ic_card"),
+        ("add_info.biz_keys = [\"price\"]", "dxp.add_info.biz_keys"),
+        ("add_info.biz_keys = [\"a=1\", \"b=1\", \"c=1\", \"d=1\", \"e=1\", \"f=1\"]", "dxp.add_info.biz_keys"),
+        ("add_info.rec_map_id = \" x\"", "dxp.add_info.rec_map_id"),
     ] {
         sandbox.write("partners/customs.toml", with(dxp).as_bytes());
         let problems = sandbox.problems();

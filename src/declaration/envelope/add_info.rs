@@ -35,6 +35,14 @@ pub struct BizKey {
     pub value: String,
 }
 
+impl BizKey {
+    /// Whether the schema takes it.
+    pub fn fits(&self) -> bool {
+        let name = self.name.iter().all(|name| field_fault("name", name).is_none());
+        name && field_fault("Key", &self.value).is_none()
+    }
+}
+
 impl AddInfo {
     /// Nothing is in it.
     pub fn is_empty(&self) -> bool {
