@@ -164,7 +164,7 @@ impl From<&PlatformAnswer> for PlatformWire {
             info: answer.info.clone(),
             refused: answer.refused,
             message: answer.response,
-            results: answer.results.iter().map(result).collect(),
+            results: answer.results.iter().filter(|result| !result.receiver.is_empty()).map(result).collect(),
         }
     }
 }

@@ -66,6 +66,7 @@ struct PlatformWord {
     node: Option<String>,
     code: String,
     info: Option<String>,
+    notice: String,
     results: Box<[PlatformResult]>,
 }
 
@@ -222,8 +223,9 @@ impl Inbound {
                 None => unknown = unknown.saturating_add(1),
                 Some(message) => {
                     let info = info.map(|info| info.chars().take(KEPT_INFO).collect());
-                    let results = results(response);
-                    platform.push((message.id, PlatformWord { node: response.node_id.clone(), code, info, results }));
+                    let (node, results) = (response.node_id.clone(), results(response));
+                    let notice = notice_day(response.notice_time.as_deref(), origin.at);
+                    platform.push((message.id, PlatformWord { node, code, info, notice, results }));
                 }
             }
         }
@@ -288,9 +290,10 @@ impl Facts {
             transaction.fact(id, Fact::BusinessReceipt { receipt, message_type, entries });
         }
         let at = transaction.at();
-        for (id, PlatformWord { node, code, info, results }) in self.platform {
+        for (id, PlatformWord { node, code, info, notice, results }) in self.platform {
             let refused = !envelope::response_is_success(&code);
-            let answer = PlatformAnswer { at, response: receipt, node, code, info, refused, results };
+            let notice = Some(notice);
+            let answer = PlatformAnswer { at, response: receipt, node, code, info, refused, notice, results };
             transaction.fact(id, Fact::PlatformAnswered { answer });
         }
         let messages = messages.into_iter().take(NAMED).collect();
@@ -317,6 +320,14 @@ fn time_of(entry: &ReceiptEntry, received: Timestamp) -> String {
     let latest = received.checked_add(AHEAD).unwrap_or(received);
     let own = receipt::instant(&entry.time).filter(|at| *at <= latest);
     receipt::return_time(own.unwrap_or(received))
+}
+
+/// The day of `NoticeTime` (`xs:date`); where it cannot be read or lies ahead, that of reception.
+fn notice_day(given: Option<&str>, received: Timestamp) -> String {
+    let day = |at: Timestamp| customs_time(at).chars().take("2026-03-01".len()).collect::<String>();
+    let latest = day(received.checked_add(AHEAD).unwrap_or(received));
+    let own = given.and_then(|given| given.trim().get(.."2026-03-01".len())).map(str::to_owned);
+    own.filter(|own| own.parse::<jiff::civil::Date>().is_ok() && *own <= latest).unwrap_or_else(|| day(received))
 }
 
 fn line(message_type: &str, entry: &ReceiptEntry, time: String, document: Option<Target>) -> Line {
@@ -351,6 +362,7 @@ fn results(response: &envelope::Response) -> Box<[PlatformResult]> {
         receiver: first(&result.receiver_id, STATUS),
         code: first(&result.code, STATUS),
         info: result.info.as_deref().map(|info| first(info, KEPT_INFO)),
+        notice: None,
     };
     response.results.iter().take(RESULTS).map(result).collect()
 }

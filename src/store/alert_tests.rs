@@ -161,6 +161,7 @@ fn platform(code: &str, refused: bool) -> Fact {
         code: code.to_owned(),
         info: None,
         refused,
+        notice: None,
         results: Box::default(),
     };
     Fact::PlatformAnswered { answer }
@@ -219,6 +220,14 @@ fn an_envelope_that_the_platform_refuses_is_an_alert_until_customs_answers_after
     let passed_on = declaration(&[platform("3002", true), platform("0000", false)]);
     assert_eq!(open(&passed_on), []);
     assert!(passed_on.documents.iter().all(|document| document.standing == Standing::Waiting));
+    let overtaken = declaration(&[platform("0000", false), platform("3002", true)]);
+    assert_eq!(open(&overtaken), [], "the trouble of the same day was over");
+    let for_good = declaration(&[platform("0002", true), platform("0000", false), platform("0002", true)]);
+    assert!(for_good.documents.iter().all(|document| document.standing == Standing::Error));
+    assert_eq!(
+        for_good.platform.as_ref().map(|platform| (platform.code.as_str(), platform.refused)),
+        Some(("0002", true))
+    );
     let answered = declaration(&[platform("3002", true), told(1, "2", 1)]);
     assert_eq!(open(&answered), []);
     assert_eq!(answered.documents[0].standing, Standing::InProgress);

@@ -44,6 +44,7 @@ fn platform(code: &str, refused: bool) -> PlatformAnswer {
         code: code.to_owned(),
         info: None,
         refused,
+        notice: None,
         results: Box::default(),
     }
 }

@@ -4,6 +4,7 @@
 
 use super::apply::BadTransition;
 use super::declared::COP_MSG_ID;
+use super::platform;
 use super::record::{Direction, Documents, Fact, Message, PlatformAnswer, Said, State};
 use crate::declaration::standing::{Answer, Document, TRANSPORT_RESPONSE};
 use crate::ground::id::Id;
@@ -60,11 +61,14 @@ fn hear(message: &mut Message, receipt: Id, message_type: &str, entries: &[Said]
     }
 }
 
-/// Documents in an envelope that was refused do not get any further; any receipt knows better.
+/// Documents in an envelope that was refused do not get any further; any receipt knows better. What several answers say
+/// together is told in [`platform`].
 fn hear_platform(message: &mut Message, answer: &PlatformAnswer) {
-    message.platform = Some(answer.clone());
+    let answer = message.platform.as_ref().map_or_else(|| answer.clone(), |known| platform::together(known, answer));
+    let answer = message.platform.insert(answer);
+    message.documents.make_mut().iter_mut().for_each(Document::passed_on);
     if !answer.refused {
-        return message.documents.make_mut().iter_mut().for_each(Document::passed_on);
+        return;
     }
     let refusal = Answer {
         message_type: TRANSPORT_RESPONSE.to_owned(),

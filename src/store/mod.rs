@@ -54,6 +54,7 @@ mod journal;
 mod keeping;
 mod leaving;
 pub mod partial;
+mod platform;
 pub mod publisher;
 mod query;
 mod queue;

@@ -347,27 +347,34 @@ fn a_rejection_alerts_until_a_later_receipt_and_what_is_older_or_unknown_changes
     assert_eq!((&refused["platform"]["code"], &refused["platform"]["refused"]), (&json!("3002"), &json!(true)));
     let message = gateway.api(&format!("/api/v1/messages/{id}"));
     assert_eq!((&message["business"]["platform"]["code"], &message["state"]), (&json!("3002"), &json!("delivered")));
+    // It was passed on after all; that the trouble is told once more, and late, does not count.
+    customs.platform("0000", &cop_msg_id);
+    customs.platform("3002", &cop_msg_id);
+    until_received(&gateway, 3);
+    assert_eq!(alerts(&gateway), Vec::<String>::new());
+    let passed_on = &found(&gateway, "TAUGHT-1")[0];
+    assert_eq!((&passed_on["status"], &passed_on["platform"]["refused"]), (&json!("waiting"), &json!(false)));
     customs.says("100", 20);
-    until_received(&gateway, 2);
+    until_received(&gateway, 4);
     assert_eq!(found(&gateway, "TAUGHT-1")[0]["status"], "rejected");
     assert_eq!(alerts(&gateway), ["declaration-rejected"]);
     // Older ones that come late.
     customs.says("2", 1);
     customs.says("3", 2);
-    until_received(&gateway, 4);
+    until_received(&gateway, 6);
     assert_eq!(found(&gateway, "TAUGHT-1")[0]["receipt"]["status"], "100");
     assert_eq!(alerts(&gateway), ["declaration-rejected"]);
     // A newer one, twice.
     customs.says("120", 30);
     customs.says("120", 30);
-    until_received(&gateway, 6);
+    until_received(&gateway, 8);
     assert_eq!(found(&gateway, "TAUGHT-1")[0]["status"], "accepted");
     assert_eq!(alerts(&gateway), Vec::<String>::new());
     // About an order that was never sent, and in the name of a platform about an envelope that nobody knows.
     customs.request = with(request, "orderNo", "FOREIGN-1");
     customs.says("100", 40);
     customs.platform("0002", "NO-SUCH-ENVELOPE");
-    until_received(&gateway, 8);
+    until_received(&gateway, 10);
     assert!(found(&gateway, "FOREIGN-1").is_empty());
     assert_eq!(alerts(&gateway), Vec::<String>::new());
     let last = gateway.api("/api/v1/messages?direction=inbound&limit=1");

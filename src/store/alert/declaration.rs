@@ -35,10 +35,14 @@ pub(super) fn follow_receipt(message: &mut Message, at: Timestamp, receipt: Id) 
     }
 }
 
-/// The platform said what became of the envelope.
-pub(super) fn follow_platform(message: &mut Message, at: Timestamp, answer: &PlatformAnswer) {
+/// The platform said what became of the envelope: what counts is what all its answers say together.
+pub(super) fn follow_platform(message: &mut Message, at: Timestamp, heard: &PlatformAnswer) {
+    let Some(answer) = message.platform.as_ref() else { return };
     if !answer.refused {
         return end(message, ENVELOPE, at);
+    }
+    if answer.response != heard.response {
+        return;
     }
     let (code, meaning) = (printable(&answer.code), response_meaning(&answer.code));
     let (zh, en, id) = (meaning.zh, meaning.en, message.id);

@@ -90,7 +90,11 @@ pub struct PlatformAnswer {
     pub info: Option<String>,
     /// It refuses the envelope, or could not pass it on.
     pub refused: bool,
-    /// What it says of each receiver, where it names them.
+    /// The day of `NoticeTime`, `2026-03-01`; that of its arrival where it has none that can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+    /// What it says of each receiver, where it names them. In the sum of several answers the one without a name is what
+    /// was said of all.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     pub results: Box<[PlatformResult]>,
 }
@@ -105,6 +109,9 @@ pub struct PlatformResult {
     /// `Info`; its first characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<String>,
+    /// The day it was said, where that differs from the answer's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// What an inbound receipt answers.

@@ -185,6 +185,7 @@ fn facts_about_documents_are_read_for_ever_and_written_as_ever() {
         code: "0002".to_owned(),
         info: Some("数据包不能通过schema验证".to_owned()),
         refused: true,
+        notice: None,
         results: Box::default(),
     };
     let facts = [
