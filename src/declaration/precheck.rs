@@ -145,8 +145,8 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dxpid: Option<String>,
     /// Character set of the file, `UTF-8` or another name of the WHATWG.
-    #[serde(skip)]
-    pub encoding: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
 }
 
 /// The signatures of a file.
@@ -213,7 +213,7 @@ fn run(input: &mut dyn BufRead, expect: &Expectations<'_>, limits: &Limits, on_f
             }
         }
     }
-    report.encoding = scanner.charset().map(|charset| charset.encoding.name());
+    report.encoding = scanner.charset().map(|charset| charset.encoding.name().to_owned());
     report.findings = sheet.findings;
     report.findings_left_out = sheet.left_out;
     report

@@ -102,7 +102,7 @@ fn add_info(settings: &AddInfoSettings, report: &Report) -> AddInfo {
     AddInfo {
         ic_card: settings.ic_card.clone(),
         keys: settings.keys.iter().filter_map(key).collect(),
-        encoding: report.encoding.filter(|_| settings.is_text).map(str::to_ascii_uppercase),
+        encoding: report.encoding.as_deref().filter(|_| settings.is_text).map(str::to_ascii_uppercase),
         map_id: settings.map_id.clone(),
     }
 }
