@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use super::Outbound;
 use crate::declaration::precheck::{self, Expectations, Facts, Finding, Ledger};
 use crate::declaration::schema;
-use crate::declaration::standing::{FINDABLE, Standing};
+use crate::declaration::standing::FINDABLE;
 use crate::ground::id::Id;
 use crate::partner::{Dxp, Partner};
 use crate::store::Declared;
@@ -178,7 +178,8 @@ impl Outbound {
             let given = document.given.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             let facts = facts.with_given(given);
             let facts = if free { facts.with_free_waybill() } else { facts };
-            Some(if document.standing == Standing::Released { facts.released() } else { facts })
+            let status = document.answer.as_ref().map(|answer| answer.status.as_str());
+            Some(facts.standing(document.standing, status))
         };
         documents.iter().filter_map(of).collect()
     }

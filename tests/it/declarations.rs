@@ -389,3 +389,28 @@ fn a_rejection_alerts_until_a_later_receipt_and_what_is_older_or_unknown_changes
     let gateway = Gateway::start(&homes.enterprise);
     assert_eq!(found(&gateway, "TAUGHT-1"), before);
 }
+
+#[test]
+fn a_change_of_what_customs_has_accepted_is_sent_without_a_word() {
+    let homes = Homes::new("receipts = \"none\"\n");
+    let (gateway, _testbed) = homes.start();
+    let since = Timestamp::now() - SignedDuration::from_secs(60);
+    let request = with(sample::order(1, DXPID, since, 9), "orderNo", "CHANGED-1");
+    homes.enterprise.submit("customs", "order.xml", &request);
+    gateway.wait_for("customs", "sent", "order.xml");
+    let findings = |name: &str| {
+        homes.enterprise.submit("customs", name, &with(request.clone(), "appType", "2"));
+        gateway.wait_for("customs", "sent", name);
+        let list = gateway.api(&format!("/api/v1/messages?name={name}"));
+        let id = list["messages"][0]["id"].as_str().unwrap().to_owned();
+        gateway.api(&format!("/api/v1/messages/{id}"))["findings"]["kept"][0]["code"].clone()
+    };
+    assert_eq!(findings("early.xml"), "change-before-acceptance");
+    let mut customs = Customs { home: &homes.customs, request: request.clone(), since, sent: 0 };
+    customs.says("120", 20);
+    until_received(&gateway, 1);
+    assert_eq!(findings("change.xml"), Value::Null);
+    customs.says("800", 30);
+    until_received(&gateway, 2);
+    assert_eq!(findings("late.xml"), "change-after-release");
+}

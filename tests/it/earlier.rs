@@ -5,7 +5,8 @@ use std::fs;
 use dxgate::declaration::sample;
 use dxgate::declaration::schema::specimen::{self, Fullness};
 use dxgate::declaration::schema::{self, Ns};
-use jiff::Timestamp;
+use jiff::tz::{self, TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::support::correspondent::{Kind, acknowledge};
@@ -56,6 +57,74 @@ fn a_payment_is_compared_with_the_order_that_was_sent_before() {
     let right = payment(&order, value_of(&order, "acturalPaid"));
     home.submit("customs", "payment.xml", right.as_bytes());
     assert!(gateway.wait_for("customs", "sent", "payment.xml") == right.as_bytes());
+}
+
+#[test]
+fn every_rule_between_documents_is_judged_against_what_was_sent_before() {
+    let peer = peer();
+    // The sample lists are not signed and a changed quantity does not fit its price, which is not what this is about.
+    let levels = "[precheck.levels]\nR07 = \"off\"\nelement-missing = \"off\"\nR11 = \"off\"";
+    let home = customs_home(DXPID, peer.url(), levels);
+    let gateway = Gateway::start(&home);
+    let (order, list) = (text(&order(11)), text(&sample::inventory(1, DXPID, now(), 11)));
+    let (paid, carried) = (payment(&order, value_of(&order, "acturalPaid")), waybill(&order));
+    home.submit("customs", "order.xml", order.as_bytes());
+    gateway.wait_for("customs", "sent", "order.xml");
+    let other_order = text(&self::order(12));
+    let fire = |rule: &str, xml: &str, code: &str| {
+        let name = format!("{rule}-{code}.xml");
+        home.submit("customs", &name, xml.as_bytes());
+        let codes = refused(&gateway, &name);
+        assert!(codes.iter().any(|found| found == code), "{name}: {codes:?}");
+    };
+    let pass = |name: &str, xml: &str| {
+        home.submit("customs", name, xml.as_bytes());
+        assert!(gateway.wait_for("customs", "sent", name) == xml.as_bytes(), "{name}");
+        assert_eq!(findings(&gateway, name), [] as [&str; 0], "{name}");
+    };
+    fire("R10", &with(&paid, "amountPaid", "0.01"), "payment-amount");
+    fire("R41", &with(&paid, "payerName", "别人"), "payer-not-buyer");
+    fire("R42", &with(&paid, "payCode", "3301961Q43"), "payment-company");
+    fire("R42", &with(&paid, "payTransactionId", "another"), "payment-transaction");
+    pass("payment.xml", &paid);
+    fire("R17", &with(&carried, "consigneeAddress", "别处 1 号"), "consignee-differs");
+    pass("waybill.xml", &carried);
+    fire("R16", &with(&carried, "orderNo", value_of(&other_order, "orderNo")), "waybill-reused");
+    fire("R16", &with(&order, "ebcCode", value_of(&order, "ebpCode")), "order-number-reused");
+    fire("R41", &with(&list, "buyerName", "别人"), "buyer-differs");
+    fire("R18", &with(&list, "qty", "77"), "lines-differ");
+    pass("list.xml", &list);
+    fire("R43", &order, "key-repeated");
+    pass("other-order.xml", &other_order);
+    assert_eq!(peer.posted().len(), 5, "what is refused does not leave");
+}
+
+#[test]
+fn a_change_wants_an_original_that_was_sent_and_accepted_and_is_not_behind_a_list() {
+    let peer = peer();
+    let levels = "[precheck.levels]\nR07 = \"off\"\nelement-missing = \"off\"";
+    let home = customs_home(DXPID, peer.url(), levels);
+    let gateway = Gateway::start(&home);
+    let order = text(&order(13));
+    let sent = |name: &str, xml: &str| {
+        home.submit("customs", name, xml.as_bytes());
+        gateway.wait_for("customs", "sent", name);
+        findings(&gateway, name)
+    };
+    let at = |xml: &str, kind: &str, minutes: i64| {
+        let time = now() + SignedDuration::from_mins(minutes - 20);
+        let time = time.to_zoned(TimeZone::fixed(tz::offset(8))).strftime("%Y%m%d%H%M%S").to_string();
+        with(&with(xml, "appType", kind), "appTime", &time)
+    };
+    assert_eq!(sent("nothing.xml", &at(&order, "2", 0)), ["change-without-original"]);
+    let order = text(&self::order(14));
+    let list = text(&sample::inventory(1, DXPID, now(), 14));
+    assert_eq!(sent("new.xml", &at(&order, "1", 1)), [] as [&str; 0]);
+    assert_eq!(sent("change.xml", &at(&order, "2", 2)), ["change-before-acceptance"]);
+    assert_eq!(sent("list.xml", &at(&list, "1", 3)), [] as [&str; 0]);
+    assert_eq!(sent("late.xml", &at(&order, "2", 4)), ["change-before-acceptance", "change-behind-list"]);
+    assert_eq!(sent("deletion.xml", &at(&list, "3", 5)), ["change-before-acceptance"]);
+    assert_eq!(sent("again.xml", &at(&list, "2", 6)), ["change-after-deletion"]);
 }
 
 #[test]
@@ -141,6 +210,38 @@ fn text(xml: &[u8]) -> String {
 /// The first value of a field.
 fn value_of<'x>(xml: &'x str, field: &str) -> &'x str {
     xml.split_once(&format!("<ceb:{field}>")).unwrap().1.split_once('<').unwrap().0
+}
+
+/// The same with another value in the first such field.
+fn with(xml: &str, field: &str, value: &str) -> String {
+    let (start, rest) = xml.split_once(&format!("<ceb:{field}>")).unwrap();
+    let (_, end) = rest.split_once('<').unwrap();
+    format!("{start}<ceb:{field}>{value}<{end}")
+}
+
+/// Codes of what was found between a message that was sent and others.
+fn findings(gateway: &Gateway<'_>, name: &str) -> Vec<String> {
+    let id = message(gateway, name)["id"].as_str().unwrap().to_owned();
+    let detail = gateway.api(&format!("/api/v1/messages/{id}"));
+    let kept = detail["findings"]["kept"].as_array().cloned().unwrap_or_default();
+    let between = |finding: &&Value| {
+        ["R10", "R16", "R17", "R18", "R41", "R42", "R43", "R44"].contains(&finding["rule"].as_str().unwrap())
+    };
+    let mut codes: Vec<String> =
+        kept.iter().filter(between).map(|finding| finding["code"].as_str().unwrap().to_owned()).collect();
+    codes.sort();
+    codes
+}
+
+/// A waybill of the order.
+fn waybill(order: &str) -> String {
+    let message = schema::current().find(Ns::Ceb, "CEB511Message").unwrap();
+    let mut piece = specimen::of(message, Fullness::All);
+    for field in ["orderNo", "consignee", "consigneeTelephone", "consigneeAddress"] {
+        piece.at(&format!("Logistics/LogisticsHead/{field}")).unwrap().text = value_of(order, field).to_owned();
+    }
+    piece.at("BaseTransfer/dxpId").unwrap().text = DXPID.to_owned();
+    piece.write()
 }
 
 /// A payment for the order, of this amount.

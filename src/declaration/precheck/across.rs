@@ -5,6 +5,7 @@ use super::super::charset::Position;
 use super::super::family::{self, MessageType};
 use super::super::scanner::Scanner;
 use super::super::schema::Node;
+use super::super::standing::Standing;
 use super::amount::Amount;
 use super::finding::{Finding, Levels};
 use super::record::Record;
@@ -67,8 +68,8 @@ pub struct Facts {
     total: Option<Amount>,
     /// More than its keys is known.
     whole: bool,
-    /// Customs has released it.
-    released: bool,
+    /// Where it stands with customs, as far as changes are concerned; none when that is not known.
+    standing: Option<Standing>,
 }
 
 /// A field of a document's head.
@@ -136,7 +137,7 @@ impl Facts {
             line: "",
             total: None,
             whole: true,
-            released: false,
+            standing: None,
         }
     }
 
@@ -166,9 +167,11 @@ impl Facts {
         self
     }
 
-    /// The same, known to be released by customs.
-    pub fn released(self) -> Facts {
-        Facts { released: true, ..self }
+    /// The same, known to stand so with customs; `status` is that of its newest receipt.
+    pub fn standing(self, standing: Standing, status: Option<&str>) -> Facts {
+        // What the platform has only stored may be changed.
+        let standing = if status == Some("1") { Standing::Accepted } else { standing };
+        Facts { standing: Some(standing), ..self }
     }
 
     pub(super) fn add_line(&mut self, node: &'static Node, line: &Record, ordinal: u32) {

@@ -136,7 +136,9 @@ const RULES: &[Rule] = rules![
     "R41", "海关回执代码 1327、13127", "支付人、清单订购人与订购人一致", "payer and list's buyer are the buyer", ["payer-not-buyer", "buyer-differs"];
     "R42", "海关回执代码 13035", "支付企业和交易编号与订单一致", "payment company and transaction are the order's", ["payment-company", "payment-transaction"];
     "R43", "企业对接报文规范 202205 表7-2", "业务主键不重复新增", "a business key is new once", ["key-repeated"];
-    "R44", "企业对接报文规范 202205 表7-2", "变更、删除要有可变更的原单证", "changes and deletions follow their document", ["change-before-new", "change-without-original", "change-after-release"];
+    "R44", "企业对接报文规范 202205 表7-2", "变更、删除要有可变更的原单证", "changes and deletions follow their document",
+        ["change-before-new", "change-without-original", "change-before-acceptance", "change-after-release", "change-after-deletion",
+         "change-behind-list"];
 ];
 
 /// Message types (none: any), finding codes, and the code of the official tables or of receipts seen.
@@ -198,11 +200,15 @@ const CUSTOMS: &[CustomsRow] = &[
     (&["CEB511Message"], &["change-without-original"], "-504014"),
     (&["CEB513Message"], &["change-without-original"], "-505014"),
     (&["CEB621Message"], &["change-without-original"], "-621011"),
-    (&["CEB311Message"], &["change-after-release"], "-301011"),
-    (&["CEB411Message"], &["change-after-release"], "-401008"),
-    (&["CEB511Message"], &["change-after-release"], "-504016"),
-    (&["CEB621Message"], &["change-after-release"], "-621012"),
-    (&["CEB625Message"], &["change-after-release"], "-625022"),
+    (&["CEB311Message"], &["change-after-release", "change-behind-list"], "-301011"),
+    (&["CEB411Message"], &["change-after-release", "change-behind-list"], "-401008"),
+    (&["CEB511Message"], &["change-after-release", "change-behind-list"], "-504016"),
+    (&["CEB621Message"], &["change-after-release", "change-before-acceptance"], "-621012"),
+    (&["CEB625Message"], &["change-after-release", "change-before-acceptance"], "-625022"),
+    (&["CEB311Message"], &["change-after-deletion"], "-301009"),
+    (&["CEB411Message"], &["change-after-deletion"], "-401006"),
+    (&["CEB511Message"], &["change-after-deletion"], "-504014"),
+    (&["CEB621Message"], &["change-after-deletion"], "-621011"),
     (&["CEB621Message"], &["signature-value"], "-621029"),
     (&["CEB621Message"], &["signature-digest"], "-621028"),
     (&["CEB623Message"], &["signature-value", "signature-digest"], "-623029"),

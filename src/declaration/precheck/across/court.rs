@@ -1,4 +1,4 @@
-//! One comparison of everything: documents by their keys here, those about one order in [`orders`].
+//! One comparison of everything: documents by their keys here and in [`changes`], those about one order in [`orders`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,6 +8,7 @@ use super::super::finding::{Finding, Level, Levels, Say, Sheet};
 use super::{About, Entry, Facts, Purchase};
 use crate::bilingual;
 
+mod changes;
 mod orders;
 
 /// Largest value of all imports of one buyer in one year, in yuan (as reported; the error code -621018 proves a limit).
@@ -81,59 +82,6 @@ impl<'l> Court<'l> {
         self.say(party, about, say);
         for (_, finding) in self.found.iter_mut().skip(before) {
             finding.customs_code = customs.map(str::to_owned);
-        }
-    }
-
-    /// R43 and R44: one key, several documents.
-    fn keys(&mut self) {
-        for places in self.alike(Facts::business_key) {
-            let mut first: Option<&Facts> = None;
-            for place in &places {
-                let Some(facts) = self.at(*place).filter(|facts| facts.is_new()) else { continue };
-                if first.is_some() {
-                    let text = bilingual!(
-                        "业务主键重复：同一主键以新增（appType 1）申报了多次",
-                        "the same business key is declared as new (appType 1) more than once"
-                    );
-                    self.say((*place, facts), facts.number(), Say::error("R43", "key-repeated", text));
-                }
-                first = first.or(Some(facts));
-            }
-            let known = first.is_some() || places.iter().any(|place| self.is_earlier(*place));
-            for place in places {
-                if let Some(facts) = self.at(place).filter(|facts| !facts.is_new() && !self.is_earlier(place)) {
-                    self.change((place, facts), first, known);
-                }
-            }
-        }
-    }
-
-    /// R44: a change or deletion and the document that it is about.
-    fn change(&mut self, change: Party<'_>, new: Option<&Facts>, known: bool) {
-        match new {
-            _ if self.history && !known && matches!(change.1.get("appType"), Some("2" | "3")) => {
-                let text = bilingual!(
-                    "变更或删除的原单证没有从本网关发送过，或已被退单、取消，请核对业务主键",
-                    "the document that this changes or deletes was never sent from here, or was refused or cancelled; check \
-                     the business key"
-                );
-                self.say(change, change.1.number(), Say::warning("R44", "change-without-original", text));
-            }
-            Some(new) if new.released => {
-                let text = bilingual!(
-                    "原单证已放行或结关，海关一般不再接受变更或删除",
-                    "customs has released the original and takes changes and deletions no more as a rule"
-                );
-                self.say(change, change.1.number(), Say::warning("R44", "change-after-release", text));
-            }
-            Some(new) if change.1.get("appTime").zip(new.get("appTime")).is_some_and(|(one, two)| one < two) => {
-                let text = bilingual!(
-                    "变更或删除的报送时间早于同一单证的新增",
-                    "this change or deletion is older than the new document it is about"
-                );
-                self.say(change, About::Field("appTime"), Say::warning("R44", "change-before-new", text));
-            }
-            _ => {}
         }
     }
 

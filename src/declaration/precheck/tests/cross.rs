@@ -3,6 +3,7 @@
 use super::super::super::family;
 use super::super::super::schema::specimen::{self, Fullness};
 use super::super::super::schema::{self, Ns};
+use super::super::super::standing::Standing;
 use super::*;
 
 /// What the ledger says about these files.
@@ -291,8 +292,87 @@ fn r43_and_r44_know_what_was_sent_before_by_its_keys_alone() {
     let change = with(&order, "appType", "2");
     assert_eq!(after([of_keys()], &change), []);
     assert_eq!(after([], &change), said("R44", "change-without-original", "-301009"));
-    assert_eq!(after([of_keys().released()], &change), said("R44", "change-after-release", "-301011"));
+    assert_eq!(
+        after([of_keys().standing(Standing::Released, Some("800"))], &change),
+        said("R44", "change-after-release", "-301011")
+    );
     assert_eq!(judged(&[change]), [], "one call does not know everything that was sent");
+}
+
+#[test]
+fn r44_wants_an_original_that_customs_has_accepted_and_that_may_still_be_changed() {
+    let order = orders();
+    let change = with(&order, "appType", "2");
+    let at = |standing, status| {
+        let sent = facts_of(&order).into_iter().map(|facts| facts.standing(standing, status));
+        let codes = after(sent, &change).into_iter().map(|(rule, code, _)| (rule, code));
+        codes.collect::<Vec<_>>()
+    };
+    let told = |code: &str| vec![("R44".to_owned(), code.to_owned())];
+    assert_eq!(at(Standing::Waiting, None), told("change-before-acceptance"));
+    assert_eq!(at(Standing::InProgress, Some("2")), told("change-before-acceptance"));
+    assert_eq!(at(Standing::InProgress, Some("1")), [], "what is only stored may be changed");
+    assert_eq!(at(Standing::Accepted, Some("120")), []);
+    assert_eq!(at(Standing::Released, Some("800")), told("change-after-release"));
+    let list = lists();
+    let sent = facts_of(&list).into_iter().map(|facts| facts.standing(Standing::Waiting, None));
+    assert_eq!(after(sent, &with(&list, "appType", "3")), said("R44", "change-before-acceptance", "-621012"));
+}
+
+#[test]
+fn r44_knows_what_was_deleted_and_r43_that_it_may_be_declared_anew() {
+    let order = orders();
+    let later = |kind: &str, minute: u8| {
+        let guid = format!("{minute:0>36}");
+        let xml = with(&with(&order, "appType", kind), "appTime", &format!("202603010{minute:03}00"));
+        with(&xml, "guid", &guid)
+    };
+    let (new, deletion, again, change) = (later("1", 100), later("3", 110), later("1", 120), later("2", 130));
+    assert_eq!(judged(&[new.clone(), deletion.clone(), again.clone(), change.clone()]), []);
+    assert_eq!(
+        judged(&[change.clone(), again.clone(), deletion.clone(), new.clone()]),
+        [],
+        "in whatever order they are named"
+    );
+    let gone = || [facts_of(&new), facts_of(&deletion)].concat();
+    assert_eq!(after(gone(), &again), []);
+    assert_eq!(after(gone(), &change), said("R44", "change-after-deletion", "-301009"));
+    assert_eq!(
+        judged(&[new.clone(), deletion, change.clone()]),
+        [(2, "R44".to_owned(), "change-after-deletion".to_owned())]
+    );
+    let repeated = judged(&[new, change, again]);
+    assert!(repeated.contains(&(2, "R43".to_owned(), "key-repeated".to_owned())), "{repeated:?}");
+}
+
+#[test]
+fn r44_leaves_what_is_behind_a_declared_list_until_it_is_cancelled() {
+    let (order, list) = (orders(), lists());
+    let later = |xml: &str| with(&with(xml, "appType", "2"), "appTime", "20260301220000");
+    let codes = |earlier: Vec<Facts>, new: &str| -> Vec<(String, String)> {
+        let found = after(earlier, new).into_iter().filter(|(rule, ..)| rule == "R44");
+        found.map(|(_, code, customs)| (code, customs)).collect()
+    };
+    let sent = |xml: &[&str]| -> Vec<Facts> {
+        let facts = xml.iter().flat_map(|xml| facts_of(xml));
+        facts.map(|facts| facts.standing(Standing::Accepted, Some("120"))).collect()
+    };
+    let behind = |customs: &str| vec![("change-behind-list".to_owned(), customs.to_owned())];
+    let paid = with(&payment(&order), "appTime", "20260301093000");
+    let carried = with(&waybill(&order), "appTime", "20260301093000");
+    for (document, customs) in [(&order, "-301011"), (&paid, "-401008"), (&carried, "-504016")] {
+        assert_eq!(codes(sent(&[document, &list]), &later(document)), behind(customs));
+        assert_eq!(codes(sent(&[document]), &later(document)), [], "without a list");
+        let files = [(**document).to_owned(), list.clone(), later(document)];
+        let found: Vec<_> = judged(&files).into_iter().filter(|(_, rule, _)| rule == "R44").collect();
+        assert_eq!(found, [(2, "R44".to_owned(), "change-behind-list".to_owned())], "inside one call");
+    }
+    let cancelled = beside("CEB623Message", "InvtCancel", &order, &[("orderNo", "orderNo")]);
+    let cancelled = with(&cancelled, "appTime", "20260301200000");
+    assert_eq!(codes(sent(&[&order, &list, &cancelled]), &later(&order)), []);
+    assert_eq!(codes(sent(&[&order, &with(&list, "appType", "3")]), &later(&order)), [], "the list was deleted");
+    let early = with(&later(&order), "appTime", "20260101000000");
+    assert!(!codes(sent(&[&order, &list]), &early).contains(&behind("-301011")[0]), "it was before the list");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{Court, Party};
 use crate::bilingual;
 
 impl<'l> Court<'l> {
-    /// R10, R17, R18, R33, R41, R42.
+    /// R10, R17, R18, R33, R41, R42, and R44 as far as it is about an order.
     pub(super) fn orders(&mut self) {
         for places in self.alike(|facts| facts.get("orderNo")).into_iter().filter(|places| places.len() > 1) {
             if let Some((order, payment)) = self.pair(&places, "CEB311Message", "CEB411Message") {
@@ -31,6 +31,7 @@ impl<'l> Court<'l> {
                 self.lines(order, list);
             }
             self.returns(&places, "CEB621Message", "CEB625Message");
+            self.changes_behind_a_list(&places);
         }
         // An export's return names no order, but the number that customs gave the list.
         for places in self.alike(|facts| facts.get("invtNo")).into_iter().filter(|places| places.len() > 1) {
