@@ -24,6 +24,7 @@ use crate::config::AlertSettings;
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown};
 use crate::ground::id::Id;
+use crate::ground::text::printable;
 use crate::ground::{durable, random};
 use crate::http::TlsError;
 use crate::store::alert::Level;
@@ -208,7 +209,7 @@ impl Telling {
             self.ledger().end_silence(id);
             return Err(SilenceError::Unwritten(error));
         }
-        tracing::warn!(%id, ?code, ?partner, %until, reason, by, "alerts are silenced");
+        tracing::warn!(%id, ?code, ?partner, %until, reason = printable(reason), by, "alerts are silenced");
         Ok(silence)
     }
 
@@ -222,7 +223,7 @@ impl Telling {
             self.ledger().silence(ended);
             return Err(SilenceError::Unwritten(error));
         }
-        tracing::warn!(%id, reason, by, "the silence has ended");
+        tracing::warn!(%id, reason = printable(reason), by, "the silence has ended");
         self.0.news.send_replace(());
         Ok(ended)
     }

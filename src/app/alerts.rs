@@ -238,7 +238,7 @@ pub(super) async fn acknowledge(store: &Store, now: Timestamp, name: &str, asked
     if name.starts_with("gateway.") {
         store.alerts().standing().iter().find(|standing| standing.name() == name).ok_or_else(not_open)?;
         store.record(change).await.map_err(|error| refusal(503, error.code(), error.text()))?;
-        tracing::info!(alert = name, by, reason, "acknowledged");
+        tracing::info!(alert = name, by, reason = printable(&reason), "acknowledged");
         let seen = Acknowledgement { at: now, by, reason };
         return store.alerts().acknowledge(name, seen).ok_or_else(not_open);
     }

@@ -70,7 +70,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Bidirectional controls, line separators and zero-width characters that can disguise a name.
-fn is_format_control(c: char) -> bool {
+pub fn is_format_control(c: char) -> bool {
     matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 

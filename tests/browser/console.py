@@ -88,8 +88,9 @@ class Console:
     def complaints(self):
         """What the browser itself found wrong: broken policy, missing files, errors of scripts."""
         expected = ("401", "400", "403", "429")
-        entries = self.driver.get_log("browser")
-        return [entry["message"] for entry in entries if entry["level"] == "SEVERE" and not any(f"status of {code}" in entry["message"] for code in expected)]
+        entries = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        entries = [entry for entry in entries if not ("/api/v1/" in entry and "status of 404" in entry)]
+        return [entry for entry in entries if not any(f"status of {code}" in entry for code in expected)]
 
     def close(self):
         self.driver.quit()
@@ -239,6 +240,47 @@ def phone(console):
     assert ground == "rgb(18, 22, 26)", ground
 
 
+INTRUDERS = """
+    return [
+      window.pwned ?? null,
+      [...document.querySelectorAll("img, iframe, object, embed, base, form[action], script:not([src^='/assets/'])")].map((it) => it.outerHTML),
+      [...document.querySelectorAll("*")].filter((it) => [...it.attributes].some((each) => each.name.startsWith("on"))).map((it) => it.outerHTML),
+      [...document.querySelectorAll("a[href]")].map((it) => it.getAttribute("href")).filter((it) => !/^(#|[/]api[/]v1[/])/.test(it)),
+    ];
+"""
+
+
+def hostile(console):
+    """What strangers wrote into names, header fields and reasons is shown on every page and is nothing but text."""
+
+    def harmless(where):
+        intruders = console.driver.execute_script(INTRUDERS)
+        assert intruders == [None, [], [], []], f"{where}: {intruders}"
+
+    console.set_up()
+    pages = ["now", "messages", "declarations", "precheck", "partners", "certificates", "connectivity", "audit", "settings"]
+    for page in pages + ["partners/theirs", "alerts"]:
+        console.go(f"/#/{page}")
+        console.one("main h1")
+        if page in ("messages", "audit"):
+            console.one(".rows-body .row")
+            console.until("script as text", lambda: "window.pwned" in console.text())
+        harmless(page)
+    console.go("/#/messages?direction=outbound")
+    names = console.until("the files", lambda: len(console.all(".rows-body .row")) >= 11 and [each.get_attribute("href") for each in console.all(".rows-body .c-file a")])
+    for name in names:
+        console.driver.get(name)
+        console.one(".way .step")
+        console.says("Message-ID")
+        harmless(console.text().splitlines()[0])
+    for odd in ["%E0%A4%A", "partners/%00", "message/%3Cscript%3E", "message/..%2f..%2fusers", "<img src=x onerror=window.pwned=1>", "messages?text=<script>window.pwned=1</script>"]:
+        console.go("/#/now")
+        console.one("main h1")
+        console.driver.execute_script("location.hash = arguments[0]", "#/" + odd)
+        console.until("an answer", lambda: console.one("main h1, main .problem"))
+        harmless(odd)
+
+
 PAGES = ["now", "messages", "declarations", "precheck"]
 
 
@@ -263,7 +305,7 @@ def screenshots(console):
     console.driver.save_screenshot(os.path.join(console.facts["pictures"], "message.png"))
 
 
-SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, screenshots)}
+SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, hostile, screenshots)}
 
 
 def main():

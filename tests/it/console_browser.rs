@@ -39,7 +39,8 @@ fn play(scene: &str, refuses_first: bool) {
     run(scene, &facts, &gateway);
 }
 
-fn run(scene: &str, facts: &serde_json::Value, gateway: &Gateway<'_>) {
+/// Plays one scene with these facts.
+pub fn run(scene: &str, facts: &serde_json::Value, gateway: &Gateway<'_>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python: PathBuf = root.join(".venv/bin/python");
     assert!(python.exists(), "the browser's driver is not installed; run tests/peers/setup.sh (or tests/run.sh)");

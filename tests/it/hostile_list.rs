@@ -32,7 +32,8 @@ fn collect(folder: &Path, into: &mut HashSet<String>) {
             collect(&path, into);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let names = text.lines().filter_map(|line| line.trim_start().strip_prefix("fn "));
+            let lines = text.lines().map(str::trim_start).map(|line| line.strip_prefix("async ").unwrap_or(line));
+            let names = lines.filter_map(|line| line.strip_prefix("fn "));
             into.extend(names.filter_map(|rest| rest.split('(').next()).map(str::to_owned));
         }
     }

@@ -28,6 +28,7 @@ mod evidence;
 mod failed_sync;
 mod full_disk;
 mod grid;
+mod hostile_console;
 mod hostile_http;
 mod hostile_list;
 mod interop_grid;

@@ -33,9 +33,18 @@ let connection;
 // Whether the person may do what wants `role`.
 const may = (role) => ROLES.indexOf(SCOPES[session.role] ?? session.role) >= ROLES.indexOf(role);
 
+// An address may say anything.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 function parts() {
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
-  const names = path.split("/").filter(Boolean).map(decodeURIComponent);
+  const names = path.split("/").filter(Boolean).map(decoded);
   return { names: names.length ? names : ["now"], search: new URLSearchParams(search ?? "") };
 }
 
