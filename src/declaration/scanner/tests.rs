@@ -1,3 +1,5 @@
+use proptest::prelude::ProptestConfig;
+
 use super::*;
 
 /// Everything the scanner says about a document: `+name` and `-name=text`.
@@ -150,8 +152,8 @@ impl Listener for Hearer {
     fn instruction(&mut self, _: &str, _: &str) {}
 }
 
-/// Events with names, places and the texts of leaves, or how it ended.
-fn walked(mut scanner: Scanner<'_>) -> Vec<String> {
+/// Events with names, places and the texts of leaves, or how it ended; each place is counted again from the beginning.
+fn walked(mut scanner: Scanner<'_>, xml: &str) -> Vec<String> {
     let mut walked = Vec::new();
     loop {
         let event = match scanner.next() {
@@ -162,6 +164,9 @@ fn walked(mut scanner: Scanner<'_>) -> Vec<String> {
             }
         };
         let (at, offsets) = (scanner.element().map(|element| element.at), (scanner.tag_offset(), scanner.offset()));
+        if let (Event::Start, Some(at), Ok(before)) = (event, at, usize::try_from(offsets.0)) {
+            assert_eq!(at, Position::START.after(&xml.as_bytes()[..before]), "{xml}");
+        }
         let leaf = scanner.element().is_some_and(|element| event == Event::End && !element.parent);
         let text = if leaf { scanner.text() } else { "" };
         walked.push(format!("{event:?} {} {at:?} {offsets:?} {text:?}", scanner.path()));
@@ -196,11 +201,73 @@ fn what_is_read_quickly_is_read_the_same() {
             for gap in gaps {
                 let one = format!("{gap}<p:b>{value}{end}{gap}");
                 let xml = format!("<p:a xmlns:p=\"urn:1\">{one}<p:d\n q=\"1\">{one}{one}</p:d><p:b/>{one}</p:a>\n");
-                let limits = Limits::default();
-                let (mut quick, mut whole, mut hearer) = (xml.as_bytes(), xml.as_bytes(), Hearer);
-                let expected = walked(Scanner::new(&mut whole, 1 << 30, &limits).heard_by(&mut hearer));
-                assert_eq!(walked(Scanner::new(&mut quick, 1 << 30, &limits)), expected, "{value} {end} {gap}");
+                is_read_the_same(&xml, &Limits::default());
+                is_read_the_same(&xml, &Limits { xml_text: 8, xml_depth: 2, ..Limits::default() });
             }
         }
     }
 }
+
+/// Quickly, and token by token as a listener hears it.
+fn is_read_the_same(xml: &str, limits: &Limits) {
+    let (mut quick, mut whole, mut hearer) = (xml.as_bytes(), xml.as_bytes(), Hearer);
+    let expected = walked(Scanner::new(&mut whole, 1 << 30, limits).heard_by(&mut hearer), xml);
+    assert_eq!(walked(Scanner::new(&mut quick, 1 << 30, limits), xml), expected, "{xml}");
+}
+
+proptest::proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pieces_of_markup_in_any_order_are_read_the_same_quickly(
+        pieces in proptest::collection::vec(0..PIECES.len(), 0..40), closed in proptest::bool::ANY,
+    ) {
+        let (mut xml, mut open) = (String::from("<p:r xmlns:p='urn:1'>"), Vec::new());
+        for piece in pieces {
+            match PIECES[piece] {
+                "/" => xml.extend(open.pop().into_iter().flat_map(|name| ["</", name, ">"])),
+                piece => {
+                    xml.push_str(piece);
+                    open.extend(piece.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).filter(|name| is_name(name)));
+                }
+            }
+        }
+        if closed {
+            xml.extend(open.into_iter().rev().flat_map(|name| ["</", name, ">"]));
+            xml.push_str("</p:r>");
+        }
+        is_read_the_same(&xml, &Limits::default());
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b':')
+}
+
+/// `/` ends the innermost element.
+const PIECES: [&str; 24] = [
+    "/",
+    "/",
+    "/",
+    "/",
+    "<p:a>",
+    "<p:a>",
+    "<b>",
+    "<p:bcdefghijk>",
+    "<p:c x='1\n2'/>",
+    "<d />",
+    "\n",
+    "\r\n  ",
+    "\t",
+    "7",
+    "海关",
+    "12345678",
+    "一\n二",
+    "&amp;",
+    "&x;",
+    "<![CDATA[\n]]>",
+    "<!-- \n -->",
+    "]]>",
+    "</p:a >",
+    "<?i\n?>",
+];
