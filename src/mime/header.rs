@@ -5,19 +5,20 @@
 //! there are lines that start one.
 
 use std::io::BufRead;
+use std::sync::Arc;
 
 use mail_parser::MessageParser;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::MimeError;
 use crate::ground::limits::Limits;
 
 /// Header fields in order; names compare without case, values are unfolded and trimmed. Octets that are not UTF-8 are
-/// replaced when a block is parsed: values are for reading, the received bytes for hashing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+/// replaced when a block is parsed: values are for reading, the received bytes for hashing. Copies share the fields until one
+/// of them changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Headers {
-    fields: Vec<(String, String)>,
+    fields: Arc<Vec<(String, String)>>,
 }
 
 impl Headers {
@@ -81,7 +82,7 @@ impl Headers {
         if value.chars().any(|c| c.is_control() && c != '\t') {
             return Err(MimeError::ForbiddenCharacter);
         }
-        self.fields.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
+        Arc::make_mut(&mut self.fields).push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
         Ok(())
     }
 
@@ -92,16 +93,17 @@ impl Headers {
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), MimeError> {
         let place = self.fields.iter().position(|(n, _)| n.eq_ignore_ascii_case(name));
         self.push(name, value)?;
-        let new = self.fields.pop();
-        self.remove(name);
-        let place = place.unwrap_or(self.fields.len()).min(self.fields.len());
-        self.fields.splice(place..place, new);
+        let fields = Arc::make_mut(&mut self.fields);
+        let new = fields.pop();
+        fields.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        let place = place.unwrap_or(fields.len()).min(fields.len());
+        fields.splice(place..place, new);
         Ok(())
     }
 
     /// Removes every field of that name.
     pub fn remove(&mut self, name: &str) {
-        self.fields.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        Arc::make_mut(&mut self.fields).retain(|(n, _)| !n.eq_ignore_ascii_case(name));
     }
 
     /// Name and value of every field, in order.
@@ -122,12 +124,25 @@ impl Headers {
     /// `Name: value\r\n` of every field, never folded (several AS2 products cannot unfold), without the blank line.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        for (name, value) in &self.fields {
+        for (name, value) in self.fields.iter() {
             for piece in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
                 out.extend_from_slice(piece);
             }
         }
         out
+    }
+}
+
+/// As the list of its fields.
+impl Serialize for Headers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.fields.as_ref().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D::Error> {
+        Ok(Headers { fields: Arc::new(Vec::deserialize(deserializer)?) })
     }
 }
 

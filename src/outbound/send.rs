@@ -128,7 +128,7 @@ impl Outbound {
         }
     }
 
-    async fn attempt(&self, message: &Message) -> Result<(), CommitError> {
+    async fn attempt(&self, message: &Arc<Message>) -> Result<(), CommitError> {
         let Some(partner) = self.directory.load().by_id(&message.partner).filter(|p| p.enabled).cloned() else {
             self.postpone(message.id, partner_missing(&message.partner)).await;
             return Ok(());
@@ -162,7 +162,11 @@ impl Outbound {
     }
 
     /// The message with wire bytes; composes it now when its partner was unusable before. `None`: it is held.
-    async fn with_wire(&self, partner: &Arc<Partner>, message: &Message) -> Result<Option<Message>, CommitError> {
+    async fn with_wire(
+        &self,
+        partner: &Arc<Partner>,
+        message: &Arc<Message>,
+    ) -> Result<Option<Arc<Message>>, CommitError> {
         if message.wire.is_some() {
             return Ok(Some(message.clone()));
         }
@@ -175,9 +179,9 @@ impl Outbound {
         &self,
         message: &Message,
         composed: Result<(), ComposeLate>,
-    ) -> Result<Option<Message>, CommitError> {
+    ) -> Result<Option<Arc<Message>>, CommitError> {
         match composed {
-            Ok(()) => Ok(self.store.message(&message.id)),
+            Ok(()) => Ok(self.store.message(&message.id).map(Arc::new)),
             Err(ComposeLate::Not(NotComposed::Impossible(reason))) => self.hold(message, reason).await.map(|()| None),
             Err(ComposeLate::Not(NotComposed::Storage(error))) => {
                 let error = self.store.judge_sync(error);
@@ -192,7 +196,11 @@ impl Outbound {
 
     /// The message as its next attempt sends it: as before, unless the partner refuses a Message-ID that it may have
     /// seen. `None`: it is held.
-    async fn with_fresh_id(&self, partner: &Arc<Partner>, message: Message) -> Result<Option<Message>, CommitError> {
+    async fn with_fresh_id(
+        &self,
+        partner: &Arc<Partner>,
+        message: Arc<Message>,
+    ) -> Result<Option<Arc<Message>>, CommitError> {
         let seen = message.attempts > 0 && message.kind == JobKind::Payload && !never_arrived(&message);
         if !partner.delivery.fresh_message_id || !seen {
             return Ok(Some(message));

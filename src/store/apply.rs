@@ -15,7 +15,7 @@ use super::keeping;
 use super::record::Body;
 use super::record::{
     Direction, Documents, EARLIER, EarlierWire, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason,
-    Receipt, STRAYS, State, Stray,
+    Receipt, STRAYS, Shared, State, Stray,
 };
 use crate::as2::SentMics;
 use crate::ground::id::Id;
@@ -159,7 +159,7 @@ fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
         signer: None,
         reason: None,
         about: None,
-        evidence: Vec::new(),
+        evidence: Shared::default(),
         restored: false,
         successor: None,
         earlier: Vec::new(),
@@ -328,7 +328,7 @@ impl Message {
         if let Some(receipt) = receipt {
             self.receipt = Some(receipt.clone());
         }
-        self.publications.extend(files.iter().map(|files| (files.clone(), PublicationStage::Committed)));
+        self.publications.extend(files.iter().map(|files| (files.clone().into(), PublicationStage::Committed)));
     }
 
     /// What every reception knows. An exact Message-ID noted by `Received` is kept: the dedup key has no brackets.

@@ -243,7 +243,7 @@ fn a_released_message_goes_on_where_it_was() {
 fn settled_messages_are_due_no_more_and_promise_their_files() {
     let message = after("queued composed attempted delivered").unwrap();
     assert_eq!((message.state, message.due, message.receipt), (State::Delivered, None, Some(receipt())));
-    assert_eq!(message.publications, [(publication(), PublicationStage::Committed)]);
+    assert_eq!(message.publications, [(publication().into(), PublicationStage::Committed)]);
 }
 
 #[test]

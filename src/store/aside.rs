@@ -23,10 +23,10 @@ pub(super) fn apply(message: &mut Message, fact: &Fact) -> Option<Result<(), Bad
             if message.evidence.len() >= EVIDENCE
                 && let Some(oldest) = message.evidence.iter().position(like)
             {
-                message.evidence.remove(oldest);
+                message.evidence.make_mut().remove(oldest);
             }
             if message.evidence.len() < EVIDENCE {
-                message.evidence.push(evidence.clone());
+                message.evidence.make_mut().push(evidence.clone());
             }
         }
         Fact::Restored { sequence } => {

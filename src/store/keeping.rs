@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::apply::BadTransition;
 use super::fact::add_files;
-use super::record::{Body, Fact, LegalHold, Message, PayloadPurge, Publication, PublicationStage};
+use super::record::{Body, Fact, LegalHold, Message, PayloadPurge, PublicationStage};
 use crate::ground::id::Id;
 
 /// Whether the fact is about how long a message is kept, not about its journey.
@@ -82,9 +82,9 @@ impl Message {
 
     /// Whether its journey is over, users have its files, and no person said that it must be kept.
     pub fn may_expire(&self) -> bool {
-        let published = |(_, stage): &(Publication, PublicationStage)| matches!(stage, PublicationStage::Published(_));
+        let published = |stage: &PublicationStage| matches!(stage, PublicationStage::Published(_));
         let settled = self.state.is_final() && !self.restored;
-        settled && self.legal_hold.is_none() && self.publications.iter().all(published)
+        settled && self.legal_hold.is_none() && self.publications.iter().all(|(_, stage)| published(stage))
     }
 
     /// Bodies that fields other than `others` name, each once.
@@ -94,7 +94,7 @@ impl Message {
         bodies.extend(self.wire);
         bodies.extend(self.receipt.as_ref().map(|receipt| receipt.body));
         for (publication, _) in &self.publications {
-            add_files(&mut bodies, std::slice::from_ref(publication));
+            add_files(&mut bodies, std::slice::from_ref(&**publication));
         }
         bodies.sort_unstable_by_key(|body| *body.id.as_bytes());
         bodies.dedup_by_key(|body| body.id);

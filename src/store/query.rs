@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Store;
 use super::index::{self, View};
-use super::record::{Direction, Message, Publication, PublicationStage, State};
+use super::record::{Direction, Message, Publication, PublicationStage, Shared, State};
 use crate::ground::id::Id;
 
 /// Which messages are wanted; a field left empty wants all.
@@ -106,7 +106,7 @@ pub struct PendingPublication {
     /// Its place in [`Message::publications`].
     pub index: u32,
     /// What is to appear where.
-    pub publication: Publication,
+    pub publication: Shared<Publication>,
     /// How far it is.
     pub stage: PublicationStage,
 }

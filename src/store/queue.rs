@@ -33,7 +33,7 @@ struct LeaseState {
 /// again. A lease does not expire.
 pub struct Lease {
     /// The message as it was when it was leased.
-    pub message: Message,
+    pub message: Arc<Message>,
     leases: Arc<Leases>,
 }
 
@@ -122,7 +122,7 @@ impl Leases {
             Some(Indexed { message, .. })
                 if message.due.is_some_and(|due| due.as_millisecond() <= now.as_millisecond()) =>
             {
-                Ok(Some(Lease { message: Arc::unwrap_or_clone(message), leases: self.clone() }))
+                Ok(Some(Lease { message, leases: self.clone() }))
             }
             _ => {
                 self.release(&id);

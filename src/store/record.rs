@@ -18,6 +18,7 @@ mod business;
 mod evidence;
 mod findings;
 pub(super) mod hex_digest;
+mod shared;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use self::business::{Answered, Documents, NAMED, PlatformAnswer, PlatformResult, Said};
 pub use self::evidence::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
 pub use self::findings::Findings;
+pub use self::shared::Shared;
 
 pub use super::alert::{Acknowledgement, Alert, Level};
 use crate::as2::SentMics;
@@ -431,8 +433,8 @@ pub struct Message {
     /// See [`Fact::Queued`].
     pub about: Option<Id>,
     /// For non-repudiation, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub evidence: Vec<Evidence>,
+    #[serde(default, skip_serializing_if = "Shared::is_none")]
+    pub evidence: Shared<Vec<Evidence>>,
     /// It came from a backup and nothing is published, opened or answered by itself until a person says so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
@@ -464,7 +466,7 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<Answered>,
     /// What users see of it in their folders.
-    pub publications: Vec<(Publication, PublicationStage)>,
+    pub publications: Vec<(Shared<Publication>, PublicationStage)>,
     /// The key it claimed by being accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<DedupKey>,

@@ -413,6 +413,6 @@ fn evidence_changes_nothing_but_is_there() {
     };
     happen(&store, id, 9, Fact::Evidence { evidence: evidence.clone() }).unwrap();
     let after = store.message(&id).unwrap();
-    assert_eq!(after.evidence, [evidence]);
-    assert_eq!(Message { evidence: Vec::new(), ..after }, before);
+    assert_eq!(*after.evidence, [evidence]);
+    assert_eq!(Message { evidence: Vec::new().into(), ..after }, before);
 }
