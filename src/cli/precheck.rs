@@ -17,7 +17,9 @@ use super::failure::Failure;
 use crate::bilingual;
 use crate::config::tables::{self, TableError};
 use crate::declaration::precheck::codes::CodeTables;
-use crate::declaration::precheck::{Expectations, Facts, Ledger, Report, check_for_ledger, verify_signatures};
+use crate::declaration::precheck::{
+    COMPARED, Expectations, Facts, Ledger, Report, check_for_ledger, verify_signatures,
+};
 use crate::declaration::schema;
 use crate::ground::clock::{Clock, SystemClock};
 use crate::ground::limits::Limits;
@@ -196,7 +198,7 @@ fn check_all(files: Vec<PathBuf>, expect: &Expectations<'_>, verify: bool) -> Re
     }
     for (number, finding) in ledger.judge(expect.levels) {
         if let Some(checked) = checked.get_mut(number) {
-            checked.report.findings.push(finding);
+            checked.report.add(finding, Limits::default().findings);
         }
     }
     Ok(checked)
@@ -207,7 +209,11 @@ fn check_one(path: &Path, expect: &Expectations<'_>, verify: bool) -> Outcome {
     let limits = Limits::default();
     let mut facts = Vec::new();
     let mut reader = BufReader::with_capacity(64 * 1024, file.open()?);
-    let mut report = check_for_ledger(&mut reader, expect, &limits, &mut |one| facts.push(one));
+    let mut report = check_for_ledger(&mut reader, expect, &limits, &mut |one| {
+        if facts.len() < COMPARED {
+            facts.push(one);
+        }
+    });
     if verify {
         verify_signatures(&*file, &mut report, expect, &limits);
     }

@@ -168,6 +168,10 @@ pub enum Verdict {
     Refused,
 }
 
+/// Documents of one file that are compared with others. The schema allows a hundred; a file with more is refused, however
+/// many they are.
+pub const COMPARED: usize = 1000;
+
 /// Checks a declaration or an envelope with one inside, in one streaming pass.
 pub fn check(input: &mut dyn BufRead, expect: &Expectations<'_>, limits: &Limits) -> Report {
     run(input, expect, limits, None)

@@ -90,7 +90,7 @@ impl Outbound {
         let mut underway = None;
         if dxp.precheck != Precheck::Off && (dxp.precheck == Precheck::Warn || report.errors() == 0) {
             let (found, kept) = self.compare(&New { partner, dxp, id, now }, documents);
-            report.findings.extend(found);
+            found.into_iter().for_each(|finding| report.add(finding, self.limits.findings));
             underway = Some(kept);
         }
         if report.verdict() == Verdict::Refused {
@@ -132,7 +132,11 @@ impl Outbound {
         let mut input = BufReader::with_capacity(64 * 1024, payload.open(&self.store)?);
         Ok(self.under_agreement(dxp, self.limits.payload, now, |expect| {
             let mut facts = Vec::new();
-            let mut report = precheck::check_for_ledger(&mut input, expect, &self.limits, &mut |one| facts.push(one));
+            let mut report = precheck::check_for_ledger(&mut input, expect, &self.limits, &mut |one| {
+                if facts.len() < precheck::COMPARED {
+                    facts.push(one);
+                }
+            });
             if dxp.signature.verify {
                 self.with_source(payload, |source| {
                     precheck::verify_signatures(source, &mut report, expect, &self.limits);
@@ -147,14 +151,19 @@ impl Outbound {
         let most = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let (mut report, documents) = self.under_agreement(dxp, most, now, |expect| {
             let (mut input, mut facts) = (bytes, Vec::new());
-            let mut report = precheck::check_for_ledger(&mut input, expect, &self.limits, &mut |one| facts.push(one));
+            let mut report = precheck::check_for_ledger(&mut input, expect, &self.limits, &mut |one| {
+                if facts.len() < precheck::COMPARED {
+                    facts.push(one);
+                }
+            });
             if dxp.signature.verify {
                 precheck::verify_signatures(&BytesSource(bytes), &mut report, expect, &self.limits);
             }
             (report, facts)
         });
         if let Some(partner) = partner.filter(|_| report.errors() == 0) {
-            report.findings.extend(self.would_differ(&New { partner, dxp, id: Id::new(now), now }, &documents));
+            let found = self.would_differ(&New { partner, dxp, id: Id::new(now), now }, &documents);
+            found.into_iter().for_each(|finding| report.add(finding, self.limits.findings));
         }
         report
     }

@@ -14,9 +14,31 @@ const MAX_SHOWN: usize = 100;
 
 /// The text that the lines of a file's findings count in, read once.
 pub(super) struct Source {
-    outer: String,
+    outer: Lines,
     /// The document inside an envelope.
-    inner: String,
+    inner: Lines,
+}
+
+/// A text and where its lines begin: a large file may have a thousand findings.
+struct Lines {
+    text: String,
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    fn of(text: String) -> Lines {
+        let behind = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at.saturating_add(1));
+        let starts = std::iter::once(0).chain(behind).collect();
+        Lines { text, starts }
+    }
+
+    /// The line of this number, from 0, without its end.
+    fn get(&self, number: usize) -> Option<&str> {
+        let start = *self.starts.get(number)?;
+        let end = self.starts.get(number.saturating_add(1)).map_or(self.text.len(), |next| next.saturating_sub(1));
+        let line = self.text.get(start..end)?;
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    }
 }
 
 impl Source {
@@ -32,7 +54,7 @@ impl Source {
         if envelope::unwrap(&mut &bytes[..], &mut inside, &Limits::default()).is_err() {
             inside.clear();
         }
-        Source { outer: decoded(&bytes), inner: decoded(&inside) }
+        Source { outer: Lines::of(decoded(&bytes)), inner: Lines::of(decoded(&inside)) }
     }
 
     /// The element a finding is about, with personal data masked.
@@ -40,7 +62,7 @@ impl Source {
         let inside = finding.path.starts_with("DxpMsg/Data/");
         let text = if inside { &self.inner } else { &self.outer };
         let number = usize::try_from(finding.line.checked_sub(1)?).ok()?;
-        let line = text.lines().nth(number)?.trim_start_matches('\u{FEFF}');
+        let line = text.get(number)?.trim_start_matches('\u{FEFF}');
         let skipped = usize::try_from(finding.column.checked_sub(1)?).ok()?;
         let (at, _) = line.char_indices().nth(skipped)?;
         let element = line.get(at..)?;
@@ -73,4 +95,17 @@ pub(super) fn beginning(input: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     input.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_of_the_text() {
+        let text = "first\r\n\n海关\nlast";
+        let lines = Lines::of(text.to_owned());
+        let all: Vec<&str> = (0..).map_while(|number| lines.get(number)).collect();
+        assert_eq!(all, text.lines().collect::<Vec<_>>());
+    }
 }

@@ -1,7 +1,7 @@
 //! A report in words.
 
 use super::super::family;
-use super::finding::Level;
+use super::finding::{Finding, Level};
 use super::{BusinessKey, Report, Verdict};
 use crate::bilingual;
 use crate::ground::text::{Bilingual, Language, printable};
@@ -15,6 +15,20 @@ impl Report {
     /// Errors among the findings.
     pub fn errors(&self) -> usize {
         self.findings.iter().filter(|finding| finding.level == Level::Error).count()
+    }
+
+    /// Adds what was found between documents. Where the report holds `most` findings an error takes the place of the last
+    /// warning, and anything else is counted alone.
+    pub fn add(&mut self, finding: Finding, most: usize) {
+        if self.findings.len() < most {
+            return self.findings.push(finding);
+        }
+        self.findings_left_out = self.findings_left_out.saturating_add(1);
+        let warning = self.findings.iter().rposition(|old| old.level == Level::Warning);
+        if let Some(at) = warning.filter(|_| finding.level == Level::Error) {
+            self.findings.remove(at);
+            self.findings.push(finding);
+        }
     }
 
     /// Warnings among the findings.

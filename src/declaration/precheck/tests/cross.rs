@@ -231,6 +231,22 @@ fn the_second_line_of_a_list_is_shown_as_such() {
     assert!(finding.path.ends_with("/InventoryList[2]/qty"), "{}", finding.path);
 }
 
+#[test]
+fn findings_between_documents_are_bounded_and_an_error_outlives_a_warning() {
+    let mut report = checked(orders().as_bytes());
+    let found = |weight| {
+        let mut ledger = Ledger::default();
+        (0..2).for_each(|file| facts_of(&orders()).into_iter().for_each(|facts| ledger.add(file, facts)));
+        let mut levels = Levels::default();
+        levels.set("R43", weight).expect("a rule");
+        ledger.judge(&levels).remove(0).1
+    };
+    (0..3).for_each(|_| report.add(found(Weight::Warning), 2));
+    assert_eq!((report.findings.len(), report.findings_left_out, report.errors()), (2, 1, 0));
+    report.add(found(Weight::Error), 2);
+    assert_eq!((report.findings.len(), report.findings_left_out, report.errors()), (2, 2, 1));
+}
+
 fn facts_of(xml: &str) -> Vec<Facts> {
     let mut facts = Vec::new();
     check_for_ledger(&mut xml.as_bytes(), &expect(), &Limits::default(), &mut |one| facts.push(one));
