@@ -6,7 +6,7 @@ use super::arguments::{AlertArguments, AlertsCommand, SilenceArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
-use super::voice::Voice;
+use super::voice::{Tone, Voice};
 use crate::bilingual;
 use crate::console::wire::alerting::{SilenceList, SilenceRequest, SilenceWire, TestRequest, TestedList};
 use crate::console::wire::{ActionRequest, AlertList, AlertWire};
@@ -19,7 +19,7 @@ pub fn run(context: &mut Context<'_>, command: &AlertsCommand) -> Result<ExitCod
     let api = ApiClient::from_config(context)?;
     let voice = &mut context.voice;
     match command {
-        AlertsCommand::List(arguments) => list(voice, &api, arguments),
+        AlertsCommand::List(arguments) => output::watched(voice, arguments.watch, |voice| list(voice, &api, arguments)),
         AlertsCommand::Acknowledge { id, reason } => acknowledge(voice, &api, id, reason),
         AlertsCommand::Silence(arguments) => silence(voice, &api, arguments),
         AlertsCommand::Silences => silences(voice, &api),
@@ -29,7 +29,7 @@ pub fn run(context: &mut Context<'_>, command: &AlertsCommand) -> Result<ExitCod
 }
 
 fn list(voice: &mut Voice<'_>, api: &ApiClient, arguments: &AlertArguments) -> Result<ExitCode, Failure> {
-    let AlertArguments { partner, limit, before } = arguments;
+    let AlertArguments { partner, limit, before, .. } = arguments;
     let parameters = [
         ("partner", partner.clone()),
         ("limit", Some(limit.to_string())),
@@ -54,23 +54,23 @@ fn list(voice: &mut Voice<'_>, api: &ApiClient, arguments: &AlertArguments) -> R
     Ok(ExitCode::Done)
 }
 
-/// Two lines: which alert, and what it says.
+/// Two lines: how grave and which alert, and what it says.
 fn print(voice: &mut Voice<'_>, wire: &AlertWire) -> std::io::Result<()> {
     let AlertWire { id, partner, alert, .. } = wire;
-    let (raised, level) = (output::local_time(alert.raised), level(alert.level));
+    let (raised, (tone, level)) = (output::local_time(alert.raised), level(alert.level));
     let level = level.text(voice.language);
     let partner = partner.as_deref().unwrap_or("-");
     let times = if alert.times > 1 { format!(" ×{}", alert.times) } else { String::new() };
-    voice.line(&format!("{raised}  {level}  {partner}  {id}{times}"))?;
+    voice.toned((tone, level), &format!("{raised}  {partner}  {id}{times}"))?;
     let text = alert.text.text(voice.language).to_owned();
     voice.line(&format!("  {text}"))
 }
 
-fn level(level: Level) -> Bilingual {
+fn level(level: Level) -> (Tone, Bilingual) {
     match level {
-        Level::Warning => bilingual!("警告", "warning"),
-        Level::Error => bilingual!("错误", "error"),
-        Level::Security => bilingual!("安全", "security"),
+        Level::Warning => (Tone::Notable, bilingual!("警告", "warning")),
+        Level::Error => (Tone::Bad, bilingual!("错误", "error")),
+        Level::Security => (Tone::Bad, bilingual!("安全", "security")),
     }
 }
 

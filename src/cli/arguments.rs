@@ -1,13 +1,14 @@
 //! The command tree. The names are a contract with scripts; options may be added.
 
 mod alerts;
+pub mod cert;
 mod connectivity;
 mod declarations;
 mod messages;
 mod onboarding;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -320,6 +321,10 @@ pub enum CertCommand {
     },
     /// Make a key and a self-signed certificate
     Generate(GenerateArguments),
+    /// Take a partner's certificate, or one of ours with its key, into the home and its configuration
+    Import(cert::ImportArguments),
+    /// Make a key that follows the one we sign with, and configure it
+    Rotate(cert::RotateArguments),
 }
 
 /// `cert generate`.
@@ -391,19 +396,28 @@ impl GenerateArguments {
         &self,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Secret<String>>, Failure> {
-        let text = match (&self.passphrase_file, &self.passphrase_env) {
-            (None, None) => return Ok(None),
-            (Some(file), _) => std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?,
-            (None, Some(name)) => environment(name).unwrap_or_default(),
-        };
-        let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
-        if secret.expose().is_empty() {
-            let text =
-                bilingual!("口令为空；请检查口令文件或环境变量", "the passphrase is empty; check its file or variable");
-            return Err(Failure::new(ExitCode::Usage, "empty-passphrase", text));
-        }
-        Ok(Some(secret))
+        passphrase(self.passphrase_file.as_deref(), self.passphrase_env.as_deref(), environment)
     }
+}
+
+/// The passphrase that is in a file or in a variable.
+fn passphrase(
+    file: Option<&Path>,
+    variable: Option<&str>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Secret<String>>, Failure> {
+    let text = match (file, variable) {
+        (None, None) => return Ok(None),
+        (Some(file), _) => std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?,
+        (None, Some(name)) => environment(name).unwrap_or_default(),
+    };
+    let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
+    if secret.expose().is_empty() {
+        let text =
+            bilingual!("口令为空；请检查口令文件或环境变量", "the passphrase is empty; check its file or variable");
+        return Err(Failure::new(ExitCode::Usage, "empty-passphrase", text));
+    }
+    Ok(Some(secret))
 }
 
 /// A value by its kebab-case name, as in the API.

@@ -12,7 +12,7 @@ use super::doctor::print_problems;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
-use super::voice::Voice;
+use super::voice::{Tone, Voice};
 use crate::bilingual;
 use crate::cms::Certificate;
 use crate::config::{self, Environment};
@@ -132,7 +132,17 @@ fn print_status(voice: &mut Voice<'_>, list: &CertificateList) -> io::Result<()>
         ]
     };
     let rows: Vec<Vec<String>> = list.certificates.iter().map(row).collect();
-    output::table(voice, &headings, &rows)
+    let tones: Vec<_> = list.certificates.iter().map(tone).collect();
+    output::toned_table(voice, &headings, &rows, (6, &tones))
+}
+
+fn tone(one: &CertificateWire) -> Option<Tone> {
+    match (one.days_left, one.active) {
+        (..0, _) => Some(Tone::Bad),
+        (..SOON, true) => Some(Tone::Notable),
+        (_, true) => Some(Tone::Good),
+        (_, false) => None,
+    }
 }
 
 /// Where a new pair goes.

@@ -76,7 +76,7 @@ fn wrong_usage_ends_with_2_and_says_so_on_the_error_output() {
 #[test]
 fn every_command_of_the_contract_parses() {
     let id = "0".repeat(32);
-    let right: [&[&str]; 20] = [
+    let right: [&[&str]; 24] = [
         &["init", "home"],
         &["serve", "--config", "a/gateway.toml"],
         &["demo", "--keep"],
@@ -96,6 +96,10 @@ fn every_command_of_the_contract_parses() {
         &["partner", "check", "customs", "--format", "json"],
         &["cert", "list"],
         &["cert", "generate", "--common-name", "a", "--out", "a.crt", "--host", "a.example.com"],
+        &["cert", "import", "a.crt", "--partner", "customs", "--use", "verify,tls"],
+        &["cert", "rotate", "--from", "2026-12-01T00:00:00+08:00"],
+        &["declarations", "list", "--watch"],
+        &["alerts", "list", "--watch", "5"],
         &["doctor", "--lang", "zh-CN"],
     ];
     for line in right {
@@ -150,7 +154,7 @@ fn detail(state: &str, settled: bool) -> Value {
 fn a_message_is_shown_as_facts_files_and_history() {
     let message: MessageDetail = serde_json::from_value(detail("composed", false)).expect("wire form");
     let mut out = Vec::new();
-    let mut voice = Voice { out: &mut out, language: Language::Chinese, json: false };
+    let mut voice = Voice { out: &mut out, language: Language::Chinese, json: false, colours: false };
     messages::print(&mut voice, &message).expect("written");
     let text = String::from_utf8(out).expect("UTF-8");
     let parts =
@@ -234,7 +238,7 @@ fn sent(last: &'static str) -> (ExitCode, String) {
         timeout: std::time::Duration::from_secs(20),
     };
     let mut out = Vec::new();
-    let mut voice = Voice { out: &mut out, language: Language::English, json: false };
+    let mut voice = Voice { out: &mut out, language: Language::English, json: false, colours: false };
     let outcome = against(router, async |api| send::submit(&api, &arguments, &voice).await);
     let exit = send::report(&mut voice, outcome.expect("sent")).expect("written");
     (exit, String::from_utf8(out).expect("UTF-8"))

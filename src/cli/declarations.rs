@@ -6,9 +6,10 @@ use super::arguments::{DeclarationsCommand, StandingArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
-use super::voice::Voice;
+use super::voice::{Tone, Voice};
 use crate::bilingual;
 use crate::console::declarations::{BusinessWire, DeclarationList, DeclarationWire, DocumentWire, SaidWire};
+use crate::declaration::standing::Standing;
 use crate::ground::text::{Bilingual, Language};
 
 /// Runs one of the commands.
@@ -16,13 +17,15 @@ pub fn run(context: &mut Context<'_>, command: &DeclarationsCommand) -> Result<E
     let api = ApiClient::from_config(context)?;
     let voice = &mut context.voice;
     match command {
-        DeclarationsCommand::List(arguments) => list(voice, &api, arguments),
+        DeclarationsCommand::List(arguments) => {
+            output::watched(voice, arguments.watch, |voice| list(voice, &api, arguments))
+        }
         DeclarationsCommand::Show { key } => show(voice, &api, key),
     }
 }
 
 fn list(voice: &mut Voice<'_>, api: &ApiClient, arguments: &StandingArguments) -> Result<ExitCode, Failure> {
-    let StandingArguments { status, key, partner, limit, before } = arguments;
+    let StandingArguments { status, key, partner, limit, before, .. } = arguments;
     let parameters = [
         ("status", status.map(|status| status.name().to_owned())),
         ("key", key.clone()),
@@ -51,11 +54,20 @@ fn list(voice: &mut Voice<'_>, api: &ApiClient, arguments: &StandingArguments) -
         bilingual!("回执", "receipt"),
     ];
     let rows: Vec<Vec<String>> = list.declarations.iter().map(|line| row(line, voice.language)).collect();
-    output::table(voice, &headings, &rows)?;
+    let tones: Vec<_> = list.declarations.iter().map(|line| tone(line.document.status)).collect();
+    output::toned_table(voice, &headings, &rows, (5, &tones))?;
     if let Some(next) = list.next {
         voice.say(&bilingual!("还有更多：--before {next}", "there are more: --before {next}"))?;
     }
     Ok(ExitCode::Done)
+}
+
+fn tone(status: Standing) -> Option<Tone> {
+    match status {
+        Standing::Accepted | Standing::Released => Some(Tone::Good),
+        Standing::Rejected | Standing::Error => Some(Tone::Bad),
+        Standing::Waiting | Standing::InProgress => None,
+    }
 }
 
 fn row(line: &DeclarationWire, language: Language) -> Vec<String> {

@@ -20,6 +20,11 @@ fn now() -> Timestamp {
     "2026-06-01T00:00:00Z".parse().expect("an instant")
 }
 
+/// The command line asks the machine's clock, so what it works on is made by that.
+fn today() -> Timestamp {
+    crate::ground::clock::Clock::now(&crate::ground::clock::SystemClock)
+}
+
 fn no_variables(_: &str) -> Option<String> {
     None
 }
@@ -31,7 +36,8 @@ fn spoken(
     command: impl FnOnce(&mut Voice<'_>) -> std::io::Result<ExitCode>,
 ) -> (ExitCode, String) {
     let mut out = Vec::new();
-    let code = command(&mut Voice { out: &mut out, language, json }).expect("a vector takes everything");
+    let code =
+        command(&mut Voice { out: &mut out, language, json, colours: false }).expect("a vector takes everything");
     (code, String::from_utf8(out).expect("text"))
 }
 
@@ -41,6 +47,11 @@ fn request() -> KeyRequest {
 
 /// A home with one partner; its `gateway.toml`.
 fn home(folder: &Path) -> PathBuf {
+    home_at(folder, now())
+}
+
+/// The same, made at this instant.
+fn home_at(folder: &Path, now: Timestamp) -> PathBuf {
     let plan = HomePlan {
         dxpid: None,
         as2_name: "STATION".to_owned(),
@@ -49,9 +60,9 @@ fn home(folder: &Path) -> PathBuf {
         console_listen: ([127, 0, 0, 1], 4081).into(),
         key_bits: 2048,
     };
-    let (code, said) = spoken(Language::English, false, |voice| init::run(folder, &plan, now(), voice));
+    let (code, said) = spoken(Language::English, false, |voice| init::run(folder, &plan, now, voice));
     assert_eq!(code, ExitCode::Done, "{said}");
-    let (code, said) = spoken(Language::Chinese, false, |voice| init::run(folder, &plan, now(), voice));
+    let (code, said) = spoken(Language::Chinese, false, |voice| init::run(folder, &plan, now, voice));
     assert_eq!(code, ExitCode::Usage);
     assert!(said.starts_with("[folder-not-empty] ") && said.contains("不是空文件夹"), "{said}");
     let partner = PartnerPlan {
@@ -59,7 +70,7 @@ fn home(folder: &Path) -> PathBuf {
         as2_name: "CUSTOMS".to_owned(),
         url: "https://as2.example.com/as2".to_owned(),
         profile: Profile::Plain,
-        certificate_pem: generate(&request(), None, now()).expect("made").certificate_pem,
+        certificate_pem: generate(&request(), None, now).expect("made").certificate_pem,
     };
     add_partner(folder, &partner).expect("added");
     folder.join("gateway.toml")
@@ -172,4 +183,77 @@ fn a_key_for_declarations_is_made_used_and_listed() {
         code == ExitCode::Usage && said.contains("[file-unreadable]") && said.contains("dxp.signature.private_key"),
         "{said}"
     );
+}
+
+/// Runs the whole command line over a home.
+fn command_line(config: &Path, line: &[&str]) -> (ExitCode, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let given = line.iter().copied().map(std::ffi::OsString::from);
+    let config = [std::ffi::OsString::from("--config"), config.as_os_str().to_owned()];
+    let arguments = std::iter::once("dxgate".into()).chain(given).chain(config).collect();
+    let exit = crate::cli::run(arguments, &no_variables, &mut out, &mut err);
+    (exit, String::from_utf8([out, err].concat()).expect("text"))
+}
+
+fn files(folder: &Path) -> usize {
+    std::fs::read_dir(folder).expect("a folder").count()
+}
+
+#[test]
+fn a_partners_new_certificate_is_imported_beside_the_old_one_and_only_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = home_at(folder.path(), today());
+    let new = generate(&request(), None, today()).expect("made");
+    let file = folder.path().join("new.crt");
+    crate::ground::durable::write_new(&file, &new.certificate_pem).expect("written");
+    let file = file.to_str().expect("text");
+    let line = ["cert", "import", file, "--partner", "customs", "--from", "2026-07-01T00:00:00Z", "--use", "verify"];
+    let (exit, said) = command_line(&config, &line);
+    assert_eq!(exit, ExitCode::Done, "{said}");
+    let read = crate::config::load(&config, &no_variables, today()).expect("it holds");
+    let partner = read.partners.by_id("customs").expect("known");
+    let [_, _] = partner.certificates.certificates() else { panic!("two certificates") };
+    let uses = partner.certificates.certificates().iter().filter(|held| held.uses.verify && !held.uses.encrypt);
+    assert_eq!(uses.count(), 1, "as it was said");
+    let (exit, said) = command_line(&config, &line);
+    assert_eq!(exit, ExitCode::No, "{said}");
+    assert!(said.contains("[certificate-known]"), "{said}");
+    assert_eq!(command_line(&config, &["cert", "import", file, "--partner", "nobody"]).0, ExitCode::Usage);
+}
+
+#[test]
+fn what_would_not_hold_is_taken_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = home_at(folder.path(), today());
+    let partner_file = folder.path().join("partners/customs.toml");
+    let before = (std::fs::read(&partner_file).expect("read"), files(&folder.path().join("keys")));
+    let new = generate(&request(), None, today()).expect("made");
+    let file = folder.path().join("new.crt");
+    crate::ground::durable::write_new(&file, &new.certificate_pem).expect("written");
+    let window = ["--from", "2027-01-01T00:00:00Z", "--until", "2026-01-01T00:00:00Z"];
+    let line = [&["cert", "import", file.to_str().expect("text"), "--partner", "customs"], &window[..]].concat();
+    let (exit, said) = command_line(&config, &line);
+    assert_eq!(exit, ExitCode::Usage, "a window that ends before it begins: {said}");
+    let after = (std::fs::read(&partner_file).expect("read"), files(&folder.path().join("keys")));
+    assert_eq!(after, before, "neither the file nor a certificate is left");
+}
+
+#[test]
+fn a_key_that_follows_signs_from_its_instant_on_and_the_old_one_until_then() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = home_at(folder.path(), today());
+    let begins: Timestamp = today() + jiff::SignedDuration::from_hours(24 * 7);
+    let (exit, said) = command_line(&config, &["cert", "rotate", "--bits", "2048", "--from", &begins.to_string()]);
+    assert_eq!(exit, ExitCode::Done, "{said}");
+    assert!(said.contains("keys/station-") && said.contains("SHA-256"), "{said}");
+    let read = crate::config::load(&config, &no_variables, today()).expect("it holds");
+    let keys = &read.station.keys;
+    assert_eq!(keys.keys().len(), 2);
+    let signing = |at| keys.signing_key(at, None).map(|key| key.certificate.fingerprint());
+    let second = jiff::SignedDuration::from_secs(1);
+    let (before, after) = (signing(begins - second), signing(begins + second));
+    assert!(before.is_some() && after.is_some() && before != after, "it changes at the instant");
+    let (exit, said) = command_line(&config, &["cert", "rotate", "--bits", "2048", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert!(exit == ExitCode::Done && told["from"].is_string(), "in two weeks, when nothing is said: {said}");
 }

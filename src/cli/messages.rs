@@ -66,7 +66,8 @@ fn list(voice: &mut Voice<'_>, api: &ApiClient, arguments: &ListArguments) -> Re
         bilingual!("原因", "reason"),
     ];
     let rows: Vec<Vec<String>> = list.messages.iter().map(|line| row(line, voice.language)).collect();
-    output::table(voice, &headings, &rows)?;
+    let tones: Vec<_> = list.messages.iter().map(|line| output::tone(line.state)).collect();
+    output::toned_table(voice, &headings, &rows, (4, &tones))?;
     if let Some(next) = list.next {
         voice.say(&bilingual!("还有更多：--before {next}", "there are more: --before {next}"))?;
     }

@@ -27,13 +27,14 @@ pub mod partner;
 pub mod people;
 pub mod precheck;
 pub mod queue;
+pub mod rotation;
 pub mod send;
 pub mod serve;
 pub mod shell;
 pub mod voice;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use arguments::{Arguments, CertCommand, Command, FormCommand, Format, PartnerCommand};
 use clap::{CommandFactory, FromArgMatches};
@@ -73,7 +74,9 @@ pub fn run(
         return report_usage(&usage, out, err);
     }
     let json = arguments.global.format == Format::Json;
-    let mut context = Context { global: &arguments.global, environment, voice: Voice { out, language, json }, err };
+    let colours = !json && voice::colours(environment, io::stdout().is_terminal());
+    let voice = Voice { out, language, json, colours };
+    let mut context = Context { global: &arguments.global, environment, voice, err };
     match dispatch(&mut context, &arguments.command) {
         Ok(code) => code,
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Done,
@@ -137,6 +140,8 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
             let (request, purpose) = (arguments.request(), arguments.purpose());
             cert::make((&request, purpose), &arguments.target(), passphrase.as_ref(), now, voice)?
         }
+        Command::Cert(CertCommand::Import(arguments)) => rotation::import(context, arguments)?,
+        Command::Cert(CertCommand::Rotate(arguments)) => rotation::rotate(context, arguments)?,
         Command::Backup(arguments) => backup::run(context, arguments)?,
         Command::Restore(arguments) => backup::restore(context, arguments)?,
         Command::Doctor => doctor::run(file, environment, now, voice)?,

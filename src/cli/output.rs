@@ -3,26 +3,66 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::exit_code::ExitCode;
 use super::failure::Failure;
-use super::voice::Voice;
+use super::voice::{Tone, Voice};
 use crate::bilingual;
 use crate::ground::text::{Bilingual, Language, printable};
 use crate::store::record::{Direction, State};
 
 /// A table with headings in the reader's language.
 pub fn table(voice: &mut Voice<'_>, headings: &[Bilingual], rows: &[Vec<String>]) -> io::Result<()> {
+    toned_table(voice, headings, rows, (0, &[]))
+}
+
+/// The same, whose cells in one column (counted from 0) have these tones, row by row.
+pub fn toned_table(
+    voice: &mut Voice<'_>,
+    headings: &[Bilingual],
+    rows: &[Vec<String>],
+    (toned, tones): (usize, &[Option<Tone>]),
+) -> io::Result<()> {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    if voice.colours {
+        table.enforce_styling();
+    }
     table.set_header(headings.iter().map(|heading| heading.text(voice.language).to_owned()));
-    for row in rows {
-        table.add_row(row.iter().map(|cell| printable(cell)));
+    for (number, row) in rows.iter().enumerate() {
+        let tone = tones.get(number).copied().flatten().filter(|_| voice.colours);
+        table.add_row(row.iter().enumerate().map(|(column, text)| {
+            let cell = Cell::new(printable(text));
+            tone.filter(|_| column == toned).map_or_else(|| cell.clone(), |tone| cell.clone().fg(colour(tone)))
+        }));
     }
     writeln!(voice.out, "{table}")
+}
+
+fn colour(tone: Tone) -> Color {
+    match tone {
+        Tone::Good => Color::DarkGreen,
+        Tone::Notable => Color::DarkYellow,
+        Tone::Bad => Color::DarkRed,
+    }
+}
+
+/// The tone of a message's state.
+pub fn tone(state: State) -> Option<Tone> {
+    match state {
+        State::Delivered | State::Accepted => Some(Tone::Good),
+        State::Held | State::Rejected => Some(Tone::Notable),
+        State::Failed | State::Declined => Some(Tone::Bad),
+        State::Queued
+        | State::Composed
+        | State::Sending
+        | State::AwaitingReceipt
+        | State::Cancelled
+        | State::Received => None,
+    }
 }
 
 /// `name: value` lines, aligned by a tab stop; absent values are left out.
@@ -107,7 +147,7 @@ mod tests {
     #[test]
     fn a_table_shows_control_characters_instead_of_obeying_them() {
         let mut out = Vec::new();
-        let mut voice = Voice { out: &mut out, language: Language::Chinese, json: false };
+        let mut voice = Voice { out: &mut out, language: Language::Chinese, json: false, colours: false };
         let rows = [vec!["a\u{1b}[31m\u{202e}b".to_owned(), "订单.xml".to_owned()]];
         table(&mut voice, &[bilingual!("名称", "name"), bilingual!("文件", "file")], &rows).expect("written");
         let text = String::from_utf8(out).expect("UTF-8");

@@ -13,7 +13,7 @@ use super::doctor::print_problems;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
-use super::voice::Voice;
+use super::voice::{Tone, Voice};
 use crate::bilingual;
 use crate::config::{self, Config, Environment, Problem, Severity};
 use crate::console::wire::ActionRequest;
@@ -73,6 +73,16 @@ fn reload(voice: &mut Voice<'_>, api: &ApiClient) -> Result<ExitCode, Failure> {
     Ok(if read.ok { ExitCode::Done } else { ExitCode::No })
 }
 
+/// The tone of how it stands with a partner.
+pub(super) fn tone(enabled: bool, paused: bool, down: bool) -> Option<Tone> {
+    match (enabled, paused, down) {
+        (false, _, _) => None,
+        (true, true, _) => Some(Tone::Notable),
+        (true, false, true) => Some(Tone::Bad),
+        (true, false, false) => Some(Tone::Good),
+    }
+}
+
 /// One line for each partner of the running gateway.
 pub(super) fn print_status(voice: &mut Voice<'_>, list: &PartnerList) -> io::Result<()> {
     if voice.json {
@@ -105,7 +115,8 @@ pub(super) fn print_status(voice: &mut Voice<'_>, list: &PartnerList) -> io::Res
         ]
     };
     let rows: Vec<Vec<String>> = list.partners.iter().map(row).collect();
-    output::table(voice, &headings, &rows)
+    let tones: Vec<_> = list.partners.iter().map(|one| tone(one.enabled, one.paused.is_some(), one.down)).collect();
+    output::toned_table(voice, &headings, &rows, (2, &tones))
 }
 
 /// One line for each partner.

@@ -56,5 +56,6 @@ pub(super) fn print(voice: &mut Voice<'_>, queue: &QueueWire) -> std::io::Result
             vec![partner.partner.clone(), waiting, due, state.text(language).to_owned()]
         })
         .collect();
-    output::table(voice, &headings, &rows)
+    let tones: Vec<_> = queue.partners.iter().map(|one| super::partner::tone(true, one.paused, one.down)).collect();
+    output::toned_table(voice, &headings, &rows, (3, &tones))
 }

@@ -216,7 +216,7 @@ fn gateway_toml(plan: &HomePlan) -> String {
 }
 
 /// Text as a TOML string.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 

@@ -33,9 +33,10 @@ macro_rules! file {
 /// The page itself; which of its views is shown stands behind the `#`.
 const INDEX: &[u8] = include_bytes!("web/index.html");
 
-const FILES: [File; 22] = [
+const FILES: [File; 23] = [
     file!("console.css", "text/css; charset=utf-8"),
     file!("icon.svg", "image/svg+xml"),
+    file!("alerts.js", SCRIPT),
     file!("api.js", SCRIPT),
     file!("app.js", SCRIPT),
     file!("audit.js", SCRIPT),
@@ -208,6 +209,63 @@ mod tests {
             "/assets/app.js/",
         ] {
             assert!(find(path).is_none(), "{path}");
+        }
+    }
+
+    /// The colours of one theme, by their names.
+    fn theme(style: &str, begin: &str) -> std::collections::BTreeMap<String, [f64; 3]> {
+        let block = style.split(begin).nth(1).and_then(|rest| rest.split('}').next()).expect("a theme");
+        let colour = |declared: &str| {
+            let (name, value) = declared.trim().split_once(": #")?;
+            let channel = |at: usize| u8::from_str_radix(&value[at..at + 2], 16).map(f64::from).ok();
+            Some((name.strip_prefix("--")?.to_owned(), [channel(0)?, channel(2)?, channel(4)?]))
+        };
+        block.split(';').filter_map(colour).collect()
+    }
+
+    /// WCAG 2.2, relative luminance.
+    fn luminance(colour: [f64; 3]) -> f64 {
+        let linear = |channel: f64| match channel / 255.0 {
+            low if low <= 0.040_45 => low / 12.92,
+            high => ((high + 0.055) / 1.055).powf(2.4),
+        };
+        0.2126 * linear(colour[0]) + 0.7152 * linear(colour[1]) + 0.0722 * linear(colour[2])
+    }
+
+    fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn text_has_the_contrast_of_wcag_aa_in_both_themes() {
+        let style = text(include_bytes!("web/console.css"));
+        let (light, dark) = (theme(style, ":root {"), theme(style, ":root[data-theme=\"dark\"] {"));
+        let system = theme(style, ":root:not([data-theme=\"light\"]) {");
+        assert_eq!(system, dark, "a dark system and the dark theme look the same");
+        let grounds = ["ground", "panel", "calm-ground"];
+        let texts = ["text", "muted", "accent", "good", "bad", "warn"];
+        let mut pairs: Vec<(&str, &str, f64)> = Vec::new();
+        for ground in grounds {
+            pairs.extend(texts.map(|text| (text, ground, 4.5)));
+        }
+        for tone in [("good", "good-ground"), ("bad", "bad-ground"), ("warn", "warn-ground")] {
+            pairs.extend([(tone.0, tone.1, 4.5), ("text", tone.1, 4.5), ("muted", tone.1, 4.5)]);
+        }
+        pairs.extend([("on-accent", "accent", 4.5), ("panel", "text", 4.5)]);
+        // What is no text, 1.4.11: bars, borders of fields, the focus.
+        pairs.extend([
+            ("received", "panel", 3.0),
+            ("good", "panel", 3.0),
+            ("muted", "panel", 3.0),
+            ("focus", "ground", 3.0),
+        ]);
+        for (name, theme) in [("light", &light), ("dark", &dark)] {
+            assert!(theme.len() > 15, "{theme:?}");
+            for (over, under, least) in &pairs {
+                let found = contrast(theme[*over], theme[*under]);
+                assert!(found >= *least, "{name}: {over} on {under} has {found:.2}, not {least}");
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ A scene ends with 0 when everything in it was seen, else with the reason and wha
 the main pages instead and writes pictures.
 """
 
+import base64
 import json
 import os
 import sys
@@ -240,6 +241,107 @@ def phone(console):
     assert ground == "rgb(18, 22, 26)", ground
 
 
+MILLION = """
+    const done = arguments[0];
+    (async () => {
+      const [{ Rows }, { h }] = await Promise.all([import("/assets/rows.js"), import("/assets/dom.js")]);
+      let made = 0;
+      const fetch = async () => {
+        const lines = Array.from({ length: 50000 }, (_, index) => ({ id: `m${made + index}` }));
+        made += lines.length;
+        return { lines, next: made < 1000000 ? made : undefined };
+      };
+      const link = (line) => h("a", { href: `#/message/${line.id}` }, line.id);
+      const rows = new Rows({ columns: [{ head: "id", class: "c-file", cell: link }], label: "m", key: (line) => line.id, open: () => {}, fetch });
+      document.querySelector("main .page").replaceChildren(rows.element);
+      await rows.reload();
+      while (!rows.ended) await rows.more();
+      const { scroller } = rows;
+      const frame = () => new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(then)));
+      const took = [];
+      const holes = [];
+      for (let step = 0; step <= 100; step += 1) {
+        scroller.scrollTop = ((scroller.scrollHeight - scroller.clientHeight) * step) / 100;
+        await frame();
+        const begin = performance.now();
+        rows.draw();
+        took.push(performance.now() - begin);
+        const box = scroller.getBoundingClientRect();
+        const shown = [...rows.body.children].map((row) => row.getBoundingClientRect());
+        const from = Math.min(...shown.map((each) => each.top));
+        const to = Math.max(...shown.map((each) => each.bottom));
+        if (from > box.top + 45 || (to < box.bottom - 2 && step < 100)) holes.push([step, from - box.top, to - box.bottom]);
+      }
+      const last = rows.body.lastElementChild.dataset.id;
+      scroller.scrollTop = 0;
+      await frame();
+      const focused = rows.body.querySelector('[data-id="m3"] a');
+      focused.focus();
+      for (let n = 0; n < 200; n += 1) rows.put({ id: `new${n}` }, true);
+      rows.put({ id: "m3" }, true);
+      rows.put({ id: "m4" }, true);
+      await frame();
+      const kept = document.activeElement?.textContent;
+      scroller.scrollTop = 100000;
+      await frame();
+      const away = document.activeElement === scroller;
+      for (let n = 0; n < 5; n += 1) scroller.dispatchEvent(new KeyboardEvent("keydown", { key: "End", bubbles: true }));
+      await frame();
+      const end = rows.body.querySelector("[data-chosen]")?.dataset.id;
+      took.sort((a, b) => a - b);
+      return { count: rows.lines.length, elements: rows.body.children.length, middle: took[50], holes, last, kept, away, end };
+    })().then(done, (error) => done(String(error.stack ?? error)));
+"""
+
+
+def million(console):
+    """A table of a million rows has few elements, no holes, an end, and the focus stays where it was."""
+    console.set_up()
+    console.press('nav a[data-page="messages"]')
+    console.one(".rows-scroll")
+    console.driver.set_script_timeout(120)
+    seen = console.driver.execute_async_script(MILLION)
+    assert isinstance(seen, dict), seen
+    assert seen["count"] == 1_000_200 and seen["elements"] < 120 and not seen["holes"], seen
+    assert seen["last"] == "m999999" and seen["end"] == "m999999", seen
+    assert seen["kept"] == "m3" and seen["away"], seen
+    assert seen["middle"] < 50, f"a drawing takes {seen['middle']} ms"
+
+
+def alarms(console):
+    """An alert is silenced with a reason and for a time, the silence is ended, and a test goes out by the channel."""
+    console.set_up()
+    drop(console.facts, "refused.xml", b"<order/>")
+    console.until("the alert", lambda: console.press("[data-silence]") is None)
+    console.press("dialog button[type=submit]")
+    console.says("Say why")
+    Select(console.one("dialog select[name=hours]")).select_by_value("4")
+    console.fill("reason", "they mend it tonight")
+    console.press("dialog button[type=submit]")
+    console.until("the silence", lambda: "they mend it tonight" in console.one("[data-silences]").text)
+    console.press("[data-silences] button")
+    console.fill("reason", "mended")
+    console.press("dialog button[type=submit]")
+    console.until("its end", lambda: not console.all("[data-silences]"))
+    console.press("#alerts-test")
+    console.until("what the channel said", lambda: "told" in console.one("[data-tested]").text)
+    console.go("/#/audit")
+    for entry in ("silence-ended", "alerts-silenced", "alerts-tested"):
+        console.until(entry, lambda entry=entry: row(console, entry))
+
+
+def rotation(console):
+    """The page of certificates says which one is used for what now, and a certificate shows its chain."""
+    console.set_up()
+    console.press('nav a[data-page="certificates"]')
+    console.until("the uses", lambda: len(console.all("#rotation tbody tr")) >= 4)
+    text = console.one("#rotation").text
+    assert "sign" in text and "encrypt" in text and "none is usable" not in text, text
+    console.press("#rotation tbody a")
+    console.one(".chain")
+    console.says("SHA-256 fingerprint")
+
+
 INTRUDERS = """
     return [
       window.pwned ?? null,
@@ -281,12 +383,29 @@ def hostile(console):
         harmless(odd)
 
 
-PAGES = ["now", "messages", "declarations", "precheck"]
+PAGES = ["now", "messages", "declarations", "precheck", "partners", "certificates", "connectivity", "audit", "settings"]
 
 
 def screenshots(console):
-    """Pictures of the main pages, into the folder of the facts."""
+    """Pictures of the main pages: small ones into the folder of the facts, or large ones in every look that they name."""
     console.set_up()
+    for look in console.facts["looks"] or ["zh-light-1280"]:
+        language, theme, width = look.split("-")
+        folder, kind = (os.path.join(console.facts["folder"], look), "png") if console.facts["looks"] else (console.facts["folder"], "webp")
+        os.makedirs(folder, exist_ok=True)
+        console.driver.set_window_size(int(width), 900)
+        console.driver.execute_script("localStorage.setItem('dxgate.theme', arguments[0]); localStorage.setItem('dxgate.language', arguments[1])", theme, language)
+        console.driver.refresh()
+        pictures(console, lambda name: picture(console, os.path.join(folder, f"{name}.{kind}"), kind))
+
+
+def picture(console, path, kind):
+    asked = {"format": kind} if kind == "png" else {"format": kind, "quality": 70}
+    with open(path, "wb") as file:
+        file.write(base64.b64decode(console.driver.execute_cdp_cmd("Page.captureScreenshot", asked)["data"]))
+
+
+def pictures(console, take):
     for page in PAGES:
         console.press(f'nav a[data-page="{page}"]')
         console.one("main h1")
@@ -296,16 +415,19 @@ def screenshots(console):
                 file.write(console.facts["bad"])
             console.one("input[name=file]").send_keys(path)
             console.one(".findings")
-        if page in ("messages", "declarations"):
+        if page in ("messages", "declarations", "audit"):
             console.one(".rows-body .row")
-        console.driver.save_screenshot(os.path.join(console.facts["pictures"], f"{page}.png"))
-    console.press('nav a[data-page="messages"]')
-    console.one(".rows-body .row").click()
-    console.one(".way .step")
-    console.driver.save_screenshot(os.path.join(console.facts["pictures"], "message.png"))
+        if page in ("partners", "certificates", "settings"):
+            console.one("main table")
+        take(page)
+    for page, name in (("messages", "message"), ("partners", "partner")):
+        console.press(f'nav a[data-page="{page}"]')
+        console.press(".rows-body .row a" if page == "messages" else "main tbody a")
+        console.one(".way .step" if page == "messages" else "main .columns dl")
+        take(name)
 
 
-SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, hostile, screenshots)}
+SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, million, alarms, rotation, hostile, screenshots)}
 
 
 def main():

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -255,6 +255,48 @@ fn partner_files_that_change_are_in_the_trail_whether_seen_or_asked_for() {
     let asked = trail(&gateway, "partners-reloaded");
     assert!(asked.iter().all(|entry| entry["who"] == "api-token" && entry["from"] == "127.0.0.1"), "{asked:?}");
     assert!(gateway.stop().success());
+}
+
+/// `script` (of util-linux, on every Debian) gives the program a terminal.
+#[test]
+fn colours_are_on_a_terminal_alone_and_untrusted_text_reaches_none_raw() {
+    let peer = Scripted::start(|_, _| Some(answer(200, "", b"")));
+    let home = home(&peer);
+    let gateway = Gateway::start(&home);
+    delivered(&gateway, &submit(&home, "theirs"));
+    let reason = json!({ "reason": "they\u{1b}]0;title\u{7}\u{9b}31m move\u{202e}" });
+    assert_eq!(post(&home, "/api/v1/partners/theirs/pause", &bearer(&home), &reason).0, 200);
+    let shown = |arguments: &str, no_color: &str| {
+        let (program, config) = (env!("CARGO_BIN_EXE_dxgate"), home.config());
+        let line = format!("stty cols 300; '{program}' {arguments} --lang en --config '{}'", config.display());
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        let output = script
+            .stdin(Stdio::null())
+            .env("TERM", "xterm")
+            .env("NO_COLOR", no_color)
+            .output()
+            .expect("script of util-linux");
+        assert!(output.status.success(), "{line}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (command, word) in [("messages list", "delivered"), ("partner status", "paused"), ("cert status", "active")] {
+        let coloured = shown(command, "");
+        assert!(coloured.contains("\u{1b}[3"), "{command}: {coloured:?}");
+        let plain = shown(command, "1");
+        assert!(plain.contains(word) && !plain.contains('\u{1b}'), "NO_COLOR, {command}: {plain:?}");
+        for raw in ["\u{1b}]", "\u{7}", "\u{9b}", "\u{202e}"] {
+            assert!(!coloured.contains(raw), "{command}: {coloured:?}");
+        }
+    }
+    let mut watching = dxgate();
+    watching.args(["alerts", "list", "--watch", "1", "--format", "json", "--config"]).arg(home.config());
+    let mut watching = watching.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let seen = lines.filter(|line| line.contains("\"alerts\"")).take(2).count();
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    assert_eq!(seen, 2, "it was shown again");
 }
 
 /// What writes where it is told to, and what has no end, is left out.

@@ -11,10 +11,10 @@ use serde_json::json;
 use dxgate::declaration::sample;
 
 use crate::support::correspondent::{Kind, acknowledge};
-use crate::support::eventually;
 use crate::support::gateway::Gateway;
-use crate::support::home::{Home, PartnerFile};
+use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::scripted::Scripted;
+use crate::support::{eventually, keys};
 
 const REFUSED: &str = "automatic-action/MDN-sent-automatically; processed/error: unexpected-processing-error";
 
@@ -24,7 +24,8 @@ fn play(scene: &str, refuses_first: bool) {
         let disposition = if refuses_first && number == 0 { REFUSED } else { Kind::default().disposition };
         Some(acknowledge(posted, Kind { disposition, ..Kind::default() }))
     });
-    let home = Home::ours();
+    let more = "[alerts.command]\nprogram = \"/bin/true\"\n";
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
     home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
     let gateway = Gateway::start(&home);
     let outbox = home.exchange("theirs", "outbox");
@@ -91,6 +92,21 @@ fn a_bad_file_is_shown_with_its_findings_beside_its_lines() {
 #[test]
 fn a_viewer_can_change_nothing_in_the_page_and_beside_it() {
     play("roles", true);
+}
+
+#[test]
+fn a_million_rows_scroll_smoothly_and_keep_the_focus() {
+    play("million", false);
+}
+
+#[test]
+fn an_alert_is_silenced_and_a_test_goes_out_by_its_channel() {
+    play("alarms", true);
+}
+
+#[test]
+fn the_certificates_say_what_is_used_now_and_what_comes_next() {
+    play("rotation", false);
 }
 
 #[test]

@@ -71,4 +71,7 @@ pub struct AlertArguments {
     /// Only those about messages older than this one
     #[arg(long)]
     pub before: Option<Id>,
+    /// Show it again and again, every 2 seconds or as given
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    pub watch: Option<u16>,
 }

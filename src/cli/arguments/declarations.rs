@@ -35,4 +35,7 @@ pub struct StandingArguments {
     /// Go on where the page before ended
     #[arg(long)]
     pub before: Option<String>,
+    /// Show it again and again, every 2 seconds or as given
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    pub watch: Option<u16>,
 }

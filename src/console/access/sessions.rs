@@ -126,3 +126,30 @@ fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
 fn digest(cookie: &str) -> String {
     hex(&sha256(cookie.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_its_number_of_sessions_a_user_loses_the_idlest_and_others_none() {
+        let (mut sessions, at) = (Sessions::default(), Timestamp::UNIX_EPOCH);
+        let (of_other, _) = sessions.begin("otto", at);
+        let cookies: Vec<_> = (0..MOST_OF_ONE).map(|_| sessions.begin("ada", at).0).collect();
+        let soon = later(at, SignedDuration::from_secs(60));
+        assert!(cookies.iter().skip(1).all(|cookie| sessions.touch(cookie.expose(), soon).is_some()));
+        sessions.begin("ada", soon);
+        let lives = |cookie: &Secret<String>| sessions.lives(cookie.expose(), soon);
+        assert_eq!(cookies.iter().map(lives).filter(|lives| !lives).count(), 1);
+        assert!(!lives(&cookies[0]) && lives(&of_other));
+    }
+
+    #[test]
+    fn there_are_never_more_sessions_than_the_gateway_keeps() {
+        let (mut sessions, at) = (Sessions::default(), Timestamp::UNIX_EPOCH);
+        for number in 0..MOST + 50 {
+            sessions.begin(&format!("user-{number}"), at);
+        }
+        assert_eq!(sessions.0.len(), MOST);
+    }
+}

@@ -32,7 +32,7 @@ export async function auditPage(context) {
       { head: t("change"), class: "c-reason", cell: (entry) => h("span", { title: change(entry) }, change(entry)) },
       { head: t("reason"), class: "c-reason", cell: (entry) => entry.reason ?? "" },
     ],
-    label: t("page.audit"), same: (a, b) => a.sequence === b.sequence, open: () => {},
+    label: t("page.audit"), key: (entry) => `${entry.sequence}.${entry.part ?? 0}`, open: () => {},
     fetch: async (limit, before) => {
       const { entries, next } = await api.get(`/audit${api.query({ ...asked, limit, before })}`);
       return { lines: entries, next };

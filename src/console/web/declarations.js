@@ -24,7 +24,7 @@ const COLUMNS = () => [
 export async function declarationsPage(context) {
   let asked = { key: context.search.get("key") ?? undefined, status: context.search.get("status") ?? undefined };
   const rows = new Rows({
-    columns: COLUMNS(), label: t("page.declarations"), same: (a, b) => a.message === b.message && a.number === b.number,
+    columns: COLUMNS(), label: t("page.declarations"), key: (line) => `${line.message}#${line.number}`,
     open: (line) => { location.hash = `#/message/${line.message}`; },
     fetch: async (limit, before) => {
       const { declarations, next } = await api.get(`/declarations${api.query({ ...asked, limit, before })}`);

@@ -90,7 +90,7 @@ export async function messagesPage(context) {
   const partners = await api.get("/partners").then((list) => list.partners).catch(() => []);
   const top = h("div");
   const rows = new Rows({
-    columns: COLUMNS(), label: t("page.messages"), same: (a, b) => a.id === b.id,
+    columns: COLUMNS(), label: t("page.messages"), key: (line) => line.id,
     open: (line) => { location.hash = `#/message/${line.id}`; },
     fetch: async (limit, before) => {
       const { messages, next } = await api.get(`/messages${api.query({ ...instants(asked), limit, before })}`);

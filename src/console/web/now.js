@@ -1,10 +1,10 @@
 // The first page: what goes on, and what needs a person.
 
 import * as api from "./api.js";
+import { alarms, silences, tester } from "./alerts.js";
 import { trafficChart } from "./chart.js";
-import { askReason, toast } from "./dialog.js";
-import { button, h, show, table } from "./dom.js";
-import { ago, day, number, said, when } from "./format.js";
+import { h, show, table } from "./dom.js";
+import { ago, day, number, said } from "./format.js";
 import { t } from "./text.js";
 
 // A certificate that ends sooner is named on this page.
@@ -24,27 +24,6 @@ function tiles(queue) {
     tile("failed", number(queue.failed), "#/messages?state=failed", queue.failed > 0),
     tile("held", number(queue.held), "#/messages?state=held", queue.held > 0),
     tile("unpublished", number(queue.unpublished), "#/messages"));
-}
-
-function alarms(alerts, context, again) {
-  const acknowledge = async (alert) => {
-    const reason = await askReason(t("acknowledge"), said(alert.text));
-    if (!reason) return;
-    try {
-      await api.post(`/alerts/${encodeURIComponent(alert.id)}/acknowledge`, { reason });
-      toast(t("done"));
-      again();
-    } catch (error) {
-      context.fail(error);
-    }
-  };
-  return table([
-    { head: t("alert.level"), cell: (alert) => h("span", { class: `chip ${alert.level}` }, t(`level.${alert.level}`)) },
-    { head: t("alert.what"), cell: (alert) => [alert.message ? h("a", { href: `#/message/${alert.message}` }, said(alert.text)) : said(alert.text), h("div", { class: "muted code" }, alert.code)] },
-    { head: t("partner"), cell: (alert) => alert.partner ?? "" },
-    { head: t("alert.raised"), cell: (alert) => when(alert.raised) },
-    { head: "", cell: (alert) => (alert.acknowledged ? h("span", { class: "muted" }, t("acknowledged")) : context.may("operator") ? button(t("acknowledge"), () => acknowledge(alert)) : null) },
-  ], alerts, t("nothing-needs-you"));
 }
 
 function partners(list) {
@@ -70,16 +49,18 @@ export async function nowPage(context) {
   const summary = h("div");
   const chart = h("div");
   const open = h("section", {});
+  const silenced = h("section", {});
   const side = h("div", { class: "columns" });
-  show(context.place, h("h1", {}, t("page.now")), summary, chart, open, side);
+  show(context.place, h("h1", {}, t("page.now")), summary, chart, open, silenced, tester(context), side);
 
   async function load() {
-    const [state, queue, figures, alerts, partnerList, certificates] = await Promise.all([
-      api.get("/summary"), api.get("/queue"), api.get("/figures"), api.get("/alerts?limit=50"), api.get("/partners"), api.get("/certificates"),
+    const [state, queue, figures, alerts, silent, partnerList, certificates] = await Promise.all([
+      api.get("/summary"), api.get("/queue"), api.get("/figures"), api.get("/alerts?limit=50"), api.get("/alerts/silences"), api.get("/partners"), api.get("/certificates"),
     ]);
     show(summary, state.ready ? null : h("div", { class: "problem", role: "alert" }, state.reasons.map((reason) => h("p", {}, said(reason.text)))), tiles(queue));
     show(chart, h("h2", {}, t("traffic")), trafficChart(figures.hours), figures.complete ? null : h("p", { class: "muted" }, t("traffic.incomplete")));
     show(open, h("h2", {}, t("needs-person")), alarms(alerts.alerts, context, load));
+    show(silenced, silences(silent.silences, context, load));
     show(side,
       h("section", {}, h("h2", {}, t("page.partners")), partners(partnerList.partners)),
       h("section", {}, h("h2", {}, t("expiring")), expiring(certificates.certificates)));

@@ -79,7 +79,7 @@ async function one(context) {
       h("section", {}, h("h2", {}, t("agreement")), facts((partner.agreement ?? []).map(({ name, value }) => [name, value])))),
     h("section", {}, h("h2", {}, t("page.certificates")), table([
       { head: t("certificate.subject"), cell: (each) => each.subject },
-      { head: t("certificate.uses"), cell: (each) => [each.uses].flat().join(", ") },
+      { head: t("certificate.uses"), cell: (each) => [each.uses].flat().map((use) => t(`use.${use}`)).join(", ") },
       { head: t("certificate.until"), cell: (each) => day(each.not_after) },
       { head: t("certificate.fingerprint"), cell: (each) => h("a", { href: `#/certificates/${each.fingerprint}` }, h("code", {}, fingerprint(each.fingerprint))) },
     ], partner.certificates ?? [], t("certificates.none"))),

@@ -1,19 +1,24 @@
 // A table of any length: only the rows in view are elements, more are fetched when the end comes near.
 
-import { h, show } from "./dom.js";
+import { h } from "./dom.js";
 import { t } from "./text.js";
 
 // Pixels of a row; the style sheet has the same.
 const ROW = 40;
 const AROUND = 10;
-const PAGE = 200;
+// The first lines shall be there soon; who scrolls on wants many.
+const FIRST = 200;
+const PAGE = 500;
 // More lines than this are not kept; a narrower question finds the rest.
-const MOST = 200_000;
+const MOST = 1_000_000;
+// Browsers draw no element that is much higher. Beyond, a pixel of the scroll bar is more than one of the table.
+const HIGHEST = 16_000_000;
 
-// `columns` as for `table`; `fetch(limit, before)` gives {lines, next}; `open(line)` is called for a chosen row.
+// `columns` as for `table`; `fetch(limit, before)` gives {lines, next}; `key(line)` names a line; `open(line)` is called for
+// a chosen row.
 export class Rows {
-  constructor({ columns, fetch, open, label, same }) {
-    Object.assign(this, { columns, fetch, open, same, lines: [], chosen: -1, run: 0 });
+  constructor({ columns, fetch, open, label, key }) {
+    Object.assign(this, { columns, fetch, open, name: key, lines: [], known: new Set(), shown: new Map(), chosen: -1, run: 0 });
     this.body = h("div", { class: "rows-body", role: "rowgroup" });
     this.scroller = h("div", {
       class: "rows-scroll", tabindex: "0", role: "table", "aria-label": label,
@@ -32,6 +37,7 @@ export class Rows {
     this.run += 1;
     this.busy = false;
     this.lines = [];
+    this.known.clear();
     this.next = undefined;
     this.ended = false;
     this.chosen = -1;
@@ -45,9 +51,12 @@ export class Rows {
     const run = this.run;
     this.note.textContent = t("loading");
     try {
-      const { lines, next } = await this.fetch(PAGE, this.next);
+      const { lines, next } = await this.fetch(this.lines.length ? PAGE : FIRST, this.next);
       if (run !== this.run) return;
-      this.lines.push(...lines);
+      for (const line of lines) {
+        this.lines.push(line);
+        this.known.add(this.name(line));
+      }
       this.next = next;
       this.ended = !next || this.lines.length >= MOST;
       this.note.textContent = this.ended && next ? t("rows.most", MOST) : this.lines.length ? t(next ? "rows.some" : "rows.all", this.lines.length) : t(next ? "rows.searching" : "rows.none");
@@ -64,53 +73,106 @@ export class Rows {
 
   // A line that is new or has changed; `wanted` says whether it belongs here.
   put(line, wanted) {
-    const index = this.lines.findIndex((each) => this.same(each, line));
-    if (index >= 0) this.lines[index] = line;
+    const name = this.name(line);
+    if (this.known.has(name)) this.lines[this.lines.findIndex((each) => this.name(each) === name)] = line;
     else if (wanted) {
       this.lines.unshift(line);
+      this.known.add(name);
       if (this.chosen >= 0) this.chosen += 1;
-      if (this.scroller.scrollTop > ROW) this.scroller.scrollTop += ROW;
+      this.grow();
+      // Whoever reads further down, or has the focus in a row, stays there.
+      if (this.scroller.scrollTop > ROW || this.body.contains(document.activeElement)) this.scroller.scrollTop += ROW / this.scale();
       if (this.ended && !this.next) this.note.textContent = t("rows.all", this.lines.length);
     } else return;
-    this.draw();
+    this.drawSoon();
+  }
+
+  // Pixels of the table for one of the scroll bar.
+  scale() {
+    const room = this.scroller.clientHeight;
+    const height = this.lines.length * ROW;
+    return height <= HIGHEST ? 1 : (height - room) / (HIGHEST - room);
+  }
+
+  grow() {
+    this.body.style.height = `${Math.min(HIGHEST, this.lines.length * ROW)}px`;
+  }
+
+  // Many changes at once are one drawing.
+  drawSoon() {
+    this.pending ??= requestAnimationFrame(() => { this.pending = undefined; this.draw(); });
   }
 
   draw() {
     const { scrollTop, clientHeight } = this.scroller;
-    const first = Math.max(0, Math.floor(scrollTop / ROW) - AROUND);
-    const last = Math.min(this.lines.length, Math.ceil((scrollTop + clientHeight) / ROW) + AROUND);
-    this.body.style.height = `${this.lines.length * ROW}px`;
+    const at = scrollTop * this.scale();
+    const first = Math.max(0, Math.floor(at / ROW) - AROUND);
+    const last = Math.min(this.lines.length, Math.ceil((at + clientHeight) / ROW) + AROUND);
+    this.grow();
     this.scroller.setAttribute("aria-rowcount", this.ended && !this.next ? this.lines.length + 1 : -1);
-    const rows = this.lines.slice(first, last).map((line, offset) => {
+    const wanted = this.lines.slice(first, last);
+    this.forget(new Set(wanted));
+    // Rows that stay are not touched but for their place: whatever has the focus in them keeps it.
+    let after = this.body.firstElementChild;
+    wanted.forEach((line, offset) => {
       const index = first + offset;
-      const row = h("div", {
-        role: "row", class: "row", "aria-rowindex": index + 2, "data-id": line.id, "data-chosen": index === this.chosen ? "yes" : undefined,
-        onclick: () => this.open(line),
-      }, this.columns.map((column) => h("span", { role: "cell", class: column.class, "data-head": column.head }, column.cell(line))));
-      row.style.top = `${index * ROW}px`;
-      return row;
+      const known = this.shown.get(line);
+      const row = known ?? this.row(line);
+      if (!known) this.shown.set(line, row);
+      if (row === after) after = after.nextElementSibling;
+      else this.body.insertBefore(row, after);
+      row.setAttribute("aria-rowindex", index + 2);
+      if (index === this.chosen) row.dataset.chosen = "yes";
+      else delete row.dataset.chosen;
+      row.style.top = `${scrollTop + index * ROW - at}px`;
     });
-    show(this.body, rows);
+    this.refocus();
     if (last >= this.lines.length - AROUND) this.more();
+  }
+
+  row(line) {
+    return h("div", { role: "row", class: "row", "data-id": line.id, onclick: () => this.open(line) },
+      this.columns.map((column) => h("span", { role: "cell", class: column.class, "data-head": column.head }, column.cell(line))));
+  }
+
+  // Takes away what is no longer in view, and remembers whether the focus was in it.
+  forget(wanted) {
+    for (const [line, row] of this.shown) {
+      if (wanted.has(line)) continue;
+      if (row.contains(document.activeElement)) this.lost = this.name(line);
+      row.remove();
+      this.shown.delete(line);
+    }
+  }
+
+  // A row that was drawn anew takes the focus again; one that is out of view leaves it to the table.
+  refocus() {
+    if (this.lost === undefined) return;
+    const row = [...this.shown].find(([line]) => this.name(line) === this.lost)?.[1];
+    (row?.querySelector("a, button") ?? this.scroller).focus({ preventScroll: true });
+    this.lost = undefined;
   }
 
   key(event) {
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / ROW) - 2);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -this.lines.length, End: this.lines.length };
-    if (event.key === "Enter" && this.lines[this.chosen]) this.open(this.lines[this.chosen]);
+    if (event.key === "Enter" && event.target === this.scroller && this.lines[this.chosen]) this.open(this.lines[this.chosen]);
     const step = steps[event.key];
     if (!step || !this.lines.length) return;
     event.preventDefault();
     this.chosen = Math.min(this.lines.length - 1, Math.max(0, this.chosen + step));
     const top = this.chosen * ROW;
-    const { scrollTop, clientHeight } = this.scroller;
-    if (top < scrollTop) this.scroller.scrollTop = top;
-    else if (top + 3 * ROW > scrollTop + clientHeight) this.scroller.scrollTop = top + 3 * ROW - clientHeight;
+    const scale = this.scale();
+    const at = this.scroller.scrollTop * scale;
+    const { clientHeight } = this.scroller;
+    if (top < at) this.scroller.scrollTop = top / scale;
+    else if (top + 3 * ROW > at + clientHeight) this.scroller.scrollTop = (top + 3 * ROW - clientHeight) / scale;
     this.draw();
   }
 
   close() {
     this.run += 1;
+    cancelAnimationFrame(this.pending);
     this.watch.disconnect();
   }
 }
