@@ -257,7 +257,7 @@ impl Outbound {
         tracing::info!(%id, by, "released after a restore");
         let fact = match message.state {
             State::Held => Fact::Released { reason, by, due: now },
-            _ => Fact::Resumed { reason, by },
+            _ => Fact::Resumed { reason, by, anew: true },
         };
         transaction.change(self.entry(&message, Action::Release, &fact, asked));
         transaction.fact(id, fact);

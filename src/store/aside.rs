@@ -6,7 +6,7 @@
 //! be opened or answered.
 
 use super::apply::BadTransition;
-use super::record::{Evidence, Fact, Message, Reason, State};
+use super::record::{Evidence, Fact, Message, PublicationStage, Reason, State};
 use crate::bilingual;
 
 /// Evidence kept in the view of a message; the journal has all of it.
@@ -36,11 +36,14 @@ pub(super) fn apply(message: &mut Message, fact: &Fact) -> Option<Result<(), Bad
             }
             message.restored = true;
         }
-        Fact::Resumed { .. } => {
+        Fact::Resumed { anew, .. } => {
             if !message.restored {
                 return Some(Err(BadTransition::State { fact: fact.name(), state: message.state }));
             }
             message.restored = false;
+            let staged = |stage: &&mut PublicationStage| *anew && matches!(**stage, PublicationStage::Staged);
+            let stages = message.publications.iter_mut().map(|(_, stage)| stage).filter(staged);
+            stages.for_each(|stage| *stage = PublicationStage::Committed);
         }
         _ => return None,
     }

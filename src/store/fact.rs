@@ -163,7 +163,7 @@ pub(super) fn detail(fact: &Fact) -> String {
         Fact::Published { name, .. } => name.clone(),
         Fact::Evidence { .. } => String::new(),
         Fact::Restored { sequence } => sequence.to_string(),
-        Fact::Resumed { reason, by } => format!("{by}: {reason}"),
+        Fact::Resumed { reason, by, .. } => format!("{by}: {reason}"),
         Fact::Declared { documents } => documents.len().to_string(),
         Fact::BusinessReceipt { message_type, entries, .. } => receipt_detail(message_type, entries),
         Fact::PlatformAnswered { answer } => answer.code.clone(),

@@ -10,6 +10,8 @@
 //! | 3 rename companions, then the principal file; sync the folders | the files | staged file absent: it *was* published, even if the consumer has taken it already |
 //! | 4 fact `Published` | the end | – |
 //!
+//! In a home restored from a backup nothing is staged, whatever the journal says: once a person lets it go on, it is staged anew.
+//!
 //! Each publication succeeds or fails by itself: what cannot be created, written or renamed waits, from two seconds
 //! doubling to five minutes (on a full disk to eight seconds), while the others go on. A failed *sync* is another matter: what is durable is unknown
 //! then and a second sync would lie, so it poisons the store.

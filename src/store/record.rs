@@ -290,7 +290,14 @@ pub enum Fact {
     /// it would have done by itself waits for a person.
     Restored { sequence: u64 },
     /// A person lets the files of a restored message be published, or a restored reception be opened and answered.
-    Resumed { reason: String, by: String },
+    Resumed {
+        reason: String,
+        by: String,
+        /// What the backup had as staged is staged again: its files are not in the place that was restored to. Absent in
+        /// facts of earlier versions, which went on without.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        anew: bool,
+    },
     /// Nothing of the message may expire until a person says so.
     LegalHeld { reason: String, by: String },
     /// The message may expire again.

@@ -235,7 +235,7 @@ pub(super) fn of_fact(id: Id, before: Option<State>, fact: &Fact, after: &Messag
         }
         Fact::Released { reason, by, .. }
         | Fact::Cancelled { reason, by, .. }
-        | Fact::Resumed { reason, by }
+        | Fact::Resumed { reason, by, .. }
         | Fact::LegalHeld { reason, by }
         | Fact::LegalReleased { reason, by }
         | Fact::Resent { reason, by, .. }

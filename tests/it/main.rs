@@ -54,6 +54,7 @@ mod reaching;
 mod rebuild;
 mod replays;
 mod restart;
+mod restored_receiver;
 mod retention;
 mod revocation;
 mod signing;

@@ -389,13 +389,29 @@ fn a_restored_message_waits_for_a_person_in_every_respect() {
     assert!(store.pending_publications(10).is_empty());
     assert_eq!(store.message(&taken).unwrap().state, State::Accepted);
 
-    let resumed = |by: &str| Fact::Resumed { reason: "checked".to_owned(), by: by.to_owned() };
+    let resumed = |by: &str| Fact::Resumed { reason: "checked".to_owned(), by: by.to_owned(), anew: true };
     happen(&store, taken, 4, resumed("op")).unwrap();
     assert_eq!(store.pending_publications(10).len(), 1);
     happen(&store, taken, 5, resumed("op")).unwrap_err();
     let released = Fact::Released { reason: "checked".to_owned(), by: "op".to_owned(), due: at(6) };
     happen(&store, sent, 6, released).unwrap();
     assert_eq!(store.lease_due(at(100), 10, &|_| 10).len(), 1);
+}
+
+#[test]
+fn what_a_backup_had_staged_is_staged_anew_once_a_person_lets_it_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    // Facts of earlier versions do not say so; after them the journal goes on with `Published`.
+    for (number, anew, stage) in [(1, true, PublicationStage::Committed), (2, false, PublicationStage::Staged)] {
+        let id = accept_one(&store, number);
+        let resumed = Fact::Resumed { reason: "checked".to_owned(), by: "op".to_owned(), anew };
+        for fact in [Fact::Staged { index: 0 }, Fact::Restored { sequence: 7 }, resumed] {
+            happen(&store, id, 3, fact).unwrap();
+        }
+        assert_eq!(store.message(&id).unwrap().publications[0].1, stage);
+        assert_eq!(store.pending_publications(10).len(), usize::from(number));
+    }
 }
 
 #[test]
