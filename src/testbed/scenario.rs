@@ -254,6 +254,11 @@ impl Scenario {
         self.outcomes.iter().find(|case| case.fits(message_type, keys))
     }
 
+    /// A document of this type goes into the books of customs: it is not refused.
+    pub fn takes(&self, message_type: &str, keys: &[BusinessKey]) -> bool {
+        self.of_document(message_type, keys).is_none_or(|case| matches!(case.end, End::Accepted | End::Silent))
+    }
+
     /// What a document of this type is told, step by step.
     pub fn steps(&self, message_type: &str, receipt_type: &str, keys: &[BusinessKey]) -> Vec<Outcome> {
         let usual = Case::default();

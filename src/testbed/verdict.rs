@@ -9,7 +9,7 @@
 //! | without a code | 100 海关退单 with the finding's text |
 //!
 //! A finding about one document refuses that document; one about the whole message all of them. Documents are compared with
-//! each other within their message.
+//! each other within their message, and with those that were taken before (`books`).
 
 use crate::declaration::envelope::EnvelopeHead;
 use crate::declaration::precheck::codes::CodeTables;
@@ -36,21 +36,23 @@ pub(super) struct Verdict {
     pub(super) whole: Option<Whole>,
     /// Errors about documents: which (0: all), `returnStatus`, `returnInfo`.
     documents: Vec<(u32, String, String)>,
+    /// What its documents say that others must agree with.
+    pub(super) facts: Vec<Facts>,
 }
 
 impl Verdict {
     /// Customs makes no pre-check.
     pub(super) fn none() -> Verdict {
-        Verdict { whole: None, documents: Vec::new() }
+        Verdict { whole: None, documents: Vec::new(), facts: Vec::new() }
     }
 
-    /// Checks the envelope in `bytes`.
+    /// Checks the envelope in `bytes`; `earlier` gives the documents taken before that share a key with these.
     pub(super) fn of(
         bytes: &[u8],
         head: &EnvelopeHead,
-        tables: &CodeTables,
+        (tables, limits): (&CodeTables, &Limits),
         now: Timestamp,
-        limits: &Limits,
+        earlier: impl FnOnce(&[Facts]) -> Vec<Facts>,
     ) -> Verdict {
         let levels = Levels::default();
         let expect = Expectations {
@@ -65,12 +67,14 @@ impl Verdict {
         let mut report = precheck::check_for_ledger(&mut &*bytes, &expect, limits, &mut |one| facts.push(one));
         precheck::verify_signatures(&BytesSource(bytes), &mut report, &expect, limits);
         let mut ledger = Ledger::default();
-        facts.into_iter().for_each(|one| ledger.add(0, one));
+        earlier(&facts).into_iter().for_each(|one| ledger.add_earlier(one));
+        facts.iter().for_each(|one| ledger.add(0, one.clone()));
         report.findings.extend(ledger.judge(&levels).into_iter().map(|(_, finding)| finding));
         let errors: Vec<&Finding> = report.findings.iter().filter(|one| one.level == Level::Error).collect();
         Verdict {
             whole: errors.iter().find_map(|one| whole(one)),
             documents: errors.iter().map(|one| answer(one)).collect(),
+            facts,
         }
     }
 

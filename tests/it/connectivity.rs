@@ -54,7 +54,7 @@ impl Running {
     }
 
     /// The testbed of this home, once it is ready.
-    fn testbed(config: &str, scenario: &str) -> Running {
+    pub fn testbed(config: &str, scenario: &str) -> Running {
         let testbed = Running::start(&["testbed", "--config", config, "--scenario", scenario]);
         let console = console_of(config);
         eventually("the testbed is ready", || {
@@ -64,7 +64,7 @@ impl Running {
         testbed
     }
 
-    fn kill(mut self) {
+    pub fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -143,8 +143,8 @@ fn a_run_is_in_the_journal_and_an_interrupted_one_goes_on_with_what_is_left() {
     let (enterprise, customs) = desk.homes(&quick);
     let shown = |more: &[&str]| run(&[&["connectivity"], more, &["--config", &enterprise]].concat());
 
-    let testbed = Running::testbed(&customs, &silent);
-    let begun = Running::start(&["connectivity", "run", &plan, "--env", "test", "--config", &enterprise]);
+    let mut testbed = Running::testbed(&customs, &silent);
+    let mut begun = Running::start(&["connectivity", "run", &plan, "--env", "test", "--config", &enterprise]);
     let home = PathBuf::from(&enterprise);
     let sent = home.parent().unwrap().join("exchange/customs/sent");
     eventually("the message of the second case is delivered", || {
@@ -412,6 +412,46 @@ fn what_an_enterprise_sends_in_spite_of_the_pre_check_is_answered_with_the_codes
     ] {
         explained(&case(&said, id)["failure"], layer, code);
         assert!(came(id, end), "{id}: {said:#}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_an_earlier_document_is_refused_by_the_testbed_as_customs_refuses_it() {
+    let desk = Desk::new();
+    let (dxpid, now) = ("DXPENT0000012345", SystemClock.now());
+    let document = |kind: &str| String::from_utf8(sample::of(kind, 1, dxpid, now, 7).unwrap()).unwrap();
+    let (order, payment) = (document("CEB311Message"), document("CEB411Message"));
+    let paid = payment.split("amountPaid>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let differs = payment.replace(&format!("amountPaid>{paid}<"), "amountPaid>987654.32<");
+    assert_ne!(payment, differs);
+    for (name, text) in [("order.xml", &order), ("differs.xml", &differs), ("payment.xml", &payment)] {
+        desk.file(name, text);
+    }
+    let mut plan = format!("name = 'three'\nwait = '60s'\n{HEAD}");
+    for (id, kind, file) in [
+        ("order", "CEB311Message", "order.xml"),
+        ("differs", "CEB411Message", "differs.xml"),
+        ("payment", "CEB411Message", "payment.xml"),
+        ("again", "CEB411Message", "payment.xml"),
+    ] {
+        plan += &format!("[[case]]\nid = '{id}'\nkind = 'business'\nmessage_type = '{kind}'\nfile = '{file}'\n");
+    }
+    let plan = desk.file("three.toml", &plan);
+    let quick = "[[case]]\nid = 'tcp'\nkind = 'interface'\ncheck = 'tcp'\n";
+    let quick = desk.file("quick.toml", &format!("name = 'quick'\n{HEAD}{quick}"));
+    let (enterprise, customs) = desk.homes(&quick);
+    let file = PathBuf::from(&enterprise).parent().unwrap().join("partners/customs.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("[dxp]\n", "[dxp]\nprecheck = \"warn\"\n", 1)).unwrap();
+    let _testbed = Running::testbed(&customs, &desk.file("usual.toml", ""));
+    let said = json(&run(&["connectivity", "run", &plan, "--config", &enterprise, "--format", "json"]));
+    for id in ["order", "payment"] {
+        assert_eq!(case(&said, id)["state"], "passed", "{id}: {said:#}");
+    }
+    for (id, word) in [("differs", "987654.32"), ("again", "")] {
+        explained(&case(&said, id)["failure"], "business", "business-refused");
+        let seen = case(&said, id)["failure"]["seen"]["zh"].as_str().unwrap();
+        assert!(seen.contains(word), "{id}: {seen}");
     }
 }
 
