@@ -14,6 +14,7 @@ use super::keeping;
 use super::live::Traffic;
 use super::metrics::Metrics;
 use super::reload::Reloading;
+use super::runs::RunJob;
 use super::{partners, show};
 use crate::alerting::{NewSilence, Silence, Telling, Tested};
 use crate::bilingual;
@@ -24,7 +25,7 @@ use crate::console::wire::traffic::{FiguresWire, PrecheckWire, QueueWire};
 use crate::console::{Action, AlertQuery, Backend, BackupStatus, Download, Part, Query, Refusal, StateCount, Unready};
 use crate::evidence::Exported;
 use crate::ground::clock::Clock;
-use crate::ground::drain;
+use crate::ground::drain::{self, Tasks};
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::space::{NoRoom, Space};
@@ -56,6 +57,7 @@ pub struct GatewayBackend {
     metrics: Option<Metrics>,
     telling: Telling,
     pub(super) traffic: Traffic,
+    pub(super) runs: RunJob,
     pub(super) started: Timestamp,
 }
 
@@ -63,13 +65,13 @@ impl GatewayBackend {
     pub(super) fn new(
         config: Arc<Config>,
         store: Store,
-        (outbound, inbound): (Outbound, Inbound),
+        (outbound, inbound, tasks): (Outbound, Inbound, Tasks),
         reloading: Arc<Reloading>,
         clock: Arc<dyn Clock>,
         space: Space,
         telling: Telling,
     ) -> GatewayBackend {
-        let (backups, traffic) = (BackupJob::default(), Traffic::default());
+        let (backups, traffic, runs) = (BackupJob::default(), Traffic::default(), RunJob::new(tasks));
         let started = clock.now();
         GatewayBackend {
             config,
@@ -84,6 +86,7 @@ impl GatewayBackend {
             metrics: None,
             telling,
             traffic,
+            runs,
             started,
         }
     }

@@ -23,6 +23,7 @@ mod logging;
 mod metrics;
 mod partners;
 mod reload;
+mod runs;
 mod show;
 mod translate;
 mod trial;
@@ -201,6 +202,7 @@ impl Running {
         let end = tokio::time::Instant::now() + drain;
         let left = || end.saturating_duration_since(tokio::time::Instant::now()) + last_steps;
         self.stop_listeners.trigger();
+        self.backend.runs.interrupt();
         late.extend(self.listeners.join_all(left()).await);
         self.stop_flows.trigger();
         late.extend(self.flows.join_all(left()).await);
@@ -347,7 +349,7 @@ fn assemble(
     let backend = GatewayBackend::new(
         config.clone(),
         store.clone(),
-        (outbound.clone(), inbound.clone()),
+        (outbound.clone(), inbound.clone(), tasks.clone()),
         reloading.clone(),
         clock.clone(),
         space,

@@ -211,6 +211,9 @@ pub(super) fn station(backend: &GatewayBackend) -> StationWire {
         dxpid: station.dxpid.clone(),
         name: station.name.clone(),
         as2_url: backend.config.as2.public_url.clone(),
+        environment: station.environment.name,
+        environment_from: station.environment.from,
+        environment_until: station.environment.until,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: backend.started,
     }

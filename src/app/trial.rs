@@ -61,6 +61,10 @@ impl Gateway for GatewayBackend {
         }
     }
 
+    fn works(&self, run: Id, case: &str) {
+        self.runs.works(run, case);
+    }
+
     async fn end(&self, id: Id, why: String) {
         if let Err(error) = self.outbound.act(id, Action::Cancel, asked(why)).await {
             tracing::warn!(%error, %id, "a message of a connectivity test stays open");

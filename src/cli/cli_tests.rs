@@ -154,7 +154,8 @@ fn detail(state: &str, settled: bool) -> Value {
 fn a_message_is_shown_as_facts_files_and_history() {
     let message: MessageDetail = serde_json::from_value(detail("composed", false)).expect("wire form");
     let mut out = Vec::new();
-    let mut voice = Voice { out: &mut out, language: Language::Chinese, json: false, colours: false };
+    let mut voice =
+        Voice { out: &mut out, language: Language::Chinese, json: false, colours: false, environment: None };
     messages::print(&mut voice, &message).expect("written");
     let text = String::from_utf8(out).expect("UTF-8");
     let parts =
@@ -238,7 +239,8 @@ fn sent(last: &'static str) -> (ExitCode, String) {
         timeout: std::time::Duration::from_secs(20),
     };
     let mut out = Vec::new();
-    let mut voice = Voice { out: &mut out, language: Language::English, json: false, colours: false };
+    let mut voice =
+        Voice { out: &mut out, language: Language::English, json: false, colours: false, environment: None };
     let outcome = against(router, async |api| send::submit(&api, &arguments, &voice).await);
     let exit = send::report(&mut voice, outcome.expect("sent")).expect("written");
     (exit, String::from_utf8(out).expect("UTF-8"))

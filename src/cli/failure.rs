@@ -64,7 +64,7 @@ impl Failure {
 
     /// Tells it.
     pub(super) fn report(&self, err: &mut dyn Write, language: Language, json: bool) -> io::Result<()> {
-        let mut voice = Voice { out: err, language, json, colours: false };
+        let mut voice = Voice { out: err, language, json, colours: false, environment: None };
         match self {
             Failure::Said { code, text, .. } if json => voice.value(&FailureWire { code, text }),
             Failure::Said { code, text, .. } => {

@@ -231,7 +231,8 @@ mod tests {
         let empty = tempfile::tempdir().expect("a folder");
         assert_eq!(say(empty.path(), &[]).0, ExitCode::Unreachable);
         let mut out = Vec::new();
-        let mut voice = Voice { out: &mut out, language: Language::English, json: false, colours: false };
+        let mut voice =
+            Voice { out: &mut out, language: Language::English, json: false, colours: false, environment: None };
         print(&mut voice, Path::new("x"), &[], (0, 0)).expect("written");
         assert!(String::from_utf8(out).expect("UTF-8").contains("x: accepted"));
     }

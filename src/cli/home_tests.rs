@@ -36,8 +36,8 @@ fn spoken(
     command: impl FnOnce(&mut Voice<'_>) -> std::io::Result<ExitCode>,
 ) -> (ExitCode, String) {
     let mut out = Vec::new();
-    let code =
-        command(&mut Voice { out: &mut out, language, json, colours: false }).expect("a vector takes everything");
+    let code = command(&mut Voice { out: &mut out, language, json, colours: false, environment: None })
+        .expect("a vector takes everything");
     (code, String::from_utf8(out).expect("text"))
 }
 

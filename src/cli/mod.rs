@@ -28,6 +28,7 @@ pub mod people;
 pub mod precheck;
 pub mod queue;
 pub mod rotation;
+mod runs;
 pub mod send;
 pub mod serve;
 pub mod shell;
@@ -36,7 +37,7 @@ pub mod voice;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write};
 
-use arguments::{Arguments, CertCommand, Command, FormCommand, Format, PartnerCommand};
+use arguments::{Arguments, CertCommand, Command, ConnectivityCommand, FormCommand, Format, PartnerCommand};
 use clap::{CommandFactory, FromArgMatches};
 use exit_code::ExitCode;
 use failure::Failure;
@@ -75,9 +76,11 @@ pub fn run(
     }
     let json = arguments.global.format == Format::Json;
     let colours = !json && voice::colours(environment, io::stdout().is_terminal());
-    let voice = Voice { out, language, json, colours };
+    let of_home = has_home(&arguments.command).then(|| config::environment_at(&arguments.global.config));
+    let voice = Voice { out, language, json, colours, environment: of_home.flatten() };
     let mut context = Context { global: &arguments.global, environment, voice, err };
-    match dispatch(&mut context, &arguments.command) {
+    let marked = if arguments.global.format == Format::Human { context.voice.mark() } else { Ok(()) };
+    match marked.map_err(Failure::Output).and_then(|()| dispatch(&mut context, &arguments.command)) {
         Ok(code) => code,
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Done,
         Err(failure) => {
@@ -146,6 +149,20 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         Command::Restore(arguments) => backup::restore(context, arguments)?,
         Command::Doctor => doctor::run(file, environment, now, voice)?,
     })
+}
+
+/// The command is about the home that `--config` names, and not about one that it makes or about none.
+fn has_home(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Init(_)
+            | Command::Demo(_)
+            | Command::Form(_)
+            | Command::Connectivity(ConnectivityCommand::Rehearse(_))
+            | Command::Completions { .. }
+            | Command::Man { .. }
+            | Command::Restore(_)
+    )
 }
 
 fn run_demo(voice: &mut Voice<'_>, options: &demo::DemoOptions) -> Result<ExitCode, Failure> {

@@ -2,7 +2,6 @@
 //! there yet), shown and changed.
 
 mod documents;
-mod runs;
 mod status;
 
 use std::fs::File;

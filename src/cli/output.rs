@@ -90,6 +90,7 @@ pub fn watched(
     loop {
         if !voice.json && io::stdout().is_terminal() {
             write!(voice.out, "\u{1b}[H\u{1b}[2J")?;
+            voice.mark()?;
         }
         show(voice)?;
         voice.out.flush()?;
@@ -147,7 +148,8 @@ mod tests {
     #[test]
     fn a_table_shows_control_characters_instead_of_obeying_them() {
         let mut out = Vec::new();
-        let mut voice = Voice { out: &mut out, language: Language::Chinese, json: false, colours: false };
+        let mut voice =
+            Voice { out: &mut out, language: Language::Chinese, json: false, colours: false, environment: None };
         let rows = [vec!["a\u{1b}[31m\u{202e}b".to_owned(), "订单.xml".to_owned()]];
         table(&mut voice, &[bilingual!("名称", "name"), bilingual!("文件", "file")], &rows).expect("written");
         let text = String::from_utf8(out).expect("UTF-8");

@@ -113,7 +113,8 @@ async fn start_with_room(
                 "the disk is full, the gateway cannot start ({error}). Make room on the data filesystem; it waits, then starts by itself, and nothing is lost."
             );
             let (language, json) = (context.voice.language, context.voice.json);
-            Voice { out: context.err, language, json, colours: false }.failure("disk-full", &text)?;
+            Voice { out: context.err, language, json, colours: false, environment: None }
+                .failure("disk-full", &text)?;
         }
         tokio::select! {
             () = signals.next() => return Ok(None),

@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::ground::text::{Bilingual, Language, printable};
+use crate::partner::EnvironmentName;
 
 /// An output with the reader's language and the form asked for with `--format`.
 pub struct Voice<'w> {
@@ -16,6 +18,8 @@ pub struct Voice<'w> {
     pub json: bool,
     /// States and levels have colours.
     pub colours: bool,
+    /// The station's environment, if it has several: every output says which one it is about.
+    pub environment: Option<EnvironmentName>,
 }
 
 /// How something is, in a colour where there are any.
@@ -96,19 +100,84 @@ impl Voice<'_> {
         self.line(&line)
     }
 
-    /// One JSON value, indented.
+    /// One JSON value, indented. Objects, and those of a list, say of which environment they are.
     ///
     /// # Errors
     /// The output is closed.
     pub fn value(&mut self, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut *self.out, value)?;
+        match self.environment {
+            None => serde_json::to_writer_pretty(&mut *self.out, value)?,
+            Some(environment) => {
+                serde_json::to_writer_pretty(&mut *self.out, &marked(serde_json::to_value(value)?, environment))?;
+            }
+        }
         writeln!(self.out)
+    }
+
+    /// For people: of which environment what follows is, coloured on a terminal.
+    ///
+    /// # Errors
+    /// The output is closed.
+    pub fn mark(&mut self) -> io::Result<()> {
+        let Some(environment) = self.environment.filter(|_| !self.json) else { return Ok(()) };
+        let name = environment.text();
+        let name = name.text(self.language);
+        // Black on yellow, and white on red: nobody takes one for the other.
+        let colour = match environment {
+            EnvironmentName::Test => "30;43",
+            EnvironmentName::Production => "97;41",
+        };
+        match self.colours {
+            true => writeln!(self.out, "\u{1b}[1;{colour}m {name} \u{1b}[0m"),
+            false => writeln!(self.out, "[{name}]"),
+        }
+    }
+}
+
+fn marked(value: Value, environment: EnvironmentName) -> Value {
+    let mark = |mut object: Map<String, Value>| {
+        object.entry("environment").or_insert_with(|| environment.name().into());
+        Value::Object(object)
+    };
+    match value {
+        Value::Object(object) => mark(object),
+        Value::Array(values) => {
+            let values = values.into_iter().map(|value| match value {
+                Value::Object(object) => mark(object),
+                other => other,
+            });
+            Value::Array(values.collect())
+        }
+        other => other,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn said(environment: Option<EnvironmentName>, json: bool, colours: bool) -> String {
+        let mut out = Vec::new();
+        let mut voice = Voice { out: &mut out, language: Language::Chinese, json, colours, environment };
+        voice.mark().expect("written");
+        if json {
+            voice.value(&serde_json::json!([{ "id": 1 }, { "environment": "own" }, 2])).expect("written");
+        }
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn every_output_of_a_station_with_environments_says_which_one_and_in_colour_only_on_a_terminal() {
+        let (test, production) = (Some(EnvironmentName::Test), Some(EnvironmentName::Production));
+        assert_eq!((said(test, false, false), said(None, false, true)), ("[测试环境]\n".to_owned(), String::new()));
+        let (yellow, red) = (said(test, false, true), said(production, false, true));
+        assert!(
+            yellow.contains("\u{1b}[1;30;43m 测试环境") && red.contains("\u{1b}[1;97;41m 生产环境"),
+            "{yellow}{red}"
+        );
+        let values: Value = serde_json::from_str(&said(test, true, true)).expect("JSON and nothing else");
+        assert_eq!(values, serde_json::json!([{ "id": 1, "environment": "test" }, { "environment": "own" }, 2]));
+    }
 
     #[test]
     fn colours_are_for_terminals_that_want_them_and_never_for_what_is_shown() {
@@ -121,7 +190,8 @@ mod tests {
         assert!(!on(None, Some("xterm"), false));
         for (colours, begin) in [(true, "\u{1b}[31merror\u{1b}[0m  "), (false, "error  ")] {
             let mut out = Vec::new();
-            let mut voice = Voice { out: &mut out, language: Language::English, json: false, colours };
+            let mut voice =
+                Voice { out: &mut out, language: Language::English, json: false, colours, environment: None };
             voice.toned((Tone::Bad, "error"), "\u{1b}[2Jname").expect("written");
             assert_eq!(String::from_utf8(out).expect("text"), format!("{begin}\\u{{1b}}[2Jname\n"));
         }

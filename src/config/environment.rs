@@ -1,10 +1,17 @@
 //! `[environment]` of `gateway.toml`: test or production, and when.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
 use super::document::Section;
 use super::quantity;
 use super::station::{dxpid, one_of};
 use crate::bilingual;
 use crate::partner::{Environment, EnvironmentName, Station};
+
+/// Bytes looked at for a mark.
+const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// Reads the section.
 pub(super) fn read(section: &Section<'_>) -> Environment {
@@ -22,6 +29,16 @@ pub(super) fn read(section: &Section<'_>) -> Environment {
     }
     let name = if name == Some("test") { EnvironmentName::Test } else { EnvironmentName::Production };
     Environment { name, other_dxpids, from, until }
+}
+
+/// The environment of a home by its `gateway.toml` alone, for a mark; none when the file says nothing of environments, or
+/// cannot be read.
+pub fn environment_at(file: &Path) -> Option<EnvironmentName> {
+    let mut text = String::new();
+    File::open(file).and_then(|file| file.take(LARGEST).read_to_string(&mut text)).ok()?;
+    let table: toml::Table = toml::from_str(&text).ok()?;
+    let name = table.get("environment")?.get("name").and_then(toml::Value::as_str);
+    Some(if name == Some("test") { EnvironmentName::Test } else { EnvironmentName::Production })
 }
 
 /// What can be judged with the station alone.

@@ -33,6 +33,7 @@ mod text;
 mod waivers;
 
 pub use alerts::{AlertLevel, AlertSettings, CommandSettings, MailSecurity, MailSettings, WebhookSettings};
+pub use environment::environment_at;
 pub use partners::is_folder_name as is_partner_id;
 pub use problem::{Problem, Problems, Severity};
 

@@ -36,6 +36,9 @@ pub trait Gateway: Send + Sync {
 
     /// Ends a message that is still open, for this reason.
     fn end(&self, id: Id, why: String) -> impl Future<Output = ()> + Send;
+
+    /// Hears which case of a run is in work now, for whoever follows it.
+    fn works(&self, run: Id, case: &str);
 }
 
 /// What a repetition came to.

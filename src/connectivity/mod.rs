@@ -7,6 +7,8 @@
 //!    its cases. [`ledger`] keeps the facts in the audit trail.
 //! 4. [`explain`]: a case that failed says at which layer, why probably, and what to ask the data centre.
 //!
+//! 5. [`shelf`]: the plans that a home has at hand.
+//!
 //! `plan`, `run` and `explain` do no I/O and read no clock.
 
 pub mod explain;
@@ -15,8 +17,10 @@ pub mod ledger;
 pub mod plan;
 pub mod run;
 pub mod runner;
+pub mod shelf;
 
 pub use gateway::{Gateway, Repeat};
 pub use plan::{Case, Check, Kind, Plan, PlanError, Work};
 pub use run::{CaseRecord, Conclusion, Layer, Run, RunFact};
 pub use runner::{Briefing, Parts, RunError, Runner};
+pub use shelf::Shelf;

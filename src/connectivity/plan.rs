@@ -34,6 +34,7 @@ const USUAL_WAIT: Duration = Duration::from_secs(120);
 /// The two kinds of the official report form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = CaseKind)]
 pub enum Kind {
     /// 数据交换接口测试.
     Interface,

@@ -8,6 +8,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::plan::Kind;
 use crate::bilingual;
@@ -26,7 +27,7 @@ pub const FACT: &str = "connectivity-run";
 pub const ON: &str = "run:";
 
 /// One execution of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Run {
     /// Names it; sorts by time.
     pub id: Id,
@@ -64,7 +65,7 @@ pub struct Run {
 }
 
 /// The enterprise's side of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StationOfRun {
     /// Name for people, the enterprise's as a rule.
     #[serde(default)]
@@ -80,7 +81,7 @@ pub struct StationOfRun {
 }
 
 /// The other side of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartnerOfRun {
     /// Its id here.
     pub id: String,
@@ -97,7 +98,7 @@ pub struct PartnerOfRun {
 }
 
 /// Where a case stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CaseState {
     /// Not run yet.
@@ -124,7 +125,7 @@ impl CaseState {
 }
 
 /// One case of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CaseRecord {
     /// Unique in the run.
     pub id: String,
@@ -154,8 +155,9 @@ pub struct CaseRecord {
 }
 
 /// Where on the road something happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = RunLayer)]
 pub enum Layer {
     /// DNS.
     NameResolution,
@@ -195,7 +197,8 @@ impl Layer {
 }
 
 /// Something that happened in a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunStep)]
 pub struct Step {
     /// When.
     pub at: Timestamp,
@@ -211,7 +214,7 @@ pub struct Step {
 }
 
 /// Why a case did not pass.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     /// Stable kebab-case code.
     pub code: String,
@@ -226,8 +229,9 @@ pub struct Explanation {
 }
 
 /// What a run comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = RunConclusion)]
 pub enum Conclusion {
     /// Every case passed.
     Passed,
@@ -249,7 +253,8 @@ impl Conclusion {
 }
 
 /// How many cases stand where.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunCounts)]
 pub struct Counts {
     /// All of them.
     pub cases: usize,

@@ -16,6 +16,7 @@ use crate::ground::clock::Clock;
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::ground::text::Bilingual;
+use crate::partner::environment::Closed;
 use crate::partner::{EnvironmentName, Partner, Station};
 use crate::store::record::{Direction, Message};
 use crate::store::{CommitError, Filter, Store};
@@ -25,6 +26,8 @@ mod business;
 mod interface;
 mod proof;
 mod sending;
+
+pub use sending::name_of_run;
 
 /// What a run stands on.
 pub struct Parts<G> {
@@ -63,6 +66,9 @@ pub enum RunError {
     /// It is not the test environment.
     #[error("the environment is not \"test\"")]
     Production,
+    /// Nothing is sent at this time.
+    #[error("the environment's window is closed: {}", .0.code)]
+    Window(Closed),
     /// The run that is to be resumed is of another plan or has ended.
     #[error("the run cannot be resumed with this plan")]
     NotResumable,
@@ -76,6 +82,7 @@ impl RunError {
     pub fn code(&self) -> &'static str {
         match self {
             RunError::Production => "environment-not-test",
+            RunError::Window(closed) => closed.code,
             RunError::NotResumable => "run-not-resumable",
             RunError::Journal(error) => error.code(),
         }
@@ -88,6 +95,7 @@ impl RunError {
                 "本目录属于生产环境，联通测试会发送样例报文，已拒绝。请使用 [environment] name = \"test\" 的目录。",
                 "this home is of the production environment, and a connectivity test sends samples: refused. Use a home with name = \"test\" in [environment]."
             ),
+            RunError::Window(closed) => closed.text.clone(),
             RunError::NotResumable => bilingual!(
                 "该次测试属于另一个计划（或计划的用例已变），或已经结束，不能继续。请重新执行。",
                 "the run is of another plan, or its cases have changed, or it has ended: it cannot be resumed. Begin a new one."
@@ -102,19 +110,27 @@ pub struct Runner<G> {
     parts: Parts<G>,
     plan: Plan,
     run: Run,
-    begun: bool,
+    standing: Standing,
+}
+
+/// How far a runner is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The run is not in the journal.
+    New,
+    /// It is, and was interrupted.
+    Interrupted,
+    /// That it began, or goes on, is in the journal.
+    Begun,
 }
 
 impl<G: Gateway> Runner<G> {
     /// A run that has not begun.
     ///
     /// # Errors
-    /// The station's environment is production.
+    /// The station's environment is production, or its window is closed.
     pub fn new(parts: Parts<G>, plan: Plan, briefing: Briefing) -> Result<Runner<G>, RunError> {
-        let environment = parts.station.environment.name;
-        if environment != EnvironmentName::Test {
-            return Err(RunError::Production);
-        }
+        let environment = may_run(&parts)?;
         let now = parts.clock.now();
         let keys = parts.station.keys.keys();
         let certificates = keys.iter().map(|key| key.certificate.fingerprint().to_string());
@@ -146,21 +162,20 @@ impl<G: Gateway> Runner<G> {
             place: briefing.place,
             cases: plan.cases.iter().map(pending).collect(),
         };
-        Ok(Runner { parts, plan, run, begun: false })
+        Ok(Runner { parts, plan, run, standing: Standing::New })
     }
 
     /// Goes on with an interrupted run.
     ///
     /// # Errors
-    /// The run has ended, or its cases are not those of the plan; the environment is production.
+    /// The run has ended, or its cases are not those of the plan; the environment is production, or its window is
+    /// closed.
     pub fn resume(parts: Parts<G>, plan: Plan, run: Run) -> Result<Runner<G>, RunError> {
-        if parts.station.environment.name != EnvironmentName::Test {
-            return Err(RunError::Production);
-        }
+        may_run(&parts)?;
         if !is_of(&run, &plan) || run.ended.is_some() {
             return Err(RunError::NotResumable);
         }
-        Ok(Runner { parts, plan, run, begun: true })
+        Ok(Runner { parts, plan, run, standing: Standing::Interrupted })
     }
 
     /// The run's id.
@@ -168,22 +183,42 @@ impl<G: Gateway> Runner<G> {
         self.run.id
     }
 
+    /// The run as it is by now.
+    pub fn record(&self) -> &Run {
+        &self.run
+    }
+
+    /// Enters into the journal that the run begins or goes on, unless that was done; it can be found from then on.
+    ///
+    /// # Errors
+    /// The journal refused.
+    pub async fn begin(&mut self) -> Result<&Run, RunError> {
+        match self.standing {
+            Standing::New => {
+                let begun = RunFact::Started { run: Box::new(self.run.clone()) };
+                ledger::record(&self.parts.store, self.run.id, &self.parts.who, &begun).await?;
+            }
+            Standing::Interrupted => {
+                self.add(RunFact::Resumed { at: self.parts.clock.now() }).await?;
+                self.end_leftovers().await;
+            }
+            Standing::Begun => {}
+        }
+        self.standing = Standing::Begun;
+        Ok(&self.run)
+    }
+
     /// Runs every case that has not ended. `watch` is told before and after each, with the id of the one that begins.
     ///
     /// # Errors
     /// The journal refused: what has ended so far is in it.
     pub async fn run(mut self, watch: &mut impl FnMut(&Run, Option<&str>)) -> Result<Run, RunError> {
-        if self.begun {
-            self.add(RunFact::Resumed { at: self.parts.clock.now() }).await?;
-            self.end_leftovers().await;
-        } else {
-            let begun = RunFact::Started { run: Box::new(self.run.clone()) };
-            ledger::record(&self.parts.store, self.run.id, &self.parts.who, &begun).await?;
-        }
+        self.begin().await?;
         let waiting: Vec<usize> =
             (0..).zip(&self.run.cases).filter(|(_, case)| case.state == CaseState::Pending).map(|(at, _)| at).collect();
         for place in waiting {
             let Some(case) = self.plan.cases.get(place).cloned() else { continue };
+            self.parts.gateway.works(self.run.id, &case.id);
             watch(&self.run, Some(&case.id));
             let record = self.case(&case, place).await;
             self.add(RunFact::CaseEnded { case: Box::new(record) }).await?;
@@ -222,6 +257,18 @@ impl<G: Gateway> Runner<G> {
         for message in self.parts.store.messages(&filter).into_iter().filter(open) {
             self.parts.gateway.end(message.id, "an interrupted connectivity test is resumed".to_owned()).await;
         }
+    }
+}
+
+/// Samples go to the test environment only, and only while its account is ours.
+fn may_run<G: Gateway>(parts: &Parts<G>) -> Result<EnvironmentName, RunError> {
+    let environment = &parts.station.environment;
+    if environment.name != EnvironmentName::Test {
+        return Err(RunError::Production);
+    }
+    match environment.closed(parts.clock.now()) {
+        Some(closed) => Err(RunError::Window(closed)),
+        None => Ok(environment.name),
     }
 }
 

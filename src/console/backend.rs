@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::runs::Runs;
 use super::wire::partners::{CertificateWire, PartnerCheck, PartnerDetail, PartnerWire, StationWire};
 use super::wire::traffic::{FiguresWire, PrecheckWire, QueueWire};
 use crate::alerting::{NewSilence, Silence, Tested};
@@ -19,7 +20,7 @@ use crate::store::trail::{Change, TrailFilter, TrailPage};
 use crate::store::{DeclaredFilter, DeclaredPage, JournalReport, MessagePage, Raised};
 
 /// The gateway as the console sees it; `app` implements it.
-pub trait Backend: Send + Sync + 'static {
+pub trait Backend: Runs {
     /// What keeps the gateway from working; empty when it is ready.
     fn readiness(&self) -> impl Future<Output = Vec<Unready>> + Send;
 

@@ -58,7 +58,7 @@ async fn mdn_text<B: Backend>(
 }
 
 /// Saved under its name, sniffed by nobody, and a document without any right should somebody open it all the same.
-fn attachment(download: Download) -> Response {
+pub(super) fn attachment(download: Download) -> Response {
     let Download { file_name, len, bytes } = download;
     let body = stepwise(bytes, |bytes| Box::pin(chunk(bytes)));
     let mut response = body.into_response();

@@ -138,6 +138,12 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "message-unknown", bilingual!("没有这个报文", "there is no such message"))
     }
 
+    /// 404 for a run of the connectivity test that there is not.
+    pub fn no_run() -> Problem {
+        let text = bilingual!("没有这次联通测试", "there is no such run of the connectivity test");
+        Problem::new(StatusCode::NOT_FOUND, "run-unknown", text)
+    }
+
     /// 404 for a number that no document has.
     pub fn no_declaration() -> Problem {
         let text = bilingual!(

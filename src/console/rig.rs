@@ -16,15 +16,18 @@ use tower_service::Service;
 use super::*;
 use crate::alerting::{NewSilence, Silence, Tested};
 use crate::bilingual;
+use crate::console::runs::Order;
 use crate::console::wire::partners::{
     CertificateWire, PartnerCheck, PartnerDetail, PartnerWire, PauseWire, StationWire,
 };
+use crate::console::wire::runs::{PlanWire, RunDetail};
 use crate::console::wire::traffic::{FiguresWire, PrecheckWire, QueueWire};
 use crate::evidence::Exported;
 use crate::ground::clock::{Clock, ManualClock};
 use crate::ground::drain::Shutdown;
 use crate::ground::id::Id;
 use crate::http::RequestBody;
+use crate::report::Format;
 use crate::store::alert::{Alert, Level};
 use crate::store::record::{Fact, JobKind, Message, State};
 use crate::store::trail::{Change, Entry, PAUSED, RESUMED, TrailFilter, TrailPage};
@@ -65,6 +68,40 @@ fn by(asked: &Change) -> String {
 
 pub(super) fn refused(status: u16, code: &str) -> Refusal {
     Refusal { status, code: code.into(), text: bilingual!("不行", "no") }
+}
+
+impl Runs for Fake {
+    async fn plans(&self) -> Vec<PlanWire> {
+        vec![PlanWire { name: "transport".into(), title: None, partner: None, cases: 1, problem: None }]
+    }
+
+    async fn runs(&self) -> Vec<RunDetail> {
+        vec![run(3), run(2), run(1)]
+    }
+
+    async fn run(&self, id: Id) -> Option<RunDetail> {
+        self.runs().await.into_iter().find(|detail| detail.run.id == id)
+    }
+
+    async fn start_run(&self, order: Order, asked: Change) -> Result<RunDetail, Refusal> {
+        self.note(format!("{order:?} {}", asked.who));
+        self.carry_out(Change { on: "run:1".into(), ..asked });
+        Ok(run(1))
+    }
+
+    async fn run_report(&self, id: Id, format: Format) -> Result<Download, Refusal> {
+        let file_name = format!("{id}.{}", format.extension());
+        Ok(Download { file_name, len: 6, bytes: Box::new(std::io::Cursor::new(b"<b>x</")) })
+    }
+}
+
+/// A run that has not come to its only case.
+pub(super) fn run(n: u8) -> RunDetail {
+    let run = json!({ "id": id(n), "plan": "transport", "title": bilingual!("测", "test"), "environment": "test",
+        "station": { "as2_name": "STATION" }, "partner": { "id": "customs", "as2_name": "CUSTOMS", "url": "https://x/" },
+        "software": "dxgate", "started": Timestamp::UNIX_EPOCH, "cases": [{ "id": "tcp", "kind": "interface",
+        "subject": "tcp", "title": bilingual!("测", "test"), "state": "pending" }] });
+    RunDetail::of(serde_json::from_value(run).expect("a run"), None)
 }
 
 impl Backend for Fake {
@@ -271,6 +308,9 @@ impl Backend for Fake {
             dxpid: None,
             name: None,
             as2_url: None,
+            environment: crate::partner::EnvironmentName::Test,
+            environment_from: None,
+            environment_until: None,
             version: "0".into(),
             started: Timestamp::UNIX_EPOCH,
         }

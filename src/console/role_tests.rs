@@ -59,6 +59,12 @@ const TABLE: &[Row] = &[
     ("POST", "/alerts/{alert}/acknowledge", REASON, OPERATE, 200),
     ("GET", "/declarations", "", READ, 200),
     ("GET", "/declarations/{key}", "", READ, 404),
+    ("GET", "/connectivity/plans", "", READ, 200),
+    ("GET", "/connectivity/runs", "", READ, 200),
+    ("POST", "/connectivity/runs", r#"{"plan":"transport"}"#, OPERATE, 202),
+    ("GET", "/connectivity/runs/{id}", "", READ, 200),
+    ("GET", "/connectivity/runs/{id}/report", "", READ, 200),
+    ("POST", "/connectivity/runs/{id}/resume", "{}", OPERATE, 202),
     ("GET", "/alerts/silences", "", READ, 200),
     ("POST", "/alerts/silences", r#"{"until":"2030-01-01T00:00:00Z","reason":"x"}"#, OPERATE, 201),
     ("POST", "/alerts/silences/{id}/end", REASON, OPERATE, 404),
@@ -83,7 +89,7 @@ fn concrete(path: &str) -> String {
         .replace("{alert}", "gateway.disk-nearly-full")
         .replace("{name}", "nobody")
         .replace("{key}", "D-1");
-    let path = if path.starts_with("/messages") {
+    let path = if path.starts_with("/messages") || path.starts_with("/connectivity") {
         path.replace("{id}", &id(1).to_string())
     } else {
         path.replace("{id}", if path.starts_with("/tokens") { "none" } else { "customs" })

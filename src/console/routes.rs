@@ -44,6 +44,7 @@ pub(super) fn all<B: Backend>() -> Vec<Route<B>> {
         super::keeping::routes(),
         super::alerting::routes(),
         super::declarations::routes(),
+        super::runs::routes(),
         super::partners::routes(),
         super::traffic::routes(),
         super::events::routes(),

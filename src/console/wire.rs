@@ -5,6 +5,7 @@ pub mod alerting;
 mod from;
 pub mod partners;
 pub mod people;
+pub mod runs;
 pub mod traffic;
 
 use jiff::Timestamp;

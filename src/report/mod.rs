@@ -230,6 +230,16 @@ pub enum Format {
 }
 
 impl Format {
+    /// What names of its files end with.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Pdf => "pdf",
+            Format::Docx => "docx",
+            Format::Html => "html",
+            Format::Json => "json",
+        }
+    }
+
     /// The format that a file name asks for by its extension.
     pub fn of(name: &str) -> Option<Format> {
         let (_, extension) = name.rsplit_once('.')?;

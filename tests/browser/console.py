@@ -383,6 +383,40 @@ def hostile(console):
         harmless(odd)
 
 
+def connectivity(console):
+    """A plan is started in the console, its cases are seen as they end, a failure explains itself, the report is had in every format."""
+    downloads = os.path.join(console.profile.name, "downloads")
+    os.makedirs(downloads)
+    console.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": downloads})
+    console.set_up()
+    assert console.one("#environment").text.startswith("Test environment"), console.one("#environment").text
+    console.press('nav a[data-page="connectivity"]')
+    console.press("button[data-action=start]")
+    Select(console.one("select[name=plan]")).select_by_value("")
+    text = console.one("textarea[name=text]")
+    console.driver.execute_script("arguments[0].value = arguments[1]", text, console.facts["plan"])
+    console.fill("tester", "Li Si")
+    console.press("dialog button[type=submit]")
+    console.one('h1 .chip[data-state="running"]')
+    console.one('details[data-case="mic"] .chip[data-state="passed"]')
+    console.one('h1 .chip[data-state="failed"]')
+    failed = console.one('details[data-case="order"][open] .problem').text
+    for words in ("layer", "likely cause", "what to ask the data centre", "business-refused"):
+        assert words in failed, f"{words!r} is missing: {failed}"
+    console.says("Li Si")
+    for format, begins in (("pdf", b"%PDF-"), ("docx", b"PK"), ("html", b"<!DOCTYPE html>"), ("json", b"{")):
+        console.press(f'a[data-format="{format}"]')
+
+        def downloaded():
+            name = next(name for name in os.listdir(downloads) if name.endswith("." + format))
+            with open(os.path.join(downloads, name), "rb") as file:
+                return file.read().startswith(begins)
+
+        console.until(f"the report as {format}", downloaded)
+    console.press('nav a[data-page="connectivity"]')
+    console.until("the run in the list", lambda: len(console.all("main tbody tr")) == 2)
+
+
 PAGES = ["now", "messages", "declarations", "precheck", "partners", "certificates", "connectivity", "audit", "settings"]
 
 
@@ -427,7 +461,7 @@ def pictures(console, take):
         take(name)
 
 
-SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, million, alarms, rotation, hostile, screenshots)}
+SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, hostile, screenshots)}
 
 
 def main():

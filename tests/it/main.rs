@@ -14,6 +14,7 @@ mod bad_input;
 mod bit_flips;
 mod checker;
 mod connectivity;
+mod connectivity_api;
 mod console_api;
 mod console_browser;
 mod crash;

@@ -30,6 +30,9 @@ pub enum ConnectivityCommand {
     Show {
         /// The run's id, or `last`
         run: RunName,
+        /// Follow a run of the running gateway until it ends: its cases, and what becomes of its messages
+        #[arg(long)]
+        watch: bool,
     },
 }
 

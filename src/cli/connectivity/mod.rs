@@ -1,8 +1,9 @@
 //! `dxgate connectivity`: plans of the connectivity test (联通测试), run and shown.
 //!
 //! `run` starts the gateway of the home in this process, so that everything goes the usual way, and stops it at the end;
-//! `rehearse` starts a made-up enterprise and a testbed. Exit 0 only if every case passed.
+//! `rehearse` starts a made-up enterprise and a testbed; `list` and `show` ask the running gateway if there is one. Exit 0 only if every case passed.
 
+mod following;
 mod rehearsal;
 mod told;
 
@@ -17,10 +18,11 @@ use super::Context;
 use super::arguments::{ConnectivityCommand, Format, RunArguments, RunName, RunSource};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::runs;
 use super::voice::Voice;
 use crate::app::{self, GatewayBackend, Role};
 use crate::bilingual;
-use crate::connectivity::{Briefing, Conclusion, Plan, Run, RunError, Runner, ledger};
+use crate::connectivity::{Briefing, Conclusion, Plan, Run, RunError, Runner};
 use crate::ground::clock::SystemClock;
 use crate::ground::text::printable;
 use crate::partner::EnvironmentName;
@@ -35,7 +37,8 @@ pub fn run(context: &mut Context<'_>, command: &ConnectivityCommand) -> Result<E
             super::onboarding::report(context, &RunSource::Journal(*run), target)
         }
         ConnectivityCommand::List => list(context),
-        ConnectivityCommand::Show { run } => show(context, *run),
+        ConnectivityCommand::Show { run, watch: false } => show(context, *run),
+        ConnectivityCommand::Show { run, watch: true } => following::follow(context, *run),
     }
 }
 
@@ -80,7 +83,7 @@ fn runner(
     let parts = backend.trial_parts(&plan.partner, folder, "cli".to_owned());
     let parts = parts.ok_or_else(|| unknown_partner(&plan.partner))?;
     let made = match arguments.resume {
-        Some(name) => Runner::resume(parts, plan, find(store, name)?),
+        Some(name) => Runner::resume(parts, plan, runs::of_store(store, name).ok_or_else(runs::unknown)?),
         None => {
             let (tester, place) = (arguments.tester.clone(), arguments.place.clone());
             Runner::new(parts, plan, Briefing { tester, place, rehearsal: false })
@@ -120,36 +123,15 @@ fn conclude(voice: &mut Voice<'_>, (format, lines_told): (Format, bool), run: &R
 }
 
 fn list(context: &mut Context<'_>) -> Result<ExitCode, Failure> {
-    let runs = ledger::runs(&stopped(context)?);
+    let runs = runs::all(context)?;
     told::list(&mut context.voice, &runs)?;
     Ok(ExitCode::Done)
 }
 
 /// Exit 0 only if the run that is shown has passed.
 fn show(context: &mut Context<'_>, name: RunName) -> Result<ExitCode, Failure> {
-    let run = find(&stopped(context)?, name)?;
+    let run = runs::find(context, name)?;
     conclude(&mut context.voice, (context.global.format, false), &run)
-}
-
-/// The journal of the home, whose gateway does not run.
-fn stopped(context: &Context<'_>) -> Result<Store, Failure> {
-    let opened = app::open_stopped(&Arc::new(context.config()?));
-    let opened = opened.map_err(|error| Failure::new(ExitCode::Unreachable, error.code(), error.text()))?;
-    Ok(opened.0)
-}
-
-fn find(store: &Store, name: RunName) -> Result<Run, Failure> {
-    let found = match name {
-        RunName::Id(id) => ledger::run(store, &id),
-        RunName::Last => ledger::runs(store).into_iter().next(),
-    };
-    found.ok_or_else(|| {
-        let text = bilingual!(
-            "没有这次测试。用 dxgate connectivity list 查看。",
-            "there is no such run. See dxgate connectivity list."
-        );
-        Failure::new(ExitCode::Usage, "run-unknown", text)
-    })
 }
 
 fn read_plan(file: &PathBuf) -> Result<Plan, Failure> {

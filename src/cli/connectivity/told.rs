@@ -9,6 +9,7 @@ use crate::cli::precheck::escaped;
 use crate::cli::voice::Voice;
 use crate::connectivity::run::CaseState;
 use crate::connectivity::{CaseRecord, Run};
+use crate::console::wire::runs::RunLine;
 use crate::ground::text::Language;
 
 /// A run and who listens.
@@ -68,6 +69,9 @@ impl Told<'_, '_, '_> {
             counts.failed,
             run.started
         );
+        let environment = escaped(&run.environment);
+        let name = "<properties><property name=\"environment\" value=\"";
+        xml.push_str(&format!("{name}{environment}\"/></properties>\n"));
         for case in &run.cases {
             xml.push_str(&format!(
                 "<testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\">",
@@ -133,9 +137,9 @@ fn seconds(case: &CaseRecord) -> f64 {
 }
 
 /// Runs, one in a line.
-pub(super) fn list(voice: &mut Voice<'_>, runs: &[Run]) -> io::Result<()> {
+pub(super) fn list(voice: &mut Voice<'_>, runs: &[RunLine]) -> io::Result<()> {
     if voice.json {
-        return voice.value(&runs.iter().map(Run::told).collect::<Vec<_>>());
+        return voice.value(&runs);
     }
     if runs.is_empty() {
         return voice.say(&bilingual!("没有联通测试记录", "no connectivity test has been run"));
@@ -152,7 +156,7 @@ pub(super) fn list(voice: &mut Voice<'_>, runs: &[Run]) -> io::Result<()> {
     let rows: Vec<Vec<String>> = runs
         .iter()
         .map(|run| {
-            let (counts, conclusion) = (run.counts(), run.conclusion().text());
+            let (counts, conclusion) = (run.counts, run.conclusion.text());
             vec![
                 run.id.to_string(),
                 run.plan.clone(),

@@ -5,12 +5,12 @@ use std::path::Path;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::runs;
 use crate::bilingual;
 use crate::cli::Context;
 use crate::cli::arguments::{Annex, DocumentArguments, RunName, RunSource, Target};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::runs;
 use crate::cli::voice::Voice;
 use crate::connectivity::run::Run;
 use crate::ground::clock::{Clock, SystemClock};
@@ -50,7 +50,7 @@ pub(in crate::cli) fn report(
     let format = format(target, &[Format::Pdf, Format::Docx, Format::Html, Format::Json])?;
     let home = super::home(context);
     let (run, journalled) = match source {
-        RunSource::Journal(name) => (runs::of_journal(context, *name)?, true),
+        RunSource::Journal(name) => (runs::find(context, *name)?, true),
         RunSource::File(path) => (runs::of_file(path)?, false),
     };
     let profile = file::read(&home)?.profile;
@@ -84,7 +84,7 @@ fn filed(run: &Run, target: &Target, rendered: &Rendered) -> FiledReport {
 
 /// `onboarding file`.
 pub(super) fn file_run(context: &mut Context<'_>, home: &Path, name: RunName) -> Result<ExitCode, Failure> {
-    let run = runs::of_journal(context, name)?;
+    let run = runs::find(context, name)?;
     file::change(home, |dossier| {
         dossier.file_run(&run, today(SystemClock.now()));
         Ok::<(), Failure>(())

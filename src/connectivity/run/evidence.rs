@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 
 /// What proves a case.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CaseEvidence)]
 pub struct Evidence {
     /// Addresses that the partner's name leads to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -24,7 +26,7 @@ pub struct Evidence {
 }
 
 /// A TLS handshake.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TlsEvidence {
     /// Such as `TLSv1.3`.
     #[serde(default)]
@@ -38,7 +40,7 @@ pub struct TlsEvidence {
 }
 
 /// A certificate.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CertificateEvidence {
     /// `server`, `issuer`, `signer`, `recipient` or `mdn-signer`.
     pub role: String,
@@ -53,7 +55,7 @@ pub struct CertificateEvidence {
 }
 
 /// One message of a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessageEvidence {
     /// Our name for it in the journal.
     pub id: Id,
@@ -113,14 +115,14 @@ pub struct MessageEvidence {
 }
 
 /// A MIC of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MicValue {
     /// As it stands in an MDN: `base64, algorithm`.
     pub value: String,
 }
 
 /// The transport receipt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlatformReceipt {
     /// When it came.
     pub at: Timestamp,
@@ -136,7 +138,7 @@ pub struct PlatformReceipt {
 }
 
 /// One entry of a business receipt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BusinessAnswer {
     /// When it came.
     pub at: Timestamp,

@@ -29,7 +29,7 @@ pub(super) struct Sent {
 }
 
 /// In the names of all files of a run.
-pub(super) fn name_of_run(run: Id) -> String {
+pub fn name_of_run(run: Id) -> String {
     format!("CT-{run}")
 }
 

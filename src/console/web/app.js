@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { button, h, show } from "./dom.js";
+import { when } from "./format.js";
 import { language, setLanguage, t } from "./text.js";
 import { applyTheme } from "./settings.js";
 import { enterPage } from "./enter.js";
@@ -55,6 +56,7 @@ function frame() {
   const other = language() === "zh" ? "en" : "zh";
   show(app,
     h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip")),
+    h("div", { class: "band", id: "environment", role: "note", hidden: true }),
     h("header", { class: "top" },
       h("a", { class: "brand", href: "#/now" }, "dxgate"),
       h("span", { class: "environment", id: "station" }),
@@ -64,6 +66,11 @@ function frame() {
       button(t("sign-out"), signOut, { id: "sign-out" })),
     h("div", { class: "body" }, h("nav", { "aria-label": t("pages") }, links), main));
   api.get("/station").then((station) => {
+    const band = document.getElementById("environment");
+    const until = station.environment_until ? ` · ${t("environment.until", when(station.environment_until))}` : "";
+    band.textContent = `${t(`environment.band.${station.environment}`)}${until}`;
+    band.dataset.environment = station.environment;
+    band.hidden = false;
     document.getElementById("station").textContent = [...new Set([station.name ?? station.as2_name, station.dxpid])].filter(Boolean).join(" · ");
   }).catch(() => {});
 }

@@ -1,60 +1,26 @@
-// The connectivity test (联通测试): its runs, and one of them case by case. A run is the sum of its facts in the audit trail.
+// The connectivity test (联通测试): its runs, one of them case by case as it happens, a run begun or taken up again, and its report.
 
 import * as api from "./api.js";
+import { ask } from "./dialog.js";
 import { button, facts, h, show, table } from "./dom.js";
 import { fingerprint, number, said, size, when } from "./format.js";
 import { t } from "./text.js";
 
-const FACT = "connectivity-run";
-const ON = "run:";
-const PAGE = 500;
-// A run takes note of a case after the last change of its message; changes that come together are one reason to look again.
-const SETTLED_MS = 1000;
-const CHIP = { passed: "up", failed: "down", skipped: "warning", incomplete: "warning" };
+// While a run goes on it is asked for again after this time.
+const FOLLOW_MS = 1000;
+// Changes that come together are one reason to look again.
+const SETTLED_MS = 500;
+const CHIP = { passed: "up", failed: "down", skipped: "warning", incomplete: "warning", running: "info" };
+const FORMATS = ["pdf", "docx", "html", "json"];
 
 const chip = (state, word) => h("span", { class: `chip ${CHIP[state] ?? ""}`, "data-state": state }, t(`${word}.${state}`));
-const conclusionChip = (run) => chip(conclusion(run), "conclusion");
-const of = (run, state) => run.cases.filter((each) => each.state === state).length;
-
-// Never better than the cases.
-function conclusion(run) {
-  if (of(run, "failed")) return "failed";
-  return run.ended && run.cases.length && of(run, "passed") === run.cases.length ? "passed" : "incomplete";
-}
-
-// Facts as the trail has them, newest first; without the beginning there is no run.
-function sum(newestFirst) {
-  const [first, ...later] = newestFirst.toReversed();
-  if (first?.fact !== "started") return undefined;
-  const { run } = first;
-  for (const fact of later) {
-    if (fact.fact === "case-ended") run.cases = run.cases.map((each) => (each.id === fact.case.id ? fact.case : each));
-    if (fact.fact === "resumed") run.resumed = [...(run.resumed ?? []), fact.at];
-    if (fact.fact === "ended") run.ended = fact.at;
-  }
-  return run;
-}
-
-// The runs whose entries are on `on`, newest first.
-async function fetchRuns(on) {
-  const known = new Map();
-  let before;
-  do {
-    const { entries, next } = await api.get(`/audit${api.query({ what: FACT, on, limit: PAGE, before })}`);
-    for (const entry of entries) {
-      if (entry.after) known.set(entry.on, [...(known.get(entry.on) ?? []), entry.after]);
-    }
-    before = next;
-  } while (before);
-  const runs = [...known.values()].map(sum).filter(Boolean);
-  return runs.sort((a, b) => (a.id < b.id ? 1 : -1));
-}
+const conclusionChip = (run) => chip(run.running ? "running" : run.conclusion, "conclusion");
 
 const LIST = () => [
   { head: t("conclusion"), cell: conclusionChip },
   { head: t("run.title"), cell: (run) => [h("a", { href: `#/connectivity/${run.id}` }, said(run.title) || run.plan), run.rehearsal ? h("span", { class: "muted" }, ` · ${t("run.rehearsal")}`) : null] },
   { head: t("partner"), cell: (run) => run.partner.name ?? run.partner.id },
-  { head: t("run.passed"), class: "number", cell: (run) => `${number(of(run, "passed"))} / ${number(run.cases.length)}` },
+  { head: t("run.passed"), class: "number", cell: (run) => `${number(run.counts.passed)} / ${number(run.counts.cases)}` },
   { head: t("started"), cell: (run) => when(run.started) },
   { head: t("run.ended"), cell: (run) => when(run.ended) },
 ];
@@ -95,31 +61,35 @@ function evidence(proof) {
 }
 
 // `opened` holds the ids of the cases whose details the person sees, so that they stay open when the page is drawn anew.
-function caseOf(each, opened) {
+function caseOf(each, opened, working) {
   return h("details", {
     class: "case", "data-case": each.id, open: opened.has(each.id),
     ontoggle: (event) => (event.target.open ? opened.add(each.id) : opened.delete(each.id)),
   },
-  h("summary", {}, chip(each.state, "case"), " ", said(each.title) || each.subject, h("span", { class: "muted" }, ` · ${each.id}`)),
+  h("summary", {}, chip(each.id === working ? "running" : each.state, "case"), " ", said(each.title) || each.subject, h("span", { class: "muted" }, ` · ${each.id}`)),
   failure(each), each.steps?.length ? h("ol", {}, each.steps.map(step)) : null, evidence(each.evidence ?? {}));
 }
 
 const casesOf = (run, kind, opened) => {
   const cases = run.cases.filter((each) => each.kind === kind);
-  return cases.length ? h("section", {}, h("h2", {}, t(`run.${kind}`)), cases.map((each) => caseOf(each, opened))) : null;
+  return cases.length ? h("section", {}, h("h2", {}, t(`run.${kind}`)), cases.map((each) => caseOf(each, opened, run.working))) : null;
 };
+
+const reportLinks = (run) => h("span", { class: "buttons" }, FORMATS.map((format) =>
+  h("a", { class: "button", href: `/api/v1/connectivity/runs/${run.id}/report?format=${format}`, download: "", "data-format": format }, format.toUpperCase())));
 
 function runPart(run, opened) {
   return [
     h("p", {}, h("a", { href: "#/connectivity" }, `← ${t("page.connectivity")}`)),
     h("h1", {}, said(run.title) || run.plan, " ", conclusionChip(run)),
+    run.running ? h("p", { class: "notice", role: "status" }, t("run.running", number(run.counts.cases - run.counts.pending), number(run.counts.cases))) : null,
     run.rehearsal ? h("p", { class: "notice" }, t("run.rehearsal.explain")) : null,
     facts([
       [t("partner"), run.partner.name ?? run.partner.id], ["URL", run.partner.url], ["DXPID", run.station.dxpid],
       [t("run.environment"), t(`environment.${run.environment}`)], [t("started"), when(run.started)], [t("run.resumed"), (run.resumed ?? []).map(when).join(", ")],
       [t("run.ended"), when(run.ended)], [t("run.tester"), run.tester], [t("run.place"), run.place],
-      [t("run.passed"), `${number(of(run, "passed"))} / ${number(run.cases.length)}`],
-      [t("run.report"), h("code", {}, `dxgate connectivity report ${run.id} --out report.pdf`)],
+      [t("run.passed"), `${number(run.counts.passed)} / ${number(run.counts.cases)}`],
+      [t("run.report"), reportLinks(run)],
     ]),
     casesOf(run, "interface", opened), casesOf(run, "business", opened),
   ];
@@ -127,27 +97,89 @@ function runPart(run, opened) {
 
 const listPart = (runs) => [h("h1", {}, t("page.connectivity")), table(LIST(), runs, t("connectivity.none"))];
 
+const labelled = (name, field) => h("label", {}, t(name), field);
+
+// Asks for a plan; undefined when the person thought better of it.
+async function askPlan() {
+  const { plans } = await api.get("/connectivity/plans");
+  const named = plans.map((plan) => h("option", { value: plan.name, disabled: Boolean(plan.problem) },
+    plan.problem ? `${plan.name} · ${plan.problem.code}` : `${said(plan.title)} · ${plan.name} → ${plan.partner} · ${t("run.cases", number(plan.cases))}`));
+  const plan = h("select", { name: "plan" }, named, h("option", { value: "" }, t("run.own-plan")));
+  const text = h("textarea", { name: "text", rows: 8, spellcheck: "false" });
+  const own = h("div", { hidden: true }, labelled("run.plan-text", text));
+  plan.addEventListener("change", () => { own.hidden = plan.value !== ""; });
+  const tester = h("input", { name: "tester", maxlength: 100 });
+  const place = h("input", { name: "place", maxlength: 100 });
+  return ask({
+    title: t("run.start"), text: t("run.start.explain"),
+    fields: [labelled("run.plan", plan), own, labelled("run.tester", tester), labelled("run.place", place)],
+    valid: () => (plan.value || text.value.trim() ? undefined : t("run.plan-missing")),
+    value: () => ({ ...(plan.value ? { plan: plan.value } : { text: text.value }), tester: tester.value, place: place.value }),
+  });
+}
+
+const allRuns = async () => {
+  const runs = [];
+  let before;
+  do {
+    const list = await api.get(`/connectivity/runs${api.query({ limit: 500, before })}`);
+    runs.push(...list.runs);
+    before = list.next;
+  } while (before);
+  return runs;
+};
+
 // Shows the page: all runs, or the one that the address names.
 export async function connectivityPage(context) {
   const id = context.argument;
-  const place = h("div", {});
-  let opened;
-  const draw = async () => {
-    const runs = await fetchRuns(`${ON}${id ?? ""}`);
-    if (!id) return show(place, listPart(runs));
-    const run = runs.find((each) => each.id === id);
-    if (!run) return show(place, h("h1", {}, t("page.connectivity")), h("p", { class: "problem" }, t("run.unknown")));
-    opened ??= new Set(run.cases.filter((each) => each.state === "failed").map((each) => each.id));
-    return show(place, runPart(run, opened));
+  const [place, doing] = [h("div", {}), h("p", { class: "buttons" })];
+  // A case that has failed is opened once, by itself.
+  const [opened, explained] = [new Set(), new Set()];
+  let [next, left] = [undefined, false];
+  const tried = (work) => async () => {
+    try {
+      await work();
+    } catch (error) {
+      context.fail(error);
+    }
   };
-  const again = () => draw().catch((error) => context.fail(error));
-  show(context.place, place, h("p", {}, button(t("run.refresh"), again)));
+  const start = tried(async () => {
+    const order = await askPlan();
+    if (order) location.hash = `#/connectivity/${(await api.post("/connectivity/runs", order)).id}`;
+  });
+  const resume = tried(async () => {
+    await api.post(`/connectivity/runs/${encodeURIComponent(id)}/resume`, {});
+    await draw();
+  });
+  const again = tried(() => draw());
+  const actions = (run) => [
+    context.may("operator") && !id ? button(t("run.start"), start, { class: "primary", "data-action": "start" }) : null,
+    context.may("operator") && run && !run.running && !run.ended ? button(t("run.resume"), resume, { "data-action": "resume" }) : null,
+    button(t("run.refresh"), again),
+  ];
+  const draw = async () => {
+    clearTimeout(next);
+    const run = id ? await api.get(`/connectivity/runs/${encodeURIComponent(id)}`) : undefined;
+    const runs = id ? [run] : await allRuns();
+    if (left) return;
+    for (const each of run?.cases ?? []) {
+      if (each.state !== "failed" || explained.has(each.id)) continue;
+      explained.add(each.id);
+      opened.add(each.id);
+    }
+    show(place, run ? runPart(run, opened) : listPart(runs));
+    show(doing, actions(run));
+    if (runs.some((each) => each.running)) next = setTimeout(again, FOLLOW_MS);
+  };
+  show(context.place, place, doing);
   await draw();
-  let settling;
   context.listen((kind) => {
     if (kind !== "message" && kind !== "resync") return;
-    clearTimeout(settling);
-    settling = setTimeout(again, SETTLED_MS);
+    clearTimeout(next);
+    next = setTimeout(again, SETTLED_MS);
   });
-  return () => clearTimeout(settling);
+  return () => {
+    left = true;
+    clearTimeout(next);
+  };
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::ground::text::Bilingual;
+use crate::partner::EnvironmentName;
 
 /// `GET /api/v1/partners`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -172,6 +173,15 @@ pub struct StationWire {
     /// The endpoint as partners see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as2_url: Option<String>,
+    /// Of the data centre's systems, which one this is.
+    #[serde(default)]
+    pub environment: EnvironmentName,
+    /// Nothing is sent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_from: Option<Timestamp>,
+    /// Nothing is sent from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_until: Option<Timestamp>,
     /// Of the program.
     pub version: String,
     /// When it started.
