@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown};
 use crate::ground::id::Id;
 use crate::ground::text::printable;
-use crate::ground::{durable, random};
+use crate::ground::{durable, random, sealed};
 use crate::http::TlsError;
 use crate::store::alert::Level;
 use crate::store::record::Reason;
@@ -122,7 +122,7 @@ impl Telling {
         let Parts { store, clock, station, file, settings } = parts;
         let heard = Mutex::new(Some(store.alerts().subscribe()));
         let shared = Shared {
-            ledger: Mutex::new(read(&file)),
+            ledger: Mutex::new(read(&file, clock.now(), &store)),
             ways: ways(&settings)?,
             store,
             clock,
@@ -390,7 +390,7 @@ impl Telling {
             serde_json::to_vec(&*ledger).map_err(io::Error::from)?
         };
         let file = self.0.file.clone();
-        let written = drain::blocking(move || durable::replace(&file, &json).map_err(io::Error::from)).await;
+        let written = drain::blocking(move || sealed::replace(&file, json).map_err(io::Error::from)).await;
         written.map_err(io::Error::other)?.map_err(|error| {
             let error = self.0.store.judge_sync(error);
             tracing::error!(%error, code = "alert-ledger-unwritten", "what was told cannot be noted; after a restart some of it is told again");
@@ -419,19 +419,33 @@ impl Telling {
 
 const _: () = assert!(MOST > TOGETHER);
 
-/// The ledger in `file`; a new one when there is none, or when it cannot be read: open alerts are told anew then.
-fn read(file: &PathBuf) -> Ledger {
-    let unreadable = |error: &dyn fmt::Display| {
-        tracing::warn!(file = %file.display(), %error, code = "alert-ledger-unreadable", "open alerts are told anew, silences are gone");
-        Ledger::default()
-    };
+/// The ledger in `file`; a new one when there is none. One that cannot be read is put aside and said: open alerts are
+/// told anew then, and silences have to be made again.
+fn read(file: &Path, now: Timestamp, store: &Store) -> Ledger {
     let bytes = match std::fs::metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ledger::default(),
-        Ok(metadata) if metadata.len() > FILE => return unreadable(&"it is too large"),
+        Ok(metadata) if metadata.len() > FILE => Err(io::Error::other("it is too large")),
         _ => std::fs::read(file),
     };
-    match bytes.and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from)) {
-        Ok(ledger) => ledger,
-        Err(error) => unreadable(&error),
-    }
+    let ledger = bytes.and_then(|bytes| {
+        let document = sealed::open(&bytes).map_err(io::Error::other)?;
+        serde_json::from_slice(document).map_err(io::Error::from)
+    });
+    ledger.unwrap_or_else(|error| {
+        let aside = file.with_extension("json.damaged");
+        if let Err(error) = durable::rename(file, &aside).map_err(|error| store.judge_sync(error.into())) {
+            tracing::warn!(file = %file.display(), %error, "a damaged ledger of alerts could not be put aside");
+        }
+        let file = file.display();
+        tracing::error!(%file, aside = %aside.display(), %error, code = DAMAGED, "open alerts are told anew, silences are gone");
+        let aside = aside.display();
+        let text = crate::bilingual!(
+            "告警台账 {file} 已损坏（{error}），已移到 {aside}：未结束的告警会重新发送，静默设置已丢失。请检查磁盘，并重新设置静默。",
+            "the ledger of alerts {file} is damaged ({error}) and was put aside as {aside}: open alerts are told anew, silences are gone. Check the disk, and make the silences again."
+        );
+        store.alerts().raise(Level::Error, Reason { code: DAMAGED.to_owned(), text }, None, now);
+        Ledger::default()
+    })
 }
+
+const DAMAGED: &str = "alert-ledger-damaged";

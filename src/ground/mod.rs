@@ -2,7 +2,7 @@
 //!
 //! Core tier (pure): [`clock`], [`id`], [`limits`], [`random`], [`secret`], [`text`].
 //! Server tier: [`durable`] (files that survive a power cut), [`drain`] (shutdown and tasks), [`fault`] (failpoints),
-//! [`space`] (room on the disk).
+//! [`sealed`] (documents that tell when they were damaged), [`space`] (room on the disk).
 
 pub mod clock;
 #[cfg(feature = "server")]
@@ -14,6 +14,8 @@ pub mod fault;
 pub mod id;
 pub mod limits;
 pub mod random;
+#[cfg(feature = "server")]
+pub mod sealed;
 pub mod secret;
 #[cfg(feature = "server")]
 pub mod space;

@@ -1,4 +1,5 @@
-//! The dossier in the home: `onboarding/dossier.json`, replaced as a whole and durably, one writer at a time.
+//! The dossier in the home: `onboarding/dossier.json`, replaced as a whole and durably, one writer at a time. It tells
+//! when it was damaged ([`sealed`]).
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::dossier::{Dossier, VERSION};
 use crate::bilingual;
 use crate::ground::durable::{self, DirLock, DurableError};
+use crate::ground::sealed::{self, Altered};
 use crate::ground::text::Bilingual;
 
 /// The folder in the home.
@@ -35,6 +37,14 @@ pub enum FileError {
         /// Why.
         why: String,
     },
+    /// It is not what was written.
+    #[error("{}: {altered}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// How that is known.
+        altered: Altered,
+    },
     /// It could not be made durable, or somebody else writes it.
     #[error(transparent)]
     Durable(#[from] DurableError),
@@ -46,6 +56,7 @@ impl FileError {
         match self {
             FileError::Io { .. } => "dossier-unreachable",
             FileError::Content { .. } => "dossier-unreadable",
+            FileError::Damaged { .. } => "dossier-damaged",
             FileError::Durable(error) => error.code(),
         }
     }
@@ -67,6 +78,7 @@ impl FileError {
                     "{path} is no dossier: {why}; take it from a backup, or move it away and begin again"
                 )
             }
+            FileError::Damaged { path, altered } => altered.text(path),
             FileError::Durable(error) => error.text(),
         }
     }
@@ -90,7 +102,8 @@ pub fn read(home: &Path) -> Result<Dossier, FileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Dossier::default()),
         Err(source) => return Err(FileError::Io { path, source }),
     }
-    let dossier: Dossier = serde_json::from_slice(&text)
+    let document = sealed::open(&text).map_err(|altered| FileError::Damaged { path: path.clone(), altered })?;
+    let dossier: Dossier = serde_json::from_slice(document)
         .map_err(|error| FileError::Content { path: path.clone(), why: error.to_string() })?;
     if dossier.version > VERSION {
         let why = format!("version {} is newer than this program", dossier.version);
@@ -111,10 +124,9 @@ pub fn change<T, E: From<FileError>>(home: &Path, change: impl FnOnce(&mut Dossi
     let _lock = DirLock::acquire(&folder).map_err(durable)?;
     let mut dossier = read(home)?;
     let done = change(&mut dossier)?;
-    let mut text = serde_json::to_vec_pretty(&dossier)
+    let text = serde_json::to_vec_pretty(&dossier)
         .map_err(|error| FileError::Content { path: path(home), why: error.to_string() })?;
-    text.push(b'\n');
-    durable::replace(&path(home), &text).map_err(durable)?;
+    sealed::replace(&path(home), text).map_err(durable)?;
     Ok(done)
 }
 
@@ -151,6 +163,18 @@ mod tests {
         durable::create_dir_all(&folder).expect("a folder");
         let _lock = DirLock::acquire(&folder).expect("locked");
         assert_eq!(change(home.path(), named).expect_err("locked").code(), "directory-in-use");
+    }
+
+    #[test]
+    fn a_damaged_dossier_is_told_apart_and_one_of_an_earlier_program_is_read() {
+        let home = tempfile::tempdir().expect("a folder");
+        change(home.path(), named).expect("changed");
+        let whole = std::fs::read_to_string(path(home.path())).expect("read");
+        let document = sealed::open(whole.as_bytes()).expect("sealed");
+        std::fs::write(path(home.path()), document).expect("written");
+        assert!(read(home.path()).expect("without a digest").profile.get(Field::Name).is_some());
+        std::fs::write(path(home.path()), whole.replace("示例", "示列")).expect("written");
+        assert_eq!(change(home.path(), named).expect_err("damaged").code(), "dossier-damaged");
     }
 
     #[test]

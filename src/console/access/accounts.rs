@@ -13,8 +13,9 @@ use super::super::problem::Problem;
 use super::super::token::is_exposed;
 use super::principal::{Role, Scope};
 use crate::bilingual;
+use crate::ground::sealed::Altered;
 use crate::ground::text::Bilingual;
-use crate::ground::{durable, random};
+use crate::ground::{durable, random, sealed};
 use crate::keys::save;
 
 /// Users at most, and tokens at most: a list is one answer.
@@ -168,7 +169,9 @@ impl AccountsFile {
             Ok(metadata) if metadata.len() > LARGEST => return Err(unusable("it is too large".to_owned())),
             Ok(_) => {
                 let text = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-                serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?
+                let document =
+                    sealed::open(&text).map_err(|altered| AccountsError::Damaged { path: path.to_owned(), altered })?;
+                serde_json::from_slice(document).map_err(|error| unusable(error.to_string()))?
             }
         };
         Ok(AccountsFile {
@@ -216,7 +219,7 @@ impl AccountsFile {
         recorded.await?;
         let text = serde_json::to_vec_pretty(&next).map_err(|_| Problem::internal())?;
         let path = self.path.clone();
-        let written = crate::ground::drain::blocking(move || write_private(&path, &text)).await;
+        let written = crate::ground::drain::blocking(move || write_private(&path, &sealed::seal(text))).await;
         written.map_err(|_| Problem::internal())?.map_err(|error| {
             tracing::error!(%error, code = error.code(), "users and tokens could not be saved");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.text())
@@ -274,6 +277,14 @@ pub enum AccountsError {
         /// Why.
         cause: String,
     },
+    /// It is not what was written.
+    #[error("{}: {altered}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// How that is known.
+        altered: Altered,
+    },
     /// It cannot be written.
     #[error("{} cannot be written: {cause}", path.display())]
     Unwritable {
@@ -295,6 +306,7 @@ impl AccountsError {
     pub fn code(&self) -> &'static str {
         match self {
             AccountsError::Unusable { .. } => "users-unusable",
+            AccountsError::Damaged { .. } => "users-damaged",
             AccountsError::Unwritable { .. } => "users-unwritable",
             AccountsError::Exposed { .. } => "users-exposed",
         }
@@ -310,6 +322,7 @@ impl AccountsError {
                     "the users' file {path} cannot be used: {cause}. Restore it from a backup, or move it away and start again to set up anew."
                 )
             }
+            AccountsError::Damaged { path, altered } => altered.text(path),
             AccountsError::Unwritable { path, cause } => {
                 let path = path.display();
                 bilingual!(
