@@ -8,6 +8,7 @@ use std::time::Duration;
 use dxgate::as2::Mic;
 use dxgate::cms::DigestAlgorithm;
 use dxgate::ground::clock::Clock;
+use dxgate::ground::text::Bilingual;
 use dxgate::store::record::State;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
@@ -20,6 +21,9 @@ use crate::support::{eventually, free_port, keys};
 
 const ORDER: &[u8] = b"<order/>\n";
 const RETRY: &str = "retry = [\"1m\", \"2m\", \"5m\"]\njitter = 0.0\ngive_up_after = \"72h\"\ntimeout = \"2s\"";
+
+/// Where redirects lead.
+const ELSEWHERE: &str = "http://127.0.0.1:9/elsewhere";
 
 /// What the first attempt leaves.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -169,7 +173,7 @@ fn statuses() -> Vec<Row> {
     for (code, name) in [(301, "http-301"), (302, "http-302"), (303, "http-303"), (307, "http-307"), (308, "http-308")]
     {
         rows.push(row(&format!("status {code}"), name, [Held; 2], move |_| {
-            Some(answer(code, "Location: http://127.0.0.1:9/elsewhere\r\n", b""))
+            Some(answer(code, &format!("Location: {ELSEWHERE}\r\n"), b""))
         }));
     }
     rows
@@ -221,6 +225,12 @@ fn every_row_of_the_table_leaves_its_state_reason_and_alert() {
         let open: Vec<&str> =
             message.alerts.iter().filter(|alert| alert.is_open()).map(|alert| alert.code.as_str()).collect();
         let alerted = matches!(leaves, Held | Failed);
+        if code.starts_with("http-3") {
+            let texts =
+                [message.reason.as_ref().map(|reason| &reason.text), message.alerts.first().map(|alert| &alert.text)];
+            let tells = |text: &Bilingual| text.zh.contains(ELSEWHERE) && text.en.contains(ELSEWHERE);
+            assert!(texts.into_iter().all(|text| text.is_some_and(tells)), "{name}: the Location in {texts:?}");
+        }
         assert_eq!(open, if alerted { vec![*code] } else { vec![] }, "{name}");
         assert_eq!(peer.posted().len(), 1, "{name}");
         let folders = [("sent", Delivered), ("failed", Failed)];
