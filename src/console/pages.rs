@@ -104,7 +104,9 @@ mod tests {
 
     use super::*;
     use crate::declaration::standing::Standing;
+    use crate::outbound::Action;
     use crate::store::alert::Level;
+    use crate::store::trail;
 
     fn text(content: &'static [u8]) -> &'static str {
         std::str::from_utf8(content).unwrap()
@@ -180,6 +182,18 @@ mod tests {
         }
     }
 
+    fn past(action: Action) -> &'static str {
+        match action {
+            Action::Retry => "retried",
+            Action::Hold => "held",
+            Action::Release => "released",
+            Action::Cancel => "cancelled",
+            Action::Resend => "resent",
+            Action::LegalHold => "legal-held",
+            Action::LegalRelease => "legal-released",
+        }
+    }
+
     #[test]
     fn every_name_that_the_api_sends_has_its_word() {
         let words = text(include_bytes!("web/words.js"));
@@ -193,6 +207,11 @@ mod tests {
             for name in names {
                 assert!(words.contains(&format!("\n  \"{kind}.{name}\": [\"")), "{kind}.{name}");
             }
+        }
+        let done = Action::ALL.map(|action| format!("message-{}", past(action)));
+        let others = [trail::PAUSED, trail::RESUMED, trail::ACKNOWLEDGED, "partner-changed", "configuration-changed"];
+        for what in done.iter().map(String::as_str).chain(others) {
+            assert!(words.contains(&format!("\n  \"did.{what}\": [\"")), "{what}");
         }
         let style = text(include_bytes!("web/console.css"));
         assert!(levels.iter().all(|level| style.contains(&format!(".chip.{level}"))), "{levels:?}");

@@ -326,7 +326,7 @@ def alarms(console):
     console.press("#alerts-test")
     console.until("what the channel said", lambda: "told" in console.one("[data-tested]").text)
     console.go("/#/audit")
-    for entry in ("silence-ended", "alerts-silenced", "alerts-tested"):
+    for entry in ("ended a silence", "silenced alerts", "tested the alerts"):
         console.until(entry, lambda entry=entry: row(console, entry))
 
 

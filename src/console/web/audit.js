@@ -5,6 +5,7 @@ import { button, h, show } from "./dom.js";
 import { number, when } from "./format.js";
 import { Rows } from "./rows.js";
 import { t } from "./text.js";
+import { WORDS } from "./words.js";
 
 const TYPING_MS = 300;
 
@@ -27,7 +28,7 @@ export async function auditPage(context) {
     columns: [
       { head: t("at"), class: "c-created", cell: (entry) => when(entry.at) },
       { head: t("who"), class: "c-partner", cell: (entry) => [entry.who, entry.from ? h("span", { class: "muted" }, ` ${entry.from}`) : null] },
-      { head: t("what"), class: "c-type", cell: (entry) => entry.what },
+      { head: t("what"), class: "c-did", cell: (entry) => h("span", { title: entry.what }, t(`did.${entry.what}`)) },
       { head: t("on"), class: "c-file", cell: on },
       { head: t("change"), class: "c-reason", cell: (entry) => h("span", { title: change(entry) }, change(entry)) },
       { head: t("reason"), class: "c-reason", cell: (entry) => entry.reason ?? "" },
@@ -40,9 +41,10 @@ export async function auditPage(context) {
   });
   let typing;
   const field = (name) => h("label", {}, t(name), h("input", {
-    type: "search", name, maxlength: 100,
+    type: "search", name, maxlength: 100, list: name === "what" ? "did" : undefined,
     oninput: (event) => { clearTimeout(typing); typing = setTimeout(() => { asked = { ...asked, [name]: event.target.value.trim() || undefined }; rows.reload(); }, TYPING_MS); },
   }));
+  const known = h("datalist", { id: "did" }, Object.keys(WORDS).filter((key) => key.startsWith("did.")).map((key) => h("option", { value: key.slice("did.".length) }, t(key))));
   const verdict = h("p", { role: "status" });
   const verify = async () => {
     verdict.className = "muted";
@@ -58,7 +60,7 @@ export async function auditPage(context) {
   };
   show(context.place, h("h1", {}, t("page.audit")),
     h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() }, field("who"), field("what"), field("on"),
-      context.may("admin") ? button(t("audit.verify"), verify) : null),
+      context.may("admin") ? button(t("audit.verify"), verify) : null, known),
     verdict, rows.element);
   await rows.reload();
   return () => rows.close();
