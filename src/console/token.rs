@@ -4,7 +4,7 @@
 //! at the first start, and replaced by removing the file and starting again.
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use openssl::sha::sha256;
@@ -13,6 +13,7 @@ use crate::bilingual;
 use crate::ground::secret::Secret;
 use crate::ground::text::Bilingual;
 use crate::ground::{durable, random};
+use crate::keys::save;
 
 /// Length of a new token in random bytes.
 const TOKEN_BYTES: usize = 32;
@@ -77,17 +78,17 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A new file that is never, not even for a moment, readable by others; durable when this returns.
+/// A new file that is never, not even for a moment, readable by others, and that has its name only once it is whole;
+/// durable when this returns.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    durable::fsync_dir(folder.unwrap_or(Path::new("."))).map_err(|error| error.source)
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".console-{}.tmp", random::hex(8)));
+    save::private(&temporary, bytes).map_err(|error| error.source)?;
+    let named = durable::rename_noreplace(&temporary, path);
+    named.map_err(|error| {
+        let _ = std::fs::remove_file(&temporary);
+        error.source
+    })
 }
 
 #[cfg(unix)]

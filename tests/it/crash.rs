@@ -8,13 +8,30 @@ use dxgate::ground::id::Id;
 use jiff::Timestamp;
 
 use crate::support::correspondent::{self, Kind, acknowledge, letter, open, plan};
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::scripted::{self, Scripted};
 use crate::support::{eventually, http, keys};
 
 /// The longest orderly end that is allowed: `[limits] shutdown`.
 const DRAIN: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_start_that_dies_while_it_makes_the_token_of_the_api_is_followed_by_one_that_works() {
+    for step in ["create", "write", "sync"] {
+        let home = Home::ours();
+        let folder = home.config().parent().and_then(|folder| folder.file_name()).unwrap().to_owned();
+        let mut command = dxgate();
+        command.env("FAILPOINTS", format!("{step}@{}=1*return(abort)", folder.display()));
+        let mut gateway = Gateway::spawn_by(&home, command);
+        let ended = eventually("the start dies", || gateway.ended());
+        assert!(!ended.success(), "{step}");
+        assert_eq!(home.token(), None, "{step}: half a token is worse than none");
+        let gateway = Gateway::start(&home);
+        assert!(gateway.api("/api/v1/messages")["messages"].is_array());
+        assert!(gateway.stop().success());
+    }
+}
 
 #[test]
 fn a_file_claimed_before_the_end_is_taken_up_at_the_next_start() {
