@@ -64,3 +64,4 @@ mod telemetry;
 mod testbed_control;
 mod tls;
 mod two_gateways;
+mod unreached;
