@@ -7,11 +7,14 @@
 //!
 //! A case whose point was never reached fails: it would test nothing.
 //!
+//! A point that exists and is in no table fails [`points`].
+//!
 //! What a gateway does beside messages, snapshots, expiry, compaction and backups, is in [`upkeep`].
 //!
 //! `DXGATE_R4_WORKERS` (8) victims at a time; `DXGATE_R4_POINTS` (all) runs the cases whose name contains this text.
 
 mod lives;
+mod points;
 mod upkeep;
 
 use std::collections::VecDeque;
@@ -41,6 +44,14 @@ const WHOLE: &[Point] = &[
     ("remove@data", &[0]),
     ("allocate@data", &[0]),
     ("create@exchange", &[0]),
+    ("sync@exchange", &[0]),
+    ("rename@exchange", &[0]),
+    ("dirsync@exchange", &[0]),
+    ("remove@exchange", &[0]),
+    ("create@certificates", &[0]),
+    ("sync@certificates", &[0]),
+    ("rename@certificates", &[0]),
+    ("dirsync@certificates", &[0]),
     ("mkdir@sync", &[0, 3]),
     ("dirsync@sync", &[0]),
     ("create@journal", &[0]),
@@ -52,6 +63,9 @@ const WHOLE: &[Point] = &[
     // Large bodies, and what composing makes on its way.
     ("create@tmp", &[0, 1, 3]),
     ("sync@tmp", &[0, 1, 3]),
+    ("rename@tmp", &[0]),
+    ("dirsync@tmp", &[0]),
+    ("remove@tmp", &[0]),
     ("rename@bodies", &[0, 2]),
     ("dirsync@bodies", &[0, 2]),
     ("scratch-create", &[0]),
@@ -79,6 +93,8 @@ const WHOLE: &[Point] = &[
 const WRITES: &[Point] = &[
     ("write@data", &[0]),
     ("write@journal", &[0]),
+    ("write@exchange", &[0]),
+    ("write@certificates", &[0]),
     ("journal-append", &[0, 1, 5, 12]),
     ("write@tmp", &[0, 1, 3]),
     ("scratch-write", &[0]),
@@ -87,6 +103,9 @@ const WRITES: &[Point] = &[
 
 /// Which of several ways a batch is synced depends on how many files happen to be in it.
 const AT_TIMES: &[&str] = &["sync@.staged", "syncfs@.staged"];
+
+/// What follows a write that cannot be taken back.
+const CUT: &str = "journal-cut";
 
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -118,7 +137,7 @@ fn cases() -> VecDeque<Case> {
     }
     // A write that cannot be taken back.
     for action in ["eio", "enospc", "abort"] {
-        let arms = format!("journal-append=4*off->1*return(short);journal-cut=return({action})");
+        let arms = format!("journal-append=4*off->1*return(short);{CUT}=return({action})");
         cases.push_back(Case { arms, may_be_missed: false });
     }
     if let Ok(wanted) = std::env::var("DXGATE_R4_POINTS") {

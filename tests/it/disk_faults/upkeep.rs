@@ -49,7 +49,7 @@ const LAST_DAY: i64 = 141;
 const LATER: i64 = 100;
 
 /// What an unharmed run passes, at the least: phase, point.
-const REQUIRED: &[(&str, &str)] = &[
+pub const REQUIRED: &[(&str, &str)] = &[
     ("expire-payloads", "journal-append"),
     ("expire-payloads", "journal-sync"),
     ("expire-payloads", "remove@bodies"),
