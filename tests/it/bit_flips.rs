@@ -37,7 +37,7 @@ use crate::support::{eventually, http, keys};
 
 /// Longer than what lives in the journal.
 const LARGE: usize = 1_300_000;
-const FOLDERS: [&str; 3] = ["data", "exchange", "backup"];
+const FOLDERS: [&str; 5] = ["data", "exchange", "backup", "keys", "onboarding"];
 
 /// The kind of a file that the gateway keeps for itself, by its path below the home; none for files of users, among them
 /// those in `.claimed`: they are their owner's until their facts are durable, and are gone then.
@@ -54,6 +54,10 @@ fn kind_of(path: &str) -> Option<&'static str> {
     match (folder, name) {
         ("data", "reserve") => Some("reserve"),
         ("data", "environment") => Some("environment"),
+        ("data", "alerts.json") => Some("alerts"),
+        ("keys", "console.users") => Some("users"),
+        ("onboarding", "dossier.json") => Some("dossier"),
+        ("onboarding", "lock") => Some("lock"),
         (folder, _) if Path::new(folder).starts_with("data/index") => Some("index"),
         (folder, _) if folder.ends_with("/.staged") => Some("staged"),
         ("backup", "manifest.json") => Some("backup: manifest"),
@@ -72,7 +76,8 @@ fn kind_of(path: &str) -> Option<&'static str> {
 }
 
 /// Every kind there is.
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 20] = [
+    "alerts",
     "backup: bodies",
     "backup: certificates",
     "backup: environment",
@@ -83,6 +88,7 @@ const KINDS: [&str; 17] = [
     "backup: snapshot",
     "bodies",
     "certificates",
+    "dossier",
     "environment",
     "index",
     "journal",
@@ -90,6 +96,7 @@ const KINDS: [&str; 17] = [
     "reserve",
     "snapshot",
     "staged",
+    "users",
 ];
 
 /// What happened to everything; nothing else can tell.
@@ -148,7 +155,7 @@ impl Specimen {
             let answer = || catch_unwind(AssertUnwindSafe(|| acknowledge(posted, Kind::default())));
             Some(if answers.load(Ordering::Relaxed) { answer().unwrap_or_else(|_| busy()) } else { busy() })
         });
-        let more = "[limits]\nfree_space_floor = 0\nreserve = \"64KiB\"";
+        let more = "[limits]\nfree_space_floor = 0\nreserve = \"64KiB\"\n[alerts.command]\nprogram = \"/bin/true\"";
         let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
         home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
         let payloads = [("small", 700), ("other", 3000), ("large", LARGE)]
@@ -175,6 +182,10 @@ impl Specimen {
             gateway.wait_for("theirs", "sent", &name);
         }
         specimen.letters = specimen.names("in").iter().map(|name| specimen.post(name)).collect();
+        let waive = ["onboarding", "waive", "--reason", "a partner that is no customs"];
+        for command in [&["user", "add", "vera", "--role", "viewer"][..], &waive] {
+            assert!(specimen.command(command).success(), "{command:?}");
+        }
         specimen.names("in").iter().for_each(|name| drop(gateway.wait_for("theirs", "inbox", name)));
         assert!(gateway.stop().success());
         specimen.snapshot();
@@ -305,8 +316,9 @@ impl Specimen {
         });
         if let Some(status) = status {
             let log = gateway.log();
-            // A folder of another environment is a mistake of the configuration.
-            let lawful = status.code() == Some(3) || (kind == "environment" && status.code() == Some(2));
+            // A folder of another environment is a mistake of the configuration, and so are unusable users.
+            let lawful =
+                status.code() == Some(3) || ["environment", "users"].contains(&kind) && status.code() == Some(2);
             let said = lawful && log.contains("error:") && !log.contains("panicked");
             return if said { Ok("refused to start") } else { Err(format!("it ended with {status}: {log}")) };
         }
@@ -323,6 +335,15 @@ impl Specimen {
         let rebuilt = log.contains("rebuilt");
         if !gateway.stop().success() {
             return Err("it did not end in order".to_owned());
+        }
+        match kind {
+            "users" => return Err("it started on damaged users".to_owned()),
+            "dossier" if self.command(&["onboarding", "status"]).success() => {
+                return Err("the damaged dossier is shown".to_owned());
+            }
+            "dossier" => return Ok("refused when it is read"),
+            "alerts" if !log.contains("alert-ledger-damaged") => return Err("the ledger of alerts is used".to_owned()),
+            _ => {}
         }
         let passed_over = log.contains("snapshot-damaged");
         let mended = fs::read(self.home.path(file)).ok() == fs::read(self.kept.path().join(file)).ok();
