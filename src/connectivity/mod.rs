@@ -6,7 +6,6 @@
 //! 3. [`run`]: one execution of a plan, as a record that adds up from its facts and whose conclusion is never better than
 //!    its cases. [`ledger`] keeps the facts in the audit trail.
 //! 4. [`explain`]: a case that failed says at which layer, why probably, and what to ask the data centre.
-//!
 //! 5. [`shelf`]: the plans that a home has at hand.
 //!
 //! `plan`, `run` and `explain` do no I/O and read no clock.

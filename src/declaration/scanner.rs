@@ -435,4 +435,4 @@ pub(super) fn is_blank(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,5 +1,6 @@
 use std::process::{Command, Stdio};
 
+use super::super::super::scanner::tests::Hearer;
 use super::super::super::scanner::{Event, Scanner};
 use super::*;
 use crate::ground::limits::Limits;
@@ -197,7 +198,8 @@ impl Draw {
 /// What the scanner tells those who check a document: names with their namespaces, attributes, texts.
 fn told(xml: &str) -> Vec<String> {
     let mut input = xml.as_bytes();
-    let mut scanner = Scanner::new(&mut input, 1 << 30, &Limits::default());
+    let mut hearer = Hearer;
+    let mut scanner = Scanner::new(&mut input, 1 << 30, &Limits::default()).heard_by(&mut hearer);
     let mut told = Vec::new();
     loop {
         let event = scanner.next().expect("well-formed");
@@ -205,9 +207,7 @@ fn told(xml: &str) -> Vec<String> {
         let shown = element.map(|element| {
             let mut attributes = element.attributes.clone();
             attributes.sort();
-            // Blanks beside child elements are no text.
-            let text = if element.parent { scanner.text().trim_ascii_start() } else { scanner.text() };
-            format!("{event:?} {:?} {} {attributes:?} {text:?}", element.namespace, element.local())
+            format!("{event:?} {:?} {} {attributes:?} {:?}", element.namespace, element.local(), scanner.text())
         });
         told.push(shown.unwrap_or_default());
         if event == Event::Eof {

@@ -141,8 +141,8 @@ fn a_long_text_comes_in_pieces() {
     assert_eq!(scanner.next(), Ok(Event::Eof));
 }
 
-/// Hears everything and says nothing.
-struct Hearer;
+/// Hears everything and says nothing: with it, all is read token by token.
+pub(in crate::declaration) struct Hearer;
 
 impl Listener for Hearer {
     fn start(&mut self, _: &Element, _: &[(String, String)]) {}
