@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use openssl::sha::sha256;
 
 use crate::bilingual;
+use crate::ground::random;
 use crate::ground::secret::Secret;
 use crate::ground::text::Bilingual;
-use crate::ground::{durable, random};
 use crate::keys::save;
 
 /// Length of a new token in random bytes.
@@ -39,7 +39,8 @@ impl Token {
                 if let Some(folder) = path.parent() {
                     std::fs::create_dir_all(folder).map_err(unwritable)?;
                 }
-                write_private(path, format!("{token}\n").as_bytes()).map_err(unwritable)?;
+                let saved = save::private(path, format!("{token}\n").as_bytes());
+                saved.map_err(|error| unwritable(error.source))?;
                 Ok(Token(Secret::new(token)))
             }
             loaded => loaded,
@@ -76,19 +77,6 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
     }
-}
-
-/// A new file that is never, not even for a moment, readable by others, and that has its name only once it is whole;
-/// durable when this returns.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = folder.join(format!(".console-{}.tmp", random::hex(8)));
-    save::private(&temporary, bytes).map_err(|error| error.source)?;
-    let named = durable::rename_noreplace(&temporary, path);
-    named.map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
-        error.source
-    })
 }
 
 #[cfg(unix)]

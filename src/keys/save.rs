@@ -1,57 +1,83 @@
-//! Writing private files: closed to others from the first byte on, whatever the umask says.
+//! Writing private files: closed to others from the first byte on, whatever the umask says, and there whole or not at all.
 
-use std::fs::{File, OpenOptions};
-use std::io;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::ground::durable::{self, DurableError};
-use crate::ground::fault::{self, within};
+use crate::ground::durable::{self, DurableError, NewFile};
 
-/// Writes a file that must not exist yet and that only its owner may read. It survives a power cut once this returns.
+/// What a process left that ended while it wrote is removed after this time; until then it may still be writing.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// Writes a file that must not exist yet and that only its owner may read. It has its name once it is whole, and survives
+/// a power cut once this returns.
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`] when the name is taken; any failure of the disk. What was begun is removed.
+/// [`AlreadyExists`](std::io::ErrorKind::AlreadyExists) when the name is taken; any failure of the disk. What was begun is
+/// removed.
 pub fn private(file: &Path, bytes: &[u8]) -> Result<(), DurableError> {
-    let failed = |source| DurableError { step: "write", path: file.to_owned(), source };
-    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut opened = fault::at(&within("create", folder), || Ok(())).and_then(|()| create(file)).map_err(failed)?;
-    let written = fill(&mut opened, folder, bytes).map_err(failed).and_then(|()| durable::fsync_dir(folder));
-    written.inspect_err(|_| drop(std::fs::remove_file(file)))
-}
-
-fn fill(opened: &mut File, folder: &Path, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let written = fault::write(&within("write", folder), opened, bytes)?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+    let published = begun(file, bytes)?.publish(file);
+    // It has its name by then, which the next power cut might undo.
+    published.inspect_err(|error| {
+        if error.step == "sync directory" {
+            drop(std::fs::remove_file(file))
         }
-        bytes = bytes.get(written..).unwrap_or_default();
-    }
-    fault::at(&within("sync", folder), || opened.sync_all())
+    })
 }
 
-#[cfg(unix)]
-fn create(file: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)
+/// The same over whatever has the name.
+///
+/// # Errors
+/// Any failure of the disk; the old file is then still there.
+pub fn replace_private(file: &Path, bytes: &[u8]) -> Result<(), DurableError> {
+    begun(file, bytes)?.replace(file)
 }
 
-#[cfg(not(unix))]
-fn create(file: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(file)
+/// The bytes under a temporary name, not synced yet.
+fn begun(file: &Path, bytes: &[u8]) -> Result<NewFile, DurableError> {
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    durable::sweep(folder, ABANDONED);
+    let mut new = NewFile::create_private_in(folder)?;
+    let written = std::io::Write::write_all(&mut new, bytes);
+    written.map_err(|source| DurableError { step: "write", path: file.to_owned(), source })?;
+    Ok(new)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use crate::keys::load;
 
     #[test]
-    fn a_private_file_can_be_read_back_and_is_never_overwritten() {
+    fn a_private_file_can_be_read_back_and_is_never_overwritten_unless_that_is_asked_for() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("token");
         private(&file, b"first\n").expect("written");
         assert_eq!(private(&file, b"second").expect_err("taken").kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(load::secret_line(&file).expect("private enough").expose(), "first");
+        replace_private(&file, b"third\n").expect("replaced");
+        assert_eq!(load::secret_line(&file).expect("private enough").expose(), "third");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 1, "nothing else is left");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_in_the_making_is_closed_to_others_too_and_one_that_was_given_up_goes_after_an_hour() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let names = || std::fs::read_dir(folder.path()).expect("read").map(|entry| entry.expect("entry").path());
+        let new = begun(&folder.path().join("key"), b"secret").expect("begun");
+        let temporary = names().next().expect("a temporary file");
+        assert_eq!(std::fs::metadata(&temporary).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_ne!(temporary.file_name(), Some("key".as_ref()));
+        // Its writer is gone, as after a kill.
+        std::mem::forget(new);
+        private(&folder.path().join("other"), b"other").expect("written");
+        assert!(temporary.exists(), "somebody may be writing it");
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        std::fs::File::options().write(true).open(&temporary).and_then(|file| file.set_modified(old)).expect("aged");
+        private(&folder.path().join("third"), b"third").expect("written");
+        assert!(!temporary.exists());
     }
 }

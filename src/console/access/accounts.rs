@@ -15,7 +15,7 @@ use super::principal::{Role, Scope};
 use crate::bilingual;
 use crate::ground::sealed::Altered;
 use crate::ground::text::Bilingual;
-use crate::ground::{durable, random, sealed};
+use crate::ground::{durable, sealed};
 use crate::keys::save;
 
 /// Users at most, and tokens at most: a list is one answer.
@@ -232,14 +232,8 @@ impl AccountsFile {
 /// A file of ours over whatever has its name, never readable by others, durable when this returns.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), AccountsError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = folder.join(format!(".console-{}.tmp", random::hex(8)));
-    let written = durable::create_dir_all(folder)
-        .and_then(|()| save::private(&temporary, bytes))
-        .and_then(|()| durable::rename(&temporary, path));
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
-        AccountsError::Unwritable { path: path.to_owned(), cause: error.to_string() }
-    })
+    let written = durable::create_dir_all(folder).and_then(|()| save::replace_private(path, bytes));
+    written.map_err(|error| AccountsError::Unwritable { path: path.to_owned(), cause: error.to_string() })
 }
 
 /// A name for routes, logs and the trail: 1 to 64 lower-case letters, digits and `.-_@`, beginning with a letter or digit.
