@@ -103,7 +103,8 @@ pub fn restore(context: &mut Context<'_>, arguments: &RestoreArguments) -> Resul
     Ok(ExitCode::Done)
 }
 
-/// Configuration first, then the data folder, then `gateway.toml`: a restore that breaks off leaves nothing that starts.
+/// Configuration first, then the data folder, then `gateway.toml`: a restore that breaks off leaves nothing that starts, and
+/// the next one puts its own in the place of what is there.
 /// The environment that the data folder is of comes back as well, if backup or configuration name one.
 fn rebuild(
     dir: &Path,
@@ -125,22 +126,26 @@ fn rebuild(
     // A configuration with a mistake in it must not mark the data for ever.
     let known = [EnvironmentName::Test, EnvironmentName::Production].map(EnvironmentName::name);
     let environment = environment.filter(|name| known.contains(name));
-    for path in [home.join(GATEWAY), data.clone()] {
-        if path.exists() {
-            return Err(BackupError::Occupied(path));
-        }
+    let taken = [home.join(GATEWAY), data.clone()].into_iter().find(|path| path.exists() && !restore::broke_off(path));
+    if let Some(path) = taken {
+        return Err(BackupError::Occupied(path));
     }
+    // No gateway.toml, so nobody works here: what an earlier try left under temporary names goes.
+    let places = manifest.home.iter().filter_map(|entry| home.join(&entry.path).parent().map(Path::to_path_buf));
+    places.for_each(|place| durable::sweep(&place, Duration::ZERO));
     for entry in manifest.home.iter().filter(|entry| entry.path != GATEWAY) {
         put(dir, home, &entry.path, &entry.sha256)?;
     }
     let clock = Arc::new(SystemClock);
     let mark = data.join(ENVIRONMENT);
-    let config = StoreConfig { allow_untrusted_filesystem: any.unwrap_or(false), ..StoreConfig::new(data, clock) };
+    let config =
+        StoreConfig { allow_untrusted_filesystem: any.unwrap_or(false), ..StoreConfig::new(data.clone(), clock) };
     let restored = restore::restore(dir, config, environment, progress)?;
     let environment = fs::read_to_string(mark).ok().map(|text| text.trim().to_owned());
     for entry in manifest.home.iter().filter(|entry| entry.path == GATEWAY) {
         put(dir, home, &entry.path, &entry.sha256)?;
     }
+    restore::finish(&data);
     Ok((restored, environment))
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -103,17 +104,15 @@ impl HomeError {
     }
 }
 
-/// Makes a home in `folder`, which must be absent or empty. `gateway.toml` is written last: where it is, the rest is.
+/// Makes a home in `folder`, which must be absent, empty, or what an earlier call left that broke off. `gateway.toml` is
+/// written last: where it is, the rest is.
 ///
 /// # Errors
 /// The folder is not empty, the disk fails, or the plan asks for an impossible key.
 pub fn create(folder: &Path, plan: &HomePlan, now: Timestamp) -> Result<Home, HomeError> {
-    let taken = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-    if taken || (folder.exists() && !folder.is_dir()) {
-        return Err(HomeError::NotEmpty(folder.to_owned()));
-    }
+    begin_anew(folder)?;
     let keys = folder.join("keys");
-    for name in ["keys", "partners", "data", "exchange"] {
+    for name in FOLDERS {
         durable::create_dir_all(&folder.join(name))?;
     }
     close_to_others(&keys)?;
@@ -143,7 +142,42 @@ pub fn create(folder: &Path, plan: &HomePlan, now: Timestamp) -> Result<Home, Ho
     durable::write_new(&folder.join("partners/trading-partner.toml.example"), TRADING_PARTNER.as_bytes())?;
     durable::write_new(&folder.join("gateway.toml.example"), GATEWAY.as_bytes())?;
     durable::write_new(&home.file, gateway_toml(plan).as_bytes())?;
+    // The home is whole already.
+    let _ = durable::remove(&folder.join(UNFINISHED));
     Ok(home)
+}
+
+/// Says in a new or empty folder that a home is being made. What an earlier call left that broke off goes: nothing has
+/// ever started on it.
+fn begin_anew(folder: &Path) -> Result<(), HomeError> {
+    let broke_off = folder.join(UNFINISHED).is_file() && !folder.join("gateway.toml").exists();
+    if broke_off {
+        for name in FOLDERS.iter().map(|name| folder.join(name)).chain([folder.to_owned()]) {
+            durable::sweep(&name, Duration::ZERO);
+        }
+        for name in FILES {
+            let _ = std::fs::remove_file(folder.join(name));
+        }
+        // One that holds anything else stays.
+        for name in FOLDERS {
+            let _ = std::fs::remove_dir(folder.join(name));
+        }
+    }
+    let left = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name != UNFINISHED && !name.starts_with(durable::TEMPORARY_PREFIX)
+    };
+    let taken = std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| left(&entry)));
+    if taken || (folder.exists() && !folder.is_dir()) {
+        return Err(HomeError::NotEmpty(folder.to_owned()));
+    }
+    durable::create_dir_all(folder)?;
+    durable::sweep(folder, Duration::ZERO);
+    if !broke_off {
+        durable::replace(&folder.join(UNFINISHED), "dxgate init\n".as_bytes())?;
+    }
+    Ok(())
 }
 
 /// A key that signs declarations in tests, until customs has issued the real one: `[dxp.signature]` of a partner may name it.
@@ -179,6 +213,23 @@ pub fn add_partner(home: &Path, plan: &PartnerPlan) -> Result<PathBuf, HomeError
 pub fn token() -> Secret<String> {
     Secret::new(format!("dxg_{}", random::hex(32)))
 }
+
+/// In a folder that is becoming a home.
+const UNFINISHED: &str = ".init-unfinished";
+const FOLDERS: [&str; 4] = ["keys", "partners", "data", "exchange"];
+/// Every file of a new home but `gateway.toml`.
+const FILES: [&str; 10] = [
+    "keys/station.pass",
+    "keys/station.key",
+    "keys/station.crt",
+    "keys/declarations.pass",
+    "keys/declarations.key",
+    "keys/declarations.crt",
+    "keys/console.token",
+    "partners/customs.toml.example",
+    "partners/trading-partner.toml.example",
+    "gateway.toml.example",
+];
 
 const GATEWAY: &str = include_str!("../../config/gateway.example.toml");
 const CUSTOMS: &str = include_str!("../../config/partners/customs.example.toml");

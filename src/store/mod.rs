@@ -176,6 +176,7 @@ impl Store {
             return Err(StoreError::UntrustedFilesystem { path: config.data_dir.clone(), kind });
         }
         durable::probe(&layout.temporary)?;
+        restore::finish(&config.data_dir);
         let (index, reading, report) = recovery::recover(&config, &layout, progress)?;
         let writer = Writer::open(files, reading.tail, config.segment_bytes)
             .map_err(|source| StoreError::Unreadable { path: layout.journal.clone(), source })?;

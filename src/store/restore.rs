@@ -1,7 +1,9 @@
 //! A backup becomes a data folder again, and what it would do by itself waits for a person.
 //!
 //! The copy is made and opened under another name; only when all of it is checked and everything open is on hold does it
-//! get its own. So a restore that breaks off leaves nothing that a gateway would start on, and the next one begins anew.
+//! get its own. So a restore that breaks off leaves nothing that a gateway would start on, and the next one begins anew. Its
+//! own name it gets with a file [`UNFINISHED`] in it, which goes when the home around it is whole, or when a store is opened
+//! on it: a data folder with that file is nobody's yet.
 //!
 //! What happened between the backup and the loss of the machine is not in the backup: messages that were open then may
 //! have been delivered since, files that waited may have been taken, MDNs may have been sent. The journal says so twice:
@@ -24,6 +26,8 @@ use super::{Filter, Store};
 use crate::ground::durable;
 use crate::ground::id::Id;
 
+/// In a data folder whose home is not whole yet.
+pub(super) const UNFINISHED: &str = "restore-unfinished";
 /// Facts of one transaction.
 const BATCH: usize = 500;
 /// Messages looked up at once.
@@ -57,11 +61,29 @@ pub fn check(dir: &Path, progress: &dyn Fn(CopyProgress)) -> Result<Manifest, Ba
     Ok(manifest)
 }
 
-/// Restores the store in the backup `dir` to `config.data_dir`, which must not exist (blocking I/O). `environment` is
+/// Whether a data folder is what a restore left that broke off: nothing has ever started on it.
+pub fn broke_off(data: &Path) -> bool {
+    data.join(UNFINISHED).is_file()
+}
+
+/// The home around a restored data folder is whole, or a store is opened on it. Should the disk refuse, the next opening
+/// tries again.
+pub fn finish(data: &Path) {
+    if broke_off(data)
+        && let Err(error) = durable::remove(&data.join(UNFINISHED))
+    {
+        tracing::warn!(%error, code = error.code(), "the mark of an unfinished restore could not be removed");
+    }
+}
+
+/// Restores the store in the backup `dir` to `config.data_dir`, which must not exist, or be what a restore left that
+/// [broke off] (blocking I/O). It counts as such until [`finish`]. `environment` is
 /// written down as the data's own if the backup does not say of which it is, as those of earlier programs.
 ///
 /// # Errors
-/// See [`BackupError`]; `config.data_dir` does not exist then.
+/// See [`BackupError`]; `config.data_dir` does not exist then, or is what counts as broken off.
+///
+/// [broke off]: broke_off
 pub fn restore(
     dir: &Path,
     config: StoreConfig,
@@ -69,12 +91,16 @@ pub fn restore(
     progress: &dyn Fn(CopyProgress),
 ) -> Result<Restored, BackupError> {
     let target = config.data_dir.clone();
-    if target.exists() {
+    if target.exists() && !broke_off(&target) {
         return Err(BackupError::Occupied(target));
     }
     let manifest = Manifest::load(dir)?;
     let aside = beside(&target);
     if aside.exists() {
+        fs::remove_dir_all(&aside).map_err(backup::at_path(&aside))?;
+    }
+    if target.exists() {
+        durable::rename_noreplace(&target, &aside)?;
         fs::remove_dir_all(&aside).map_err(backup::at_path(&aside))?;
     }
     durable::create_dir_all(&aside)?;
@@ -102,6 +128,7 @@ pub fn restore(
     let (held, waiting) = put_on_hold(&store, &manifest, now)?;
     store.stop_blocking();
     drop(store);
+    durable::write_new(&aside.join(UNFINISHED), b"dxgate restore\n")?;
     durable::rename_noreplace(&aside, &target)?;
     Ok(Restored { manifest, held, waiting })
 }
@@ -130,7 +157,13 @@ fn put_on_hold(store: &Store, manifest: &Manifest, now: Timestamp) -> Result<(u6
         }
         commit(store, transaction)?;
     }
-    debug_assert!(open.iter().all(|id| store.message(id).is_some_and(|message| !goes_on(message.state))));
+    let loose = open.iter().any(|id| store.message(id).is_none_or(|message| goes_on(message.state)));
+    // An index that failed on the way may have left messages out.
+    match store.poisoned() {
+        Some(cause) => return Err(BackupError::Journal(cause)),
+        None if loose => return Err(BackupError::Journal("a message is not on hold".to_owned())),
+        None => {}
+    }
     Ok((open.len() as u64, waiting.len() as u64))
 }
 

@@ -9,11 +9,14 @@
 //!
 //! A point that exists and is in no table fails [`points`].
 //!
-//! What a gateway does beside messages, snapshots, expiry, compaction and backups, is in [`upkeep`].
+//! What a gateway does beside messages, snapshots, expiry, compaction and backups, is in [`upkeep`]; what makes a home, `init`,
+//! the first start and `restore`, in [`home`]; files that were damaged while they waited for their rename, in [`mend`].
 //!
 //! `DXGATE_R4_WORKERS` (8) victims at a time; `DXGATE_R4_POINTS` (all) runs the cases whose name contains this text.
 
+mod home;
 mod lives;
+mod mend;
 mod points;
 mod upkeep;
 
