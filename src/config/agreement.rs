@@ -206,7 +206,14 @@ pub(super) fn accept(
         client_names: section.parsed_list("client_names", client_name).unwrap_or_default(),
         async_mdn_urls: section.parsed_list("async_mdn_urls", PartnerUrl::parse).unwrap_or_default(),
     };
-    if !accept.signature {
+    if accept.restart && !accept.signature {
+        let text = bilingual!(
+            "续传的报文由多个连接的字节拼成，只有签名能证明内容未变。请把 signature 设为 true，或去掉 restart。",
+            "a body that goes on is put together of several connections' bytes, and nothing but the signature proves what it \
+             holds. Set signature to true, or leave restart out."
+        );
+        section.error("restart", "restart-unsigned", text);
+    } else if !accept.signature {
         let text = bilingual!(
             "接受未签名的报文：任何人都可以冒充该伙伴。",
             "unsigned messages are accepted: anybody can pose as this partner."

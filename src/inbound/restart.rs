@@ -4,7 +4,8 @@
 //! What arrived belongs to the pair of AS2 names, the `ETag` and the Message-ID, and only its length is told
 //! ([`crate::store::partial`]). Whoever guesses all of these could slip foreign bytes in; therefore a message that was put
 //! together of several connections and cannot be opened is not judged: its parts are dropped, and the sender, who hears a
-//! 503, sends it whole again. Nothing else depends on where its bytes came from.
+//! 503, sends it whole again. Nothing else depends on where its bytes came from, nor on whether the disk kept them: only
+//! signed messages may come so (`restart-unsigned`).
 
 use super::Inbound;
 use super::receive::{busy, header_fields, unavailable};

@@ -8,11 +8,16 @@
 //! verifying the journal when the gateway itself had no reason to look; every other time a snapshot is flipped, the index
 //! is gone as well, so that the gateway has one. A flipped backup is not restored, or what is restored is right.
 //!
-//! [`kind_of`] names the kinds. A file that is of none fails the test: nobody would flip it.
+//! What came of a body whose connection broke off is gone on with by its sender, and the payload arrives as it was.
+//!
+//! [`kind_of`] names the kinds. A file that is of none fails the test: nobody would flip it. Two kinds are put into the data
+//! folder by hand, since no gateway reads them ([`UNREAD`]): a flip must change nothing at all.
 //!
 //! | variable | CI | full | |
 //! |---|---|---|---|
 //! | `DXGATE_FLIPS` | 50 | 500 | flips, over the kinds of files in turn |
+
+mod parted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,6 +33,7 @@ use dxgate::store::{Filter, Store, StoreConfig};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use self::parted::Parted;
 use crate::proof::{Moments, content, copy, size};
 use crate::support::correspondent::{Kind, Letter, acknowledge, letter, open, plan};
 use crate::support::gateway::{Gateway, dxgate};
@@ -55,10 +61,13 @@ fn kind_of(path: &str) -> Option<&'static str> {
         ("data", "reserve") => Some("reserve"),
         ("data", "environment") => Some("environment"),
         ("data", "alerts.json") => Some("alerts"),
+        ("data", "testbed-control.token") => Some("token of the testbed"),
+        ("data/partial", _) => Some("partial"),
         ("keys", "console.users") => Some("users"),
         ("onboarding", "dossier.json") => Some("dossier"),
         ("onboarding", "lock") => Some("lock"),
         (folder, _) if Path::new(folder).starts_with("data/index") => Some("index"),
+        (folder, _) if folder.starts_with("data/index.bad-") => Some("index put aside"),
         (folder, _) if folder.ends_with("/.staged") => Some("staged"),
         ("backup", "manifest.json") => Some("backup: manifest"),
         ("backup", "lock") => Some("backup: lock"),
@@ -76,7 +85,7 @@ fn kind_of(path: &str) -> Option<&'static str> {
 }
 
 /// Every kind there is.
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 23] = [
     "alerts",
     "backup: bodies",
     "backup: certificates",
@@ -91,13 +100,19 @@ const KINDS: [&str; 20] = [
     "dossier",
     "environment",
     "index",
+    "index put aside",
     "journal",
     "lock",
+    "partial",
     "reserve",
     "snapshot",
     "staged",
+    "token of the testbed",
     "users",
 ];
+
+/// What is left for people, and what the testbed makes anew at each start: no gateway reads them.
+const UNREAD: [&str; 2] = ["index put aside", "token of the testbed"];
 
 /// What happened to everything; nothing else can tell.
 const TRUTH: [&str; 4] = ["journal", "snapshot", "bodies", "certificates"];
@@ -144,6 +159,7 @@ struct Specimen {
     backed_up: Value,
     /// What `.meta.json` files of staged messages hold.
     metas: Vec<Vec<u8>>,
+    parted: Parted,
 }
 
 impl Specimen {
@@ -158,6 +174,7 @@ impl Specimen {
         let more = "[limits]\nfree_space_floor = 0\nreserve = \"64KiB\"\n[alerts.command]\nprogram = \"/bin/true\"";
         let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more });
         home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+        Parted::add_sender(&home);
         let payloads = [("small", 700), ("other", 3000), ("large", LARGE)]
             .into_iter()
             .flat_map(|(what, length)| {
@@ -175,6 +192,7 @@ impl Specimen {
             messages: Value::Null,
             backed_up: Value::Null,
             metas: Vec::new(),
+            parted: Parted::make(LARGE),
         };
         let gateway = Gateway::start(&specimen.home);
         for name in specimen.names("out") {
@@ -209,15 +227,23 @@ impl Specimen {
         }
         eventually("the partner is busy", || (specimen.peer.posted().len() >= before + 3).then_some(()));
         specimen.messages = identities(&gateway.api("/api/v1/messages?limit=100"));
+        specimen.parted.break_off(&specimen.home);
         assert!(gateway.stop().success());
         specimen.snapshot();
         fs::remove_file(&inbox).unwrap();
         fs::create_dir(&inbox).unwrap();
-        for folder in FOLDERS {
-            copy(&specimen.home.path(folder), &specimen.kept.path().join(folder));
-        }
+        specimen.keep();
         ready.store(true, Ordering::Relaxed);
         specimen
+    }
+
+    /// As it is now, with what no gateway reads.
+    fn keep(&self) {
+        copy(&self.home.path("data/index"), &self.home.path("data/index.bad-20260101T000000Z"));
+        fs::write(self.home.path("data/testbed-control.token"), "c0ffee\n").unwrap();
+        for folder in FOLDERS {
+            copy(&self.home.path(folder), &self.kept.path().join(folder));
+        }
     }
 
     fn names(&self, kind: &str) -> Vec<String> {
@@ -331,10 +357,17 @@ impl Specimen {
         if identities(&listed) != self.messages {
             return Err(format!("the list of messages is another: {listed}\nand was: {}", self.messages));
         }
+        let parted = self.parted.go_on(&gateway);
         let log = fs::read_to_string(self.home.log()).unwrap();
         let rebuilt = log.contains("rebuilt");
         if !gateway.stop().success() {
             return Err("it did not end in order".to_owned());
+        }
+        match (kind, parted) {
+            ("partial", Ok(1)) => return Ok("not judged, and sent whole"),
+            (_, Err(what)) if kind == "partial" || !complaints => return Err(what),
+            _ if UNREAD.contains(&kind) && (complaints || rebuilt) => return Err("something reads it".to_owned()),
+            _ => {}
         }
         match kind {
             "users" => return Err("it started on damaged users".to_owned()),

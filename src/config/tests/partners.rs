@@ -197,6 +197,18 @@ fn what_is_unwise_is_warned_about_and_allowed() {
 }
 
 #[test]
+fn bodies_go_on_over_connections_only_where_a_signature_proves_the_whole() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .write("partners/customs.toml", format!("{PARTNER}[accept]\nsignature = false\nrestart = true\n").as_bytes());
+    let line = Some(PARTNER.lines().count() + 3);
+    sandbox.expect("restart-unsigned", "customs.toml", line, "accept.restart");
+    sandbox.write("partners/customs.toml", format!("{PARTNER}[accept]\nsignature = true\nrestart = true\n").as_bytes());
+    let config = sandbox.load().expect("loads");
+    assert!(config.partners.by_id("customs").expect("there").accept.restart);
+}
+
+#[test]
 fn a_pinned_tls_certificate_needs_an_https_url() {
     let sandbox = Sandbox::new();
     sandbox.partner("use = [\"verify\", \"encrypt\", \"tls\"]\n");
