@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::proof::account::judge;
 use crate::proof::skipped;
-use crate::proof::small_disk::{SmallDisk, mount_memory};
+use crate::proof::small_disk::{SmallDisk, mount_layers, mount_memory};
 use crate::proof::traffic::{Peers, Traffic};
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile, Station};
@@ -148,20 +148,27 @@ fn settle(traffic: &mut Traffic<'_>, gateway: &Gateway<'_>, when: &str) {
 }
 
 #[test]
-fn a_data_folder_in_memory_is_refused_unless_it_is_allowed() {
-    let home = Home::ours();
+fn a_data_folder_in_memory_or_in_the_layers_of_a_container_is_refused_unless_it_is_allowed() {
+    let [memory, layers] = [(); 2].map(|()| Home::ours());
+    match mount_memory(&memory.path("data")) {
+        Ok(_mounted) => refused_unless_allowed(&memory),
+        Err(why) => skipped("a data folder in memory", &why),
+    }
+    match mount_layers(&layers.path("data"), &layers.path("layers")) {
+        Ok(_mounted) => refused_unless_allowed(&layers),
+        Err(why) => skipped("a data folder in layers", &why),
+    }
+}
+
+fn refused_unless_allowed(home: &Home) {
     home.partner("theirs", &PartnerFile::default());
-    let _memory = match mount_memory(&home.path("data")) {
-        Ok(mounted) => mounted,
-        Err(why) => return skipped("a data folder in memory", &why),
-    };
     let allowed = fs::read_to_string(home.config()).unwrap();
     fs::write(home.config(), allowed.replace("allow_any_filesystem = true", "allow_any_filesystem = false")).unwrap();
     let refused = dxgate().args(["serve", "--config"]).arg(home.config()).output().unwrap();
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("filesystem-not-trusted"), "{refused:?}");
     fs::write(home.config(), allowed).unwrap();
-    assert!(Gateway::start(&home).stop().success());
+    assert!(Gateway::start(home).stop().success());
 }
 
 #[test]

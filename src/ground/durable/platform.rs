@@ -66,10 +66,13 @@ mod system {
         }
     }
 
-    /// Magic numbers of statfs(2) and linux/magic.h; anything not listed counts as local.
     pub(in super::super) fn filesystem_kind(dir: &Path) -> io::Result<FilesystemKind> {
-        let magic = rustix::fs::statfs(dir)?.f_type as u64 & 0xffff_ffff;
-        Ok(match magic {
+        Ok(kind_of(rustix::fs::statfs(dir)?.f_type as u64 & 0xffff_ffff))
+    }
+
+    /// Magic numbers of statfs(2) and linux/magic.h; anything not listed counts as local.
+    pub(super) fn kind_of(magic: u64) -> FilesystemKind {
+        match magic {
             0x0102_1994 | 0x8584_58f6 => FilesystemKind::Memory,
             0x794c_7630 => FilesystemKind::Overlay,
             // nfs, smb, cifs, smb2, 9p, ceph, afs, coda
@@ -77,7 +80,29 @@ mod system {
                 FilesystemKind::Network
             }
             _ => FilesystemKind::Local,
-        })
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn memory_overlay_and_network_filesystems_are_told_from_disks() {
+            let known = [
+                ("tmpfs", 0x0102_1994, FilesystemKind::Memory),
+                ("overlayfs", 0x794c_7630, FilesystemKind::Overlay),
+                ("nfs", 0x6969, FilesystemKind::Network),
+                ("cifs", 0xff53_4d42, FilesystemKind::Network),
+                ("ext4", 0xef53, FilesystemKind::Local),
+                ("xfs", 0x5846_5342, FilesystemKind::Local),
+                ("btrfs", 0x9123_683e, FilesystemKind::Local),
+            ];
+            for (name, magic, kind) in known {
+                assert_eq!(kind_of(magic), kind, "{name}");
+                assert_eq!(kind.is_trusted(), kind == FilesystemKind::Local, "{name}");
+            }
+        }
     }
 }
 

@@ -74,19 +74,34 @@ fn run(command: &mut Command) -> Result<(), String> {
 ///
 /// # Errors
 /// As [`SmallDisk::mount`].
-pub fn mount_memory(at: &Path) -> Result<MemoryMount, String> {
+pub fn mount_memory(at: &Path) -> Result<Mount, String> {
     if !rustix::process::geteuid().is_root() {
         return Err("mounting needs root".to_owned());
     }
     fs::create_dir_all(at).unwrap();
     run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(at))?;
-    Ok(MemoryMount(at.to_path_buf()))
+    Ok(Mount(at.to_path_buf()))
+}
+
+/// Mounts layers as containers have them, whose files lie in `layers`.
+pub fn mount_layers(at: &Path, layers: &Path) -> Result<Mount, String> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("mounting needs root".to_owned());
+    }
+    fs::create_dir_all(at).unwrap();
+    let [lower, upper, work] = ["lower", "upper", "work"].map(|name| layers.join(name));
+    for folder in [&lower, &upper, &work] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+    run(Command::new("mount").args(["-t", "overlay", "-o", &options, "overlay"]).arg(at))?;
+    Ok(Mount(at.to_path_buf()))
 }
 
 /// Unmounted when dropped.
-pub struct MemoryMount(PathBuf);
+pub struct Mount(PathBuf);
 
-impl Drop for MemoryMount {
+impl Drop for Mount {
     fn drop(&mut self) {
         let _ = run(Command::new("umount").arg("-l").arg(&self.0));
     }
