@@ -6,8 +6,10 @@
 //! `openssl speed` figures of the same run. On a machine that does other work too, the processor time of both processes
 //! says more than the clock: *cpu share* is the bound's processor time over theirs.
 //!
+//! The page cache's own speed stands beside them too: it is what a large payload meets, which is written six times.
+//!
 //! `cargo bench --bench end_to_end`; `-- 4k 1m` for some payloads only, `-- 4k=100000` for another count, `-- --test` for
-//! a moment only.
+//! a moment only. With `DXGATE_BENCH_MESSAGES` both gateways begin with so many finished messages in their journals.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures for people")]
@@ -20,12 +22,17 @@ mod measure;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use dxgate::ground::clock::SystemClock;
+use dxgate::store::{Store, StoreConfig};
+use jiff::{SignedDuration, Timestamp};
 
 use measure::openssl::Primitives;
 use support::gateway::Gateway;
 use support::home::{Home, PartnerFile, Station};
-use support::keys;
+use support::{keys, population};
 
 /// Name, bytes, messages of a run, and how many are in work at a time.
 const PAYLOADS: [(&str, usize, usize, usize); 4] =
@@ -44,6 +51,8 @@ fn main() {
         mega(primitives.encrypt),
         mega(primitives.decrypt)
     );
+    println!("page cache: {:.0} MB/s into new files", mega(measure::write_rate(measure::folder().path())));
+    let earlier = std::env::var("DXGATE_BENCH_MESSAGES").map_or(0, |text| text.parse().unwrap());
     println!(
         "{:>7} | {:>6} | {:>10} | {:>8} | {:>10} | {:>5} | {:>9} | {:>17} | {:>17}",
         "payload",
@@ -71,7 +80,7 @@ fn main() {
                 None => continue,
             },
         };
-        let figures = Pair::start(concurrency).deliver(size, count);
+        let figures = Pair::start(concurrency, earlier).deliver(size, count);
         print_line(name, size, count, &figures, &primitives);
     }
 }
@@ -113,7 +122,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn start(concurrency: usize) -> Pair {
+    /// Two gateways that have exchanged `earlier` messages with others.
+    fn start(concurrency: usize, earlier: usize) -> Pair {
         let more = format!(
             "[limits]\nfree_space_floor = 0\nbody = \"4GiB\"\npayload = \"4GiB\"\n[delivery]\nworkers = {concurrency}"
         );
@@ -131,6 +141,9 @@ impl Pair {
         };
         sender.partner("receiver", &partner("receiver", receiver.url(), keys::theirs()));
         receiver.partner("sender", &partner("sender", sender.url(), keys::ours()));
+        for home in [sender, receiver].into_iter().filter(|_| earlier > 0) {
+            fill(home, earlier);
+        }
         Pair { sender: Gateway::start(sender), receiver: Gateway::start(receiver) }
     }
 
@@ -187,6 +200,14 @@ impl Pair {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// A journal with messages of the last hour.
+fn fill(home: &Home, messages: usize) {
+    let config =
+        StoreConfig { allow_untrusted_filesystem: true, ..StoreConfig::new(home.path("data"), Arc::new(SystemClock)) };
+    let (store, _) = Store::open(config).unwrap();
+    population::populate(&store, Timestamp::now() - SignedDuration::from_hours(1), messages);
 }
 
 /// Processor time and greatest resident size of a process, from `/proc`.

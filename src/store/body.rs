@@ -27,7 +27,14 @@ pub struct BodyWriter {
     file: NewFile,
     path: PathBuf,
     id: Id,
+    seen: Seen,
+}
+
+/// What was written so far.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
     len: u64,
+    crc32c: u32,
     sha256: Digesting,
 }
 
@@ -40,15 +47,32 @@ enum Digesting {
     Elsewhere(Option<[u8; 32]>),
 }
 
+impl Default for Digesting {
+    fn default() -> Digesting {
+        Digesting::Here(Sha256::new())
+    }
+}
+
+impl Seen {
+    /// The bytes that follow.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.len = self.len.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
+        if let Digesting::Here(sha256) = &mut self.sha256 {
+            sha256.update(bytes);
+        }
+    }
+}
+
 impl BodyWriter {
     pub(super) fn new(temporary_dir: &Path, bodies: &Path, id: Id) -> io::Result<BodyWriter> {
         let file = NewFile::create_in(temporary_dir)?;
-        Ok(BodyWriter { file, path: path(bodies, &id), id, len: 0, sha256: Digesting::Here(Sha256::new()) })
+        Ok(BodyWriter { file, path: path(bodies, &id), id, seen: Seen::default() })
     }
 
-    /// Goes on with a file of `len` bytes that stays when this is dropped; `sha256` has seen them.
-    pub(super) fn resumed(file: NewFile, bodies: &Path, id: Id, len: u64, sha256: Sha256) -> BodyWriter {
-        BodyWriter { file, path: path(bodies, &id), id, len, sha256: Digesting::Here(sha256) }
+    /// Goes on with a file that stays when this is dropped; its bytes were `seen`.
+    pub(super) fn resumed(file: NewFile, bodies: &Path, id: Id, seen: Seen) -> BodyWriter {
+        BodyWriter { file, path: path(bodies, &id), id, seen }
     }
 
     /// Makes the bytes durable: when this returns, a fact may name them.
@@ -56,22 +80,22 @@ impl BodyWriter {
     /// # Errors
     /// Any failure of the disk; the bytes are removed.
     pub fn finish(self) -> io::Result<Body> {
-        let sha256 = match self.sha256 {
+        let sha256 = match self.seen.sha256 {
             Digesting::Here(sha256) => sha256.finalize().into(),
             Digesting::Elsewhere(given) => given.ok_or_else(|| io::Error::other("a body without its digest"))?,
         };
         self.file.publish(&self.path)?;
-        Ok(Body { id: self.id, len: self.len, sha256 })
+        Ok(Body { id: self.id, len: self.seen.len, sha256, crc32c: Some(self.seen.crc32c) })
     }
 
     /// Leaves the digest to whoever writes the bytes, who must give it by [`with_digest`](BodyWriter::with_digest).
     pub(super) fn without_digest(self) -> BodyWriter {
-        BodyWriter { sha256: Digesting::Elsewhere(None), ..self }
+        BodyWriter { seen: Seen { sha256: Digesting::Elsewhere(None), ..self.seen }, ..self }
     }
 
     /// The SHA-256 of everything that was written.
     pub(super) fn with_digest(self, sha256: [u8; 32]) -> BodyWriter {
-        BodyWriter { sha256: Digesting::Elsewhere(Some(sha256)), ..self }
+        BodyWriter { seen: Seen { sha256: Digesting::Elsewhere(Some(sha256)), ..self.seen }, ..self }
     }
 
     /// [`finish`](BodyWriter::finish) with a guard that removes the file again unless a fact comes to name it.
@@ -125,11 +149,7 @@ impl Drop for Unnamed {
 impl Write for BodyWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
-        let taken = bytes.get(..written).unwrap_or(bytes);
-        if let Digesting::Here(sha256) = &mut self.sha256 {
-            sha256.update(taken);
-        }
-        self.len = self.len.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
+        self.seen.update(bytes.get(..written).unwrap_or(bytes));
         Ok(written)
     }
 
@@ -171,16 +191,48 @@ pub(super) fn open(location: Location, body: &Body, journal: &Path, bodies: &Pat
     }
     let mut file = File::open(&path).map_err(|error| at(&path, error))?;
     file.seek(SeekFrom::Start(offset)).map_err(|error| at(&path, error))?;
-    Ok(Box::new(Checked { file, left: len, sha256: Sha256::new(), body: *body }))
+    Ok(Box::new(Checked::new(file, body)))
 }
 
 /// A body's bytes. The last of them are handed out only if all are those that were stored: whoever copies to the end
-/// has the true bytes or an error.
+/// has the true bytes or an error. A body is read several times on its way, so what is looked for is damage done by
+/// the disk, by CRC-32C, at a tenth of the cost of SHA-256; evidence is verified by SHA-256 in [`verify`](super::verify).
 struct Checked {
     file: File,
     left: u64,
-    sha256: Sha256,
+    read: Check,
     body: Body,
+}
+
+/// What was read so far.
+enum Check {
+    Crc32c { read: u32, stored: u32 },
+    Sha256(Sha256),
+}
+
+impl Checked {
+    fn new(file: File, body: &Body) -> Checked {
+        let read = match body.crc32c {
+            Some(stored) => Check::Crc32c { read: 0, stored },
+            None => Check::Sha256(Sha256::new()),
+        };
+        Checked { file, left: body.len, read, body: *body }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.left = self.left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        match &mut self.read {
+            Check::Crc32c { read, .. } => *read = crc32c::crc32c_append(*read, bytes),
+            Check::Sha256(sha256) => sha256.update(bytes),
+        }
+    }
+
+    fn holds(&mut self) -> bool {
+        match &mut self.read {
+            Check::Crc32c { read, stored } => read == stored,
+            Check::Sha256(sha256) => <[u8; 32]>::from(sha256.finalize_reset()) == self.body.sha256,
+        }
+    }
 }
 
 impl Read for Checked {
@@ -191,9 +243,8 @@ impl Read for Checked {
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.sha256.update(wanted.get(..read).unwrap_or_default());
-        self.left = self.left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
-        if self.left == 0 && <[u8; 32]>::from(self.sha256.finalize_reset()) != self.body.sha256 {
+        self.update(wanted.get(..read).unwrap_or_default());
+        if self.left == 0 && !self.holds() {
             let id = self.body.id;
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("body {id} has been damaged on disk")));
         }
@@ -206,7 +257,7 @@ pub(super) fn holds(file: File, body: &Body) -> io::Result<bool> {
     if file.metadata()?.len() != body.len {
         return Ok(false);
     }
-    let mut checked = Checked { file, left: body.len, sha256: Sha256::new(), body: *body };
+    let mut checked = Checked::new(file, body);
     match io::copy(&mut checked, &mut io::sink()) {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(false),
         copied => copied.map(|_| true),

@@ -20,7 +20,7 @@ use std::time::SystemTime;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::body::BodyWriter;
+use super::body::{BodyWriter, Seen};
 use crate::ground::durable::{self, NewFile};
 use crate::ground::id::Id;
 
@@ -172,9 +172,9 @@ impl Partials {
         if held >= wanted.total {
             self.part_from_body(&path, wanted.from)?;
         }
-        let mut sha256 = Sha256::new();
-        let file = NewFile::resume(&path, wanted.from, &mut |bytes| sha256.update(bytes)).map_err(io::Error::from)?;
-        let writer = BodyWriter::resumed(file, &self.0.bodies, id, wanted.from, sha256);
+        let mut seen = Seen::default();
+        let file = NewFile::resume(&path, wanted.from, &mut |bytes| seen.update(bytes)).map_err(io::Error::from)?;
+        let writer = BodyWriter::resumed(file, &self.0.bodies, id, seen);
         Ok(Taken { writer, turn })
     }
 

@@ -42,9 +42,13 @@ pub struct Body {
     pub id: Id,
     /// Length in bytes.
     pub len: u64,
-    /// SHA-256 of the bytes, checked when they are read whole.
+    /// SHA-256 of the bytes: what they are evidence of.
     #[serde(with = "hex_digest")]
     pub sha256: [u8; 32],
+    /// CRC-32C of the bytes: whether the disk still has them, asked whenever they are read. Bodies of journals that are
+    /// older than it have none, and are checked against their SHA-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc32c: Option<u32>,
 }
 
 /// Who the message travels to.

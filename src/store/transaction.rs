@@ -74,7 +74,8 @@ impl Transaction {
     /// may be large is written through a [`Sink`](super::draft::Sink).
     pub fn body(&mut self, bytes: Vec<u8>) -> Body {
         let len = u64::try_from(bytes.len()).expect("a buffer in memory is shorter than 2^64 bytes");
-        let body = Body { id: Id::new(self.at), len, sha256: Sha256::digest(&bytes).into() };
+        let crc32c = Some(crc32c::crc32c(&bytes));
+        let body = Body { id: Id::new(self.at), len, sha256: Sha256::digest(&bytes).into(), crc32c };
         self.bodies.push((body, bytes));
         body
     }

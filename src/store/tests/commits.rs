@@ -94,7 +94,7 @@ fn preconditions_are_judged_at_the_commit() {
 fn a_fact_must_not_name_bytes_that_are_not_there() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
-    let absent = Body { id: id(77), len: 1, sha256: [0; 32] };
+    let absent = Body { id: id(77), len: 1, sha256: [0; 32], crc32c: None };
     assert_eq!(
         happen(&store, id(1), 1, queued("customs", Some(absent))).unwrap_err(),
         CommitError::UnknownBody(id(77))
@@ -135,6 +135,28 @@ fn large_bodies_are_files_and_read_the_same() {
     let file = dir.path().join("bodies").join(body.id.to_string());
     std::fs::write(&file, vec![0; bytes.len()]).unwrap();
     assert_eq!(store.read_all(&body, u64::MAX).unwrap_err().kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_flipped_bit_of_a_body_is_seen_by_its_crc_or_its_sha_256() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let bytes = vec![b'x'; 200_000];
+    let mut writer = store.body_writer().unwrap();
+    writer.write_all(&bytes).unwrap();
+    let body = writer.finish().unwrap();
+    let file = dir.path().join("bodies").join(body.id.to_string());
+    let of_an_older_journal = Body { crc32c: None, ..body };
+    for flipped in [None, Some(0), Some(100_000), Some(199_999)] {
+        let mut damaged = bytes.clone();
+        flipped.into_iter().for_each(|at: usize| damaged[at] ^= 4);
+        std::fs::write(&file, &damaged).unwrap();
+        for body in [body, of_an_older_journal] {
+            let read = store.read_all(&body, u64::MAX);
+            assert_eq!(read.as_ref().ok(), flipped.is_none().then_some(&bytes), "{flipped:?} {body:?}");
+        }
+    }
+    assert_eq!(body.crc32c, Some(crc32c::crc32c(&bytes)));
 }
 
 #[test]

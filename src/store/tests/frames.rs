@@ -20,7 +20,7 @@ fn segment() -> Vec<u8> {
     let mut chain = Chain::START;
     let salt = *b"saltsalt";
     let mut bytes = SegmentHeader { salt, number: 1, chain }.encode();
-    let body = Body { id: id(7), len: 4, sha256: [0xab; 32] };
+    let body = Body { id: id(7), len: 4, sha256: [0xab; 32], crc32c: None };
     encode_facts(&mut bytes, &salt, &mut chain, &facts(1, queued("customs", None)));
     encode_body(&mut bytes, &salt, &mut chain, &body, b"wire");
     encode_facts(&mut bytes, &salt, &mut chain, &facts(2, composed("<1@station>", body, at(3))));
@@ -130,7 +130,7 @@ fn a_frame_forged_by_a_partner_inside_a_torn_body_is_no_frame() {
     let mut other = Chain { next: 50, previous: [9; 32] };
     encode_facts(&mut forged, b"guessed!", &mut other, b"{}");
     let mut bytes = SegmentHeader { salt: *b"saltsalt", number: 1, chain }.encode();
-    let body = Body { id: id(7), len: 500, sha256: [0; 32] };
+    let body = Body { id: id(7), len: 500, sha256: [0; 32], crc32c: None };
     encode_body(&mut bytes, b"saltsalt", &mut chain, &body, &[forged, vec![0; 400]].concat());
     bytes.truncate(bytes.len() - 300);
     let (reading, found) = read(journal_of(&bytes).path(), ALL).unwrap();
@@ -169,6 +169,7 @@ fn missing_swapped_and_newer_segments_are_refused() {
 
 /// Offset of the last frame of [`segment`].
 fn last_frame(whole: &[u8]) -> usize {
-    let payload = facts(2, composed("<1@station>", Body { id: id(7), len: 4, sha256: [0xab; 32] }, at(3)));
+    let payload =
+        facts(2, composed("<1@station>", Body { id: id(7), len: 4, sha256: [0xab; 32], crc32c: None }, at(3)));
     whole.len() - payload.len() - FRAME_HEAD
 }
