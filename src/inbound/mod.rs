@@ -47,6 +47,7 @@ mod restart;
 mod signature;
 mod terms;
 mod unwrap;
+mod waiting;
 
 pub use receive::{Arrived, MdnArrived, MessageArrived};
 

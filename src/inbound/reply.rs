@@ -3,13 +3,15 @@
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Inbound;
 use super::asynchronous::{add_mdn_job, asks_later};
 use super::open::{NotOpened, Verified};
 use super::publish::{Published, dedup_key};
 use super::receive::{MessageArrived, busy, unavailable};
+use super::waiting::wait_out;
 use crate::as2::headers;
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
 use crate::as2::proof;
@@ -19,7 +21,6 @@ use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::ground::drain;
 use crate::ground::id::Id;
-use crate::ground::random;
 use crate::ground::text::Bilingual;
 use crate::http::Reply;
 use crate::mime::Headers;
@@ -28,11 +29,6 @@ use crate::store::draft::Draft;
 use crate::store::record::{Body, Fact, Message, Reason, Receipt, State};
 use crate::store::{CommitError, Transaction};
 
-/// Refusals after decryption was tried leave on these boundaries, so that their timing says little (RFC 4130 has no
-/// such rule; an MDN is a decryption oracle without one).
-const REFUSAL_GRID: Duration = Duration::from_millis(250);
-const REFUSAL_JITTER_MS: u64 = 50;
-const GRID_STEP: u64 = 8 * 1024 * 1024;
 /// Bytes kept of a message that is not accepted, refused or repeated: anybody can send one, and as often as they like,
 /// so it must not fill the disk.
 const EVIDENCE: u64 = 64 * 1024;
@@ -106,6 +102,7 @@ impl Inbound {
         (wire, peer): (Draft, Option<SocketAddr>),
         pieced: bool,
     ) -> Result<Answer, NoAnswer> {
+        let begun = Instant::now();
         if let Some(refusal) = precondition(request, &partner.accept_policy(self.clock.now())) {
             return self.decline(id, partner, request, self.evidence(wire)?, refusal).await;
         }
@@ -114,18 +111,18 @@ impl Inbound {
             Ok(verified) => self.record(id, partner, request, verified, wire, peer).await,
             Err(NotOpened::Storage(error)) => Err(NoAnswer::Storage(error)),
             Err(NotOpened::Refused(failure) | NotOpened::Revoked(failure)) if pieced => {
-                self.wait_for_grid(wire.len()).await;
+                wait_out(begun, wire.len()).await;
                 Err(NoAnswer::Pieced(failure))
             }
             Err(NotOpened::Refused(failure)) => {
                 let refusal = Refusal::of(*failure);
-                self.wait_for_grid(wire.len()).await;
+                wait_out(begun, wire.len()).await;
                 self.decline(id, partner, request, self.evidence(wire)?, refusal).await
             }
             Err(NotOpened::Revoked(failure)) => {
                 let (code, text) = ("certificate-revoked", signed_by_revoked());
                 let refusal = Refusal { code, text, ..Refusal::of(*failure) };
-                self.wait_for_grid(wire.len()).await;
+                wait_out(begun, wire.len()).await;
                 self.decline(id, partner, request, self.evidence(wire)?, refusal).await
             }
         }
@@ -373,15 +370,6 @@ impl Inbound {
         let head = receipt.headers.to_bytes().len().saturating_add(2);
         let body = raw.get(head..).unwrap_or_default().to_vec();
         Ok(Some(Answer { mdn: Some((receipt.headers.clone(), body)), queued: false }))
-    }
-
-    /// Sleeps until the next boundary; they lie further apart for larger messages, whose steps take longer.
-    async fn wait_for_grid(&self, wire_len: u64) {
-        let steps = u32::try_from(wire_len / GRID_STEP).unwrap_or(u32::MAX).saturating_add(1);
-        let grid = REFUSAL_GRID.saturating_mul(steps).as_millis().max(1);
-        let now = u128::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
-        let to_grid = u64::try_from(grid - now % grid).unwrap_or(0);
-        tokio::time::sleep(Duration::from_millis(to_grid + random::below(REFUSAL_JITTER_MS))).await;
     }
 }
 

@@ -43,6 +43,7 @@ mod metrics;
 mod network_faults;
 mod onboarding;
 mod oracle;
+mod oracle_timing;
 mod orderly_end;
 mod outbox;
 mod outcomes;

@@ -16,7 +16,7 @@ use crate::support::http::{self, Answer};
 use crate::support::keys::{self, Party};
 
 const PAYLOAD: &[u8] = b"<a>not to be guessed</a>";
-const STRICT: &str = "signature = true\nencryption = true";
+pub const STRICT: &str = "signature = true\nencryption = true";
 
 #[test]
 fn twelve_ways_to_fail_in_an_envelope_are_answered_alike_to_the_byte() {
@@ -44,7 +44,7 @@ fn twelve_ways_to_fail_in_an_envelope_are_answered_alike_to_the_byte() {
 }
 
 /// Everything that can go wrong between the private key and the signature.
-fn failures() -> Vec<(&'static str, Vec<u8>)> {
+pub fn failures() -> Vec<(&'static str, Vec<u8>)> {
     let cbc = |inner: &[u8]| enveloped(inner, &[keys::ours()], ContentCipher::Aes256Cbc);
     let good = inner(&plan());
     let whole = cbc(&good);
@@ -86,14 +86,14 @@ fn failures() -> Vec<(&'static str, Vec<u8>)> {
 const AES128_CBC: &[u8] = b"\x60\x86\x48\x01\x65\x03\x04\x01\x02";
 
 /// What an envelope holds: the message without it, as one entity.
-fn inner(plan: &SendPlan) -> Vec<u8> {
+pub fn inner(plan: &SendPlan) -> Vec<u8> {
     let open = SendPlan { encryption: None, ..plan.clone() };
     let Letter { headers, body } = letter(&open, "<inner@theirs>", PAYLOAD);
     let content_type = headers.split("\r\n").find(|line| line.starts_with("Content-Type:")).unwrap();
     [content_type.as_bytes(), b"\r\n\r\n", &body].concat()
 }
 
-fn enveloped(inner: &[u8], recipients: &[&Party], cipher: ContentCipher) -> Vec<u8> {
+pub fn enveloped(inner: &[u8], recipients: &[&Party], cipher: ContentCipher) -> Vec<u8> {
     let recipient = |party: &&Party| Recipient {
         certificate: Certificate::from_x509(&party.certificate).unwrap(),
         transport: KeyTransport::RsaPkcs1,
@@ -115,7 +115,7 @@ fn find(octets: &[u8], what: &[u8]) -> usize {
     octets.windows(what.len()).position(|window| window == what).unwrap()
 }
 
-fn fields(message_id: &str) -> String {
+pub fn fields(message_id: &str) -> String {
     format!(
         "AS2-Version: 1.2\r\nAS2-From: theirs\r\nAS2-To: ours\r\nMessage-ID: {message_id}\r\nMIME-Version: 1.0\r\n\
          Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=\"smime.p7m\"\r\n\
