@@ -66,3 +66,4 @@ mod testbed_control;
 mod tls;
 mod two_gateways;
 mod unreached;
+mod wycheproof;
