@@ -1,5 +1,10 @@
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
+use openssl::x509::extension::ExtendedKeyUsage;
+use openssl::x509::{X509, X509Name};
 
 use super::*;
 use crate::cms::MultiHasher;
@@ -97,6 +102,42 @@ fn a_signature_is_accepted_with_every_digest_and_scheme() {
             assert_eq!(valid.content_digest(), digest.digest(CONTENT));
         }
     }
+}
+
+#[test]
+fn parameters_of_the_digest_may_be_absent_or_null() {
+    let (absent, null) = (SHA256.identifier(), SHA256.identifier_with_null());
+    let mut data = signed_data(&signature(false));
+    data[1] = der::set_of(vec![null.clone()]);
+    let signers = Fields::only(data.last().unwrap(), der::SET).unwrap().content;
+    let signer = Fields::only(signers, der::SEQUENCE).unwrap().content;
+    let at = memchr::memmem::find(signer, &absent).unwrap();
+    let changed = der::sequence(&[&signer[..at], &null, &signer[at + absent.len()..]]);
+    *data.last_mut().unwrap() = der::tlv(der::SET, &changed);
+    assert!(verify(&content_info(&data), &[&ALICE]).is_ok());
+    assert!(verify(&signature(false), &[&ALICE]).is_ok());
+}
+
+#[test]
+fn certificates_with_odd_fields_verify_like_any_other() {
+    let key = PKey::from_rsa(Rsa::generate(3072).unwrap()).unwrap();
+    let mut name = X509Name::builder().unwrap();
+    name.append_entry_by_text("CN", "*.as2.example.com").unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_serial_number(&BigNum::new().unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_not_before(&Asn1Time::from_str("20200101000000Z").unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_str("20491231235959Z").unwrap()).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder.set_version(2).unwrap();
+    builder.append_extension(ExtendedKeyUsage::new().critical().server_auth().build().unwrap()).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    let certificate = Certificate::from_x509(&builder.build()).unwrap();
+    let odd = SigningKey { certificate, key: crate::cms::PrivateKey::from_pkey(key).unwrap() };
+    let ber = sign_detached(SHA256, &SHA256.digest(CONTENT), &odd, SignatureScheme::RsaPkcs1, at(), true).unwrap();
+    assert!(verify(&ber, &[&ALICE, &odd]).is_ok());
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! The client against scripted peers: each kind of failure, and what is and is not sent.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 
+use openssl::pkey::PKey;
+use openssl::ssl::{SslAcceptor, SslMethod};
+use openssl::x509::X509;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -234,6 +237,37 @@ async fn only_the_pinned_certificate_is_believed() {
         shutdown.trigger();
     };
     tokio::join!(served, posts);
+}
+
+/// Some TLS servers close the connection without a word (close_notify, RFC 8446 6.1); a whole answer is whole all the same.
+#[tokio::test]
+async fn an_answer_counts_although_its_server_forgets_to_end_tls() {
+    let (certificate, key) = self_signed("as2.example.com");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let url = format!("https://{}/as2", listener.local_addr().expect("an address"));
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).expect("an acceptor");
+    acceptor.set_private_key(&PKey::private_key_from_pem(&key).expect("a key")).expect("a key");
+    acceptor.set_certificate(&X509::from_pem(&certificate).expect("a certificate")).expect("a certificate");
+    let acceptor = acceptor.build();
+    let server = std::thread::spawn(move || {
+        let (socket, _) = listener.accept().expect("accepted");
+        let mut tls = acceptor.accept(socket.try_clone().expect("a socket")).expect("a handshake");
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\nhello") {
+            let mut byte = [0];
+            tls.read_exact(&mut byte).expect("the request");
+            request.extend(byte);
+        }
+        tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").expect("sent");
+        // The line is cut under TLS.
+        socket.shutdown(std::net::Shutdown::Both).expect("shut");
+    });
+    let trust = Trust::Pinned(vec![der(&certificate)]);
+    let settings = ClientSettings { trust, addresses: Addresses::Any, ..ClientSettings::default() };
+    let body = b"hello".to_vec().into();
+    let answer = Client::new(settings).expect("usable").post(&url, &[], body, PATIENT).await.expect("answered");
+    assert_eq!((answer.status, &answer.body[..]), (200, b"ok".as_slice()));
+    server.join().expect("served");
 }
 
 #[tokio::test]

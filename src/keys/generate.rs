@@ -233,6 +233,18 @@ mod tests {
         assert!(certificate.verify(&key).expect("checked"), "self-signed");
     }
 
+    /// What other products stumbled over in the certificates of partners: serial numbers of zero or less, critical uses.
+    #[test]
+    fn a_certificate_made_here_is_one_that_other_products_take() {
+        let pair = generate(&request(), None, Timestamp::from_second(1_790_000_000).expect("in range")).expect("made");
+        let certificate = X509::from_pem(&pair.certificate_pem).expect("a certificate");
+        let serial = certificate.serial_number().to_bn().expect("a number");
+        assert!(!serial.is_negative() && serial.num_bits() > 64);
+        assert!(certificate.subject_name().entries_by_nid(openssl::nid::Nid::COUNTRYNAME).next().is_none());
+        let text = String::from_utf8(certificate.to_text().expect("text")).expect("UTF-8");
+        assert!(text.contains("Extended Key Usage:") && !text.contains("Extended Key Usage: critical"), "{text}");
+    }
+
     #[test]
     fn elliptic_keys_sign_and_agree_on_keys() {
         let now = Timestamp::from_second(1_790_000_000).expect("in range");

@@ -6,6 +6,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod agreed_terms;
 mod alerting;
 mod alerts;
 mod attachments;
@@ -32,6 +33,7 @@ mod grid;
 mod hostile_console;
 mod hostile_http;
 mod hostile_list;
+mod hostile_names;
 mod interop_grid;
 mod interop_openssl;
 mod interop_pyas2;
@@ -52,6 +54,7 @@ mod power_cut;
 mod precheck_api;
 mod precheck_schema;
 mod proof;
+mod quirks_http;
 mod reaching;
 mod rebuild;
 mod replays;

@@ -81,6 +81,19 @@ fn a_notification_in_another_multipart_is_found() {
 }
 
 #[test]
+fn another_recipient_in_the_notification_is_no_reason_to_doubt() {
+    let (composed, mic) = composed();
+    for recipient in ["Final-Recipient: rfc822; bob's department", "Original-Recipient: rfc822; \"nobody\"", ""] {
+        let text = notification(&mic).replace("Final-Recipient: rfc822; bob co", recipient);
+        let text = text.trim_start();
+        let part = format!("Content-Type: message/disposition-notification\r\n\r\n{text}");
+        let (content_type, body) = signed_parts(part.as_bytes(), part.as_bytes(), &BOB);
+        let verdict = judged(&read_it(&fields(&content_type), &body), &composed, true);
+        assert!(matches!(verdict, Verdict::Accepted { matched: Some(_) }), "{recipient}: {verdict:?}");
+    }
+}
+
+#[test]
 fn fields_that_are_missing_or_quoted_twice_do_no_harm_under_a_signature() {
     let (composed, mic) = composed();
     let good = answer(&Disposition::processed_ok(), Some(&mic), Some(&BOB));
