@@ -31,6 +31,7 @@ pub fn plan(shape: u8) -> SendPlan {
         recipients: vec![certificate(RECEIVER)],
         cipher: ContentCipher::Aes128Gcm,
         gcm_form: GcmForm::AuthEnveloped,
+        base64: false,
         transport: KeyTransport::RsaOaepSha256,
     };
     SendPlan {

@@ -16,7 +16,7 @@ use super::headers::{self, date_value, text_value};
 use super::{Compression, Encryption, MdnMode, MicVariant, NotificationOptions, SendPlan, SentMics, Stamp};
 use crate::cms::{self, DigestAlgorithm, Digests, EnvelopeWriter, GcmForm, MultiHasher, Recipient};
 use crate::ground::secret::Secret;
-use crate::mime::{Headers, Scratch, Source};
+use crate::mime::{Base64Lines, Headers, Scratch, Source};
 
 /// What a composed message needs to be sent and its receipt to be judged.
 #[derive(Debug, Clone)]
@@ -116,7 +116,15 @@ fn compose_from(
             let authenticated = encryption.cipher.is_aead() && encryption.gcm_form == GcmForm::AuthEnveloped;
             let kind = if authenticated { "authEnveloped-data" } else { "enveloped-data" };
             headers.push(headers::CONTENT_TYPE, &cms_type(kind, "smime.p7m").to_string())?;
-            content_key = Some(encrypt(encryption, &entity, &mut out)?);
+            content_key = Some(if encryption.base64 {
+                headers.push(headers::CONTENT_TRANSFER_ENCODING, "base64")?;
+                let mut lines = Base64Lines::new(&mut out);
+                let content_key = encrypt(encryption, &entity, &mut lines)?;
+                lines.finish()?;
+                content_key
+            } else {
+                encrypt(encryption, &entity, &mut out)?
+            });
         }
         None => {
             outermost_fields(plan, &entity, &mut headers)?;

@@ -63,6 +63,8 @@ pub struct Encryption {
     pub gcm_form: GcmForm,
     /// How the content key travels.
     pub transport: KeyTransport,
+    /// The envelope goes out in lines of base64 instead of as it is.
+    pub base64: bool,
 }
 
 /// Whether and where the one allowed compression layer goes.

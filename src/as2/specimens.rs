@@ -102,6 +102,7 @@ pub(super) fn plan(
         recipients: vec![BOB.certificate.clone()],
         cipher,
         gcm_form: GcmForm::default(),
+        base64: false,
         transport,
     });
     let signing = scheme.map(|scheme| signing(&ALICE, scheme));

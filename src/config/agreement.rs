@@ -57,6 +57,7 @@ pub(super) fn agreement(section: &Section<'_>, waivers: &Waivers, surroundings: 
             Some("enveloped-bare-nonce") => GcmForm::EnvelopedBareNonce,
             _ => GcmForm::AuthEnveloped,
         },
+        base64: section.parsed("transfer_encoding", |text| one_of(text, &["binary", "base64"])) == Some("base64"),
         compress: match compress {
             Some("before-signing") => Compression::BeforeSigning,
             Some("after-signing") => Compression::AfterSigning,

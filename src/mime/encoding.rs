@@ -2,7 +2,7 @@
 //! anyway.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,6 +25,52 @@ pub fn transfer_decoder<'a>(cte: Option<&str>, r: Box<dyn Read + 'a>) -> Result<
         "quoted-printable" => Ok(Box::new(Decoder::new(r, QuotedPrintable::Plain))),
         _ => Err(MimeError::UnknownTransferEncoding),
     }
+}
+
+/// Bytes of a line of 76 characters in base64.
+const LINE: usize = 57;
+
+/// Writes base64 in lines (RFC 2045 6.8); [`finish`](Base64Lines::finish) writes what is left.
+pub struct Base64Lines<W: Write> {
+    out: W,
+    /// Less than a line.
+    held: Vec<u8>,
+}
+
+impl<W: Write> Base64Lines<W> {
+    /// Encodes into `out`.
+    pub fn new(out: W) -> Base64Lines<W> {
+        Base64Lines { out, held: Vec::new() }
+    }
+
+    /// Writes the last line.
+    ///
+    /// # Errors
+    /// Those of the writer below.
+    pub fn finish(mut self) -> io::Result<W> {
+        let last = lines(&self.held);
+        self.out.write_all(&last)?;
+        Ok(self.out)
+    }
+}
+
+impl<W: Write> Write for Base64Lines<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(buf);
+        let whole = self.held.len() - self.held.len() % LINE;
+        let encoded = lines(self.held.get(..whole).unwrap_or_default());
+        self.out.write_all(&encoded)?;
+        self.held.drain(..whole);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn lines(bytes: &[u8]) -> Vec<u8> {
+    bytes.chunks(LINE).flat_map(|line| [STANDARD.encode(line).as_bytes(), b"\r\n"].concat()).collect()
 }
 
 /// Turns encoded bytes into decoded ones, a piece at a time.
@@ -157,6 +203,21 @@ mod tests {
             transfer_decoder(Some("x-uuencode"), Box::new(&b""[..])),
             Err(MimeError::UnknownTransferEncoding)
         ));
+    }
+
+    #[test]
+    fn what_is_encoded_in_pieces_is_read_back_and_no_line_is_too_long() {
+        let content: Vec<u8> = (0..1000u16).flat_map(u16::to_be_bytes).collect();
+        for (len, piece) in [(0, 1), (1, 1), (56, 7), (57, 57), (58, 100), (2000, 3), (2000, 1999)] {
+            let mut writer = Base64Lines::new(Vec::new());
+            for piece in content[..len].chunks(piece) {
+                writer.write_all(piece).unwrap();
+            }
+            let encoded = writer.finish().unwrap();
+            assert_eq!(decode("base64", &encoded).unwrap(), content[..len]);
+            let text = String::from_utf8(encoded).unwrap();
+            assert!(text.split_inclusive("\r\n").all(|line| line.len() <= 78 && line.ends_with("\r\n")), "{text}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod multipart;
 mod source;
 
 pub use content_type::ContentType;
-pub use encoding::transfer_decoder;
+pub use encoding::{Base64Lines, transfer_decoder};
 pub use error::MimeError;
 pub use filename::{FileName, file_name, safe_file_name};
 pub use header::{Headers, read_entity_head};

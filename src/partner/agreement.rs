@@ -23,6 +23,8 @@ pub struct Agreement {
     pub key_transport: KeyTransport,
     /// How AES-GCM is written, for products that do not read AuthEnvelopedData.
     pub gcm_form: GcmForm,
+    /// Envelopes go out in base64, for products that read nothing else.
+    pub base64: bool,
     /// Whether and where we compress.
     pub compress: Compression,
     /// Spelling of `micalg` for partners that know only one.
@@ -245,7 +247,7 @@ impl Partner {
             let taken_back = self.certificates.revoked().iter().any(|one| one.uses.encrypt && one.window.holds(now));
             if taken_back { PlanError::CertificateRevoked } else { PlanError::NoEncryptionCertificate }
         })?;
-        let gcm_form = self.agreement.gcm_form;
-        Ok(Some(Encryption { recipients: vec![recipient], cipher, gcm_form, transport }))
+        let Agreement { gcm_form, base64, .. } = self.agreement;
+        Ok(Some(Encryption { recipients: vec![recipient], cipher, gcm_form, transport, base64 }))
     }
 }

@@ -40,6 +40,7 @@ fn openssl_decrypts_what_we_encrypt_and_verifies_the_signature_inside() {
                 recipients: vec![certificate(keys::theirs())],
                 cipher,
                 gcm_form: GcmForm::AuthEnveloped,
+                base64: false,
                 transport,
             };
             let plan = SendPlan {

@@ -34,6 +34,7 @@ mod hostile_console;
 mod hostile_http;
 mod hostile_list;
 mod hostile_names;
+mod interop_asx;
 mod interop_grid;
 mod interop_openssl;
 mod interop_pyas2;

@@ -96,6 +96,7 @@ fn every_protection_that_can_be_agreed_arrives_as_agreed() {
             "aes128-gcm",
             true,
         ),
+        ("sign = \"rsa-pkcs1\"\nencrypt = \"aes128-cbc\"\ntransfer_encoding = \"base64\"", "aes128-cbc", false),
         ("sign = \"rsa-pkcs1\"\nencrypt = \"none\"", "", false),
         ("sign = \"none\"\nencrypt = \"aes256-cbc\"\ncompress = \"before-signing\"", "aes256-cbc", true),
         ("sign = \"none\"\nencrypt = \"none\"", "", false),

@@ -139,7 +139,8 @@ impl<'a> Walk<'a> {
     pub(super) fn message(&mut self, headers: &Headers, body: &mut dyn Read) -> Result<Payload, OpenError> {
         let mut watched = Watched::new(body);
         let mut reader = BufReader::with_capacity(BUFFER, &mut watched);
-        let outcome = Head::new(headers.clone(), None).and_then(|head| self.entity(head, &mut reader, 0));
+        let head = Head::new(headers.clone(), None).and_then(|head| head.or_repeated(&mut reader, self.limits));
+        let outcome = head.and_then(|head| self.entity(head, &mut reader, 0));
         match watched.into_parts() {
             (_, Some(fault)) => Err(OpenError::Body(fault)),
             (_, None) => outcome,
@@ -165,7 +166,7 @@ impl<'a> Walk<'a> {
             return Err(OpenError::Layers("a layer in an unauthenticated envelope has unprintable header fields"));
         }
         match head.content_type.essence.as_str() {
-            "application/pkcs7-mime" | "application/x-pkcs7-mime" => {
+            _ if head.is_cms() => {
                 let mut body = decoded_cms(&head, body)?;
                 match cms_kind(&head.content_type, &mut body)? {
                     CmsKind::Enveloped => self.enveloped(&mut body, outermost),
@@ -389,12 +390,29 @@ impl Head {
         Ok(Head { headers, content_type, octets })
     }
 
+    /// Some products send S/MIME as a file, its own header block in front: those fields say how the rest is encoded then. No CMS
+    /// structure begins like a field, in base64 or not.
+    fn or_repeated(self, body: &mut dyn BufRead, limits: &Limits) -> Result<Head, OpenError> {
+        let start = body.fill_buf().map_err(mime_error)?;
+        let begins = |field: &[u8]| start.get(..field.len()).is_some_and(|start| start.eq_ignore_ascii_case(field));
+        if !self.is_cms() || !(begins(b"MIME-Version:") || begins(b"Content-")) {
+            return Ok(self);
+        }
+        let repeated = Head::new(read_entity_head(body, limits).map_err(OpenError::Mime)?, None)?;
+        if repeated.is_cms() {
+            Ok(repeated)
+        } else {
+            Err(OpenError::Layers("a body of another type than its own fields say"))
+        }
+    }
+
+    fn is_cms(&self) -> bool {
+        matches!(self.content_type.essence.as_str(), "application/pkcs7-mime" | "application/x-pkcs7-mime")
+    }
+
     /// The entity holds another one.
     fn is_layer(&self) -> bool {
-        matches!(
-            self.content_type.essence.as_str(),
-            "application/pkcs7-mime" | "application/x-pkcs7-mime" | "multipart/signed"
-        )
+        self.is_cms() || self.content_type.essence == "multipart/signed"
     }
 
     /// `None` means binary (RFC 4130 5.2.1).

@@ -23,6 +23,7 @@ fn values_that_cannot_be_are_reported_with_line_and_key() {
             "agreement.digest",
         ),
         ("[agreement]\ngcm_form = \"bc\"\n", "value-invalid", 6, "agreement.gcm_form"),
+        ("[agreement]\ntransfer_encoding = \"7bit\"\n", "value-invalid", 6, "agreement.transfer_encoding"),
         ("[agreement.mdn]\nmicalg = [\"sha-256\", \"sha-1\"]\n", "waiver-missing", 6, "agreement.mdn.micalg"),
         ("[accept]\ndigests = [\"sha-256\", \"sha-1\"]\n", "waiver-missing", 6, "accept.digests"),
         ("[accept]\nciphers = [\"3des-cbc\"]\n", "waiver-missing", 6, "accept.ciphers"),

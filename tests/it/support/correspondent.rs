@@ -49,6 +49,7 @@ pub fn encryption(to: &Party) -> Encryption {
         recipients: vec![certificate(to)],
         cipher: ContentCipher::Aes256Cbc,
         gcm_form: GcmForm::AuthEnveloped,
+        base64: false,
         transport: KeyTransport::RsaPkcs1,
     }
 }

@@ -95,6 +95,7 @@ fn elliptic_keys_go_through_every_layer() {
             recipients: vec![bob.certificate.clone(), BOB.certificate.clone()],
             cipher: ContentCipher::Aes256Cbc,
             gcm_form: GcmForm::default(),
+            base64: false,
             transport: KeyTransport::EcdhSha384,
         });
         let refused = compose(&plan, &stamp(), &BytesSource(PAYLOAD), &MemoryScratch, &mut Vec::new());

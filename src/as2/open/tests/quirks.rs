@@ -3,6 +3,7 @@
 //! | quirk | seen at |
 //! |---|---|
 //! | base64 of the whole body, or of the signature, without saying so; base64 declared over binary | libas2, BizTalk adapters |
+//! | the header fields of the envelope once more inside the body | asx-rs, S/MIME files as `openssl cms` writes them |
 //! | the whole Content-Type in quotes; tabs; upper case; `x-pkcs7-…`; no `smime-type` | Sterling, Cyclone, old mailers |
 //! | a `Date` line as preamble of multipart/signed | mendelson |
 //! | line feeds without carriage returns around and in the payload | RSSBus, BizTalk |
@@ -51,6 +52,23 @@ fn transfer_encodings_are_found_out_whatever_is_declared() {
     accepted(&wire(&[("Content-Type", &content_type)], &silent), "signature in base64, called binary");
     let liar = [&body[..at], b"base64\r\n\r\n", &body[at + 10..]].concat();
     accepted(&wire(&[("Content-Type", &content_type)], &liar), "binary signature, called base64");
+}
+
+#[test]
+fn an_envelope_that_brings_its_own_header_fields_is_read() {
+    let plain = cbc();
+    let encoded = STANDARD.encode(&plain.body).into_bytes();
+    let lines: Vec<u8> = encoded.chunks(64).flat_map(|line| [line, b"\n"].concat()).collect();
+    let fields = "MIME-Version: 1.0\nContent-Disposition: attachment; filename=\"smime.p7m\"\nContent-Type: \
+                  application/x-pkcs7-mime; smime-type=enveloped-data; name=\"smime.p7m\"\n";
+    let repeated =
+        |fields: &str, body: &[u8]| Wire { body: [fields.as_bytes(), b"\n", body].concat(), ..plain.clone() };
+    let as_base64 = format!("{fields}Content-Transfer-Encoding: base64\n");
+    accepted(&repeated(&as_base64, &lines), "base64");
+    accepted(&repeated(&fields.replace('\n', "\r\n"), &plain.body), "binary, the blank line a bare line feed");
+    for other in ["Content-Type: text/plain\n", "Content-Length: 5\n", "MIME-Version: 1.0\n"] {
+        assert!(receive(&repeated(other, &plain.body), &lax()).is_err(), "{other}");
+    }
 }
 
 #[test]
@@ -223,6 +241,22 @@ fn a_message_shows_the_version_that_the_partner_can_bear() {
     assert_eq!(fields(As2Version::V1_1), [own("1.1"), None, None]);
     assert_eq!(fields(As2Version::V1_2), [own("1.2"), own(features), None]);
     assert_eq!(fields(As2Version::V1_3), [own("1.3"), own(features), own(product)]);
+}
+
+#[test]
+fn an_envelope_goes_out_in_base64_where_that_is_agreed() {
+    let mut plan = plan(
+        Some(SignatureScheme::RsaPkcs1),
+        Some((ContentCipher::Aes256Cbc, KeyTransport::RsaPkcs1)),
+        Compression::None,
+    );
+    plan.encryption.as_mut().unwrap().base64 = true;
+    let (wire, composed) = compose_it(&plan, PAYLOAD);
+    assert_eq!(wire.headers.get("Content-Transfer-Encoding"), Some("base64"));
+    assert_eq!(composed.wire_len, wire.body.len() as u64);
+    assert!(wire.body.starts_with(b"MI") && wire.body.is_ascii() && wire.body.ends_with(b"\r\n"));
+    let opened = accepted(&wire, "base64");
+    assert_eq!(opened.mic.as_ref(), composed.mics.exact(DigestAlgorithm::Sha256));
 }
 
 #[test]
