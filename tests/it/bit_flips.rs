@@ -17,8 +17,6 @@
 //! |---|---|---|---|
 //! | `DXGATE_FLIPS` | 50 | 500 | flips, over the kinds of files in turn |
 
-mod parted;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +31,7 @@ use dxgate::store::{Filter, Store, StoreConfig};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use self::parted::Parted;
+use crate::proof::parted::Parted;
 use crate::proof::{Moments, content, copy, size};
 use crate::support::correspondent::{Kind, Letter, acknowledge, letter, open, plan};
 use crate::support::gateway::{Gateway, dxgate};

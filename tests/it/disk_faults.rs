@@ -10,13 +10,15 @@
 //! A point that exists and is in no table fails [`points`].
 //!
 //! What a gateway does beside messages, snapshots, expiry, compaction and backups, is in [`upkeep`]; what makes a home, `init`,
-//! the first start and `restore`, in [`home`]; files that were damaged while they waited for their rename, in [`mend`].
+//! the first start and `restore`, in [`home`]; files that were damaged while they waited for their rename, in [`mend`]; bodies that come
+//! over several connections, in [`parted`].
 //!
 //! `DXGATE_R4_WORKERS` (8) victims at a time; `DXGATE_R4_POINTS` (all) runs the cases whose name contains this text.
 
 mod home;
 mod lives;
 mod mend;
+mod parted;
 mod points;
 mod upkeep;
 

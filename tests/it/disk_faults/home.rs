@@ -30,17 +30,17 @@ pub const OPERATIONS: [&str; 7] = ["create", "dirsync", "mkdir", "remove", "rena
 /// More than any command makes of one operation.
 const ENDLESS: u32 = 200;
 
-/// One command under failpoints.
-trait Subject: Sync {
+/// What is run under failpoints.
+pub trait Subject: Sync {
     /// Everything once, in a place of its own; how it ended.
     fn run(&self, place: &Path, arms: &str) -> Outcome;
     /// After a run that was struck: a whole home, or none; and whole the next time.
     fn judge(&self, place: &Path, outcome: &Outcome) -> Result<(), String>;
 }
 
-struct Outcome {
-    status: ExitStatus,
-    text: String,
+pub struct Outcome {
+    pub status: ExitStatus,
+    pub text: String,
 }
 
 impl Outcome {
@@ -57,7 +57,7 @@ impl From<Output> for Outcome {
 }
 
 /// Strikes every point at each of its operations; how many there were of each.
-fn sweep(what: &str, points: &[String], subject: &impl Subject) -> BTreeMap<String, u32> {
+pub fn sweep(what: &str, points: &[String], subject: &impl Subject) -> BTreeMap<String, u32> {
     let wanted = std::env::var("DXGATE_R4_POINTS").unwrap_or_default();
     let workers: usize = std::env::var("DXGATE_R4_WORKERS").map_or(8, |text| text.parse().unwrap());
     let space = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -111,11 +111,11 @@ fn sweep(what: &str, points: &[String], subject: &impl Subject) -> BTreeMap<Stri
 }
 
 /// `operation@folder`, for each operation in each of the folders.
-fn in_folders(folders: &[&str]) -> Vec<String> {
+pub fn in_folders(folders: &[&str]) -> Vec<String> {
     folders.iter().flat_map(|folder| OPERATIONS.map(|operation| format!("{operation}@{folder}"))).collect()
 }
 
-fn assert_reached(reached: &BTreeMap<String, u32>, points: &[&str]) {
+pub fn assert_reached(reached: &BTreeMap<String, u32>, points: &[&str]) {
     if std::env::var_os("DXGATE_R4_POINTS").is_none() {
         let missed: Vec<_> =
             points.iter().filter(|point| reached.get(**point).is_none_or(|count| *count == 0)).collect();

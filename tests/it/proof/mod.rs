@@ -8,6 +8,7 @@
 //! | [`scene`] | three gateways, four lanes between them, and one run |
 //! | [`disk`] | a filesystem of its own whose power can be cut |
 //! | [`traffic`] | a few messages between a victim and two steady gateways, for `disk_faults`, `failed_sync`, `full_disk` |
+//! | [`parted`] | a body whose connection broke off, and its sender, for `bit_flips` and `disk_faults` |
 //! | [`small_disk`] | a filesystem of its own that can be filled |
 //!
 //! `DXGATE_PROOF_SEED` (from the clock, printed) chooses other moments, `DXGATE_PROOF_MDNS` (500) how many MDNs of a
@@ -21,6 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub mod account;
 pub mod disk;
 pub mod load;
+pub mod parted;
 pub mod scene;
 pub mod small_disk;
 pub mod traffic;

@@ -5,11 +5,12 @@ use std::net::{Shutdown, TcpStream};
 
 use dxgate::as2::{As2Name, SendPlan};
 
-use crate::proof::content;
+use super::content;
 use crate::support::correspondent::{Letter, letter, plan};
+use crate::support::eventually;
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile};
-use crate::support::{eventually, http};
+use crate::support::http::{self, Answer};
 
 /// Bytes that came before the connection broke off.
 const CAME: usize = 900_000;
@@ -37,37 +38,51 @@ impl Parted {
 
     /// The beginning arrives; then the connection ends.
     pub fn break_off(&self, home: &Home) {
+        self.begin(home).unwrap();
+        eventually("what came is told", || (held(home) == Some(CAME)).then_some(()));
+    }
+
+    /// Sends the beginning and closes the connection.
+    pub fn begin(&self, home: &Home) -> std::io::Result<()> {
         let (total, host) = (self.letter.body.len(), home.as2);
         let head = format!(
             "POST /as2 HTTP/1.1\r\nHost: {host}\r\nContent-Length: {total}\r\n{}{}\r\n",
             self.letter.headers,
             self.range(0)
         );
-        let socket = TcpStream::connect(host).unwrap();
-        (&socket).write_all(&[head.as_bytes(), &self.letter.body[..CAME]].concat()).unwrap();
-        socket.shutdown(Shutdown::Write).unwrap();
-        eventually("what came is told", || (held(home) == Some(CAME)).then_some(()));
+        let socket = TcpStream::connect(host)?;
+        (&socket).write_all(&[head.as_bytes(), &self.letter.body[..CAME]].concat())?;
+        socket.shutdown(Shutdown::Write)
+    }
+
+    /// Sends what is missing, once.
+    pub fn send_rest(&self, home: &Home) -> std::io::Result<Answer> {
+        let from = held(home).unwrap_or(0).min(self.letter.body.len() - 1);
+        let headers = format!("{}{}", self.letter.headers, self.range(from));
+        http::post(home.as2, "/as2", &headers, &self.letter.body[from..])
     }
 
     /// Goes on as long as it is asked to come again. How often it was; and the payload arrived once, as it was.
     pub fn go_on(&self, gateway: &Gateway<'_>) -> Result<usize, String> {
         for refused in 0..3 {
-            let from = held(gateway.home).unwrap_or(0).min(self.letter.body.len() - 1);
-            let headers = format!("{}{}", self.letter.headers, self.range(from));
-            let answer = http::post(gateway.home.as2, "/as2", &headers, &self.letter.body[from..]);
-            let answer = answer.map_err(|error| error.to_string())?;
+            let answer = self.send_rest(gateway.home).map_err(|error| error.to_string())?;
             match answer.status {
-                200 if gateway.wait_for("parted", "inbox", "parted.bin") == self.payload => {
-                    gateway.wait_for("parted", "inbox", "parted.bin.meta.json");
-                    let names = gateway.home.names("parted", "inbox");
-                    return if names.len() == 2 { Ok(refused) } else { Err(format!("{names:?} arrived")) };
-                }
-                200 => return Err("the parted payload has other bytes than it had".to_owned()),
+                200 => return self.arrived(gateway).map(|()| refused),
                 503 => {}
                 _ => return Err(format!("the parted message was answered {}: {}", answer.head, answer.text())),
             }
         }
         Err("the parted message never arrived".to_owned())
+    }
+
+    /// The payload is in the inbox, once, as it was.
+    pub fn arrived(&self, gateway: &Gateway<'_>) -> Result<(), String> {
+        if gateway.wait_for("parted", "inbox", "parted.bin") != self.payload {
+            return Err("the parted payload has other bytes than it had".to_owned());
+        }
+        gateway.wait_for("parted", "inbox", "parted.bin.meta.json");
+        let names = gateway.home.names("parted", "inbox");
+        if names.len() == 2 { Ok(()) } else { Err(format!("{names:?} arrived")) }
     }
 
     /// The fields that make a body one that goes on.
