@@ -1,5 +1,6 @@
 """Whole messages, MDNs and compressed data for the corpora, made by pyas2lib. Called by seeds.sh."""
 
+import base64
 import os
 
 from pyas2lib import as2, cms
@@ -52,6 +53,12 @@ def main():
         message.build(XML, filename="a.xml", content_type="application/xml", message_id=name)
         whole = raw(message)
         write("open_message", name, whole)
+        if name == "all":
+            # An S/MIME file as the body, its own header block in front.
+            fields = b"MIME-Version: 1.0\nContent-Type: application/pkcs7-mime; smime-type=enveloped-data\n"
+            head, body = whole.split(b"\r\n\r\n", 1)
+            encoded = fields + b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(body)
+            write("open_message", "file", head + b"\r\n\r\n" + encoded)
         write("as2_head", name, whole.split(b"\r\n\r\n", 1)[0] + b"\r\n\r\n")
         write("mime_head", name, whole.split(b"\r\n\r\n", 1)[0] + b"\r\n")
         if name == "signed":
