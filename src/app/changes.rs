@@ -2,6 +2,8 @@
 //!
 //! A partner, and our own side, is described by its settings, the certificates pinned for it and the digest of its
 //! file: a setting that no description names still shows in the digest. Secrets are in none of them.
+//!
+//! What was changed while the gateway was stopped is found at the next start: the trail itself tells what was in force last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,13 +14,21 @@ use super::partners::agreement;
 use crate::cms::{Certificate, DigestAlgorithm};
 use crate::keys::{KeyRing, Window};
 use crate::partner::Partner;
-use crate::store::trail::Change;
+use crate::store::record::GATEWAY;
+use crate::store::trail::{
+    CODE_TABLES, CONFIGURATION_CHANGED, Change, NOTED, PARTNER_ADDED, PARTNER_CHANGED, PARTNER_REMOVED, Settings,
+    TABLES_CHANGED, WHILE_STOPPED,
+};
 
 /// Settings by their names.
-pub(super) type Described = BTreeMap<String, Value>;
+pub(super) type Described = Settings;
 
 /// `on` of changes of our own side.
 const OURS: &str = "gateway";
+/// Begins `on` of changes of a partner.
+const PARTNER: &str = "partner:";
+/// `who` of what nobody saw.
+const FILE_SYSTEM: &str = "file-system";
 
 /// A partner as it is (blocking I/O: the digest of its file).
 pub(super) fn of_partner(partner: &Partner) -> Described {
@@ -69,25 +79,74 @@ pub(super) fn of_partners(
     let changed = ids.into_iter().filter_map(|id| {
         let (before, after) = (before.get(id), after.get(id));
         let what = match (before, after) {
-            (None, _) => "partner-added",
-            (_, None) => "partner-removed",
-            _ => "partner-changed",
+            (None, _) => PARTNER_ADDED,
+            (_, None) => PARTNER_REMOVED,
+            _ => PARTNER_CHANGED,
         };
-        difference(what, format!("partner:{id}"), before, after, asked)
+        difference(what, of(id), before, after, asked)
     });
     changed.collect()
 }
 
 /// What differs of our own side.
 pub(super) fn of_ours(before: &Described, after: &Described, asked: &Change) -> Option<Change> {
-    difference("configuration-changed", OURS.to_owned(), Some(before), Some(after), asked)
+    difference(CONFIGURATION_CHANGED, OURS.to_owned(), Some(before), Some(after), asked)
 }
 
 /// The code tables of customs were read again.
 pub(super) fn of_tables(before: &str, after: &str) -> Change {
-    let who = crate::store::record::GATEWAY.to_owned();
+    let who = GATEWAY.to_owned();
     let (before, after) = (Some(json!(before)), Some(json!(after)));
-    Change { who, what: "code-tables-changed".to_owned(), on: OURS.to_owned(), before, after, ..Change::default() }
+    Change { who, what: TABLES_CHANGED.to_owned(), on: OURS.to_owned(), before, after, ..Change::default() }
+}
+
+fn of(partner: &str) -> String {
+    format!("{PARTNER}{partner}")
+}
+
+/// Everything in force by what it is of, as [`Store::settings`](crate::store::Store::settings) tells it.
+pub(super) fn in_force(
+    partners: &BTreeMap<String, Described>,
+    ours: &Described,
+    tables: &str,
+) -> BTreeMap<String, Described> {
+    let mut ours = ours.clone();
+    ours.insert(CODE_TABLES.to_owned(), json!(tables));
+    let partners = partners.iter().map(|(id, described)| (of(id), described.clone()));
+    partners.chain([(OURS.to_owned(), ours)]).collect()
+}
+
+/// What is in force now and was not when the gateway stopped. Where nothing was ever noted, everything is.
+pub(super) fn while_stopped(known: &BTreeMap<String, Described>, now: &BTreeMap<String, Described>) -> Vec<Change> {
+    let noted = known.get(OURS).is_some_and(|ours| ours.contains_key(CODE_TABLES));
+    let by_files = Change { who: FILE_SYSTEM.to_owned(), ..Change::default() };
+    let found = |on: &String| match (known.get(on), now.get(on)) {
+        (_, Some(after)) if !noted => {
+            let by_us = Change { who: GATEWAY.to_owned(), ..Change::default() };
+            difference(NOTED, on.clone(), None, Some(after), &by_us)
+        }
+        // Another version of the program may describe more, or less: that is no change.
+        (Some(before), Some(after))
+            if before.iter().all(|(name, value)| after.get(name).is_none_or(|now| now == value)) =>
+        {
+            None
+        }
+        (before, after) => {
+            let what = match (before, after) {
+                _ if on == OURS => CONFIGURATION_CHANGED,
+                (None, _) => PARTNER_ADDED,
+                (_, None) => PARTNER_REMOVED,
+                _ => PARTNER_CHANGED,
+            };
+            difference(&format!("{what}{WHILE_STOPPED}"), on.clone(), before, after, &by_files)
+        }
+    };
+    let all: BTreeSet<&String> = known.keys().chain(now.keys()).filter(|on| is_configured(on)).collect();
+    all.into_iter().filter_map(found).collect()
+}
+
+fn is_configured(on: &str) -> bool {
+    on == OURS || on.starts_with(PARTNER)
 }
 
 fn difference(
@@ -143,5 +202,49 @@ mod tests {
         assert_eq!(changes[2].after, Some(json!({ "enabled": true, "url": "https://n/" })));
         assert!(changes.iter().all(|change| change.who == "ada" && change.from.as_deref() == Some("10.0.0.5")));
         assert!(of_partners(&after, &after, &asked).is_empty());
+    }
+
+    fn whats(changes: &[Change]) -> Vec<(&str, &str, &str)> {
+        changes.iter().map(|change| (change.who.as_str(), change.what.as_str(), change.on.as_str())).collect()
+    }
+
+    #[test]
+    fn a_start_tells_what_was_changed_since_the_trail_knew_it() {
+        let ours = described("ours");
+        let before = in_force(&partners(&[("customs", "https://a/"), ("gone", "https://g/")]), &ours, "none");
+        let noted = while_stopped(&BTreeMap::new(), &before);
+        assert_eq!(
+            whats(&noted),
+            [
+                ("gateway", "configuration-noted", "gateway"),
+                ("gateway", "configuration-noted", "partner:customs"),
+                ("gateway", "configuration-noted", "partner:gone"),
+            ],
+            "a first start notes everything"
+        );
+        assert!(while_stopped(&before, &before).is_empty());
+        let after = in_force(&partners(&[("customs", "https://b/"), ("new", "https://n/")]), &ours, "two tables");
+        let found = while_stopped(&before, &after);
+        assert_eq!(
+            whats(&found),
+            [
+                ("file-system", "configuration-changed-while-stopped", "gateway"),
+                ("file-system", "partner-changed-while-stopped", "partner:customs"),
+                ("file-system", "partner-removed-while-stopped", "partner:gone"),
+                ("file-system", "partner-added-while-stopped", "partner:new"),
+            ]
+        );
+        let told: Vec<_> = found.iter().map(|change| (change.before.clone(), change.after.clone())).collect();
+        assert_eq!(told[0], (Some(json!({ "code_tables": "none" })), Some(json!({ "code_tables": "two tables" }))));
+        assert_eq!(told[1], (Some(json!({ "url": "https://a/" })), Some(json!({ "url": "https://b/" }))));
+    }
+
+    #[test]
+    fn a_version_that_describes_more_or_less_has_changed_nothing() {
+        let before = in_force(&partners(&[("customs", "https://a/")]), &described("ours"), "none");
+        let mut after = before.clone();
+        after.get_mut("partner:customs").unwrap().insert("colour".to_owned(), json!("red"));
+        assert!(while_stopped(&before, &after).is_empty());
+        assert!(while_stopped(&after, &before).is_empty());
     }
 }

@@ -128,6 +128,8 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     clearance::pass(&config, &role, &store).await?;
     let telling = open_telling(&config, &store, &clock)?;
     let parts = assemble(&config, &store, &clock, &recovery, &telling)?;
+    let reloading = parts.reloading.clone();
+    drain::blocking(move || reloading.note_stopped()).await.map_err(|error| StartError::Internal(error.to_string()))?;
     let mut running = Running {
         as2,
         further_as2,

@@ -53,6 +53,8 @@ struct Seen {
     partners: BTreeMap<String, Described>,
     /// As it knows our own side.
     ours: Described,
+    /// The trail has what was changed while the gateway was stopped.
+    noted: bool,
 }
 
 /// Why the old settings stay.
@@ -96,13 +98,14 @@ impl Reloading {
         let partners =
             directory.load().all().map(|partner| (partner.id.clone(), changes::of_partner(partner))).collect();
         let ours = changes::of_station(&config.station.keys, &certificates(&shown), &config.file);
-        let seen = Mutex::new(Seen { files: config.files.clone(), standing: None, partners, ours });
+        let seen = Mutex::new(Seen { files: config.files.clone(), standing: None, partners, ours, noted: false });
         Reloading { config, directory, shown, store, clock, seen }
     }
 
     /// Reads the files (blocking I/O), because `asked` wants it. Returns what was found, or why nothing was taken.
     pub(super) fn read_again(&self, asked: &Change) -> Result<Vec<Problem>, Untaken> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        self.note(&mut seen);
         let old = self.directory.load_full();
         let reload = config::reload(&self.config, (&old, seen.standing.as_ref()), &environment, self.clock.now());
         for problem in &reload.problems {
@@ -131,6 +134,26 @@ impl Reloading {
         }
         self.directory.store(Arc::new(reload.partners));
         Ok(reload.problems)
+    }
+
+    /// Puts into the audit trail what was changed while the gateway was stopped (blocking I/O). Where that fails, a full disk for
+    /// example, the watch tries again.
+    pub(super) fn note_stopped(&self) {
+        self.note(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn note(&self, seen: &mut Seen) {
+        if seen.noted {
+            return;
+        }
+        let tables = config::tables::describe(&self.config.precheck.codes).to_string();
+        let now = changes::in_force(&seen.partners, &seen.ours, &tables);
+        match self.record(changes::while_stopped(&self.store.settings(), &now)) {
+            Ok(()) => seen.noted = true,
+            Err(error) => {
+                tracing::error!(%error, code = error.code(), "what was changed while stopped could not be recorded yet");
+            }
+        }
     }
 
     /// Puts changes into the audit trail; durable when this returns.
@@ -211,6 +234,8 @@ impl Watch {
                 () = shutdown.triggered() => return,
                 () = tokio::time::sleep(LOOK) => {}
             }
+            let reloading = self.reloading.clone();
+            let _ = drain::blocking(move || reloading.note_stopped()).await;
             let now = self.reloading.stamps();
             if now != known {
                 // As they were before the reading: what changes during it, or is named by it, is read at the next look.

@@ -209,8 +209,11 @@ mod tests {
             }
         }
         let done = Action::ALL.map(|action| format!("message-{}", past(action)));
-        let others = [trail::PAUSED, trail::RESUMED, trail::ACKNOWLEDGED, "partner-changed", "configuration-changed"];
-        for what in done.iter().map(String::as_str).chain(others) {
+        let others = [trail::PAUSED, trail::RESUMED, trail::ACKNOWLEDGED, trail::NOTED, trail::TABLES_CHANGED];
+        let files =
+            [trail::PARTNER_ADDED, trail::PARTNER_CHANGED, trail::PARTNER_REMOVED, trail::CONFIGURATION_CHANGED];
+        let stopped = files.map(|what| format!("{what}{}", trail::WHILE_STOPPED));
+        for what in done.iter().chain(&stopped).map(String::as_str).chain(others).chain(files) {
             assert!(words.contains(&format!("\n  \"did.{what}\": [\"")), "{what}");
         }
         let style = text(include_bytes!("web/console.css"));

@@ -5,7 +5,8 @@
 //! tell (a retry from a release, the address it was asked from). Where there is no such change, in older journals, the
 //! entry is derived from the fact. Entries are found by the number of their frame, which is their place in the chain; they never expire.
 //!
-//! Which partners are paused follows from the trail, so a restart keeps it.
+//! Which partners are paused follows from the trail, so a restart keeps it. So does what was in force last: a start compares the
+//! files with it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,22 @@ pub const PAUSED: &str = "partner-paused";
 pub const ACKNOWLEDGED: &str = "alert-acknowledged";
 /// `what` of the change that lets it go on.
 pub const RESUMED: &str = "partner-resumed";
+/// `what` of the change that notes what is in force when the trail knows nothing of it yet.
+pub const NOTED: &str = "configuration-noted";
+/// `what` of the change by which a partner appears, differs, or goes.
+pub const PARTNER_ADDED: &str = "partner-added";
+/// See [`PARTNER_ADDED`].
+pub const PARTNER_CHANGED: &str = "partner-changed";
+/// See [`PARTNER_ADDED`].
+pub const PARTNER_REMOVED: &str = "partner-removed";
+/// `what` of a change of our own side.
+pub const CONFIGURATION_CHANGED: &str = "configuration-changed";
+/// `what` of a change of the code tables of customs.
+pub const TABLES_CHANGED: &str = "code-tables-changed";
+/// Ends the `what` of such a change that the gateway found at its start.
+pub const WHILE_STOPPED: &str = "-while-stopped";
+/// The setting that [`TABLES_CHANGED`] changes.
+pub const CODE_TABLES: &str = "code_tables";
 /// Begins `on` of changes of a partner.
 const PARTNER: &str = "partner:";
 /// Entries looked at for one answer, at most.
@@ -59,6 +76,9 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
 }
+
+/// Settings by their names, of a partner or of our own side.
+pub type Settings = BTreeMap<String, Value>;
 
 /// A change in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,13 +149,15 @@ pub struct Changed {
 #[derive(Debug)]
 pub(super) struct Following {
     pauses: Mutex<BTreeMap<String, Pause>>,
+    settings: Mutex<BTreeMap<String, Settings>>,
     stream: broadcast::Sender<Changed>,
 }
 
 impl Following {
     /// What the trail so far comes to.
     pub(super) fn new(index: &Index) -> Result<Following, DbError> {
-        let following = Following { pauses: Mutex::default(), stream: broadcast::Sender::new(WAITING) };
+        let (pauses, settings) = (Mutex::default(), Mutex::default());
+        let following = Following { pauses, settings, stream: broadcast::Sender::new(WAITING) };
         for entry in index.entries(b't') {
             let entry = serde_json::from_slice::<Entry>(&entry?.1).map_err(std::io::Error::from)?;
             following.follow(&entry);
@@ -144,6 +166,7 @@ impl Following {
     }
 
     pub(super) fn follow(&self, Entry { at, change, .. }: &Entry) {
+        learn(&mut self.settings(), change);
         let Some(partner) = change.on.strip_prefix(PARTNER) else { return };
         match change.what.as_str() {
             PAUSED => {
@@ -165,6 +188,31 @@ impl Following {
     fn pauses(&self) -> MutexGuard<'_, BTreeMap<String, Pause>> {
         self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn settings(&self) -> MutexGuard<'_, BTreeMap<String, Settings>> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a change comes to: only what differs is in it.
+fn learn(all: &mut BTreeMap<String, Settings>, change: &Change) {
+    let known = all.entry(change.on.clone()).or_default();
+    match change.what.strip_suffix(WHILE_STOPPED).unwrap_or(&change.what) {
+        NOTED | PARTNER_ADDED => known.clear(),
+        PARTNER_CHANGED | CONFIGURATION_CHANGED => {}
+        TABLES_CHANGED => known.extend(change.after.clone().map(|tables| (CODE_TABLES.to_owned(), tables))),
+        _ => {
+            if known.is_empty() || change.what.starts_with(PARTNER_REMOVED) {
+                all.remove(&change.on);
+            }
+            return;
+        }
+    }
+    let named = |value: &Option<Value>| value.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
+    for (name, _) in named(&change.before) {
+        known.remove(&name);
+    }
+    known.extend(named(&change.after));
 }
 
 impl Store {
@@ -198,6 +246,11 @@ impl Store {
             }
         }
         page
+    }
+
+    /// What was in force last of each partner (`partner:<id>`) and of our own side, as far as the trail tells.
+    pub fn settings(&self) -> BTreeMap<String, Settings> {
+        self.0.signals.following.settings().clone()
     }
 
     /// The partners to which nothing is sent until a person says so.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile};
 use crate::support::scripted::{Scripted, answer};
-use crate::support::{eventually, http};
+use crate::support::{eventually, http, keys};
 
 const ORDER: &[u8] = b"<order/>\n";
 const PASSWORD: &str = "correct horse battery";
@@ -77,7 +77,8 @@ fn the_first_admin_is_made_by_the_link_and_signs_in_after_a_restart() {
     assert_eq!(post(&home, "/api/v1/users", &with, &new).0, 201);
     let trail = gateway.api("/api/v1/audit")["entries"].clone();
     let what: Vec<&str> = trail.as_array().unwrap().iter().map(|entry| entry["what"].as_str().unwrap()).collect();
-    assert_eq!(what, ["user-added", "signed-in", "user-added"], "newest first, over the restart");
+    let first = "configuration-noted";
+    assert_eq!(what, ["user-added", "signed-in", "user-added", first], "newest first, over the restart");
     assert_eq!(
         (&trail[0]["who"], &trail[0]["on"], &trail[0]["from"]),
         (&json!("ada"), &json!("user:vera"), &json!("127.0.0.1"))
@@ -255,6 +256,54 @@ fn partner_files_that_change_are_in_the_trail_whether_seen_or_asked_for() {
     let asked = trail(&gateway, "partners-reloaded");
     assert!(asked.iter().all(|entry| entry["who"] == "api-token" && entry["from"] == "127.0.0.1"), "{asked:?}");
     assert!(gateway.stop().success());
+}
+
+#[test]
+fn what_was_changed_while_the_gateway_was_stopped_is_in_the_trail_after_its_next_start() {
+    let peer = Scripted::start(|_, _| Some(answer(200, "", b"")));
+    let home = home(&peer);
+    let gateway = Gateway::start(&home);
+    let noted = trail(&gateway, "configuration-noted");
+    let mut on: Vec<&str> = noted.iter().filter_map(|entry| entry["on"].as_str()).collect();
+    on.sort_unstable();
+    assert_eq!(on, ["gateway", "partner:others", "partner:theirs"], "a first start notes everything");
+    assert!(gateway.stop().success());
+    let gateway = Gateway::start(&home);
+    assert_eq!(trail(&gateway, "configuration-noted").len(), 3, "nothing was changed");
+    // Seen by the running gateway, so not what was changed while it was stopped.
+    let theirs = home.path("partners/theirs.toml");
+    let text = std::fs::read_to_string(&theirs).unwrap();
+    std::fs::write(&theirs, format!("name = \"Their Works\"\n{text}")).unwrap();
+    eventually("the watch sees it", || trail(&gateway, "partner-changed").into_iter().next());
+    assert!(gateway.stop().success());
+    std::fs::write(&theirs, format!("name = \"Their Yard\"\n{text}")).unwrap();
+    std::fs::rename(home.path("partners/others.toml"), home.path("partners/new.toml")).unwrap();
+    let config = std::fs::read_to_string(home.config()).unwrap();
+    let other = keys::stranger();
+    let (old, new) = (&keys::ours().certificate_file, &other.certificate_file);
+    let config = config.replace(&old.display().to_string(), &new.display().to_string());
+    let (old, new) = (&keys::ours().key_file, &other.key_file);
+    std::fs::write(home.config(), config.replace(&old.display().to_string(), &new.display().to_string())).unwrap();
+    let gateway = Gateway::start(&home);
+    let found = |what: &str| match trail(&gateway, &format!("{what}-while-stopped")).as_slice() {
+        [only] => only.clone(),
+        several => panic!("{what}: {several:#?}"),
+    };
+    let changed = found("partner-changed");
+    assert_eq!((&changed["who"], &changed["on"]), (&json!("file-system"), &json!("partner:theirs")));
+    assert_eq!((&changed["before"]["name"], &changed["after"]["name"]), (&json!("Their Works"), &json!("Their Yard")));
+    assert!(changed["before"].get("url").is_none(), "what stays is left out: {changed}");
+    assert!(changed["before"]["file_sha256"].is_string(), "{changed}");
+    assert_ne!(changed["before"]["file_sha256"], changed["after"]["file_sha256"]);
+    assert_eq!(found("partner-removed")["on"], "partner:others");
+    assert_eq!(found("partner-added")["on"], "partner:new");
+    let ours = found("configuration-changed");
+    assert_eq!(ours["on"], "gateway");
+    assert_ne!(ours["before"]["keys"], ours["after"]["keys"], "another certificate is another fingerprint: {ours}");
+    assert!(gateway.stop().success());
+    let gateway = Gateway::start(&home);
+    assert_eq!(trail(&gateway, "partner-changed-while-stopped").len(), 1, "told once");
+    assert_eq!(post(&home, "/api/v1/journal/verify", &bearer(&home), &json!({})).0, 200);
 }
 
 /// `script` (of util-linux, on every Debian) gives the program a terminal.
