@@ -23,8 +23,12 @@ pub fn run(context: &mut Context<'_>, arguments: &RehearseArguments) -> Result<E
     let scenario = scenario.map_err(|error| Failure::new(ExitCode::Usage, "scenario-invalid", error.text))?;
     let temporary = tempfile::Builder::new().prefix("dxgate-rehearsal-").tempdir()?;
     let root = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let homes =
-        HomesPlan { dxpid: arguments.dxpid.as_deref().unwrap_or(DXPID), partner: &plan.partner, test: true, tls: true };
+    let homes = HomesPlan {
+        dxpid: arguments.dxpid.as_deref().unwrap_or(DXPID),
+        partner: &plan.partner,
+        asynchronous: true,
+        tls: true,
+    };
     let homes = Homes::create(&root, &homes, SystemClock.now());
     let homes = homes.map_err(|error| Failure::file(&root, &error))?;
     let folder = arguments.plan.parent().map(Path::to_owned).unwrap_or_default();

@@ -32,15 +32,15 @@ pub(in crate::cli) struct HomesPlan<'p> {
     pub(in crate::cli) dxpid: &'p str,
     /// The customs side in the enterprise's home.
     pub(in crate::cli) partner: &'p str,
-    /// The enterprise is in the test environment, and has a URL for asynchronous MDNs.
-    pub(in crate::cli) test: bool,
+    /// The enterprise has a URL for asynchronous MDNs.
+    pub(in crate::cli) asynchronous: bool,
     /// The customs side serves TLS, its certificate pinned.
     pub(in crate::cli) tls: bool,
 }
 
 impl Default for HomesPlan<'_> {
     fn default() -> Self {
-        HomesPlan { dxpid: DXPID, partner: PARTNER, test: false, tls: false }
+        HomesPlan { dxpid: DXPID, partner: PARTNER, asynchronous: false, tls: false }
     }
 }
 
@@ -52,9 +52,8 @@ impl Homes {
         let ours = key_pair("Demo Enterprise", now)?;
         let theirs = key_pair("Demo Customs", now)?;
         let mut gateway = station(Some(plan.dxpid), plan.dxpid, as2, console);
-        if plan.test {
+        if plan.asynchronous {
             gateway = with_as2(&gateway, &format!("public_url = \"http://{as2}/as2\"\n"));
-            gateway.push_str("[environment]\nname = \"test\"\n");
         }
         let partner = customs_partner(their_as2, plan.tls);
         home(&homes.enterprise, &gateway, plan.partner, &partner, [&ours, &theirs])?;
@@ -162,6 +161,8 @@ fn station(dxpid: Option<&str>, as2_name: &str, as2: SocketAddr, console: Socket
 [[station.keys]]
 certificate = "keys/station.crt"
 private_key = "keys/station.key"
+[environment]
+name = "test"
 [folders]
 # A demonstration may live on any filesystem; a real gateway may not.
 allow_any_filesystem = true
@@ -224,4 +225,21 @@ private_network = true
 retry = ["1s", "2s", "5s", "10s", "30s", "1m"]
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::environment_at;
+    use crate::ground::clock::{Clock as _, SystemClock};
+    use crate::partner::EnvironmentName;
+
+    #[test]
+    fn both_homes_say_that_they_are_no_production() {
+        let root = tempfile::tempdir().unwrap();
+        let homes = Homes::create(root.path(), &HomesPlan::default(), SystemClock.now()).unwrap();
+        for home in [&homes.enterprise, &homes.customs] {
+            assert_eq!(environment_at(&home.join("gateway.toml")), Some(EnvironmentName::Test), "{}", home.display());
+        }
+    }
 }
