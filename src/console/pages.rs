@@ -33,13 +33,14 @@ macro_rules! file {
 /// The page itself; which of its views is shown stands behind the `#`.
 const INDEX: &[u8] = include_bytes!("web/index.html");
 
-const FILES: [File; 23] = [
+const FILES: [File; 24] = [
     file!("console.css", "text/css; charset=utf-8"),
     file!("icon.svg", "image/svg+xml"),
     file!("alerts.js", SCRIPT),
     file!("api.js", SCRIPT),
     file!("app.js", SCRIPT),
     file!("audit.js", SCRIPT),
+    file!("agreement.js", SCRIPT),
     file!("certificates.js", SCRIPT),
     file!("chart.js", SCRIPT),
     file!("connectivity.js", SCRIPT),

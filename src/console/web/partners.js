@@ -1,5 +1,6 @@
 // Partners: what was agreed, whether they can be reached, pausing them.
 
+import { agreementFacts, profileWord } from "./agreement.js";
 import * as api from "./api.js";
 import { askReason, toast } from "./dialog.js";
 import { button, facts, h, show, table } from "./dom.js";
@@ -32,7 +33,7 @@ async function list(context) {
       { head: t("partner"), cell: (partner) => h("a", { href: `#/partners/${encodeURIComponent(partner.id)}` }, partner.name ?? partner.id) },
       { head: t("state"), cell: stateChip },
       { head: t("as2-name"), cell: (partner) => h("code", {}, partner.as2_name) },
-      { head: t("profile"), cell: (partner) => partner.profile },
+      { head: t("profile"), cell: (partner) => profileWord(partner.profile) },
       { head: "URL", class: "detail", cell: (partner) => partner.url },
       { head: t("tile.waiting"), class: "number", cell: (partner) => number(partner.waiting) },
       { head: t("certificate.until"), cell: (partner) => day(partner.certificate_until) },
@@ -74,9 +75,9 @@ async function one(context) {
     result,
     h("div", { class: "columns" },
       h("section", {}, h("h2", {}, t("identity")), facts([
-        [t("as2-name"), h("code", {}, partner.as2_name)], [t("profile"), partner.profile], ["URL", partner.url], [t("tile.waiting"), number(partner.waiting)],
+        [t("as2-name"), h("code", {}, partner.as2_name)], [t("profile"), profileWord(partner.profile)], ["URL", partner.url], [t("tile.waiting"), number(partner.waiting)],
       ])),
-      h("section", {}, h("h2", {}, t("agreement")), facts((partner.agreement ?? []).map(({ name, value }) => [name, value])))),
+      h("section", { id: "agreement" }, h("h2", {}, t("agreement")), facts(agreementFacts(partner.agreement ?? [])))),
     h("section", {}, h("h2", {}, t("page.certificates")), table([
       { head: t("certificate.subject"), cell: (each) => each.subject },
       { head: t("certificate.uses"), cell: (each) => [each.uses].flat().map((use) => t(`use.${use}`)).join(", ") },
@@ -84,7 +85,8 @@ async function one(context) {
       { head: t("certificate.fingerprint"), cell: (each) => h("a", { href: `#/certificates/${each.fingerprint}` }, h("code", {}, fingerprint(each.fingerprint))) },
     ], partner.certificates ?? [], t("certificates.none"))),
     (partner.waivers ?? []).length ? h("section", {}, h("h2", {}, t("waivers")), table([
-      { head: t("waiver"), cell: (waiver) => waiver.algorithm ?? waiver.name ?? String(waiver) }, { head: t("certificate.until"), cell: (waiver) => day(waiver.until) },
+      { head: t("waiver"), cell: (waiver) => h("span", { class: "chip error" }, waiver.algorithm) }, { head: t("certificate.until"), cell: (waiver) => day(waiver.until) },
+      { head: t("reason"), class: "detail", cell: (waiver) => waiver.reason },
     ], partner.waivers, "")) : null);
 }
 
