@@ -17,6 +17,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+import finding
+import keyboard
+
 SECONDS = 30
 PASSWORD = "correct horse battery staple"
 FLAGS = [
@@ -93,21 +96,19 @@ class Console:
         entries = [entry for entry in entries if not ("/api/v1/" in entry and "status of 404" in entry)]
         return [entry for entry in entries if not any(f"status of {code}" in entry for code in expected)]
 
+    def drop(self, name, content):
+        """Puts a file into the outbox, as a program does: aside, then renamed."""
+        aside = os.path.join(self.facts["outbox"], "." + name)
+        with open(aside, "wb") as file:
+            file.write(content)
+        os.rename(aside, os.path.join(self.facts["outbox"], name))
+
+    def row(self, name):
+        return next(each for each in self.all(".rows-body .row") if name in each.text)
+
     def close(self):
         self.driver.quit()
         self.profile.cleanup()
-
-
-def drop(facts, name, content):
-    """Puts a file into the outbox, as a program does: aside, then renamed."""
-    aside = os.path.join(facts["outbox"], "." + name)
-    with open(aside, "wb") as file:
-        file.write(content)
-    os.rename(aside, os.path.join(facts["outbox"], name))
-
-
-def row(console, name):
-    return next(each for each in console.all(".rows-body .row") if name in each.text)
 
 
 def sign_in(console):
@@ -127,10 +128,10 @@ def live(console):
     console.set_up()
     console.press('nav a[data-page="messages"]')
     console.says("Nothing matches")
-    drop(console.facts, "order-<b>1.xml", b"<order/>")
-    console.until("the message in the list", lambda: row(console, "order-<b>1.xml"))
-    console.until("its end", lambda: "delivered" in row(console, "order-<b>1.xml").text)
-    row(console, "order-<b>1.xml").click()
+    console.drop("order-<b>1.xml", b"<order/>")
+    console.until("the message in the list", lambda: console.row("order-<b>1.xml"))
+    console.until("its end", lambda: "delivered" in console.row("order-<b>1.xml").text)
+    console.row("order-<b>1.xml").click()
     console.one(".way .step.done")
     console.until("the steps", lambda: len(console.all(".way .step.done")) >= 4)
     console.says("MIC, ours")
@@ -145,9 +146,9 @@ def live(console):
 def retry(console):
     """A failed message says why, is not retried without a reason, and is with one; the audit trail has it."""
     console.set_up()
-    drop(console.facts, "refused.xml", b"<order/>")
+    console.drop("refused.xml", b"<order/>")
     console.go("/#/messages?state=failed,held")
-    console.until("the failure", lambda: row(console, "refused.xml").click() is None)
+    console.until("the failure", lambda: console.row("refused.xml").click() is None)
     console.one(".problem .code")
     console.press("button[data-action=retry]")
     console.one("dialog[open] textarea")
@@ -157,7 +158,7 @@ def retry(console):
     console.press("dialog button[type=submit]")
     console.until("its delivery", lambda: console.one("h1 .chip").text == "delivered")
     console.go("/#/audit")
-    console.until("the entry", lambda: row(console, "they have mended their keys"))
+    console.until("the entry", lambda: console.row("they have mended their keys"))
 
 
 def language(console):
@@ -207,12 +208,12 @@ def roles(console):
     console.fill("password", PASSWORD)
     console.press("dialog button[type=submit]")
     console.until("the user", lambda: "auditor" in console.one("main").text)
-    drop(console.facts, "refused.xml", b"<order/>")
+    console.drop("refused.xml", b"<order/>")
     console.press("#sign-out")
     console.sign_in("auditor", PASSWORD)
     console.one("nav")
     console.go("/#/messages?state=failed,held")
-    console.until("the failure", lambda: row(console, "refused.xml").click() is None)
+    console.until("the failure", lambda: console.row("refused.xml").click() is None)
     console.says("Message-ID")
     assert not console.all("[data-action]"), "a viewer is offered actions"
     answer = console.driver.execute_async_script("""
@@ -228,14 +229,22 @@ def roles(console):
 
 
 def phone(console):
-    """On a phone nothing needs more than its width but tables, which scroll by themselves; dark colours are there."""
+    """At 1280 pixels and on a phone nothing needs more than the width but tables, which scroll by themselves; dark colours are there."""
     console.set_up()
-    console.driver.set_window_size(400, 800)
-    for page in ["now", "messages", "declarations", "precheck", "partners", "certificates", "audit", "settings"]:
-        console.press(f'nav a[data-page="{page}"]')
-        console.one("main h1")
-        wide = console.driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{page} is {wide} pixels too wide"
+    console.drop("order.xml", b"<order/>")
+    console.go("/#/messages")
+    console.until("its delivery", lambda: "delivered" in console.row("order.xml").text)
+    message = console.one(".rows-body .c-file a").get_attribute("href").split("#/")[1]
+    for width in (1280, 400):
+        console.driver.set_window_size(width, 800)
+        for page in PAGES + [message, "partners/theirs"]:
+            console.go(f"/#/{page}")
+            console.one("main h1")
+            wide = console.driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide <= 0, f"{page} is {wide} pixels too wide at {width}"
+            wide = console.driver.execute_script("const it = document.querySelector('main'); return it.scrollWidth - it.clientWidth")
+            assert wide <= 0, f"the content of {page} is {wide} pixels too wide at {width}"
+    console.go("/#/settings")
     Select(console.one("select[name=theme]")).select_by_value("dark")
     ground = console.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert ground == "rgb(18, 22, 26)", ground
@@ -311,7 +320,7 @@ def million(console):
 def alarms(console):
     """An alert is silenced with a reason and for a time, the silence is ended, and a test goes out by the channel."""
     console.set_up()
-    drop(console.facts, "refused.xml", b"<order/>")
+    console.drop("refused.xml", b"<order/>")
     console.until("the alert", lambda: console.press("[data-silence]") is None)
     console.press("dialog button[type=submit]")
     console.says("Say why")
@@ -327,7 +336,7 @@ def alarms(console):
     console.until("what the channel said", lambda: "told" in console.one("[data-tested]").text)
     console.go("/#/audit")
     for entry in ("ended a silence", "silenced alerts", "tested the alerts"):
-        console.until(entry, lambda entry=entry: row(console, entry))
+        console.until(entry, lambda entry=entry: console.row(entry))
 
 
 def rotation(console):
@@ -461,7 +470,7 @@ def pictures(console, take):
         take(name)
 
 
-SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, hostile, screenshots)}
+SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, hostile, screenshots) + keyboard.SCENES + finding.SCENES}
 
 
 def main():

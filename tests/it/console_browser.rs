@@ -125,3 +125,28 @@ fn the_certificates_say_what_is_used_now_and_what_comes_next() {
 fn the_pages_fit_a_phone_and_have_dark_colours() {
     play("phone", false);
 }
+
+#[test]
+fn every_page_is_walked_through_by_keyboard_with_the_focus_seen() {
+    play("keyboard", false);
+}
+
+#[test]
+fn a_failed_message_is_found_and_retried_with_its_reason_by_keyboard() {
+    play("keyboard_actions", true);
+}
+
+#[test]
+fn language_theme_and_filters_are_used_by_keyboard_and_what_comes_meanwhile_takes_no_focus() {
+    play("keyboard_looks", true);
+}
+
+#[test]
+fn a_filter_is_kept_used_and_removed() {
+    play("filters", true);
+}
+
+#[test]
+fn an_agreement_is_read_in_both_languages() {
+    play("agreement", false);
+}

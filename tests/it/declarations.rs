@@ -414,3 +414,43 @@ fn a_change_of_what_customs_has_accepted_is_sent_without_a_word() {
     until_received(&gateway, 2);
     assert_eq!(findings("late.xml"), "change-after-release");
 }
+
+/// The last receipt alone; the numbers of the second document are known when it has come.
+const LAST: &str = r#"
+receipts = "last"
+[[outcome]]
+key = "REJECT"
+end = "rejected"
+info = "[Code:1313;Desc:订购人购买超过年度限额]"
+[[outcome]]
+end = "accepted"
+status = "800"
+"#;
+
+#[test]
+fn a_person_finds_a_document_by_any_of_its_numbers_and_sees_what_customs_said() {
+    let homes = Homes::new(LAST);
+    let (gateway, _testbed) = homes.start();
+    let now = Timestamp::now();
+    let list = with(sample::inventory(3, DXPID, now, 1), "copNo", "REJECT-1");
+    homes.enterprise.submit("customs", "list.xml", &signed(&list, &signer(now)));
+    let message = until_told(&gateway, "REJECT-1", "100")["message"].as_str().unwrap().to_owned();
+    let documents = || gateway.api(&format!("/api/v1/messages/{message}"))["business"]["documents"].clone();
+    let released = |documents: &Value| (1..3).all(|number| documents[number]["status"] == "released");
+    let documents = eventually("the others are released", || Some(documents()).filter(released));
+    let both = documents[1]["keys"].as_array().unwrap().iter().chain(documents[1]["given"].as_array().unwrap());
+    let wanted = ["orderNo", "copNo", "invtNo", "logisticsNo"];
+    let numbers: serde_json::Map<String, Value> = both
+        .filter(|key| wanted.contains(&key[0].as_str().unwrap()))
+        .map(|key| (key[0].as_str().unwrap().to_owned(), key[1].clone()))
+        .collect();
+    assert_eq!(numbers.len(), wanted.len(), "{numbers:?}");
+    let facts = json!({
+        "console": format!("http://{}", homes.enterprise.console),
+        "setup": homes.enterprise.path("console.setup"),
+        "language": "zh-CN",
+        "released": numbers,
+        "rejected": "REJECT-1",
+    });
+    crate::console_browser::run("declarations", &facts, &gateway);
+}

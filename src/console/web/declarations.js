@@ -11,9 +11,17 @@ const TYPING_MS = 300;
 
 const standing = (line) => h("span", { class: `chip s-${line.status}` }, said(line.receipt?.meaning) || t(`standing.${line.status}`));
 
-const COLUMNS = () => [
+// The numbers of a document. A row has room for some: the one that was asked for comes first, all of them are in the title.
+function keys(line, wanted) {
+  const all = [...line.keys, ...(line.given ?? [])];
+  const found = ([, value]) => Boolean(wanted) && value.toLowerCase().startsWith(wanted.toLowerCase());
+  const sorted = [...all.filter(found), ...all.filter((key) => !found(key))];
+  return h("span", { title: all.map((key) => key.join(" ")).join("\n") }, sorted.map(([name, value]) => h("span", { class: "key" }, h("span", { class: "muted" }, `${name} `), value)));
+}
+
+const COLUMNS = (wanted) => [
   { head: t("standing"), class: "c-standing", cell: standing },
-  { head: t("declaration.keys"), class: "c-keys", cell: (line) => [...line.keys, ...(line.given ?? [])].map(([name, value]) => h("span", { class: "key" }, h("span", { class: "muted" }, `${name} `), value)) },
+  { head: t("declaration.keys"), class: "c-keys", cell: (line) => keys(line, wanted()) },
   { head: t("type"), class: "c-type", cell: (line) => line.message_type },
   { head: t("partner"), class: "c-partner", cell: (line) => line.partner },
   { head: t("declaration.return"), class: "c-reason", cell: (line) => [line.receipt?.status, line.receipt?.info].filter(Boolean).join(" · ") },
@@ -24,7 +32,7 @@ const COLUMNS = () => [
 export async function declarationsPage(context) {
   let asked = { key: context.search.get("key") ?? undefined, status: context.search.get("status") ?? undefined };
   const rows = new Rows({
-    columns: COLUMNS(), label: t("page.declarations"), key: (line) => `${line.message}#${line.number}`,
+    columns: COLUMNS(() => asked.key), label: t("page.declarations"), key: (line) => `${line.message}#${line.number}`,
     open: (line) => { location.hash = `#/message/${line.message}`; },
     fetch: async (limit, before) => {
       const { declarations, next } = await api.get(`/declarations${api.query({ ...asked, limit, before })}`);

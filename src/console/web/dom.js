@@ -25,10 +25,27 @@ export const h = (name, attributes, ...children) => fill(document.createElement(
 
 export const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
-// Replaces what an element contains.
+// What tells an element of a page from the others, whenever it is drawn.
+const MARKS = ["id", "name", "data-action", "data-page", "data-silence", "href", "aria-label"];
+const looksLike = (element) => {
+  const mark = MARKS.find((name) => element.hasAttribute(name));
+  return [element.localName, mark, mark ? element.getAttribute(mark) : element.textContent].join(" ");
+};
+const FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]";
+
+// Replaces what an element contains. Who works by keyboard goes on where they were: the focus returns to what was drawn anew
+// in the place of what had it, else to the page.
 export function show(element, ...children) {
+  const focused = element.contains(document.activeElement) && element !== document.activeElement ? document.activeElement : undefined;
+  const alike = (mark) => [...element.querySelectorAll(FOCUSABLE)].filter((each) => looksLike(each) === mark);
+  const mark = focused && looksLike(focused);
+  const place = focused && alike(mark).indexOf(focused);
   element.replaceChildren();
   append(element, children);
+  if (focused) {
+    const found = alike(mark);
+    (found[place] ?? found.at(-1) ?? element.closest("[tabindex]"))?.focus({ preventScroll: true });
+  }
   return element;
 }
 

@@ -48,19 +48,22 @@ function instants(asked) {
   return { ...asked, from: at(asked.from), to: at(asked.to) };
 }
 
+// `asked()` is what is asked for at the time: typing changes it without a new drawing.
 function filters(asked, partners, changed) {
-  const set = (name) => (event) => changed({ ...asked, [name]: event.target.value || undefined });
+  const now = asked();
+  const typed = () => ({ ...asked(), text: text.value || undefined });
+  const set = (name) => (event) => { clearTimeout(typing); changed({ ...typed(), [name]: event.target.value || undefined }); };
   const select = (name, options) => {
-    const known = options.some(([value]) => value === (asked[name] ?? ""));
-    const all = known ? options : [...options, [asked[name], asked[name].split(",").map((state) => t(`state.${state}`)).join(" / ")]];
-    return h("label", {}, t(name), h("select", { name, onchange: set(name) }, all.map(([value, label]) => h("option", { value, selected: value === (asked[name] ?? "") }, label))));
+    const known = options.some(([value]) => value === (now[name] ?? ""));
+    const all = known ? options : [...options, [now[name], now[name].split(",").map((state) => t(`state.${state}`)).join(" / ")]];
+    return h("label", {}, t(name), h("select", { name, onchange: set(name) }, all.map(([value, label]) => h("option", { value, selected: value === (now[name] ?? "") }, label))));
   };
   let typing;
   const text = h("input", {
-    type: "search", name: "text", placeholder: t("search.hint"), value: asked.text ?? "", maxlength: 200,
-    oninput: (event) => { clearTimeout(typing); typing = setTimeout(() => set("text")(event), TYPING_MS); },
+    type: "search", name: "text", placeholder: t("search.hint"), value: now.text ?? "", maxlength: 200,
+    oninput: () => { clearTimeout(typing); typing = setTimeout(() => changed(typed()), TYPING_MS); },
   });
-  const instant = (name) => h("label", {}, t(name), h("input", { type: "datetime-local", name, value: asked[name] ?? "", onchange: set(name) }));
+  const instant = (name) => h("label", {}, t(name), h("input", { type: "datetime-local", name, value: now[name] ?? "", onchange: set(name) }));
   return h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
     h("label", { class: "wide" }, t("search"), text),
     select("state", [["", t("any")], ...STATES.map((state) => [state, t(`state.${state}`)])]),
@@ -74,14 +77,14 @@ function savedFilters(asked, apply, redraw) {
   const save = async () => {
     const name = h("input", { name: "filter-name", maxlength: 40, required: true });
     const chosen = await ask({ title: t("filter.save"), fields: h("label", {}, t("filter.name"), name), valid: () => (name.value.trim() ? undefined : t("filter.name.missing")), value: () => name.value.trim() });
-    if (chosen) keep([...saved().filter((each) => each.name !== chosen), { name: chosen, asked }]);
+    if (chosen) keep([...saved().filter((each) => each.name !== chosen), { name: chosen, asked: asked() }]);
   };
   return h("div", { class: "saved" },
     saved().map((each) => h("span", { class: "saved-filter" },
       button(each.name, () => apply(each.asked)),
       button("×", () => keep(saved().filter((other) => other.name !== each.name)), { "aria-label": t("filter.forget", each.name) }))),
-    button(t("filter.save"), save),
-    button(t("filter.clear"), () => apply({})));
+    button(t("filter.save"), save, { "data-action": "save-filter" }),
+    button(t("filter.clear"), () => apply({}), { "data-action": "clear-filter" }));
 }
 
 // Shows the page; what is asked for stands in the address, so that it can be bookmarked and sent to a colleague.
@@ -104,8 +107,8 @@ export async function messagesPage(context) {
     rows.reload();
   };
   const draw = () => show(top,
-    filters(asked, partners, (wanted) => apply(wanted, wanted.text === asked.text)),
-    savedFilters(asked, apply, draw));
+    filters(() => asked, partners, (wanted) => apply(wanted, wanted.text === asked.text)),
+    savedFilters(() => asked, apply, draw));
   show(context.place, h("h1", {}, t("page.messages")), top, rows.element);
   draw();
   await rows.reload();
