@@ -2,7 +2,7 @@
 //! `cargo bench --bench console`.
 //!
 //! A gateway as it runs in production, with as many finished messages in its journal as `DXGATE_BENCH_MESSAGES` says
-//! (1,000,000 by default: ten minutes to make, 12 GB), is asked for every answer over loopback, a connection each, so that
+//! (1,000,000 by default) is asked for every answer over loopback, a connection each, so that
 //! the time is that of the server and the socket. `-- --keep` leaves the gateway running and says where, to be looked at
 //! in a browser.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods, reason = "a bench")]
@@ -23,6 +23,7 @@ use dxgate::store::{Store, StoreConfig};
 use jiff::{SignedDuration, Timestamp};
 use support::gateway::Gateway;
 use support::home::{Home, PartnerFile};
+use support::population::Making;
 use support::{http, population};
 
 /// The program's own.
@@ -71,7 +72,9 @@ fn main() {
     let one = gateway.api("/api/v1/messages?limit=1")["messages"][0]["id"].as_str().unwrap().to_owned();
     print_line("message", &measured(&home, &format!("/api/v1/messages/{one}"), times));
     print_line("message, its timeline", &measured(&home, &format!("/api/v1/messages/{one}/timeline"), times));
-    println!("the page and its files: {} bytes", page_bytes(&home));
+    let now: usize =
+        ANSWERS.iter().filter(|(view, _)| *view == "now").map(|(_, path)| measured(&home, path, 1).bytes).sum();
+    println!("the first view: {} bytes, {now} of them answers", page_bytes(&home) + now);
     if std::env::args().any(|argument| argument == "--keep") {
         println!(
             "http://{}/ is open until a line is entered; the one-time link is in {}",
@@ -116,7 +119,7 @@ fn fill(home: &Home, messages: usize) {
         StoreConfig { allow_untrusted_filesystem: true, ..StoreConfig::new(home.path("data"), Arc::new(SystemClock)) };
     let begun = Instant::now();
     let (store, _) = Store::open(config).unwrap();
-    population::populate(&store, Timestamp::now() - SignedDuration::from_hours(1), messages);
+    population::populate(&store, Timestamp::now() - SignedDuration::from_hours(1), messages, Making::AtOnce);
     drop(store);
     println!("{messages} messages made in {:.0} s", begun.elapsed().as_secs_f64());
 }
@@ -126,16 +129,15 @@ fn second_page(gateway: &Gateway<'_>) -> String {
     format!("/api/v1/messages?limit=200&before={next}")
 }
 
-/// What a browser fetches before it asks for anything: the page and every file that it names, as they are sent.
+/// What a browser fetches before it asks for anything: the page and every file that it names, as they are sent to one that
+/// takes gzip, as all do.
 fn page_bytes(home: &Home) -> usize {
-    let page = http::get(home.console, "/", None).unwrap();
     let mut known = vec!["/assets/app.js".to_owned(), "/assets/console.css".to_owned(), "/assets/icon.svg".to_owned()];
-    let mut bytes = page.head.len() + page.body.len();
+    let mut bytes = sent_bytes(home, "/");
     let mut at = 0;
     while let Some(path) = known.get(at).cloned() {
         let file = http::get(home.console, &path, None).unwrap();
-        assert_eq!(file.status, 200, "{path}");
-        bytes += file.head.len() + file.body.len();
+        bytes += sent_bytes(home, &path);
         for name in imports(&file.text()) {
             let path = format!("/assets/{name}");
             if !known.contains(&path) {
@@ -145,6 +147,14 @@ fn page_bytes(home: &Home) -> usize {
         at += 1;
     }
     bytes
+}
+
+fn sent_bytes(home: &Home, path: &str) -> usize {
+    let head =
+        format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept-Encoding: gzip\r\n\r\n", home.console);
+    let file = http::exchange(home.console, head.as_bytes()).unwrap();
+    assert_eq!(file.status, 200, "{path}");
+    file.head.len() + file.body.len()
 }
 
 /// The modules that a module names.

@@ -16,64 +16,125 @@ use jiff::{SignedDuration, Timestamp};
 /// Threads that commit at the same time; they share syncs.
 const WRITERS: usize = 64;
 
+/// How messages come into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "each bench makes them one way")]
+pub(crate) enum Making {
+    /// Each step is a commit, as when they live; bodies of some KiB.
+    StepByStep,
+    /// The same facts, but all of a message in one commit, and bodies of some hundred bytes: a fifth of the time and room.
+    AtOnce,
+}
+
 /// Adds `count` finished messages, one in four inbound, each with payload, wire and MDN and its files published; one in
 /// a hundred stays open. Instants count on from `start`, one millisecond a message.
-pub(crate) fn populate(store: &Store, start: Timestamp, count: usize) {
+pub(crate) fn populate(store: &Store, start: Timestamp, count: usize, making: Making) {
     thread::scope(|scope| {
         for writer in 0..WRITERS {
             scope.spawn(move || {
                 for number in (writer..count).step_by(WRITERS) {
                     let at = start + SignedDuration::from_millis(i64::try_from(number).unwrap());
-                    if number % 4 == 3 { receive(store, at, number) } else { send(store, at, number) }
+                    let life = Life { store, making, number, id: Id::new(at), transaction: Transaction::new(at) };
+                    if number % 4 == 3 { receive(life) } else { send(life, at) }
                 }
             });
         }
     });
 }
 
-fn send(store: &Store, at: Timestamp, number: usize) {
-    let id = Id::new(at);
-    let mut transaction = Transaction::new(at);
-    let payload = transaction.body(bytes(number, 2048));
-    let wire = transaction.body(bytes(number, 3072));
-    let queued = Fact::Queued {
+/// One message in the making.
+struct Life<'s> {
+    store: &'s Store,
+    making: Making,
+    number: usize,
+    id: Id,
+    transaction: Transaction,
+}
+
+impl Life<'_> {
+    /// A body of this many bytes, that differs from message to message.
+    fn body(&mut self, len: usize) -> Body {
+        let len = if self.making == Making::AtOnce { len / 8 } else { len };
+        self.transaction.body(self.number.to_be_bytes().into_iter().cycle().take(len).collect())
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        self.transaction.fact(self.id, fact);
+    }
+
+    /// The end of a step.
+    fn step(&mut self) {
+        if self.making == Making::StepByStep {
+            self.commit();
+        }
+    }
+
+    fn commit(&mut self) {
+        let done = Transaction::new(self.transaction.at());
+        self.store.commit_blocking(std::mem::replace(&mut self.transaction, done)).unwrap();
+    }
+
+    fn end(mut self) {
+        if self.making == Making::AtOnce {
+            self.commit();
+        }
+    }
+
+    fn publish(&mut self, publications: u32) {
+        for index in 0..publications {
+            self.fact(Fact::Staged { index });
+        }
+        self.step();
+        for index in 0..publications {
+            self.fact(Fact::Published { index, name: format!("{}-{index}", self.id) });
+        }
+        self.step();
+    }
+}
+
+fn send(mut life: Life<'_>, at: Timestamp) {
+    let (number, id) = (life.number, life.id);
+    let (payload, wire) = (life.body(2048), life.body(3072));
+    life.fact(Fact::Queued {
         kind: JobKind::Payload,
         partner: format!("partner-{}", number % 7),
         file_name: format!("CEB311Message-{number}.xml"),
         payload: Some(payload),
         declaration: declaration(number),
         about: None,
-    };
+    });
     let message_id = format!("<{number}-{id}@station.example>");
     let headers = headers(&message_id);
-    transaction.fact(id, queued);
     if number.is_multiple_of(2) {
         let keys = |document: usize| vec![("orderNo".to_owned(), format!("O{number}-{document}"))];
-        transaction.fact(id, Fact::Declared { documents: (0..DOCUMENTS).map(keys).collect() });
+        life.fact(Fact::Declared { documents: (0..DOCUMENTS).map(keys).collect() });
     }
-    transaction.fact(id, Fact::Composed { message_id, headers, wire, mics: SentMics::default(), due: at });
-    commit(store, transaction);
-    happen(store, id, at, Fact::Attempted { number: 1 });
+    life.fact(Fact::Composed { message_id, headers, wire, mics: SentMics::default(), due: at });
+    life.step();
+    life.fact(Fact::Attempted { number: 1 });
+    life.step();
     if number.is_multiple_of(100) {
         let reason =
             Reason { code: "connection-refused".to_owned(), text: bilingual!("无法连接", "cannot connect") };
-        happen(store, id, at, Fact::RetryAt { due: at + SignedDuration::from_hours(1), reason });
-        return;
+        life.fact(Fact::RetryAt { due: at + SignedDuration::from_hours(1), reason });
+        life.step();
+        return life.end();
     }
-    let mut transaction = Transaction::new(at);
-    let receipt = receipt(transaction.body(bytes(number, 1536)));
+    let receipt = receipt(life.body(1536));
     let mdn = (".mdn".to_owned(), Content::Body(receipt.body));
     let report = (".mdn.json".to_owned(), Content::Text("{\"state\":\"delivered\"}".to_owned()));
     let files = vec![
         Publication { folder: Folder::Receipts, name: format!("{number}"), files: vec![mdn, report] },
         Publication { folder: Folder::Sent, name: format!("{number}.xml"), files: vec![principal(payload)] },
     ];
-    transaction.fact(id, Fact::Delivered { receipt: Some(receipt), note: None, files });
-    commit(store, transaction);
-    publish(store, id, at, 2);
+    life.fact(Fact::Delivered { receipt: Some(receipt), note: None, files });
+    life.step();
+    life.publish(2);
     if number.is_multiple_of(2) {
-        happen(store, id, at, answered(number));
+        life.fact(answered(number));
+        life.step();
     }
+    life.end();
 }
 
 /// Documents of every second message sent.
@@ -105,13 +166,11 @@ fn answered(number: usize) -> Fact {
     }
 }
 
-fn receive(store: &Store, at: Timestamp, number: usize) {
-    let id = Id::new(at);
-    let mut transaction = Transaction::new(at);
-    let wire = transaction.body(bytes(number, 3072));
-    let payload = transaction.body(bytes(number, 2048));
+fn receive(mut life: Life<'_>) {
+    let (number, id) = (life.number, life.id);
+    let (wire, payload) = (life.body(3072), life.body(2048));
     let message_id = format!("{number}-{id}@customs.example");
-    let accepted = Fact::Accepted {
+    life.fact(Fact::Accepted {
         partner: "customs".to_owned(),
         headers: headers(&message_id),
         key: DedupKey { from: "CUSTOMS".to_owned(), to: "STATION".to_owned(), message_id },
@@ -125,35 +184,13 @@ fn receive(store: &Store, at: Timestamp, number: usize) {
             name: format!("{number}.xml"),
             files: vec![(".meta.json".to_owned(), Content::Text("{}".to_owned())), principal(payload)],
         }],
-    };
-    transaction.fact(id, accepted);
-    commit(store, transaction);
-    let mut transaction = Transaction::new(at);
-    let mdn = receipt(transaction.body(bytes(number, 1536)));
-    transaction.fact(id, Fact::Answered { mdn });
-    commit(store, transaction);
-    publish(store, id, at, 1);
-}
-
-fn publish(store: &Store, id: Id, at: Timestamp, publications: u32) {
-    let mut staged = Transaction::new(at);
-    let mut published = Transaction::new(at);
-    for index in 0..publications {
-        staged.fact(id, Fact::Staged { index });
-        published.fact(id, Fact::Published { index, name: format!("{id}-{index}") });
-    }
-    commit(store, staged);
-    commit(store, published);
-}
-
-fn happen(store: &Store, id: Id, at: Timestamp, fact: Fact) {
-    let mut transaction = Transaction::new(at);
-    transaction.fact(id, fact);
-    commit(store, transaction);
-}
-
-fn commit(store: &Store, transaction: Transaction) {
-    store.commit_blocking(transaction).unwrap();
+    });
+    life.step();
+    let mdn = receipt(life.body(1536));
+    life.fact(Fact::Answered { mdn });
+    life.step();
+    life.publish(1);
+    life.end();
 }
 
 fn principal(body: Body) -> (String, Content) {
@@ -185,9 +222,4 @@ fn headers(message_id: &str) -> Headers {
         headers.push(name, value).unwrap();
     }
     headers
-}
-
-/// Bytes that differ from message to message.
-fn bytes(number: usize, len: usize) -> Vec<u8> {
-    number.to_be_bytes().into_iter().cycle().take(len).collect()
 }
