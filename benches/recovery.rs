@@ -33,12 +33,7 @@ fn main() {
     let home = folder.path();
     let store = Store::open(config(home)).unwrap().0;
     let begun = Instant::now();
-    population::populate(
-        &store,
-        Timestamp::from_second(1_790_000_000).unwrap(),
-        messages,
-        population::Making::StepByStep,
-    );
+    population::populate(&store, Timestamp::from_second(1_790_000_000).unwrap(), messages);
     say("populate", begun, &format!("{messages} messages"));
     let begun = Instant::now();
     drop(store);

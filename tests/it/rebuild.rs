@@ -11,7 +11,7 @@ use dxgate::ground::clock::SystemClock;
 use dxgate::store::{IndexRecovery, Store, StoreConfig};
 use jiff::Timestamp;
 
-use crate::support::population::{Making, populate};
+use crate::support::population::populate;
 
 /// Seconds for a hundred thousand messages; fewer must not take longer.
 const REBUILD: usize = 60;
@@ -26,7 +26,7 @@ fn a_deleted_index_is_rebuilt_with_the_identical_state_in_time() {
     let config =
         || StoreConfig { allow_untrusted_filesystem: true, ..StoreConfig::new(home.path(), Arc::new(SystemClock)) };
     let (store, _) = Store::open(config()).unwrap();
-    populate(&store, Timestamp::from_second(1_790_000_000).unwrap(), messages, Making::StepByStep);
+    populate(&store, Timestamp::from_second(1_790_000_000).unwrap(), messages);
     let digest = store.state_digest().unwrap();
     let mut last = store;
     let mut slowest = Duration::ZERO;

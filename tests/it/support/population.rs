@@ -1,5 +1,6 @@
 //! A store full of messages that have lived: what rebuilding and restarting are measured on.
 
+use std::ops::Range;
 use std::thread;
 
 use dxgate::as2::SentMics;
@@ -28,11 +29,17 @@ pub(crate) enum Making {
 
 /// Adds `count` finished messages, one in four inbound, each with payload, wire and MDN and its files published; one in
 /// a hundred stays open. Instants count on from `start`, one millisecond a message.
-pub(crate) fn populate(store: &Store, start: Timestamp, count: usize, making: Making) {
+pub(crate) fn populate(store: &Store, start: Timestamp, count: usize) {
+    populate_some(store, start, 0..count, Making::StepByStep);
+}
+
+/// The same, made in one way or the other, of those with these numbers alone.
+pub(crate) fn populate_some(store: &Store, start: Timestamp, numbers: Range<usize>, making: Making) {
     thread::scope(|scope| {
         for writer in 0..WRITERS {
+            let numbers = numbers.clone();
             scope.spawn(move || {
-                for number in (writer..count).step_by(WRITERS) {
+                for number in numbers.skip(writer).step_by(WRITERS) {
                     let at = start + SignedDuration::from_millis(i64::try_from(number).unwrap());
                     let life = Life { store, making, number, id: Id::new(at), transaction: Transaction::new(at) };
                     if number % 4 == 3 { receive(life) } else { send(life, at) }
