@@ -30,9 +30,18 @@ const RETRY_FULL: Duration = Duration::from_secs(10);
 const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
 
 impl Inbound {
-    /// Takes a message durably and answers 202; it is opened in the background.
+    /// Takes a message durably and answers 202; it is opened in the background. One that came in parts is opened before it is
+    /// taken: after a 202 its sender would not send it whole again.
     pub(super) async fn accept_asynchronously(&self, arrived: MessageArrived) -> Reply {
-        let MessageArrived { partner, request, wire, peer, room: _room, turn: _turn, .. } = arrived;
+        let MessageArrived { partner, request, wire, peer, room: _room, mut turn, pieced } = arrived;
+        let request = Arc::new(request);
+        let wire = match pieced {
+            true => match self.proven(&partner, &request, wire, &mut turn).await {
+                Ok(wire) => wire,
+                Err(reply) => return reply,
+            },
+            false => wire,
+        };
         let now = self.clock.now();
         let id = Id::new(now);
         let mut transaction = Transaction::new(now);
@@ -88,17 +97,16 @@ impl Inbound {
         body.take(8 * 1024).read_to_end(&mut prefix).map_err(|error| error.to_string())?;
         match request::read_head(&message.headers, &prefix, &self.limits) {
             Ok(Incoming::Message(request)) => {
-                self.open_later(message.id, partner, request, wire);
+                self.open_later(message.id, partner, Arc::new(request), wire);
                 Ok(())
             }
             _ => Err("its head cannot be read again".to_owned()),
         }
     }
 
-    fn open_later(&self, id: Id, partner: Arc<Partner>, request: Request, wire: Body) {
+    fn open_later(&self, id: Id, partner: Arc<Partner>, request: Arc<Request>, wire: Body) {
         let flow = self.clone();
         self.tasks.spawn("open-received", async move {
-            let request = Arc::new(request);
             let mut pause = RETRY_FIRST;
             loop {
                 let error = match flow.settle(id, &partner, &request, (Draft::Stored(wire), None), false).await {

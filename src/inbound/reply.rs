@@ -11,6 +11,7 @@ use super::asynchronous::{add_mdn_job, asks_later};
 use super::open::{NotOpened, Verified};
 use super::publish::{Published, dedup_key};
 use super::receive::{MessageArrived, busy, unavailable};
+use super::restart::not_judged;
 use super::waiting::wait_out;
 use crate::as2::headers;
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
@@ -69,11 +70,6 @@ impl Inbound {
         let id = Id::new(self.clock.now());
         let MessageArrived { partner, request, wire, peer, room: _room, turn, pieced } = arrived;
         let settled = self.settle(id, &partner, &Arc::new(request), (wire, Some(peer)), pieced).await;
-        if let (Err(NoAnswer::Pieced(failure)), Some(turn)) = (&settled, turn) {
-            let (code, id) = (failure.cause.code(), &partner.id);
-            tracing::warn!(partner = %id, code, "not judged, since it came in parts: it is to be sent whole");
-            turn.forget();
-        }
         match settled {
             Ok(Answer { mdn: Some((headers, body)), .. }) => {
                 let mut reply = Reply::new(200).body(body);
@@ -84,7 +80,7 @@ impl Inbound {
             }
             Ok(Answer { mdn: None, .. }) => Reply::new(200),
             Err(NoAnswer::Storage(error)) => unavailable("a message could not be stored", &error),
-            Err(NoAnswer::Pieced(_)) => busy(),
+            Err(NoAnswer::Pieced(failure)) => not_judged(&partner, &failure, turn),
             Err(NoAnswer::Journal(error)) => {
                 tracing::error!(%error, code = error.code(), "a message could not be recorded");
                 busy()

@@ -7,15 +7,22 @@
 //! 503, sends it whole again. Nothing else depends on where its bytes came from, nor on whether the disk kept them: only
 //! signed messages may come so (`restart-unsigned`).
 
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
 use super::Inbound;
+use super::open::NotOpened;
 use super::receive::{busy, header_fields, unavailable};
-use crate::as2::headers;
+use super::waiting::wait_out;
+use crate::as2::request::Request;
+use crate::as2::{OpenFailure, headers};
 use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::http::{Exchange, Reply};
 use crate::mime::Headers;
 use crate::partner::Partner;
-use crate::store::draft::Sink;
+use crate::store::draft::{Draft, Sink};
 use crate::store::partial::{Mark, NotTaken, Taken, Turn, Wanted};
 
 /// Bytes of the longest mark that is kept.
@@ -103,6 +110,29 @@ impl Inbound {
         }
     }
 
+    /// Opens a message that several connections carried, for the sake of whether it opens; returns its bytes.
+    ///
+    /// # Errors
+    /// The answer: it is to be sent again, whole if it does not open.
+    pub(super) async fn proven(
+        &self,
+        partner: &Arc<Partner>,
+        request: &Arc<Request>,
+        wire: Draft,
+        turn: &mut Option<Turn>,
+    ) -> Result<Draft, Reply> {
+        let begun = Instant::now();
+        let (wire, opened) = self.open(partner, request, wire).await;
+        match opened {
+            Ok(_) => Ok(wire),
+            Err(NotOpened::Storage(error)) => Err(unavailable("a message could not be stored", &error)),
+            Err(NotOpened::Refused(failure) | NotOpened::Revoked(failure)) => {
+                wait_out(begun, wire.len()).await;
+                Err(not_judged(partner, &failure, turn.take()))
+            }
+        }
+    }
+
     /// The answer to `HEAD`: how much of a body is here, for the partner it came from.
     pub(super) fn told_of_parts(&self, exchange: &Exchange) -> Reply {
         let Ok(head) = header_fields(exchange) else { return Reply::new(200) };
@@ -116,6 +146,14 @@ impl Inbound {
             None => in_use(),
         }
     }
+}
+
+/// The answer to a message that came in parts and does not open: nothing of it is offered any more.
+pub(super) fn not_judged(partner: &Partner, failure: &OpenFailure, turn: Option<Turn>) -> Reply {
+    let (code, id) = (failure.cause.code(), &partner.id);
+    tracing::warn!(partner = %id, code, "not judged, since it came in parts: it is to be sent whole");
+    turn.into_iter().for_each(Turn::forget);
+    busy()
 }
 
 /// The mark of the body, if it has a strong one (RFC 9110 8.8.3).

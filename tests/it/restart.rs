@@ -27,13 +27,17 @@ struct Pair {
 impl Pair {
     /// Faults of the connections in their order; afterwards the network behaves.
     fn new(accept: &str, faults: &'static [Fault]) -> Pair {
+        Pair::with_mdn(PartnerFile::default().mdn, accept, faults)
+    }
+
+    fn with_mdn(mdn: &str, accept: &str, faults: &'static [Fault]) -> Pair {
         let more = "[limits]\nfree_space_floor = 0";
         let left = Home::of(&Station { as2_name: "left", party: keys::ours(), more });
         let right = Home::of(&Station { as2_name: "right", party: keys::theirs(), more });
         let proxy = Proxy::start(right.as2, |number| faults.get(number).copied().unwrap_or(Fault::Pass));
         left.partner(
             "right",
-            &PartnerFile { as2_name: "right", url: proxy.url(), delivery: DELIVERY, ..PartnerFile::default() },
+            &PartnerFile { as2_name: "right", url: proxy.url(), mdn, delivery: DELIVERY, ..PartnerFile::default() },
         );
         let partner =
             PartnerFile { as2_name: "left", url: left.url(), party: keys::ours(), accept, ..PartnerFile::default() };
@@ -112,8 +116,17 @@ fn what_came_survives_kill_9_of_the_receiver() {
 
 #[test]
 fn foreign_bytes_in_a_part_cost_a_transfer_and_no_delivery() {
+    foreign_bytes_cost_a_transfer(PartnerFile::default().mdn);
+}
+
+#[test]
+fn foreign_bytes_in_a_part_cost_no_more_where_the_receipt_comes_later() {
+    foreign_bytes_cost_a_transfer("mode = \"async\"\nsigned = true");
+}
+
+fn foreign_bytes_cost_a_transfer(mdn: &str) {
     // The second attempt reaches nobody, which gives time to change what came.
-    let pair = Pair::new(SWITCHED_ON, &[Fault::CutRequest(CUT), Fault::Refuse, Fault::Refuse]);
+    let pair = Pair::with_mdn(mdn, SWITCHED_ON, &[Fault::CutRequest(CUT), Fault::Refuse, Fault::Refuse]);
     let (sender, receiver) = (Gateway::start(&pair.left), Gateway::start(&pair.right));
     let payload = payload();
     pair.left.submit("right", "large.bin", &payload);
