@@ -2,6 +2,7 @@ mod backups;
 mod commits;
 mod declared;
 mod frames;
+mod grouping;
 mod keeping;
 mod leases;
 mod recovery;
