@@ -7,6 +7,7 @@ mod home;
 mod partners;
 mod reload;
 mod signature;
+mod waivers;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
