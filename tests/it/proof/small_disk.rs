@@ -37,12 +37,20 @@ impl SmallDisk {
     /// Fills it to the last `leave` bytes, as far as blocks allow.
     pub fn fill(&self, leave: u64) {
         let filler = File::options().create(true).append(true).open(self.filler()).unwrap();
+        // The blocks of removed files come back when the filesystem's own journal is written, up to five seconds later.
+        for _ in 0..2 {
+            rustix::fs::syncfs(&filler).unwrap();
+            self.fill_now(&filler, leave);
+        }
+    }
+
+    fn fill_now(&self, filler: &File, leave: u64) {
         let mut step = 1u64 << 24;
         while step >= 1024 {
             let free = dxgate::ground::durable::free_space(&self.path()).unwrap();
             let end = filler.metadata().unwrap().len();
             let fits = free >= leave + step;
-            if !(fits && rustix::fs::fallocate(&filler, FallocateFlags::empty(), end, step).is_ok()) {
+            if !(fits && rustix::fs::fallocate(filler, FallocateFlags::empty(), end, step).is_ok()) {
                 step /= 2;
             }
         }
