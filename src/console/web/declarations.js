@@ -55,9 +55,9 @@ export async function declarationsPage(context) {
     h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
       h("label", { class: "wide" }, t("declaration.search"), key), h("label", {}, t("standing"), select)),
     rows.element);
-  await rows.reload();
   context.listen((kind, data) => {
     if (kind === "resync" || (kind === "message" && data.direction === "inbound")) rows.reload();
   });
+  await rows.reload();
   return () => rows.close();
 }

@@ -230,11 +230,11 @@ export async function messagePage(context) {
       raw(context, message),
       h("section", {}, h("h2", {}, t("history")), history(message)));
   }
-  await load();
   let pending;
   context.listen((kind, data) => {
     if (kind !== "resync" && data.id !== id) return;
     pending ??= setTimeout(() => { pending = undefined; load().catch(context.fail); }, GATHER_MS);
   });
+  await load();
   return () => clearTimeout(pending);
 }

@@ -111,10 +111,11 @@ export async function messagesPage(context) {
     savedFilters(() => asked, apply, draw));
   show(context.place, h("h1", {}, t("page.messages")), top, rows.element);
   draw();
-  await rows.reload();
+  // From before the list is asked for: what happens while it is on its way is not in it.
   context.listen((kind, data) => {
     if (kind === "message") rows.put(data, belongs(data, asked));
     if (kind === "resync") rows.reload();
   });
+  await rows.reload();
   return () => rows.close();
 }

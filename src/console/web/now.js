@@ -66,10 +66,10 @@ export async function nowPage(context) {
       h("section", {}, h("h2", {}, t("expiring")), expiring(certificates.certificates)));
   }
 
-  await load();
   let pending;
   const later = () => { pending ??= setTimeout(() => { pending = undefined; load().catch(context.fail); }, GATHER_MS); };
   context.listen(later);
+  await load();
   const timer = setInterval(later, REFRESH_MS);
   return () => { clearInterval(timer); clearTimeout(pending); };
 }

@@ -54,6 +54,8 @@ export class Rows {
       const { lines, next } = await this.fetch(this.lines.length ? PAGE : FIRST, this.next);
       if (run !== this.run) return;
       for (const line of lines) {
+        // What was put meanwhile is newer than what was asked for.
+        if (this.known.has(this.name(line))) continue;
         this.lines.push(line);
         this.known.add(this.name(line));
       }
