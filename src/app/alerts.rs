@@ -100,7 +100,8 @@ impl Watch {
         let shown: Vec<_> = self.backend.reloading.shown.certificates().into_iter().map(|(_, shown)| shown).collect();
         let certificates = conditions::certificates(&config.station.keys, &shown, &partners, now);
         let revocation = conditions::revocation(&partners, now);
-        unready.chain(certificates).chain(revocation).chain(queue).collect()
+        let guessing = conditions::guessing(self.backend.pressed(), config.server.failures_per_partner);
+        unready.chain(certificates).chain(revocation).chain(queue).chain(guessing).collect()
     }
 
     /// Begins a check of the journal when it is time, and notes what one came to. It runs in a thread of its own, for

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 
 use super::alerts;
 use super::backup::BackupJob;
@@ -31,7 +33,7 @@ use crate::ground::id::Id;
 use crate::ground::space::{NoRoom, Space};
 use crate::ground::text::Bilingual;
 use crate::http::{BodyError, RequestBody};
-use crate::inbound::Inbound;
+use crate::inbound::{Inbound, LimitLabels};
 use crate::outbound::{ActionError, IntakeError, Outbound};
 use crate::partner::Directory;
 use crate::store::draft::{Draft, Sink};
@@ -109,6 +111,16 @@ impl GatewayBackend {
     /// The time by the gateway's clock.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Partners in whose name too many messages failed to open.
+    pub(super) fn pressed(&self) -> Vec<String> {
+        self.inbound.pressed()
+    }
+
+    /// Messages that were refused unopened.
+    pub(super) fn refused(&self) -> Family<LimitLabels, Counter> {
+        self.inbound.refused()
     }
 
     /// Messages, newest first.

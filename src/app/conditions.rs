@@ -154,6 +154,18 @@ pub(super) fn queue(backlog: &Backlog, most: Duration, now: Timestamp) -> Option
     Some(condition(Level::Warning, "queue-old", text))
 }
 
+/// Partners in whose name too many messages could not be opened.
+pub(super) fn guessing(pressed: Vec<String>, most: usize) -> Vec<Condition> {
+    let of = |partner: String| {
+        let text = bilingual!(
+            "以伙伴 {partner} 名义发来的报文一小时内解密或验签失败达 {most} 次，其他来源的同名报文暂不打开。如非对方更换了密钥或证书，则可能有人在试探我方密钥：请与对方核实，并在日志中查看来源地址。",
+            "{most} messages in the name of partner {partner} failed at decryption or signature within an hour; more of them are not opened, except from where the partner is known. Unless it has changed its keys or certificates, somebody may be probing our key: ask the partner, and look for the addresses in the log."
+        );
+        Condition { partner: Some(partner), ..condition(Level::Security, "crypto-failures", text) }
+    };
+    pressed.into_iter().map(of).collect()
+}
+
 /// What a check of the journal found.
 pub(super) fn damaged(error: &StoreError) -> Condition {
     let found = error.text();

@@ -25,7 +25,7 @@ use crate::partner::Directory;
 use crate::store::{IndexRecovery, RecoveryReport, Store};
 
 /// Every metric: name without `dxgate_`, kind, labels, and what it says.
-pub const CATALOGUE: [(&str, &str, &[&str], &str); 29] = [
+pub const CATALOGUE: [(&str, &str, &[&str], &str); 30] = [
     ("build_info", "gauge", &["version"], "The running version; the value is 1"),
     ("ready", "gauge", &[], "1 when the gateway accepts messages, 0 when something keeps it from that"),
     ("messages", "gauge", &["state"], "Messages in each state"),
@@ -52,6 +52,12 @@ pub const CATALOGUE: [(&str, &str, &[&str], &str); 29] = [
         "counter",
         &["partner", "code"],
         "Failures of decryption, signatures, MICs, TLS certificates and agreed security",
+    ),
+    (
+        "crypto_refusals_total",
+        "counter",
+        &["limit"],
+        "Messages refused unopened, because too many before them had failed: from their address, or in their partner's name",
     ),
     ("alerts_raised_total", "counter", &["code", "level"], "Alerts raised"),
     ("alerts_standing", "gauge", &["code"], "Conditions of the gateway that stand and that nobody has acknowledged"),
@@ -111,6 +117,7 @@ impl Metrics {
         add(out, "wire_bytes_total", store.messages.bytes);
         add(out, "mdn_latency_seconds", store.messages.receipts);
         add(out, "crypto_failures_total", store.messages.crypto_failures);
+        add(out, "crypto_refusals_total", sources.backend.refused());
         add(out, "alerts_raised_total", store.messages.alerts);
         add(out, "alert_deliveries_total", sources.telling.deliveries());
         add(out, "journal_sync_seconds", store.sync_seconds);

@@ -30,7 +30,16 @@ pub(super) fn outbound(config: &Config) -> outbound::Settings {
 }
 
 pub(super) fn inbound(config: &Config, space: &Space) -> inbound::Settings {
-    inbound::Settings { path: config.as2.path.clone(), space: space.clone() }
+    let failures = inbound::FailureLimits {
+        per_ip: config.server.failures_per_ip,
+        per_partner: config.server.failures_per_partner,
+    };
+    inbound::Settings {
+        path: config.as2.path.clone(),
+        space: space.clone(),
+        failures,
+        trusted_proxies: config.as2.trusted_proxies.clone(),
+    }
 }
 
 pub(super) fn store(config: &Config, clock: Arc<dyn Clock>) -> StoreConfig {

@@ -79,9 +79,18 @@ pub struct OpenFailure {
     pub explanation: &'static str,
     /// For the operator and the log alone.
     pub cause: OpenError,
+    /// The partner is not told why: see the module head.
+    pub veiled: bool,
 }
 
 impl OpenFailure {
+    /// A key or a signature did not fit, or nobody is told what did not: what somebody who guesses brings about. Whatever
+    /// is answered alike is one and the same here, so that counting these teaches nothing either.
+    pub fn is_cryptographic(&self) -> bool {
+        let by_cause = matches!(self.cause, OpenError::Cipher(_) | OpenError::Decryption(_) | OpenError::Signature(_));
+        self.veiled || by_cause
+    }
+
     /// [`open_as_named`] did not compute the digest that the signature was made with.
     pub fn is_misnamed(&self, policy: &AcceptPolicy) -> bool {
         match &self.cause {
@@ -165,9 +174,9 @@ fn open_with(
 /// What the partner and the operator get to know about `cause`. `veiled`: see the module head.
 fn failure(cause: OpenError, veiled: bool) -> OpenFailure {
     if veiled {
-        return OpenFailure { told: Disposition::decryption_failed(), explanation: UNIFORM_EXPLANATION, cause };
+        return OpenFailure { told: Disposition::decryption_failed(), explanation: UNIFORM_EXPLANATION, cause, veiled };
     }
-    OpenFailure { told: cause.told(), explanation: cause.explanation(), cause }
+    OpenFailure { told: cause.told(), explanation: cause.explanation(), cause, veiled }
 }
 
 /// The agreement against what was found; the layers have checked the same on their way, but only this mints the proof.

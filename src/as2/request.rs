@@ -112,13 +112,17 @@ fn first_part_type(outer: &ContentType, prefix: &[u8], limits: &Limits) -> Optio
 /// [`RequestError`]: answer 400, no MDN, and read no body.
 pub fn check_head(headers: &Headers) -> Result<(), RequestError> {
     check_common(headers)?;
+    if may_be_mdn(headers) { Ok(()) } else { message_fields(headers).map(|_| ()) }
+}
+
+/// Whether these header fields may be those of a receipt: only the body shows then whether they are ([`classify`]).
+pub fn may_be_mdn(headers: &Headers) -> bool {
     let essence = headers.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok());
-    let undecided = match essence.as_ref().map(|outer| outer.essence.as_str()) {
+    match essence.as_ref().map(|outer| outer.essence.as_str()) {
         Some("multipart/report" | "message/disposition-notification") => true,
         Some("multipart/signed") => headers.count(headers::NOTIFICATION_TO) == 0,
         _ => false,
-    };
-    if undecided { Ok(()) } else { message_fields(headers).map(|_| ()) }
+    }
 }
 
 /// What messages and receipts have in common: nothing decisive twice, and two names.

@@ -158,7 +158,7 @@ fn needs_restart(config: &Config, draft: &Draft, station: &Station) -> Vec<&'sta
     };
     let addresses = |as2: &As2Settings| {
         let listeners: Vec<_> = as2.all_listeners().iter().map(|one| (one.listen, one.tls.is_some())).collect();
-        format!("{listeners:?} {} {:?}", as2.path, as2.public_url)
+        format!("{listeners:?} {} {:?} {:?}", as2.path, as2.public_url, as2.trusted_proxies)
     };
     let console = |console: &ConsoleSettings| {
         let ConsoleSettings { listen, token_file, users_file, hosts, open_metrics, token_rate, tls } = console;
@@ -340,6 +340,8 @@ fn server(section: &Section<'_>) -> ServerSettings {
         inline: section.size("inline", MIB, 0, 16 * MIB),
         connections,
         connections_per_ip: section.count("connections_per_ip", 64, 1, 100_000).min(connections),
+        failures_per_ip: section.count("failures_per_ip", 10, 0, 1000),
+        failures_per_partner: section.count("failures_per_partner", 20, 0, 1000),
         header_timeout: section.duration("header_timeout", 10 * SECOND, SECOND, 5 * MINUTE),
         idle_timeout: section.duration("idle_timeout", 60 * SECOND, SECOND, HOUR),
         body_min_rate: section.size("body_min_rate", KIB, 0, GIB),

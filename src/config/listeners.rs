@@ -7,6 +7,8 @@ use super::document::Section;
 use super::material::{Reading, note};
 use super::{As2Settings, ClientDemand, Clients, ListenerSettings};
 use crate::bilingual;
+use crate::ground::network::Network;
+use crate::ground::text::Bilingual;
 use crate::keys::{TlsIdentity, load, specimen};
 use crate::partner::PartnerUrl;
 
@@ -40,7 +42,18 @@ pub(super) fn as2(section: &Section<'_>, reading: &Reading<'_>) -> As2Settings {
         Some(first) => (first.listen, first.tls, first.clients),
         None => (SocketAddr::from(([127, 0, 0, 1], 4080)), None, Clients::default()),
     };
-    As2Settings { listen, path: path.unwrap_or_else(|| "/as2".to_owned()), public_url, tls, clients, listeners }
+    let path = path.unwrap_or_else(|| "/as2".to_owned());
+    let trusted_proxies = section.parsed_list("trusted_proxies", network).unwrap_or_default();
+    As2Settings { listen, path, public_url, tls, clients, listeners, trusted_proxies }
+}
+
+fn network(text: &str) -> Result<Network, Bilingual> {
+    text.parse().map_err(|_| {
+        bilingual!(
+            "不是地址或网段。例如 \"10.0.0.5\" 或 \"10.0.0.0/8\"。",
+            "neither an address nor a network. Write \"10.0.0.5\" or \"10.0.0.0/8\"."
+        )
+    })
 }
 
 /// Two listeners cannot both have these addresses.

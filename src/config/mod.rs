@@ -49,6 +49,7 @@ use crate::cms::Certificate;
 use crate::declaration::precheck::Levels;
 use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::limits::Limits;
+use crate::ground::network::Network;
 use crate::keys::TlsIdentity;
 use crate::partner::{Directory, PartnerUrl, Proxy, Station};
 
@@ -138,6 +139,8 @@ pub struct As2Settings {
     pub clients: Clients,
     /// Listeners besides this one, for the same path.
     pub listeners: Vec<ListenerSettings>,
+    /// Proxies in front of the listeners whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// One AS2 listener.
@@ -231,6 +234,10 @@ pub struct ServerSettings {
     pub connections: usize,
     /// Connections at the same time from one address.
     pub connections_per_ip: usize,
+    /// Messages from one address that may fail to open in an hour; 0: any number.
+    pub failures_per_ip: usize,
+    /// Messages in the name of one partner that may; 0: any number.
+    pub failures_per_partner: usize,
     /// Time for a request's head.
     pub header_timeout: Duration,
     /// Time without any byte before a connection is closed.

@@ -1,6 +1,6 @@
 //! Layer 0: what everything else stands on. Values and small tools without opinions about AS2.
 //!
-//! Core tier (pure): [`clock`], [`id`], [`limits`], [`random`], [`secret`], [`text`].
+//! Core tier (pure): [`clock`], [`id`], [`limits`], [`network`], [`random`], [`secret`], [`text`].
 //! Server tier: [`durable`] (files that survive a power cut), [`drain`] (shutdown and tasks), [`fault`] (failpoints),
 //! [`sealed`] (documents that tell when they were damaged), [`space`] (room on the disk).
 
@@ -13,6 +13,7 @@ pub mod durable;
 pub mod fault;
 pub mod id;
 pub mod limits;
+pub mod network;
 pub mod random;
 #[cfg(feature = "server")]
 pub mod sealed;

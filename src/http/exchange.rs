@@ -1,10 +1,11 @@
 //! One request and its reply, as a handler sees them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ::http::{HeaderMap, Method, Uri, header};
 
 use super::body::{RequestBody, SendBody};
+use crate::ground::network::Network;
 
 /// What a listener does with each request. Runs in a task of its own: when the peer hangs up, the handler still runs
 /// to its end (its body read fails), so that nothing durable is left half done.
@@ -42,6 +43,25 @@ pub struct ClientCertificate {
 }
 
 impl Exchange {
+    /// The address of whoever sent this: the TCP peer, or, where that is one of the `trusted` proxies, the last in
+    /// `X-Forwarded-For` that is none of them. `None`: it cannot be told, because a trusted proxy does not say, or because
+    /// it comes from this machine, where a proxy may stand that nobody has named.
+    pub fn client_address(&self, trusted: &[Network]) -> Option<IpAddr> {
+        let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+        let peer = self.peer.ip().to_canonical();
+        let client = if is_trusted(peer) {
+            let said: Vec<&[u8]> = self.headers.get_all(FORWARDED_FOR).iter().map(|value| value.as_bytes()).collect();
+            let mut hops = said.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
+            hops.find_map(|hop| match hop_address(hop) {
+                Some(address) if is_trusted(address) => None,
+                hop => Some(hop),
+            })??
+        } else {
+            peer
+        };
+        (!client.is_loopback()).then_some(client)
+    }
+
     /// The first of `names` that occurs more than once: such a request is ambiguous and deserves a 400.
     pub fn repeated_header<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
         names.iter().copied().find(|name| self.headers.get_all(*name).iter().nth(1).is_some())
@@ -54,6 +74,17 @@ impl Exchange {
             !value.is_empty() && !value.eq_ignore_ascii_case(b"identity")
         })
     }
+}
+
+/// What proxies write in front of whom they speak for, the nearest last.
+const FORWARDED_FOR: &str = "X-Forwarded-For";
+
+/// One entry of that field; some proxies add the port.
+fn hop_address(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?.trim();
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare.parse::<IpAddr>().ok().or_else(with_port).map(|address| address.to_canonical())
 }
 
 /// The answer to one request.
@@ -106,5 +137,53 @@ impl Reply {
     pub fn closing(mut self) -> Reply {
         self.close = true;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, trusted: &str, said: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for value in said {
+            headers.append(FORWARDED_FOR, value.parse().unwrap());
+        }
+        let exchange = Exchange {
+            method: Method::POST,
+            uri: Uri::from_static("/"),
+            headers,
+            body: RequestBody::memory(Vec::new()),
+            peer: SocketAddr::new(peer.parse().unwrap(), 4000),
+            client: None,
+            client_required: false,
+        };
+        let trusted: Vec<Network> = trusted.parse().into_iter().collect();
+        exchange.client_address(&trusted).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn only_what_trusted_proxies_say_counts_and_only_the_last_stranger_of_it() {
+        type Row<'a> = (&'a str, &'a str, &'a [&'a str], Option<&'a str>);
+        let table: [Row<'_>; 14] = [
+            ("203.0.113.7", "", &[], Some("203.0.113.7")),
+            ("203.0.113.7", "", &["198.51.100.1"], Some("203.0.113.7")),
+            ("::ffff:203.0.113.7", "10.0.0.0/8", &["198.51.100.1"], Some("203.0.113.7")),
+            ("10.0.0.5", "10.0.0.0/8", &["198.51.100.1"], Some("198.51.100.1")),
+            ("::ffff:10.0.0.5", "10.0.0.5", &["198.51.100.1:50000"], Some("198.51.100.1")),
+            ("10.0.0.5", "10.0.0.0/8", &["[2001:db8::1]:443"], Some("2001:db8::1")),
+            ("10.0.0.5", "10.0.0.0/8", &["[2001:db8::1]"], Some("2001:db8::1")),
+            // What the client made up stands before what the proxy added.
+            ("10.0.0.5", "10.0.0.0/8", &["1.1.1.1, 198.51.100.1 , 10.0.0.9"], Some("198.51.100.1")),
+            ("10.0.0.5", "10.0.0.0/8", &["1.1.1.1", "198.51.100.1"], Some("198.51.100.1")),
+            ("10.0.0.5", "10.0.0.0/8", &["198.51.100.1, unknown"], None),
+            ("10.0.0.5", "10.0.0.0/8", &["10.0.0.6"], None),
+            ("10.0.0.5", "10.0.0.0/8", &[], None),
+            ("127.0.0.1", "", &["198.51.100.1"], None),
+            ("127.0.0.1", "127.0.0.1", &["198.51.100.1"], Some("198.51.100.1")),
+        ];
+        for (peer, trusted, said, wanted) in table {
+            assert_eq!(client(peer, trusted, said).as_deref(), wanted, "{peer} {trusted} {said:?}");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! Permits: how many connections there are at a time, in all and per address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::ground::network::subscriber;
 
 /// Counts connections. The place in the total is taken before a connection is accepted, the place of its address right
 /// after, before a byte is read.
@@ -56,17 +58,6 @@ impl Drop for Permit {
                 by_ip.remove(&self.ip);
             }
         }
-    }
-}
-
-/// One subscriber commands a whole IPv6 /64, so that is what is counted.
-fn subscriber(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::address::{Addresses, Target};
 use super::post_error::{PostError, PostErrorKind};
+use crate::ground::network::Network;
 use crate::ground::secret::Secret;
 
 /// A forward proxy that is spoken to in the clear, and the hosts that are reached without it.
@@ -133,21 +134,7 @@ fn is_listed(entry: &str, host: &str, address: Option<IpAddr>) -> bool {
 
 /// `address`, or `address/bits`.
 fn is_in_network(entry: &str, address: IpAddr) -> bool {
-    let (network, bits) = entry.split_once('/').map_or((entry, None), |(network, bits)| (network, Some(bits)));
-    let network = network.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let prefix = |bits: &str, all: u32| bits.parse::<u32>().ok().filter(|bits| *bits <= all);
-    match (network, address, bits) {
-        (Ok(network), address, None) => network.to_canonical() == address,
-        (Ok(IpAddr::V4(network)), IpAddr::V4(address), Some(bits)) => prefix(bits, 32).is_some_and(|bits| {
-            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
-            u32::from(network) & mask == u32::from(address) & mask
-        }),
-        (Ok(IpAddr::V6(network)), IpAddr::V6(address), Some(bits)) => prefix(bits, 128).is_some_and(|bits| {
-            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
-            u128::from(network) & mask == u128::from(address) & mask
-        }),
-        _ => false,
-    }
+    entry.parse::<Network>().is_ok_and(|network| network.contains(address))
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Inbound;
-use super::receive::{MessageArrived, busy};
+use super::failures::Admission;
+use super::receive::{MessageArrived, Reception, busy, too_many};
 use super::reply::NoAnswer;
 use super::terms;
 use crate::as2::request::{self, Incoming, Request};
@@ -26,6 +27,8 @@ const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_LAST: Duration = Duration::from_secs(300);
 /// The longest one while the disk is full.
 const RETRY_FULL: Duration = Duration::from_secs(10);
+/// Accepted messages, the latest, that tell where partners are at home.
+const LEARNT: usize = 1000;
 /// An MDN job waits for the connection on which the message came to end (RFC 4130 7.2: answered first).
 const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
 
@@ -33,14 +36,18 @@ impl Inbound {
     /// Takes a message durably and answers 202; it is opened in the background. One that came in parts is opened before it is
     /// taken: after a 202 its sender would not send it whole again.
     pub(super) async fn accept_asynchronously(&self, arrived: MessageArrived) -> Reply {
-        let MessageArrived { partner, request, wire, peer, room: _room, mut turn, pieced } = arrived;
+        let MessageArrived { partner, request, wire, origin, room: _room, mut turn, pieced } = arrived;
         let request = Arc::new(request);
-        let wire = match pieced {
-            true => match self.proven(&partner, &request, wire, &mut turn).await {
-                Ok(wire) => wire,
+        let admission = match self.failures.enter(&partner.id, origin.clone()).await {
+            Ok(admission) => admission,
+            Err(refusal) => return too_many(&partner, &origin, refusal),
+        };
+        let (wire, admission) = match pieced {
+            true => match self.proven(&partner, &request, (wire, &mut turn), admission).await {
+                Ok(proven) => proven,
                 Err(reply) => return reply,
             },
-            false => wire,
+            false => (wire, admission),
         };
         let now = self.clock.now();
         let id = Id::new(now);
@@ -53,18 +60,24 @@ impl Inbound {
             wire,
         };
         transaction.fact(id, fact);
-        transaction.fact(id, Fact::Evidence { evidence: terms::received(peer) });
+        transaction.fact(id, Fact::Evidence { evidence: terms::received(origin.remote) });
         if let Err(error) = self.store.commit(transaction).await {
             tracing::error!(%error, code = error.code(), "a message could not be recorded");
             return busy();
         }
-        self.open_later(id, partner, request, wire);
+        self.open_later(id, partner, request, wire, Some(admission));
         Reply::new(202)
     }
 
     /// Takes up receptions that a crash interrupted: taken but not opened, or accepted but not answered though an
     /// asynchronous MDN is owed. Opening the latter again finds their key and answers. Call once at start.
     pub fn resume(&self) -> usize {
+        let accepted = Filter { states: vec![State::Accepted], limit: LEARNT, ..Filter::default() };
+        let proving = |message: &&Message| {
+            let unsigned = |partner: &Arc<Partner>| !partner.accept.signature;
+            message.signer.is_some() || self.directory.load().by_id(&message.partner).is_some_and(unsigned)
+        };
+        self.failures.learn(self.store.messages(&accepted).iter().filter(proving));
         let received = Filter { states: vec![State::Received], limit: usize::MAX, ..Filter::default() };
         let taken = self.store.messages(&received);
         let mut count = 0;
@@ -97,19 +110,28 @@ impl Inbound {
         body.take(8 * 1024).read_to_end(&mut prefix).map_err(|error| error.to_string())?;
         match request::read_head(&message.headers, &prefix, &self.limits) {
             Ok(Incoming::Message(request)) => {
-                self.open_later(message.id, partner, Arc::new(request), wire);
+                self.open_later(message.id, partner, Arc::new(request), wire, None);
                 Ok(())
             }
             _ => Err("its head cannot be read again".to_owned()),
         }
     }
 
-    fn open_later(&self, id: Id, partner: Arc<Partner>, request: Arc<Request>, wire: Body) {
+    fn open_later(
+        &self,
+        id: Id,
+        partner: Arc<Partner>,
+        request: Arc<Request>,
+        wire: Body,
+        mut admission: Option<Admission>,
+    ) {
         let flow = self.clone();
         self.tasks.spawn("open-received", async move {
             let mut pause = RETRY_FIRST;
             loop {
-                let error = match flow.settle(id, &partner, &request, (Draft::Stored(wire), None), false).await {
+                let (wire, admission) = (Draft::Stored(wire), admission.take());
+                let reception = Reception { wire, admission, remote: None, pieced: false };
+                let error = match flow.settle(id, &partner, &request, reception).await {
                     Ok(answer) => {
                         tracing::debug!(%id, queued = answer.queued, "opened");
                         return;

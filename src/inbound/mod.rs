@@ -19,7 +19,7 @@
 //! | `Accepted` with `Answered` | wire, payload, the key, the MDN | publishes; a repetition gets these bytes |
 //! | `Accepted` alone (no key could sign) | wire, payload, the key | publishes; an asynchronous MDN that is owed is made, a synchronous one when the sender repeats |
 //!
-//! `restart` lets a sender whose connection broke off go on where it did.
+//! `failures` counts what could not be opened, and refuses those who guess. `restart` lets a sender whose connection broke off go on where it did.
 //!
 //! A refusal (`Declined`) claims nothing: the partner may send the message again.
 
@@ -27,11 +27,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use tokio::sync::Semaphore;
 
 use crate::ground::clock::Clock;
 use crate::ground::drain::Tasks;
 use crate::ground::limits::Limits;
+use crate::ground::network::Network;
 use crate::ground::space::Space;
 use crate::partner::{Directory, Partner, Station};
 use crate::store::Store;
@@ -39,6 +42,7 @@ use crate::store::record::DedupKey;
 
 mod answers;
 mod asynchronous;
+mod failures;
 mod open;
 mod publish;
 pub mod receive;
@@ -49,6 +53,8 @@ mod terms;
 mod unwrap;
 mod waiting;
 
+use failures::Failures;
+pub use failures::{FailureLimits, LimitLabels};
 pub use receive::{Arrived, MdnArrived, MessageArrived};
 
 /// Settings of the flow, translated from the configuration by `app`.
@@ -58,6 +64,10 @@ pub struct Settings {
     pub path: String,
     /// Room for bodies; without it they are refused with 503.
     pub space: Space,
+    /// How many failed openings an hour are too many.
+    pub failures: FailureLimits,
+    /// Proxies in front of the listeners that say for whom they speak.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// The flow's parts; cheap to clone.
@@ -73,6 +83,7 @@ pub struct Inbound {
     /// Openings at a time: they are pure computation.
     openings: Arc<Semaphore>,
     keys: Arc<KeyLocks>,
+    failures: Arc<Failures>,
 }
 
 /// What the flow stands on.
@@ -94,6 +105,7 @@ pub struct Parts {
 impl Inbound {
     /// Assembles the flow; nothing runs yet.
     pub fn new(parts: Parts, settings: Settings) -> Inbound {
+        let failures = Failures::new(settings.failures, parts.clock.clone());
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Inbound {
             store: parts.store,
@@ -105,7 +117,18 @@ impl Inbound {
             tasks: parts.tasks,
             openings: Arc::new(Semaphore::new(processors)),
             keys: Arc::new(KeyLocks::default()),
+            failures: Arc::new(failures),
         }
+    }
+
+    /// Partners in whose name more messages failed to open within the hour than are tolerated.
+    pub fn pressed(&self) -> Vec<String> {
+        self.failures.pressed()
+    }
+
+    /// Messages that were refused unopened, because too many before them had failed.
+    pub fn refused(&self) -> Family<LimitLabels, Counter> {
+        self.failures.figures()
     }
 
     /// The enabled partner that calls itself `from`, when `to` is our name.

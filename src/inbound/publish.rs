@@ -1,6 +1,5 @@
 //! Step 3: the message becomes durable and claims its key; the only place where `Stored` is minted.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -80,7 +79,7 @@ impl Inbound {
         partner: &Arc<Partner>,
         request: &Arc<Request>,
         verified: Verified,
-        (wire, peer): (Draft, Option<SocketAddr>),
+        (wire, remote): (Draft, Option<String>),
     ) -> Result<Published, NoAnswer> {
         let Verified { opened, payload, mut unwrapped, attachments } = verified;
         let key = dedup_key(request);
@@ -126,7 +125,7 @@ impl Inbound {
             files: publications,
         };
         transaction.fact(id, fact);
-        let evidence = terms::accepted(&partner.accept_policy(now), &opened, peer);
+        let evidence = terms::accepted(&partner.accept_policy(now), &opened, remote);
         transaction.fact(id, Fact::Evidence { evidence });
         if let Some(answers) = answers {
             answers.record(&mut transaction, id);

@@ -2,13 +2,13 @@
 //!
 //! Whatever is wrong here is answered by an HTTP status, since nothing says yet that it is AS2 from a partner:
 //! 404 path, 405 method, 415 content encoding, 400 head, 403 unknown pair of names or another's TLS certificate, 413 size,
-//! 416 a part that fits nothing, 408 pace, 503 space.
+//! 416 a part that fits nothing, 408 pace, 503 space, and after too many failures (`failures`).
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Inbound;
+use super::failures::{Admission, Origin, TooMany};
 use crate::as2::request::{self, Incoming, Request};
 use crate::as2::{As2Name, RequestError, headers};
 use crate::ground::drain;
@@ -40,12 +40,23 @@ pub struct MessageArrived {
     pub(super) partner: Arc<Partner>,
     pub(super) request: Request,
     pub(super) wire: Draft,
-    pub(super) peer: SocketAddr,
+    pub(super) origin: Origin,
     /// Room for what is made of it.
     pub(super) room: Promise,
     /// Nobody else goes on with its body while this lives.
     pub(super) turn: Option<Turn>,
     /// Several connections carried it.
+    pub(super) pieced: bool,
+}
+
+/// A message on its way through the flow.
+pub(super) struct Reception {
+    pub(super) wire: Draft,
+    /// Its place among those that are opened; none when it is opened again.
+    pub(super) admission: Option<Admission>,
+    /// For evidence; none when it stands in the record already.
+    pub(super) remote: Option<String>,
+    /// It was put together of parts.
     pub(super) pieced: bool,
 }
 
@@ -67,6 +78,12 @@ impl Inbound {
         let partner = self.named_partner(&head, &exchange)?;
         self.check_client(&partner, &exchange)?;
         crate::as2::check_head(&head).map_err(|error| not_as2(&partner, &error))?;
+        let origin = self.origin(&partner, &exchange);
+        if !request::may_be_mdn(&head)
+            && let Some(refusal) = self.failures.refusal(&partner.id, &origin)
+        {
+            return Err(too_many(&partner, &origin, refusal));
+        }
         let part = self.part(&partner, &head, &exchange)?;
         let announced = exchange.body.content_length().unwrap_or(0).min(self.limits.body);
         // The body, and the payload that comes out of it.
@@ -81,8 +98,7 @@ impl Inbound {
         peeked.map_err(|error| unavailable("reading back a received body failed", &error))?;
         match request::read_head(&head, &prefix, &self.limits) {
             Ok(Incoming::Message(request)) => {
-                let peer = exchange.peer;
-                Ok(Arrived::Message(Box::new(MessageArrived { partner, request, wire, peer, room, turn, pieced })))
+                Ok(Arrived::Message(Box::new(MessageArrived { partner, request, wire, origin, room, turn, pieced })))
             }
             Ok(Incoming::Mdn(envelope)) => {
                 let body = self.small(wire)?;
@@ -136,6 +152,18 @@ impl Inbound {
         let (id, peer) = (&partner.id, exchange.peer);
         tracing::warn!(partner = %id, %peer, code, "refused: the TLS client certificate is not this partner's");
         Err(Reply::plain(403, "client certificate required\n").closing())
+    }
+
+    /// Whom a request comes from; a partner is at home where its certificate was shown.
+    fn origin(&self, partner: &Partner, exchange: &Exchange) -> Origin {
+        let now = self.clock.now();
+        let shown = exchange.client.as_ref().is_some_and(|client| partner.is_client(&client.der, client.issued, now));
+        let client = exchange.client_address(&self.settings.trusted_proxies);
+        let origin = Origin::new(exchange.peer, client, shown);
+        if shown {
+            self.failures.at_home(&partner.id, origin.address);
+        }
+        origin
     }
 
     /// Sets room aside; what came of broken connections gives way to whole bodies.
@@ -242,6 +270,14 @@ impl Spooling {
 fn not_as2(partner: &Partner, error: &RequestError) -> Reply {
     tracing::warn!(partner = %partner.id, code = error.code(), "not an AS2 request: {}", error.text());
     Reply::plain(400, "not an AS2 request\n").closing()
+}
+
+/// Nothing was opened, so this tells nothing about keys.
+pub(super) fn too_many(partner: &Partner, origin: &Origin, refusal: TooMany) -> Reply {
+    let (id, from, limit) = (&partner.id, &origin.remote, refusal.limit);
+    tracing::warn!(partner = %id, %from, limit, code = "too-many-failures", "not opened: too many messages before it could not be opened");
+    let reply = Reply::plain(503, "temporarily unavailable\n");
+    reply.header("Retry-After", refusal.seconds.to_string()).closing()
 }
 
 pub(super) fn header_fields(exchange: &Exchange) -> Result<Headers, Reply> {

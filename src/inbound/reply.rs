@@ -1,16 +1,16 @@
 //! Step 4: the answer. A positive MDN needs the proofs of verification and storage; it is committed before it is sent.
 
 use std::io::{self, Read as _};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::Inbound;
 use super::asynchronous::{add_mdn_job, asks_later};
+use super::failures::Admission;
 use super::open::{NotOpened, Verified};
 use super::publish::{Published, dedup_key};
-use super::receive::{MessageArrived, busy, unavailable};
+use super::receive::{MessageArrived, Reception, busy, too_many, unavailable};
 use super::restart::not_judged;
 use super::waiting::wait_out;
 use crate::as2::headers;
@@ -68,8 +68,13 @@ impl Inbound {
             return self.accept_asynchronously(arrived).await;
         }
         let id = Id::new(self.clock.now());
-        let MessageArrived { partner, request, wire, peer, room: _room, turn, pieced } = arrived;
-        let settled = self.settle(id, &partner, &Arc::new(request), (wire, Some(peer)), pieced).await;
+        let MessageArrived { partner, request, wire, origin, room: _room, turn, pieced } = arrived;
+        let admission = match self.failures.enter(&partner.id, origin.clone()).await {
+            Ok(admission) => admission,
+            Err(refusal) => return too_many(&partner, &origin, refusal),
+        };
+        let reception = Reception { wire, admission: Some(admission), remote: Some(origin.remote), pieced };
+        let settled = self.settle(id, &partner, &Arc::new(request), reception).await;
         match settled {
             Ok(Answer { mdn: Some((headers, body)), .. }) => {
                 let mut reply = Reply::new(200).body(body);
@@ -88,40 +93,42 @@ impl Inbound {
         }
     }
 
-    /// Opens, publishes and answers a message; everything the answer promises is durable when this returns. `pieced`: it was
-    /// put together of parts.
+    /// Opens, publishes and answers a message; everything the answer promises is durable when this returns.
     pub(super) async fn settle(
         &self,
         id: Id,
         partner: &Arc<Partner>,
         request: &Arc<Request>,
-        (wire, peer): (Draft, Option<SocketAddr>),
-        pieced: bool,
+        reception: Reception,
     ) -> Result<Answer, NoAnswer> {
         let begun = Instant::now();
+        let Reception { wire, admission, remote, pieced } = reception;
         if let Some(refusal) = precondition(request, &partner.accept_policy(self.clock.now())) {
             return self.decline(id, partner, request, self.evidence(wire)?, refusal).await;
         }
         let (wire, opened) = self.open(partner, request, wire).await;
-        match opened {
-            Ok(verified) => self.record(id, partner, request, verified, wire, peer).await,
-            Err(NotOpened::Storage(error)) => Err(NoAnswer::Storage(error)),
+        let refusal = match opened {
+            Ok(verified) => {
+                return self.record(id, partner, request, verified, (wire, remote), admission).await;
+            }
+            Err(NotOpened::Storage(error)) => return Err(NoAnswer::Storage(error)),
             Err(NotOpened::Refused(failure) | NotOpened::Revoked(failure)) if pieced => {
                 wait_out(begun, wire.len()).await;
-                Err(NoAnswer::Pieced(failure))
+                Admission::note(admission, &failure);
+                return Err(NoAnswer::Pieced(failure));
             }
             Err(NotOpened::Refused(failure)) => {
-                let refusal = Refusal::of(*failure);
                 wait_out(begun, wire.len()).await;
-                self.decline(id, partner, request, self.evidence(wire)?, refusal).await
+                Admission::note(admission, &failure);
+                Refusal::of(*failure)
             }
             Err(NotOpened::Revoked(failure)) => {
-                let (code, text) = ("certificate-revoked", signed_by_revoked());
-                let refusal = Refusal { code, text, ..Refusal::of(*failure) };
                 wait_out(begun, wire.len()).await;
-                self.decline(id, partner, request, self.evidence(wire)?, refusal).await
+                Admission::note(admission, &failure);
+                Refusal { code: "certificate-revoked", text: signed_by_revoked(), ..Refusal::of(*failure) }
             }
-        }
+        };
+        self.decline(id, partner, request, self.evidence(wire)?, refusal).await
     }
 
     async fn record(
@@ -130,12 +137,16 @@ impl Inbound {
         partner: &Arc<Partner>,
         request: &Arc<Request>,
         verified: Verified,
-        wire: Draft,
-        peer: Option<SocketAddr>,
+        arrived: (Draft, Option<String>),
+        admission: Option<Admission>,
     ) -> Result<Answer, NoAnswer> {
         let _in_turn = self.keys.lock(&dedup_key(request)).await;
-        match self.publish(id, partner, request, verified, (wire, peer)).await? {
-            Published::New(answer) => answer,
+        let proves = verified.opened.signature.is_some() || !partner.accept.signature;
+        match self.publish(id, partner, request, verified, arrived).await? {
+            Published::New(answer) => {
+                admission.iter().filter(|_| proves).for_each(Admission::proved);
+                answer
+            }
             Published::Duplicate(opened, stored, existing) => {
                 tracing::info!(id = %existing.id, partner = %partner.id, "a repetition; the stored MDN is sent again");
                 let disposition = proof::processed(&opened, &stored);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Inbound;
+use super::failures::Admission;
 use super::open::NotOpened;
 use super::receive::{busy, header_fields, unavailable};
 use super::waiting::wait_out;
@@ -118,16 +119,17 @@ impl Inbound {
         &self,
         partner: &Arc<Partner>,
         request: &Arc<Request>,
-        wire: Draft,
-        turn: &mut Option<Turn>,
-    ) -> Result<Draft, Reply> {
+        (wire, turn): (Draft, &mut Option<Turn>),
+        admission: Admission,
+    ) -> Result<(Draft, Admission), Reply> {
         let begun = Instant::now();
         let (wire, opened) = self.open(partner, request, wire).await;
         match opened {
-            Ok(_) => Ok(wire),
+            Ok(_) => Ok((wire, admission)),
             Err(NotOpened::Storage(error)) => Err(unavailable("a message could not be stored", &error)),
             Err(NotOpened::Refused(failure) | NotOpened::Revoked(failure)) => {
                 wait_out(begun, wire.len()).await;
+                Admission::note(Some(admission), &failure);
                 Err(not_judged(partner, &failure, turn.take()))
             }
         }

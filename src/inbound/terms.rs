@@ -1,13 +1,12 @@
 //! What is recorded of an accepted message for evidence: what the agreement demanded, what was found, whose keys.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 
 use crate::as2::{AcceptPolicy, Opened};
 use crate::store::record::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
 
-/// The evidence of a message that was opened under `policy`. `peer` is not known when it is opened later.
-pub(super) fn accepted(policy: &AcceptPolicy, opened: &Opened, peer: Option<SocketAddr>) -> Evidence {
+/// The evidence of a message that was opened under `policy`. `remote`: where it came from, unless an earlier step says that.
+pub(super) fn accepted(policy: &AcceptPolicy, opened: &Opened, remote: Option<String>) -> Evidence {
     let signature = opened.signature.as_ref();
     let found = signature.map_or("none".to_owned(), |valid| format!("{} {}", valid.scheme(), valid.digest()));
     let schemes = format!("{} {}", list(&policy.schemes), list(&policy.digests));
@@ -29,18 +28,18 @@ pub(super) fn accepted(policy: &AcceptPolicy, opened: &Opened, peer: Option<Sock
             .map(|(role, fingerprint)| CertificateUse { role, fingerprint: fingerprint.to_string() })
             .collect(),
         content_key: opened.content_key.as_ref().map(|key| ContentKey::new(key.expose())),
-        remote: peer.map(|peer| peer.to_string()),
+        remote,
     }
 }
 
 /// The evidence of bytes that were taken and are opened later.
-pub(super) fn received(peer: SocketAddr) -> Evidence {
+pub(super) fn received(remote: String) -> Evidence {
     Evidence {
         step: EvidenceStep::Received,
         terms: Vec::new(),
         certificates: Vec::new(),
         content_key: None,
-        remote: Some(peer.to_string()),
+        remote: Some(remote),
     }
 }
 

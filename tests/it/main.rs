@@ -28,6 +28,7 @@ mod earlier;
 mod environment;
 mod evidence;
 mod failed_sync;
+mod failures;
 mod full_disk;
 mod grid;
 mod hostile_console;

@@ -129,6 +129,7 @@ fn what_happened_is_on_the_page_for_prometheus_and_nothing_undocumented_is() {
     let unused: Vec<&str> = unused.collect();
     let wanted = [
         "queue_overdue_seconds",
+        "crypto_refusals_total",
         "alerts_standing",
         "alert_deliveries_total",
         "alerts_waiting",

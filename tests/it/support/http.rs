@@ -38,6 +38,11 @@ pub fn post(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> io::
 pub fn exchange(address: SocketAddr, bytes: &[u8]) -> io::Result<Answer> {
     let mut socket = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(Duration::from_secs(60)))?;
+    over(&mut socket, bytes)
+}
+
+/// The same over a connection that is there.
+pub fn over(socket: &mut (impl Read + Write), bytes: &[u8]) -> io::Result<Answer> {
     let sent = socket.write_all(bytes);
     let mut raw = Vec::new();
     let read = socket.read_to_end(&mut raw);

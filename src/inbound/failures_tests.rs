@@ -1,0 +1,193 @@
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::ground::clock::ManualClock;
+
+const LIMITS: FailureLimits = FailureLimits { per_ip: 3, per_partner: 5 };
+
+fn rule(limits: FailureLimits) -> (Arc<Failures>, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_800_000_000).unwrap()));
+    (Arc::new(Failures::new(limits, clock.clone())), clock)
+}
+
+fn from(address: &str) -> Origin {
+    let address: IpAddr = address.parse().unwrap();
+    Origin::new(SocketAddr::new(address, 50_000), Some(address), false)
+}
+
+async fn fail(failures: &Arc<Failures>, partner: &str, address: &str) {
+    failures.enter(partner, from(address)).await.unwrap().failed();
+}
+
+async fn prove(failures: &Arc<Failures>, partner: &str, address: &str) {
+    failures.enter(partner, from(address)).await.unwrap().proved();
+}
+
+fn refused(failures: &Arc<Failures>, partner: &str, address: &str) -> Option<(&'static str, u64)> {
+    failures.refusal(partner, &from(address)).map(|refusal| (refusal.limit, refusal.seconds))
+}
+
+fn pass(clock: &ManualClock, seconds: i64) {
+    clock.set(clock.now().checked_add(SignedDuration::from_secs(seconds)).unwrap());
+}
+
+#[tokio::test]
+async fn an_address_that_failed_too_often_waits_until_the_hour_of_its_first_failure_is_over() {
+    let (failures, clock) = rule(LIMITS);
+    for _ in 0..3 {
+        assert_eq!(refused(&failures, "p", "198.51.100.1"), None);
+        fail(&failures, "p", "198.51.100.1").await;
+        pass(&clock, 100);
+    }
+    assert_eq!(refused(&failures, "p", "198.51.100.1"), Some(("ip", 3300)));
+    assert_eq!(refused(&failures, "q", "::ffff:198.51.100.1"), Some(("ip", 3300)), "whoever it claims to be");
+    assert_eq!(refused(&failures, "p", "198.51.100.2"), None);
+    let entered = failures.enter("p", from("198.51.100.1")).await;
+    assert_eq!(entered.unwrap_err(), TooMany { limit: "ip", seconds: 3300 });
+    pass(&clock, 3299);
+    assert_eq!(refused(&failures, "p", "198.51.100.1"), Some(("ip", 1)));
+    pass(&clock, 1);
+    assert_eq!(refused(&failures, "p", "198.51.100.1"), None);
+    fail(&failures, "p", "198.51.100.1").await;
+    assert_eq!(refused(&failures, "p", "198.51.100.1"), Some(("ip", 100)), "the second one's hour is not over");
+    let counted = failures.figures().get_or_create(&LimitLabels { limit: "ip" }).get();
+    assert_eq!(counted, 5);
+}
+
+#[tokio::test]
+async fn a_subscriber_of_ipv6_is_one_address() {
+    let (failures, _) = rule(LIMITS);
+    for host in 1..=3 {
+        fail(&failures, "p", &format!("2001:db8:0:7::{host}")).await;
+    }
+    assert!(refused(&failures, "p", "2001:db8:0:7:ffff::1").is_some());
+    assert_eq!(refused(&failures, "p", "2001:db8:0:8::1"), None);
+}
+
+#[tokio::test]
+async fn failures_in_a_partners_name_keep_out_strangers_and_neither_it_nor_others() {
+    let (failures, clock) = rule(LIMITS);
+    prove(&failures, "p", "203.0.113.1").await;
+    for host in 1..=5 {
+        fail(&failures, "p", &format!("198.51.100.{host}")).await;
+    }
+    assert_eq!(failures.pressed(), ["p"]);
+    assert_eq!(refused(&failures, "p", "198.51.100.9"), Some(("partner", 3600)));
+    assert_eq!(refused(&failures, "p", "203.0.113.1"), None, "it is at home there");
+    assert_eq!(refused(&failures, "q", "198.51.100.9"), None, "another partner");
+    let shown = Origin { shown: true, ..from("198.51.100.9") };
+    assert_eq!(failures.refusal("p", &shown), None, "its certificate was shown");
+    let unknown = Origin::new("127.0.0.1:1".parse().unwrap(), None, false);
+    assert_eq!(failures.refusal("p", &unknown), None, "who cannot be told apart");
+    failures.at_home("p", shown.address);
+    assert_eq!(refused(&failures, "p", "198.51.100.9"), None, "and is at home there from then on");
+    pass(&clock, 3600);
+    assert_eq!(failures.pressed(), Vec::<String>::new());
+    assert_eq!(refused(&failures, "p", "198.51.100.10"), None);
+}
+
+#[tokio::test]
+async fn where_a_partner_is_at_home_its_own_failures_are_told_and_keep_out_others_only() {
+    let (failures, _) = rule(LIMITS);
+    prove(&failures, "p", "203.0.113.1").await;
+    for _ in 0..9 {
+        fail(&failures, "p", "203.0.113.1").await;
+    }
+    assert_eq!(failures.pressed(), ["p"]);
+    assert_eq!(refused(&failures, "p", "203.0.113.1"), None, "its new key may be in its next message");
+    assert_eq!(refused(&failures, "q", "203.0.113.1"), Some(("ip", 3600)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_could_be_one_too_many_waits_for_the_outcome_of_the_others() {
+    let (failures, _) = rule(LIMITS);
+    let enter = || failures.enter("p", from("198.51.100.1"));
+    let mut open = vec![enter().await.unwrap(), enter().await.unwrap(), enter().await.unwrap()];
+    assert_eq!(refused(&failures, "p", "198.51.100.1"), None, "nothing has failed yet");
+    let mut fourth = Box::pin(enter());
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut fourth).await.is_err(), "it waits");
+    // One opened: there is a place.
+    drop(open.pop());
+    open.push(fourth.await.unwrap());
+    let waiting: Vec<_> = (0..4).map(|_| Box::pin(enter())).collect();
+    open.into_iter().for_each(Admission::failed);
+    for waiter in waiting {
+        assert_eq!(waiter.await.unwrap_err(), TooMany { limit: "ip", seconds: 3600 });
+    }
+    assert!(failures.tables().counts.values().all(|count| count.open == 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_ever_and_who_is_at_home_not_at_all() {
+    let (failures, _) = rule(LIMITS);
+    let enter = || failures.enter("p", from("198.51.100.1"));
+    let _open = [enter().await.unwrap(), enter().await.unwrap(), enter().await.unwrap()];
+    assert_eq!(enter().await.unwrap_err().seconds, AFTER_WAITING);
+    prove_at(&failures, "198.51.100.1");
+    assert!(enter().await.is_ok());
+}
+
+fn prove_at(failures: &Arc<Failures>, address: &str) {
+    failures.at_home("p", from(address).address);
+}
+
+#[tokio::test]
+async fn the_table_is_bounded_and_a_flood_of_addresses_does_not_hide_a_partners_count() {
+    let (failures, clock) = rule(FailureLimits { per_ip: 3, per_partner: 5 });
+    prove(&failures, "p", "203.0.113.1").await;
+    for number in 0..2 * COUNTS {
+        let address = IpAddr::from(((0x2001_0db8_u128 << 96) | (number as u128) << 64).to_be_bytes());
+        let origin = Origin { address: Some(address), shown: true, remote: String::new() };
+        failures.enter("p", origin).await.unwrap().failed();
+    }
+    let count = failures.tables().counts.len();
+    assert!(count <= COUNTS, "{count}");
+    assert_eq!(failures.pressed(), ["p"]);
+    pass(&clock, 3600);
+    fail(&failures, "p", "198.51.100.1").await;
+    assert_eq!(failures.tables().counts.len(), 2, "what is over gives way first");
+}
+
+#[tokio::test]
+async fn a_partner_has_so_many_homes_and_keeps_the_latest() {
+    let (failures, _) = rule(LIMITS);
+    for host in 0..=HOMES {
+        prove(&failures, "p", &format!("203.0.113.{host}")).await;
+        prove(&failures, "p", "203.0.113.200").await;
+    }
+    let homes = failures.tables().homes["p"].clone();
+    assert_eq!(homes.len(), HOMES);
+    assert!(homes.contains(&"203.0.113.200".parse().unwrap()) && !homes.contains(&"203.0.113.1".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_nobody_out_and_zero_is_no_limit() {
+    let (failures, clock) = rule(LIMITS);
+    for _ in 0..3 {
+        fail(&failures, "p", "198.51.100.1").await;
+    }
+    pass(&clock, -86_400);
+    assert_eq!(refused(&failures, "p", "198.51.100.1"), None);
+    let (failures, _) = rule(FailureLimits { per_ip: 0, per_partner: 0 });
+    for _ in 0..50 {
+        fail(&failures, "p", "198.51.100.1").await;
+    }
+    assert_eq!((refused(&failures, "p", "198.51.100.1"), failures.pressed()), (None, Vec::new()));
+    assert!(failures.tables().counts.is_empty());
+}
+
+#[test]
+fn the_address_in_evidence_is_read_back() {
+    let peer = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let client = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+    let origins = [
+        (Origin::new(peer("203.0.113.1:5000"), client("203.0.113.1"), false), "203.0.113.1:5000"),
+        (Origin::new(peer("[::ffff:203.0.113.1]:5000"), client("203.0.113.1"), false), "[::ffff:203.0.113.1]:5000"),
+        (Origin::new(peer("127.0.0.1:80"), client("2001:db8::7"), false), "2001:db8::7 via 127.0.0.1:80"),
+        (Origin::new(peer("127.0.0.1:80"), None, false), "127.0.0.1:80"),
+    ];
+    for (origin, remote) in origins {
+        assert_eq!((origin.remote.as_str(), Origin::read(&origin.remote)), (remote, origin.address));
+    }
+    assert_eq!(Origin::read("https://example.com/as2"), None);
+}
