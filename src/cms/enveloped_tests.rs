@@ -237,6 +237,27 @@ fn recipients_are_counted() {
 }
 
 #[test]
+fn other_recipients_are_refused_before_any_key_is_derived() {
+    // PBKDF2, two thousand million rounds (RFC 5652 6.2.4, RFC 8018 A.2).
+    let salt = der::tlv(der::OCTET_STRING, &[1; 8]);
+    let rounds = der::sequence(&[&salt, &der::integer(1 << 31)]);
+    let pbkdf2 = der::object_identifier(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0c]);
+    let derivation = der::tlv(der::context_constructed(0), &[pbkdf2, rounds].concat());
+    let algorithm = der::sequence(&[&der::object_identifier(oid::AES128_CBC), &der::tlv(der::OCTET_STRING, &[2; 16])]);
+    let key = der::tlv(der::OCTET_STRING, &[3; 32]);
+    let by_passphrase = [der::integer(0), derivation, algorithm.clone(), key.clone()].concat();
+    let by_shared_key = [der::integer(4), der::sequence(&[&key]), algorithm.clone(), key].concat();
+    let content = [der::object_identifier(oid::DATA), algorithm, der::tlv(0x80, &[4; 32])].concat();
+    for (tag, info) in [(2, &by_shared_key), (3, &by_passphrase), (4, &by_passphrase)] {
+        let infos = der::tlv(der::SET, &der::tlv(der::context_constructed(tag), info));
+        let data = der::sequence(&[&der::integer(3), &infos, &der::tlv(der::SEQUENCE, &content)]);
+        let data = der::tlv(der::context_constructed(0), &data);
+        let wire = der::sequence(&[&der::object_identifier(oid::ENVELOPED_DATA), &data]);
+        assert!(matches!(open(&wire), Err(CmsError::NotForUs)), "[{tag}]");
+    }
+}
+
+#[test]
 fn the_writer_holds_its_caller_to_the_announced_length() {
     let to = [recipient(&BOB, KeyTransport::RsaPkcs1)];
     let mut writer = EnvelopeWriter::new(Vec::new(), &to, ContentCipher::Aes128Cbc, 5).unwrap();

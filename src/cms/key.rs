@@ -90,9 +90,7 @@ pub fn read_pem(pem: &[u8], passphrase: Option<&Secret<String>>) -> Result<PKey<
     if pem.len() > MAX_FILE {
         return Err(CmsError::NotAKey);
     }
-    if encrypted_pkcs8(pem).is_some_and(|der| !is_affordable(&der, MAX_DEPTH)) {
-        return Err(TOO_MANY_ROUNDS);
-    }
+    encrypted_pkcs8(pem)?.iter().try_for_each(|key| check_rounds(key))?;
     let asked = Cell::new(false);
     // Without this callback OpenSSL would ask on the terminal.
     let answer = |buffer: &mut [u8]| {
@@ -120,11 +118,7 @@ pub fn read_pkcs12(
     if file.len() > MAX_FILE || passphrase.expose().contains('\0') {
         return Err(CmsError::NotAKey);
     }
-    let limits = Limits { ber_depth: MAX_DEPTH, ber_value: MAX_FILE, ..Limits::default() };
-    let normalised = BerReader::new(file, &limits).value().map_err(|_| CmsError::NotAKey)?;
-    if !is_affordable(&normalised, MAX_DEPTH) {
-        return Err(TOO_MANY_ROUNDS);
-    }
+    check_rounds(file)?;
     let file = Pkcs12::from_der(file).map_err(|_| CmsError::NotAKey)?;
     let parsed = file.parse2(passphrase.expose()).map_err(|_| CmsError::Passphrase)?;
     let key = parsed.pkey.ok_or(CmsError::NotAKey)?;
@@ -158,14 +152,25 @@ pub struct DecryptionKey {
 pub(super) const USABLE: &str = "RSA, 2048-8192 bit, e >= 65537, or EC on P-256 or P-384";
 const TOO_MANY_ROUNDS: CmsError = CmsError::UnusableKey("more than 2,000,000 passphrase rounds");
 
-/// DER of a PEM `ENCRYPTED PRIVATE KEY` (RFC 7468 11).
-fn encrypted_pkcs8(pem: &[u8]) -> Option<Vec<u8>> {
+/// Every PEM `ENCRYPTED PRIVATE KEY` (RFC 7468 11), decoded. One with fields in front or other text inside is none that we read:
+/// OpenSSL might, and would find a count in it that nobody has looked at.
+fn encrypted_pkcs8(pem: &[u8]) -> Result<Vec<Vec<u8>>, CmsError> {
     let begin = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
-    let start = memmem::find(pem, begin)?.checked_add(begin.len())?;
-    let body = pem.get(start..)?;
-    let body = body.get(..memmem::find(body, b"-----END")?)?;
-    let text: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    STANDARD.decode(text).ok()
+    let decoded = memmem::find_iter(pem, begin).map(|start| {
+        let body = pem.get(start.saturating_add(begin.len())..).unwrap_or_default();
+        let end = memmem::find(body, b"-----END").ok_or(CmsError::NotAKey)?;
+        let body = body.get(..end).unwrap_or_default();
+        let text: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        STANDARD.decode(text).map_err(|_| CmsError::NotAKey)
+    });
+    decoded.collect()
+}
+
+/// Refuses a PKCS#8 or PKCS#12 whose passphrase would take too long to check, in whatever form of BER it comes.
+fn check_rounds(file: &[u8]) -> Result<(), CmsError> {
+    let limits = Limits { ber_depth: MAX_DEPTH, ber_value: MAX_FILE, ..Limits::default() };
+    let normalised = BerReader::new(file, &limits).value().map_err(|_| CmsError::NotAKey)?;
+    if is_affordable(&normalised, MAX_DEPTH) { Ok(()) } else { Err(TOO_MANY_ROUNDS) }
 }
 
 /// Whether no salt in the structure is followed by too large a count: PBKDF2-params and PBEParameter (RFC 8018 A),
@@ -259,10 +264,21 @@ mod tests {
 
         let parameters = der::sequence(&[&der::tlv(der::OCTET_STRING, &[1; 8]), &der::integer(1 << 31)]);
         let key = der::sequence(&[&der::sequence(&[&parameters]), &der::tlv(der::OCTET_STRING, &[2; 64])]);
-        let text = STANDARD.encode(key);
-        let pem = format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\n{text}\n-----END ENCRYPTED PRIVATE KEY-----\n");
-        let refused = PrivateKey::from_pem(pem.as_bytes(), Some(&secret("pass")));
-        assert!(matches!(refused, Err(CmsError::UnusableKey(_))));
+        let pem = |text: &str| {
+            format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\n{text}\n-----END ENCRYPTED PRIVATE KEY-----\n")
+        };
+        let refusal = |pem: &str| PrivateKey::from_pem(pem.as_bytes(), Some(&secret("pass"))).unwrap_err();
+        assert!(matches!(refusal(&pem(&STANDARD.encode(&key))), CmsError::UnusableKey(_)));
+        // The same with indefinite lengths, as the second key, and behind fields that OpenSSL would skip.
+        let inner = [&[0x30, 0x80, 0x30, 0x80], parameters.as_slice(), &[0, 0], &der::tlv(der::OCTET_STRING, &[2; 64])];
+        let indefinite = STANDARD.encode([inner.concat().as_slice(), &[0, 0]].concat());
+        assert!(matches!(refusal(&pem(&indefinite)), CmsError::UnusableKey(_)));
+        let good = ALICE.key.pkey().private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"pass").unwrap();
+        let good = String::from_utf8(good).unwrap();
+        assert!(PrivateKey::from_pem(good.as_bytes(), Some(&secret("pass"))).is_ok());
+        assert!(matches!(refusal(&format!("{good}{}", pem(&indefinite))), CmsError::UnusableKey(_)));
+        let fields = format!("Proc-Type: 4,ENCRYPTED\n\n{}", STANDARD.encode(&key));
+        assert!(matches!(refusal(&pem(&fields)), CmsError::NotAKey));
     }
 
     #[test]

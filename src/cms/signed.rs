@@ -252,7 +252,7 @@ fn read_signer_info<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<
     let digest = DigestAlgorithm::from_identifier(Fields::only(&digest, der::SEQUENCE)?)?;
     let digest = digest.ok_or(SignatureError::UnknownDigest)?;
     let attributes = match ber.peek()? {
-        Some(tag) if tag == der::context_constructed(0) => Some(ber.value()?),
+        Some(tag) if tag == der::context_constructed(0) => Some(counted(ber.value()?, limits)?),
         _ => None,
     };
     let algorithm = ber.value()?;
@@ -266,6 +266,17 @@ fn read_signer_info<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<
     }
     ber.leave()?;
     Ok(SignerInfo { sid, digest, attributes, parameters, signature, unsigned_attributes })
+}
+
+/// Signed attributes, if they are not too many.
+fn counted(attributes: Vec<u8>, limits: &Limits) -> Result<Vec<u8>, SignatureError> {
+    let mut fields = Fields::only(&attributes, der::context_constructed(0))?.fields();
+    for _ in 0..=limits.attributes {
+        if fields.take()?.is_none() {
+            return Ok(attributes);
+        }
+    }
+    Err(SignatureError::Malformed("too many attributes"))
 }
 
 /// Unsigned attributes say nothing that counts here.

@@ -282,6 +282,26 @@ fn floods_of_certificates_are_refused() {
     assert!(matches!(verify(&content_info(&data), &[&ALICE]), Err(SignatureError::Malformed(_))));
 }
 
+#[test]
+fn floods_of_attributes_are_refused_and_an_endless_identifier_is_merely_unknown() {
+    let null = der::tlv(der::NULL, &[]);
+    let flooded = |more: usize| {
+        let mut attributes = vec![content_type(), message_digest()];
+        attributes.extend(vec![attribute(&[0x2a, 0x03, 0x04], &null); more]);
+        verify(&with_attributes(attributes), &[&ALICE]).map(|_| ())
+    };
+    assert!(flooded(62).is_ok(), "as many as there may be");
+    for more in [63, 20_000] {
+        assert!(matches!(flooded(more), Err(SignatureError::Malformed("too many attributes"))), "{more}");
+    }
+    let endless = vec![0x2b; 900_000];
+    let named = vec![content_type(), message_digest(), attribute(&endless, &null)];
+    assert!(verify(&with_attributes(named), &[&ALICE]).is_ok());
+    let algorithm = der::sequence(&[&der::object_identifier(&endless)]);
+    let signer = der::sequence(&[&der::integer(1), &ALICE.certificate.issuer_and_serial(), &algorithm]);
+    assert!(matches!(verify(&with_signers(&[signer]), &[&ALICE]), Err(SignatureError::UnknownDigest)));
+}
+
 /// SignedData around `content`, signed without attributes by a signature made over `signed`.
 fn opaque(content: &[u8], signed: &[u8]) -> Vec<u8> {
     let scheme = SignatureScheme::RsaPkcs1;

@@ -6,11 +6,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use openssl::pkey::PKey;
 use zeroize::Zeroizing;
 
 use crate::bilingual;
-use crate::cms::{Certificate, CmsError, PrivateKey};
+use crate::cms::{Certificate, CmsError, PrivateKey, read_pem};
 use crate::ground::secret::Secret;
 use crate::ground::text::Bilingual;
 
@@ -295,10 +294,7 @@ impl TlsIdentity {
         let own = chain.first().ok_or_else(no_certificate)?;
         let no_key = |_| KeyFileError::NoKey { file: key_file.to_owned() };
         let bytes = read_private(key_file)?;
-        // OpenSSL asks on the terminal when an encrypted key comes without a passphrase; an empty one prevents that.
-        let phrase = passphrase.map_or("", |secret| secret.expose().as_str());
-        let key = PKey::private_key_from_pem_passphrase(&bytes, phrase.as_bytes());
-        let key = key.map_err(|_| KeyFileError::Passphrase { file: key_file.to_owned() })?;
+        let key = read_pem(&bytes, passphrase).map_err(|why| unusable(key_file, &why))?;
         let shown = openssl::x509::X509::from_der(own.der()).and_then(|x509| x509.public_key());
         if !shown.is_ok_and(|shown| shown.public_eq(&key)) {
             return Err(KeyFileError::Mismatch { file: key_file.to_owned() });

@@ -47,6 +47,7 @@ mod metrics;
 mod network_faults;
 mod onboarding;
 mod oracle;
+mod oracle_clients;
 mod oracle_timing;
 mod orderly_end;
 mod outbox;

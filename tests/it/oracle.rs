@@ -141,18 +141,18 @@ fn masked(answer: &Answer, message_id: &str) -> (String, usize) {
 }
 
 #[test]
-fn a_signing_time_does_not_revive_a_certificate_whose_time_is_over() {
+fn a_signing_time_does_not_revive_a_certificate_whose_time_is_over_or_has_not_come() {
     let now = Timestamp::now();
     let minute = SignedDuration::from_mins(1);
-    for (over, accepted) in [(true, false), (false, true)] {
+    for (bound, accepted) in [(Some("until"), false), (Some("from"), false), (None, true)] {
         let home = Home::ours();
         home.partner("theirs", &PartnerFile { accept: STRICT, ..PartnerFile::default() });
-        if over {
-            let until = now.checked_sub(minute).unwrap();
+        if let Some(bound) = bound {
+            // Its time is over, or has not come.
+            let at = if bound == "until" { now.checked_sub(minute) } else { now.checked_add(minute * 60) }.unwrap();
             let file = home.path("partners").join("theirs.toml");
             let text = std::fs::read_to_string(&file).unwrap();
-            let text =
-                text.replace("[agreement]\n", &format!("until = \"{until}\"\nuse = [\"verify\"]\n[agreement]\n"));
+            let text = text.replace("[agreement]\n", &format!("{bound} = \"{at}\"\nuse = [\"verify\"]\n[agreement]\n"));
             let text = text.replace("encrypt = \"aes256-cbc\"", "encrypt = \"none\"");
             std::fs::write(&file, text).unwrap();
         }
@@ -167,6 +167,6 @@ fn a_signing_time_does_not_revive_a_certificate_whose_time_is_over() {
         let headers = String::from_utf8(composed.headers.to_bytes()).unwrap();
         let answer = http::post(home.as2, "/as2", &headers, &body).unwrap();
         let positive = receipt_in(&answer).disposition.is_positive();
-        assert_eq!(positive, accepted, "over: {over}\n{}", gateway.log());
+        assert_eq!(positive, accepted, "{bound:?}\n{}", gateway.log());
     }
 }

@@ -11,6 +11,8 @@ mod digests;
 mod dissection;
 mod downgrade;
 mod failures;
+mod identity;
+mod nesting;
 mod oracle;
 mod permutations;
 mod quirks;
