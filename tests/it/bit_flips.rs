@@ -26,13 +26,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use dxgate::ground::clock::SystemClock;
-use dxgate::store::{Filter, Store, StoreConfig};
+use dxgate::store::Store;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::proof::parted::Parted;
-use crate::proof::{Moments, content, copy, size};
+use crate::proof::{Moments, content, copy, opened, size, verified};
 use crate::support::correspondent::{Kind, Letter, acknowledge, letter, open, plan};
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile, Station};
@@ -264,11 +263,7 @@ impl Specimen {
     }
 
     fn open(&self) -> Result<Store, String> {
-        let config = StoreConfig {
-            allow_untrusted_filesystem: true,
-            ..StoreConfig::new(self.home.path("data"), Arc::new(SystemClock))
-        };
-        Store::open(config).map(|(store, _)| store).map_err(|error| error.to_string())
+        opened(&self.home.path("data"))
     }
 
     fn command(&self, arguments: &[&str]) -> ExitStatus {
@@ -318,13 +313,7 @@ impl Specimen {
                 return Err(format!("{name} was restored with other content"));
             }
         }
-        let config = StoreConfig {
-            allow_untrusted_filesystem: true,
-            ..StoreConfig::new(place.join("data"), Arc::new(SystemClock))
-        };
-        let (store, _) = Store::open(config).map_err(|error| error.to_string())?;
-        store.verify_journal_and_bodies().map_err(|error| error.to_string())?;
-        let messages = store.messages(&Filter { limit: usize::MAX, ..Filter::default() });
+        let messages = verified(&place.join("data"))?;
         let ids: Vec<Value> = messages.iter().map(|message| Value::from(message.id.to_string())).collect();
         let before: Vec<Value> = self.backed_up.as_array().unwrap().iter().map(|fields| fields[0].clone()).collect();
         if ids == before { Ok("restored as it was") } else { Err(format!("{ids:?} were restored of {before:?}")) }

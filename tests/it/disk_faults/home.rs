@@ -11,13 +11,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
-use dxgate::ground::clock::SystemClock;
 use dxgate::store::record::State;
-use dxgate::store::{Filter, Store, StoreConfig};
 
+use crate::proof::verified;
 use crate::support::correspondent::{Kind, acknowledge};
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile};
@@ -267,17 +266,10 @@ impl Restore {
         if open.iter().any(|name| !name.starts_with("data")) {
             return Err(format!("others may read {open:?}"));
         }
-        let config = StoreConfig {
-            allow_untrusted_filesystem: true,
-            ..StoreConfig::new(place.join("data"), Arc::new(SystemClock))
-        };
-        let (store, _) = Store::open(config).map_err(|error| error.to_string())?;
-        store.verify_journal_and_bodies().map_err(|error| error.to_string())?;
-        let messages = store.messages(&Filter { limit: usize::MAX, ..Filter::default() });
+        let messages = verified(&place.join("data"))?;
         let ids: Vec<String> = messages.iter().map(|message| message.id.to_string()).collect();
         let states: Vec<State> = messages.iter().map(|message| message.state).collect();
         let right = ids == self.ids && states == [State::Held, State::Delivered];
-        drop(store);
         let remains: Vec<_> = files(place).into_keys().filter(|name| is_remains(name)).collect();
         match (right, remains.is_empty()) {
             (true, true) => Ok(()),

@@ -17,7 +17,12 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use dxgate::ground::clock::SystemClock;
+use dxgate::store::record::Message;
+use dxgate::store::{Filter, Store, StoreConfig};
 
 pub mod account;
 pub mod disk;
@@ -32,6 +37,19 @@ pub fn size(variable: &str, in_ci: u32) -> u32 {
     let value = std::env::var(variable).ok().map_or(in_ci, |text| text.parse().unwrap());
     println!("{variable}={value}");
     value
+}
+
+/// A store that no gateway has open.
+pub fn opened(data: &Path) -> Result<Store, String> {
+    let config = StoreConfig { allow_untrusted_filesystem: true, ..StoreConfig::new(data, Arc::new(SystemClock)) };
+    Store::open(config).map(|(store, _)| store).map_err(|error| error.to_string())
+}
+
+/// Its messages, once journal and bodies have been verified.
+pub fn verified(data: &Path) -> Result<Vec<Message>, String> {
+    let store = opened(data)?;
+    store.verify_journal_and_bodies().map_err(|error| error.to_string())?;
+    Ok(store.messages(&Filter { limit: usize::MAX, ..Filter::default() }))
 }
 
 /// Says, past the test harness, that a test cannot run here, and why. With `DXGATE_MUST_MOUNT=1` that is a failure.
