@@ -35,6 +35,7 @@ mod hostile_console;
 mod hostile_http;
 mod hostile_list;
 mod hostile_names;
+mod hostile_urls;
 mod interop_asx;
 mod interop_grid;
 mod interop_openssl;
