@@ -41,6 +41,18 @@ list | openssl crl -outform DER -out corpus/revocation_list/revoked
 { list; cat keys/sender.crt; } >corpus/revocation_list/with-issuer
 rm -r "$ca"
 
+# Homes: what `init` would write, and every key there is.
+mkdir -p corpus/config
+minimal='[station]\nas2_name = "A"\n[[station.keys]]\ncertificate = "keys/station.crt"\nprivate_key = "keys/station.key"\n'
+partner='as2_name = "B"\nurl = "https://b.example/as2"\n[[certificates]]\nfile = "keys/customs.crt"\n'
+printf "$minimal####\n$partner" >corpus/config/minimal
+bare() { grep -v '^ *#' "$1" | grep -v '^$'; }
+{ bare ../config/gateway.example.toml; echo '####'; bare ../config/partners/customs.example.toml; } >corpus/config/customs
+{ bare ../config/gateway.example.toml; echo '####'; bare ../config/partners/trading-partner.example.toml; } >corpus/config/partner
+uncommented() { sed -n 's/^# \(\[\|[a-z_0-9]* = \)/\1/; /^[^#]/p' "$1" | awk -F' = ' '/^\[/ { split("", seen) } !/ = / || !seen[$1]++'; }
+{ uncommented ../config/gateway.example.toml; echo '####'; uncommented ../config/partners/trading-partner.example.toml
+  echo '####'; uncommented ../config/partners/customs.example.toml; } >corpus/config/everything
+
 # Signed by a program that nobody here wrote; what stands in the template is what dxgate writes.
 sign() {
   sed "s|@METHOD@|$2|" signed.template.xml >/tmp/dxgate-fuzz-template.xml

@@ -22,7 +22,7 @@
 //! | 1 | `mime` |
 //! | 0 | `ground` |
 //!
-//! `--no-default-features` compiles layers 0 to 3 alone: no I/O, no async, no clock.
+//! `--no-default-features` compiles layers 0 to 3 alone: no I/O, no async, no clock; with `--features config` up to 6.
 
 #[cfg(feature = "server")]
 pub mod cli;
@@ -57,11 +57,11 @@ pub mod report;
 #[cfg(feature = "server")]
 pub mod store;
 
-#[cfg(feature = "server")]
+#[cfg(feature = "config")]
 pub mod config;
-#[cfg(feature = "server")]
+#[cfg(feature = "config")]
 pub mod keys;
-#[cfg(feature = "server")]
+#[cfg(feature = "config")]
 pub mod partner;
 
 pub mod as2;

@@ -14,6 +14,7 @@ use dxgate::declaration::{envelope, form, precheck, receipt};
 use dxgate::ground::limits::Limits;
 use dxgate::mime::{self, BytesSource, ContentType, Headers};
 
+mod home;
 mod sealed;
 
 /// A header block, its media type and its file name.
@@ -161,6 +162,11 @@ pub fn open_message(data: &[u8]) {
 /// The whole inbound path behind the envelope: see [`sealed`].
 pub fn open_sealed(data: &[u8]) {
     sealed::open_sealed(data);
+}
+
+/// `gateway.toml` and partner files: see [`home`].
+pub fn config(data: &[u8]) {
+    home::config(data);
 }
 
 /// DxpMsg, DxpRep and their services.

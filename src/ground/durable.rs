@@ -67,6 +67,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// The disk is full, or fails.
+#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "the reserve is the server's"))]
 pub(super) fn allocate(path: &Path, bytes: u64) -> Result<()> {
     let file = NewFile::create_in(parent(path))?;
     let temporary = file.temporary.as_deref().unwrap_or(path);

@@ -7,9 +7,9 @@
 pub mod clock;
 #[cfg(feature = "server")]
 pub mod drain;
-#[cfg(feature = "server")]
+#[cfg(feature = "config")]
 pub mod durable;
-#[cfg(feature = "server")]
+#[cfg(feature = "config")]
 pub mod fault;
 pub mod id;
 pub mod limits;
