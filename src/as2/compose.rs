@@ -8,6 +8,7 @@
 //! A message is composed once; every retry sends the same bytes, because Message-ID, boundaries, keys and digests are
 //! fixed here.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::entity::{Entity, Piece, cms_type};
@@ -16,7 +17,7 @@ use super::headers::{self, date_value, text_value};
 use super::{Compression, Encryption, MdnMode, MicVariant, NotificationOptions, SendPlan, SentMics, Stamp};
 use crate::cms::{self, DigestAlgorithm, Digests, EnvelopeWriter, GcmForm, MultiHasher, Recipient};
 use crate::ground::secret::Secret;
-use crate::mime::{Base64Lines, Headers, Scratch, Source};
+use crate::mime::{Base64Lines, Headers, LineEnds, Scratch, Source};
 
 /// What a composed message needs to be sent and its receipt to be judged.
 #[derive(Debug, Clone)]
@@ -211,9 +212,10 @@ fn unsigned_mics(
 ) -> Result<SentMics, ComposeError> {
     let mut with_fields = MultiHasher::new(algorithms);
     with_fields.update(entity.head());
-    let mut both = Both { body: MultiHasher::new(algorithms), with_fields };
+    let body = MultiHasher::new(algorithms);
+    let mut both = Both { body, with_fields, ends: LineEnds::default(), canonical: None };
     entity.write_body(&mut both)?;
-    let (body, with_fields) = (both.body.finish(), both.with_fields.finish());
+    let (body, with_fields, canonical) = (both.body.finish(), both.with_fields.finish(), both.canonical);
     let mut mics = SentMics::default();
     if plan.encryption.is_none() && plan.compression == Compression::None {
         mics.add(&body, MicVariant::Exact);
@@ -221,6 +223,9 @@ fn unsigned_mics(
     } else {
         mics.add(&with_fields, MicVariant::Exact);
         mics.add(&body, MicVariant::BodyOnly);
+        if let Some(canonical) = canonical.filter(|_| plan.compression == Compression::None) {
+            mics.add(&canonical.finish(), MicVariant::CanonicalLines);
+        }
     }
     Ok(mics)
 }
@@ -263,14 +268,25 @@ fn outermost_fields(plan: &SendPlan, entity: &Entity<'_>, headers: &mut Headers)
     Ok(())
 }
 
-/// Hashes a body twice: alone, and after its header block.
+/// Hashes a body twice: alone, and after its header block; a third time from the first line feed on that has no carriage
+/// return in front.
 struct Both {
     body: MultiHasher,
     with_fields: MultiHasher,
+    ends: LineEnds,
+    canonical: Option<MultiHasher>,
 }
 
 impl Write for Both {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let lines = self.ends.canonical(buf);
+        match &mut self.canonical {
+            Some(canonical) => canonical.update(&lines),
+            None if matches!(lines, Cow::Owned(_)) => {
+                self.canonical.insert(self.with_fields.clone()).update(&lines);
+            }
+            None => {}
+        }
         self.body.update(buf);
         self.with_fields.update(buf);
         Ok(buf.len())

@@ -6,7 +6,7 @@
 //! | signed | the first part of multipart/signed, exactly as signed |
 //! | compressed, then signed | the signed octets, that is the compressed entity with its header fields |
 //! | signed, then compressed | the signed octets inside |
-//! | encrypted only | the decrypted entity with its header fields |
+//! | encrypted only | the decrypted entity with its header fields; where it says that it is text, with lines that end in CR LF |
 //! | compressed and not signed | the decompressed entity with its header fields |
 //! | encrypted around any of these | as above after decryption |
 //!
@@ -131,6 +131,9 @@ pub enum MicVariant {
     /// A message that was compressed and then signed, hashed after decompression although the compressed entity was
     /// signed.
     Decompressed,
+    /// An encrypted and unsigned message hashed with lines that end in CR LF (RFC 4130 7.3.1) although its payload, which is
+    /// binary, has others.
+    CanonicalLines,
 }
 
 /// A digest that the partner's receipt may carry.

@@ -24,6 +24,7 @@ use crate::ground::secret::Secret;
 use crate::mime::FileName;
 
 mod dissect;
+mod head;
 mod layers;
 mod readers;
 
@@ -81,6 +82,26 @@ pub struct OpenFailure {
     pub cause: OpenError,
     /// The partner is not told why: see the module head.
     pub veiled: bool,
+    /// The signature does not fit the octets that came, but may fit them in [canonical form](open_canonical).
+    pub lines_may_differ: bool,
+}
+
+/// What of the first part of a `multipart/signed` its signature covers. Whatever it covers is what is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// The octets as they came.
+    #[default]
+    AsReceived,
+    /// Lines that end in CR LF (RFC 1847 2.1, RFC 8551 3.1.1): products on Bouncy Castle and JavaMail (OpenAS2, phase2,
+    /// mendelson) sign this of text and send it with the line ends of the file; a relay may change them as well.
+    CanonicalLines,
+    /// All but the last line end: what libas2 signs of a receipt.
+    WithoutLastLineEnd,
+}
+
+impl Form {
+    /// Every form, the usual one first.
+    pub const ALL: [Form; 3] = [Form::AsReceived, Form::CanonicalLines, Form::WithoutLastLineEnd];
 }
 
 impl OpenFailure {
@@ -112,7 +133,21 @@ pub fn open(
     limits: &Limits,
     sink: &mut dyn Write,
 ) -> Result<Opened, OpenFailure> {
-    open_with(request, body, policy, keys, limits, sink, Hashed::All)
+    open_with(request, body, policy, keys, limits, sink, Way::All)
+}
+
+/// [`open`] for a message whose failure said that its lines [may differ](OpenFailure::lines_may_differ): the signature is
+/// held against the signed part with lines that end in CR LF, and the payload, the MIC and everything else are read from
+/// that: from what was verified.
+pub fn open_canonical(
+    request: &Request,
+    body: &mut dyn Read,
+    policy: &AcceptPolicy,
+    keys: &OpenKeys<'_>,
+    limits: &Limits,
+    sink: &mut dyn Write,
+) -> Result<Opened, OpenFailure> {
+    open_with(request, body, policy, keys, limits, sink, Way::Canonical)
 }
 
 /// [`open`] that computes only the digests which a `multipart/signed` names in its `micalg`, and that of the receipt.
@@ -126,16 +161,18 @@ pub fn open_as_named(
     limits: &Limits,
     sink: &mut dyn Write,
 ) -> Result<Opened, OpenFailure> {
-    open_with(request, body, policy, keys, limits, sink, Hashed::AsNamed)
+    open_with(request, body, policy, keys, limits, sink, Way::AsNamed)
 }
 
-/// Which digests of the signed octets are computed.
+/// Which digests of which octets are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hashed {
+enum Way {
     /// All that the agreement allows.
     All,
     /// Those of them that `micalg` names.
     AsNamed,
+    /// All, over canonical lines.
+    Canonical,
 }
 
 fn open_with(
@@ -145,17 +182,21 @@ fn open_with(
     keys: &OpenKeys<'_>,
     limits: &Limits,
     sink: &mut dyn Write,
-    hashed: Hashed,
+    way: Way,
 ) -> Result<Opened, OpenFailure> {
     let choice = MicChoice::new(request, policy);
     let mut walk = Walk::new(policy, keys, limits, choice.algorithms(policy), sink);
-    if hashed == Hashed::AsNamed {
-        walk.hash_as_named(choice.preferred);
+    match way {
+        Way::All => {}
+        Way::AsNamed => walk.hash_as_named(choice.preferred),
+        Way::Canonical => walk = walk.in_form(Form::CanonicalLines),
     }
     let outcome = walk.message(&request.headers, body);
     let (found, veiled) = walk.into_found();
-    let payload = outcome.map_err(|cause| failure(cause, veiled))?;
-    let policy = check_policy(policy, &found).map_err(|cause| failure(cause, veiled))?;
+    let lines_may_differ = way != Way::Canonical && found.lines_may_differ;
+    let failure = |cause| failure(cause, veiled, lines_may_differ);
+    let payload = outcome.map_err(failure)?;
+    let policy = check_policy(policy, &found).map_err(failure)?;
     Ok(Opened {
         content_type: payload.content_type,
         file_name: payload.file_name,
@@ -172,11 +213,17 @@ fn open_with(
 }
 
 /// What the partner and the operator get to know about `cause`. `veiled`: see the module head.
-fn failure(cause: OpenError, veiled: bool) -> OpenFailure {
-    if veiled {
-        return OpenFailure { told: Disposition::decryption_failed(), explanation: UNIFORM_EXPLANATION, cause, veiled };
-    }
-    OpenFailure { told: cause.told(), explanation: cause.explanation(), cause, veiled }
+fn failure(cause: OpenError, veiled: bool, lines_may_differ: bool) -> OpenFailure {
+    let content_differs = match &cause {
+        OpenError::Signature(cause) => cause.is_about_content(),
+        _ => false,
+    };
+    let lines_may_differ = lines_may_differ && content_differs;
+    let (told, explanation) = match veiled {
+        true => (Disposition::decryption_failed(), UNIFORM_EXPLANATION),
+        false => (cause.told(), cause.explanation()),
+    };
+    OpenFailure { told, explanation, cause, veiled, lines_may_differ }
 }
 
 /// The agreement against what was found; the layers have checked the same on their way, but only this mints the proof.

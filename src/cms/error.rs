@@ -250,6 +250,11 @@ impl SignatureError {
         }
     }
 
+    /// The signature may be good, for other content than this.
+    pub fn is_about_content(&self) -> bool {
+        matches!(self, SignatureError::DigestMismatch | SignatureError::BadSignature)
+    }
+
     /// The problem and what to do about it, for the operator.
     pub fn text(&self) -> Bilingual {
         match self {

@@ -2,7 +2,7 @@
 //! signature or digest that does not hold ends the export with what and why.
 
 use std::fs;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek as _, Write};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::bundle::{Bundle, EvidenceError, at, hex};
 use super::readme::{self, Facts};
-use crate::as2::{Dissected, Mic, OpenKeys, Outlets, dissect};
+use crate::as2::{Dissected, Form, Mic, OpenError, OpenKeys, Outlets, dissect};
 use crate::cms::{Certificate, DecryptionKey, Fingerprint};
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
@@ -95,9 +95,8 @@ impl Exporter {
         let signer = signer.as_deref().and_then(|fingerprint| self.certificate(fingerprint));
         let key =
             message.evidence.iter().rev().find_map(|evidence| evidence.content_key.as_ref()).map(|key| key.bytes());
-        let mut body = self.store.read(&wire).map_err(at(&bundle.path("wire.bin")))?;
-        let found =
-            self.apart(message.id, &message.headers, &mut body, (signer.as_ref(), key.as_deref()), &MESSAGE, bundle);
+        let keys = (signer.as_ref(), key.as_deref());
+        let found = self.apart(message.id, &message.headers, &|| self.store.read(&wire), keys, &MESSAGE, bundle);
         let found = match found {
             // Sent before content keys were kept: only the partner can open it.
             Err(_) if message.direction == Direction::Outbound && key.is_none() => {
@@ -133,8 +132,8 @@ impl Exporter {
         let signer = receipt.signer.as_deref().and_then(|fingerprint| self.certificate(fingerprint));
         let signer = signer.or_else(|| self.any_signer(receipt, body));
         let Some(certificate) = signer else { return Ok(()) };
-        let found =
-            self.apart(message.id, &receipt.headers, &mut { body }, (Some(&certificate), None), &MDN, bundle)?;
+        let reread = || io::Result::Ok(Box::new(io::Cursor::new(body.to_vec())) as Box<dyn Read + Send>);
+        let found = self.apart(message.id, &receipt.headers, &reread, (Some(&certificate), None), &MDN, bundle)?;
         facts.mdn_signed = found.signature.is_some();
         if !facts.mdn_signed {
             return self.discard(&MDN, bundle);
@@ -153,9 +152,13 @@ impl Exporter {
     fn any_signer(&self, receipt: &Receipt, body: &[u8]) -> Option<Certificate> {
         self.certificates.iter().find_map(|certificate| {
             let keys = OpenKeys { decryption: &[], trusted: std::slice::from_ref(certificate) };
-            let outlets = Outlets { covered: &mut io::sink(), signature: &mut io::sink(), payload: &mut io::sink() };
-            let found = dissect(&receipt.headers, &mut { body }, &keys, None, &self.limits, outlets).ok()?;
-            found.signature.map(|_| certificate.clone())
+            let signed = |form: &Form| {
+                let outlets =
+                    Outlets { covered: &mut io::sink(), signature: &mut io::sink(), payload: &mut io::sink() };
+                let found = dissect(&receipt.headers, &mut { body }, &keys, None, &self.limits, *form, outlets);
+                found.is_ok_and(|found| found.signature.is_some())
+            };
+            Form::ALL.iter().any(signed).then(|| certificate.clone())
         })
     }
 
@@ -182,27 +185,42 @@ impl Exporter {
         Ok(())
     }
 
-    /// Takes a message or MDN apart into the bundle's files.
+    /// Takes a message or MDN apart into the bundle's files. Its signature may cover another form than what came; then that
+    /// form is what was accepted, and what the bundle holds.
     fn apart(
         &self,
         id: Id,
         headers: &Headers,
-        body: &mut dyn Read,
+        body: &dyn Fn() -> io::Result<Box<dyn Read + Send>>,
         (signer, content_key): (Option<&Certificate>, Option<&[u8]>),
         parts: &Parts,
         bundle: &mut Bundle,
     ) -> Result<Dissected, EvidenceError> {
         let mut content = bundle.file(parts.content)?;
         let mut signature = bundle.file(parts.signature)?;
-        let mut payload: Box<dyn Write> = match parts.payload {
-            Some(name) => Box::new(bundle.file(name)?),
-            None => Box::new(io::sink()),
-        };
+        let mut payload = parts.payload.map(|name| bundle.file(name)).transpose()?;
         let trusted: Vec<Certificate> = signer.into_iter().cloned().collect();
         let keys = OpenKeys { decryption: &self.decryption, trusted: &trusted };
-        let outlets = Outlets { covered: &mut content, signature: &mut signature, payload: &mut payload };
-        let mut body = BufReader::new(body);
-        let found = dissect(headers, &mut body, &keys, content_key, &self.limits, outlets);
+        let mut in_form = |form: Form| -> Result<Dissected, OpenError> {
+            for file in [Some(&mut content), Some(&mut signature), payload.as_mut()].into_iter().flatten() {
+                file.set_len(0).and_then(|()| file.rewind()).map_err(OpenError::Sink)?;
+            }
+            let mut nowhere = io::sink();
+            let payload: &mut dyn Write = match &mut payload {
+                Some(file) => file,
+                None => &mut nowhere,
+            };
+            let outlets = Outlets { covered: &mut content, signature: &mut signature, payload };
+            let mut body = BufReader::new(body().map_err(OpenError::Body)?);
+            dissect(headers, &mut body, &keys, content_key, &self.limits, form, outlets)
+        };
+        let mut found = in_form(Form::AsReceived);
+        for form in [Form::CanonicalLines, Form::WithoutLastLineEnd] {
+            match &found {
+                Err(OpenError::Signature(cause)) if cause.is_about_content() => found = in_form(form),
+                _ => break,
+            }
+        }
         let what = if parts.payload.is_some() { "signed content" } else { "MDN" };
         let found = found.map_err(|error| EvidenceError::Damaged { id, what, cause: error.to_string() })?;
         if found.signature.is_none() {

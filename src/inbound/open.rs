@@ -34,7 +34,7 @@ pub(super) enum NotOpened {
     Storage(io::Error),
 }
 
-/// The two ways of [`as2`] to open a message.
+/// The ways of [`as2`] to open a message.
 type Open = fn(
     &Request,
     &mut dyn io::Read,
@@ -110,6 +110,12 @@ impl Inbound {
             Err(Failed::Opening(failure)) if failure.is_misnamed(&policy) => attempt(as2::open),
             other => other,
         };
+        let opened = match opened {
+            Err(Failed::Opening(failure)) if failure.lines_may_differ => {
+                in_canonical_lines(partner, request, failure, attempt(as2::open_canonical))
+            }
+            other => other,
+        };
         let (opened, sink) = opened.map_err(NotOpened::from)?;
         let payload = sink.finish_with(opened.payload_sha256).map_err(NotOpened::Storage)?;
         let unwrapped = self.unwrap(partner, &payload).map_err(NotOpened::Storage)?;
@@ -161,6 +167,26 @@ impl Inbound {
                 Ok(Vec::new())
             }
         }
+    }
+}
+
+/// What a second opening, over canonical lines, comes to. Should it fail too, the first failure stands: the partner and the log
+/// hear nothing of the attempt.
+fn in_canonical_lines<T>(
+    partner: &Partner,
+    request: &Request,
+    failure: OpenFailure,
+    again: Result<T, Failed>,
+) -> Result<T, Failed> {
+    match again {
+        Ok(opened) => {
+            let (partner, message_id) = (&partner.id, request.message_id.as_str());
+            tracing::warn!(%partner, message_id, code = "signature-canonical-lines", "the signature covers lines that end in CR LF, which the message does not have; accepted and delivered in that form");
+            Ok(opened)
+        }
+        Err(Failed::Storage(error)) => Err(Failed::Storage(error)),
+        Err(Failed::Opening(again)) if again.cause.is_ours() => Err(Failed::Opening(again)),
+        Err(Failed::Opening(_)) => Err(Failed::Opening(failure)),
     }
 }
 

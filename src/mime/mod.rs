@@ -13,6 +13,7 @@ mod encoding;
 mod error;
 mod filename;
 mod header;
+mod line_ends;
 mod multipart;
 mod source;
 
@@ -21,6 +22,7 @@ pub use encoding::{Base64Lines, transfer_decoder};
 pub use error::MimeError;
 pub use filename::{FileName, file_name, safe_file_name};
 pub use header::{Headers, read_entity_head};
+pub use line_ends::{CanonicalLines, LineEnds};
 pub(crate) use multipart::is_plain_text;
 pub use multipart::{FirstPart, Part, SignedParts, parts};
 pub use source::{BytesSource, ChainSource, MemoryScratch, Scratch, ScratchWriter, Source};

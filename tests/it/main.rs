@@ -43,6 +43,7 @@ mod interop_pyas2;
 mod kill9;
 mod later_receipts;
 mod layers;
+mod line_ends;
 mod memory;
 mod metrics;
 mod network_faults;

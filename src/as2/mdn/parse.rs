@@ -1,5 +1,6 @@
 //! Reading an MDN.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 
 use super::super::disposition::BadDisposition;
@@ -9,7 +10,7 @@ use crate::bilingual;
 use crate::cms::{self, Certificate, DigestAlgorithm, MultiHasher, SignatureError, SignatureValid};
 use crate::ground::limits::Limits;
 use crate::ground::text::{Bilingual, printable};
-use crate::mime::{self, ContentType, Headers, MimeError, SignedParts, read_entity_head, transfer_decoder};
+use crate::mime::{self, ContentType, Headers, LineEnds, MimeError, SignedParts, read_entity_head, transfer_decoder};
 
 /// A receipt as it was read. Says nothing about whether it is to be believed: see [`judge`](super::super::judge).
 #[derive(Debug)]
@@ -256,30 +257,14 @@ fn readable(text: &[u8]) -> String {
     String::from_utf8_lossy(text).lines().map(printable).collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-fn has_bare_line_feed(octets: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', octets).any(|at| at == 0 || octets.get(at.saturating_sub(1)) != Some(&b'\r'))
-}
-
 /// What a signature may cover instead of the octets of the part; whatever it covers is what is read.
 fn other_forms(octets: &[u8]) -> Vec<Vec<u8>> {
     // A relay changed the line ends: the signature covers the canonical form (RFC 1847 2.1).
-    let canonical = has_bare_line_feed(octets).then(|| canonical_lines(octets));
+    let canonical = match LineEnds::default().canonical(octets) {
+        Cow::Owned(canonical) => Some(canonical),
+        Cow::Borrowed(_) => None,
+    };
     // libas2 signs the report without the line end behind its last delimiter, and sends it with that.
     let shorter = octets.strip_suffix(b"\r\n").map(<[u8]>::to_vec);
     canonical.into_iter().chain(shorter).collect()
-}
-
-/// Every line ends in CR LF.
-fn canonical_lines(octets: &[u8]) -> Vec<u8> {
-    let mut canonical = Vec::with_capacity(octets.len());
-    for line in octets.split_inclusive(|byte| *byte == b'\n') {
-        match line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")) {
-            Some(text) => {
-                canonical.extend_from_slice(text);
-                canonical.extend_from_slice(b"\r\n");
-            }
-            None => canonical.extend_from_slice(line),
-        }
-    }
-    canonical
 }

@@ -1,6 +1,6 @@
 //! Taking a kept message or MDN apart again, years later: what was signed, the signature, the payload.
 //!
-//! The walk is that of [`open`](super::open), with three differences: nothing is demanded, the envelope may be opened by
+//! The walk is that of [`open`](super::open), with these differences: nothing is demanded, the envelope may be opened by
 //! the content key that was kept, and the octets that the MIC covers come out beside the payload. Its result is for
 //! evidence alone; nothing is answered to anybody.
 
@@ -8,8 +8,8 @@ use std::io::{Read, Write};
 
 use super::super::AcceptPolicy;
 use super::super::error::OpenError;
-use super::OpenKeys;
 use super::layers::{Again, Walk};
+use super::{Form, OpenKeys};
 use crate::cms::{ContentCipher, DigestAlgorithm, Digests, SignatureScheme, SignatureValid};
 use crate::ground::limits::Limits;
 use crate::mime::Headers;
@@ -39,7 +39,8 @@ pub struct Dissected {
     pub payload_sha256: [u8; 32],
 }
 
-/// Takes a message apart: `headers` and `body` as they travelled. `content_key` opens the envelope when it was kept.
+/// Takes a message apart: `headers` and `body` as they travelled. `content_key` opens the envelope when it was kept. `form`:
+/// what of the first part the signature was found to cover; what comes out is of that form.
 ///
 /// # Errors
 /// It is not what it was: a signature that does not hold, a layer that cannot be read, a sink that fails.
@@ -49,6 +50,7 @@ pub fn dissect(
     keys: &OpenKeys<'_>,
     content_key: Option<&[u8]>,
     limits: &Limits,
+    form: Form,
     outlets: Outlets<'_>,
 ) -> Result<Dissected, OpenError> {
     let policy = AcceptPolicy {
@@ -63,7 +65,7 @@ pub fn dissect(
     let Outlets { covered, signature, payload } = outlets;
     let again = Again { content_key, covered: Some(covered), signature: Some(signature) };
     let algorithms = DigestAlgorithm::READABLE.to_vec();
-    let mut walk = Walk::new(&policy, keys, limits, algorithms, payload).again(again);
+    let mut walk = Walk::new(&policy, keys, limits, algorithms, payload).in_form(form).again(again);
     let outcome = walk.message(headers, body);
     let (found, _) = walk.into_found();
     let payload = outcome?;

@@ -14,9 +14,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 
 use super::super::error::OpenError;
-use super::super::headers::{CONTENT_TRANSFER_ENCODING, CONTENT_TYPE};
+use super::super::headers::CONTENT_TYPE;
 use super::super::{AcceptPolicy, OpenKeys};
-use super::readers::{BUFFER, Copying, Hashing, Recording, Watched, at_end, drain};
+use super::Form;
+use super::head::{CmsKind, Head, cms_kind, decoded, decoded_cms};
+use super::readers::{
+    BUFFER, Copying, Covered, Hashing, Recording, Watched, WithoutLastLineEnd, at_end, drain, mime_error,
+};
 use crate::cms::{
     self, Allowed, CmsError, ContentCipher, DigestAlgorithm, Digests, EnvelopeReader, Fingerprint, InflateReader,
     MultiHasher, OpaqueReader, SignatureError, SignatureValid,
@@ -25,7 +29,7 @@ use crate::ground::limits::Limits;
 use crate::ground::secret::Secret;
 use crate::ground::text::printable;
 use crate::mime::{
-    ContentType, FileName, Headers, MimeError, SignedParts, file_name, is_plain_text, read_entity_head,
+    CanonicalLines, FileName, Headers, LineEnds, SignedParts, file_name, is_plain_text, read_entity_head,
     transfer_decoder,
 };
 
@@ -43,6 +47,8 @@ pub(super) struct Found {
     pub(super) compressed: bool,
     /// The digests of the octets that the receipt's MIC covers.
     pub(super) digests: Digests,
+    /// The first part of the multipart/signed does not say that it is binary: its signature may cover its canonical lines.
+    pub(super) lines_may_differ: bool,
 }
 
 /// The payload as it went to the sink.
@@ -62,10 +68,14 @@ pub(super) struct Walk<'a> {
     algorithms: Vec<DigestAlgorithm>,
     /// Of those, only what `micalg` names and this one.
     as_named: Option<Option<DigestAlgorithm>>,
+    /// What of the first part its signature is held against.
+    form: Form,
     sink: &'a mut dyn Write,
     found: Found,
     signed: bool,
     veiled: bool,
+    /// The next entity is the first part of the multipart/signed.
+    at_first_part: bool,
     again: Again<'a>,
 }
 
@@ -80,21 +90,6 @@ pub(super) struct Again<'a> {
     pub(super) signature: Option<&'a mut dyn Write>,
 }
 
-/// A header block and its octets; there are none for the fields of the POST.
-struct Head {
-    headers: Headers,
-    content_type: ContentType,
-    octets: Option<Vec<u8>>,
-}
-
-/// The CMS structures of `application/pkcs7-mime`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CmsKind {
-    Enveloped,
-    Compressed,
-    Signed,
-}
-
 impl<'a> Walk<'a> {
     /// `algorithms`: the digests to compute over what is signed, or over what an unsigned message's MIC covers.
     pub(super) fn new(
@@ -104,8 +99,25 @@ impl<'a> Walk<'a> {
         algorithms: Vec<DigestAlgorithm>,
         sink: &'a mut dyn Write,
     ) -> Walk<'a> {
-        let (found, again) = (Found::default(), Again::default());
-        Walk { policy, keys, limits, algorithms, as_named: None, sink, found, signed: false, veiled: false, again }
+        Walk {
+            policy,
+            keys,
+            limits,
+            algorithms,
+            as_named: None,
+            form: Form::default(),
+            sink,
+            found: Found::default(),
+            signed: false,
+            veiled: false,
+            at_first_part: false,
+            again: Again::default(),
+        }
+    }
+
+    /// Holds the signature against the first part in this form; what comes out of the part is read from that form too.
+    pub(super) fn in_form(self, form: Form) -> Walk<'a> {
+        Walk { form, ..self }
     }
 
     /// The walk for evidence.
@@ -156,7 +168,11 @@ impl<'a> Walk<'a> {
         let mut recording = Recording::new(reader);
         let headers = read_entity_head(&mut recording, self.limits).map_err(OpenError::Mime)?;
         let octets = recording.into_octets();
-        self.entity(Head::new(headers, Some(octets))?, reader, depth)
+        let head = Head::new(headers, Some(octets))?;
+        if std::mem::take(&mut self.at_first_part) {
+            self.found.lines_may_differ = !head.says_binary();
+        }
+        self.entity(head, reader, depth)
     }
 
     /// Decides what an entity is, and goes into it.
@@ -257,7 +273,13 @@ impl<'a> Walk<'a> {
         }
         let micalg = head.content_type.param("micalg").unwrap_or_default();
         let mut hasher = MultiHasher::new(&self.signed_algorithms(micalg));
-        let first = Copying::new(parts.first_part(), self.again.covered.take());
+        let first: Box<dyn Read + '_> = match self.form {
+            Form::AsReceived => Box::new(parts.first_part()),
+            Form::CanonicalLines => Box::new(CanonicalLines::new(parts.first_part())),
+            Form::WithoutLastLineEnd => Box::new(WithoutLastLineEnd::new(parts.first_part())),
+        };
+        let first = Copying::new(first, self.again.covered.take());
+        self.at_first_part = true;
         let mut first = BufReader::with_capacity(BUFFER, Hashing::new(first, &mut hasher));
         let inner = self.inner_entity(&mut first, depth);
         // Whatever was found inside: the signature is judged first, over the whole part.
@@ -321,24 +343,28 @@ impl<'a> Walk<'a> {
             return Err(OpenError::NotSigned);
         }
         let algorithms = if self.signed { [].as_slice() } else { self.algorithms.as_slice() };
-        let mut mic = MultiHasher::new(algorithms);
+        let copy = if self.signed { None } else { self.again.covered.take() };
+        let mut covered =
+            Covered::new(MultiHasher::new(algorithms), copy, self.canonical_mic(&head).then(LineEnds::default));
         // Plain messages are hashed without their header fields, all others with them (RFC 4130 7.3.1).
-        mic.update(head.octets.as_deref().unwrap_or_default());
-        let mut covered = if self.signed { None } else { self.again.covered.take() };
-        if let (Some(out), Some(octets)) = (&mut covered, &head.octets) {
-            out.write_all(octets).map_err(OpenError::Sink)?;
-        }
-        let mut encoded = Hashing::new(Copying::new(body, covered), &mut mic);
+        covered.write_all(head.octets.as_deref().unwrap_or_default()).map_err(OpenError::Sink)?;
+        let mut encoded = Copying::new(body, Some(&mut covered));
         let mut content =
             transfer_decoder(head.transfer_encoding(), Box::new(&mut encoded)).map_err(OpenError::Mime)?;
         let (len, sha256) = pour(&mut content, self.sink, self.policy.max_payload.min(self.limits.payload))?;
         drop(content);
         drain(&mut BufReader::new(encoded)).map_err(mime_error)?;
         if !self.signed {
-            self.found.digests = mic.finish();
+            self.found.digests = covered.finish();
         }
         let content_type = head.headers.get(CONTENT_TYPE).map(printable);
         Ok(Payload { content_type, file_name: file_name(&head.headers), len, sha256 })
+    }
+
+    /// The MIC of a message that is encrypted and nothing else covers the canonical form (RFC 4130 7.3.1), which text has and
+    /// binary content has not.
+    fn canonical_mic(&self, head: &Head) -> bool {
+        !self.signed && !self.found.compressed && self.found.cipher.is_some() && head.says_text()
     }
 
     /// Refuses a layer other than an envelope outermost when the agreement demands encryption.
@@ -379,100 +405,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl Head {
-    /// A Content-Type that is missing or cannot be read is that of any octets; two of them are refused.
-    fn new(headers: Headers, octets: Option<Vec<u8>>) -> Result<Head, OpenError> {
-        let value = headers.get(CONTENT_TYPE).unwrap_or("application/octet-stream");
-        if headers.count(CONTENT_TYPE) > 1 || headers.count(CONTENT_TRANSFER_ENCODING) > 1 {
-            return Err(OpenError::Layers("a header field of an entity occurs twice"));
-        }
-        let content_type = ContentType::parse(value).unwrap_or_else(|_| ContentType::new("application/octet-stream"));
-        Ok(Head { headers, content_type, octets })
-    }
-
-    /// Some products send S/MIME as a file, its own header block in front: those fields say how the rest is encoded then. No CMS
-    /// structure begins like a field, in base64 or not.
-    fn or_repeated(self, body: &mut dyn BufRead, limits: &Limits) -> Result<Head, OpenError> {
-        let start = body.fill_buf().map_err(mime_error)?;
-        let begins = |field: &[u8]| start.get(..field.len()).is_some_and(|start| start.eq_ignore_ascii_case(field));
-        if !self.is_cms() || !(begins(b"MIME-Version:") || begins(b"Content-")) {
-            return Ok(self);
-        }
-        let repeated = Head::new(read_entity_head(body, limits).map_err(OpenError::Mime)?, None)?;
-        if repeated.is_cms() {
-            Ok(repeated)
-        } else {
-            Err(OpenError::Layers("a body of another type than its own fields say"))
-        }
-    }
-
-    fn is_cms(&self) -> bool {
-        matches!(self.content_type.essence.as_str(), "application/pkcs7-mime" | "application/x-pkcs7-mime")
-    }
-
-    /// The entity holds another one.
-    fn is_layer(&self) -> bool {
-        self.is_cms() || self.content_type.essence == "multipart/signed"
-    }
-
-    /// `None` means binary (RFC 4130 5.2.1).
-    fn transfer_encoding(&self) -> Option<&str> {
-        self.headers.get(CONTENT_TRANSFER_ENCODING)
-    }
-}
-
-/// The body without its transfer encoding.
-fn decoded<'b>(head: &Head, body: &'b mut dyn BufRead) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
-    let content = transfer_decoder(head.transfer_encoding(), Box::new(body)).map_err(OpenError::Mime)?;
-    Ok(BufReader::with_capacity(BUFFER, content))
-}
-
-/// A CMS structure without its transfer encoding, whatever is said about that: some products declare base64 and send
-/// binary, others send base64 and declare nothing. Every structure starts with a SEQUENCE of more than 127 bytes.
-fn decoded_cms<'b>(head: &Head, body: &'b mut dyn BufRead) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
-    let encoding = match body.fill_buf().map_err(mime_error)? {
-        [0x30, 0x80..=0xff, ..] => None,
-        [b'M', b'I', ..] => Some("base64"),
-        _ => head.transfer_encoding(),
-    };
-    let content = transfer_decoder(encoding, Box::new(body)).map_err(OpenError::Mime)?;
-    Ok(BufReader::with_capacity(BUFFER, content))
-}
-
-/// By `smime-type`; where it is missing or unknown, by the content type inside the structure.
-fn cms_kind(content_type: &ContentType, body: &mut dyn BufRead) -> Result<CmsKind, OpenError> {
-    match content_type.param("smime-type").map(str::to_ascii_lowercase).as_deref() {
-        Some("enveloped-data" | "authenveloped-data") => return Ok(CmsKind::Enveloped),
-        Some("compressed-data") => return Ok(CmsKind::Compressed),
-        Some("signed-data") => return Ok(CmsKind::Signed),
-        Some("certs-only") => return Err(OpenError::Layers("certificates instead of a message")),
-        Some(_) | None => {}
-    }
-    let start = body.fill_buf().map_err(mime_error)?;
-    let start = start.get(..64).unwrap_or(start);
-    let has = |oid: &[u8]| memchr::memmem::find(start, oid).is_some();
-    if has(OID_COMPRESSED) {
-        return Ok(CmsKind::Compressed);
-    }
-    if has(OID_SIGNED) {
-        return Ok(CmsKind::Signed);
-    }
-    Ok(CmsKind::Enveloped)
-}
-
-/// id-ct-compressedData, 1.2.840.113549.1.9.16.1.9 (RFC 3274 1.1), with tag and length.
-const OID_COMPRESSED: &[u8] = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09";
-/// id-signedData, 1.2.840.113549.1.7.2 (RFC 5652 5.1), with tag and length.
-const OID_SIGNED: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
-
 /// After a CMS structure only line ends may follow.
 fn end_of_cms(body: &mut dyn Read) -> Result<(), OpenError> {
     if at_end(body).map_err(mime_error)? { Ok(()) } else { Err(OpenError::TrailingBytes) }
-}
-
-/// MIME errors travel through readers as `io::Error`.
-fn mime_error(error: std::io::Error) -> OpenError {
-    OpenError::Mime(MimeError::Io(error))
 }
 
 /// Writes the payload to the sink and returns its length and SHA-256.

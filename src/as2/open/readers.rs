@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use crate::cms::MultiHasher;
+use super::super::error::OpenError;
+use crate::cms::{Digests, MultiHasher};
+use crate::mime::{LineEnds, MimeError};
 
 /// How much is read at once between two layers.
 pub(super) const BUFFER: usize = 64 * 1024;
@@ -84,6 +86,92 @@ impl<R: Read> Read for Hashing<'_, R> {
     }
 }
 
+/// The octets that a MIC covers, on their way into its digests and to somebody who keeps them.
+pub(super) struct Covered<'c> {
+    hasher: MultiHasher,
+    copy: Option<&'c mut dyn Write>,
+    /// They count in canonical form.
+    ends: Option<LineEnds>,
+}
+
+impl<'c> Covered<'c> {
+    pub(super) fn new(hasher: MultiHasher, copy: Option<&'c mut dyn Write>, ends: Option<LineEnds>) -> Covered<'c> {
+        Covered { hasher, copy, ends }
+    }
+
+    pub(super) fn finish(self) -> Digests {
+        self.hasher.finish()
+    }
+}
+
+impl Write for Covered<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let octets = match &mut self.ends {
+            Some(ends) => ends.canonical(buf),
+            None => buf.into(),
+        };
+        self.hasher.update(&octets);
+        if let Some(copy) = &mut self.copy {
+            copy.write_all(&octets)?;
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Leaves out the line end (CR LF) that the input ends in, if it does.
+pub(super) struct WithoutLastLineEnd<R> {
+    input: R,
+    /// What may be, or begin, the last line end.
+    held: Vec<u8>,
+    ready: Vec<u8>,
+    given: usize,
+}
+
+impl<R: Read> WithoutLastLineEnd<R> {
+    pub(super) fn new(input: R) -> WithoutLastLineEnd<R> {
+        WithoutLastLineEnd { input, held: Vec::new(), ready: Vec::new(), given: 0 }
+    }
+
+    /// Reads on; `false` at the end.
+    fn fill(&mut self) -> io::Result<bool> {
+        let mut piece = vec![0u8; BUFFER];
+        let n = self.input.read(&mut piece)?;
+        piece.truncate(n);
+        (self.ready, self.given) = (std::mem::take(&mut self.held), 0);
+        if n == 0 {
+            if self.ready == b"\r\n" {
+                self.ready.clear();
+            }
+            return Ok(!self.ready.is_empty());
+        }
+        self.ready.append(&mut piece);
+        let keep = match self.ready.as_slice() {
+            [.., b'\r', b'\n'] => 2,
+            [.., b'\r'] => 1,
+            _ => 0,
+        };
+        self.held = self.ready.split_off(self.ready.len().saturating_sub(keep));
+        Ok(true)
+    }
+}
+
+impl<R: Read> Read for WithoutLastLineEnd<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.given >= self.ready.len() {
+            if !self.fill()? {
+                return Ok(0);
+            }
+        }
+        let n = self.ready.get(self.given..).unwrap_or_default().read(buf)?;
+        self.given = self.given.saturating_add(n);
+        Ok(n)
+    }
+}
+
 /// Remembers the octets that are consumed through it; for header blocks, whose readers are capped.
 pub(super) struct Recording<'r> {
     inner: &'r mut dyn BufRead,
@@ -120,6 +208,11 @@ impl BufRead for Recording<'_> {
         }
         self.inner.consume(amount);
     }
+}
+
+/// MIME errors travel through readers as `io::Error`.
+pub(super) fn mime_error(error: io::Error) -> OpenError {
+    OpenError::Mime(MimeError::Io(error))
 }
 
 /// Reads to the end and forgets.

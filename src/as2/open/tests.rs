@@ -12,6 +12,7 @@ mod dissection;
 mod downgrade;
 mod failures;
 mod identity;
+mod lines;
 mod matrix;
 mod nesting;
 mod oracle;

@@ -5,10 +5,19 @@ use crate::cms::Certificate;
 use crate::ground::limits::Limits;
 
 fn again(wire: &Wire, key: Option<&[u8]>, trusted: &Certificate) -> Result<(Dissected, [Vec<u8>; 3]), OpenError> {
+    in_form(wire, key, trusted, Form::AsReceived)
+}
+
+fn in_form(
+    wire: &Wire,
+    key: Option<&[u8]>,
+    trusted: &Certificate,
+    form: Form,
+) -> Result<(Dissected, [Vec<u8>; 3]), OpenError> {
     let (mut covered, mut signature, mut payload) = (Vec::new(), Vec::new(), Vec::new());
     let outlets = Outlets { covered: &mut covered, signature: &mut signature, payload: &mut payload };
     let keys = OpenKeys { decryption: &[], trusted: std::slice::from_ref(trusted) };
-    let found = dissect(&wire.headers, &mut wire.body.as_slice(), &keys, key, &Limits::default(), outlets)?;
+    let found = dissect(&wire.headers, &mut wire.body.as_slice(), &keys, key, &Limits::default(), form, outlets)?;
     Ok((found, [covered, signature, payload]))
 }
 
@@ -61,4 +70,24 @@ fn a_signed_receipt_comes_apart_too() {
     assert!(!signature.is_empty());
     assert!(covered.ends_with(&report), "the report is the body of what is signed");
     assert!(covered.starts_with(b"Content-Type: multipart/report"));
+}
+
+#[test]
+fn what_was_accepted_in_another_form_comes_apart_in_that_form() {
+    for (form, sent, signed) in [
+        (Form::CanonicalLines, "Content-Type: a/b\n\n1\n2\n", "Content-Type: a/b\r\n\r\n1\r\n2\r\n"),
+        (Form::WithoutLastLineEnd, "Content-Type: a/b\r\n\r\n1\r\n", "Content-Type: a/b\r\n\r\n1"),
+        (Form::WithoutLastLineEnd, "Content-Type: a/b\r\n\r\n\r\n\r\r\n", "Content-Type: a/b\r\n\r\n\r\n\r"),
+    ] {
+        let (content_type, body) = signed_parts(sent.as_bytes(), signed.as_bytes(), &ALICE);
+        let wire = wire(&[("Content-Type", &content_type)], &body);
+        for other in Form::ALL.into_iter().filter(|other| *other != form) {
+            let failed = in_form(&wire, None, &ALICE.certificate, other).expect_err("another form");
+            assert!(matches!(failed, OpenError::Signature(cause) if cause.is_about_content()), "{form:?} {other:?}");
+        }
+        let (found, [covered, _, payload]) = in_form(&wire, None, &ALICE.certificate, form).unwrap();
+        assert!(found.signature.is_some());
+        assert_eq!(covered, signed.as_bytes());
+        assert!(covered.ends_with(&payload));
+    }
 }

@@ -7,6 +7,7 @@
 //! | the whole Content-Type in quotes; tabs; upper case; `x-pkcs7-…`; no `smime-type` | Sterling, Cyclone, old mailers |
 //! | a `Date` line as preamble of multipart/signed | mendelson |
 //! | line feeds without carriage returns around and in the payload | RSSBus, BizTalk |
+//! | a signature, or the MIC of an envelope, over lines that end in CR LF in front of text that has others (`lines`) | OpenAS2, phase2, mendelson |
 //! | identifiers without brackets or `@`, over 100 characters, with underscores | Sterling, BizTalk |
 //! | names with `! ; # , < > [ ]`, quoted without need, blanks without quotes | Drummond rounds, libas2 |
 //! | a receipt asked for with `required`, tabs, no parameter names, an unknown algorithm first | pyas2, BizTalk, libas2 |
@@ -241,6 +242,25 @@ fn a_message_shows_the_version_that_the_partner_can_bear() {
     assert_eq!(fields(As2Version::V1_1), [own("1.1"), None, None]);
     assert_eq!(fields(As2Version::V1_2), [own("1.2"), own(features), None]);
     assert_eq!(fields(As2Version::V1_3), [own("1.3"), own(features), own(product)]);
+    for version in As2Version::ALL {
+        let disposition = Disposition::processed_ok();
+        let receipt = mdn::build(&MdnPlan {
+            from: &name("bob co"),
+            to: &name("alice"),
+            original_message_id: &stamp().message_id,
+            disposition: &disposition,
+            mic: None,
+            explanation: "The message was received.",
+            signing: None,
+            micalg_style: MicalgStyle::Hyphenated,
+            version,
+            message_id: &MessageId::parse("<r1@bob>").unwrap(),
+            date: date(),
+        });
+        let receipt = receipt.unwrap().headers;
+        let shown = ["AS2-Version", "EDIINT-Features", "AS2-Product"].map(|name| receipt.get(name).map(str::to_owned));
+        assert_eq!(shown, fields(version), "receipts alike");
+    }
 }
 
 #[test]
