@@ -24,13 +24,46 @@ pub struct FileName {
 /// The file name of an entity: `filename` of Content-Disposition (RFC 2183 2.3), else `name` of Content-Type.
 pub fn file_name(headers: &Headers) -> Option<FileName> {
     let from = |field: &str, parameter: &str| {
-        let (_, params) = parse_parameters(headers.get(field)?)?;
+        let (_, params) = parse_parameters(&without_stand_in(headers.get(field)?, parameter))?;
         params.into_iter().find(|(name, value)| name == parameter && !value.is_empty()).map(|(_, value)| value)
     };
     let original = from("Content-Disposition", "filename").or_else(|| from("Content-Type", "name"))?;
     let original = decode_words(&original);
     let safe = safe_file_name(&original);
     Some(FileName { original, safe })
+}
+
+/// A field without the plain form of a parameter that it has in the extended form of RFC 2231 too, which counts more wherever
+/// it stands (RFC 6266 4.3).
+fn without_stand_in(value: &str, parameter: &str) -> String {
+    let pieces = pieces(value);
+    let name = |piece: &str| piece.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let extended = |piece: &&str| name(piece).strip_prefix(parameter).is_some_and(|rest| rest.starts_with('*'));
+    if !pieces.iter().any(extended) {
+        return value.to_owned();
+    }
+    let kept: Vec<&str> = pieces.into_iter().filter(|piece| name(piece) != parameter).collect();
+    kept.join(";")
+}
+
+/// What stands between the semicolons of a field, those in quotes not counted.
+fn pieces(value: &str) -> Vec<&str> {
+    let (mut pieces, mut start) = (Vec::new(), 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in value.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b';' if !quoted => {
+                pieces.push(value.get(start..at).unwrap_or_default());
+                start = at.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+    pieces.push(value.get(start..).unwrap_or_default());
+    pieces
 }
 
 /// One path component that is safe on Linux and Windows, never empty, never hidden, at most 180 bytes.
@@ -109,10 +142,22 @@ mod tests {
             "attachment; filename*=UTF-8''%E8%AE%A2%E5%8D%95.xml",
             "attachment; filename=\"=?UTF-8?B?6K6i5Y2VLnhtbA==?=\"",
             "inline;\tfilename=订单.xml",
+            "attachment; filename=\"=?UTF-8?Q?=E8=AE=A2=E5=8D=95.xml?=\"",
+            "attachment; filename=\"=?GB2312?B?tqm1pS54bWw=?=\"",
+            "attachment; filename*=GB18030''%B6%A9%B5%A5.xml",
+            "attachment; filename*=utf-8'zh'%E8%AE%A2%E5%8D%95.xml; filename=\"__.xml\"",
+            "attachment; filename=\"__.xml\"; filename*=UTF-8''%E8%AE%A2%E5%8D%95.xml",
+            "attachment; FileName=\"a;b\\\"c.xml\" ; FILENAME*=UTF-8''%E8%AE%A2%E5%8D%95.xml; size=1",
+            "attachment; filename*0*=UTF-8''%E8%AE%A2; filename*1*=%E5%8D%95; filename*2=.xml",
+            "attachment; filename*0=\"订\"; filename*1=\"单.xml\"",
         ] {
             assert_eq!(named("Content-Disposition", value).map(|n| n.original), Some("订单.xml".to_owned()), "{value}");
         }
         assert_eq!(named("Content-Type", "application/xml; name=\"a b.xml\"").unwrap().original, "a b.xml");
+        let plain = "attachment; filename=\"a;filename*=b.xml\"";
+        assert_eq!(named("Content-Disposition", plain).unwrap().original, "a;filename*=b.xml");
+        let both = "application/xml; name=\"__.xml\"; name*=UTF-8''%E8%AE%A2%E5%8D%95.xml";
+        assert_eq!(named("Content-Type", both).unwrap().original, "订单.xml");
         assert_eq!(named("Content-Disposition", "attachment"), None);
     }
 
