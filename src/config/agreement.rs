@@ -14,6 +14,7 @@ use crate::partner::{Accept, Agreement, MdnAgreement, PartnerUrl, Station, Waive
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
+const REPETITIONS: [&str; 2] = ["same-receipt", "warning"];
 const GCM_FORMS: [&str; 3] = ["auth-enveloped", "enveloped", "enveloped-bare-nonce"];
 
 /// `[agreement]`: what we do when we send.
@@ -201,6 +202,7 @@ pub(super) fn accept(
         gcm_in_enveloped_data: section.boolean("gcm_in_enveloped_data", agreement.gcm_form != GcmForm::AuthEnveloped),
         split_attachments: section.boolean("split_attachments", true),
         mic_as_listed: section.parsed("mic", |text| one_of(text, &["signature", "listed"])) == Some("listed"),
+        warned_of_repetitions: section.parsed("repetition", |text| one_of(text, &REPETITIONS)) == Some("warning"),
         restart: section.boolean("restart", false),
         max_payload: section.size("max_payload", surroundings.max_payload, 1, surroundings.max_payload),
         client_certificate: section.boolean("client_certificate", false),

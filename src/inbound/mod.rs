@@ -45,6 +45,7 @@ mod asynchronous;
 mod failures;
 mod open;
 mod publish;
+mod reasons;
 pub mod receive;
 mod reply;
 mod restart;

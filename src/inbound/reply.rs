@@ -10,6 +10,7 @@ use super::asynchronous::{add_mdn_job, asks_later};
 use super::failures::Admission;
 use super::open::{NotOpened, Verified};
 use super::publish::{Published, dedup_key};
+use super::reasons::{repetition, signed_by_revoked};
 use super::receive::{MessageArrived, Reception, busy, too_many, unavailable};
 use super::restart::not_judged;
 use super::waiting::wait_out;
@@ -17,7 +18,7 @@ use crate::as2::headers;
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
 use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
-use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic, OpenFailure};
+use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic, OpenFailure, Severity};
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::ground::drain;
@@ -148,12 +149,17 @@ impl Inbound {
                 answer
             }
             Published::Duplicate(opened, stored, existing) => {
-                tracing::info!(id = %existing.id, partner = %partner.id, "a repetition; the stored MDN is sent again");
-                let disposition = proof::processed(&opened, &stored);
+                let unanswered = existing.receipt.is_none();
+                let warned = partner.accept.warned_of_repetitions && !unanswered;
+                let disposition = match warned {
+                    true => Disposition::duplicate_document(&stored),
+                    false => proof::processed(&opened, &stored),
+                };
+                tracing::info!(id = %existing.id, partner = %partner.id, warned, "a repetition; it is not delivered again");
                 let mic = opened.mic.as_ref();
-                let answer = match self.stored_answer(&existing, request).map_err(NoAnswer::Storage)? {
+                let answer = match self.stored_answer(&existing, request, warned).map_err(NoAnswer::Storage)? {
                     Some(answer) => answer,
-                    None if existing.receipt.is_none() => {
+                    None if unanswered => {
                         let asked = Asked { id: existing.id, asking: id, partner, request };
                         self.answer(&asked, &disposition, mic).await?
                     }
@@ -363,14 +369,18 @@ impl Inbound {
         Ok(Draft::Inline(beginning))
     }
 
-    /// The MDN that answered a message before, byte for byte, when the repetition asks for the same kind.
-    fn stored_answer(&self, existing: &Message, request: &Request) -> io::Result<Option<Answer>> {
+    /// The MDN that answered a message before, byte for byte, when the repetition asks for the same kind. `warned`: one that
+    /// answered a repetition, where the agreement wants a warning.
+    fn stored_answer(&self, existing: &Message, request: &Request, warned: bool) -> io::Result<Option<Answer>> {
         if existing.receipt.is_none() {
             return Ok(None);
         }
         let Some(asked) = &request.mdn else { return Ok(Some(Answer { mdn: None, queued: false })) };
         let mut kept = existing.receipt.iter().chain(&existing.further_receipts);
-        let Some(receipt) = kept.find(|kept| asked.options.signed == is_signed(&kept.headers)) else {
+        let alike = |kept: &&Receipt| {
+            asked.options.signed == is_signed(&kept.headers) && warned == is_warning(&kept.disposition)
+        };
+        let Some(receipt) = kept.find(alike) else {
             return Ok(None);
         };
         let raw = self.store.read_all(&receipt.body, receipt.body.len)?;
@@ -391,6 +401,10 @@ struct Told {
 
 fn is_signed(mdn: &Headers) -> bool {
     mdn.get(headers::CONTENT_TYPE).is_some_and(|value| value.to_ascii_lowercase().starts_with("multipart/signed"))
+}
+
+fn is_warning(disposition: &str) -> bool {
+    Disposition::parse_received(disposition).is_ok_and(|disposition| disposition.severity() == Some(Severity::Warning))
 }
 
 /// Why a message is refused, for the partner and for us.
@@ -425,21 +439,6 @@ impl Refusal {
             ),
         }
     }
-}
-
-fn signed_by_revoked() -> Bilingual {
-    bilingual!(
-        "报文由已吊销的证书签名，未接收：可能有人冒用该密钥。请与对方核实并换用新证书。",
-        "the message is signed with a certificate that its issuer has revoked; it was not accepted: somebody may be using a stolen key. Ask the partner, then replace the certificate."
-    )
-}
-
-fn repetition(earlier: Id) -> Reason {
-    let text = bilingual!(
-        "对方重发了已接收的报文 {earlier}；未再次投递，只重发原回执。",
-        "the partner repeated message {earlier}, which was accepted before; it was not delivered again, its MDN is sent again."
-    );
-    Reason { code: "repetition".to_owned(), text }
 }
 
 /// What can be refused before any cryptography.

@@ -63,6 +63,8 @@ pub struct Accept {
     pub mic_as_listed: bool,
     /// Files of a multipart of files (RFC 6362) are put into the inbox one by one.
     pub split_attachments: bool,
+    /// Repetitions are answered `processed/warning: duplicate-document` (RFC 4130 7.5.6) instead of with the first receipt.
+    pub warned_of_repetitions: bool,
     /// What came of a body whose connection broke off is kept, and may be gone on with (AS2 Restart).
     pub restart: bool,
     /// Bytes of a payload after decryption and decompression.

@@ -229,6 +229,30 @@ fn a_refused_message_that_wants_its_receipt_later_is_opened_again_when_it_is_rep
     assert_eq!(gateway.wait_for("theirs", "inbox", "letter.xml"), b"<again/>");
 }
 
+#[test]
+fn where_it_is_agreed_a_repetition_is_answered_with_a_warning_and_with_the_same_one_each_time() {
+    let home = Home::ours();
+    let accept = format!("{STRICT}\nrepetition = \"warning\"");
+    home.partner("theirs", &PartnerFile { accept: &accept, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let message = letter(&plan(), "<warned@theirs>", b"<once/>");
+    let first = receipt_in(&post(&home, &message));
+    assert!(first.disposition.is_positive() && first.disposition.severity().is_none(), "{}", first.disposition);
+    let second = post(&home, &message);
+    let warning = receipt_in(&second);
+    assert!(warning.disposition.is_positive() && warning.disposition.says("duplicate-document"), "{}", second.text());
+    assert_eq!(warning.mic, first.mic);
+    same_receipt(&second, &post(&home, &message));
+    let unsigned = SendPlan { mdn: MdnAsk { signed: false, ..plan().mdn }, ..plan() };
+    let unsigned = letter(&unsigned, "<warned@theirs>", b"<once/>");
+    let third = post(&home, &unsigned);
+    assert!(receipt_in(&third).disposition.says("duplicate-document"), "{}", third.text());
+    same_receipt(&third, &post(&home, &unsigned));
+    assert_eq!(gateway.wait_for("theirs", "inbox", "letter.xml"), b"<once/>");
+    assert!(gateway.stop().success());
+    assert_eq!(home.names("theirs", "inbox"), ["letter.xml", "letter.xml.meta.json"]);
+}
+
 /// `ours`, which takes nothing from `theirs` but what is signed and encrypted.
 fn home() -> Home {
     let home = Home::ours();
