@@ -27,29 +27,58 @@ const PAYLOAD: &[u8] = "<?xml version=\"1.0\"?>\r\n<order>跨境电商</order>\r
 const STRICT: &str = "signature = true\nencryption = true";
 
 #[tokio::test]
-async fn what_asx_sends_arrives_and_it_takes_our_signed_receipt() {
+async fn what_asx_sends_arrives_and_it_takes_our_signed_receipt_at_once_or_later() {
+    let listener = Scripted::start(|_, _| Some(scripted::answer(200, "", b"")));
     let home = Home::ours();
-    home.partner("theirs", &PartnerFile { accept: STRICT, ..PartnerFile::default() });
+    home.partner("theirs", &PartnerFile { url: listener.url(), accept: STRICT, ..PartnerFile::default() });
     let gateway = Gateway::start(&home);
     let theirs = client("theirs", keys::theirs(), "ours", keys::ours(), home.as2);
-    let message = Message::to(&partner("ours", keys::ours()), Payload::new(PAYLOAD, "application/xml"));
+    let message = |payload: &str| {
+        let payload = Payload::new(payload.as_bytes().to_vec(), "application/xml");
+        Message::to(&partner("ours", keys::ours()), payload)
+    };
+    let arrives = |payload: &str| {
+        eventually("the payload is published", || {
+            let names = home.names("theirs", "inbox");
+            let mut payloads = names.iter().filter(|name| !name.ends_with(".meta.json"));
+            let read = |name| fs::read(home.exchange("theirs", "inbox").join(name));
+            payloads.any(|name| read(name).is_ok_and(|found| found == payload.as_bytes())).then_some(())
+        });
+    };
     // It checks signature, digest and Message-ID of the receipt.
-    let receipt = theirs.send(message).await;
+    let receipt = theirs.send(message("<order>跨境电商</order>\n")).await;
     let receipt = receipt.unwrap_or_else(|error| panic!("{error:?}\n{}", gateway.log()));
     assert_eq!(receipt.signer().der(), keys::ours().certificate.to_der().unwrap());
-    let arrived = eventually("the payload is published", || {
-        let names = home.names("theirs", "inbox");
-        let name = names.iter().find(|name| !name.ends_with(".meta.json"))?;
-        fs::read(home.exchange("theirs", "inbox").join(name)).ok()
-    });
-    assert_eq!(arrived, PAYLOAD);
+    arrives("<order>跨境电商</order>\n");
+
+    let pending = theirs.send_async_mdn(message("<order>later</order>\r\n"), &listener.url()).await;
+    let pending = pending.unwrap_or_else(|error| panic!("{error:?}\n{}", gateway.log()));
+    let posted = eventually("the receipt is posted", || listener.posted().pop());
+    let receipt = theirs.verify_async_mdn(request_of(&posted), &pending).await;
+    let receipt = receipt.unwrap_or_else(|error| panic!("{error:?}\n{posted:?}"));
+    assert_eq!(receipt.signer().der(), keys::ours().certificate.to_der().unwrap());
+    arrives("<order>later</order>\r\n");
+
     let what = "signed with SHA-256, encrypted with AES-256-CBC and RSA PKCS #1 v1.5: all that asx sends";
-    write_section("2", &format!("{} → dxgate", version()), &[(what.to_owned(), "pass".to_owned())]);
+    let rows = ["", "; MDN asked for later"].map(|how| (format!("{what}{how}"), "pass".to_owned()));
+    write_section("2", &format!("{} → dxgate", version()), &rows);
 }
 
+fn request_of(posted: &Posted) -> ::http::Request<Bytes> {
+    let mut request = ::http::Request::post("/as2");
+    for (name, value) in posted.headers.iter() {
+        request = request.header(name, value);
+    }
+    request.body(Bytes::from(posted.body.clone())).unwrap()
+}
+
+/// A receipt that asx is asked to send later comes in its answer, and counts there.
+const LATER: &str = "MDN asked for later, which asx gives at once";
+
 /// What we agree on with asx, and why it cannot, if it cannot.
-const AGREEMENTS: [(&str, Option<&str>); 14] = [
+const AGREEMENTS: [(&str, Option<&str>); 15] = [
     ("", None),
+    (LATER, None),
     ("encrypt = \"aes128-cbc\"", None),
     ("encrypt = \"aes192-cbc\"", None),
     ("digest = \"sha-384\"", None),
@@ -88,8 +117,13 @@ fn asx_takes_what_we_send_in_base64_and_we_its_signed_receipt() {
     let home = Home::ours();
     for (number, (lines, _)) in AGREEMENTS.iter().enumerate() {
         let name = format!("asx-{number}");
+        let (lines, mdn) = match *lines {
+            LATER => ("", "mode = \"async\"\nsigned = true"),
+            lines => (lines, PartnerFile::default().mdn),
+        };
+        let agreement = agreement(lines);
         let file =
-            PartnerFile { as2_name: &name, url: server.url(), agreement: &agreement(lines), ..PartnerFile::default() };
+            PartnerFile { as2_name: &name, url: server.url(), agreement: &agreement, mdn, ..PartnerFile::default() };
         home.partner(&name, &file);
     }
     let gateway = Gateway::start(&home);
@@ -103,7 +137,11 @@ fn asx_takes_what_we_send_in_base64_and_we_its_signed_receipt() {
         let arrived = received.lock().unwrap().contains(&(number, PAYLOAD.to_vec()));
         let passed = (folder == "sent", arrived);
         assert_eq!(passed, (cannot.is_none(), cannot.is_none()), "{lines}\n{}", gateway.log());
-        let shown = if lines.is_empty() { "as asx sends itself".to_owned() } else { format!("`{lines}`") };
+        let shown = match *lines {
+            "" => "as asx sends itself".to_owned(),
+            LATER => format!("as asx sends itself; {LATER}"),
+            lines => format!("`{lines}`"),
+        };
         rows.push((shown, cannot.map_or("pass".to_owned(), |why| format!("– {why}"))));
     }
     write_section("1", &format!("dxgate → {}", version()), &rows);
@@ -133,17 +171,13 @@ fn version() -> String {
 fn write_section(number: &str, title: &str, rows: &[(String, String)]) {
     let Some(folder) = table::folder() else { return };
     let lines: String = rows.iter().map(|(what, result)| format!("| {what} | {result} |\n")).collect();
-    let text = format!("## {title}\n\n| agreement | synchronous, signed MDN |\n|---|---|\n{lines}\n");
+    let text = format!("## {title}\n\n| agreement | signed MDN |\n|---|---|\n{lines}\n");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(format!("asx-rs-{number}.md")), text).unwrap();
 }
 
 async fn answered(mut inbound: Inbound, posted: &Posted) -> Vec<u8> {
-    let mut request = ::http::Request::post("/as2");
-    for (name, value) in posted.headers.iter() {
-        request = request.header(name, value);
-    }
-    let request = request.body(Full::new(Bytes::from(posted.body.clone()))).unwrap();
+    let request = request_of(posted).map(Full::new);
     let response: Result<_, Infallible> = inbound.call(request).await;
     let (head, body) = response.unwrap().into_parts();
     let fields = head.headers.iter().filter(|(name, _)| name.as_str() != "content-length");

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use dxgate::ground::random;
 
+use crate::support::correspondent::{Kind, acknowledge};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::http::{self, Answer};
 use crate::support::proxy::{Fault, Proxy};
+use crate::support::scripted::{self, Posted, Scripted};
 use crate::support::{eventually, keys};
 
 const LARGE: usize = 6 << 20;
@@ -204,6 +206,54 @@ fn only_the_length_of_a_part_is_told_and_only_to_its_partner() {
     // A part in the place of a message is never taken for one, whatever the agreement.
     let small = post("left", "5-9/10", "<m@left>", b"01234");
     assert_eq!((small.status, range(&small)), (416, Some("bytes */0".to_owned())));
+}
+
+#[test]
+fn a_server_that_knows_nothing_of_this_or_talks_nonsense_gets_the_body_whole() {
+    let told =
+        |status: u16, fields: &str| format!("HTTP/1.1 {status} Told\r\nConnection: close\r\n{fields}\r\n").into_bytes();
+    let cases = [
+        ("no HEAD", told(405, "Content-Length: 4000\r\n")),
+        ("no such address", told(404, "")),
+        ("no length", told(200, "")),
+        ("nothing", told(204, "")),
+        ("a word for a length", told(200, "Content-Length: some\r\n")),
+        ("more than there is", told(200, "Content-Length: 99999999\r\n")),
+        ("not HTTP", b"220 mail ready\r\n\r\n".to_vec()),
+        ("a part that it does not take then", told(200, "Content-Length: 1000000\r\n")),
+    ];
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[limits]\nfree_space_floor = 0" });
+    let servers: Vec<_> =
+        (0..).zip(&cases).map(|(number, (_, told))| (number, Scripted::start(answering(told.clone())))).collect();
+    for (number, server) in &servers {
+        let name = format!("p{number}");
+        let file = PartnerFile { as2_name: &name, url: server.url(), delivery: DELIVERY, ..PartnerFile::default() };
+        home.partner(&name, &file);
+    }
+    let sender = Gateway::start(&home);
+    let payload = payload();
+    for (number, _) in &servers {
+        home.submit(&format!("p{number}"), "large.bin", &payload);
+    }
+    for ((number, server), (what, _)) in servers.iter().zip(&cases) {
+        assert!(sender.wait_for(&format!("p{number}"), "sent", "large.bin") == payload, "{what}");
+        let posted = server.posted();
+        let ranges: Vec<_> = posted.iter().map(|one| one.headers.get("Content-Range").map(str::to_owned)).collect();
+        let whole = Some(format!("bytes 0-{}/{}", posted[0].body.len() - 1, posted[0].body.len()));
+        assert_eq!((&ranges[0], &ranges[1], ranges.last()), (&whole, &None, Some(&whole)), "{what}: {ranges:?}");
+        assert!(posted[0].body == posted.last().unwrap().body, "{what}: the same bytes");
+        assert_eq!(posted[0].header("ETag"), posted[1].header("ETag"), "{what}");
+    }
+}
+
+/// Loses the first body, answers `HEAD` so, takes the body whole and no part of it.
+fn answering(told: Vec<u8>) -> impl FnMut(usize, &Posted) -> Option<Vec<u8>> + Send + 'static {
+    move |number, posted| match posted.headers.get("Content-Range") {
+        _ if number == 0 => None,
+        None => Some(told.clone()),
+        Some(range) if range.starts_with("bytes 0-") => Some(acknowledge(posted, Kind::default())),
+        Some(_) => Some(scripted::answer(416, "Content-Range: bytes */0\r\n", b"")),
+    }
 }
 
 /// How much is here, by the answer to `HEAD`; nothing is told while the body is still being written.
