@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
+import types
 
 from importlib.metadata import version
 
@@ -21,6 +23,10 @@ CIPHERS = {
     "aes256-cbc": "aes_256_cbc",
     "3des-cbc": "tripledes_192_cbc",
 }
+
+
+# Seconds that anything may take: beside other work a second becomes minutes.
+PATIENCE = 600
 
 
 class Cannot(Exception):
@@ -61,7 +67,7 @@ def configure(args):
                 "ENGINE": "django.db.backends.sqlite3",
                 "NAME": os.path.join(args.out, "db.sqlite3"),
                 # Otherwise two requests at a time end in "database is locked".
-                "OPTIONS": {"timeout": 60, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=wal;"},
+                "OPTIONS": {"timeout": PATIENCE, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=wal;"},
             }
         },
         DEFAULT_AUTO_FIELD="django.db.models.AutoField",
@@ -131,7 +137,7 @@ def send(args, order):
     before = set(Message.objects.values_list("pk", flat=True))
     call_command("sendas2message", args.as2_name[0], args.partner, name)
     message = Message.objects.exclude(pk__in=before).get(direction="OUT")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         message = Message.objects.get(pk=message.pk)
         mdn = getattr(message, "mdn", None)
@@ -173,8 +179,10 @@ def collect(args):
     for message in Message.objects.filter(direction="IN", payload__gt=""):
         accepted = message.status == "S"
         path = os.path.join(args.out, f"{message.pk}.payload")
-        with message.payload.open("rb") as source, open(path, "wb") as file:
-            file.write(source.read())
+        if not os.path.exists(path):
+            with message.payload.open("rb") as source, open(f"{path}.new", "wb") as file:
+                file.write(source.read())
+            os.rename(f"{path}.new", path)
         received.append(
             {
                 "message_id": message.message_id,
@@ -193,15 +201,23 @@ def collect(args):
 def deliver_receipts():
     """What an operator's cron job does: asynchronous MDNs are sent by a command."""
     from django.core.management import call_command
+    from pyas2.management.commands import manageas2server
     from pyas2.models import Mdn
 
+    def whole(**wanted):
+        return Mdn.objects.filter(headers__gt="", payload__gt="", **wanted)
+
+    # The command ends at a receipt without its files, and writes back the row that it read: taking one that the server has not
+    # stored whole, it would undo what the server adds meanwhile.
+    manageas2server.Mdn = types.SimpleNamespace(objects=types.SimpleNamespace(filter=whole), DoesNotExist=Mdn.DoesNotExist)
     while True:
         time.sleep(0.2)
-        pending = Mdn.objects.filter(status="P")
-        # One that the server has not yet stored whole would end the command.
-        if pending.exists() and not pending.exclude(payload__gt="").exists():
-            with open(os.devnull, "w", encoding="utf-8") as nothing:
-                call_command("manageas2server", async_mdns=True, stdout=nothing)
+        try:
+            if whole(status="P").exists():
+                with open(os.devnull, "w", encoding="utf-8") as nothing:
+                    call_command("manageas2server", async_mdns=True, stdout=nothing)
+        except Exception:  # Whatever it is, this thread must go on.
+            traceback.print_exc()
 
 
 def free_port():
@@ -211,7 +227,7 @@ def free_port():
 
 
 def wait_for(port, server):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if server.poll() is not None:
             sys.exit(f"the server ended with {server.returncode}")

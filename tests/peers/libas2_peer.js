@@ -175,7 +175,7 @@ async function send (order) {
 }
 
 function withDeadline (promise) {
-  const deadline = new Promise((resolve, reject) => setTimeout(() => reject(new Error('no asynchronous MDN came')), 60000).unref())
+  const deadline = new Promise((resolve, reject) => setTimeout(() => reject(new Error('no asynchronous MDN came')), 600000).unref())
   return Promise.race([promise, deadline])
 }
 

@@ -325,7 +325,7 @@ def notification(kind, report):
 
 def post(url, headers, body):
     parsed = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parsed.hostname, parsed.port or 80, timeout=60)
+    connection = http.client.HTTPConnection(parsed.hostname, parsed.port or 80, timeout=600)
     connection.request("POST", parsed.path or "/", body=body, headers=headers)
     answer = connection.getresponse()
     return answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read()

@@ -70,7 +70,7 @@ def translated(args, order):
         async_mdn=order["mdn"] == "async",
         mdn_port=order["mdn_port"],
         message_id=order.get("message_id"),
-        timeout=30,
+        timeout=600,
     )
 
 

@@ -173,7 +173,7 @@ def deliver(mdn):
     headers = {key: " ".join(value.split()) for key, value in mdn.headers.items()}
     request = urllib.request.Request(mdn.mdn_url, data=mdn.content, headers=headers, method="POST")
     try:
-        urllib.request.urlopen(request, timeout=30).read()
+        urllib.request.urlopen(request, timeout=600).read()
     except OSError as error:
         print(f"asynchronous MDN not delivered: {error}", file=sys.stderr)
 

@@ -75,7 +75,7 @@ impl Cell {
              [[certificates]]\nfile = \"{certificate}\"\n\
              [agreement]\nsign = \"{sign}\"\ndigest = \"{agreed}\"\nencrypt = \"{encrypt}\"\n\
              key_transport = \"{transport}\"\ngcm_form = \"{form}\"\ncompress = \"{compress}\"\n\
-             [agreement.mdn]\nmode = \"{mdn}\"\nsigned = {signed}\nmicalg = [\"{digest}\"]\ndeadline = \"1m\"\n\
+             [agreement.mdn]\nmode = \"{mdn}\"\nsigned = {signed}\nmicalg = [\"{digest}\"]\ndeadline = \"1h\"\n\
              [accept]\nsignature = false\nencryption = false\n\
              [delivery]\nretry = [\"1s\"]\ngive_up_after = \"1s\"\njitter = 0.0\nconcurrency = 1\n{WAIVERS}",
             certificate = theirs.certificate_file.display(),

@@ -21,13 +21,20 @@ pub mod xsd;
 pub const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Asks again and again until there is an answer.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    eventually_within(DEADLINE, ask).unwrap_or_else(|| panic!("not within {DEADLINE:?}: {what}"))
+}
+
+/// Asks again and again until there is an answer, or until the time is over.
+pub fn eventually_within<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {
-            return answer;
+            return Some(answer);
         }
-        assert!(start.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        if start.elapsed() > limit {
+            return None;
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
 }
