@@ -23,6 +23,7 @@ mod declarations;
 mod delivery;
 mod demo;
 mod disk_faults;
+mod dispositions;
 mod duplicates;
 mod earlier;
 mod environment;
