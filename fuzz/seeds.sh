@@ -10,6 +10,8 @@ for name in sender receiver; do
 done
 [ -f keys/elliptic.key ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 36500 \
   -subj "/CN=dxgate fuzz elliptic" -keyout keys/elliptic.key -out keys/elliptic.crt 2>/dev/null
+[ -f keys/sm2.key ] || openssl req -x509 -newkey sm2 -sm3 -sigopt distid:1234567812345678 -nodes -days 36500 \
+  -subj "/CN=dxgate fuzz sm2" -keyout keys/sm2.key -out keys/sm2.crt 2>/dev/null
 ../.venv/bin/python seeds.py
 
 printf content >/tmp/dxgate-fuzz-content
@@ -29,6 +31,10 @@ cms -sign -signer keys/elliptic.crt -inkey keys/elliptic.key -md sha256 -out cor
 cms -encrypt -aes-256-gcm -recip keys/elliptic.crt -keyopt ecdh_kdf_md:sha256 -out corpus/cms_enveloped/ecdh
 cms -encrypt -des3 -recip keys/receiver.crt -out corpus/cms_enveloped/3des
 cms -encrypt -rc2 -provider legacy -provider default -recip keys/receiver.crt -out corpus/cms_enveloped/rc2
+sm() { ../.venv/bin/python ../tests/peers/sm_cms.py "$@" --content /tmp/dxgate-fuzz-content --cert keys/sm2.crt; }
+sm sign --key keys/sm2.key --out corpus/cms_signed/sm2
+sm sign --key keys/sm2.key --oid 1.2.156.10197.1.301.1 --out corpus/cms_signed/sm2-as-gm-t-0010
+sm encrypt --out corpus/cms_enveloped/sm4
 
 # Revocation lists: of an issuer that has revoked nothing, and of one that has revoked a certificate.
 ca=$(mktemp -d)

@@ -74,11 +74,12 @@ pub fn multipart_signed(data: &[u8]) {
 /// SignedData, detached over "content" and with its content inside.
 pub fn cms_signed(data: &[u8]) {
     let limits = limits();
-    let mut hasher = MultiHasher::new(&DigestAlgorithm::ALL);
+    let mut hasher = MultiHasher::new(&DigestAlgorithm::READABLE);
     hasher.update(b"content");
-    let trusted = [KEYS.sender.clone(), KEYS.elliptic.certificate.clone()];
+    let trusted = [KEYS.sender.clone(), KEYS.elliptic.certificate.clone(), KEYS.sm2.certificate.clone()];
     let _ = cms::verify_detached(data, &hasher.finish(), &trusted, &limits);
-    if let Ok(mut reader) = cms::OpaqueReader::open(data, &limits)
+    let _ = cms::signed_attributes(data);
+    if let Ok(mut reader) = cms::OpaqueReader::open_allowing(data, &DigestAlgorithm::READABLE, &limits)
         && drain(&mut reader).is_ok()
     {
         let _ = reader.finish(&trusted);
@@ -87,7 +88,7 @@ pub fn cms_signed(data: &[u8]) {
 
 /// EnvelopedData and AuthEnvelopedData.
 pub fn cms_enveloped(data: &[u8]) {
-    let keys = [KEYS.receiver.clone(), KEYS.elliptic.clone()];
+    let keys = [KEYS.receiver.clone(), KEYS.elliptic.clone(), KEYS.sm2.clone()];
     for gcm_in_enveloped in [false, true] {
         let allowed = cms::Allowed { ciphers: ContentCipher::ALL, gcm_in_enveloped };
         if let Ok(mut reader) = cms::EnvelopeReader::open(data, &keys, allowed, &limits()) {
@@ -277,6 +278,7 @@ static SIGNER: LazyLock<KeySigner> = LazyLock::new(|| {
 struct Keys {
     receiver: DecryptionKey,
     elliptic: DecryptionKey,
+    sm2: DecryptionKey,
     sender: Certificate,
     signing: SigningKey,
     list_issuer: cms::ListIssuer,
@@ -286,6 +288,7 @@ struct Keys {
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     receiver: decryption_key(include_bytes!("../keys/receiver.crt"), include_bytes!("../keys/receiver.key")),
     elliptic: decryption_key(include_bytes!("../keys/elliptic.crt"), include_bytes!("../keys/elliptic.key")),
+    sm2: decryption_key(include_bytes!("../keys/sm2.crt"), include_bytes!("../keys/sm2.key")),
     sender: Certificate::from_pem(include_bytes!("../keys/sender.crt")).expect("a certificate"),
     list_issuer: {
         let file = cms::ListFile::read(include_bytes!("../keys/sender.crt")).expect("a certificate");

@@ -191,7 +191,7 @@ impl Default for AcceptPolicy {
             require_signature: true,
             require_encryption: true,
             digests: DigestAlgorithm::STANDARD.to_vec(),
-            schemes: SignatureScheme::ALL.to_vec(),
+            schemes: SignatureScheme::STANDARD.to_vec(),
             ciphers: ContentCipher::STANDARD.to_vec(),
             gcm_in_enveloped: false,
             mic_algorithms: DigestAlgorithm::ALL.to_vec(),

@@ -1,7 +1,8 @@
-//! Digests and signature schemes by their configuration names and AlgorithmIdentifiers (RFC 3370, 4055, 5754, 5758),
+//! Digests and signature schemes by their configuration names and AlgorithmIdentifiers (RFC 3370, 4055, 5754, 5758, GM/T 0006),
 //! and what all AlgorithmIdentifiers have in common. Ciphers stand in `content_cipher`, key encryption in `key_transport`.
 
 use openssl::md::{Md, MdRef};
+use openssl::nid::Nid;
 
 use super::der::{self, DerError, Fields, Tlv};
 use super::{DigestAlgorithm, KeyKind, oid};
@@ -47,7 +48,7 @@ macro_rules! named {
 pub(super) use named;
 
 named! {
-    /// How a digest is signed (RFC 8017 8, RFC 5753 2.1).
+    /// How a digest is signed (RFC 8017 8, RFC 5753 2.1, GB/T 32918.2).
     SignatureScheme {
         /// RSASSA-PKCS1-v1_5: what every AS2 product understands.
         RsaPkcs1 = "rsa-pkcs1",
@@ -55,6 +56,8 @@ named! {
         RsaPss = "rsa-pss",
         /// ECDSA on P-256 or P-384.
         Ecdsa = "ecdsa",
+        /// SM2, always and only with SM3 (GM/T 0009): under an agreement alone.
+        Sm2 = "sm2",
     }
 }
 
@@ -67,6 +70,8 @@ impl DigestAlgorithm {
             DigestAlgorithm::Sha256 => Md::sha256(),
             DigestAlgorithm::Sha384 => Md::sha384(),
             DigestAlgorithm::Sha512 => Md::sha512(),
+            // No operation takes it: SM3 goes with SM2 alone, whose digest is computed in `sm2`.
+            DigestAlgorithm::Sm3 => Md::from_nid(Nid::SM3).unwrap_or_else(Md::null),
         }
     }
 
@@ -77,6 +82,7 @@ impl DigestAlgorithm {
             DigestAlgorithm::Sha256 => oid::SHA256,
             DigestAlgorithm::Sha384 => oid::SHA384,
             DigestAlgorithm::Sha512 => oid::SHA512,
+            DigestAlgorithm::Sm3 => oid::SM3,
         }
     }
 
@@ -102,24 +108,40 @@ impl DigestAlgorithm {
 }
 
 impl SignatureScheme {
+    /// Those that are used without being named in an agreement.
+    pub const STANDARD: &'static [SignatureScheme] =
+        &[SignatureScheme::RsaPkcs1, SignatureScheme::RsaPss, SignatureScheme::Ecdsa];
+
+    /// Whether it signs over this digest: SM2 over SM3 and nothing else, SM3 under SM2 and nothing else.
+    pub fn goes_with(self, digest: DigestAlgorithm) -> bool {
+        (self == SignatureScheme::Sm2) == (digest == DigestAlgorithm::Sm3)
+    }
+
     /// Whether a key of this kind signs so.
     pub fn fits(self, kind: KeyKind) -> bool {
         match self {
             SignatureScheme::RsaPkcs1 | SignatureScheme::RsaPss => kind == KeyKind::Rsa,
             SignatureScheme::Ecdsa => kind.is_elliptic(),
+            SignatureScheme::Sm2 => kind == KeyKind::Sm2,
         }
     }
 
     /// The scheme that every product understands for a key of this kind.
     pub fn usual_for(kind: KeyKind) -> SignatureScheme {
-        if kind.is_elliptic() { SignatureScheme::Ecdsa } else { SignatureScheme::RsaPkcs1 }
+        match kind {
+            KeyKind::Rsa => SignatureScheme::RsaPkcs1,
+            KeyKind::EcP256 | KeyKind::EcP384 => SignatureScheme::Ecdsa,
+            KeyKind::Sm2 => SignatureScheme::Sm2,
+        }
     }
 
     /// AlgorithmIdentifier of a signature over `digest`; every PSS parameter is written (RFC 4056 3), none of ECDSA
-    /// (RFC 5754 3.3).
+    /// (RFC 5754 3.3). SM2 is named as certificates name it, because whoever reads CMS with the content types of RFC 5652
+    /// (Bouncy Castle, Tongsuo, GmSSL) knows this name; that of GM/T 0010 is read as well.
     pub(super) fn identifier(self, digest: DigestAlgorithm) -> Vec<u8> {
         match self {
             SignatureScheme::Ecdsa => der::sequence(&[&der::object_identifier(ecdsa_oid(digest).unwrap_or_default())]),
+            SignatureScheme::Sm2 => der::sequence(&[&der::object_identifier(oid::SM2_WITH_SM3)]),
             SignatureScheme::RsaPkcs1 => {
                 der::sequence(&[&der::object_identifier(oid::RSA_ENCRYPTION), &der::tlv(der::NULL, &[])])
             }
@@ -145,6 +167,8 @@ pub(super) enum SignatureParameters {
     Pss { mgf: DigestAlgorithm, salt: u32 },
     /// ECDSA over a digest by `digestAlgorithm`.
     Ecdsa,
+    /// SM2 over SM3.
+    Sm2,
 }
 
 impl SignatureParameters {
@@ -155,6 +179,10 @@ impl SignatureParameters {
         digest: DigestAlgorithm,
     ) -> Result<Option<SignatureParameters>, DerError> {
         let (algorithm, parameters) = algorithm_identifier(identifier)?;
+        if digest == DigestAlgorithm::Sm3 {
+            let sm2 = matches!(algorithm, oid::SM2_WITH_SM3 | oid::SM2_SIGN) && parameters.as_ref().is_none_or(is_null);
+            return Ok(sm2.then_some(SignatureParameters::Sm2));
+        }
         if algorithm == oid::RSASSA_PSS {
             return pss_parameters(parameters.ok_or(DerError("PSS parameters missing"))?, digest);
         }
@@ -178,7 +206,7 @@ impl SignatureParameters {
 /// ecdsa-with-… (RFC 5758 3.2).
 fn ecdsa_oid(digest: DigestAlgorithm) -> Option<&'static [u8]> {
     match digest {
-        DigestAlgorithm::Md5 => None,
+        DigestAlgorithm::Md5 | DigestAlgorithm::Sm3 => None,
         DigestAlgorithm::Sha1 => Some(oid::ECDSA_WITH_SHA1),
         DigestAlgorithm::Sha256 => Some(oid::ECDSA_WITH_SHA256),
         DigestAlgorithm::Sha384 => Some(oid::ECDSA_WITH_SHA384),
@@ -202,7 +230,9 @@ fn pss_parameters(parameters: Tlv<'_>, digest: DigestAlgorithm) -> Result<Option
     }
     fields.end()?;
     match (hash, mgf) {
-        (Some(hash), Some(mgf)) if hash == digest && salt <= 512 => Ok(Some(SignatureParameters::Pss { mgf, salt })),
+        (Some(hash), Some(mgf)) if hash == digest && mgf != DigestAlgorithm::Sm3 && salt <= 512 => {
+            Ok(Some(SignatureParameters::Pss { mgf, salt }))
+        }
         _ => Ok(None),
     }
 }
@@ -288,8 +318,43 @@ mod tests {
     fn a_scheme_fits_its_own_kind_of_key() {
         assert!(SignatureScheme::RsaPss.fits(KeyKind::Rsa) && !SignatureScheme::RsaPss.fits(KeyKind::EcP256));
         assert!(SignatureScheme::Ecdsa.fits(KeyKind::EcP384) && !SignatureScheme::Ecdsa.fits(KeyKind::Rsa));
-        for kind in [KeyKind::Rsa, KeyKind::EcP256, KeyKind::EcP384] {
+        for kind in [KeyKind::Rsa, KeyKind::EcP256, KeyKind::EcP384, KeyKind::Sm2] {
             assert!(SignatureScheme::usual_for(kind).fits(kind));
+            assert_eq!(SignatureScheme::Sm2.fits(kind), kind == KeyKind::Sm2);
         }
+    }
+
+    #[test]
+    fn sm2_and_sm3_go_with_each_other_and_with_nothing_else() {
+        let sm3 = DigestAlgorithm::Sm3;
+        assert_eq!(DigestAlgorithm::from_identifier(tlv(&sm3.identifier())), Ok(Some(sm3)));
+        for scheme in SignatureScheme::ALL {
+            for digest in DigestAlgorithm::READABLE {
+                let both_or_neither = (*scheme == SignatureScheme::Sm2) == (digest == sm3);
+                assert_eq!(scheme.goes_with(digest), both_or_neither, "{scheme} {digest}");
+            }
+        }
+        let read = |algorithm: &[u8], parameters: &[u8], digest| {
+            let identifier = der::sequence(&[&der::object_identifier(algorithm), parameters]);
+            SignatureParameters::from_identifier(tlv(&identifier), digest)
+        };
+        let null = der::tlv(der::NULL, &[]);
+        for algorithm in [oid::SM2_WITH_SM3, oid::SM2_SIGN] {
+            for parameters in [&[][..], &null] {
+                assert_eq!(read(algorithm, parameters, sm3), Ok(Some(SignatureParameters::Sm2)));
+                assert_eq!(read(algorithm, parameters, DigestAlgorithm::Sha256), Ok(None));
+            }
+            assert_eq!(read(algorithm, &der::integer(1), sm3), Ok(None));
+        }
+        for algorithm in [oid::RSA_ENCRYPTION, oid::SHA256_WITH_RSA, oid::ECDSA_WITH_SHA256] {
+            assert_eq!(read(algorithm, &[], sm3), Ok(None));
+        }
+        let pss = SignatureScheme::RsaPss.identifier(sm3);
+        assert_eq!(SignatureParameters::from_identifier(tlv(&pss), sm3), Ok(None));
+        let mgf = der::sequence(&[
+            &der::tlv(der::context_constructed(0), &DigestAlgorithm::Sha256.identifier()),
+            &der::tlv(der::context_constructed(1), &mgf1(sm3)),
+        ]);
+        assert_eq!(read(oid::RSASSA_PSS, &mgf, DigestAlgorithm::Sha256), Ok(None));
     }
 }

@@ -88,6 +88,8 @@ pub enum KeyKind {
     EcP256,
     /// EC on P-384 (secp384r1).
     EcP384,
+    /// SM2 (GB/T 32918.5), for agreements that name it.
+    Sm2,
 }
 
 impl KeyKind {
@@ -101,11 +103,12 @@ impl KeyKind {
                 Nid::SECP384R1 => Some(KeyKind::EcP384),
                 _ => None,
             },
-            _ => None,
+            // OpenSSL has no number for an SM2 key that it has read.
+            _ => sm2::public_point(key).map(|_| KeyKind::Sm2),
         }
     }
 
-    /// EC rather than RSA.
+    /// EC on a curve of NIST.
     pub fn is_elliptic(self) -> bool {
         matches!(self, KeyKind::EcP256 | KeyKind::EcP384)
     }
@@ -266,8 +269,8 @@ impl Certificate {
     /// Whether it is signed with its own key.
     pub fn is_self_signed(&self) -> bool {
         let names = &self.0.names;
-        names.issuer == names.subject
-            && self.0.x509.public_key().is_ok_and(|key| self.0.x509.verify(&key).unwrap_or(false))
+        let by = |key: &PKeyRef<Public>| self.0.x509.verify(key).unwrap_or(false) || sm2::is_signed_by(self.der(), key);
+        names.issuer == names.subject && self.0.x509.public_key().is_ok_and(|key| by(&key))
     }
 
     /// OpenSSL's view of it, for the layers that build chains.
@@ -346,7 +349,7 @@ fn one_line(name: &X509NameRef) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::specimens::{ALICE, EVE_P256, FRANK_P384, elliptic, same_name_as_alice};
+    use super::super::specimens::{ALICE, EVE_P256, FRANK_P384, GRACE_SM2, elliptic, same_name_as_alice};
     use super::*;
 
     #[test]
@@ -380,10 +383,11 @@ mod tests {
     }
 
     #[test]
-    fn only_strong_keys_and_the_two_curves_have_a_kind() {
+    fn only_strong_keys_and_the_three_curves_have_a_kind() {
         assert_eq!(ALICE.certificate.key_kind(), Some(KeyKind::Rsa));
         assert_eq!(EVE_P256.certificate.key_kind(), Some(KeyKind::EcP256));
         assert_eq!(FRANK_P384.certificate.key_kind(), Some(KeyKind::EcP384));
+        assert_eq!(GRACE_SM2.certificate.key_kind(), Some(KeyKind::Sm2));
         for curve in [Nid::SECP521R1, Nid::SECP256K1] {
             assert_eq!(KeyKind::of(&elliptic(curve)), None);
         }

@@ -1,4 +1,6 @@
-//! Content ciphers and their AlgorithmIdentifiers (RFC 3565, 5084; for older partners RFC 3370 5).
+//! Content ciphers and their AlgorithmIdentifiers (RFC 3565, 5084; for older partners RFC 3370 5; GM/T 0010).
+//!
+//! SM4-GCM is not among them: OpenSSL has it since 3.1, and 3.0 is what most installations link.
 
 use std::sync::LazyLock;
 
@@ -31,6 +33,8 @@ named! {
         /// RC2 with 128 effective bits (RFC 3370 5.2): only read, and only under a waiver. OpenSSL keeps it in its legacy
         /// provider, which is loaded for it into a context of its own.
         Rc2Cbc = "rc2-cbc",
+        /// SM4-CBC in EnvelopedData (GB/T 32907, GM/T 0010): only where an agreement names it, and only under SM2.
+        Sm4Cbc = "sm4-cbc",
     }
 }
 
@@ -48,7 +52,7 @@ pub enum GcmForm {
 }
 
 impl ContentCipher {
-    /// Those that need no waiver.
+    /// Those that need neither a waiver nor an agreement that names them.
     pub const STANDARD: &'static [ContentCipher] = &[
         ContentCipher::Aes128Cbc,
         ContentCipher::Aes192Cbc,
@@ -71,7 +75,7 @@ impl ContentCipher {
     /// Bytes of the content key.
     pub fn key_len(self) -> usize {
         match self {
-            ContentCipher::Aes128Cbc | ContentCipher::Aes128Gcm | ContentCipher::Rc2Cbc => 16,
+            ContentCipher::Aes128Cbc | ContentCipher::Aes128Gcm | ContentCipher::Rc2Cbc | ContentCipher::Sm4Cbc => 16,
             ContentCipher::Aes192Cbc | ContentCipher::Aes192Gcm | ContentCipher::DesEde3Cbc => 24,
             ContentCipher::Aes256Cbc | ContentCipher::Aes256Gcm => 32,
         }
@@ -104,6 +108,7 @@ impl ContentCipher {
                 Some(legacy) => &legacy.rc2_cbc,
                 None => return Err(CmsError::CipherUnavailable(self)),
             },
+            ContentCipher::Sm4Cbc => SM4.as_deref().ok_or(CmsError::CipherUnavailable(self))?,
         })
     }
 
@@ -117,6 +122,7 @@ impl ContentCipher {
             ContentCipher::Aes256Gcm => oid::AES256_GCM,
             ContentCipher::DesEde3Cbc => oid::DES_EDE3_CBC,
             ContentCipher::Rc2Cbc => oid::RC2_CBC,
+            ContentCipher::Sm4Cbc => oid::SM4_CBC,
         }
     }
 
@@ -188,6 +194,9 @@ fn gcm_nonce(parameters: Tlv<'_>) -> Result<Tlv<'_>, DerError> {
     if tag_len == 16 { Ok(nonce) } else { Err(DerError("tag length")) }
 }
 
+/// `None` where OpenSSL was built without it, as some distributions do.
+static SM4: LazyLock<Option<Cipher>> = LazyLock::new(|| Cipher::fetch(None, "SM4-CBC", None).ok());
+
 /// What OpenSSL keeps in its legacy provider. A context of its own, so that nothing else of it becomes available.
 struct Legacy {
     rc2_cbc: Cipher,
@@ -258,7 +267,9 @@ mod tests {
         let defaulted = der::sequence(&[&der::tlv(der::OCTET_STRING, &[0; 12])]);
         let identifier = der::sequence(&[&der::object_identifier(oid::AES128_GCM), &defaulted]);
         assert!(read(&identifier, true).is_err());
-        for (cipher, len) in [(ContentCipher::Aes128Cbc, 12), (ContentCipher::DesEde3Cbc, 16)] {
+        for (cipher, len) in
+            [(ContentCipher::Aes128Cbc, 12), (ContentCipher::DesEde3Cbc, 16), (ContentCipher::Sm4Cbc, 12)]
+        {
             assert!(read(&cipher.identifier(&vec![0; len], GcmForm::default()), true).is_err());
         }
         let bare = ContentCipher::Aes128Gcm.identifier(&[0; 12], GcmForm::EnvelopedBareNonce);

@@ -8,7 +8,8 @@ use sha2::Digest as _;
 
 use super::algorithm::UnknownAlgorithm;
 
-/// The digests of RFC 8551 and, for older partners, SHA-1 and MD5. Ordered weakest first.
+/// The digests of RFC 8551, for older partners SHA-1 and MD5, and SM3 where an agreement names it. Ordered weakest first,
+/// SM3 last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum DigestAlgorithm {
@@ -22,10 +23,12 @@ pub enum DigestAlgorithm {
     Sha384,
     /// SHA-512.
     Sha512,
+    /// SM3 (GB/T 32905, GM/T 0004): only where an agreement names it.
+    Sm3,
 }
 
 impl DigestAlgorithm {
-    /// The algorithms that receipts name (RFC 4130 7.3), weakest first; MD5 is not among them.
+    /// The algorithms that receipts name (RFC 4130 7.3), weakest first; MD5 and SM3 are not among them.
     pub const ALL: [DigestAlgorithm; 4] =
         [DigestAlgorithm::Sha1, DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512];
 
@@ -34,12 +37,13 @@ impl DigestAlgorithm {
         [DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512];
 
     /// Every algorithm that can be read.
-    pub const READABLE: [DigestAlgorithm; 5] = [
+    pub const READABLE: [DigestAlgorithm; 6] = [
         DigestAlgorithm::Md5,
         DigestAlgorithm::Sha1,
         DigestAlgorithm::Sha256,
         DigestAlgorithm::Sha384,
         DigestAlgorithm::Sha512,
+        DigestAlgorithm::Sm3,
     ];
 
     /// Whether it is too weak for a signature without a waiver.
@@ -56,6 +60,7 @@ impl DigestAlgorithm {
             "sha256" | "sha2256" => Some(DigestAlgorithm::Sha256),
             "sha384" | "sha2384" => Some(DigestAlgorithm::Sha384),
             "sha512" | "sha2512" => Some(DigestAlgorithm::Sha512),
+            "sm3" => Some(DigestAlgorithm::Sm3),
             _ => None,
         }
     }
@@ -68,6 +73,7 @@ impl DigestAlgorithm {
             DigestAlgorithm::Sha256 => "sha-256",
             DigestAlgorithm::Sha384 => "sha-384",
             DigestAlgorithm::Sha512 => "sha-512",
+            DigestAlgorithm::Sm3 => "sm3",
         }
     }
 
@@ -76,7 +82,7 @@ impl DigestAlgorithm {
         match self {
             DigestAlgorithm::Md5 => 16,
             DigestAlgorithm::Sha1 => 20,
-            DigestAlgorithm::Sha256 => 32,
+            DigestAlgorithm::Sha256 | DigestAlgorithm::Sm3 => 32,
             DigestAlgorithm::Sha384 => 48,
             DigestAlgorithm::Sha512 => 64,
         }
@@ -133,6 +139,7 @@ enum State {
     Sha256(sha2::Sha256),
     Sha384(sha2::Sha384),
     Sha512(sha2::Sha512),
+    Sm3(sm3::Sm3),
 }
 
 impl Hasher {
@@ -144,6 +151,7 @@ impl Hasher {
             DigestAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
             DigestAlgorithm::Sha384 => State::Sha384(sha2::Sha384::new()),
             DigestAlgorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
+            DigestAlgorithm::Sm3 => State::Sm3(sm3::Sm3::new()),
         };
         Hasher { algorithm, state }
     }
@@ -161,6 +169,7 @@ impl Hasher {
             State::Sha256(state) => state.update(data),
             State::Sha384(state) => state.update(data),
             State::Sha512(state) => state.update(data),
+            State::Sm3(state) => state.update(data),
         }
     }
 
@@ -172,6 +181,7 @@ impl Hasher {
             State::Sha256(state) => state.finalize().to_vec(),
             State::Sha384(state) => state.finalize().to_vec(),
             State::Sha512(state) => state.finalize().to_vec(),
+            State::Sm3(state) => state.finalize().to_vec(),
         }
     }
 }
@@ -246,7 +256,21 @@ mod tests {
         }
         assert_eq!(DigestAlgorithm::parse("sha-1"), Some(DigestAlgorithm::Sha1));
         assert_eq!(DigestAlgorithm::parse("MD5"), Some(DigestAlgorithm::Md5));
+        for text in ["sm3", "SM3", "sm-3"] {
+            assert_eq!(DigestAlgorithm::parse(text), Some(DigestAlgorithm::Sm3), "{text}");
+        }
         assert_eq!(DigestAlgorithm::parse("md4"), None);
+    }
+
+    /// GB/T 32905 annex A: the two worked examples.
+    #[test]
+    fn sm3_gives_the_values_of_the_standard() {
+        let sm3 = |data: &[u8]| -> String {
+            DigestAlgorithm::Sm3.digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        assert_eq!(sm3(b"abc"), "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0");
+        let long = b"abcd".repeat(16);
+        assert_eq!(sm3(&long), "debe9ff92275b8a138604889c18e5a4d6fdb70e5387e5765293dcba39c0c5732");
     }
 
     #[test]

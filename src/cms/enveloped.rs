@@ -1,9 +1,9 @@
-//! EnvelopedData (RFC 5652 6) with AES-CBC and AuthEnvelopedData (RFC 5083, 5084) with AES-GCM, as streams.
+//! EnvelopedData (RFC 5652 6) with AES-CBC or SM4-CBC and AuthEnvelopedData (RFC 5083, 5084) with AES-GCM, as streams.
 //!
 //! Reading is where decryption oracles come from, so:
 //!
-//! * the recipient entry is chosen by *our* certificate, never by trying, and one private operation (RSA or ECDH) is done
-//!   for a message;
+//! * the recipient entry is chosen by *our* certificate, never by trying, and one private operation (RSA, ECDH or
+//!   SM2) is done for a message;
 //! * whatever that operation yields, decryption goes on: a key that is not well formed is replaced by a random one
 //!   drawn before (RFC 3218 2.3.2), and the message fails later, in the same way as any other wrong key;
 //! * PKCS#1 v1.5 padding is checked here in constant time on the bare RSA result, because OpenSSL before 3.2 reports

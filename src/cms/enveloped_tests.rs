@@ -2,8 +2,8 @@ use std::io::{Read, Write};
 
 use super::*;
 use crate::cms::der::Fields;
-use crate::cms::specimens::{ALICE, BOB, EVE_P256, FRANK_P384, decryption_key, same_name_as_alice};
-use crate::cms::{CmsError, ContentCipher, DecryptionKey, KeyKind, KeyTransport, PrivateKey, SigningKey, der, oid};
+use crate::cms::specimens::{ALICE, BOB, EVE_P256, FRANK_P384, GRACE_SM2, decryption_key, same_name_as_alice};
+use crate::cms::{CmsError, ContentCipher, DecryptionKey, KeyTransport, PrivateKey, SigningKey, der, oid};
 use crate::ground::limits::Limits;
 
 fn recipient(who: &SigningKey, transport: KeyTransport) -> Recipient {
@@ -14,7 +14,9 @@ fn seal(recipients: &[Recipient], cipher: ContentCipher, content: &[u8]) -> Vec<
     let mut writer = EnvelopeWriter::new(Vec::new(), recipients, cipher, content.len() as u64).unwrap();
     writer.write_all(content).unwrap();
     let wire = writer.finish().unwrap();
-    assert_eq!(wire.len() as u64, wire_len(recipients, cipher, content.len() as u64).unwrap());
+    let told = wire_len(recipients, cipher, content.len() as u64).unwrap();
+    let variable = recipients.iter().any(|one| one.transport == KeyTransport::Sm2);
+    assert!(if variable { wire.len() as u64 <= told } else { wire.len() as u64 == told });
     wire
 }
 
@@ -35,7 +37,7 @@ fn open(wire: &[u8]) -> Result<Vec<u8>, CmsError> {
 
 /// Somebody whose key works with this transport.
 fn holder(transport: KeyTransport) -> &'static SigningKey {
-    if transport.fits(KeyKind::Rsa) { &BOB } else { &EVE_P256 }
+    [&*BOB, &*EVE_P256, &*GRACE_SM2].into_iter().find(|who| transport.fits(who.key.kind())).unwrap()
 }
 
 /// Bob's certificate with somebody else's private key.
@@ -53,7 +55,7 @@ fn relabel(wire: &[u8], kind: &[u8]) -> Vec<u8> {
 #[test]
 fn every_cipher_and_key_transport_is_read_back() {
     for cipher in ContentCipher::ALL.iter().filter(|cipher| **cipher != ContentCipher::Rc2Cbc) {
-        for transport in KeyTransport::ALL {
+        for transport in KeyTransport::ALL.iter().filter(|transport| transport.goes_with(*cipher)) {
             let who = holder(*transport);
             let wire = seal(&[recipient(who, *transport)], *cipher, b"declaration");
             let keys = [decryption_key(who)];
@@ -162,7 +164,7 @@ fn tags_of_other_lengths_are_refused() {
 fn a_wrong_key_and_a_damaged_key_look_alike() {
     let gcm = sealed_for_bob(ContentCipher::Aes256Gcm, b"secret");
     assert!(matches!(open_with(&gcm, &[wrong_key()]), Err(CmsError::Decrypt)));
-    for transport in KeyTransport::ALL {
+    for transport in KeyTransport::ALL.iter().filter(|transport| transport.goes_with(ContentCipher::Aes256Gcm)) {
         let who = holder(*transport);
         let mut wire = seal(&[recipient(who, *transport)], ContentCipher::Aes256Gcm, b"secret");
         let place = memchr::memmem::find(&wire, oid::AES256_GCM).unwrap() - 45;

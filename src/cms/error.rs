@@ -26,8 +26,9 @@ pub enum CmsError {
     /// The cipher is known but the agreement does not allow it.
     #[error("content cipher {0} is not allowed")]
     CipherNotAllowed(ContentCipher),
-    /// The cipher is allowed, but this installation of OpenSSL cannot compute it: RC2 without the legacy provider.
-    #[error("content cipher {0} needs OpenSSL's legacy provider, which is not installed")]
+    /// The cipher is allowed, but this installation of OpenSSL cannot compute it: RC2 without the legacy provider, SM4
+    /// where it was built without.
+    #[error("this installation of OpenSSL cannot compute the content cipher {0}")]
     CipherUnavailable(ContentCipher),
     /// A GCM cipher in EnvelopedData, unless the agreement allows that form, or a CBC cipher in AuthEnvelopedData (RFC 5083, RFC 5084).
     #[error("content cipher does not belong in this kind of envelope")]
@@ -141,6 +142,10 @@ impl CmsError {
             CmsError::CipherMisplaced => bilingual!(
                 "加密算法与信封类型不符：若对方使用 Bouncy Castle 或 PKI.js 的 AES-GCM，请在 [accept] 中设置 gcm_in_enveloped_data = true",
                 "the content cipher does not belong in this kind of envelope: for AES-GCM as Bouncy Castle or PKI.js write it, set gcm_in_enveloped_data = true under [accept]"
+            ),
+            CmsError::CipherUnavailable(ContentCipher::Sm4Cbc) => bilingual!(
+                "无法使用 SM4：本机的 OpenSSL 编译时未包含国密算法。请换用包含 SM2、SM3、SM4 的 OpenSSL",
+                "SM4 cannot be used: this machine's OpenSSL was built without it. Install one that has SM2, SM3 and SM4"
             ),
             CmsError::CipherUnavailable(cipher) => bilingual!(
                 "无法使用加密算法 {cipher}：未安装 OpenSSL 的 legacy 模块（legacy.so）",

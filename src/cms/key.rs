@@ -149,7 +149,7 @@ pub struct DecryptionKey {
 }
 
 /// Which keys are used.
-pub(super) const USABLE: &str = "RSA, 2048-8192 bit, e >= 65537, or EC on P-256 or P-384";
+pub(super) const USABLE: &str = "RSA, 2048-8192 bit, e >= 65537, EC on P-256 or P-384, or SM2";
 const TOO_MANY_ROUNDS: CmsError = CmsError::UnusableKey("more than 2,000,000 passphrase rounds");
 
 /// Every PEM `ENCRYPTED PRIVATE KEY` (RFC 7468 11), decoded. One with fields in front or other text inside is none that we read:

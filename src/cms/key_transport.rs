@@ -1,11 +1,11 @@
-//! How content keys travel, and their AlgorithmIdentifiers (RFC 3370, 3560, 4055, 5753).
+//! How content keys travel, and their AlgorithmIdentifiers (RFC 3370, 3560, 4055, 5753, GM/T 0010).
 
 use super::algorithm::{algorithm_identifier, explicit_digest, explicit_mgf1, is_null, mgf1, named, sequence_fields};
 use super::der::{self, DerError, Fields, Tlv};
-use super::{DigestAlgorithm, KeyKind, oid};
+use super::{ContentCipher, DigestAlgorithm, KeyKind, oid};
 
 named! {
-    /// How the content key is encrypted for a recipient: under its RSA key, or under a key agreed with its EC key.
+    /// How the content key is encrypted for a recipient: under its RSA or SM2 key, or under a key agreed with its EC key.
     KeyTransport {
         /// RSAES-PKCS1-v1_5 (RFC 3370 4.2.1).
         RsaPkcs1 = "rsa-pkcs1",
@@ -25,13 +25,24 @@ named! {
         EcdhSha384 = "ecdh-sha384",
         /// The same with SHA-512.
         EcdhSha512 = "ecdh-sha512",
+        /// SM2 public key encryption (GB/T 32918.4), the ciphertext as in GM/T 0009 7.2: for SM4 alone.
+        Sm2 = "sm2",
     }
 }
 
 impl KeyTransport {
     /// Whether it works with a key of this kind.
     pub fn fits(self, kind: KeyKind) -> bool {
-        kind.is_elliptic() == self.kdf_digest().is_some()
+        match self {
+            KeyTransport::Sm2 => kind == KeyKind::Sm2,
+            _ if self.kdf_digest().is_some() => kind.is_elliptic(),
+            _ => kind == KeyKind::Rsa,
+        }
+    }
+
+    /// Whether it transports keys of this cipher: SM2 those of SM4 and no others, which travel in no other way.
+    pub fn goes_with(self, cipher: ContentCipher) -> bool {
+        (self == KeyTransport::Sm2) == (cipher == ContentCipher::Sm4Cbc)
     }
 
     /// The digest of the key derivation; `None` unless the key is agreed by ECDH.
@@ -56,8 +67,11 @@ impl KeyTransport {
         }
     }
 
-    /// AlgorithmIdentifier of key transport under RSA; every OAEP parameter is written (RFC 3560 4).
+    /// AlgorithmIdentifier of key transport; every OAEP parameter is written (RFC 3560 4), none of SM2.
     pub(super) fn identifier(self) -> Vec<u8> {
+        if self == KeyTransport::Sm2 {
+            return der::sequence(&[&der::object_identifier(oid::SM2_ENCRYPT)]);
+        }
         let Some(digest) = self.oaep_digest() else {
             return der::sequence(&[&der::object_identifier(oid::RSA_ENCRYPTION), &der::tlv(der::NULL, &[])]);
         };
@@ -100,6 +114,9 @@ impl KeyTransport {
         let (algorithm, parameters) = algorithm_identifier(identifier)?;
         if algorithm == oid::RSA_ENCRYPTION {
             return Ok(parameters.as_ref().is_none_or(is_null).then_some(KeyTransport::RsaPkcs1));
+        }
+        if algorithm == oid::SM2_ENCRYPT {
+            return Ok(parameters.as_ref().is_none_or(is_null).then_some(KeyTransport::Sm2));
         }
         if algorithm != oid::RSAES_OAEP {
             return Ok(None);
@@ -191,7 +208,7 @@ mod tests {
     fn every_identifier_is_read_back() {
         for transport in KeyTransport::ALL.iter().copied() {
             assert_eq!(transport.name().parse(), Ok(transport));
-            if transport.fits(KeyKind::Rsa) {
+            if transport.kdf_digest().is_none() {
                 assert_eq!(KeyTransport::from_identifier(tlv(&transport.identifier())), Ok(Some(transport)));
                 continue;
             }

@@ -1,7 +1,8 @@
-//! Cryptographic Message Syntax (RFC 5652, 5083, 5084, 5753, 3274, 4056, 8017) as S/MIME 4.0 (RFC 8551) uses it: bytes, nothing of AS2.
+//! Cryptographic Message Syntax (RFC 5652, 5083, 5084, 5753, 3274, 4056, 8017) as S/MIME 4.0 (RFC 8551) uses it, with
+//! the algorithms of GM/T 0010 beside its own: bytes, nothing of AS2.
 //!
 //! The structures are ours: [`ber`] reads BER and DER as a stream with bounded memory and depth, [`der`] writes DER of
-//! known length. Every primitive (RSA, EC, AES) is OpenSSL's. Four rules hold everywhere:
+//! known length. Every primitive (RSA, EC, AES, SM2, SM4) is OpenSSL's. Four rules hold everywhere:
 //!
 //! 1. Signatures are checked against *pinned* certificates only; certificates inside a message are skipped.
 //! 2. Exactly one signer, exactly one recipient of ours, one private key operation for a message.
@@ -32,6 +33,8 @@ mod revocation;
 pub mod signed;
 pub mod sm2;
 #[cfg(test)]
+mod sm_tests;
+#[cfg(test)]
 mod specimens;
 
 pub use algorithm::{SignatureScheme, UnknownAlgorithm};
@@ -44,7 +47,7 @@ pub use error::{CmsError, SignatureError};
 pub use key::{DecryptionKey, PrivateKey, SigningKey, read_pem, read_pkcs12};
 pub use key_transport::KeyTransport;
 pub use revocation::{ListFile, ListIssuer, RevocationList};
-pub use signed::{OpaqueReader, SignatureValid, has_content, sign_detached, verify_detached};
+pub use signed::{OpaqueReader, SignatureValid, has_content, sign_detached, signed_attributes, verify_detached};
 
 /// Whether a SignerIdentifier or RecipientIdentifier (RFC 5652 5.3, 6.2.1: issuer and serial, or `[0]` key identifier;
 /// normalised DER) names this certificate.

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::specimens::{ALICE, BOB, EVE_P256, FRANK_P384, decryption_key};
+use super::specimens::{ALICE, BOB, EVE_P256, FRANK_P384, GRACE_SM2, decryption_key};
 use super::*;
 use crate::ground::limits::Limits;
 
@@ -20,7 +20,8 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new() -> Desk {
         let desk = Desk { home: TempDir::new().unwrap(), content: content() };
-        for (name, key) in [("alice", &*ALICE), ("bob", &*BOB), ("eve", &*EVE_P256), ("frank", &*FRANK_P384)] {
+        let parties = [("alice", &*ALICE), ("bob", &*BOB), ("eve", &*EVE_P256), ("frank", &*FRANK_P384)];
+        for (name, key) in parties.into_iter().chain([("grace", &*GRACE_SM2)]) {
             desk.put(&format!("{name}.crt"), key.certificate.to_pem().as_bytes());
             desk.put(&format!("{name}.key"), &key.key.pkey().private_key_to_pem_pkcs8().unwrap());
         }
@@ -44,7 +45,20 @@ impl Desk {
 
     /// Runs `openssl cms` with these arguments in the folder.
     pub(super) fn cms(&self, arguments: &str) {
-        run(self.home.path(), arguments);
+        self.openssl(&format!("cms {arguments}"));
+    }
+
+    /// Runs `openssl` with these arguments in the folder.
+    pub(super) fn openssl(&self, arguments: &str) {
+        let (holds, why) = self.try_openssl(arguments);
+        assert!(holds, "openssl {arguments}: {why}");
+    }
+
+    /// Whether it ends well, and what it says.
+    pub(super) fn try_openssl(&self, arguments: &str) -> (bool, String) {
+        let output = Command::new("openssl").args(arguments.split(' ')).current_dir(self.home.path()).output();
+        let output = output.expect("the openssl command is installed");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     pub(super) fn digests(&self) -> Digests {
@@ -52,12 +66,6 @@ impl Desk {
         hasher.update(&self.content);
         hasher.finish()
     }
-}
-
-fn run(home: &Path, arguments: &str) {
-    let output = Command::new("openssl").arg("cms").args(arguments.split(' ')).current_dir(home).output();
-    let output = output.expect("the openssl command is installed");
-    assert!(output.status.success(), "openssl cms {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Long enough for several segments and blocks.

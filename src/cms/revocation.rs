@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::x509::{CrlStatus, X509, X509Crl, X509NameRef};
 
-use super::Certificate;
+use super::{Certificate, sm2};
 
 const PEM: &str = "-----BEGIN ";
 const PEM_CRL: &str = "-----BEGIN X509 CRL-----";
@@ -60,7 +60,10 @@ impl RevocationList {
     /// The list names this certificate as its issuer and bears its signature.
     pub fn is_issued_by(&self, issuer: &ListIssuer) -> bool {
         is_same(issuer.0.subject_name(), self.0.issuer_name())
-            && issuer.0.public_key().is_ok_and(|key| self.0.verify(&key).unwrap_or(false))
+            && issuer.0.public_key().is_ok_and(|key| {
+                let by_sm2 = || self.0.to_der().is_ok_and(|der| sm2::is_signed_by(&der, &key));
+                self.0.verify(&key).unwrap_or(false) || by_sm2()
+            })
     }
 
     /// The list is by the certificate's issuer.

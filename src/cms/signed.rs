@@ -8,7 +8,10 @@
 //!   the content;
 //! * the signature is right over the signed attributes *as received*, their tag rewritten to SET (RFC 5652 5.4);
 //! * the key is RSA of 2048 to 8192 bits with e ≥ 65537, PKCS#1 v1.5 or PSS with the digest of the SignerInfo, or EC on
-//!   P-256 or P-384, ECDSA with that digest.
+//!   P-256 or P-384, ECDSA with that digest, or SM2 with SM3 over signed attributes.
+//!
+//! SM2 does not sign a digest but a message, before which it hashes who signs ([`sm2`](super::sm2)). Signed attributes are
+//! such a message; a content of which only the digest is known is none, so SM2 without signed attributes is refused.
 //!
 //! A signature without signed attributes covers the content alone (RFC 5652 5.4). An attacker who cuts the attributes
 //! off a signature can present them as content; such content starts with a SET tag, which no MIME entity does.
@@ -28,13 +31,15 @@ use super::algorithm::SignatureParameters;
 use super::ber::BerReader;
 use super::der::{self, Fields};
 use super::{
-    Certificate, CmsError, DigestAlgorithm, Digests, Fingerprint, SignatureError, SignatureScheme, SigningKey, oid,
+    Certificate, CmsError, DigestAlgorithm, Digests, Fingerprint, SignatureError, SignatureScheme, SigningKey, oid, sm2,
 };
 use crate::ground::limits::Limits;
 
 mod opaque;
+mod parts;
 
 pub use opaque::OpaqueReader;
+pub use parts::signed_attributes;
 
 /// Proof that a signature over a content digest was checked against a pinned certificate. Minted only here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +108,9 @@ pub fn sign_detached(
     if !scheme.fits(key.key.kind()) {
         return Err(CmsError::UnusableKey("not of the kind that the signature scheme needs"));
     }
+    if !scheme.goes_with(digest) {
+        return Err(CmsError::UnusableKey("SM2 signs over SM3 only, and nothing else signs over SM3"));
+    }
     if !key.key.matches(&key.certificate) {
         return Err(CmsError::UnusableKey("private key and certificate differ"));
     }
@@ -111,7 +119,10 @@ pub fn sign_detached(
         attribute(oid::SIGNING_TIME, &der::time(signing_time)),
         attribute(oid::MESSAGE_DIGEST, &der::tlv(der::OCTET_STRING, content_digest)),
     ]);
-    let signature = sign(&digest.digest(&attributes), digest, key, scheme)?;
+    let signature = match scheme {
+        SignatureScheme::Sm2 => sm2::sign_encoded(key.key.pkey(), &attributes)?,
+        _ => sign(&digest.digest(&attributes), digest, key, scheme)?,
+    };
     let signer_info = der::sequence(&[
         &der::integer(1),
         &key.certificate.issuer_and_serial(),
@@ -297,9 +308,16 @@ impl SignerInfo {
     fn verify(&self, digests: &Digests, trusted: &[Certificate]) -> Result<SignatureValid, SignatureError> {
         let content_digest = digests.of(self.digest).ok_or(SignatureError::DigestNotComputed(self.digest))?;
         let signed = self.signed_attributes(content_digest)?;
-        let (digest, signing_time) = match signed {
+        if signed.is_none() && self.parameters == SignatureParameters::Sm2 {
+            return Err(SignatureError::Attributes("SM2 without signed attributes"));
+        }
+        let (digest, signing_time) = match &signed {
             Some(signed) => (self.digest.digest(&signed.set), signed.signing_time),
             None => (content_digest.to_vec(), None),
+        };
+        let is_by = |key: &PKeyRef<Public>| match (self.parameters, &signed) {
+            (SignatureParameters::Sm2, Some(signed)) => sm2::verifies_encoded(key, &signed.set, &self.signature),
+            _ => is_signature(key, self.parameters, self.digest, &digest, &self.signature),
         };
         let mut named = trusted.iter().filter(|certificate| self.names(certificate)).peekable();
         if named.peek().is_none() {
@@ -312,7 +330,7 @@ impl SignerInfo {
                 refusal = SignatureError::WeakKey;
                 continue;
             };
-            if is_signature(key, self.parameters, self.digest, &digest, &self.signature) {
+            if is_by(key) {
                 return Ok(SignatureValid {
                     signer: certificate.fingerprint(),
                     digest: self.digest,
@@ -331,6 +349,7 @@ impl SignerInfo {
             SignatureParameters::Pkcs1 => SignatureScheme::RsaPkcs1,
             SignatureParameters::Pss { .. } => SignatureScheme::RsaPss,
             SignatureParameters::Ecdsa => SignatureScheme::Ecdsa,
+            SignatureParameters::Sm2 => SignatureScheme::Sm2,
         }
     }
 
@@ -436,7 +455,7 @@ fn sign(
             context.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
             context.set_rsa_mgf1_md(digest.md())?;
         }
-        SignatureScheme::Ecdsa => {}
+        SignatureScheme::Ecdsa | SignatureScheme::Sm2 => {}
     }
     context.set_signature_md(digest.md())?;
     let mut signature = Vec::new();
@@ -462,6 +481,7 @@ fn is_signature(
                 context.set_rsa_mgf1_md(mgf.md())?;
             }
             SignatureParameters::Ecdsa => {}
+            SignatureParameters::Sm2 => return Ok(false),
         }
         context.set_signature_md(digest.md())?;
         context.verify(hash, signature)

@@ -20,6 +20,16 @@ pub(super) static BOB: LazyLock<SigningKey> = LazyLock::new(|| station("bob", 0x
 pub(super) static EVE_P256: LazyLock<SigningKey> = LazyLock::new(|| elliptic_station("eve", 3, Nid::X9_62_PRIME256V1));
 pub(super) static FRANK_P384: LazyLock<SigningKey> = LazyLock::new(|| elliptic_station("frank", 4, Nid::SECP384R1));
 
+pub(super) static GRACE_SM2: LazyLock<SigningKey> = LazyLock::new(|| sm2_station("grace 报关", 5));
+
+/// An SM2 key with a certificate; its signature is of no use here.
+pub(super) fn sm2_station(name: &str, serial: u32) -> SigningKey {
+    // OpenSSL knows an elliptic key for one of SM2 only when it reads it.
+    let pem = elliptic(Nid::SM2).private_key_to_pem_pkcs8().unwrap();
+    let key = PKey::private_key_from_pem(&pem).unwrap();
+    SigningKey { certificate: certificate(name, serial, &key), key: PrivateKey::from_pkey(key).unwrap() }
+}
+
 /// A fresh EC key on this curve.
 pub(super) fn elliptic(curve: Nid) -> PKey<Private> {
     let group = EcGroup::from_curve_name(curve).unwrap();
@@ -52,7 +62,8 @@ pub(super) fn certificate(name: &str, serial: u32, key: &PKeyRef<Private>) -> Ce
     builder.set_pubkey(key).unwrap();
     let key_id = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).unwrap();
     builder.append_extension(key_id).unwrap();
-    builder.sign(key, MessageDigest::sha256()).unwrap();
+    let sm2 = super::sm2::public_point(key).is_some();
+    builder.sign(key, if sm2 { MessageDigest::sm3() } else { MessageDigest::sha256() }).unwrap();
     Certificate::from_x509(&builder.build()).unwrap()
 }
 

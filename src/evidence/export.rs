@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::bundle::{Bundle, EvidenceError, at, hex};
 use super::readme::{self, Facts};
 use crate::as2::{Dissected, Form, Mic, OpenError, OpenKeys, Outlets, dissect};
-use crate::cms::{Certificate, DecryptionKey, Fingerprint};
+use crate::cms::{Certificate, DecryptionKey, Fingerprint, SignatureScheme, signed_attributes};
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::mime::Headers;
@@ -223,8 +223,10 @@ impl Exporter {
         }
         let what = if parts.payload.is_some() { "signed content" } else { "MDN" };
         let found = found.map_err(|error| EvidenceError::Damaged { id, what, cause: error.to_string() })?;
-        if found.signature.is_none() {
-            bundle.discard(parts.signature)?;
+        match &found.signature {
+            None => bundle.discard(parts.signature)?,
+            Some(signature) if signature.scheme() == SignatureScheme::Sm2 => sm2_parts(parts, bundle)?,
+            Some(_) => {}
         }
         Ok(found)
     }
@@ -269,6 +271,16 @@ impl Exporter {
         let fingerprint: Fingerprint = fingerprint.parse().ok()?;
         kept.or_else(|| self.certificates.iter().find(|one| one.fingerprint() == fingerprint).cloned())
     }
+}
+
+/// The command `openssl cms` cannot be told the identifier that an SM2 signature is made with, but others can.
+fn sm2_parts(parts: &Parts, bundle: &mut Bundle) -> Result<(), EvidenceError> {
+    let path = bundle.path(parts.signature);
+    let ber = fs::read(&path).map_err(at(&path))?;
+    let Some((attributes, value)) = signed_attributes(&ber) else { return Ok(()) };
+    let stem = parts.signature.trim_end_matches(".p7s");
+    bundle.put(&format!("{stem}.attributes"), &attributes)?;
+    bundle.put(&format!("{stem}.value"), &value)
 }
 
 /// Whose key signed the message: the partner's inbound, ours outbound.

@@ -42,7 +42,7 @@ pub(super) fn text(message: &Message, facts: &Facts, bundle: &Bundle) -> String 
         step(
             &format!("报文内容由{signer_zh}签名"),
             &format!("the content was signed by {signer_en}"),
-            &verification("signature.p7s", "content.bin", "certificates/signer.pem", facts.opaque),
+            &verification("signature", "content.bin", "certificates/signer.pem", facts.opaque, bundle),
         );
     }
     if let Some(algorithm) = facts.mic {
@@ -60,7 +60,7 @@ pub(super) fn text(message: &Message, facts: &Facts, bundle: &Bundle) -> String 
         step(
             &format!("回执（MDN）由{answerer_zh}签名"),
             &format!("the MDN was signed by {answerer_en}"),
-            &verification("mdn-signature.p7s", "mdn-content.bin", "certificates/mdn-signer.pem", facts.mdn_opaque),
+            &verification("mdn-signature", "mdn-content.bin", "certificates/mdn-signer.pem", facts.mdn_opaque, bundle),
         );
     }
     if facts.mic_in_mdn {
@@ -149,8 +149,18 @@ fn remarks(facts: &Facts, bundle: &Bundle) -> String {
     text
 }
 
-/// A signature without trust in anything but the certificate beside it.
-fn verification(signature: &str, content: &str, certificate: &str, opaque: bool) -> String {
+/// A signature without trust in anything but the certificate beside it. One of SM2 is checked in two steps: that it is over
+/// the attributes, and that these have the digest of the content.
+fn verification(stem: &str, content: &str, certificate: &str, opaque: bool, bundle: &Bundle) -> String {
+    if bundle.has(&format!("{stem}.attributes")) {
+        let verify = "openssl pkeyutl -verify -rawin -digest sm3 -pkeyopt distid:1234567812345678 -certin";
+        let digest = format!("openssl dgst -sm3 -binary {content} | od -An -v -tx1 | tr -d ' \\n' | tr a-f A-F");
+        return format!(
+            "{verify} -inkey {certificate} -in {stem}.attributes -sigfile {stem}.value && \\\n\
+             openssl asn1parse -inform DER -in {stem}.attributes | grep -x \".*HEX DUMP]:$({digest})\""
+        );
+    }
+    let signature = format!("{stem}.p7s");
     let what =
         if opaque { format!("-in {signature} -binary") } else { format!("-in {signature} -content {content} -binary") };
     let verify =
@@ -189,5 +199,6 @@ fn openssl_name(algorithm: DigestAlgorithm) -> &'static str {
         DigestAlgorithm::Sha256 => "sha256",
         DigestAlgorithm::Sha384 => "sha384",
         DigestAlgorithm::Sha512 => "sha512",
+        DigestAlgorithm::Sm3 => "sm3",
     }
 }

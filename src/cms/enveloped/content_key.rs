@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::recipients::{Agreement, Sealed};
 use crate::cms::ecdh::{self, Derivation};
-use crate::cms::{DecryptionKey, DigestAlgorithm, KeyTransport};
+use crate::cms::{DecryptionKey, DigestAlgorithm, KeyTransport, sm2};
 use crate::ground::random;
 
 /// The content key, or a random one of the right length when the encrypted one is not well formed (RFC 3218 2.3.2).
@@ -21,6 +21,9 @@ pub(super) fn content_key(
     let mut content_key = Zeroizing::new(vec![0u8; len]);
     random::fill(&mut content_key);
     let found = match (sealed, transport.oaep_digest()) {
+        (Sealed::Transported(encrypted), _) if transport == KeyTransport::Sm2 => {
+            sm2::decrypt(key.key.pkey(), encrypted, len)
+        }
         (Sealed::Transported(encrypted), None) => {
             // An error here means a ciphertext that is not below the modulus, which anyone can see.
             if let Ok(block) = rsa_decrypt(key, encrypted, None) {

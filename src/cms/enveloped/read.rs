@@ -107,7 +107,8 @@ impl<R: Read> EnvelopeReader<R> {
         }
         let entry = entry.ok_or(CmsError::NotForUs)?;
         let transport = entry.transport.ok_or(CmsError::UnknownKeyTransport)?;
-        if !entry.key.transports.contains(&transport) || !transport.fits(entry.key.key.kind()) {
+        let fits = transport.fits(entry.key.key.kind()) && transport.goes_with(cipher);
+        if !entry.key.transports.contains(&transport) || !fits {
             return Err(CmsError::KeyTransportNotAllowed(transport));
         }
         cipher.cipher()?;

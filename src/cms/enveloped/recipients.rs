@@ -23,7 +23,7 @@ pub(super) struct Entry<'k> {
 
 /// The content key as it stands in the message.
 pub(super) enum Sealed {
-    /// Under our RSA key.
+    /// Under our RSA or SM2 key.
     Transported(Vec<u8>),
     /// Under a key agreed with our EC key.
     Agreed(Agreement),

@@ -13,7 +13,7 @@ use super::{CHUNK, TAG_LEN};
 use crate::cms::ecdh::{self, Agreed, Derivation};
 use crate::cms::key::USABLE;
 use crate::cms::key_transport::KeyWrap;
-use crate::cms::{Certificate, CmsError, ContentCipher, GcmForm, KeyKind, KeyTransport, der, oid};
+use crate::cms::{Certificate, CmsError, ContentCipher, GcmForm, KeyKind, KeyTransport, der, oid, sm2};
 use crate::ground::random;
 use crate::ground::secret::Secret;
 
@@ -44,8 +44,8 @@ impl<W: Write> EnvelopeWriter<W> {
     /// Writes the head of the envelope with a fresh key and nonce; exactly `content_len` bytes must follow.
     ///
     /// # Errors
-    /// [`CmsError::UnusableKey`] when there is no recipient or the key of one does not fit its transport,
-    /// [`CmsError::ContentLength`] when the content is too large for the cipher, [`CmsError::Primitive`],
+    /// [`CmsError::UnusableKey`] when there is no recipient, the key of one does not fit its transport or the transport
+    /// does not fit the cipher, [`CmsError::ContentLength`] when the content is too large for the cipher, [`CmsError::Primitive`],
     /// [`CmsError::Io`].
     pub fn new(out: W, recipients: &[Recipient], cipher: ContentCipher, content_len: u64) -> Result<Self, CmsError> {
         EnvelopeWriter::in_form(out, recipients, cipher, GcmForm::default(), content_len)
@@ -66,6 +66,9 @@ impl<W: Write> EnvelopeWriter<W> {
         let mut nonce = vec![0u8; cipher.nonce_len()];
         random::fill(&mut key);
         random::fill(&mut nonce);
+        if recipients.iter().any(|one| !one.transport.goes_with(cipher)) {
+            return Err(CmsError::UnusableKey("SM2 transports keys of SM4 only, and nothing else does"));
+        }
         let infos: Result<Vec<_>, _> = recipients.iter().map(|one| recipient_info(one, &key)).collect();
         let layout = Layout::new(infos?, has_agreement(recipients), cipher, form, &nonce, content_len)?;
         let mut context = CipherCtx::new()?;
@@ -116,7 +119,8 @@ impl<W: Write> Write for EnvelopeWriter<W> {
     }
 }
 
-/// Bytes of the whole envelope of a content of `content_len` bytes.
+/// Bytes of the whole envelope of a content of `content_len` bytes; for SM2 the most that it may have, because a
+/// coordinate may be shorter than the others.
 ///
 /// # Errors
 /// As [`EnvelopeWriter::new`].
@@ -211,8 +215,10 @@ fn recipient_info(recipient: &Recipient, content_key: &[u8]) -> Result<Vec<u8>, 
 /// As long as [`recipient_info`] for a content key of this length.
 fn placeholder_info(recipient: &Recipient, key_len: usize) -> Result<Vec<u8>, CmsError> {
     let (kind, public) = fitting_key(recipient)?;
-    if !kind.is_elliptic() {
-        return Ok(key_transport_info(recipient, &vec![0; public.size()]));
+    match kind {
+        KeyKind::Rsa => return Ok(key_transport_info(recipient, &vec![0; public.size()])),
+        KeyKind::Sm2 => return Ok(key_transport_info(recipient, &vec![0; sm2::encrypted_len(key_len)])),
+        KeyKind::EcP256 | KeyKind::EcP384 => {}
     }
     let agreed = Agreed { point: vec![0; ecdh::point_len(kind)], wrapped: vec![0; key_len.saturating_add(8)] };
     Ok(key_agreement_info(recipient, KeyWrap::for_key_len(key_len), &agreed))
@@ -256,8 +262,11 @@ fn fitting_key(recipient: &Recipient) -> Result<(KeyKind, &PKeyRef<Public>), Cms
     fits.then_some(key).ok_or(CmsError::UnusableKey("not of the kind that the key transport needs"))
 }
 
-/// One encryption under an RSA key.
+/// One encryption under an RSA or SM2 key.
 fn encrypt_key(public: &PKeyRef<Public>, transport: KeyTransport, key: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    if transport == KeyTransport::Sm2 {
+        return sm2::encrypt(public, key);
+    }
     let mut context = PkeyCtx::new(public)?;
     context.encrypt_init()?;
     match transport.oaep_digest() {

@@ -17,7 +17,7 @@ pub struct OpaqueReader<R: Read> {
 }
 
 impl<R: Read> OpaqueReader<R> {
-    /// Reads up to the content. Digests are computed as the message announces them, SHA-1 and MD5 never.
+    /// Reads up to the content. Digests are computed as the message announces them, SHA-1, MD5 and SM3 never.
     ///
     /// # Errors
     /// [`SignatureError::ContentAbsent`] for a detached signature, [`SignatureError::Malformed`].
@@ -25,18 +25,18 @@ impl<R: Read> OpaqueReader<R> {
         OpaqueReader::open_allowing(input, &[], limits)
     }
 
-    /// The same; `legacy` digests (SHA-1, MD5) are computed as well when the message announces them.
+    /// The same; `more` digests (SHA-1, MD5, SM3) are computed as well when the message announces them.
     ///
     /// # Errors
     /// As [`open`](OpaqueReader::open).
-    pub fn open_allowing(input: R, legacy: &[DigestAlgorithm], limits: &Limits) -> Result<Self, SignatureError> {
+    pub fn open_allowing(input: R, more: &[DigestAlgorithm], limits: &Limits) -> Result<Self, SignatureError> {
         let mut ber = BerReader::new(input, limits);
         let mut head = open_signed_data(&mut ber, limits)?;
         if !head.has_content {
             return Err(SignatureError::ContentAbsent);
         }
         ber.enter_octets(der::OCTET_STRING)?;
-        head.digests.retain(|digest| !digest.is_legacy() || legacy.contains(digest));
+        head.digests.retain(|digest| DigestAlgorithm::STANDARD.contains(digest) || more.contains(digest));
         let hasher = MultiHasher::new(&head.digests);
         Ok(OpaqueReader { ber, limits: *limits, hasher, first_byte: None, ended: false })
     }
