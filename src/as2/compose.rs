@@ -189,11 +189,16 @@ fn receipt_algorithm(plan: &SendPlan) -> DigestAlgorithm {
 /// computed later: four digests take longer than signing and encrypting together.
 const DIGEST_LATER: u64 = 16 * 1024;
 
-/// Every algorithm when a receipt will come, because partners choose their own; else what signing needs.
+/// Every algorithm when a receipt will come, because partners choose their own, SM3 where it is agreed; else what signing
+/// needs.
 fn digests_to_keep(plan: &SendPlan, receipt: DigestAlgorithm) -> Vec<DigestAlgorithm> {
+    let needed = plan.signing.iter().map(|signing| signing.digest).chain([receipt]);
     match plan.mdn.mode {
-        MdnMode::Sync | MdnMode::Async { .. } => DigestAlgorithm::ALL.to_vec(),
-        MdnMode::None => plan.signing.iter().map(|signing| signing.digest).chain([receipt]).collect(),
+        MdnMode::Sync | MdnMode::Async { .. } => {
+            let sm3 = asked_algorithms(plan).into_iter().filter(|asked| *asked == DigestAlgorithm::Sm3);
+            DigestAlgorithm::ALL.into_iter().chain(needed).chain(sm3).collect()
+        }
+        MdnMode::None => needed.collect(),
     }
 }
 

@@ -31,6 +31,15 @@ pub(super) static ALICE_P256: LazyLock<SigningKey> =
     LazyLock::new(|| certified("alice", 3, elliptic(Nid::X9_62_PRIME256V1)));
 pub(super) static BOB_P384: LazyLock<SigningKey> = LazyLock::new(|| certified("bob", 4, elliptic(Nid::SECP384R1)));
 
+/// Alice and Bob with SM2.
+pub(super) static ALICE_SM2: LazyLock<SigningKey> = LazyLock::new(|| certified("alice", 5, sm2_key()));
+pub(super) static BOB_SM2: LazyLock<SigningKey> = LazyLock::new(|| certified("bob", 6, sm2_key()));
+
+/// OpenSSL knows an elliptic key for one of SM2 only when it reads it.
+fn sm2_key() -> PKey<Private> {
+    PKey::private_key_from_pem(&elliptic(Nid::SM2).private_key_to_pem_pkcs8().unwrap()).unwrap()
+}
+
 fn elliptic(curve: Nid) -> PKey<Private> {
     let group = EcGroup::from_curve_name(curve).unwrap();
     PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
@@ -52,7 +61,8 @@ fn certified(name: &str, serial: u32, key: PKey<Private>) -> SigningKey {
     builder.set_not_before(&Asn1Time::from_str("20200101000000Z").unwrap()).unwrap();
     builder.set_not_after(&Asn1Time::from_str("20491231235959Z").unwrap()).unwrap();
     builder.set_pubkey(&key).unwrap();
-    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    let sm2 = crate::cms::sm2::public_point(&key).is_some();
+    builder.sign(&key, if sm2 { MessageDigest::sm3() } else { MessageDigest::sha256() }).unwrap();
     let certificate = Certificate::from_der(&builder.build().to_der().unwrap()).unwrap();
     SigningKey { certificate, key: PrivateKey::from_pkey(key).unwrap() }
 }

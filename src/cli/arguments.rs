@@ -342,6 +342,9 @@ pub struct GenerateArguments {
     /// A key that signs declarations, for tests; customs issues the real ones [default: sm2]
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "sm2", value_name = "KIND")]
     pub declarations: Option<DeclarationKey>,
+    /// An SM2 key for messages, for agreements with sign = "sm2" or encrypt = "sm4-cbc"
+    #[arg(long, conflicts_with_all = ["declarations", "bits", "hosts"])]
+    pub sm2: bool,
     /// Bits of the key: 2048, 3072 or 4096 for RSA; 256 or 384 for EC on P-256 or P-384
     #[arg(long, default_value_t = 3072)]
     pub bits: u32,
@@ -371,6 +374,7 @@ pub enum DeclarationKey {
 impl GenerateArguments {
     pub(super) fn purpose(&self) -> Purpose {
         match self.declarations {
+            None if self.sm2 => Purpose::Sm2Messages,
             None => Purpose::Messages,
             Some(DeclarationKey::Sm2) => Purpose::Declarations(Algorithm::Sm2Sm3),
             Some(DeclarationKey::RsaSha1) => Purpose::Declarations(Algorithm::RsaSha1),

@@ -20,7 +20,7 @@ use crate::console::wire::partners::{CertificateList, CertificateWire};
 use crate::declaration::dsig::Algorithm;
 use crate::ground::durable;
 use crate::ground::secret::Secret;
-use crate::keys::generate::{KeyRequest, generate};
+use crate::keys::generate::{KeyRequest, generate, generate_sm2};
 use crate::keys::{CertificateUses, Expiry, Window, declarations, save, specimen};
 
 /// What `cert list` shows of one certificate.
@@ -159,6 +159,8 @@ pub struct GenerateTarget {
 pub enum Purpose {
     /// Messages: AS2, or TLS when it names hosts.
     Messages,
+    /// Messages under an agreement on SM2, SM3 and SM4.
+    Sm2Messages,
     /// The signature inside declarations.
     Declarations(Algorithm),
 }
@@ -176,6 +178,7 @@ pub fn make(
 ) -> io::Result<ExitCode> {
     let made = match purpose {
         Purpose::Messages => generate(request, passphrase, now),
+        Purpose::Sm2Messages => generate_sm2(request, passphrase, now),
         Purpose::Declarations(algorithm) => declarations::generate(request, algorithm, passphrase, now),
     };
     let pair = match made {
@@ -202,7 +205,7 @@ pub fn make(
     let (certificate, key) = (target.certificate.display(), target.key.display());
     let fingerprint = fingerprint.unwrap_or_default();
     voice.say(&match purpose {
-        Purpose::Messages => {
+        Purpose::Messages | Purpose::Sm2Messages => {
             bilingual!("证书 {certificate}（交给伙伴）", "certificate {certificate} (for your partners)")
         }
         Purpose::Declarations(_) => bilingual!(

@@ -31,11 +31,15 @@ pub(super) fn agreement(section: &Section<'_>, waivers: &Waivers, surroundings: 
         check_signing_keys(section, scheme, station);
     }
     let encrypt = optional_algorithm(section, "encrypt", ContentCipher::Aes256Cbc);
-    let digest = section.parsed("digest", algorithm::<DigestAlgorithm>).unwrap_or(DigestAlgorithm::Sha256);
+    let usual = if sign == Some(SignatureScheme::Sm2) { DigestAlgorithm::Sm3 } else { DigestAlgorithm::Sha256 };
+    let digest = section.parsed("digest", algorithm::<DigestAlgorithm>).unwrap_or(usual);
     written(section, "digest", Waived::Digest(digest), waivers);
     if let Some(cipher) = encrypt {
         written(section, "encrypt", Waived::Cipher(cipher), waivers);
     }
+    let usual = if encrypt == Some(ContentCipher::Sm4Cbc) { KeyTransport::Sm2 } else { KeyTransport::RsaPkcs1 };
+    let key_transport = section.parsed("key_transport", algorithm).unwrap_or(usual);
+    check_families(section, (sign, digest), (encrypt, key_transport));
     let compress = section.parsed("compress", |text| one_of(text, &["none", "before-signing", "after-signing"]));
     let versions = As2Version::ALL.map(As2Version::value);
     let version = section.parsed("as2_version", |text| one_of(text, &versions));
@@ -52,7 +56,7 @@ pub(super) fn agreement(section: &Section<'_>, waivers: &Waivers, surroundings: 
         sign,
         digest,
         encrypt,
-        key_transport: section.parsed("key_transport", algorithm).unwrap_or(KeyTransport::RsaPkcs1),
+        key_transport,
         gcm_form: match section.parsed("gcm_form", |text| one_of(text, &GCM_FORMS)) {
             Some("enveloped") => GcmForm::Enveloped,
             Some("enveloped-bare-nonce") => GcmForm::EnvelopedBareNonce,
@@ -70,14 +74,37 @@ pub(super) fn agreement(section: &Section<'_>, waivers: &Waivers, surroundings: 
     }
 }
 
+/// The algorithms of the SM family go with each other and with no others, as nobody reads mixtures.
+fn check_families(
+    section: &Section<'_>,
+    (sign, digest): (Option<SignatureScheme>, DigestAlgorithm),
+    (encrypt, transport): (Option<ContentCipher>, KeyTransport),
+) {
+    if !sign.map_or(digest != DigestAlgorithm::Sm3, |scheme| scheme.goes_with(digest)) {
+        let text = bilingual!(
+            "签名 sm2 只与摘要 sm3 配套，反之亦然。请同时设置 sign = \"sm2\" 和 digest = \"sm3\"，或都不用。",
+            "sign \"sm2\" goes with digest \"sm3\", and neither with anything else. Set both or neither."
+        );
+        section.error(if section.has("digest") { "digest" } else { "sign" }, "algorithms-do-not-mix", text);
+    }
+    if !encrypt.map_or(transport != KeyTransport::Sm2, |cipher| transport.goes_with(cipher)) {
+        let text = bilingual!(
+            "加密 sm4-cbc 只与密钥传输 sm2 配套，反之亦然。请同时设置 encrypt = \"sm4-cbc\" 和 key_transport = \"sm2\"，或都不用。",
+            "encrypt \"sm4-cbc\" goes with key_transport \"sm2\", and neither with anything else. Set both or neither."
+        );
+        let key = if section.has("key_transport") { "key_transport" } else { "encrypt" };
+        section.error(key, "algorithms-do-not-mix", text);
+    }
+}
+
 /// Keys that sign, but none so, are a mistake rather than a matter of time.
 fn check_signing_keys(section: &Section<'_>, scheme: SignatureScheme, station: &Station) {
     let keys = station.keys.keys();
     let mut signing = keys.iter().filter(|key| key.uses.sign).peekable();
     if signing.peek().is_some() && !signing.any(|key| scheme.fits(key.key.kind())) {
         let text = bilingual!(
-            "本站没有可用于 {scheme} 签名的密钥：rsa-… 需要 RSA 密钥，ecdsa 需要 P-256 或 P-384 的 EC 密钥。",
-            "none of our keys signs with {scheme}: rsa-… needs an RSA key, ecdsa an EC key on P-256 or P-384."
+            "本站没有可用于 {scheme} 签名的密钥：rsa-… 需要 RSA 密钥，ecdsa 需要 P-256 或 P-384 的 EC 密钥，sm2 需要 SM2 密钥。",
+            "none of our keys signs with {scheme}: rsa-… needs an RSA key, ecdsa an EC key on P-256 or P-384, sm2 an SM2 key."
         );
         section.error("sign", "no-key-for-scheme", text);
     }
@@ -180,24 +207,38 @@ fn mdn(
     MdnAgreement { ask: MdnAsk { mode, signed, micalgs }, deadline }
 }
 
-/// What is not said mirrors the agreement: whoever gets signed messages from us shall sign as well.
-/// Waivers add to it.
+/// What is not said mirrors the agreement: whoever gets signed messages from us shall sign as well, and may do so with
+/// SM2 and SM3 where we do; the same for SM4. Waivers add to it.
 pub(super) fn accept(
     section: &Section<'_>,
     agreement: &Agreement,
     waivers: &Waivers,
     surroundings: &Surroundings<'_>,
 ) -> Accept {
-    let digests = section.parsed_list("digests", algorithm).unwrap_or_else(|| DigestAlgorithm::STANDARD.to_vec());
+    let (signs_sm2, sm4) =
+        (agreement.sign == Some(SignatureScheme::Sm2), agreement.encrypt == Some(ContentCipher::Sm4Cbc));
+    let usual = || usually(&DigestAlgorithm::STANDARD, DigestAlgorithm::Sm3, signs_sm2);
+    let digests = section.parsed_list("digests", algorithm).unwrap_or_else(usual);
     named_digests(section, "digests", &digests, waivers);
-    let ciphers = section.parsed_list("ciphers", algorithm).unwrap_or_else(|| ContentCipher::STANDARD.to_vec());
+    let usual = || usually(ContentCipher::STANDARD, ContentCipher::Sm4Cbc, sm4);
+    let ciphers = section.parsed_list("ciphers", algorithm).unwrap_or_else(usual);
     let named_ciphers: Vec<Waived> = ciphers.iter().copied().map(Waived::Cipher).collect();
     named(section, "ciphers", &named_ciphers, waivers);
+    let usual = || usually(SignatureScheme::STANDARD, SignatureScheme::Sm2, signs_sm2);
+    let schemes = section.parsed_list("schemes", algorithm).unwrap_or_else(usual);
+    if schemes.contains(&SignatureScheme::Sm2) && !digests.contains(&DigestAlgorithm::Sm3) {
+        let text = bilingual!(
+            "sm2 签名总是配 sm3 摘要。请在 digests 中加入 \"sm3\"，或从 schemes 中去掉 \"sm2\"。",
+            "SM2 signs over SM3 only. Add \"sm3\" to digests, or take \"sm2\" out of schemes."
+        );
+        let key = if section.has("digests") { "digests" } else { "schemes" };
+        section.error(key, "algorithms-do-not-mix", text);
+    }
     let accept = Accept {
         signature: section.boolean("signature", agreement.sign.is_some()),
         encryption: section.boolean("encryption", agreement.encrypt.is_some()),
         digests,
-        schemes: section.parsed_list("schemes", algorithm).unwrap_or_else(|| SignatureScheme::ALL.to_vec()),
+        schemes,
         ciphers,
         gcm_in_enveloped_data: section.boolean("gcm_in_enveloped_data", agreement.gcm_form != GcmForm::AuthEnveloped),
         split_attachments: section.boolean("split_attachments", true),
@@ -224,4 +265,9 @@ pub(super) fn accept(
         section.warning("signature", "unsigned-accepted", text);
     }
     accept
+}
+
+/// What is accepted when nothing is said: the standard ones, and one more where the agreement names it.
+fn usually<A: Copy>(standard: &[A], more: A, agreed: bool) -> Vec<A> {
+    standard.iter().copied().chain(agreed.then_some(more)).collect()
 }

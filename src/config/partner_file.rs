@@ -266,8 +266,8 @@ fn missing_certificate(root: &Section<'_>, word: &str, set: &CertificateSet, tra
     let any = candidates.peek().is_some();
     if any && !candidates.any(fits) {
         let text = bilingual!(
-            "没有可与 key_transport = \"{transport}\" 配合使用的加密证书：rsa-… 需要 RSA 证书，ecdh-… 需要 EC 证书。",
-            "no certificate for use \"encrypt\" works with key_transport = \"{transport}\": rsa-… needs an RSA certificate, ecdh-… one with an EC key."
+            "没有可与 key_transport = \"{transport}\" 配合使用的加密证书：rsa-… 需要 RSA 证书，ecdh-… 需要 EC 证书，sm2 需要 SM2 证书。",
+            "no certificate for use \"encrypt\" works with key_transport = \"{transport}\": rsa-… needs an RSA certificate, ecdh-… one with an EC key, sm2 one with an SM2 key."
         );
         return root.error("certificates", "certificate-not-for-key-transport", text);
     }

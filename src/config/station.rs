@@ -5,7 +5,7 @@ use super::material::{Reading, note, note_pair};
 use super::quantity;
 use crate::as2::As2Name;
 use crate::bilingual;
-use crate::cms::{Certificate, KeyTransport, PrivateKey};
+use crate::cms::{Certificate, DigestAlgorithm, KeyTransport, PrivateKey};
 use crate::ground::text::Bilingual;
 use crate::keys::{KeyRing, KeyUses, StationKey, Window, load, specimen};
 use crate::partner::{Environment, Station};
@@ -253,14 +253,21 @@ impl Named for crate::cms::ContentCipher {
     }
 }
 
-impl Named for crate::cms::DigestAlgorithm {
+impl Named for DigestAlgorithm {
     fn choices() -> &'static [Self] {
-        &crate::cms::DigestAlgorithm::ALL
+        const CHOICES: [DigestAlgorithm; 5] = [
+            DigestAlgorithm::Sha1,
+            DigestAlgorithm::Sha256,
+            DigestAlgorithm::Sha384,
+            DigestAlgorithm::Sha512,
+            DigestAlgorithm::Sm3,
+        ];
+        &CHOICES
     }
 
     /// `sha-256` and `sha256` are both in use.
     fn named(text: &str) -> Option<Self> {
-        crate::cms::DigestAlgorithm::parse(text)
+        DigestAlgorithm::parse(text)
     }
 }
 

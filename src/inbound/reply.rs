@@ -464,7 +464,7 @@ fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
     Some(Refusal { may_sign: false, told, explanation, code: "mdn-options-unsupported", text })
 }
 
-/// The digest that signs the MDN: that of its MIC, else the sender's first choice, else SHA-256.
+/// The digest that signs the MDN: that of its MIC, else the sender's first choice, else SHA-256. SM2 has its own.
 fn mdn_digest(asked: &MdnRequest, mic: Option<&Mic>) -> DigestAlgorithm {
     let floor = [DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512];
     let by_mic = mic.map(|mic| mic.algorithm).filter(|algorithm| floor.contains(algorithm));

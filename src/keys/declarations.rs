@@ -5,18 +5,14 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use openssl::ec::{EcGroup, EcKey};
-use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
-use openssl::x509::X509;
 use openssl::x509::extension::KeyUsage;
 
 use super::generate::{self, GenerateError, KeyPair, KeyRequest};
 use super::load::{self, KeyFileError};
-use crate::cms::{Certificate, der, read_pem, read_pkcs12, sm2};
+use crate::cms::{Certificate, read_pem, read_pkcs12};
 use crate::declaration::dsig::{Algorithm, KeySigner};
 use crate::ground::secret::Secret;
 
@@ -66,12 +62,7 @@ pub fn generate(
     let mut usage = KeyUsage::new();
     usage.critical().digital_signature().non_repudiation();
     let (key, certificate) = if algorithm == Algorithm::Sm2Sm3 {
-        let request = KeyRequest { bits: 256, ..request.clone() };
-        generate::check(&request)?;
-        let key = sm2_key()?;
-        let certificate = generate::certificate(&request, &key, &usage, MessageDigest::sm3(), now)?;
-        let certificate = signed_anew(&certificate, &key)?;
-        (key, certificate)
+        generate::sm2(request, &usage, now)?
     } else {
         generate::check(request)?;
         let key = PKey::from_rsa(Rsa::generate(request.bits)?)?;
@@ -81,33 +72,15 @@ pub fn generate(
     Ok(KeyPair { certificate_pem: certificate.to_pem()?, key_pem: generate::pem(&key, passphrase)? })
 }
 
-/// A new SM2 key. OpenSSL knows an elliptic key for one of SM2 only when it reads it.
-fn sm2_key() -> Result<PKey<Private>, ErrorStack> {
-    let group = EcGroup::from_curve_name(Nid::SM2)?;
-    let pem = zeroize::Zeroizing::new(EcKey::generate(&group)?.private_key_to_pem()?);
-    PKey::private_key_from_pem(&pem)
-}
-
-/// The certificate with a signature that names the signer by the usual identifier (GM/T 0009 10): OpenSSL 3.0 takes an empty
-/// one by default, which nobody else does.
-fn signed_anew(certificate: &X509, key: &PKey<Private>) -> Result<X509, ErrorStack> {
-    let encoded = certificate.to_der()?;
-    let malformed = |_| ErrorStack::get();
-    let whole = der::Fields::only(&encoded, der::SEQUENCE).map_err(malformed)?;
-    let mut fields = whole.fields();
-    let body = fields.expect(der::SEQUENCE).map_err(malformed)?.raw;
-    let algorithm = fields.expect(der::SEQUENCE).map_err(malformed)?.raw;
-    let signature = sm2::encoded(&sm2::sign(key, body)?).ok_or_else(ErrorStack::get)?;
-    let bits = der::tlv(der::BIT_STRING, &[&[0], signature.as_slice()].concat());
-    X509::from_der(&der::sequence(&[body, algorithm, &bits]))
-}
-
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests hand files to other programs")]
 mod tests {
     use std::process::Command;
 
+    use openssl::x509::X509;
+
     use super::*;
+    use crate::cms::der;
     use crate::declaration::dsig::{DocumentSigner as _, sign};
     use crate::ground::limits::Limits;
     use crate::keys::save;

@@ -1,4 +1,4 @@
-//! New RSA and EC keys with self-signed certificates, as partners exchange them (RFC 4130 leaves trust to bilateral agreement).
+//! New RSA, EC and SM2 keys with self-signed certificates, as partners exchange them (RFC 4130 leaves trust to bilateral agreement).
 
 use jiff::{SignedDuration, Timestamp};
 use openssl::asn1::{Asn1Integer, Asn1Time};
@@ -16,6 +16,7 @@ use openssl::x509::extension::{
 use openssl::x509::{X509, X509NameBuilder};
 
 use crate::bilingual;
+use crate::cms::{self, der};
 use crate::ground::random;
 use crate::ground::secret::Secret;
 use crate::ground::text::Bilingual;
@@ -120,6 +121,36 @@ pub fn generate(
     Ok(KeyPair { certificate_pem: certificate.to_pem()?, key_pem: pem(&key, passphrase)? })
 }
 
+/// Makes an SM2 key for messages and its certificate; `bits` and `hosts` of the request do not matter.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_sm2(
+    request: &KeyRequest,
+    passphrase: Option<&Secret<String>>,
+    now: Timestamp,
+) -> Result<KeyPair, GenerateError> {
+    let mut usage = KeyUsage::new();
+    usage.critical().digital_signature().non_repudiation().key_encipherment().data_encipherment();
+    let request = KeyRequest { hosts: Vec::new(), ..request.clone() };
+    let (key, certificate) = sm2(&request, &usage, now)?;
+    Ok(KeyPair { certificate_pem: certificate.to_pem()?, key_pem: pem(&key, passphrase)? })
+}
+
+/// An SM2 key and a certificate that it signs itself.
+pub(super) fn sm2(
+    request: &KeyRequest,
+    usage: &KeyUsage,
+    now: Timestamp,
+) -> Result<(PKey<Private>, X509), GenerateError> {
+    let request = KeyRequest { bits: 256, ..request.clone() };
+    check(&request)?;
+    let key = sm2_key()?;
+    let certificate = certificate(&request, &key, usage, MessageDigest::sm3(), now)?;
+    let certificate = signed_anew(&certificate, &key)?;
+    Ok((key, certificate))
+}
+
 /// The key as PKCS#8, encrypted when there is a passphrase.
 pub(super) fn pem(key: &PKey<Private>, passphrase: Option<&Secret<String>>) -> Result<Secret<Vec<u8>>, ErrorStack> {
     let pem = match passphrase {
@@ -131,6 +162,27 @@ pub(super) fn pem(key: &PKey<Private>, passphrase: Option<&Secret<String>>) -> R
 
 fn elliptic(curve: Nid) -> Result<PKey<Private>, ErrorStack> {
     PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(curve)?)?)
+}
+
+/// A new SM2 key. OpenSSL knows an elliptic key for one of SM2 only when it reads it.
+fn sm2_key() -> Result<PKey<Private>, ErrorStack> {
+    let group = EcGroup::from_curve_name(Nid::SM2)?;
+    let pem = zeroize::Zeroizing::new(EcKey::generate(&group)?.private_key_to_pem()?);
+    PKey::private_key_from_pem(&pem)
+}
+
+/// The certificate with a signature that names the signer by the usual identifier (GM/T 0009 10): OpenSSL 3.0 takes an empty
+/// one by default, which nobody else does.
+fn signed_anew(certificate: &X509, key: &PKey<Private>) -> Result<X509, ErrorStack> {
+    let encoded = certificate.to_der()?;
+    let malformed = |_| ErrorStack::get();
+    let whole = der::Fields::only(&encoded, der::SEQUENCE).map_err(malformed)?;
+    let mut fields = whole.fields();
+    let body = fields.expect(der::SEQUENCE).map_err(malformed)?.raw;
+    let algorithm = fields.expect(der::SEQUENCE).map_err(malformed)?.raw;
+    let signature = cms::sm2::sign_encoded(key, body)?;
+    let bits = der::tlv(der::BIT_STRING, &[&[0], signature.as_slice()].concat());
+    X509::from_der(&der::sequence(&[body, algorithm, &bits]))
 }
 
 pub(super) fn check(request: &KeyRequest) -> Result<(), GenerateError> {
@@ -255,6 +307,23 @@ mod tests {
             assert!(key.matches(&certificate) && certificate.is_self_signed());
             assert_eq!((key.kind(), certificate.key_kind()), (kind, Some(kind)));
         }
+    }
+
+    #[test]
+    fn an_sm2_key_for_messages_signs_and_decrypts() {
+        let now = Timestamp::from_second(1_790_000_000).expect("in range");
+        let phrase = Secret::new("correct horse".to_owned());
+        let pair = generate_sm2(&request(), Some(&phrase), now).expect("made");
+        let key = PrivateKey::from_pem(pair.key_pem.expose(), Some(&phrase)).expect("a key");
+        let certificate = Certificate::from_pem(&pair.certificate_pem).expect("a certificate");
+        assert!(key.matches(&certificate) && certificate.is_self_signed());
+        assert_eq!((key.kind(), certificate.key_kind()), (KeyKind::Sm2, Some(KeyKind::Sm2)));
+        let text = String::from_utf8(certificate.x509().to_text().expect("text")).expect("UTF-8");
+        for usage in ["Digital Signature", "Key Encipherment", "Data Encipherment"] {
+            assert!(text.contains(usage), "{text}");
+        }
+        let nameless = KeyRequest { common_name: String::new(), ..request() };
+        assert_eq!(generate_sm2(&nameless, None, now).expect_err("refused").code(), "common-name-invalid");
     }
 
     #[test]

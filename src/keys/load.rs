@@ -59,8 +59,8 @@ pub enum KeyFileError {
         /// The file.
         file: PathBuf,
     },
-    /// Neither an RSA key of 2048 to 8192 bits nor an EC key on P-256 or P-384.
-    #[error("{} is neither an RSA key of 2048 to 8192 bits nor an EC key on P-256 or P-384", file.display())]
+    /// Neither an RSA key of 2048 to 8192 bits nor an EC key on P-256 or P-384 nor an SM2 key.
+    #[error("{} is neither an RSA key of 2048 to 8192 bits nor an EC key on P-256 or P-384 nor an SM2 key", file.display())]
     KeyUnusable {
         /// The file.
         file: PathBuf,
@@ -152,8 +152,8 @@ impl KeyFileError {
                 "{file} does not open with the passphrase. Check passphrase_file or passphrase_env."
             ),
             KeyFileError::KeyUnusable { .. } => bilingual!(
-                "文件 {file} 中的密钥既不是 2048 至 8192 位的 RSA 密钥，也不是 P-256 或 P-384 曲线的 EC 密钥。请用 dxgate cert generate 生成新密钥。",
-                "the key in {file} is neither RSA of 2048 to 8192 bits nor EC on P-256 or P-384. Make a new one with dxgate cert generate."
+                "文件 {file} 中的密钥既不是 2048 至 8192 位的 RSA 密钥，也不是 P-256 或 P-384 曲线的 EC 密钥或 SM2 密钥。请用 dxgate cert generate 生成新密钥。",
+                "the key in {file} is neither RSA of 2048 to 8192 bits, nor EC on P-256 or P-384, nor SM2. Make a new one with dxgate cert generate."
             ),
             KeyFileError::NotForDeclarations { .. } => bilingual!(
                 "文件 {file} 中的密钥既不是 SM2 密钥，也不是 1024 至 8192 位的 RSA 密钥，不能用于报文签名。请使用海关核发的签名密钥；测试可用 dxgate cert generate --declarations 生成。",

@@ -13,7 +13,7 @@
 //! - [`expiry`]: what runs out soon
 //! - [`specimen`]: recognises the published keys of `certs-example/`
 //! - [`declarations`]: keys that sign declarations instead of messages
-//! - [`generate`]: new RSA keys with self-signed certificates
+//! - [`generate`]: new keys with self-signed certificates
 
 pub mod crl;
 pub mod declarations;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::crl::{ListEnd, RevocationLists};
 use super::expiry::Expiry;
 use super::window::Window;
-use crate::cms::{Certificate, DecryptionKey, KeyTransport, PrivateKey, SignatureScheme, SigningKey};
+use crate::cms::{Certificate, DecryptionKey, KeyKind, KeyTransport, PrivateKey, SignatureScheme, SigningKey};
 
 /// What one of our keys is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +57,15 @@ impl KeyRing {
         self.keys.store(other.keys.load_full());
     }
 
-    /// The key that signs at `now` with `scheme`, or with any: the active one whose window began last.
+    /// The key that signs at `now` with `scheme`: the active one whose window began last. Without a scheme an SM2 key
+    /// signs only when no other does.
     pub fn signing_key(&self, now: Timestamp, scheme: Option<SignatureScheme>) -> Option<SigningKey> {
-        let fits = |key: &StationKey| scheme.is_none_or(|scheme| scheme.fits(key.key.kind()));
         let keys = self.keys.load();
-        let active = keys.iter().find(|key| key.uses.sign && key.window.holds(now) && fits(key))?;
+        let mut active = keys.iter().filter(|key| key.uses.sign && key.window.holds(now));
+        let active = match scheme {
+            Some(scheme) => active.find(|key| scheme.fits(key.key.kind()))?,
+            None => active.clone().find(|key| key.key.kind() != KeyKind::Sm2).or_else(|| active.next())?,
+        };
         Some(SigningKey { certificate: active.certificate.clone(), key: active.key.clone() })
     }
 

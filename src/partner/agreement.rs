@@ -168,11 +168,15 @@ impl Partner {
         })
     }
 
-    /// What an incoming message must satisfy at `now`. A waiver adds its algorithm until it ends.
+    /// What an incoming message must satisfy at `now`. A waiver adds its algorithm until it ends. Receipts have MICs in SM3
+    /// where signatures may.
     pub fn accept_policy(&self, now: Timestamp) -> AcceptPolicy {
         let mut mic_algorithms = DigestAlgorithm::ALL.to_vec();
         if self.waivers.allow_digest(DigestAlgorithm::Md5, now) {
             mic_algorithms.push(DigestAlgorithm::Md5);
+        }
+        if self.accept.digests.contains(&DigestAlgorithm::Sm3) {
+            mic_algorithms.push(DigestAlgorithm::Sm3);
         }
         AcceptPolicy {
             require_signature: self.accept.signature,

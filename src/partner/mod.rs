@@ -50,11 +50,13 @@ pub struct Station {
 
 impl Station {
     /// Signing material for `now`: the newest active key that signs with `scheme`, or the newest of all with the scheme
-    /// that is usual for it. `None` when no such key is active, and for SHA-1 and MD5, over which AS2 signs nothing.
+    /// that is usual for it. SM2 signs over SM3 whatever `digest` says. `None` when no such key is active, for SHA-1 and
+    /// MD5, over which AS2 signs nothing, and for SM3 under another scheme than SM2.
     pub fn signing(&self, now: Timestamp, digest: DigestAlgorithm, scheme: Option<SignatureScheme>) -> Option<Signing> {
         let key = self.keys.signing_key(now, scheme).filter(|_| !digest.is_legacy())?;
         let scheme = scheme.unwrap_or_else(|| SignatureScheme::usual_for(key.key.kind()));
-        Some(Signing { key, digest, scheme })
+        let digest = if scheme == SignatureScheme::Sm2 { DigestAlgorithm::Sm3 } else { digest };
+        scheme.goes_with(digest).then_some(Signing { key, digest, scheme })
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{Partner, Station};
 use crate::as2::{Compression, MdnMode};
 use crate::bilingual;
-use crate::cms::{ContentCipher, SignatureScheme};
+use crate::cms::{ContentCipher, DigestAlgorithm, SignatureScheme};
 use crate::ground::text::Bilingual;
 
 /// What shall be different; a field left empty stays as agreed.
@@ -83,6 +83,9 @@ impl Trial {
         if self.foreign_signer {
             // A key made for the occasion is RSA, whatever ours are.
             agreement.sign = Some(SignatureScheme::RsaPkcs1);
+            if agreement.digest == DigestAlgorithm::Sm3 {
+                agreement.digest = DigestAlgorithm::Sha256;
+            }
         }
         Ok(partner)
     }

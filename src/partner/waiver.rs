@@ -161,8 +161,11 @@ mod tests {
     fn nothing_outdated_is_allowed_without_a_waiver() {
         let none = Waivers::default();
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(none.digests(&DigestAlgorithm::READABLE, now), DigestAlgorithm::STANDARD);
-        assert_eq!(none.ciphers(ContentCipher::ALL, now), ContentCipher::STANDARD);
+        // SM3 and SM4 are not outdated: an agreement that names them is enough.
+        let digests = [&DigestAlgorithm::STANDARD[..], &[DigestAlgorithm::Sm3]].concat();
+        assert_eq!(none.digests(&DigestAlgorithm::READABLE, now), digests);
+        let ciphers = [ContentCipher::STANDARD, &[ContentCipher::Sm4Cbc]].concat();
+        assert_eq!(none.ciphers(ContentCipher::ALL, now), ciphers);
     }
 
     #[test]

@@ -12,12 +12,13 @@ use crate::support::home::{Home, PartnerFile, Station, names};
 use crate::support::{eventually, keys};
 
 /// Agreement and MDN.
-const ROWS: [(&str, &str); 5] = [
+const ROWS: [(&str, &str); 6] = [
     ("sign = \"rsa-pkcs1\"\nencrypt = \"aes256-cbc\"\nkey_transport = \"rsa-pkcs1\"", SYNC),
     ("sign = \"rsa-pss\"\ndigest = \"sha-512\"\nencrypt = \"aes256-gcm\"\nkey_transport = \"rsa-oaep-sha256\"", ASYNC),
     ("sign = \"rsa-pkcs1\"\nencrypt = \"aes128-cbc\"\ncompress = \"before-signing\"", SYNC),
     ("sign = \"rsa-pkcs1\"\nencrypt = \"none\"\ncompress = \"after-signing\"", ASYNC),
     ("sign = \"none\"\nencrypt = \"aes256-cbc\"", SYNC),
+    ("sign = \"sm2\"\nencrypt = \"sm4-cbc\"\ncompress = \"before-signing\"", ASYNC),
 ];
 const SYNC: &str = "mode = \"sync\"\nsigned = true";
 const ASYNC: &str = "mode = \"async\"\nsigned = true";
@@ -94,8 +95,9 @@ fn judge(bundle: &Path, payload: &[u8], what: &str, agreement: &str) {
     assert_eq!(fs::read(bundle.join("payload.bin")).unwrap(), payload, "{what}");
     let commands = commands(bundle);
     let signed = !agreement.contains("sign = \"none\"");
-    for (needed, part) in
-        [(true, "-in mdn-signature.p7s"), (signed, "-in signature.p7s"), (true, "cmp - mic.txt"), (true, "grep -qF")]
+    let kind = if agreement.contains("sm2") { "attributes" } else { "p7s" };
+    let (of_message, of_mdn) = (format!("-in signature.{kind}"), format!("-in mdn-signature.{kind}"));
+    for (needed, part) in [(true, of_mdn.as_str()), (signed, &of_message), (true, "cmp - mic.txt"), (true, "grep -qF")]
     {
         assert_eq!(commands.iter().any(|command| command.contains(part)), needed, "{what}: {part}: {commands:#?}");
     }
@@ -162,10 +164,15 @@ fn command(home: &Home, arguments: &[&str]) -> (bool, String) {
 }
 
 fn homes(agreement: &str, mdn: &str) -> (Home, Home) {
-    let left = Home::ours();
-    let right = Home::of(&Station { as2_name: "theirs", party: keys::theirs(), more: "" });
-    left.partner("right", &PartnerFile { url: right.url(), agreement, mdn, ..PartnerFile::default() });
-    let back = PartnerFile { as2_name: "ours", url: left.url(), party: keys::ours(), ..PartnerFile::default() };
+    let sm2 = agreement.contains("sm2");
+    let (ours, theirs) = if sm2 { (keys::sm2_ours(), keys::sm2_theirs()) } else { (keys::ours(), keys::theirs()) };
+    let left = Home::of(&Station { as2_name: "ours", party: ours, more: "" });
+    let right = Home::of(&Station { as2_name: "theirs", party: theirs, more: "" });
+    left.partner("right", &PartnerFile { url: right.url(), party: theirs, agreement, mdn, ..PartnerFile::default() });
+    let usual = PartnerFile::default().agreement;
+    let back = if sm2 { agreement } else { usual };
+    let back =
+        PartnerFile { as2_name: "ours", url: left.url(), party: ours, agreement: back, ..PartnerFile::default() };
     right.partner("left", &back);
     (left, right)
 }

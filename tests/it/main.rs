@@ -69,6 +69,7 @@ mod restored_receiver;
 mod retention;
 mod revocation;
 mod signing;
+mod sm;
 mod support;
 mod telemetry;
 mod testbed_control;

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the AS2 peers that the interop tests talk to: .venv with pyas2lib, a mail server, OTLP, schemathesis and selenium, which the tests cannot do without, then
+# Makes the AS2 peers that the interop tests talk to: .venv with pyas2lib, gmalg, a mail server, OTLP, schemathesis and selenium, which the tests cannot do without, then
 # .venv-django with django-pyas2 and tests/peers/node_modules with libas2. Without the latter two the tests run and say
 # which peers they left out; `tests/peers/setup.sh --all` fails instead. Does nothing when all are there.
 set -euo pipefail
@@ -50,7 +50,7 @@ javascript() {
   }
 }
 
-environment .venv tests/peers/requirements.txt "pyas2lib.as2, aiosmtpd, opentelemetry.proto, schemathesis, selenium"
+environment .venv tests/peers/requirements.txt "pyas2lib.as2, gmalg, aiosmtpd, opentelemetry.proto, schemathesis, selenium"
 missing=0
 environment .venv-django tests/peers/requirements-django.txt pyas2lib.as2 || missing=1
 javascript || missing=1

@@ -7,6 +7,7 @@ mod home;
 mod partners;
 mod reload;
 mod signature;
+mod sm;
 mod waivers;
 
 use std::path::{Path, PathBuf};

@@ -38,6 +38,42 @@ pub fn stranger() -> &'static Party {
     &PARTIES.2
 }
 
+/// The gateway under test, with an SM2 key made by the program.
+pub fn sm2_ours() -> &'static Party {
+    &SM2_PARTIES.0
+}
+
+/// Its partner, likewise.
+pub fn sm2_theirs() -> &'static Party {
+    &SM2_PARTIES.1
+}
+
+static SM2_PARTIES: LazyLock<(Party, Party)> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sm2-keys-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    (sm2_party(&folder, "ours"), sm2_party(&folder, "theirs"))
+});
+
+fn sm2_party(folder: &Path, name: &str) -> Party {
+    let file = |suffix: &str| folder.join(format!("{name}.{suffix}"));
+    for suffix in ["crt", "key"] {
+        let _ = fs::remove_file(file(suffix));
+    }
+    let certificate_file = file("crt");
+    let out = certificate_file.to_str().unwrap();
+    let made = super::gateway::run(&["cert", "generate", "--sm2", "--common-name", name, "--out", out]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (key_pem, certificate_pem) = (fs::read(file("key")).unwrap(), fs::read(&certificate_file).unwrap());
+    fs::write(file("pem"), [key_pem.as_slice(), &certificate_pem].concat()).unwrap();
+    Party {
+        key: PKey::private_key_from_pem(&key_pem).unwrap(),
+        certificate: X509::from_pem(&certificate_pem).unwrap(),
+        key_file: file("key"),
+        certificate_file,
+        bundle_file: file("pem"),
+    }
+}
+
 static PARTIES: LazyLock<(Party, Party, Party)> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keys-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();

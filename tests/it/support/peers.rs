@@ -138,11 +138,21 @@ impl Drop for Listener {
     }
 }
 
-fn python(script: &str) -> Command {
+pub fn python(script: &str) -> Command {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let python = root.join(".venv/bin/python");
     assert!(python.exists(), "the pyas2lib peers are not installed; run tests/peers/setup.sh (or tests/run.sh)");
     let mut command = Command::new(python);
     command.arg("-W").arg("ignore").arg(root.join("tests/peers").join(script));
     command
+}
+
+/// Whether the peers' Python has these packages.
+pub fn python_imports(packages: &str) -> bool {
+    let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    Command::new(python)
+        .arg("-c")
+        .arg(format!("import {packages}"))
+        .output()
+        .is_ok_and(|output| output.status.success())
 }

@@ -3,6 +3,8 @@
 use super::*;
 use crate::mime::{BytesSource, MemoryScratch};
 
+const OAEP: KeyTransport = KeyTransport::RsaOaepSha256;
+
 #[test]
 fn of_the_64_pairs_of_signature_and_agreement_the_equal_ones_pass() {
     let schemes = [SignatureScheme::RsaPkcs1, SignatureScheme::RsaPss];
@@ -28,9 +30,10 @@ fn of_the_64_pairs_of_signature_and_agreement_the_equal_ones_pass() {
 #[test]
 fn of_the_pairs_of_cipher_and_agreement_the_equal_ones_pass() {
     let inner = signed_entity(&payload_entity(), &ALICE);
-    let written = ContentCipher::ALL.iter().filter(|cipher| **cipher != ContentCipher::Rc2Cbc);
-    for cipher in written {
-        let wire = enveloped(&inner, *cipher, KeyTransport::RsaOaepSha256);
+    // RC2 is never written, and SM4 not to an RSA key.
+    let written = |cipher: &&ContentCipher| **cipher != ContentCipher::Rc2Cbc && OAEP.goes_with(**cipher);
+    for cipher in ContentCipher::ALL.iter().filter(written) {
+        let wire = enveloped(&inner, *cipher, OAEP);
         for agreed in ContentCipher::ALL {
             let policy = AcceptPolicy { ciphers: vec![*agreed], ..AcceptPolicy::default() };
             let told = receive(&wire, &policy).err().map(|failure| failure.told);

@@ -85,6 +85,58 @@ fn every_permutation_of_message_and_receipt_ends_in_its_verdict() {
 }
 
 #[test]
+fn sm_goes_through_every_layer_where_it_is_agreed_and_nowhere_else() {
+    let (alice, bob) = (&*ALICE_SM2, &*BOB_SM2);
+    let sm3 = DigestAlgorithm::Sm3;
+    let agreed = AcceptPolicy {
+        digests: vec![sm3],
+        schemes: vec![SignatureScheme::Sm2],
+        ciphers: vec![ContentCipher::Sm4Cbc],
+        mic_algorithms: vec![sm3],
+        ..AcceptPolicy::default()
+    };
+    for compression in COMPRESSIONS {
+        let mut plan = plan(None, None, compression);
+        plan.signing = Some(Signing { key: alice.clone(), digest: sm3, scheme: SignatureScheme::Sm2 });
+        plan.encryption = Some(Encryption {
+            recipients: vec![bob.certificate.clone()],
+            cipher: ContentCipher::Sm4Cbc,
+            gcm_form: GcmForm::default(),
+            base64: false,
+            transport: KeyTransport::Sm2,
+        });
+        plan.mdn.micalgs = vec![sm3];
+        let (wire, composed) = compose_it(&plan, PAYLOAD);
+        let trusted = [alice.certificate.clone()];
+        let ours = DecryptionKey {
+            certificate: bob.certificate.clone(),
+            key: bob.key.clone(),
+            transports: KeyTransport::ALL.to_vec(),
+        };
+        let keys = OpenKeys { decryption: &[ours], trusted: &trusted };
+        let receive = |policy: &AcceptPolicy| {
+            let mut sink = Vec::new();
+            let limits = Limits::default();
+            open(&request(&wire), &mut wire.body.as_slice(), policy, &keys, &limits, &mut sink)
+                .map(|opened| (opened, sink))
+        };
+        let (opened, payload) = receive(&agreed).unwrap();
+        assert_eq!(payload, PAYLOAD);
+        assert_eq!(opened.signature.as_ref().unwrap().scheme(), SignatureScheme::Sm2);
+        let mic = opened.mic.as_ref().unwrap();
+        assert_eq!(mic.algorithm, sm3);
+        assert!(composed.mics.find(mic).is_some(), "the sender has computed it too");
+
+        let code = |policy: &AcceptPolicy| receive(policy).map(drop).unwrap_err().cause.code();
+        assert_eq!(code(&AcceptPolicy::default()), "open-cipher-not-allowed");
+        let sm4_alone = AcceptPolicy { ciphers: vec![ContentCipher::Sm4Cbc], ..AcceptPolicy::default() };
+        assert_eq!(code(&sm4_alone), "open-signature-invalid");
+        let without_sm2 = AcceptPolicy { schemes: SignatureScheme::STANDARD.to_vec(), ..agreed.clone() };
+        assert_eq!(code(&without_sm2), "open-scheme-not-allowed");
+    }
+}
+
+#[test]
 fn elliptic_keys_go_through_every_layer() {
     let (alice, bob) = (&*ALICE_P256, &*BOB_P384);
     for compression in COMPRESSIONS {
