@@ -12,7 +12,6 @@
 use std::io::{self, BufRead, Read};
 use std::ops::Range;
 
-use mail_parser::{MessageParser, PartType};
 use memchr::memmem;
 
 use super::content_type::is_boundary;
@@ -390,8 +389,8 @@ pub struct Part {
     pub body_range: Range<usize>,
 }
 
-/// The direct parts of a multipart held in memory (an MDN). `headers` gives the Content-Type. mail-parser finds the
-/// parts; each must end at a delimiter line of this multipart, and no delimiter line may be left over.
+/// The direct parts of a multipart held in memory (an MDN). `headers` gives the Content-Type. A part is what lies between
+/// two delimiter lines of this multipart, whatever it holds: nothing inside is looked into.
 ///
 /// # Errors
 /// [`MimeError::PartTooLarge`] over `Limits::mdn`, [`MimeError::MalformedContentType`],
@@ -402,60 +401,54 @@ pub fn parts(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Vec<Part
         return Err(MimeError::PartTooLarge);
     }
     let content_type = ContentType::parse(headers.get("Content-Type").unwrap_or_default())?;
-    let boundary = content_type.boundary()?;
-    let ends = part_ends(body, boundary)?;
-    let starts = part_starts(body, &ContentType::new("multipart/mixed").with("boundary", boundary))?;
-    if starts.len() != ends.len() {
-        return Err(MimeError::MissingDelimiter);
-    }
-    starts
-        .into_iter()
-        .zip(ends)
-        .map(|((head, content), end)| {
-            let content = content.min(end);
-            let block = body.get(head..content).ok_or(MimeError::MissingDelimiter)?;
-            Ok(Part { headers: Headers::parse(block, limits)?, head_range: head..content, body_range: content..end })
+    let part = |whole: Range<usize>| {
+        let octets = body.get(whole.clone()).unwrap_or_default();
+        let (head, _) = octets.split_at_checked(head_len(octets)).unwrap_or((octets, &[]));
+        let content = whole.start.saturating_add(head.len());
+        Ok(Part {
+            headers: Headers::parse(head, limits)?,
+            head_range: whole.start..content,
+            body_range: content..whole.end,
         })
-        .collect()
+    };
+    between_delimiters(body, content_type.boundary()?)?.into_iter().map(part).collect()
 }
 
-/// Where head and body of each direct part start, by mail-parser.
-fn part_starts(body: &[u8], content_type: &ContentType) -> Result<Vec<(usize, usize)>, MimeError> {
-    let head = format!("Content-Type: {content_type}\r\n\r\n");
-    let message = [head.as_bytes(), body].concat();
-    let parsed = MessageParser::new().with_mime_headers().parse(&message).ok_or(MimeError::MissingDelimiter)?;
-    let Some(PartType::Multipart(children)) = parsed.parts.first().map(|root| &root.body) else {
-        return Err(MimeError::MissingDelimiter);
-    };
-    let place = |offset: u32| usize::try_from(offset).ok()?.checked_sub(head.len());
-    let start = |id: &u32| {
-        let part = parsed.part(*id)?;
-        Some((place(part.offset_header)?, place(part.offset_body)?))
-    };
-    children.iter().map(|id| start(id).ok_or(MimeError::MissingDelimiter)).collect()
+/// Bytes of a part's header block and its blank line; a part without a blank line is all head.
+fn head_len(part: &[u8]) -> usize {
+    let mut len = 0;
+    for line in part.split_inclusive(|byte| *byte == b'\n') {
+        len = line.len().saturating_add(len);
+        if matches!(line, b"\r\n" | b"\n") {
+            return len;
+        }
+    }
+    part.len()
 }
 
-/// Where each direct part ends: before the line break of every delimiter line but the first.
-fn part_ends(body: &[u8], boundary: &str) -> Result<Vec<usize>, MimeError> {
+/// What lies between each delimiter line and the line break of the next, up to the closing one.
+fn between_delimiters(body: &[u8], boundary: &str) -> Result<Vec<Range<usize>>, MimeError> {
     let delimiter = delimiter(boundary);
-    let mut ends = Vec::new();
-    let mut opened = false;
+    let mut parts = Vec::new();
+    let mut opened = None;
     let first = delimiter.get(1..).filter(|text| body.starts_with(text)).map(|_| None);
     let places = memmem::find_iter(body, &delimiter).map(Some);
     for place in first.into_iter().chain(places) {
         let after = place.map_or(0, |place| place.saturating_add(1)).saturating_add(delimiter.len()).saturating_sub(1);
-        let Tail::Line { close, .. } = tail(body.get(after..).unwrap_or_default(), true) else { continue };
-        if opened {
+        let Tail::Line { len, close } = tail(body.get(after..).unwrap_or_default(), true) else { continue };
+        if let Some(start) = opened {
             let before = body.get(..place.unwrap_or(0)).unwrap_or_default();
-            ends.push(before.strip_suffix(b"\r").unwrap_or(before).len());
+            let end = before.strip_suffix(b"\r").unwrap_or(before).len();
+            // The line break may be that of the delimiter line before: an empty part.
+            parts.push(start..end.max(start));
         }
-        if ends.len() > MAX_PARTS {
+        if parts.len() > MAX_PARTS {
             return Err(MimeError::TooManyParts);
         }
-        opened = true;
         if close {
-            return Ok(ends);
+            return Ok(parts);
         }
+        opened = Some(after.saturating_add(len));
     }
     Err(MimeError::MissingDelimiter)
 }

@@ -189,6 +189,25 @@ fn nested_parts_and_messages_keep_their_whole_range() {
 }
 
 #[test]
+fn what_a_part_holds_is_not_looked_into() {
+    for content in ["Content-Type: message/rfc822\r\n\r\n", "Content-Type: message/rfc822\n\n\n", "x\r\n\r\n"] {
+        let (headers, body) = report(&format!("--r\r\nContent-Type: message/rfc822\r\n\r\n{content}\r\n--r--\r\n"));
+        let found = parts(&headers, &body, &Limits::default()).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(&body[found[0].body_range.clone()], content.as_bytes());
+    }
+}
+
+#[test]
+fn parts_may_be_empty() {
+    let (headers, body) = report("--r\r\nContent-Type: text/plain\r\n\r\n--r\r\n\r\n\r\n--r\r\n--r--");
+    let found = parts(&headers, &body, &Limits::default()).unwrap();
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|part| part.body_range.is_empty()));
+    assert_eq!(found[0].headers.get("content-type"), Some("text/plain"));
+}
+
+#[test]
 fn an_inner_boundary_that_starts_like_the_outer_one_is_no_delimiter() {
     let (headers, body) = report(
         "--r\r\nContent-Type: multipart/mixed; boundary=r1\r\n\r\n--r1\r\n\r\na\r\n--r1--\r\n\r\n--r\r\n\r\nb\r\n--r--\r\n",
