@@ -21,6 +21,7 @@ use super::fault::{self, Fault, within};
 use super::random;
 
 pub use error::{DurableError, is_failed_sync, is_full};
+pub use past_cache::PastCache;
 
 /// Names of temporary files begin with this; whoever owns a directory may remove them at start.
 pub const TEMPORARY_PREFIX: &str = ".dxgate-tmp-";
@@ -422,6 +423,8 @@ fn parent(path: &Path) -> &Path {
 
 #[path = "durable/error.rs"]
 mod error;
+#[path = "durable/past_cache.rs"]
+mod past_cache;
 #[path = "durable/platform.rs"]
 mod platform;
 

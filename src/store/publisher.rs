@@ -22,7 +22,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,11 +30,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::waiting::Waiting;
-use super::record::{Content, Fact, PublicationStage};
+use super::record::{Body, Content, Fact, PublicationStage};
 use super::{CommitError, PendingPublication, Store, Transaction};
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown};
-use crate::ground::durable::{self, DurableError};
+use crate::ground::durable::{self, DurableError, PastCache};
 use crate::ground::fault::{self, within};
 
 mod mend;
@@ -297,21 +297,30 @@ impl Publisher {
     }
 
     fn write_staged(&self, path: &Path, content: &Content) -> io::Result<File> {
-        let folder = path.parent().unwrap_or(path);
-        fault::at(&within("create", folder), || Ok(()))?;
-        let file = File::create(path)?;
-        let mut out = BufWriter::with_capacity(64 * 1024, Staged { file, folder });
+        let is_long = |len| usize::try_from(len).map_or(true, |len| len > self.store.inline_threshold());
         match content {
-            Content::Text(text) => out.write_all(text.as_bytes())?,
-            Content::Body(body) => {
-                let mut reader = self.store.read(body)?;
-                let copied = io::copy(&mut reader.by_ref().take(body.len), &mut out)?;
-                if copied != body.len {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a stored body is shorter than recorded"));
-                }
+            // Nobody here reads it again.
+            Content::Body(body) if is_long(body.len) => {
+                let mut out = PastCache::create(path)?;
+                self.copy(body, &mut out)?;
+                out.finish()
             }
+            Content::Body(body) => {
+                let mut bytes = Vec::with_capacity(usize::try_from(body.len).unwrap_or_default());
+                self.copy(body, &mut bytes)?;
+                write_whole(path, &bytes)
+            }
+            Content::Text(text) => write_whole(path, text.as_bytes()),
         }
-        Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.file)
+    }
+
+    fn copy(&self, body: &Body, out: &mut dyn Write) -> io::Result<()> {
+        let mut reader = self.store.read(body)?;
+        let copied = io::copy(&mut reader.by_ref().take(body.len), out)?;
+        if copied == body.len {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a stored body is shorter than recorded"))
     }
 
     /// Step 3: companions first, the principal file last; then the folders are synced. An error is that of a sync.
@@ -334,6 +343,15 @@ impl Publisher {
         let done = sync_folders(done, &mut failed, |(pending, _)| pending)?;
         Ok((done, failed))
     }
+}
+
+/// A file with these bytes, not synced yet.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let folder = path.parent().unwrap_or(path);
+    fault::at(&within("create", folder), || Ok(()))?;
+    let mut staged = Staged { file: File::create(path)?, folder };
+    staged.write_all(bytes)?;
+    Ok(staged.file)
 }
 
 /// A file in a staging folder.

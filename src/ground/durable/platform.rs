@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 
 pub(super) use system::{
-    allocate, filesystem_kind, free_space, fsync_dir, identity, open_no_follow, rename_noreplace, same_filesystem,
-    sync_filesystem,
+    allocate, filesystem_kind, free_space, fsync_dir, go_through_cache, identity, open_no_follow, open_past_cache,
+    rename_noreplace, same_filesystem, sync_filesystem,
 };
 
 /// Writes zeros: room is taken by bytes.
@@ -64,6 +64,17 @@ mod system {
             Err(rustix::io::Errno::OPNOTSUPP) => fill(file, bytes),
             other => Ok(other?),
         }
+    }
+
+    /// `EINVAL` where the filesystem has no such way.
+    pub(in super::super) fn open_past_cache(options: &OpenOptions, path: &Path) -> io::Result<File> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.clone().custom_flags(rustix::fs::OFlags::DIRECT.bits().cast_signed()).open(path)
+    }
+
+    pub(in super::super) fn go_through_cache(file: &File) -> io::Result<()> {
+        let flags = rustix::fs::fcntl_getfl(file)?;
+        Ok(rustix::fs::fcntl_setfl(file, flags - rustix::fs::OFlags::DIRECT)?)
     }
 
     pub(in super::super) fn filesystem_kind(dir: &Path) -> io::Result<FilesystemKind> {
@@ -143,6 +154,14 @@ mod system {
 
     pub(in super::super) fn filesystem_kind(_dir: &Path) -> io::Result<FilesystemKind> {
         Ok(FilesystemKind::Local)
+    }
+
+    pub(in super::super) fn open_past_cache(_options: &OpenOptions, _path: &Path) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(in super::super) fn go_through_cache(_file: &File) -> io::Result<()> {
+        Ok(())
     }
 
     #[cfg(not(unix))]

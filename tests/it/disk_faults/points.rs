@@ -17,6 +17,7 @@ const SITES: &[(&str, &[&str])] = &[
         "ground/durable.rs",
         &["allocate", "create", "dirsync", "link", "mkdir", "remove", "rename", "sync", "syncfs", "write"],
     ),
+    ("ground/durable/past_cache.rs", &["create", "write"]),
     ("outbound/intake.rs", &["remove"]),
     ("store/db.rs", &["index-apply", "index-flush", "index-open", "index-read"]),
     ("store/journal/writer.rs", &["journal-append", "journal-cut", "journal-resume", "journal-sync"]),
