@@ -186,8 +186,8 @@ fn receipt_algorithm(plan: &SendPlan) -> DigestAlgorithm {
 }
 
 /// Signed entities beyond this are hashed with the algorithms of signature and receipt alone where the others can be
-/// computed later: four digests take longer than signing and encrypting together.
-const DIGEST_LATER: u64 = 16 * 1024;
+/// computed later: four digests take longer than signing and encrypting together, and are longer than what they digest.
+const DIGEST_LATER: u64 = 1024;
 
 /// Every algorithm when a receipt will come, because partners choose their own, SM3 where it is agreed; else what signing
 /// needs.

@@ -138,10 +138,15 @@ fn signature_part(boundary: &str, signature: &[u8]) -> Result<Vec<u8>, ComposeEr
     Ok(part)
 }
 
+/// Bytes copied at a time.
+const COPIED: usize = 64 * 1024;
+
 /// Copies a source whole; it must have the length it announced, because lengths around it are already fixed.
 fn copy(source: &dyn Source, out: &mut dyn Write) -> Result<(), ComposeError> {
     let mut reader = source.open()?;
-    let mut buffer = vec![0u8; 64 * 1024];
+    // One byte more than it should have, so that the end shows at once.
+    let room = usize::try_from(source.len().saturating_add(1)).unwrap_or(COPIED);
+    let mut buffer = vec![0u8; room.min(COPIED)];
     let mut copied = 0u64;
     loop {
         let n = match reader.read(&mut buffer) {

@@ -55,6 +55,9 @@ struct Header {
     len: Option<u64>,
 }
 
+/// Bytes of structure read ahead; longer pieces of content go past this buffer.
+const BUFFER: usize = 8 * 1024;
+
 /// An open constructed value.
 struct Frame {
     /// Position where it ends, when its length is definite.
@@ -90,7 +93,7 @@ impl<R: Read> BerReader<R> {
     /// Starts before the outermost value.
     pub fn new(input: R, limits: &Limits) -> BerReader<R> {
         BerReader {
-            input: BufReader::with_capacity(64 * 1024, input),
+            input: BufReader::with_capacity(BUFFER, input),
             position: 0,
             frames: Vec::new(),
             pending: None,
@@ -195,6 +198,11 @@ impl<R: Read> BerReader<R> {
         }
         self.octets = Some(Octets { base, left, last: u64::MAX });
         Ok(())
+    }
+
+    /// Bytes of the open OCTET STRING that are still to come, when it is one piece.
+    pub fn octets_left(&self) -> Option<u64> {
+        self.octets.as_ref().filter(|octets| octets.base == self.frames.len()).map(|octets| octets.left)
     }
 
     /// The next bytes of the open OCTET STRING; 0 at its end.

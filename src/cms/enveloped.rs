@@ -26,6 +26,12 @@ pub use write::{EnvelopeWriter, Recipient, wire_len};
 
 /// Bytes processed at a time, in both directions.
 const CHUNK: usize = 32 * 1024;
+
+/// Bytes of a content of this length processed at a time: a short one needs no long buffers.
+fn chunk_for(content_len: u64) -> usize {
+    usize::try_from(content_len).map_or(CHUNK, |len| len.min(CHUNK))
+}
+
 /// Bytes of the GCM tag; shorter ones are neither written nor accepted.
 const TAG_LEN: usize = 16;
 

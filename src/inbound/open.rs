@@ -60,10 +60,6 @@ impl From<Failed> for NotOpened {
     }
 }
 
-/// Wire bytes beyond which only the digests that a message names are computed; below, a second opening would cost more
-/// than the digests.
-const HASHED_AS_NAMED: u64 = 64 * 1024;
-
 impl Inbound {
     /// Opens `wire`; returns it for the record.
     pub(super) async fn open(
@@ -95,11 +91,18 @@ impl Inbound {
         let attempt = |open: Open| -> Result<(Opened, Sink), Failed> {
             let mut body = wire.open(&self.store).map_err(Failed::Storage)?;
             let mut sink = Sink::hashed_by_writer(&self.store);
-            let opened = open(request, &mut body, &policy, &keys, &self.limits, &mut sink);
-            Ok((opened.map_err(Failed::Opening)?, sink))
+            // The content is not much shorter, and if it was compressed it is longer.
+            match usize::try_from(wire.len()) {
+                Ok(len) if len <= self.store.inline_threshold().saturating_mul(2) => sink.reserve(len),
+                _ => sink = sink.spilt().map_err(Failed::Storage)?,
+            }
+            let mut out = sink.gathered();
+            let opened = open(request, &mut body, &policy, &keys, &self.limits, &mut out);
+            let opened = opened.map_err(Failed::Opening)?;
+            let sink = out.into_inner().map_err(|error| Failed::Storage(error.into_error()))?;
+            Ok((opened, sink))
         };
-        let first = attempt(if wire.len() > HASHED_AS_NAMED { as2::open_as_named } else { as2::open });
-        let opened = match first {
+        let opened = match attempt(as2::open_as_named) {
             Err(Failed::Opening(failure)) if signer_is_unknown(&failure) => {
                 let distrusted = partner.distrusted(now);
                 let keys = OpenKeys { decryption: &decryption, trusted: &distrusted };

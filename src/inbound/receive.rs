@@ -189,6 +189,8 @@ impl Inbound {
             let spilt = drain::blocking(move || sink.spilt()).await.map_err(std::io::Error::other);
             spilt.and_then(|spilt| spilt).map_err(|error| unavailable("a body could not be stored", &error))?
         } else {
+            let mut sink = sink;
+            sink.reserve(usize::try_from(announced).unwrap_or_default());
             sink
         };
         let mut spooling = Spooling { sink, gathered: Vec::new() };

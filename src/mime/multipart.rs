@@ -19,7 +19,7 @@ use super::{ContentType, Headers, MimeError, read_entity_head};
 use crate::ground::limits::Limits;
 
 /// Bytes looked at together.
-const WINDOW: usize = 64 * 1024;
+const WINDOW: usize = 16 * 1024;
 /// Blanks after a delimiter (transport padding) that are still understood.
 const MAX_PADDING: usize = 128;
 /// Longest preamble of pinned parts: a stray header line, as one widespread product sends it.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::envelope::name_of;
 use super::signing::NotSigned;
 use super::{Outbound, terms};
-use crate::as2::{self, ComposeError, MessageId, Stamp};
+use crate::as2::{self, ComposeError, Compression, MessageId, Stamp};
 use crate::bilingual;
 use crate::cms::CmsError;
 use crate::ground::drain;
@@ -18,6 +18,9 @@ use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::{Evidence, Fact, Message, Reason, State};
 use crate::store::{Precondition, Transaction};
+
+/// Bytes of a wire around a payload that is not compressed: signature, certificate, envelope.
+const AROUND_A_PAYLOAD: u64 = 4 * 1024;
 
 /// A composed message before it is committed.
 pub(super) struct Wire {
@@ -54,10 +57,16 @@ impl Outbound {
         let message_id = MessageId::generate(id, &self.settings.message_id_host);
         let stamp = Stamp { message_id: message_id.clone(), date: now };
         let mut sink = Sink::new(&self.store);
+        if plan.compression == Compression::None {
+            let wire = content.payload.len().saturating_add(AROUND_A_PAYLOAD);
+            sink = sink.expecting(wire).map_err(NotComposed::Storage)?;
+        }
+        let mut out = sink.gathered();
         let compose = if content.kept { as2::compose_kept } else { as2::compose };
         let composed = self
-            .with_source(content.payload, |source| compose(&plan, &stamp, source, &self.store.scratch(), &mut sink))
+            .with_source(content.payload, |source| compose(&plan, &stamp, source, &self.store.scratch(), &mut out))
             .map_err(NotComposed::of)?;
+        let sink = out.into_inner().map_err(|error| NotComposed::Storage(error.into_error()))?;
         let bytes = sink.finish().map_err(NotComposed::Storage)?;
         let evidence = Box::new(terms::composed(&plan, composed.content_key.as_ref(), partner.url.as_str()));
         Ok(Wire { message_id, composed, bytes, evidence })

@@ -1,7 +1,7 @@
 //! Steps 3 and 4: a claimed file becomes a message, in one transaction; then the claimed file goes away.
 
 use std::fs;
-use std::io::{self, BufWriter, Read as _};
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -60,9 +60,6 @@ impl IntakeError {
         Trouble { path: claim.path.clone(), reason: Reason { code: "intake-failed".to_owned(), text } }
     }
 }
-
-/// Bytes of a claimed file copied at a time.
-const COPIED: usize = 256 * 1024;
 
 /// What becomes of a file.
 #[allow(clippy::large_enum_variant, reason = "one for each file in work; none is kept")]
@@ -180,10 +177,11 @@ impl Outbound {
     /// A copy of a claimed file, unless it is longer than the limit.
     fn read_claimed(&self, path: &std::path::Path) -> io::Result<Option<Draft>> {
         let file = durable::open_regular(path)?;
-        if file.metadata()?.len() > self.limits.payload {
+        let len = file.metadata()?.len();
+        if len > self.limits.payload {
             return Ok(None);
         }
-        let mut sink = BufWriter::with_capacity(COPIED, Sink::new(&self.store));
+        let mut sink = Sink::new(&self.store).expecting(len)?.gathered();
         let copied = io::copy(&mut file.take(self.limits.payload.saturating_add(1)), &mut sink)?;
         if copied > self.limits.payload {
             return Ok(None);

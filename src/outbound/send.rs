@@ -40,6 +40,8 @@ const POSTPONED: SignedDuration = SignedDuration::from_secs(60);
 const TRANSFERS: u32 = 10;
 /// How long a body waits for `100 Continue`: servers that know it answer at once, others never do.
 const EXPECTATION: Duration = Duration::from_secs(3);
+/// A wire of at most this is read at once: a few pages that were written a moment ago, and no thread is woken for them.
+const AT_ONCE: u64 = 64 * 1024;
 /// Longest nap of the dispatcher; new and due messages wake it.
 const NAP: Duration = Duration::from_secs(60);
 
@@ -281,7 +283,10 @@ impl Outbound {
         let client = self.clients.for_partner(partner, url, self.clock.now()).map_err(unusable)?;
         let store = self.store.clone();
         let small = store.inline_threshold().saturating_mul(2) as u64;
-        let body = if wire.len <= small {
+        let body = if wire.len <= AT_ONCE {
+            let bytes = store.read_all(&wire, wire.len).map_err(|error| unusable(error.to_string()))?;
+            SendBody::Bytes(bytes.into())
+        } else if wire.len <= small {
             let read = drain::blocking(move || store.read_all(&wire, wire.len)).await;
             let bytes = read.map_err(io::Error::other).and_then(|bytes| bytes);
             SendBody::Bytes(bytes.map_err(|error| unusable(error.to_string()))?.into())

@@ -271,7 +271,9 @@ pub(super) fn read_whole(mut input: Box<dyn Read + Send>, body: &Body, max: u64)
         let text = format!("body {id} has {len} bytes, more than the {max} that are wanted");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
-    let mut bytes = Vec::new();
+    // One byte more, so that the end shows without another allocation.
+    let room = usize::try_from(body.len.saturating_add(1)).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(room);
     input.read_to_end(&mut bytes)?;
     Ok(bytes)
 }

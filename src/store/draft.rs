@@ -3,13 +3,16 @@
 //! A [`Sink`] takes bytes of unknown length; what it becomes is a [`Draft`], which a transaction turns into a
 //! [`Body`]. Dropping either leaves nothing behind, and so does a transaction that is refused.
 
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, BufWriter, Cursor, Read, Write};
 
 pub use super::body::Finished;
 
 use super::body::BodyWriter;
 use super::record::Body;
 use super::{Store, Transaction};
+
+/// Bytes written to a file at a time.
+const GATHERED: usize = 256 * 1024;
 
 /// A writer that spills from memory into a body file at the store's inline threshold.
 pub struct Sink {
@@ -39,6 +42,25 @@ impl Sink {
         Sink { store: store.clone(), state: SinkState::Memory(Vec::new()), by_writer: false }
     }
 
+    /// The sink for about `len` bytes: it has room for them, or writes to a file from here on.
+    pub fn expecting(mut self, len: u64) -> io::Result<Sink> {
+        match usize::try_from(len) {
+            Ok(len) if len <= self.store.inline_threshold() => {
+                self.reserve(len);
+                Ok(self)
+            }
+            _ => self.spilt(),
+        }
+    }
+
+    /// Makes room for bytes that are held in memory, so that they are not moved as they become more.
+    pub fn reserve(&mut self, len: usize) {
+        let room = len.min(self.store.inline_threshold());
+        if let SinkState::Memory(held) = &mut self.state {
+            held.reserve_exact(room.saturating_sub(held.len()));
+        }
+    }
+
     /// An empty sink whose writer hashes the bytes itself and gives the digest at the [end](Sink::finish_with): a long
     /// body is not hashed twice.
     pub fn hashed_by_writer(store: &Store) -> Sink {
@@ -56,6 +78,12 @@ impl Sink {
             self.state = SinkState::File(spill(&self.store, held, self.by_writer)?);
         }
         Ok(self)
+    }
+
+    /// The sink behind a buffer if it writes to a file: each of its writes is a call of the system then.
+    pub fn gathered(self) -> BufWriter<Sink> {
+        let gathered = if self.is_file() { GATHERED } else { 0 };
+        BufWriter::with_capacity(gathered, self)
     }
 
     /// It writes to a file by now.

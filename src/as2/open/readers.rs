@@ -7,7 +7,7 @@ use crate::cms::{Digests, MultiHasher};
 use crate::mime::{LineEnds, MimeError};
 
 /// How much is read at once between two layers.
-pub(super) const BUFFER: usize = 64 * 1024;
+pub(super) const BUFFER: usize = 16 * 1024;
 
 /// Keeps the first error of the layer below it, and hands a stand-in upwards.
 ///

@@ -7,7 +7,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::content_key::content_key;
 use super::recipients::read_recipients;
-use super::{CHUNK, TAG_LEN};
+use super::{CHUNK, TAG_LEN, chunk_for};
 use crate::cms::ber::BerReader;
 use crate::cms::der::{self, Fields};
 use crate::cms::{CmsError, ContentCipher, DecryptionKey, Fingerprint, KeyTransport, oid};
@@ -147,6 +147,7 @@ impl<R: Read> EnvelopeReader<R> {
             context.set_iv_length(nonce.len())?;
         }
         context.decrypt_init(None, Some(&content_key), Some(&nonce))?;
+        let chunk = ber.octets_left().map_or(CHUNK, chunk_for);
         Ok(EnvelopeReader {
             ber,
             context,
@@ -154,9 +155,9 @@ impl<R: Read> EnvelopeReader<R> {
             structure,
             opened_by,
             content_key,
-            encrypted: vec![0; CHUNK + TAG_LEN],
+            encrypted: vec![0; chunk.saturating_add(TAG_LEN)],
             held: 0,
-            plain: vec![0; CHUNK + 2 * TAG_LEN],
+            plain: vec![0; chunk.saturating_add(2 * TAG_LEN)],
             taken: 0,
             filled: 0,
             state: State::Flowing,

@@ -9,7 +9,7 @@ use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::Padding;
 use zeroize::Zeroizing;
 
-use super::{CHUNK, TAG_LEN};
+use super::{CHUNK, TAG_LEN, chunk_for};
 use crate::cms::ecdh::{self, Agreed, Derivation};
 use crate::cms::key::USABLE;
 use crate::cms::key_transport::KeyWrap;
@@ -74,7 +74,8 @@ impl<W: Write> EnvelopeWriter<W> {
         let mut context = CipherCtx::new()?;
         context.encrypt_init(Some(cipher.cipher()?), Some(&key), Some(&nonce))?;
         out.write_all(&layout.head).map_err(CmsError::from)?;
-        Ok(EnvelopeWriter { out, context, cipher, form, left: content_len, buffer: vec![0; CHUNK + 2 * TAG_LEN], key })
+        let buffer = vec![0; chunk_for(content_len).saturating_add(2 * TAG_LEN)];
+        Ok(EnvelopeWriter { out, context, cipher, form, left: content_len, buffer, key })
     }
 
     /// The content key: whoever keeps it can open this one envelope again, without anybody's private key.
