@@ -32,7 +32,7 @@ bench:
     cargo bench --locked --benches
 
 docs:
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+    RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps
 
 deny:
     cargo deny check licenses bans sources

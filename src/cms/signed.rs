@@ -10,7 +10,7 @@
 //! * the key is RSA of 2048 to 8192 bits with e ≥ 65537, PKCS#1 v1.5 or PSS with the digest of the SignerInfo, or EC on
 //!   P-256 or P-384, ECDSA with that digest, or SM2 with SM3 over signed attributes.
 //!
-//! SM2 does not sign a digest but a message, before which it hashes who signs ([`sm2`](super::sm2)). Signed attributes are
+//! SM2 does not sign a digest but a message, before which it hashes who signs ([`super::sm2`]). Signed attributes are
 //! such a message; a content of which only the digest is known is none, so SM2 without signed attributes is refused.
 //!
 //! A signature without signed attributes covers the content alone (RFC 5652 5.4). An attacker who cuts the attributes

@@ -3,7 +3,7 @@
 //! A [`Dossier`] holds what an enterprise knows about its own application: the [`profile`], the [`materials`] with their
 //! checks, what the [`portal`] shows, what was issued, which runs of the connectivity test passed and which reports were
 //! made of them. [`road`] says what is done and what is next, by the working days of the [`calendar`]; [`production`]
-//! says whether all is there. [`documents`] fills in the annexes. All of that is pure; [`file`] keeps the dossier in the
+//! says whether all is there. [`documents`] fills in the annexes. All of that is pure; [`mod@file`] keeps the dossier in the
 //! home, as `onboarding/dossier.json`.
 
 use crate::ground::text::Bilingual;

@@ -1,7 +1,7 @@
 //! Durable state: what happened to every message, and the bytes it happened to.
 //!
-//! The [journal](self::journal) is the truth: append-only, checked, synced before anyone is told. The
-//! [index](self::index) is a view of it in sled, so that questions are quick; it is never waited for, compared with
+//! The [`journal`] is the truth: append-only, checked, synced before anyone is told. The
+//! [`index`] is a view of it in sled, so that questions are quick; it is never waited for, compared with
 //! the journal at every start, and rebuilt when it does not agree. Above this module nobody knows either: callers
 //! [commit](Store::commit) facts and ask for [`Message`]s.
 //!

@@ -30,7 +30,7 @@ pub enum AlertsCommand {
         #[arg(long, short)]
         reason: String,
     },
-    /// Send a test by every channel of [alerts]
+    /// Send a test by every channel of `[alerts]`
     Test {
         /// Only by this one: mail, command, or the name of a webhook
         #[arg(long)]
