@@ -12,7 +12,7 @@ use super::record::Body;
 use super::{Store, Transaction};
 
 /// Bytes written to a file at a time.
-const GATHERED: usize = 256 * 1024;
+const GATHERED: usize = 128 * 1024;
 
 /// A writer that spills from memory into a body file at the store's inline threshold.
 pub struct Sink {

@@ -9,7 +9,7 @@ use super::{parent, platform};
 use crate::ground::fault::{self, within};
 
 /// Bytes written at a time.
-const BLOCK: usize = 1024 * 1024;
+const BLOCK: usize = 256 * 1024;
 /// Writes past the cache begin in memory and in the file at multiples of this, and are as long.
 const ALIGNMENT: usize = 4096;
 

@@ -66,11 +66,17 @@ mod system {
         }
     }
 
-    /// `EINVAL` where the filesystem has no such way.
+    /// `EINVAL` where the filesystem has no such way. btrfs compresses only what goes through the cache.
     pub(in super::super) fn open_past_cache(options: &OpenOptions, path: &Path) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt as _;
-        options.clone().custom_flags(rustix::fs::OFlags::DIRECT.bits().cast_signed()).open(path)
+        let file = options.clone().custom_flags(rustix::fs::OFlags::DIRECT.bits().cast_signed()).open(path)?;
+        match rustix::fs::fstatfs(&file)?.f_type as u64 & 0xffff_ffff {
+            BTRFS => Err(io::ErrorKind::Unsupported.into()),
+            _ => Ok(file),
+        }
     }
+
+    const BTRFS: u64 = 0x9123_683e;
 
     pub(in super::super) fn go_through_cache(file: &File) -> io::Result<()> {
         let flags = rustix::fs::fcntl_getfl(file)?;
@@ -107,7 +113,7 @@ mod system {
                 ("cifs", 0xff53_4d42, FilesystemKind::Network),
                 ("ext4", 0xef53, FilesystemKind::Local),
                 ("xfs", 0x5846_5342, FilesystemKind::Local),
-                ("btrfs", 0x9123_683e, FilesystemKind::Local),
+                ("btrfs", BTRFS, FilesystemKind::Local),
             ];
             for (name, magic, kind) in known {
                 assert_eq!(kind_of(magic), kind, "{name}");
