@@ -188,7 +188,10 @@ impl Pair {
     fn wait_for(&self, folder: &Path, files: usize) {
         let mut seen = (0, Instant::now());
         loop {
+            let looked = Instant::now();
             let there = fs::read_dir(folder).map_or(0, Iterator::count);
+            // Counting a hundred thousand files takes long, and the gateways wait for the folder meanwhile.
+            let looking = looked.elapsed();
             if there >= files {
                 return;
             }
@@ -197,7 +200,7 @@ impl Pair {
             }
             let stalled = seen.1.elapsed() > Duration::from_secs(120);
             assert!(!stalled, "{there} of {files} in {}:\n{}", folder.display(), self.sender.log());
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(20).max(30 * looking));
         }
     }
 }

@@ -219,7 +219,7 @@ impl Committer {
         let index = self.index.clone();
         let mut group = Group::new(&index);
         let mut broken = None;
-        let (mut transactions, mut facts_added) = (0usize, 0usize);
+        let (mut transactions, mut facts_added, mut weight) = (0usize, 0usize, 0usize);
         for Request { transaction, facts, answer } in requests {
             let file_exists = |id: &Id| body::path(&self.bodies, id).is_file();
             let judged = match group.judge(&transaction, &file_exists) {
@@ -252,6 +252,7 @@ impl Committer {
             let messages = group.accept(judged, sequence);
             transactions = transactions.saturating_add(1);
             facts_added = facts_added.saturating_add(transaction.facts.len());
+            weight = weight.saturating_add(facts.len());
             work.waiting.push((answer, Ok(Committed { sequence, messages })));
             work.transactions.push(transaction);
         }
@@ -264,7 +265,7 @@ impl Committer {
             self.signals.counters.group(transactions, facts_added, bytes, self.writer.last_sync());
             let last = self.writer.last();
             let applied = group.finish(last.sequence).and_then(|(changes, effects)| {
-                index.apply(changes, last)?;
+                index.note(changes, last, weight)?;
                 Ok(effects)
             });
             let effects = applied.map_err(Failure::index)?;

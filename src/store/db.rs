@@ -125,9 +125,14 @@ impl Db {
         Db::entries(self.db().scan_prefix(prefix).rev()).next().transpose()
     }
 
-    /// Entries with keys from `from` on, in order, to the end of the map.
-    pub(super) fn from(&self, from: &[u8]) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
-        Db::entries(self.db().range::<&[u8], _>(from..))
+    /// Entries of a range, in order, or the last one first.
+    pub(super) fn range(
+        &self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        backwards: bool,
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
+        let mut range = self.db().range::<&[u8], _>(range);
+        Db::entries(std::iter::from_fn(move || if backwards { range.next_back() } else { range.next() }))
     }
 
     /// Entries with keys from `from` on and before `to`, in order; to the end of the map when there is no `to`.

@@ -115,12 +115,12 @@ impl DeclaredPage {
 
 impl Store {
     /// Documents with this value of a [findable](FINDABLE) key, newest message first. It reads as far as it is asked.
-    pub fn declared(&self, name: &str, value: &str) -> impl Iterator<Item = Declared> + use<> {
+    pub fn declared(&self, name: &str, value: &str) -> impl Iterator<Item = Declared> + use<'_> {
         self.declared_until(name, value, None)
     }
 
     /// [`declared`](Store::declared) up to this message, this one included.
-    fn declared_until(&self, name: &str, value: &str, last: Option<Id>) -> impl Iterator<Item = Declared> + use<> {
+    fn declared_until(&self, name: &str, value: &str, last: Option<Id>) -> impl Iterator<Item = Declared> + use<'_> {
         let (store, name, value) = (self.clone(), name.to_owned(), value.to_owned());
         let mut entries = self.0.index.documents(&name, &value, last);
         let mut known: Option<Arc<Message>> = None;

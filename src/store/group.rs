@@ -214,7 +214,7 @@ impl<'a> Group<'a> {
 
     /// The changes of the index that the group amounts to; `upto` is its last frame.
     pub(super) fn finish(self, upto: u64) -> Result<(Changes, Effects), DbError> {
-        let mut changes = self.index.changes(upto);
+        let mut changes = Changes::upto(upto);
         let mut effects = Effects::default();
         let mut forgotten = Vec::new();
         for touched in self.messages.values() {
@@ -226,7 +226,7 @@ impl<'a> Group<'a> {
                 }
                 continue;
             }
-            changes.message(before, &touched.after)?;
+            changes.message(before, &touched.after);
             let changed = Changed {
                 sequence: upto,
                 before: before.map(|before| before.message.state),
@@ -254,12 +254,8 @@ impl<'a> Group<'a> {
                 effects.files.extend((location == Location::File).then_some(*id));
             }
         }
-        if !self.links.is_empty() {
-            changes.links(self.index, &self.links)?;
-        }
-        for entry in &self.trail {
-            changes.trail(self.index, entry)?;
-        }
+        changes.links(self.links);
+        self.trail.iter().for_each(|entry| changes.trail(entry));
         effects.trail = self.trail;
         Ok((changes, effects))
     }

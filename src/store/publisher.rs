@@ -42,7 +42,7 @@ mod naming;
 mod waiting;
 
 /// Publications that share one pass of syncs.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 /// From this many files on, one `syncfs` is cheaper than a sync for each.
 const SYNCFS_FROM: usize = 5;
 /// Longest time without looking for publications.

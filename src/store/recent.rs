@@ -16,8 +16,8 @@ const LONGEST: usize = 16 * 1024;
 pub(super) struct Indexed {
     /// The message.
     pub(super) message: Arc<Message>,
-    /// What its entry adds to the index's sum.
-    pub(super) sum: u64,
+    /// What its entry adds to the index's sum; none while the map does not have it.
+    pub(super) sum: Option<u64>,
     /// Every fact up to this frame is in it.
     pub(super) sequence: u64,
 }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn put(recent: &mut Recent, message: &Message, len: usize) {
-        recent.put(Indexed { message: Arc::new(message.clone()), sum: 0, sequence: 0 }, len);
+        recent.put(Indexed { message: Arc::new(message.clone()), sum: None, sequence: 0 }, len);
     }
 
     #[test]

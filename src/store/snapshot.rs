@@ -204,11 +204,11 @@ const LOADED_TOGETHER: usize = 2048;
 /// Fills an empty index with a snapshot that was [checked](check). Until all of it is there, the index does not say
 /// how far it goes.
 pub(super) fn load(snapshot: &Snapshot, index: &Index) -> Result<(), DbError> {
-    let mut changes = index.changes(0);
+    let mut entries = index.loading();
     let mut pending = 0usize;
     let again = read(&snapshot.path, &mut |kind, payload| {
         let taken = match kind {
-            MESSAGE => changes.stored(payload),
+            MESSAGE => entries.stored(payload),
             CLAIM | BODY | CHANGE => {
                 let (view, id) = match kind {
                     CLAIM => (b'k', 32),
@@ -216,7 +216,7 @@ pub(super) fn load(snapshot: &Snapshot, index: &Index) -> Result<(), DbError> {
                     _ => (b't', 10),
                 };
                 let split = payload.split_at_checked(id);
-                split.map(|(id, value)| changes.entry(view, id, value)).ok_or_else(too_short)
+                split.map(|(id, value)| entries.entry(view, id, value)).ok_or_else(too_short)
             }
             _ => Ok(()),
         };
@@ -224,8 +224,8 @@ pub(super) fn load(snapshot: &Snapshot, index: &Index) -> Result<(), DbError> {
         pending = pending.saturating_add(1);
         if pending >= LOADED_TOGETHER {
             pending = 0;
-            index.load(std::mem::take(&mut changes)).map_err(|error| error.to_string())?;
-            changes = index.changes(0);
+            index.load(std::mem::take(&mut entries)).map_err(|error| error.to_string())?;
+            entries = index.loading();
         }
         Ok(())
     });
@@ -235,9 +235,9 @@ pub(super) fn load(snapshot: &Snapshot, index: &Index) -> Result<(), DbError> {
     }
     let mut marks = snapshot.marks.clone();
     marks.follow(&super::journal::retired::Link::Snapshot(snapshot.link.clone()));
-    changes.marks(None, &marks)?;
-    changes.settle(snapshot.link.upto);
-    index.apply(changes, snapshot.from)
+    entries.marks(None, &marks)?;
+    entries.settle(snapshot.link.upto);
+    index.loaded(entries, snapshot.from)
 }
 
 fn too_short() -> DbError {

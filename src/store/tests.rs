@@ -7,3 +7,4 @@ mod keeping;
 mod leases;
 mod recovery;
 pub(super) mod support;
+mod waiting;

@@ -17,18 +17,7 @@ pub(super) fn views(message: &Message) -> Vec<Vec<u8>> {
     let mut keys = Vec::with_capacity(6);
     keys.push(key(b's', &[&[state_byte(message.state)], id]));
     keys.push(with_id(partner_prefix(b'p', &message.partner), &message.id));
-    if let Some(message_id) = &message.message_id {
-        keys.push(with_id(message_id_prefix(message.direction, &message.partner, message_id), &message.id));
-    }
-    if let (Some(due), Direction::Outbound) = (message.due, message.direction) {
-        let mut key = partner_prefix(b'd', &message.partner);
-        key.extend_from_slice(&millis(due));
-        keys.push(with_id(key, &message.id));
-    }
-    for earlier in &message.earlier {
-        let prefix = message_id_prefix(message.direction, &message.partner, &earlier.message_id);
-        keys.push(with_id(prefix, &message.id));
-    }
+    keys.extend(delivery_views(message));
     for word in words(message) {
         keys.push(key(b'w', &[word.as_bytes(), &[0], id]));
     }
@@ -38,9 +27,25 @@ pub(super) fn views(message: &Message) -> Vec<Vec<u8>> {
     if message.owes_mdn() {
         keys.push(key(b'o', &[id]));
     }
+    keys
+}
+
+/// Keys without value by which a message is delivered, published and answered.
+pub(super) fn delivery_views(message: &Message) -> BTreeSet<Vec<u8>> {
+    let id = message.id.as_bytes();
+    let mut keys = BTreeSet::new();
+    if let (Some(due), Direction::Outbound) = (message.due, message.direction) {
+        let mut key = partner_prefix(b'd', &message.partner);
+        key.extend_from_slice(&millis(due));
+        keys.insert(with_id(key, &message.id));
+    }
+    for message_id in message.message_id.iter().chain(message.earlier.iter().map(|earlier| &earlier.message_id)) {
+        let prefix = message_id_prefix(message.direction, &message.partner, message_id);
+        keys.insert(with_id(prefix, &message.id));
+    }
     for (index, (_, stage)) in (0u32..).zip(&message.publications) {
         if !message.restored && !matches!(stage, PublicationStage::Published(_)) {
-            keys.push(key(b'u', &[id, &index.to_be_bytes()]));
+            keys.insert(key(b'u', &[id, &index.to_be_bytes()]));
         }
     }
     keys

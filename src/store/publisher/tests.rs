@@ -167,11 +167,11 @@ fn each_filesystem_is_synced_once() {
 #[tokio::test]
 async fn a_batch_of_many_files_of_several_partners_is_published() {
     let bench = bench();
-    for number in 1..=80 {
-        bench.promise(number, if number % 2 == 0 { "acme" } else { "customs" }, 1).await;
+    for number in 1..=100 {
+        bench.promise(number, if number % 2 == 0 { "acme" } else { "customs" }, 3).await;
     }
     let now = Instant::now();
-    assert_eq!(bench.publisher.round(now).await.unwrap(), Round { tried: 64, published: 64 });
-    assert_eq!(bench.publisher.round(now).await.unwrap(), Round { tried: 16, published: 16 });
-    assert_eq!(fs::read_dir(bench.path("acme/rejected")).unwrap().count(), 80);
+    assert_eq!(bench.publisher.round(now).await.unwrap(), Round { tried: 256, published: 256 });
+    assert_eq!(bench.publisher.round(now).await.unwrap(), Round { tried: 44, published: 44 });
+    assert_eq!(fs::read_dir(bench.path("acme/rejected")).unwrap().count(), 300);
 }

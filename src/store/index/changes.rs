@@ -1,0 +1,240 @@
+//! What groups of facts do to the index, and the entries that this comes to.
+
+use std::sync::Arc;
+
+use super::keys::{business_views, claim_key, key, trail_key, views};
+use super::totals::Totals;
+use super::{Index, Location, MARKS, decode};
+use crate::ground::id::Id;
+use crate::store::db::{DbBatch, DbError};
+use crate::store::journal::retired::{Link, Marks};
+use crate::store::recent::Indexed;
+use crate::store::record::{DedupKey, Message};
+use crate::store::trail::Entry;
+
+/// What a group of facts does to the index.
+#[derive(Default)]
+pub(in crate::store) struct Changes {
+    upto: u64,
+    pub(super) messages: Vec<Changed>,
+    pub(super) claims: Vec<(Vec<u8>, Id)>,
+    pub(super) bodies: Vec<(Id, Location)>,
+    rare: Rare,
+}
+
+/// A message as the index has it, none if it is new, and as it is from here on.
+#[derive(Debug, Clone)]
+pub(super) struct Changed {
+    pub(super) before: Option<Indexed>,
+    pub(super) after: Arc<Message>,
+    /// Every fact up to this frame is in it.
+    pub(super) sequence: u64,
+}
+
+/// What hardly a group does: it does not wait in memory.
+#[derive(Default)]
+struct Rare {
+    forgotten: Vec<Indexed>,
+    moved: Vec<(Id, Location, Location)>,
+    dropped: Vec<(Id, Location)>,
+    links: Vec<Link>,
+    trail: Vec<Entry>,
+}
+
+impl Changes {
+    /// Changes to messages whose facts up to frame `upto` are in them then.
+    pub(in crate::store) fn upto(upto: u64) -> Changes {
+        Changes { upto, ..Changes::default() }
+    }
+
+    /// Whether they may wait in memory for others.
+    pub(super) fn may_wait(&self) -> bool {
+        let Rare { forgotten, moved, dropped, links, trail } = &self.rare;
+        let none = forgotten.is_empty() && moved.is_empty() && dropped.is_empty();
+        none && links.is_empty() && trail.is_empty()
+    }
+
+    /// A message changed from what the index has, none if it is new, to this one.
+    pub(in crate::store) fn message(&mut self, before: Option<&Indexed>, after: &Arc<Message>) {
+        self.messages.push(Changed { before: before.cloned(), after: after.clone(), sequence: self.upto });
+    }
+
+    /// A message is forgotten, with the key that it claimed.
+    pub(in crate::store) fn forget(&mut self, before: &Indexed) {
+        self.rare.forgotten.push(before.clone());
+    }
+
+    /// A key was claimed for the first time.
+    pub(in crate::store) fn claim(&mut self, dedup: &DedupKey, id: &Id) {
+        self.claims.push((claim_key(dedup), *id));
+    }
+
+    /// A body became known, or is somewhere else now.
+    pub(in crate::store) fn body(&mut self, id: &Id, before: Option<Location>, location: Location) {
+        match before {
+            None => self.bodies.push((*id, location)),
+            Some(before) => self.rare.moved.push((*id, before, location)),
+        }
+    }
+
+    /// A body is no longer kept.
+    pub(in crate::store) fn drop_body(&mut self, id: &Id, location: Location) {
+        self.rare.dropped.push((*id, location));
+    }
+
+    /// The journal said something of itself.
+    pub(in crate::store) fn links(&mut self, links: Vec<Link>) {
+        self.rare.links = links;
+    }
+
+    /// A change for the audit trail; a loaded snapshot may have it already.
+    pub(in crate::store) fn trail(&mut self, entry: &Entry) {
+        self.rare.trail.push(entry.clone());
+    }
+
+    /// The entries that this comes to, on top of what `totals` says of the index.
+    pub(super) fn entries(self, index: &Index, totals: &Totals) -> Result<Entries, DbError> {
+        let mut entries = Entries { totals: totals.clone(), ..Entries::default() };
+        let Rare { forgotten, moved, dropped, links, trail } = self.rare;
+        for before in forgotten {
+            let sum = index.sum_of(&before)?;
+            entries.forget(&before.message, sum);
+        }
+        for Changed { before, after, sequence } in self.messages {
+            let sum = before.as_ref().map(|before| index.sum_of(before)).transpose()?;
+            entries.message(before.as_ref().map(|before| &*before.message).zip(sum), &after, sequence)?;
+        }
+        for (key, id) in self.claims {
+            entries.insert(&key, id.as_bytes());
+        }
+        let moved = moved.into_iter().map(|(id, before, location)| (id, Some(before), location));
+        for (id, before, location) in self.bodies.into_iter().map(|(id, at)| (id, None, at)).chain(moved) {
+            entries.body(&id, before, location);
+        }
+        for (id, location) in dropped {
+            entries.remove(&key(b'b', &[id.as_bytes()]), &location.encode());
+        }
+        if !links.is_empty() {
+            let known = index.db.get(MARKS)?;
+            let mut marks = index.marks()?;
+            links.iter().for_each(|link| marks.follow(link));
+            entries.marks(known.as_deref(), &marks)?;
+        }
+        for entry in trail {
+            let key = trail_key(entry.sequence, entry.part);
+            if index.db.get(&key)?.is_none() {
+                entries.insert(&key, &serde_json::to_vec(&entry).map_err(std::io::Error::from)?);
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// Entries to add and remove, all of them known to be absent or present, and what the index adds up to with them.
+#[derive(Default)]
+pub(in crate::store) struct Entries {
+    pub(super) batch: DbBatch,
+    pub(super) totals: Totals,
+    /// Messages and the lengths of their stored forms.
+    pub(super) messages: Vec<(Indexed, usize)>,
+    pub(super) forgotten: Vec<Id>,
+}
+
+impl Entries {
+    fn message(&mut self, before: Option<(&Message, u64)>, after: &Arc<Message>, sequence: u64) -> Result<(), DbError> {
+        let mut value = sequence.to_be_bytes().to_vec();
+        serde_json::to_writer(&mut value, after.as_ref()).map_err(std::io::Error::from)?;
+        let old = before.map(|(before, _)| views(before)).unwrap_or_default();
+        let new = views(after);
+        for key in old.iter().filter(|key| !new.contains(key)) {
+            self.remove(key, &[]);
+        }
+        for key in new.iter().filter(|key| !old.contains(key)) {
+            self.insert(key, &[]);
+        }
+        self.documents(before.map(|(before, _)| before), after);
+        let key = key(b'm', &[after.id.as_bytes()]);
+        if let Some((_, sum)) = before {
+            self.totals.subtract_sum(sum);
+        }
+        let sum = Some(self.insert(&key, &value));
+        self.messages.push((Indexed { message: after.clone(), sum, sequence }, value.len()));
+        Ok(())
+    }
+
+    /// What the documents of a message are found by; most facts leave them alone.
+    fn documents(&mut self, before: Option<&Message>, after: &Message) {
+        if before.is_some_and(|before| before.documents.are_shared_with(&after.documents)) {
+            return;
+        }
+        let old = before.map(business_views).unwrap_or_default();
+        let new = business_views(after);
+        for key in old.difference(&new) {
+            self.remove(key, &[]);
+        }
+        for key in new.difference(&old) {
+            self.insert(key, &[]);
+        }
+    }
+
+    fn forget(&mut self, message: &Message, sum: u64) {
+        self.forgotten.push(message.id);
+        for key in views(message).iter().chain(&business_views(message)) {
+            self.remove(key, &[]);
+        }
+        self.totals.subtract_sum(sum);
+        self.batch.remove(&key(b'm', &[message.id.as_bytes()]));
+        if let Some(claim) = &message.claim {
+            self.remove(&claim_key(claim), message.id.as_bytes());
+        }
+    }
+
+    fn body(&mut self, id: &Id, before: Option<Location>, location: Location) {
+        let key = key(b'b', &[id.as_bytes()]);
+        if let Some(before) = before {
+            self.totals.subtract(&key, &before.encode());
+        }
+        self.insert(&key, &location.encode());
+    }
+
+    /// Sets what the journal said of itself.
+    pub(in crate::store) fn marks(&mut self, before: Option<&[u8]>, marks: &Marks) -> Result<(), DbError> {
+        if let Some(before) = before {
+            self.totals.subtract(MARKS, before);
+        }
+        let json = serde_json::to_vec(marks).map_err(std::io::Error::from)?;
+        self.insert(MARKS, &json);
+        Ok(())
+    }
+
+    /// Adds an entry of a snapshot under its own key.
+    pub(in crate::store) fn entry(&mut self, view: u8, id: &[u8], value: &[u8]) {
+        self.insert(&key(view, &[id]), value);
+    }
+
+    /// Adds a message of a snapshot as it was stored.
+    pub(in crate::store) fn stored(&mut self, value: &[u8]) -> Result<(), DbError> {
+        let (_, message) = decode(value)?;
+        for key in views(&message).iter().chain(&business_views(&message)) {
+            self.insert(key, &[]);
+        }
+        self.insert(&key(b'm', &[message.id.as_bytes()]), value);
+        Ok(())
+    }
+
+    /// What was loaded may be ahead up to this frame.
+    pub(in crate::store) fn settle(&mut self, upto: u64) {
+        self.totals.settled = upto;
+    }
+
+    /// Returns what the entry adds to the sum.
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> u64 {
+        self.batch.insert(key, value);
+        self.totals.add(key, value)
+    }
+
+    fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.totals.subtract(key, value);
+        self.batch.remove(key);
+    }
+}

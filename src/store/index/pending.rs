@@ -1,0 +1,244 @@
+//! Changes that the map does not have yet. A message goes through five to eight of them within a second; the map gets them
+//! together, and what came and went in between never reaches it.
+//!
+//! Whoever asks must not notice: single entries are looked up here first, and the views that deliveries, publications,
+//! receipts and declarations go by (`d`, `u`, `i`, `c`, `e`, `f`) are read through [`Keys`], which lays what is here over
+//! the map. Before any other view is read, the map gets everything.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+
+use super::Index;
+use super::changes::{Changed, Changes};
+use super::keys::{business_views, delivery_views, state_byte};
+use super::totals::{Applied, Location};
+use crate::ground::id::Id;
+use crate::store::db::{Bytes, DbError};
+use crate::store::recent::Indexed;
+use crate::store::record::Message;
+
+/// Messages that may wait.
+const MESSAGES: usize = 512;
+/// Bytes of facts that may wait: a message with very many documents is large.
+const WEIGHT: usize = 4 * 1024 * 1024;
+
+/// What waits.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// The last frame that the index shows.
+    pub(super) applied: Applied,
+    messages: HashMap<Id, Waiting>,
+    claims: HashMap<Vec<u8>, Id>,
+    bodies: HashMap<Id, Location>,
+    /// Keys of views, and whether they are there; those that the map has right are not in here.
+    keys: BTreeMap<Vec<u8>, bool>,
+    /// Messages in each state, less those that the map has in it.
+    states: HashMap<u8, i64>,
+    weight: usize,
+    /// Times that the map got everything.
+    written: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    change: Changed,
+    /// What it adds to [`Pending::keys`], by what it is delivered by, and by its documents.
+    delivery: Vec<Vec<u8>>,
+    business: Vec<Vec<u8>>,
+}
+
+impl Pending {
+    /// The map has everything up to this frame.
+    pub(super) fn nothing(applied: Applied) -> Pending {
+        Pending { applied, ..Pending::default() }
+    }
+
+    /// Takes changes in, which [may wait](Changes::may_wait).
+    pub(super) fn take(&mut self, changes: Changes, applied: Applied, weight: usize) {
+        for change in changes.messages {
+            self.take_message(change);
+        }
+        self.claims.extend(changes.claims);
+        self.bodies.extend(changes.bodies);
+        self.weight = self.weight.saturating_add(weight);
+        self.applied = applied;
+    }
+
+    fn take_message(&mut self, change: Changed) {
+        let earlier = self.messages.remove(&change.after.id);
+        let last = earlier.as_ref().map(|earlier| earlier.change.after.clone());
+        // What the map has is what it had when the message began to wait.
+        let (before, delivery, business) = match earlier {
+            Some(Waiting { change: Changed { before, .. }, delivery, business }) => (before, delivery, business),
+            None => (change.before, Vec::new(), Vec::new()),
+        };
+        let change = Changed { before, ..change };
+        let stored = change.before.as_ref().map(|before| before.message.as_ref());
+        let left = last.as_deref().or(stored);
+        self.count(left.map(|message| state_byte(message.state)), state_byte(change.after.state));
+        let stay = left.is_some_and(|message| message.documents.are_shared_with(&change.after.documents));
+        let business = if stay { business } else { self.replace(&business, stored, &change.after, business_views) };
+        let delivery = self.replace(&delivery, stored, &change.after, delivery_views);
+        self.messages.insert(change.after.id, Waiting { change, delivery, business });
+    }
+
+    /// Lays what keys a message has instead of those in the map over it.
+    fn replace(
+        &mut self,
+        earlier: &[Vec<u8>],
+        stored: Option<&Message>,
+        after: &Message,
+        views: impl Fn(&Message) -> BTreeSet<Vec<u8>>,
+    ) -> Vec<Vec<u8>> {
+        for key in earlier {
+            self.keys.remove(key);
+        }
+        let (old, new) = (stored.map(&views).unwrap_or_default(), views(after));
+        let changed: Vec<Vec<u8>> = old.symmetric_difference(&new).cloned().collect();
+        self.keys.extend(changed.iter().map(|key| (key.clone(), new.contains(key))));
+        changed
+    }
+
+    fn count(&mut self, from: Option<u8>, to: u8) {
+        if let Some(from) = from {
+            let count = self.states.entry(from).or_default();
+            *count = count.saturating_sub(1);
+        }
+        let count = self.states.entry(to).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Whether the map should get it all.
+    pub(super) fn is_full(&self) -> bool {
+        self.messages.len() >= MESSAGES || self.weight >= WEIGHT
+    }
+
+    /// Everything that waits; none if nothing does.
+    pub(super) fn all(&self) -> Option<Changes> {
+        if self.messages.is_empty() && self.claims.is_empty() && self.bodies.is_empty() && self.weight == 0 {
+            return None;
+        }
+        let mut changes = Changes::default();
+        changes.messages = self.messages.values().map(|waiting| waiting.change.clone()).collect();
+        changes.claims = self.claims.iter().map(|(key, id)| (key.clone(), *id)).collect();
+        changes.bodies = self.bodies.iter().map(|(id, location)| (*id, *location)).collect();
+        Some(changes)
+    }
+
+    /// The map has everything up to a frame.
+    pub(super) fn written(&mut self, applied: Applied) {
+        *self = Pending { written: self.written.wrapping_add(1), ..Pending::nothing(applied) };
+    }
+
+    pub(super) fn message(&self, id: &Id) -> Option<Indexed> {
+        let Changed { after, sequence, .. } = &self.messages.get(id)?.change;
+        Some(Indexed { message: after.clone(), sum: None, sequence: *sequence })
+    }
+
+    pub(super) fn claimant(&self, key: &[u8]) -> Option<Id> {
+        self.claims.get(key).copied()
+    }
+
+    pub(super) fn body(&self, id: &Id) -> Option<Location> {
+        self.bodies.get(id).copied()
+    }
+
+    /// How many more messages are in a state than the map has in it.
+    pub(super) fn more_in(&self, state: u8) -> i64 {
+        self.states.get(&state).copied().unwrap_or_default()
+    }
+
+    /// The key of this range nearest to its beginning, or to its end, and whether it is there.
+    fn nearest(&self, (from, to): (Bound<&[u8]>, Bound<&[u8]>), end: bool) -> Option<(&[u8], bool)> {
+        let mut range = self.keys.range::<[u8], _>((from, to));
+        let found = if end { range.next_back() } else { range.next() };
+        found.map(|(key, there)| (key.as_slice(), *there))
+    }
+}
+
+/// The keys of a range in their order, or from its end backwards, as map and what waits have them together.
+pub(super) struct Keys<'i> {
+    index: &'i Index,
+    from: Bound<Vec<u8>>,
+    to: Bound<Vec<u8>>,
+    backwards: bool,
+    /// The rest of the map's range, and its next key.
+    stored: Box<dyn Iterator<Item = Result<(Bytes, Bytes), DbError>>>,
+    next: Option<Bytes>,
+    /// What [`Pending::written`] said when that began.
+    written: u64,
+}
+
+impl<'i> Keys<'i> {
+    /// Keys from `from` on, before `to`.
+    pub(super) fn forwards(index: &'i Index, from: Vec<u8>, to: Option<Vec<u8>>) -> Keys<'i> {
+        Keys::new(index, from, to, false)
+    }
+
+    /// The same, the last one first.
+    pub(super) fn backwards(index: &'i Index, from: Vec<u8>, to: Option<Vec<u8>>) -> Keys<'i> {
+        Keys::new(index, from, to, true)
+    }
+
+    fn new(index: &'i Index, from: Vec<u8>, to: Option<Vec<u8>>, backwards: bool) -> Keys<'i> {
+        let (from, to) = (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded));
+        let mut keys =
+            Keys { index, from, to, backwards, stored: Box::new(std::iter::empty()), next: None, written: 0 };
+        let pending = index.pending();
+        keys.begin(&pending);
+        drop(pending);
+        keys
+    }
+
+    /// Goes on in the map from where this is.
+    fn begin(&mut self, pending: &Pending) {
+        let (from, to) = (self.from.as_ref().map(Vec::as_slice), self.to.as_ref().map(Vec::as_slice));
+        self.stored = Box::new(self.index.db.range((from, to), self.backwards));
+        self.next = None;
+        self.written = pending.written;
+    }
+
+    fn step(&mut self, pending: &Pending) -> Result<Option<(Bytes, bool)>, DbError> {
+        // What waited is in the map now: perhaps before the place that was reached there.
+        if pending.written != self.written {
+            self.begin(pending);
+        }
+        if self.next.is_none() {
+            self.next = self.stored.next().transpose()?.map(|(key, _)| key);
+        }
+        let range = (self.from.as_ref().map(Vec::as_slice), self.to.as_ref().map(Vec::as_slice));
+        let waiting = pending.nearest(range, self.backwards);
+        let (key, there) = match (waiting, &self.next) {
+            (None, None) => return Ok(None),
+            (Some((key, there)), None) => (Bytes::from(key), there),
+            (None, Some(stored)) => (stored.clone(), true),
+            (Some((key, there)), Some(stored)) => {
+                let first = if self.backwards { key >= stored.as_ref() } else { key <= stored.as_ref() };
+                if first { (Bytes::from(key), there) } else { (stored.clone(), true) }
+            }
+        };
+        if self.next.as_ref() == Some(&key) {
+            self.next = None;
+        }
+        let passed = Bound::Excluded(key.to_vec());
+        *if self.backwards { &mut self.to } else { &mut self.from } = passed;
+        Ok(Some((key, there)))
+    }
+}
+
+impl Iterator for Keys<'_> {
+    type Item = Result<Bytes, DbError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let index = self.index;
+        let pending = index.pending();
+        loop {
+            match self.step(&pending) {
+                Err(error) => return Some(Err(error)),
+                Ok(None) => return None,
+                Ok(Some((key, true))) => return Some(Ok(key)),
+                Ok(Some((_, false))) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Changes that wait in memory for the index's map: whoever asks sees no difference.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::support::*;
+use crate::declaration::standing::Standing;
+use crate::store::group::{FactsRecord, Group};
+use crate::store::index::{Applied, Condition, Index, View};
+use crate::store::*;
+
+fn index(dir: &Path) -> Index {
+    Index::inspect(db::Db::open(dir, 1 << 20).unwrap()).unwrap().0
+}
+
+fn body(number: u16) -> Body {
+    Body { id: id(1000 + number), len: 4, sha256: [0xab; 32], crc32c: None }
+}
+
+fn partner(number: u16) -> &'static str {
+    if number.is_multiple_of(3) { "bank" } else { "customs" }
+}
+
+fn published(content: &str) -> Publication {
+    let files = vec![(String::new(), Content::Text(content.to_owned()))];
+    Publication { folder: Folder::Sent, name: "order.xml".to_owned(), files }
+}
+
+/// A fact about message `number` that may be lawful.
+fn fact(kind: u8, number: u16, second: i64) -> Fact {
+    let due = at(second + i64::from(number % 5));
+    match kind {
+        0 => queued(partner(number), None),
+        1 => composed(&format!("<{number}@station>"), body(number), due),
+        2 => Fact::Attempted { number: 1 },
+        3 => Fact::RetryAt { due, reason: reason("unreachable") },
+        4 => Fact::Delivered { receipt: None, note: None, files: vec![published("sent"), published("more")] },
+        5 => Fact::Staged { index: 0 },
+        6 => Fact::Published { index: u32::from(number % 2), name: "order.xml".to_owned() },
+        7 => Fact::Declared { documents: vec![vec![("orderNo".to_owned(), format!("order {}", number % 4))]] },
+        8 => accepted(&format!("{number}@customs"), body(number), body(number)),
+        9 => Fact::Held { reason: reason("looked-at"), by: "operator".to_owned() },
+        10 => Fact::Purged { why: reason("expired"), bodies: vec![body(number).id] },
+        _ => Fact::Cancelled { reason: "no".to_owned(), by: "operator".to_owned(), files: Vec::new() },
+    }
+}
+
+/// Takes the facts in as one group, those that are lawful, each in a frame of its own; how many were.
+fn take(index: &Index, facts: Vec<(Id, Fact)>, waits: bool) -> usize {
+    let mut group = Group::new(index);
+    let begin = index.applied().sequence;
+    let mut sequence = begin;
+    for fact in facts {
+        let record = FactsRecord { at: at(1), facts: vec![fact], link: None, change: None };
+        if let Ok(judged) = group.replay(&record, sequence + 1) {
+            sequence += 1;
+            group.accept(judged, sequence);
+        }
+    }
+    if sequence > begin {
+        let (changes, _) = group.finish(sequence).unwrap();
+        let applied = Applied { sequence, hash: [7; 32] };
+        if waits { index.note(changes, applied, 100) } else { index.apply(changes, applied) }.unwrap();
+    }
+    usize::try_from(sequence - begin).unwrap()
+}
+
+const MESSAGES: u16 = 8;
+
+/// What deliveries, publications, receipts and declarations ask.
+fn asked(index: &Index) -> impl PartialEq + std::fmt::Debug + use<> {
+    let numbers = 0..MESSAGES;
+    let messages: Vec<_> = numbers
+        .clone()
+        .map(|number| index.message(&id(number)).unwrap().map(|found| (found.message, found.sequence)))
+        .collect();
+    let due: Vec<_> = ["bank", "customs"]
+        .map(|partner| {
+            let all: Vec<_> = index.due(partner, None).map(Result::unwrap).collect();
+            let later: Vec<_> = index.due(partner, Some(at(20))).map(Result::unwrap).collect();
+            (all, later)
+        })
+        .into();
+    let partners = [None, Some("bank"), Some("customs")].map(|after| index.next_partner(after).unwrap());
+    let unpublished: Vec<_> = index.unpublished().map(Result::unwrap).collect();
+    let named: Vec<_> = numbers
+        .clone()
+        .map(|number| index.by_message_id(Direction::Outbound, partner(number), &format!("{number}@station")).unwrap())
+        .collect();
+    let keys: Vec<_> =
+        numbers.clone().map(|number| index.claimant(&key(&format!("{number}@customs"))).unwrap()).collect();
+    let bodies: Vec<_> = numbers.map(|number| index.body(&body(number).id).unwrap()).collect();
+    let documents: Vec<Vec<_>> = (0..4)
+        .map(|order| index.documents("orderNo", &format!("order {order}"), None).map(Result::unwrap).collect())
+        .collect();
+    (messages, due, partners, unpublished, named, keys, bodies, documents, index.states(), index.applied())
+}
+
+/// What people ask.
+fn looked_at(index: &Index) -> impl PartialEq + std::fmt::Debug + use<> {
+    let views = [View::All, View::State(State::Composed), View::Partner("bank"), View::Declared];
+    let views = views.into_iter().chain([View::Standing(Standing::Waiting), View::Alerting, View::Owing]);
+    let views: Vec<Vec<Id>> = views.map(|view| index.latest_first(&view, None).map(Result::unwrap).collect()).collect();
+    let words: Vec<_> = index.mentioning("order").map(Result::unwrap).collect();
+    (views, words, index.oldest(State::Queued).unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_waits_is_seen_as_if_the_map_had_it(
+        groups in prop::collection::vec((prop::collection::vec((0u8..12, 0..MESSAGES), 1..6), 0u8..8), 1..40)
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (waiting, at_once) = (index(&dir.path().join("waiting")), index(&dir.path().join("at_once")));
+        for (second, (kinds, then)) in (1i64..).zip(&groups) {
+            let facts = || kinds.iter().map(|(kind, number)| (id(*number), fact(*kind, *number, second))).collect();
+            prop_assert_eq!(take(&waiting, facts(), true), take(&at_once, facts(), false));
+            prop_assert_eq!(asked(&waiting), asked(&at_once));
+            match then {
+                0 => prop_assert_eq!(looked_at(&waiting), looked_at(&at_once)),
+                1 => waiting.flush().unwrap(),
+                _ => {}
+            }
+        }
+        prop_assert_eq!(looked_at(&waiting), looked_at(&at_once));
+        for view in 0..=u8::MAX {
+            let [one, other] = [&waiting, &at_once]
+                .map(|index| index.entries(view).map(Result::unwrap).collect::<Vec<_>>());
+            prop_assert!(one == other, "view {}", view);
+        }
+        waiting.flush().unwrap();
+        drop(waiting);
+        let (_, condition) =
+            Index::inspect(db::Db::open(&dir.path().join("waiting"), 1 << 20).unwrap()).unwrap();
+        prop_assert!(matches!(condition, Condition::Sound(_) | Condition::Empty), "{:?}", condition);
+    }
+}
+
+#[test]
+fn a_list_that_was_begun_before_the_map_got_what_waited_goes_on_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = index(dir.path());
+    let numbers: Vec<u16> = vec![1, 2, 4, 5, 7, 8, 10, 11];
+    let all_get = |numbers: &[u16], fact: &dyn Fn(u16) -> Fact| {
+        let facts = numbers.iter().map(|number| (id(*number), fact(*number))).collect();
+        assert_eq!(take(&index, facts, true), numbers.len());
+    };
+    let queue = |numbers: &[u16]| {
+        all_get(numbers, &|number| fact(0, number, 1));
+        all_get(numbers, &|number| fact(1, number, 1));
+    };
+    let later: Vec<u16> = numbers.iter().copied().filter(|number| number % 2 == 1).collect();
+    let earlier: Vec<u16> = numbers.iter().copied().filter(|number| number % 2 == 0).collect();
+    queue(&earlier);
+    index.flush().unwrap();
+    queue(&later);
+    for stop in 0..=numbers.len() {
+        let all: Vec<_> = index.due("customs", None).map(Result::unwrap).collect();
+        assert_eq!(all.len(), numbers.len());
+        let mut begun = index.due("customs", None);
+        let mut seen: Vec<_> = begun.by_ref().take(stop).map(Result::unwrap).collect();
+        index.flush().unwrap();
+        seen.extend(begun.map(Result::unwrap));
+        assert_eq!(seen, all, "stopped at {stop}");
+        // They wait again, with other keys in another order.
+        all_get(&numbers, &|_| Fact::Attempted { number: u32::try_from(stop).unwrap() + 1 });
+        all_get(&numbers, &|number| fact(3, number, i64::try_from(stop).unwrap()));
+    }
+}
+
+#[test]
+fn much_that_waits_is_written_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = index(dir.path());
+    for number in 0..600 {
+        assert_eq!(take(&index, vec![(id(number), fact(0, number, 1))], true), 1);
+    }
+    let index = {
+        drop(index);
+        Index::inspect(db::Db::open(dir.path(), 1 << 20).unwrap()).unwrap()
+    };
+    let (index, condition) = index;
+    assert_eq!(condition, Condition::Sound(index.applied()));
+    assert_eq!(index.applied().sequence, 512, "the rest is the journal's to tell");
+}
