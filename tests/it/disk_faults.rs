@@ -77,7 +77,7 @@ const WHOLE: &[Point] = &[
     // The journal and the index.
     ("journal-sync", &[0, 1, 5, 12]),
     ("index-read", &[0, 9, 60]),
-    ("index-apply", &[0, 1, 5, 12]),
+    ("index-apply", &[0, 1]),
     ("index-flush", &[0]),
     // Files of users, taken and published.
     ("rename@.claimed", &[0, 3]),
