@@ -117,7 +117,6 @@ impl Reloading {
                 Severity::Warning => tracing::warn!(%file, line, key, code = problem.code, "{}", problem.text),
             }
         }
-        tracing::info!(partners = reload.partners.all().len(), "the configuration was read again");
         seen.files.extend(reload.files);
         let keys = reload.gateway.as_ref().map_or(&self.config.station.keys, |gateway| &gateway.station.keys);
         let described = describe(&seen.partners, &old, &reload.partners);
@@ -132,7 +131,10 @@ impl Reloading {
             seen.standing = Some(gateway);
             self.note_ours(&mut seen, asked);
         }
+        let partners = reload.partners.all().len();
         self.directory.store(Arc::new(reload.partners));
+        // Whoever reads this finds it in force.
+        tracing::info!(partners, "the configuration was read again");
         Ok(reload.problems)
     }
 

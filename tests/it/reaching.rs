@@ -169,7 +169,9 @@ fn our_newest_key_signs_as_soon_as_it_is_configured_and_the_old_one_still_decryp
         jiff::Timestamp::now() - jiff::SignedDuration::from_secs(3600),
     );
     let text = fs::read_to_string(home.config()).unwrap().replace("[folders]\n", &added);
-    fs::write(home.config(), text).unwrap();
+    let aside = home.config().with_extension("new");
+    fs::write(&aside, text).unwrap();
+    fs::rename(&aside, home.config()).unwrap();
     let log = || fs::read_to_string(home.log()).unwrap();
     eventually("the file is read again", || log().contains("was read again").then_some(()));
     assert_eq!(signer("<2@theirs>"), (false, true));
