@@ -33,6 +33,7 @@ use crate::proof::account::{Account, judge};
 use crate::proof::traffic::{Peers, Traffic, VICTIM_LIMITS};
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, Station};
+use crate::support::http;
 use crate::support::keys;
 
 /// Where and when: a point, and how often it is passed unharmed before.
@@ -77,7 +78,7 @@ const WHOLE: &[Point] = &[
     // The journal and the index.
     ("journal-sync", &[0, 1, 5, 12]),
     ("index-read", &[0, 9, 60]),
-    ("index-apply", &[0, 1]),
+    ("index-apply", &[0, 1, 5, 12]),
     ("index-flush", &[0]),
     // Files of users, taken and published.
     ("rename@.claimed", &[0, 3]),
@@ -112,6 +113,9 @@ const AT_TIMES: &[&str] = &["sync@.staged", "syncfs@.staged"];
 /// What follows a write that cannot be taken back.
 const CUT: &str = "journal-cut";
 
+/// Done when the index has waited long enough, or somebody wants to read it.
+const WRITTEN_FOR_READERS: &str = "index-apply";
+
 const DEADLINE: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone)]
@@ -125,6 +129,14 @@ impl Case {
     fn at(point: &str, passed: u32, action: &str) -> Case {
         let before = if passed == 0 { String::new() } else { format!("{passed}*off->") };
         Case { arms: format!("{point}={before}1*return({action})"), may_be_missed: AT_TIMES.contains(&point) }
+    }
+
+    /// What the index gets waits in memory for more, unless somebody lists messages: a case about it needs a reader.
+    fn look_at(&self, home: &Home) {
+        if self.arms.starts_with(WRITTEN_FOR_READERS) {
+            // The gateway may be on its way up or down.
+            let _ = http::get(home.console, "/api/v1/messages", home.token().as_deref());
+        }
     }
 }
 
@@ -227,6 +239,7 @@ fn endure(case: &Case, home: &Home, traffic: &mut Traffic<'_>) -> Result<(), Str
     let mut gateway = Gateway::spawn_by(home, command);
     let mut restarted = false;
     let settled = traffic.settle(DEADLINE, || {
+        case.look_at(home);
         if let Some(status) = gateway.ended() {
             if restarted {
                 return Err(format!("ended with {status} although nothing is armed any more"));
