@@ -2,6 +2,7 @@
 //! missing quotes; writing quotes what needs quotes.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use mail_parser::{HeaderValue, MessageParser};
 
@@ -91,12 +92,13 @@ impl fmt::Display for ContentType {
     }
 }
 
+static PARSER: LazyLock<MessageParser> = LazyLock::new(|| MessageParser::new().header_content_type("Content-Type"));
+
 /// First token (lower case; with subtype if there is one) and decoded parameters of a Content-Type or
 /// Content-Disposition value.
 pub(super) fn parse_parameters(value: &str) -> Option<(String, Vec<(String, String)>)> {
     let field = format!("Content-Type: {}\r\n\r\n", value.replace(['\r', '\n'], " "));
-    let parser = MessageParser::new().header_content_type("Content-Type");
-    let message = parser.parse_headers(field.as_bytes())?;
+    let message = PARSER.parse_headers(field.as_bytes())?;
     let Some(HeaderValue::ContentType(parsed)) = message.headers().first().map(|header| &header.value) else {
         return None;
     };

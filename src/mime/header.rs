@@ -5,13 +5,17 @@
 //! there are lines that start one.
 
 use std::io::BufRead;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use mail_parser::MessageParser;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::MimeError;
 use crate::ground::limits::Limits;
+
+/// A field map makes it leave every value as it is.
+static PARSER: LazyLock<MessageParser> =
+    LazyLock::new(|| MessageParser::new().header_raw("Content-Type").default_header_raw());
 
 /// Header fields in order; names compare without case, values are unfolded and trimmed. Octets that are not UTF-8 are
 /// replaced when a block is parsed: values are for reading, the received bytes for hashing. Copies share the fields until one
@@ -41,10 +45,9 @@ impl Headers {
         if starts == 0 {
             return Ok(headers);
         }
-        // With a blank line the parser knows where to stop; a field map makes it leave every value as it is.
+        // With a blank line the parser knows where to stop.
         let terminated = [block, b"\r\n\r\n"].concat();
-        let parser = MessageParser::new().header_raw("Content-Type").default_header_raw();
-        let message = parser.parse_headers(&terminated).ok_or(MimeError::MalformedHeader)?;
+        let message = PARSER.parse_headers(&terminated).ok_or(MimeError::MalformedHeader)?;
         for field in message.headers() {
             let name = slice(&terminated, field.offset_field, field.offset_start);
             let value = slice(&terminated, field.offset_start, field.offset_end);

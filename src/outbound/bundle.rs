@@ -108,11 +108,6 @@ impl Outbound {
     }
 }
 
-/// Whether a claimed entry is a folder; a link to one is not.
-pub(super) fn is_folder(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
-}
-
 /// A file of the folder.
 struct Enclosed {
     path: PathBuf,

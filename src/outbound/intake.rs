@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Outbound;
-use super::bundle::{SUFFIX, is_folder};
+use super::bundle::SUFFIX;
 use super::compose::{Content, NotComposed, Wire};
 use super::earlier::Underway;
 use super::envelope::name_of;
@@ -82,7 +82,7 @@ impl Outbound {
         if self.store.message(&claim.id).is_none() {
             let partner = self.enabled_partner(&claim.partner)?;
             let (path, id, of) = (claim.path.clone(), claim.id, partner.clone());
-            let folder = is_folder(&path);
+            let folder = claim.is_folder;
             let read = move |flow: &Outbound| {
                 if folder { flow.pack(&path, id, &of) } else { flow.read_claimed(&path) }
             };
@@ -109,7 +109,7 @@ impl Outbound {
         if !refused_uncopied {
             let folder = claim.path.parent().unwrap_or(&claim.path);
             return fault::at(&fault::within("remove", folder), || {
-                if is_folder(&claim.path) { fs::remove_dir_all(&claim.path) } else { fs::remove_file(&claim.path) }
+                if claim.is_folder { fs::remove_dir_all(&claim.path) } else { fs::remove_file(&claim.path) }
             });
         }
         let rejected = self.settings.exchange.join(&claim.partner).join(Folder::Rejected.name());

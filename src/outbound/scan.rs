@@ -43,6 +43,8 @@ pub struct Claim {
     pub file_name: String,
     /// Where it is now.
     pub path: PathBuf,
+    /// Whether it is a folder of files that make up one message.
+    pub is_folder: bool,
 }
 
 /// Something in an outbox that cannot be taken, and why.
@@ -187,7 +189,8 @@ impl Outbox {
         for entry in fs::read_dir(&self.claimed)? {
             let entry = entry?;
             let Some((id, file_name)) = entry.file_name().to_str().and_then(split_claimed) else { continue };
-            claims.push(Claim { id, partner: self.partner.clone(), file_name, path: entry.path() });
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            claims.push(Claim { id, partner: self.partner.clone(), file_name, path: entry.path(), is_folder });
         }
         claims.sort_by_key(|claim| claim.id);
         Ok(claims)
@@ -234,7 +237,7 @@ impl Outbox {
             sweep.unsettled = true;
             return;
         }
-        match self.claim(name, &path, now) {
+        match self.claim(name, &path, metadata.is_dir(), now) {
             Ok(claim) => {
                 self.seen.remove(name);
                 self.reported.remove(&path);
@@ -265,14 +268,14 @@ impl Outbox {
     }
 
     /// Opens the file once, so that an unreadable one stays where its owner finds it, then moves it.
-    fn claim(&self, name: &str, path: &Path, now: Timestamp) -> io::Result<Claim> {
-        if !bundle::is_folder(path) {
+    fn claim(&self, name: &str, path: &Path, is_folder: bool, now: Timestamp) -> io::Result<Claim> {
+        if !is_folder {
             drop(durable::open_regular(path)?);
         }
         let id = Id::new(now);
         let target = self.claimed.join(format!("{id}~{name}"));
         durable::rename_noreplace_unsynced(path, &target)?;
-        Ok(Claim { id, partner: self.partner.clone(), file_name: name.to_owned(), path: target })
+        Ok(Claim { id, partner: self.partner.clone(), file_name: name.to_owned(), path: target, is_folder })
     }
 
     fn vanished(&mut self, name: &str, path: &Path, sweep: &mut Sweep) {

@@ -260,9 +260,11 @@ impl Publisher {
         let mut failed = Vec::new();
         let files: usize = batch.iter().map(|pending| pending.publication.files.len()).sum();
         let sync_each = files < SYNCFS_FROM;
+        let mut folders = Folders::default();
         for pending in batch {
             let staging = self.exchange.join(&pending.partner).join(STAGING);
-            match self.stage_one(&staging, &pending, sync_each) {
+            let staged = folders.make(&staging).map_err(Trouble::from);
+            match staged.and_then(|()| self.stage_one(&staging, &pending, sync_each)) {
                 Ok(()) => done.push((pending, vec![staging])),
                 Err(Trouble::Own(error)) => failed.push((pending, error)),
                 Err(Trouble::Sync(error)) => return Err(error),
@@ -286,7 +288,6 @@ impl Publisher {
 
     /// Writes the files of one publication and closes each at once, so that a batch needs few descriptors.
     fn stage_one(&self, staging: &Path, pending: &PendingPublication, sync: bool) -> Result<(), Trouble> {
-        durable::create_dir_all(staging)?;
         for (suffix, content) in &pending.publication.files {
             let file = self.write_staged(&naming::staged_path(staging, pending, suffix), content)?;
             if sync {
@@ -327,10 +328,12 @@ impl Publisher {
     fn rename(&self, batch: Vec<PendingPublication>) -> io::Result<Sorted<(PendingPublication, String)>> {
         let mut done = Vec::with_capacity(batch.len());
         let mut failed = Vec::new();
+        let mut folders = Folders::default();
         for pending in batch {
             let home = self.exchange.join(&pending.partner);
             let (staging, target) = (home.join(STAGING), home.join(pending.publication.folder.name()));
-            let name = durable::create_dir_all(&target)
+            let name = folders
+                .make(&target)
                 .map_err(Trouble::from)
                 .and_then(|()| Ok(naming::rename_group(&staging, &target, &pending)?));
             match name {
@@ -342,6 +345,21 @@ impl Publisher {
         }
         let done = sync_folders(done, &mut failed, |(pending, _)| pending)?;
         Ok((done, failed))
+    }
+}
+
+/// Folders of a batch that are there.
+#[derive(Default)]
+struct Folders(BTreeSet<PathBuf>);
+
+impl Folders {
+    /// Looks for one, and makes it, once.
+    fn make(&mut self, folder: &Path) -> Result<(), DurableError> {
+        if !self.0.contains(folder) {
+            durable::create_dir_all(folder)?;
+            self.0.insert(folder.to_owned());
+        }
+        Ok(())
     }
 }
 

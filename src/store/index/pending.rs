@@ -5,6 +5,7 @@
 //! receipts and declarations go by (`d`, `u`, `i`, `c`, `e`, `f`) are read through [`Keys`], which lays what is here over
 //! the map. Before any other view is read, the map gets everything.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
@@ -148,11 +149,11 @@ impl Pending {
         self.states.get(&state).copied().unwrap_or_default()
     }
 
-    /// The key of this range nearest to its beginning, or to its end, and whether it is there.
-    fn nearest(&self, (from, to): (Bound<&[u8]>, Bound<&[u8]>), end: bool) -> Option<(&[u8], bool)> {
+    /// Keys of a range in their order, or from its end backwards, and whether they are there.
+    fn keys(&self, (from, to): (Bound<&[u8]>, Bound<&[u8]>), backwards: bool) -> impl Iterator<Item = (&[u8], bool)> {
         let mut range = self.keys.range::<[u8], _>((from, to));
-        let found = if end { range.next_back() } else { range.next() };
-        found.map(|(key, there)| (key.as_slice(), *there))
+        let keys = std::iter::from_fn(move || if backwards { range.next_back() } else { range.next() });
+        keys.map(|(key, there)| (key.as_slice(), *there))
     }
 }
 
@@ -198,31 +199,33 @@ impl<'i> Keys<'i> {
         self.written = pending.written;
     }
 
-    fn step(&mut self, pending: &Pending) -> Result<Option<(Bytes, bool)>, DbError> {
+    /// The next key that is there.
+    fn find(&mut self, pending: &Pending) -> Result<Option<Bytes>, DbError> {
         // What waited is in the map now: perhaps before the place that was reached there.
         if pending.written != self.written {
             self.begin(pending);
         }
-        if self.next.is_none() {
-            self.next = self.stored.next().transpose()?.map(|(key, _)| key);
-        }
         let range = (self.from.as_ref().map(Vec::as_slice), self.to.as_ref().map(Vec::as_slice));
-        let waiting = pending.nearest(range, self.backwards);
-        let (key, there) = match (waiting, &self.next) {
-            (None, None) => return Ok(None),
-            (Some((key, there)), None) => (Bytes::from(key), there),
-            (None, Some(stored)) => (stored.clone(), true),
-            (Some((key, there)), Some(stored)) => {
-                let first = if self.backwards { key >= stored.as_ref() } else { key <= stored.as_ref() };
-                if first { (Bytes::from(key), there) } else { (stored.clone(), true) }
+        let mut waiting = pending.keys(range, self.backwards).peekable();
+        loop {
+            if self.next.is_none() {
+                self.next = self.stored.next().transpose()?.map(|(key, _)| key);
             }
-        };
-        if self.next.as_ref() == Some(&key) {
-            self.next = None;
+            let order = match (waiting.peek(), &self.next) {
+                (None, None) => return Ok(None),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((key, _)), Some(stored)) if self.backwards => stored.as_ref().cmp(*key),
+                (Some((key, _)), Some(stored)) => (*key).cmp(stored.as_ref()),
+            };
+            let stored = if order.is_ge() { self.next.take() } else { None };
+            let waits = if order.is_le() { waiting.next() } else { None };
+            match (waits, stored) {
+                (Some((_, false)), _) => {}
+                (Some((key, true)), _) => return Ok(Some(Bytes::from(key))),
+                (None, stored) => return Ok(stored),
+            }
         }
-        let passed = Bound::Excluded(key.to_vec());
-        *if self.backwards { &mut self.to } else { &mut self.from } = passed;
-        Ok(Some((key, there)))
     }
 }
 
@@ -231,14 +234,11 @@ impl Iterator for Keys<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let index = self.index;
-        let pending = index.pending();
-        loop {
-            match self.step(&pending) {
-                Err(error) => return Some(Err(error)),
-                Ok(None) => return None,
-                Ok(Some((key, true))) => return Some(Ok(key)),
-                Ok(Some((_, false))) => {}
-            }
+        let found = self.find(&index.pending()).transpose()?;
+        if let Ok(key) = &found {
+            let passed = Bound::Excluded(key.to_vec());
+            *if self.backwards { &mut self.to } else { &mut self.from } = passed;
         }
+        Some(found)
     }
 }

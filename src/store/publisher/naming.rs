@@ -11,27 +11,38 @@ use crate::store::record::{Content, Publication};
 /// Names tried for one publication before it is set aside.
 const NAMES: u32 = 1000;
 
+/// What became of an attempt to move a publication's files to a name.
+enum Move {
+    Done,
+    /// A stranger has the name; everything is staged as before.
+    Taken,
+    /// The principal file is no longer staged.
+    Gone,
+}
+
 /// Moves one publication's files; returns the principal one's name. If that one is no longer staged, it was moved
 /// before a crash.
 ///
 /// # Errors
 /// A rename failed, or every name is taken; the principal file is still staged then.
 pub(super) fn rename_group(staging: &Path, target: &Path, pending: &PendingPublication) -> io::Result<String> {
-    if staged_path(staging, pending, "").symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-    {
-        return Ok(name_before_crash(target, pending));
-    }
     for count in 0..NAMES {
         let name = candidate(pending, count);
-        if is_free(target, staging, pending, &name) && move_group(staging, target, pending, &name)? {
-            return Ok(name);
+        match move_group(staging, target, pending, &name)? {
+            Move::Done => return Ok(name),
+            Move::Taken => {}
+            Move::Gone => return Ok(name_before_crash(target, pending)),
         }
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("every name like {} is taken", pending.publication.name)))
 }
 
-/// Moves all files under `name`; false when a stranger took it meanwhile: what was moved is staged again then.
-fn move_group(staging: &Path, target: &Path, pending: &PendingPublication, name: &str) -> io::Result<bool> {
+/// Moves all files under `name`.
+fn move_group(staging: &Path, target: &Path, pending: &PendingPublication, name: &str) -> io::Result<Move> {
+    // Companions go first: nobody shall see them beside a principal file that is not theirs.
+    if pending.publication.files.len() > 1 && exists(&target.join(name)) {
+        return Ok(if is_gone(&staged_path(staging, pending, "")) { Move::Gone } else { Move::Taken });
+    }
     let mut moved = Vec::new();
     for (suffix, _) in in_order(&pending.publication) {
         let (from, to) = (staged_path(staging, pending, suffix), target.join(format!("{name}{suffix}")));
@@ -39,32 +50,33 @@ fn move_group(staging: &Path, target: &Path, pending: &PendingPublication, name:
             Ok(()) => moved.push((from, to)),
             // A companion of ours, moved before a crash.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => {}
+            // The folder may be what is missing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_gone(&from) => return Ok(Move::Gone),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 for (from, to) in moved {
                     durable::rename_noreplace_unsynced(&to, &from)?;
                 }
-                return Ok(false);
+                return Ok(Move::Taken);
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(true)
+    Ok(Move::Done)
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+fn is_gone(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// The name that a moved file most likely got: the last of ours that exists, else the plain one.
 fn name_before_crash(target: &Path, pending: &PendingPublication) -> String {
     let own = (1..NAMES).map(|count| candidate(pending, count));
-    let last = own.take_while(|name| target.join(name).symlink_metadata().is_ok()).last();
+    let last = own.take_while(|name| exists(&target.join(name))).last();
     last.unwrap_or_else(|| candidate(pending, 0))
-}
-
-/// No file of the publication would meet a stranger. A companion that is gone from staging is our own, moved before a
-/// crash.
-fn is_free(target: &Path, staging: &Path, pending: &PendingPublication, name: &str) -> bool {
-    pending.publication.files.iter().all(|(suffix, _)| {
-        let taken = target.join(format!("{name}{suffix}")).symlink_metadata().is_ok();
-        !taken || staged_path(staging, pending, suffix).symlink_metadata().is_err()
-    })
 }
 
 /// Companions in their order, then the principal file.

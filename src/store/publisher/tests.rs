@@ -94,6 +94,26 @@ async fn names_taken_by_strangers_are_passed_over() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_still_staged_was_not_published_when_its_folder_is_gone() {
+    let bench = bench();
+    bench.promise(1, "acme", 1).await;
+    let pending = bench.store.pending_publications(1).pop().unwrap();
+    let (staging, gone, target) = (bench.path("acme/.staged"), bench.path("acme/gone"), bench.path("acme/rejected"));
+    fs::create_dir_all(&staging).unwrap();
+    fs::create_dir_all(&target).unwrap();
+    for suffix in ["", ".findings.txt"] {
+        fs::write(naming::staged_path(&staging, &pending, suffix), suffix).unwrap();
+    }
+    assert_eq!(naming::rename_group(&staging, &gone, &pending).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(fs::read_dir(&staging).unwrap().count(), 2);
+    assert_eq!(naming::rename_group(&staging, &target, &pending).unwrap(), "x.txt");
+    // As after a crash: it has its name, and nothing is staged any more.
+    assert_eq!(naming::rename_group(&staging, &target, &pending).unwrap(), "x.txt");
+    fs::remove_file(target.join("x.txt")).unwrap();
+    assert_eq!(naming::rename_group(&staging, &target, &pending).unwrap(), "x.txt");
+}
+
+#[tokio::test]
 async fn a_publication_that_fails_holds_up_no_other_and_is_tried_again() {
     let bench = bench();
     fs::create_dir_all(bench.path("customs")).unwrap();
