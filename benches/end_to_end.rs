@@ -6,7 +6,7 @@
 //! `openssl speed` figures of the same run. On a machine that does other work too, the processor time of both processes
 //! says more than the clock: *cpu share* is the bound's processor time over theirs.
 //!
-//! The page cache's own speed stands beside them too: it is what a large payload meets, which is written six times.
+//! The page cache's own speed stands beside them too: it is what a large payload meets, which is written five times.
 //!
 //! `cargo bench --bench end_to_end`; `-- 4k 1m` for some payloads only, `-- 4k=100000` for another count, `-- --test` for
 //! a moment only. With `DXGATE_BENCH_MESSAGES` both gateways begin with so many finished messages in their journals.

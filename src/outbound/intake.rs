@@ -22,7 +22,8 @@ use crate::ground::fault;
 use crate::ground::id::Id;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
-use crate::store::record::{self, Fact, Folder, GATEWAY, JobKind, Reason, State};
+use crate::store::publisher::{ORIGINAL_FROM, original_path};
+use crate::store::record::{self, Fact, Folder, GATEWAY, JobKind, Message, Reason, State};
 use crate::store::trail::Change;
 use crate::store::{CommitError, Precondition, Transaction};
 
@@ -100,11 +101,15 @@ impl Outbound {
         }
     }
 
-    /// The claimed file has done its service; one that was too large to be copied becomes the rejected original.
+    /// The claimed file has done its service, unless it is kept for `sent/`; one that was too large to be copied becomes the
+    /// rejected original.
     fn dispose(&self, claim: &Claim) -> io::Result<()> {
         // An index that has failed knows nobody; the file may be all that there is.
         let message = self.store.message(&claim.id);
         let message = message.ok_or_else(|| io::Error::other("the record of a claimed file cannot be read"))?;
+        if self.keep_original(claim, &message) {
+            return Ok(());
+        }
         let refused_uncopied = message.state == State::Rejected && message.payload.is_none();
         if !refused_uncopied {
             let folder = claim.path.parent().unwrap_or(&claim.path);
@@ -120,6 +125,20 @@ impl Outbound {
             }
             moved => Ok(moved?),
         }
+    }
+
+    /// A long payload is not written once more for `sent/`: what was claimed waits for it. The publisher looks whether it still
+    /// is the payload (and it never was when it is a folder, or was signed).
+    fn keep_original(&self, claim: &Claim, message: &Message) -> bool {
+        let payload = message.payload.filter(|payload| payload.len >= ORIGINAL_FROM);
+        let is_payload = payload.is_some_and(|payload| {
+            claim.path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == payload.len)
+        });
+        if !is_payload || !message.publications.is_empty() || message.state.is_final() {
+            return false;
+        }
+        let original = original_path(&self.settings.exchange.join(&claim.partner), &claim.id);
+        durable::rename_noreplace_unsynced(&claim.path, &original).is_ok()
     }
 
     /// Records a payload handed over by a program; durable when this returns. With an `id` of a message that exists

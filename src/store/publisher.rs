@@ -39,7 +39,10 @@ use crate::ground::fault::{self, within};
 
 mod mend;
 mod naming;
+mod originals;
 mod waiting;
+
+pub use originals::{ORIGINAL_FROM, original_path};
 
 /// Publications that share one pass of syncs.
 const BATCH: usize = 256;
@@ -47,6 +50,8 @@ const BATCH: usize = 256;
 const SYNCFS_FROM: usize = 5;
 /// Longest time without looking for publications.
 const IDLE: Duration = Duration::from_secs(30);
+/// Originals that nobody will publish any more are looked for this often, and at the start.
+const SWEPT_EVERY: Duration = Duration::from_secs(3600);
 /// Where a partner's files wait for their rename.
 pub const STAGING: &str = ".staged";
 
@@ -115,12 +120,17 @@ impl Publisher {
     /// Publishes whatever is pending until shutdown, and once more before it returns. It returns early only when the
     /// journal takes no more facts.
     pub async fn run(self, shutdown: Shutdown) {
+        let mut swept: Option<Instant> = None;
         loop {
             let stopping = shutdown.is_triggered();
             match self.round(Instant::now()).await {
                 // What failed waits at least two seconds, so this comes to an end.
                 Ok(round) if round.tried > 0 => continue,
                 Ok(_) if stopping => return,
+                Ok(_) if swept.is_none_or(|at| at.elapsed() >= SWEPT_EVERY) => {
+                    swept = Some(Instant::now());
+                    self.sweep().await;
+                }
                 Ok(_) => {
                     let wait = self.waiting().shortest(Instant::now()).unwrap_or(IDLE);
                     self.idle(&shutdown, wait.min(IDLE)).await;
@@ -134,6 +144,13 @@ impl Publisher {
                     return;
                 }
             }
+        }
+    }
+
+    async fn sweep(&self) {
+        let this = self.clone();
+        if let Ok(Err(error)) = drain::blocking(move || this.sweep_originals()).await {
+            tracing::warn!(%error, "originals that are not needed any more could not all be removed from .staged");
         }
     }
 
@@ -289,7 +306,9 @@ impl Publisher {
     /// Writes the files of one publication and closes each at once, so that a batch needs few descriptors.
     fn stage_one(&self, staging: &Path, pending: &PendingPublication, sync: bool) -> Result<(), Trouble> {
         for (suffix, content) in &pending.publication.files {
-            let file = self.write_staged(&naming::staged_path(staging, pending, suffix), content)?;
+            let path = naming::staged_path(staging, pending, suffix);
+            let original = originals::take(&path, content)?;
+            let file = original.map_or_else(|| self.write_staged(&path, content), Ok)?;
             if sync {
                 fault::at(&within("sync", staging), || file.sync_data()).map_err(Trouble::Sync)?;
             }

@@ -85,6 +85,7 @@ const WHOLE: &[Point] = &[
     ("dirsync@.claimed", &[0, 2]),
     ("dirsync@outbox", &[0, 2]),
     ("remove@.claimed", &[0, 2]),
+    ("rename@.staged", &[0, 1]),
     ("create@.staged", &[0, 3]),
     ("rename@inbox", &[0, 1, 3]),
     ("dirsync@inbox", &[0, 1]),
@@ -223,7 +224,7 @@ fn run<'h>(
     }
     let _ = fs::remove_file(home.log());
     let mut traffic = Traffic::begin(ledger, &format!("c{number}"), victim, peers);
-    traffic.load(2);
+    traffic.load(3);
     let trouble = endure(case, home, &mut traffic).err();
     let trouble = trouble.map(|what| {
         let log = fs::read_to_string(home.log()).unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -221,6 +221,52 @@ fn a_temporary_name_is_left_alone_until_it_is_renamed() {
         assert!(outbox.join(name).exists(), "{name}");
     }
     assert_eq!(peer.posted().len(), 2);
+}
+
+#[test]
+fn a_long_file_comes_to_sent_itself_and_leaves_nothing_behind() {
+    let peer = peer();
+    let home = plain_home(&peer);
+    let gateway = Gateway::start(&home);
+    let outbox = home.exchange("theirs", "outbox");
+    eventually("the outbox is there", || outbox.is_dir().then_some(()));
+    let content = b"<order/>".repeat(20_000);
+    let elsewhere = home.path("long.xml");
+    fs::write(&elsewhere, &content).unwrap();
+    let file = fs::metadata(&elsewhere).unwrap().ino();
+    fs::hard_link(&elsewhere, outbox.join("long.xml")).unwrap();
+    assert!(gateway.wait_for("theirs", "sent", "long.xml") == content);
+    assert_eq!(fs::metadata(home.exchange("theirs", "sent").join("long.xml")).unwrap().ino(), file);
+    assert!(open(&peer.posted()[0]).payload == content);
+    gateway.wait_for("theirs", "receipts", "long.xml.mdn");
+    assert!(gateway.stop().success());
+    for folder in ["outbox", ".claimed", ".staged"] {
+        assert_eq!(home.names("theirs", folder), Vec::<String>::new(), "{folder}");
+    }
+}
+
+#[test]
+fn what_became_of_a_file_after_it_was_taken_does_not_come_to_sent() {
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let is_ready = std::sync::Mutex::new(is_ready);
+    let peer = Scripted::start(move |_, posted| {
+        is_ready.lock().unwrap().recv().unwrap();
+        Some(acknowledge(posted, Kind::default()))
+    });
+    let home = plain_home(&peer);
+    let gateway = Gateway::start(&home);
+    let outbox = home.exchange("theirs", "outbox");
+    eventually("the outbox is there", || outbox.is_dir().then_some(()));
+    let (content, elsewhere) = (b"<order/>".repeat(20_000), home.path("long.xml"));
+    fs::write(&elsewhere, &content).unwrap();
+    fs::hard_link(&elsewhere, outbox.join("long.xml")).unwrap();
+    eventually("its original waits", || (home.names("theirs", ".staged").len() == 1).then_some(()));
+    let changed = b"<other/>".repeat(20_000);
+    fs::write(&elsewhere, &changed).unwrap();
+    ready.send(()).unwrap();
+    assert!(gateway.wait_for("theirs", "sent", "long.xml") == content);
+    assert!(fs::read(elsewhere).unwrap() == changed);
+    assert!(gateway.stop().success());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::{Publisher, STAGING, Sorted, Trouble, naming};
+use crate::ground::durable;
 use crate::ground::fault::{self, within};
 use crate::store::PendingPublication;
 use crate::store::body;
@@ -39,8 +40,11 @@ impl Publisher {
                 id = %pending.message, path = %path.display(), code = "staged-file-damaged",
                 "a staged file was damaged on disk and is written again"
             );
-            let file = self.write_staged(&path, content)?;
+            // Not into the file itself, which may have another name elsewhere; and its place is never empty.
+            let again = naming::staged_path(&staging, pending, &format!("{suffix}.again"));
+            let file = self.write_staged(&again, content)?;
             fault::at(&within("sync", &staging), || file.sync_data()).map_err(Trouble::Sync)?;
+            durable::rename(&again, &path)?;
         }
         Ok(())
     }

@@ -54,6 +54,27 @@ impl Bench {
         self.store.commit(transaction).await.unwrap();
     }
 
+    /// A long payload that is promised to `failed/`, and where its original would wait.
+    async fn promise_long(&self, number: u8) -> (Vec<u8>, PathBuf) {
+        let payload: Vec<u8> = (0..40_000u32).flat_map(u32::to_le_bytes).collect();
+        let mut transaction = Transaction::new(self.publisher.clock.now());
+        let body = transaction.body(payload.clone());
+        let files =
+            vec![(".error.json".to_owned(), Content::Text("why".to_owned())), (String::new(), Content::Body(body))];
+        let fact = Fact::Rejected {
+            partner: "acme".to_owned(),
+            file_name: "long.xml".to_owned(),
+            payload: Some(body),
+            reason: Reason { code: "bad".to_owned(), text: crate::bilingual!("坏", "bad") },
+            files: vec![Publication { folder: Folder::Failed, name: "long.xml".to_owned(), files }],
+        };
+        transaction.fact(id(number), fact);
+        self.store.commit(transaction).await.unwrap();
+        let original = original_path(&self.path("acme"), &id(number));
+        fs::create_dir_all(original.parent().unwrap()).unwrap();
+        (payload, original)
+    }
+
     fn stages(&self, number: u8) -> Vec<PublicationStage> {
         self.store.message(&id(number)).unwrap().publications.into_iter().map(|(_, stage)| stage).collect()
     }
@@ -111,6 +132,60 @@ async fn a_file_that_is_still_staged_was_not_published_when_its_folder_is_gone()
     assert_eq!(naming::rename_group(&staging, &target, &pending).unwrap(), "x.txt");
     fs::remove_file(target.join("x.txt")).unwrap();
     assert_eq!(naming::rename_group(&staging, &target, &pending).unwrap(), "x.txt");
+}
+
+#[tokio::test]
+async fn the_original_of_a_long_payload_is_what_is_published() {
+    let bench = bench();
+    let (payload, original) = bench.promise_long(1).await;
+    fs::write(&original, &payload).unwrap();
+    let identity = durable::identity(&fs::metadata(&original).unwrap());
+    assert_eq!(bench.publisher.publish_pending().await.unwrap(), 1);
+    let published = bench.path("acme/failed/long.xml");
+    assert_eq!(durable::identity(&fs::metadata(&published).unwrap()), identity);
+    assert!(fs::read(published).unwrap() == payload);
+    assert_eq!(fs::read_to_string(bench.path("acme/failed/long.xml.error.json")).unwrap(), "why");
+}
+
+#[tokio::test]
+async fn an_original_that_was_changed_is_left_as_it_is_under_its_other_name() {
+    for stage in [PublicationStage::Committed, PublicationStage::Staged] {
+        let bench = bench();
+        let (payload, original) = bench.promise_long(1).await;
+        let elsewhere = bench.path("archived.xml");
+        let mut changed = payload.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        fs::write(&elsewhere, &changed).unwrap();
+        fs::hard_link(&elsewhere, &original).unwrap();
+        if stage == PublicationStage::Staged {
+            let pending = bench.store.pending_publications(1);
+            bench.publisher.record(Instant::now(), pending, |p| Fact::Staged { index: p.index }).await.unwrap();
+        }
+        assert_eq!(bench.publisher.publish_pending().await.unwrap(), 1, "{stage:?}");
+        assert!(fs::read(bench.path("acme/failed/long.xml")).unwrap() == payload, "{stage:?}");
+        assert!(fs::read(elsewhere).unwrap() == changed, "{stage:?}");
+        assert_eq!(fs::read_dir(bench.path("acme").join(STAGING)).unwrap().count(), 0, "{stage:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_original_that_nobody_will_publish_goes() {
+    let bench = bench();
+    let (payload, needed) = bench.promise_long(1).await;
+    let (_, too_late) = bench.promise_long(2).await;
+    fs::write(&needed, &payload).unwrap();
+    let second = bench.store.pending_publications(2).pop().unwrap();
+    let (staged, named) = (bench.publisher.stage(vec![second]).unwrap().0, |p: &PendingPublication| Fact::Published {
+        index: p.index,
+        name: "long.xml".to_owned(),
+    });
+    let now = Instant::now();
+    let staged = bench.publisher.record(now, staged, |p| Fact::Staged { index: p.index }).await.unwrap();
+    bench.publisher.record(now, staged, named).await.unwrap();
+    let unknown = original_path(&bench.path("acme"), &id(9));
+    fs::write(&unknown, "of a message that is not here").unwrap();
+    bench.publisher.sweep_originals().unwrap();
+    assert!(needed.exists() && unknown.exists() && !too_late.exists());
 }
 
 #[tokio::test]
