@@ -307,7 +307,7 @@ impl Publisher {
     fn stage_one(&self, staging: &Path, pending: &PendingPublication, sync: bool) -> Result<(), Trouble> {
         for (suffix, content) in &pending.publication.files {
             let path = naming::staged_path(staging, pending, suffix);
-            let original = originals::take(&path, content)?;
+            let original = originals::take(staging, &pending.message, &path, content)?;
             let file = original.map_or_else(|| self.write_staged(&path, content), Ok)?;
             if sync {
                 fault::at(&within("sync", staging), || file.sync_data()).map_err(Trouble::Sync)?;

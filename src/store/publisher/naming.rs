@@ -87,12 +87,7 @@ fn in_order(publication: &Publication) -> impl Iterator<Item = &(String, Content
 
 /// Where a file waits for its rename.
 pub(super) fn staged_path(staging: &Path, pending: &PendingPublication, suffix: &str) -> PathBuf {
-    staged(staging, &pending.message, pending.index, suffix)
-}
-
-/// The same of publication `index` of a message.
-pub(super) fn staged(staging: &Path, message: &Id, index: u32, suffix: &str) -> PathBuf {
-    staging.join(format!("{message}.{index}{suffix}"))
+    staging.join(format!("{}.{}{suffix}", pending.message, pending.index))
 }
 
 /// The name to try after `count` others. All but the plain one belong to this publication alone.

@@ -1,12 +1,14 @@
-//! Long payloads: the file that was taken from an outbox waits where its copy for `sent/` or `failed/` would be staged, so
-//! that their bytes are not written once more. It is compared with the payload before it is published; whatever is not equal
-//! goes, and the payload is written as for any other message.
+//! Long payloads: the file that was taken from an outbox waits beside the staged files, so that its bytes are not written
+//! once more for `sent/` or `failed/`. When they are due it takes the place of the copy, and is compared with the payload;
+//! whatever is not equal goes, and the payload is written as for any other message.
+//!
+//! Only the publisher gives it that place: a file there means that it was not published yet.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Publisher, STAGING, naming};
+use super::{Publisher, STAGING};
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::store::body;
@@ -15,17 +17,26 @@ use crate::store::record::{Body, Content, Message, PublicationStage};
 /// Payloads from this length on; a shorter one is written as quickly as it is compared.
 pub const ORIGINAL_FROM: u64 = 32 * 1024;
 
-/// Where the original of a message waits, in the folders of its partner. A message's first publication holds its payload.
+/// Where the original of a message waits, in the folders of its partner.
 pub fn original_path(home: &Path, message: &Id) -> PathBuf {
-    naming::staged(&home.join(STAGING), message, 0, "")
+    home.join(STAGING).join(format!("{message}{SUFFIX}"))
 }
 
-/// The original that waits at the place of a staged file, if it is the payload. Anything else there is removed: writing into
-/// it could change a file that has another name elsewhere.
-pub(super) fn take(path: &Path, content: &Content) -> io::Result<Option<File>> {
+/// After the message's id.
+const SUFFIX: &str = ".original";
+
+/// The original of a message at the place of a staged file, if it is the payload. Anything else there is removed: writing
+/// into it could change a file that has another name elsewhere.
+pub(super) fn take(staging: &Path, message: &Id, path: &Path, content: &Content) -> io::Result<Option<File>> {
     let Content::Body(body) = content else { return Ok(None) };
     if body.len < ORIGINAL_FROM {
         return Ok(None);
+    }
+    let original = staging.join(format!("{message}{SUFFIX}"));
+    match durable::rename_noreplace_unsynced(&original, path) {
+        Ok(()) => {}
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {}
+        Err(error) => return Err(error.into()),
     }
     match open_equal(path, body) {
         Ok(Some(file)) => Ok(Some(file)),
@@ -40,8 +51,8 @@ fn open_equal(path: &Path, body: &Body) -> io::Result<Option<File>> {
 }
 
 impl Publisher {
-    /// Removes originals that nobody will publish any more: their message was cancelled for a copy of it, or was delivered
-    /// before its file was put here. One that is missed is found the next time.
+    /// Removes originals that nobody will publish any more: their message was cancelled for another in its place, or was
+    /// delivered before its file was put here. One that is missed is found the next time.
     pub(super) fn sweep_originals(&self) -> io::Result<()> {
         for partner in fs::read_dir(&*self.exchange)? {
             let staged = match fs::read_dir(partner?.path().join(STAGING)) {
@@ -53,7 +64,7 @@ impl Publisher {
             };
             for entry in staged {
                 let entry = entry?;
-                let id = entry.file_name().to_str().and_then(|name| name.strip_suffix(".0")?.parse().ok());
+                let id = entry.file_name().to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
                 if id.and_then(|id| self.store.message(&id)).is_some_and(|message| is_done_with(&message)) {
                     fs::remove_file(entry.path())?;
                 }
@@ -63,7 +74,7 @@ impl Publisher {
     }
 }
 
-/// What is staged for the first publication of this message is of no use.
+/// A message's first publication holds its payload, and that is out, or there is none.
 fn is_done_with(message: &Message) -> bool {
     match message.publications.first() {
         Some((_, stage)) => matches!(stage, PublicationStage::Published(_)),

@@ -159,6 +159,8 @@ async fn an_original_that_was_changed_is_left_as_it_is_under_its_other_name() {
         fs::hard_link(&elsewhere, &original).unwrap();
         if stage == PublicationStage::Staged {
             let pending = bench.store.pending_publications(1);
+            let staged = naming::staged_path(original.parent().unwrap(), pending.first().unwrap(), "");
+            durable::rename_noreplace_unsynced(&original, &staged).unwrap();
             bench.publisher.record(Instant::now(), pending, |p| Fact::Staged { index: p.index }).await.unwrap();
         }
         assert_eq!(bench.publisher.publish_pending().await.unwrap(), 1, "{stage:?}");
