@@ -1,4 +1,4 @@
-//! Steps 3 and 4: a claimed file becomes a message, in one transaction; then the claimed file goes away.
+//! Steps 3 and 4: a claimed file becomes a message, in one transaction; then the claimed file goes away, or waits for `sent/`.
 
 use std::fs;
 use std::io::{self, Read as _};

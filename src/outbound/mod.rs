@@ -18,7 +18,7 @@
 //! | power fails after | on disk | restart does |
 //! |---|---|---|
 //! | claim, before the commit of step 4 | file in `.claimed/` | takes it up again under the same id |
-//! | commit, before the claimed file is removed | message and file | knows the id, removes the file |
+//! | commit, before the claimed file is removed or, a long one, put aside | message and file | knows the id, removes or moves the file |
 //! | commit, before an attempt | `Composed` | sends the stored bytes |
 //! | socket opened, answer unknown | `Sending` | due again, the attempt stays counted; same bytes, same Message-ID |
 //! | MDN received, before it is committed | `Sending` | sends again; the partner repeats its MDN |

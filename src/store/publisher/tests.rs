@@ -184,6 +184,7 @@ async fn an_original_that_nobody_will_publish_goes() {
     let now = Instant::now();
     let staged = bench.publisher.record(now, staged, |p| Fact::Staged { index: p.index }).await.unwrap();
     bench.publisher.record(now, staged, named).await.unwrap();
+    fs::write(&too_late, &payload).unwrap();
     let unknown = original_path(&bench.path("acme"), &id(9));
     fs::write(&unknown, "of a message that is not here").unwrap();
     bench.publisher.sweep_originals().unwrap();
