@@ -22,6 +22,10 @@ use crate::store::record::Message;
 const MESSAGES: usize = 512;
 /// Bytes of facts that may wait: a message with very many documents is large.
 const WEIGHT: usize = 4 * 1024 * 1024;
+/// Keys of the map that are gone, one after the other, from which on their range is remembered.
+const GAP: usize = 2;
+/// Ranges that are remembered; one for each partner whose queue is worked on is enough.
+const GAPS: usize = 64;
 
 /// What waits.
 #[derive(Debug, Default)]
@@ -33,6 +37,9 @@ pub(super) struct Pending {
     bodies: HashMap<Id, Location>,
     /// Keys of views, and whether they are there; those that the map has right are not in here.
     keys: BTreeMap<Vec<u8>, bool>,
+    /// Ranges, first key to the one behind the last, in which all keys of the map are gone: what is settled stays in it
+    /// for a while, and whoever looks for what is due would pass all of it each time.
+    gaps: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Messages in each state, less those that the map has in it.
     states: HashMap<u8, i64>,
     weight: usize,
@@ -97,7 +104,26 @@ impl Pending {
         let (old, new) = (stored.map(&views).unwrap_or_default(), views(after));
         let changed: Vec<Vec<u8>> = old.symmetric_difference(&new).cloned().collect();
         self.keys.extend(changed.iter().map(|key| (key.clone(), new.contains(key))));
+        if earlier.iter().any(|key| old.contains(key) && new.contains(key)) {
+            // It is as the map has it again.
+            self.gaps.clear();
+        }
         changed
+    }
+
+    /// All keys of the map in this range are gone.
+    fn note_gap(&mut self, from: &[u8], to: &[u8]) {
+        if self.gaps.len() >= GAPS {
+            self.gaps.clear();
+        }
+        self.gaps.insert(from.to_vec(), to.to_vec());
+    }
+
+    /// Behind which key of the map, from this one on, there may be one that is not gone.
+    fn behind_gap<'k>(&'k self, from: &'k [u8]) -> &'k [u8] {
+        let before = (Bound::Unbounded, Bound::Included(from));
+        let gap = self.gaps.range::<[u8], _>(before).next_back().filter(|(_, to)| to.as_slice() > from);
+        gap.map_or(from, |(_, to)| to)
     }
 
     fn count(&mut self, from: Option<u8>, to: u8) {
@@ -193,26 +219,30 @@ impl<'i> Keys<'i> {
 
     /// Goes on in the map from where this is.
     fn begin(&mut self, pending: &Pending) {
-        let (from, to) = (self.from.as_ref().map(Vec::as_slice), self.to.as_ref().map(Vec::as_slice));
+        let (mut from, to) = (self.from.as_ref().map(Vec::as_slice), self.to.as_ref().map(Vec::as_slice));
+        if let (Bound::Included(first), Bound::Excluded(end)) = (&mut from, &to) {
+            *first = pending.behind_gap(first).min(end);
+        }
         self.stored = Box::new(self.index.db.range((from, to), self.backwards));
         self.next = None;
         self.written = pending.written;
     }
 
     /// The next key that is there.
-    fn find(&mut self, pending: &Pending) -> Result<Option<Bytes>, DbError> {
+    fn find(&mut self, pending: &mut Pending) -> Result<Option<Bytes>, DbError> {
         // What waited is in the map now: perhaps before the place that was reached there.
         if pending.written != self.written {
             self.begin(pending);
         }
         let range = (self.from.as_ref().map(Vec::as_slice), self.to.as_ref().map(Vec::as_slice));
         let mut waiting = pending.keys(range, self.backwards).peekable();
-        loop {
+        let mut passed = 0usize;
+        let found = loop {
             if self.next.is_none() {
                 self.next = self.stored.next().transpose()?.map(|(key, _)| key);
             }
             let order = match (waiting.peek(), &self.next) {
-                (None, None) => return Ok(None),
+                (None, None) => break None,
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some((key, _)), Some(stored)) if self.backwards => stored.as_ref().cmp(*key),
@@ -221,11 +251,24 @@ impl<'i> Keys<'i> {
             let stored = if order.is_ge() { self.next.take() } else { None };
             let waits = if order.is_le() { waiting.next() } else { None };
             match (waits, stored) {
-                (Some((_, false)), _) => {}
-                (Some((key, true)), _) => return Ok(Some(Bytes::from(key))),
-                (None, stored) => return Ok(stored),
+                (Some((_, false)), stored) => passed = passed.saturating_add(usize::from(stored.is_some())),
+                (Some((key, true)), _) => break Some(Bytes::from(key)),
+                (None, stored) => break stored,
             }
+        };
+        drop(waiting);
+        if passed >= GAP && !self.backwards {
+            self.note_gap(pending, found.as_ref());
         }
+        Ok(found)
+    }
+
+    /// From where this began to the next key of the map there was none that is not gone.
+    fn note_gap(&self, pending: &mut Pending, found: Option<&Bytes>) {
+        let (Bound::Included(from), Bound::Excluded(end)) = (&self.from, &self.to) else { return };
+        // What was found may be a key that waits: the map's next one lies behind it then.
+        let to = self.next.as_ref().or(found).map_or(end.as_slice(), |key| key);
+        pending.note_gap(from, to);
     }
 }
 
@@ -234,7 +277,7 @@ impl Iterator for Keys<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let index = self.index;
-        let found = self.find(&index.pending()).transpose()?;
+        let found = self.find(&mut index.pending()).transpose()?;
         if let Ok(key) = &found {
             let passed = Bound::Excluded(key.to_vec());
             *if self.backwards { &mut self.to } else { &mut self.from } = passed;
