@@ -15,15 +15,11 @@ mod support;
 mod measure;
 
 use std::io::Read as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dxgate::ground::clock::SystemClock;
-use dxgate::store::{Store, StoreConfig};
 use jiff::{SignedDuration, Timestamp};
 use support::gateway::Gateway;
 use support::home::{Home, PartnerFile};
-use support::population::Making;
 use support::{http, population};
 
 /// The program's own.
@@ -59,7 +55,7 @@ fn main() {
         let (id, url) = (format!("partner-{number}"), "http://127.0.0.1:9/as2".to_owned());
         home.partner(&id, &PartnerFile { as2_name: &id, url, ..PartnerFile::default() });
     }
-    fill(&home, messages);
+    population::fill(&home.path("data"), Timestamp::now() - SignedDuration::from_hours(1), messages);
     let begun = Instant::now();
     let gateway = Gateway::start(&home);
     println!("start with {messages} messages: {:.2} s", begun.elapsed().as_secs_f64());
@@ -111,28 +107,6 @@ fn measured(home: &Home, path: &str, times: usize) -> Measured {
 fn print_line(view: &str, measured: &Measured) {
     let at = |share| measure::percentile(&measured.sorted, share).as_secs_f64() * 1e3;
     println!("{view:<26} | {:>9.2} | {:>9.2} | {:>9.2} | {:>9}", at(0.5), at(0.99), at(1.0), measured.bytes);
-}
-
-/// Messages made before the index is deleted, to be made anew from the journal: one that was written by many small commits
-/// has three times the size of what it holds, and a million messages should fit on a disk.
-const BATCH: usize = 200_000;
-
-/// A data directory full of messages of the last hour.
-fn fill(home: &Home, messages: usize) {
-    let config = || StoreConfig {
-        allow_untrusted_filesystem: true,
-        ..StoreConfig::new(home.path("data"), Arc::new(SystemClock))
-    };
-    let (begun, start) = (Instant::now(), Timestamp::now() - SignedDuration::from_hours(1));
-    for first in (0..messages).step_by(BATCH) {
-        let (store, _) = Store::open(config()).unwrap();
-        population::populate_some(&store, start, first..messages.min(first + BATCH), Making::AtOnce);
-        drop(store);
-        if first + BATCH < messages {
-            std::fs::remove_dir_all(home.path("data/index")).unwrap();
-        }
-        println!("{} messages made in {:.0} s", messages.min(first + BATCH), begun.elapsed().as_secs_f64());
-    }
 }
 
 fn second_page(gateway: &Gateway<'_>) -> String {

@@ -43,8 +43,8 @@ pub(super) struct Pending {
     /// Messages in each state, less those that the map has in it.
     states: HashMap<u8, i64>,
     weight: usize,
-    /// Times that the map got everything.
-    written: u64,
+    /// Times that the map got everything, or that a key of it came back: lists begin anew then in the map.
+    turns: u64,
 }
 
 #[derive(Debug)]
@@ -107,6 +107,7 @@ impl Pending {
         if earlier.iter().any(|key| old.contains(key) && new.contains(key)) {
             // It is as the map has it again.
             self.gaps.clear();
+            self.turns = self.turns.wrapping_add(1);
         }
         changed
     }
@@ -154,7 +155,7 @@ impl Pending {
 
     /// The map has everything up to a frame.
     pub(super) fn written(&mut self, applied: Applied) {
-        *self = Pending { written: self.written.wrapping_add(1), ..Pending::nothing(applied) };
+        *self = Pending { turns: self.turns.wrapping_add(1), ..Pending::nothing(applied) };
     }
 
     pub(super) fn message(&self, id: &Id) -> Option<Indexed> {
@@ -192,8 +193,8 @@ pub(super) struct Keys<'i> {
     /// The rest of the map's range, and its next key.
     stored: Box<dyn Iterator<Item = Result<(Bytes, Bytes), DbError>>>,
     next: Option<Bytes>,
-    /// What [`Pending::written`] said when that began.
-    written: u64,
+    /// What [`Pending::turns`] said when that began.
+    turns: u64,
 }
 
 impl<'i> Keys<'i> {
@@ -210,7 +211,7 @@ impl<'i> Keys<'i> {
     fn new(index: &'i Index, from: Vec<u8>, to: Option<Vec<u8>>, backwards: bool) -> Keys<'i> {
         let (from, to) = (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded));
         let mut keys =
-            Keys { index, from, to, backwards, stored: Box::new(std::iter::empty()), next: None, written: 0 };
+            Keys { index, from, to, backwards, stored: Box::new(std::iter::empty()), next: None, turns: 0 };
         let pending = index.pending();
         keys.begin(&pending);
         drop(pending);
@@ -225,13 +226,13 @@ impl<'i> Keys<'i> {
         }
         self.stored = Box::new(self.index.db.range((from, to), self.backwards));
         self.next = None;
-        self.written = pending.written;
+        self.turns = pending.turns;
     }
 
     /// The next key that is there.
     fn find(&mut self, pending: &mut Pending) -> Result<Option<Bytes>, DbError> {
-        // What waited is in the map now: perhaps before the place that was reached there.
-        if pending.written != self.written {
+        // What waited is in the map now, or is as the map has it: perhaps before the place that was reached there.
+        if pending.turns != self.turns {
             self.begin(pending);
         }
         let range = (self.from.as_ref().map(Vec::as_slice), self.to.as_ref().map(Vec::as_slice));

@@ -173,6 +173,34 @@ fn a_list_that_was_begun_before_the_map_got_what_waited_goes_on_after_it() {
 }
 
 #[test]
+fn a_message_that_is_due_again_when_it_was_before_is_found_among_those_that_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = index(dir.path());
+    let all_get = |facts: Vec<(u16, Fact)>| {
+        let count = facts.len();
+        assert_eq!(take(&index, facts.into_iter().map(|(number, fact)| (id(number), fact)).collect(), true), count);
+    };
+    let attempted_and_due = |number, attempt, due| {
+        let retry = Fact::RetryAt { due, reason: reason("unreachable") };
+        vec![(number, Fact::Attempted { number: attempt }), (number, retry)]
+    };
+    let numbers = [1, 2, 4, 5, 7];
+    all_get(numbers.map(|number| (number, queued("customs", None))).into());
+    all_get(numbers.map(|number| (number, composed(&format!("<{number}@station>"), body(number), at(10)))).into());
+    index.flush().unwrap();
+    for number in numbers {
+        all_get(attempted_and_due(number, 1, at(100)));
+    }
+    let due = || index.due("customs", None).map(Result::unwrap).collect::<Vec<_>>();
+    assert_eq!(due(), numbers.map(|number| (at(100), id(number))));
+    let begun = index.due("customs", None);
+    all_get(attempted_and_due(4, 2, at(10)));
+    assert_eq!(begun.map(Result::unwrap).next(), Some((at(10), id(4))), "by a list that had begun");
+    assert_eq!(due().first(), Some(&(at(10), id(4))));
+    assert_eq!(due().len(), numbers.len());
+}
+
+#[test]
 fn much_that_waits_is_written_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let index = index(dir.path());

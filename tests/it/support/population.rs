@@ -1,16 +1,20 @@
 //! A store full of messages that have lived: what rebuilding and restarting are measured on.
 
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use dxgate::as2::SentMics;
 use dxgate::bilingual;
+use dxgate::ground::clock::SystemClock;
 use dxgate::ground::id::Id;
 use dxgate::mime::Headers;
 use dxgate::store::record::Said;
 use dxgate::store::{
     Body, Content, DeclarationSummary, DedupKey, Fact, Folder, JobKind, Publication, Reason, Receipt, Store,
-    Transaction,
+    StoreConfig, Transaction,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -20,7 +24,7 @@ const WRITERS: usize = 64;
 /// How messages come into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(dead_code, reason = "each bench makes them one way")]
-pub(crate) enum Making {
+enum Making {
     /// Each step is a commit, as when they live; bodies of some KiB.
     StepByStep,
     /// The same facts, but all of a message in one commit, and bodies of some hundred bytes: a fifth of the time and room.
@@ -33,8 +37,8 @@ pub(crate) fn populate(store: &Store, start: Timestamp, count: usize) {
     populate_some(store, start, 0..count, Making::StepByStep);
 }
 
-/// The same, made in one way or the other, of those with these numbers alone.
-pub(crate) fn populate_some(store: &Store, start: Timestamp, numbers: Range<usize>, making: Making) {
+/// Those with these numbers alone, made in one way or the other.
+fn populate_some(store: &Store, start: Timestamp, numbers: Range<usize>, making: Making) {
     thread::scope(|scope| {
         for writer in 0..WRITERS {
             let numbers = numbers.clone();
@@ -47,6 +51,28 @@ pub(crate) fn populate_some(store: &Store, start: Timestamp, numbers: Range<usiz
             });
         }
     });
+}
+
+/// Messages made before the index is deleted, to be made anew from the journal: one that was written by many small commits
+/// has three times the size of what it holds, and a million messages should fit on a disk.
+#[allow(dead_code, reason = "the tests make fewer")]
+const BATCH: usize = 200_000;
+
+/// Makes a data directory full of messages, and says how far it is.
+#[allow(dead_code, clippy::print_stderr, reason = "for benches")]
+pub(crate) fn fill(data: &Path, start: Timestamp, messages: usize) {
+    let config =
+        || StoreConfig { allow_untrusted_filesystem: true, ..StoreConfig::new(data.to_owned(), Arc::new(SystemClock)) };
+    let begun = Instant::now();
+    for first in (0..messages).step_by(BATCH) {
+        let (store, _) = Store::open(config()).unwrap();
+        populate_some(&store, start, first..messages.min(first + BATCH), Making::AtOnce);
+        drop(store);
+        if first + BATCH < messages {
+            std::fs::remove_dir_all(data.join("index")).unwrap();
+        }
+        eprintln!("{} messages made in {:.0} s", messages.min(first + BATCH), begun.elapsed().as_secs_f64());
+    }
 }
 
 /// One message in the making.
