@@ -210,8 +210,7 @@ impl<'i> Keys<'i> {
 
     fn new(index: &'i Index, from: Vec<u8>, to: Option<Vec<u8>>, backwards: bool) -> Keys<'i> {
         let (from, to) = (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded));
-        let mut keys =
-            Keys { index, from, to, backwards, stored: Box::new(std::iter::empty()), next: None, turns: 0 };
+        let mut keys = Keys { index, from, to, backwards, stored: Box::new(std::iter::empty()), next: None, turns: 0 };
         let pending = index.pending();
         keys.begin(&pending);
         drop(pending);
