@@ -142,7 +142,13 @@ impl Pair {
         if earlier > 0 {
             fill([sender, receiver], earlier);
         }
-        Pair { sender: Gateway::start(sender), receiver: Gateway::start(receiver) }
+        let patience = Duration::from_secs(90) + Duration::from_micros(500) * earlier as u32;
+        let [sender, receiver] = [sender, receiver].map(|home| {
+            let mut gateway = Gateway::spawn(home);
+            gateway.wait_ready_within(patience);
+            gateway
+        });
+        Pair { sender, receiver }
     }
 
     /// Delivers `count` payloads of `size` bytes that lie ready when the clock starts.

@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::home::Home;
-use super::{eventually, http};
+use super::{DEADLINE, eventually, eventually_within, http};
 
 /// A running gateway; killed when dropped.
 pub struct Gateway<'h> {
@@ -51,14 +52,20 @@ impl<'h> Gateway<'h> {
     }
 
     pub fn wait_ready(&mut self) {
+        self.wait_ready_within(DEADLINE);
+    }
+
+    /// With very many messages a start takes its time.
+    pub fn wait_ready_within(&mut self, limit: Duration) {
         let log = self.home.log();
-        eventually("the gateway is ready", || {
+        let ready = eventually_within(limit, || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the gateway ended with {status} instead of becoming ready:\n{}", tail(log));
             }
             let answer = http::get(self.home.console, "/readyz", None).ok()?;
             (answer.status == 200).then_some(())
         });
+        assert!(ready.is_some(), "not within {limit:?}: the gateway is ready:\n{}", tail(log));
     }
 
     #[allow(dead_code, reason = "for the benches")]
