@@ -9,7 +9,8 @@
 //! The page cache's own speed stands beside them too: it is what a large payload meets, which is written five times.
 //!
 //! `cargo bench --bench end_to_end`; `-- 4k 1m` for some payloads only, `-- 4k=100000` for another count, `-- --test` for
-//! a moment only. With `DXGATE_BENCH_MESSAGES` both gateways begin with so many finished messages in their journals.
+//! a moment only. With `DXGATE_BENCH_MESSAGES` both gateways begin with so many messages in their journals, one in a
+//! hundred of them open.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures for people")]
@@ -120,7 +121,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Two gateways that have exchanged `earlier` messages with others.
+    /// Two gateways that have exchanged `earlier` messages with others; the more, the longer they may take to start.
     fn start(concurrency: usize, earlier: usize) -> Pair {
         let more = format!(
             "[limits]\nfree_space_floor = 0\nbody = \"4GiB\"\npayload = \"4GiB\"\n[delivery]\nworkers = {concurrency}"

@@ -3,7 +3,8 @@
 //!
 //! Whoever asks must not notice: single entries are looked up here first, and the views that deliveries, publications,
 //! receipts and declarations go by (`d`, `u`, `i`, `c`, `e`, `f`) are read through [`Keys`], which lays what is here over
-//! the map. Before any other view is read, the map gets everything.
+//! the map. Before any other view is read, the map gets everything. What is gone is still in the map then; where nothing but
+//! that was found, the next walk begins behind it.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
