@@ -3,13 +3,14 @@
 //! What is known of sled 0.34 and kept away from here: its `flush` does not sync, so [`Db::flush`] syncs the file
 //! itself and nothing is acknowledged on its word; a `snap.*.generating` file left by a crash keeps it from opening,
 //! so those go first; a damaged file may make it panic while opening, so that happens on a thread of its own, and later
-//! panics are errors as well. What has failed once is not let go on the caller's thread, since sled writes even then.
+//! panics are errors as well. Its threads may hold the lock of a map a moment longer than the map lives, so opening waits. What has failed once is not let go on the caller's thread, since sled writes even then.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::ground::{durable, fault};
 
@@ -75,6 +76,7 @@ impl Db {
     /// Opens or creates the map in `dir`. A panic inside sled is an error here.
     pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Db, DbError> {
         remove_unfinished_snapshots(dir)?;
+        await_lock(dir)?;
         let config = sled::Config::new()
             .path(dir)
             .flush_every_ms(None)
@@ -216,6 +218,29 @@ fn remove_unfinished_snapshots(dir: &Path) -> Result<(), DbError> {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "generating") {
             durable::remove_unsynced(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The longest that the lock of a map is waited for, and how often it is tried.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+const LOCK_TRIED: Duration = Duration::from_millis(5);
+
+/// Returns when nobody holds the map any more; one that is held for longer is for sled to refuse.
+fn await_lock(dir: &Path) -> Result<(), DbError> {
+    let file = match File::open(dir.join("db")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let begun = Instant::now();
+    while begun.elapsed() < LOCK_WAIT {
+        match file.try_lock() {
+            // Not by closing alone: a child being started may have the file too, for a moment.
+            Ok(()) => return Ok(file.unlock()?),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_TRIED),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
     }
     Ok(())

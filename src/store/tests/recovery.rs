@@ -264,3 +264,24 @@ fn a_body_that_no_fact_names_is_swept() {
     assert_eq!(store.read_all(&kept, 10).unwrap(), b"kept");
     assert_eq!(store.read(&orphan).err().unwrap().kind(), io::ErrorKind::NotFound);
 }
+
+#[test]
+fn an_index_that_is_still_held_for_a_moment_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let map = dir.path().join("db");
+    drop(db::Db::open(dir.path(), 1 << 20).unwrap());
+    let held = fs::File::open(&map).unwrap();
+    held.lock().unwrap();
+    let opened_files = || {
+        let links = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        links.filter(|link| *link == map).count()
+    };
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| db::Db::open(dir.path(), 1 << 20).map(drop));
+        while !opening.is_finished() && opened_files() < 2 {
+            std::thread::yield_now();
+        }
+        drop(held);
+        opening.join().unwrap().unwrap();
+    });
+}
