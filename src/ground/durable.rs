@@ -405,6 +405,15 @@ pub fn filesystem_kind(dir: &Path) -> Result<FilesystemKind> {
     platform::filesystem_kind(dir).at("inspect filesystem of", dir)
 }
 
+/// Whether bytes written over others of a file take their place on the disk, so that a sync has nothing else to write:
+/// ext4 and xfs, as far as is known.
+///
+/// # Errors
+/// The filesystem cannot be asked.
+pub(crate) fn writes_in_place(file: &File) -> io::Result<bool> {
+    platform::writes_in_place(file)
+}
+
 /// Bytes that this process may still write to the filesystem of `dir`; `u64::MAX` where it cannot be asked.
 ///
 /// # Errors

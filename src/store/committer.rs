@@ -185,6 +185,16 @@ impl Committer {
             }
             self.answer(group);
         }
+        self.close();
+    }
+
+    /// The journal's file ends where the journal ends, unless something failed: the next start sees to it then.
+    fn close(self) {
+        if self.signals.poison.borrow().is_none()
+            && let Err(error) = self.writer.close()
+        {
+            tracing::warn!(%error, "the journal keeps room that it does not need");
+        }
     }
 
     fn answer(&mut self, group: Vec<Request>) {

@@ -10,7 +10,7 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::ground::{durable, fault};
 
@@ -223,9 +223,9 @@ fn remove_unfinished_snapshots(dir: &Path) -> Result<(), DbError> {
     Ok(())
 }
 
-/// The longest that the lock of a map is waited for, and how often it is tried.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
-const LOCK_TRIED: Duration = Duration::from_millis(5);
+/// How often the lock of a map is tried, and the time between.
+const LOCK_TRIES: usize = 1000;
+const LOCK_WAIT: Duration = Duration::from_millis(5);
 
 /// Returns when nobody holds the map any more; one that is held for longer is for sled to refuse.
 fn await_lock(dir: &Path) -> Result<(), DbError> {
@@ -234,12 +234,11 @@ fn await_lock(dir: &Path) -> Result<(), DbError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let begun = Instant::now();
-    while begun.elapsed() < LOCK_WAIT {
+    for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             // Not by closing alone: a child being started may have the file too, for a moment.
             Ok(()) => return Ok(file.unlock()?),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_TRIED),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
     }

@@ -1,6 +1,6 @@
 //! The journal: an append-only, segmented file of everything that ever happened. It is the truth; the index is a view.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //!
 //! Segments are `journal/00000000000000000001.log`, `…2.log` and so on; gaps are those that the journal itself
 //! [records](retired). Integers are little-endian.
@@ -9,7 +9,7 @@
 //! | offset | bytes | |
 //! |---|---|---|
 //! | 0 | 8 | `dxgatejl` |
-//! | 8 | 4 | format version, 1 |
+//! | 8 | 4 | format version, 2 |
 //! | 12 | 8 | salt: random per segment, part of every checksum in it |
 //! | 20 | 8 | number of the segment, as in its name |
 //! | 28 | 8 | sequence of the first frame |
@@ -22,7 +22,7 @@
 //! |---|---|---|
 //! | 0 | 4 | length n of the payload, at most 64 MiB |
 //! | 4 | 4 | CRC32C of the segment's salt, bytes 0 to 3, and bytes 8 to the end |
-//! | 8 | 8 | sequence |
+//! | 8 | 8 | sequence, and in the upper 20 bits how many frames of its group are before it |
 //! | 16 | 32 | hash of the frame before |
 //! | 48 | 1 | kind: 1 facts, 2 body |
 //! | 49 | n | payload |
@@ -36,16 +36,20 @@
 //! represented by their SHA-256. A body that appears again, with the same id, has moved: the later place holds. So the
 //! chain binds every byte ever acknowledged, and each large body is hashed once.
 //!
+//! Behind the last frame of the last segment there may be [room](segment), bytes 0xee, to be written over. In version 1
+//! there was none, and no count before the sequence; such segments are read, and not written any more.
+//!
 //! # Reading after a crash
 //!
-//! Only the end of the last segment may be torn: when a frame there does not hold, nothing after it is a frame, and
-//! the index has not seen it either, it was never acknowledged and is cut off. Anything else that does not hold is
+//! Only the end of the last segment may be torn: when a frame there does not hold, nothing after it is a frame of a later
+//! group, and the index has not seen it either, it was never acknowledged and is cut off. Anything else that does not hold is
 //! damage, reported with segment and offset, and never shortened. The salt keeps bytes sent by a partner, or left on
 //! the disk by an older file, from looking like frames.
 
 pub(super) mod frame;
 pub(super) mod reader;
 pub(super) mod retired;
+pub(super) mod segment;
 pub(super) mod writer;
 
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::io;
 
 pub(super) use system::{
     allocate, filesystem_kind, free_space, fsync_dir, go_through_cache, identity, open_no_follow, open_past_cache,
-    rename_noreplace, same_filesystem, sync_filesystem,
+    rename_noreplace, same_filesystem, sync_filesystem, writes_in_place,
 };
 
 /// Writes zeros: room is taken by bytes.
@@ -76,6 +76,13 @@ mod system {
         }
     }
 
+    pub(in super::super) fn writes_in_place(file: &File) -> io::Result<bool> {
+        Ok([EXT, XFS].contains(&(rustix::fs::fstatfs(file)?.f_type as u64 & 0xffff_ffff)))
+    }
+
+    /// ext2, ext3 and ext4.
+    const EXT: u64 = 0xef53;
+    const XFS: u64 = 0x5846_5342;
     const BTRFS: u64 = 0x9123_683e;
 
     pub(in super::super) fn go_through_cache(file: &File) -> io::Result<()> {
@@ -111,8 +118,8 @@ mod system {
                 ("overlayfs", 0x794c_7630, FilesystemKind::Overlay),
                 ("nfs", 0x6969, FilesystemKind::Network),
                 ("cifs", 0xff53_4d42, FilesystemKind::Network),
-                ("ext4", 0xef53, FilesystemKind::Local),
-                ("xfs", 0x5846_5342, FilesystemKind::Local),
+                ("ext4", EXT, FilesystemKind::Local),
+                ("xfs", XFS, FilesystemKind::Local),
                 ("btrfs", BTRFS, FilesystemKind::Local),
             ];
             for (name, magic, kind) in known {
@@ -160,6 +167,10 @@ mod system {
 
     pub(in super::super) fn filesystem_kind(_dir: &Path) -> io::Result<FilesystemKind> {
         Ok(FilesystemKind::Local)
+    }
+
+    pub(in super::super) fn writes_in_place(_file: &File) -> io::Result<bool> {
+        Ok(false)
     }
 
     pub(in super::super) fn open_past_cache(_options: &OpenOptions, _path: &Path) -> io::Result<File> {

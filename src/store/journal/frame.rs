@@ -1,4 +1,8 @@
 //! Segment headers and frames as bytes; the tables are in [`journal`](super).
+//!
+//! A group is synced before the next one is written, and a frame tells with which frame its group begins. So a frame
+//! that holds behind one that does not tells whether that one was durable, and was damaged since, or both are of a group
+//! of which a power cut left what it liked.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -7,7 +11,7 @@ use crate::ground::id::Id;
 use crate::store::record::Body;
 
 /// The newest format that this program writes and reads.
-pub(in crate::store) const FORMAT: u32 = 1;
+pub(in crate::store) const FORMAT: u32 = 2;
 /// Bytes of a segment header.
 pub(in crate::store) const SEGMENT_HEADER: usize = 72;
 /// Bytes of a frame before its payload.
@@ -16,6 +20,11 @@ pub(in crate::store) const FRAME_HEAD: usize = 49;
 pub(in crate::store) const BODY_HEAD: usize = 48;
 /// The largest payload.
 pub(in crate::store) const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
+
+/// Bits of a frame's place that are its sequence; those above count the frames of its group before it, which are fewer
+/// than a million: a group has at most 72 MiB.
+const SEQUENCE_BITS: u32 = 44;
+const MAX_SEQUENCE: u64 = (1 << SEQUENCE_BITS) - 1;
 
 const MAGIC: &[u8; 8] = b"dxgatejl";
 
@@ -65,6 +74,8 @@ impl Kind {
 /// The first bytes of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct SegmentHeader {
+    /// [`FORMAT`], or an earlier one.
+    pub(in crate::store) format: u32,
     pub(in crate::store) salt: Salt,
     pub(in crate::store) number: u64,
     /// The chain before its first frame.
@@ -85,7 +96,7 @@ impl SegmentHeader {
     pub(in crate::store) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(SEGMENT_HEADER);
         bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&self.format.to_le_bytes());
         bytes.extend_from_slice(&self.salt);
         bytes.extend_from_slice(&self.number.to_le_bytes());
         bytes.extend_from_slice(&self.chain.next.to_le_bytes());
@@ -101,16 +112,16 @@ impl SegmentHeader {
         if fields.array() != Some(*MAGIC) {
             return Err(BadHeader::Broken("it does not begin with the mark of a journal"));
         }
-        match fields.u32() {
-            Some(FORMAT) => {}
+        let format = match fields.u32() {
+            Some(format @ 1..=FORMAT) => format,
             Some(newer) if newer > FORMAT => return Err(BadHeader::TooNew(newer)),
             _ => return Err(BadHeader::Broken("its format version is impossible")),
-        }
+        };
         let header = (|| {
             let salt = fields.array()?;
             let number = fields.u64()?;
             let chain = Chain { next: fields.u64()?, previous: fields.array()? };
-            Some((SegmentHeader { salt, number, chain }, fields.u32()?))
+            Some((SegmentHeader { format, salt, number, chain }, fields.u32()?))
         })();
         let covered = bytes.split_last_chunk::<4>().map(|(covered, _)| crc32c::crc32c(covered));
         match header {
@@ -126,6 +137,8 @@ pub(in crate::store) struct FrameHead {
     pub(in crate::store) payload: usize,
     checksum: u32,
     pub(in crate::store) sequence: u64,
+    /// The first sequence of its group: all frames before that one were durable when this one was written.
+    pub(in crate::store) group: u64,
     pub(in crate::store) previous: Hash,
     kind: u8,
 }
@@ -136,9 +149,11 @@ impl FrameHead {
         let mut fields = Fields(bytes);
         let head = (|| {
             let payload = usize::try_from(fields.u32()?).ok()?;
-            let (checksum, sequence, previous) = (fields.u32()?, fields.u64()?, fields.array()?);
+            let (checksum, place, previous) = (fields.u32()?, fields.u64()?, fields.array()?);
             let [kind] = fields.array()?;
-            Some(FrameHead { payload, checksum, sequence, previous, kind })
+            let sequence = place & MAX_SEQUENCE;
+            let group = sequence.saturating_sub(place >> SEQUENCE_BITS);
+            Some(FrameHead { payload, checksum, sequence, group, previous, kind })
         })();
         let head = head.ok_or("its head is too short")?;
         if head.payload > MAX_PAYLOAD {
@@ -158,16 +173,19 @@ impl FrameHead {
     }
 }
 
-/// Appends a frame to `out` and moves the chain on. `parts` together are the payload; the last part of a body frame
-/// is the body's bytes. Returns the frame's sequence.
-fn encode(out: &mut Vec<u8>, salt: &Salt, chain: &mut Chain, kind: Kind, parts: [&[u8]; 2]) -> u64 {
+/// Appends a frame to `out` and moves the chain on. `group` is the first sequence of its group. `parts` together are the
+/// payload; the last part of a body frame is the body's bytes. Returns the frame's sequence.
+fn encode(out: &mut Vec<u8>, salt: &Salt, chain: &mut Chain, group: u64, kind: Kind, parts: [&[u8]; 2]) -> u64 {
     let [front, back] = parts;
     let length = front.len().saturating_add(back.len());
     let mut head = [0u8; FRAME_HEAD];
+    let before = chain.next.saturating_sub(group);
+    debug_assert!(chain.next <= MAX_SEQUENCE && before <= u64::MAX >> SEQUENCE_BITS, "no group is so long");
+    let place = chain.next | before << SEQUENCE_BITS;
     let fields: [&[u8]; 5] = [
         &u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes(),
         &[0; 4],
-        &chain.next.to_le_bytes(),
+        &place.to_le_bytes(),
         &chain.previous,
         &[kind.byte()],
     ];
@@ -188,8 +206,14 @@ fn encode(out: &mut Vec<u8>, salt: &Salt, chain: &mut Chain, kind: Kind, parts: 
 }
 
 /// Appends a frame of facts.
-pub(in crate::store) fn encode_facts(out: &mut Vec<u8>, salt: &Salt, chain: &mut Chain, facts: &[u8]) -> u64 {
-    encode(out, salt, chain, Kind::Facts, [facts, &[]])
+pub(in crate::store) fn encode_facts(
+    out: &mut Vec<u8>,
+    salt: &Salt,
+    chain: &mut Chain,
+    group: u64,
+    facts: &[u8],
+) -> u64 {
+    encode(out, salt, chain, group, Kind::Facts, [facts, &[]])
 }
 
 /// Appends a body frame. The body's bytes end where the frame ends.
@@ -197,13 +221,14 @@ pub(in crate::store) fn encode_body(
     out: &mut Vec<u8>,
     salt: &Salt,
     chain: &mut Chain,
+    group: u64,
     body: &Body,
     bytes: &[u8],
 ) -> u64 {
     let mut front = Vec::with_capacity(BODY_HEAD);
     front.extend_from_slice(body.id.as_bytes());
     front.extend_from_slice(&body.sha256);
-    encode(out, salt, chain, Kind::Body, [&front, bytes])
+    encode(out, salt, chain, group, Kind::Body, [&front, bytes])
 }
 
 /// Id, digest and bytes of a body frame's payload.

@@ -1,11 +1,13 @@
-//! Reads the journal from a given sequence to its end, checks every frame, and finds where to go on.
+//! Reads the journal from a given sequence to its end, checks every frame, and finds where to go on. A writer may be at
+//! work: what is read then ends with a frame that was the last one for a moment.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::frame::{self, BadHeader, Chain, FORMAT, FRAME_HEAD, FrameHead, Kind, SEGMENT_HEADER, SegmentHeader};
+use super::frame::{self, BadHeader, Chain, FORMAT, FRAME_HEAD, FrameHead, Kind, SEGMENT_HEADER, Salt, SegmentHeader};
 use super::retired::{Run, is_retired};
+use super::segment::ROOM;
 use super::writer::{Tail, TailSegment};
 use super::{segment_number, segment_path};
 use crate::store::error::StoreError;
@@ -92,7 +94,8 @@ pub(in crate::store) fn read(
         let is_last = segments.peek().is_none();
         let path = segment.path.clone();
         let (len, cut) = read_segment(&segment, is_last, range.acknowledged, &mut tail.chain, visit)?;
-        tail.segment = Some(TailSegment { number: segment.header.number, salt: segment.header.salt, len });
+        let SegmentHeader { format, salt, number, .. } = segment.header;
+        tail.segment = Some(TailSegment { number, format, salt, len });
         torn = cut;
         before = Some((path, len, segment.header.number.saturating_add(1)));
     }
@@ -212,8 +215,10 @@ fn read_segment(
     visit: &mut dyn FnMut(&Frame<'_>) -> Result<(), StoreError>,
 ) -> Result<(u64, Option<TornTail>), StoreError> {
     let unreadable = |source| StoreError::Unreadable { path: segment.path.clone(), source };
-    let file = File::open(&segment.path).map_err(unreadable)?;
-    let mut frames = Frames::new(BufReader::with_capacity(READ_BUFFER, file), segment).map_err(unreadable)?;
+    let header = u64::try_from(SEGMENT_HEADER).unwrap_or(u64::MAX);
+    let mut frames = Frames::open(segment, header).map_err(unreadable)?;
+    // Where a frame that did not hold was looked at once more.
+    let mut again = None;
     loop {
         let offset = frames.offset;
         match frames.next().map_err(unreadable)? {
@@ -229,14 +234,22 @@ fn read_segment(
                 visit(&Frame { segment: number, offset, sequence: head.sequence, kind, payload, hash })?;
             }
             Step::Foreign => return Err(damaged(&segment.path, offset, "the kind of its frame is unknown")),
-            Step::Broken(what) => {
-                let torn = is_last && chain.next > acknowledged && !holds_later(segment, offset, chain.next)?;
-                if !torn {
+            Step::Broken(what) if is_last => {
+                let rest = rest_of(segment, offset).map_err(unreadable)?;
+                if rest.is_empty() {
+                    return Ok((offset, None));
+                }
+                if chain.next > acknowledged && !holds_later(&rest, &segment.header.salt, chain.next) {
+                    let bytes = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+                    return Ok((offset, Some(TornTail { segment: segment.path.clone(), offset, bytes })));
+                }
+                // A writer may be at work: what was not there yet is there now.
+                if again.replace(offset) == Some(offset) {
                     return Err(damaged(&segment.path, offset, what));
                 }
-                let bytes = segment.len.saturating_sub(offset);
-                return Ok((offset, Some(TornTail { segment: segment.path.clone(), offset, bytes })));
+                frames = Frames::open(segment, offset).map_err(unreadable)?;
             }
+            Step::Broken(what) => return Err(damaged(&segment.path, offset, what)),
         }
     }
 }
@@ -244,10 +257,11 @@ fn read_segment(
 const READ_BUFFER: usize = 1024 * 1024;
 
 /// The frames of one segment, checked for themselves but not yet for their place in the chain.
-struct Frames<'a, R> {
-    input: R,
-    segment: &'a Segment,
+struct Frames {
+    input: BufReader<File>,
+    salt: Salt,
     offset: u64,
+    len: u64,
     head: [u8; FRAME_HEAD],
     payload: Vec<u8>,
 }
@@ -259,41 +273,48 @@ enum Step {
         hash: frame::Hash,
     },
     End,
-    /// Does not hold: torn or damaged.
+    /// Does not hold: torn, damaged, or not there yet.
     Broken(&'static str),
     /// Holds, but this program does not know its kind.
     Foreign,
 }
 
-impl<'a, R: Read> Frames<'a, R> {
-    /// `input` is at the beginning of the segment.
-    fn new(mut input: R, segment: &'a Segment) -> io::Result<Frames<'a, R>> {
-        let header = u64::try_from(SEGMENT_HEADER).unwrap_or(u64::MAX);
-        io::copy(&mut input.by_ref().take(header), &mut io::sink())?;
-        Ok(Frames { input, segment, offset: header, head: [0; FRAME_HEAD], payload: Vec::new() })
+impl Frames {
+    /// Those from `offset` on.
+    fn open(segment: &Segment, offset: u64) -> io::Result<Frames> {
+        let mut file = File::open(&segment.path)?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(offset))?;
+        let input = BufReader::with_capacity(READ_BUFFER, file);
+        Ok(Frames { input, salt: segment.header.salt, offset, len, head: [0; FRAME_HEAD], payload: Vec::new() })
     }
 
     fn next(&mut self) -> io::Result<Step> {
-        let rest = self.segment.len.saturating_sub(self.offset);
+        let rest = self.len.saturating_sub(self.offset);
         if rest == 0 {
             return Ok(Step::End);
         }
         let head_len = u64::try_from(FRAME_HEAD).unwrap_or(u64::MAX);
         if rest < head_len {
-            return Ok(Step::Broken("it is cut off"));
+            return Ok(Step::Broken(CUT_OFF));
         }
-        self.input.read_exact(&mut self.head)?;
+        match self.input.read_exact(&mut self.head) {
+            Ok(()) => {}
+            // Room was given back meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Step::Broken(CUT_OFF)),
+            Err(error) => return Err(error),
+        }
         let head = match FrameHead::decode(&self.head) {
             Ok(head) => head,
             Err(what) => return Ok(Step::Broken(what)),
         };
         let length = u64::try_from(head.payload).unwrap_or(u64::MAX);
         if rest.saturating_sub(head_len) < length {
-            return Ok(Step::Broken("it is cut off"));
+            return Ok(Step::Broken(CUT_OFF));
         }
         self.payload.clear();
         self.input.by_ref().take(length).read_to_end(&mut self.payload)?;
-        if !head.holds(&self.segment.header.salt, &self.head, &self.payload) {
+        if !head.holds(&self.salt, &self.head, &self.payload) {
             return Ok(Step::Broken("its checksum is wrong"));
         }
         let Some(kind) = head.kind() else { return Ok(Step::Foreign) };
@@ -302,26 +323,36 @@ impl<'a, R: Read> Frames<'a, R> {
     }
 }
 
-/// Whether a whole frame with a later sequence stands anywhere behind `offset`: then the frame there was damaged
-/// after it had been written, for frames are written in order.
-fn holds_later(segment: &Segment, offset: u64, sequence: u64) -> Result<bool, StoreError> {
-    let unreadable = |source| StoreError::Unreadable { path: segment.path.clone(), source };
-    let bytes = std::fs::read(&segment.path).map_err(unreadable)?;
-    let start = usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(1);
-    let mut rest = bytes.get(start..).unwrap_or_default();
+const CUT_OFF: &str = "it is cut off";
+
+/// What is behind `offset`, but for room at the end.
+fn rest_of(segment: &Segment, offset: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(&segment.path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let written = bytes.iter().rposition(|byte| *byte != ROOM).map_or(0, |last| last.saturating_add(1));
+    bytes.truncate(written);
+    Ok(bytes)
+}
+
+/// Whether a whole frame of a group that begins behind `sequence` stands anywhere in `rest`, but at its beginning: then
+/// the frame there was damaged after it had been durable, for a group is synced before the next is written.
+fn holds_later(rest: &[u8], salt: &Salt, sequence: u64) -> bool {
+    let furthest = sequence.saturating_add(u64::try_from(rest.len()).unwrap_or(u64::MAX));
+    let mut rest = rest.get(1..).unwrap_or_default();
     while let Some((head_bytes, behind)) = rest.split_first_chunk::<FRAME_HEAD>() {
-        let furthest = sequence.saturating_add(segment.len);
         if let Ok(head) = FrameHead::decode(head_bytes)
-            && head.sequence > sequence
+            && head.group > sequence
             && head.sequence < furthest
             && let Some(payload) = behind.get(..head.payload)
-            && head.holds(&segment.header.salt, head_bytes, payload)
+            && head.holds(salt, head_bytes, payload)
         {
-            return Ok(true);
+            return true;
         }
         rest = rest.split_first().map(|(_, rest)| rest).unwrap_or_default();
     }
-    Ok(false)
+    false
 }
 
 fn damaged(path: &Path, offset: u64, what: &str) -> StoreError {

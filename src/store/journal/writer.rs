@@ -1,19 +1,16 @@
 //! Appends groups of frames to the journal: everything of a group in one write, then one `fdatasync`.
 //!
 //! A write that finds no room is taken back: the segment is cut to its last acknowledged byte, durably, and the chain
-//! continues from there, so that nothing of the refused group can come to light at a restart. Space is not allocated
-//! ahead: where a write may be refused (ext4, xfs, btrfs without thin layers) it is refused at the write, before the sync.
+//! continues from there, so that nothing of the refused group can come to light at a restart. Where a write may be
+//! refused (ext4, xfs, btrfs without thin layers) it is refused at the write, before the sync.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::io;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::frame::{self, Chain, SEGMENT_HEADER, Salt, SegmentHeader};
-use super::segment_path;
-use crate::ground::{durable, fault, random};
+use super::frame::{self, Chain, FORMAT, SEGMENT_HEADER, Salt, SegmentHeader};
+use crate::ground::{durable, random};
 use crate::store::index::{Applied, Location};
 use crate::store::record::Body;
 
@@ -25,6 +22,8 @@ pub(in crate::store) trait JournalFile: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Takes back what lies beyond `len`, durably; the next append follows there.
     fn cut(&mut self, len: u64) -> io::Result<()>;
+    /// The file ends behind what was appended last, durably: another segment is about to follow.
+    fn close(&mut self) -> io::Result<()>;
 }
 
 /// Where segments come from.
@@ -33,51 +32,6 @@ pub(in crate::store) trait SegmentFiles: Send {
     fn create(&mut self, number: u64, header: &[u8]) -> io::Result<Box<dyn JournalFile>>;
     /// An existing segment, cut to `len` bytes if it is longer. What was read from it is durable when this returns.
     fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>>;
-}
-
-/// Segments in a directory.
-#[derive(Debug)]
-pub(in crate::store) struct DiskSegments {
-    /// The journal's directory.
-    pub(in crate::store) dir: PathBuf,
-}
-
-impl SegmentFiles for DiskSegments {
-    fn create(&mut self, number: u64, header: &[u8]) -> io::Result<Box<dyn JournalFile>> {
-        durable::write_new(&segment_path(&self.dir, number), header)?;
-        // The segment exists now: whatever fails from here on is not a lack of room.
-        self.resume(number, u64::try_from(header.len()).unwrap_or(u64::MAX)).map_err(io::Error::other)
-    }
-
-    fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>> {
-        let mut file = OpenOptions::new().read(true).write(true).open(segment_path(&self.dir, number))?;
-        if file.metadata()?.len() > len {
-            file.set_len(len)?;
-        }
-        // Killed between append and sync, a process leaves frames that only the page cache has: they were read, and
-        // are answered from, so they must not vanish in a power cut.
-        fault::at(&"journal-resume", || file.sync_all())?;
-        durable::fsync_dir(&self.dir)?;
-        file.seek(SeekFrom::Start(len))?;
-        Ok(Box::new(file))
-    }
-}
-
-impl JournalFile for File {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = fault::write(&"journal-append", self, bytes)?;
-        self.write_all(bytes.get(written..).unwrap_or_default())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        fault::at(&"journal-sync", || self.sync_data())
-    }
-
-    fn cut(&mut self, len: u64) -> io::Result<()> {
-        fault::at(&"journal-cut", || self.set_len(len))?;
-        self.seek(SeekFrom::Start(len))?;
-        self.sync_all()
-    }
 }
 
 /// Where the journal ends: what a [`Writer`] needs to go on.
@@ -93,6 +47,7 @@ pub(in crate::store) struct Tail {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct TailSegment {
     pub(in crate::store) number: u64,
+    pub(in crate::store) format: u32,
     pub(in crate::store) salt: Salt,
     /// Bytes that hold.
     pub(in crate::store) len: u64,
@@ -121,14 +76,18 @@ pub(in crate::store) enum Unwritten {
 }
 
 impl Writer {
-    /// Goes on where the journal ends; begins it when it is new.
+    /// Goes on where the journal ends; begins it when it is new. A segment of an older format is left as it is.
     pub(in crate::store) fn open(
         mut files: Box<dyn SegmentFiles>,
         tail: Tail,
         segment_bytes: u64,
     ) -> io::Result<Writer> {
         let (file, segment) = match tail.segment {
-            Some(segment) => (files.resume(segment.number, segment.len)?, segment),
+            Some(segment) if segment.format == FORMAT => (files.resume(segment.number, segment.len)?, segment),
+            Some(older) => {
+                drop(files.resume(older.number, older.len)?);
+                begin(files.as_mut(), older.number.saturating_add(1), tail.chain)?
+            }
             None => begin(files.as_mut(), 1, tail.chain)?,
         };
         Ok(Writer {
@@ -143,16 +102,21 @@ impl Writer {
         })
     }
 
+    /// Leaves the journal as it is, without room.
+    pub(in crate::store) fn close(mut self) -> io::Result<()> {
+        self.file.close()
+    }
+
     /// Adds a body to the group; returns where its bytes will be.
     pub(in crate::store) fn add_body(&mut self, body: &Body, bytes: &[u8]) -> Location {
-        frame::encode_body(&mut self.group, &self.segment.salt, &mut self.chain, body, bytes);
+        frame::encode_body(&mut self.group, &self.segment.salt, &mut self.chain, self.durable.next, body, bytes);
         let end = self.segment.len.saturating_add(length(&self.group));
         Location::Journal { segment: self.segment.number, offset: end.saturating_sub(length(bytes)), len: body.len }
     }
 
     /// Adds the facts of a transaction to the group; returns their sequence.
     pub(in crate::store) fn add_facts(&mut self, facts: &[u8]) -> u64 {
-        frame::encode_facts(&mut self.group, &self.segment.salt, &mut self.chain, facts)
+        frame::encode_facts(&mut self.group, &self.segment.salt, &mut self.chain, self.durable.next, facts)
     }
 
     /// The last frame added.
@@ -203,6 +167,7 @@ impl Writer {
 
     /// Goes on in a new segment. Without room for one the old one grows, and the next group tries again.
     fn rotate(&mut self) -> Result<(), Unwritten> {
+        self.file.close().map_err(Unwritten::Unknown)?;
         let next = self.segment.number.saturating_add(1);
         match begin(self.files.as_mut(), next, self.chain) {
             Ok((file, segment)) => (self.file, self.segment) = (file, segment),
@@ -221,10 +186,10 @@ const GROUP_KEPT: usize = 4 * 1024 * 1024;
 fn begin(files: &mut dyn SegmentFiles, number: u64, chain: Chain) -> io::Result<(Box<dyn JournalFile>, TailSegment)> {
     let mut salt = Salt::default();
     random::fill(&mut salt);
-    let header = SegmentHeader { salt, number, chain }.encode();
+    let header = SegmentHeader { format: FORMAT, salt, number, chain }.encode();
     debug_assert_eq!(header.len(), SEGMENT_HEADER);
     let file = files.create(number, &header)?;
-    Ok((file, TailSegment { number, salt, len: length(&header) }))
+    Ok((file, TailSegment { number, format: FORMAT, salt, len: length(&header) }))
 }
 
 fn length(bytes: &[u8]) -> u64 {

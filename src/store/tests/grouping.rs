@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 
 use super::support::*;
-use crate::store::journal::writer::{DiskSegments, JournalFile, SegmentFiles};
+use crate::store::journal::segment::DiskSegments;
+use crate::store::journal::writer::{JournalFile, SegmentFiles};
 use crate::store::*;
 
 /// Producers of the benchmark of the queue, and the facts that a sync must carry of them.
@@ -45,6 +46,10 @@ impl JournalFile for SlowFile {
 
     fn cut(&mut self, len: u64) -> io::Result<()> {
         self.0.cut(len)
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.0.close()
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::support::*;
 use crate::ground::random;
+use crate::store::journal::segment::ROOM;
 use crate::store::journal::segment_path;
 use crate::store::*;
 
@@ -204,14 +205,16 @@ fn a_copy_cut_anywhere_opens_with_a_prefix() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
     let journal = segment_path(&dir.path().join("journal"), 1);
+    let written = || fs::read(&journal).unwrap().iter().rposition(|byte| *byte != ROOM).unwrap() as u64 + 1;
     let mut snapshots = Vec::new();
     for number in 1..=12 {
-        snapshots.push((fs::metadata(&journal).unwrap().len(), everything(&store).messages));
+        snapshots.push((written(), everything(&store).messages));
         compose_one(&store, number, "customs", at(0));
     }
-    snapshots.push((fs::metadata(&journal).unwrap().len(), everything(&store).messages));
+    snapshots.push((written(), everything(&store).messages));
     drop(store);
     let whole = fs::metadata(&journal).unwrap().len();
+    assert_eq!(whole, written(), "closed, it has no room");
     let first = snapshots[0].0;
     for round in 0..30 {
         let copy = tempfile::tempdir().unwrap();
@@ -273,7 +276,8 @@ fn an_index_that_is_still_held_for_a_moment_is_waited_for() {
     let held = fs::File::open(&map).unwrap();
     held.lock().unwrap();
     let opened_files = || {
-        let links = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        let links =
+            fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
         links.filter(|link| *link == map).count()
     };
     std::thread::scope(|scope| {

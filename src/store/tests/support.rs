@@ -216,4 +216,8 @@ impl JournalFile for FailingFile {
     fn cut(&mut self, len: u64) -> io::Result<()> {
         self.file.cut(len)
     }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.file.close()
+    }
 }

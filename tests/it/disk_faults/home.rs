@@ -91,7 +91,9 @@ pub fn sweep(what: &str, points: &[String], subject: &impl Subject) -> BTreeMap<
                         continue;
                     }
                     let count = (0..ENDLESS).find(|passed| !strike(point, *passed, "abort")).unwrap();
-                    let writes = point.starts_with("write@") || point == "journal-append";
+                    let writes = point.starts_with("write@")
+                        || point.starts_with("journal-append")
+                        || point.starts_with("journal-room");
                     for passed in 0..count {
                         strike(point, passed, "eio");
                         if passed == 0 || passed + 1 == count {
@@ -304,7 +306,7 @@ fn a_restore_that_is_cut_off_leaves_nothing_that_starts_and_the_next_one_restore
     let own =
         ["journal-append", "journal-sync", "journal-resume", "index-open", "index-read", "index-apply", "index-flush"];
     points.extend(own.map(str::to_owned));
-    points.extend(["mkdir@place", "dirsync@place"].map(str::to_owned));
+    points.extend(["journal-room", "mkdir@place", "dirsync@place"].map(str::to_owned));
     let reached = sweep("restore", &points, &subject);
     assert_reached(&reached, &own);
     let copied = ["create@journal", "write@journal", "sync@journal", "create@bodies", "write@bodies", "sync@bodies"];

@@ -20,7 +20,7 @@ const SITES: &[(&str, &[&str])] = &[
     ("ground/durable/past_cache.rs", &["create", "write"]),
     ("outbound/intake.rs", &["remove"]),
     ("store/db.rs", &["index-apply", "index-flush", "index-open", "index-read"]),
-    ("store/journal/writer.rs", &["journal-append", "journal-cut", "journal-resume", "journal-sync"]),
+    ("store/journal/segment.rs", &["journal-append", "journal-cut", "journal-resume", "journal-room", "journal-sync"]),
     ("store/publisher.rs", &["create", "sync", "write"]),
     ("store/publisher/mend.rs", &["sync"]),
     ("store/scratch.rs", &["scratch-create", "scratch-write"]),
