@@ -3,7 +3,8 @@
 //! What is known of sled 0.34 and kept away from here: its `flush` does not sync, so [`Db::flush`] syncs the file
 //! itself and nothing is acknowledged on its word; a `snap.*.generating` file left by a crash keeps it from opening,
 //! so those go first; a damaged file may make it panic while opening, so that happens on a thread of its own, and later
-//! panics are errors as well. Its threads may hold the lock of a map a moment longer than the map lives, so opening waits. What has failed once is not let go on the caller's thread, since sled writes even then.
+//! panics are errors as well. Its threads may hold the lock of a map a moment longer than the map lives, so opening waits.
+//! What has failed once is not let go on the caller's thread, since sled writes even then.
 
 use std::fs::{self, File, TryLockError};
 use std::ops::Bound;

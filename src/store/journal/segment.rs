@@ -90,13 +90,6 @@ impl DiskSegment {
         let written = fault::write(&"journal-room", &mut self.file, &room)?;
         self.file.write_all(room.get(written..).unwrap_or_default())
     }
-
-    fn shrink(&mut self, len: u64) -> io::Result<()> {
-        fault::at(&"journal-cut", || self.file.set_len(len))?;
-        (self.end, self.room) = (len, len);
-        self.file.seek(SeekFrom::Start(len))?;
-        self.file.sync_all()
-    }
 }
 
 impl JournalFile for DiskSegment {
@@ -112,10 +105,13 @@ impl JournalFile for DiskSegment {
     }
 
     fn cut(&mut self, len: u64) -> io::Result<()> {
-        self.shrink(len)
+        fault::at(&"journal-cut", || self.file.set_len(len))?;
+        (self.end, self.room) = (len, len);
+        self.file.seek(SeekFrom::Start(len))?;
+        self.file.sync_all()
     }
 
     fn close(&mut self) -> io::Result<()> {
-        if self.room > self.end { self.shrink(self.end) } else { Ok(()) }
+        if self.room > self.end { self.cut(self.end) } else { Ok(()) }
     }
 }

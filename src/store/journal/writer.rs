@@ -22,7 +22,7 @@ pub(in crate::store) trait JournalFile: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Takes back what lies beyond `len`, durably; the next append follows there.
     fn cut(&mut self, len: u64) -> io::Result<()>;
-    /// The file ends behind what was appended last, durably: another segment is about to follow.
+    /// The file ends behind what was appended last, durably: another segment is about to follow, or the journal is closed.
     fn close(&mut self) -> io::Result<()>;
 }
 
