@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use super::entity::boundary as fresh_boundary;
 use super::error::ComposeError;
-use super::headers::{CONTENT_DISPOSITION, CONTENT_TRANSFER_ENCODING, CONTENT_TYPE, attachment_value};
+use super::headers::{CONTENT_DISPOSITION, CONTENT_ID, CONTENT_TRANSFER_ENCODING, CONTENT_TYPE, attachment_value};
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::ground::text::printable;
@@ -22,6 +22,8 @@ pub struct Attachment {
     pub content_type: Option<String>,
     /// Its file name as the partner gave it, and made safe.
     pub file_name: Option<FileName>,
+    /// `Content-ID` without its brackets (RFC 2045 7), by which other parts refer to it.
+    pub content_id: Option<String>,
     /// Bytes without transfer encoding.
     pub len: u64,
 }
@@ -57,13 +59,43 @@ pub fn split(
         let headers = read_entity_head(&mut part, limits)?;
         let content_type = headers.get(CONTENT_TYPE).map(printable);
         let file_name = file_name(&headers);
+        let content_id = headers.get(CONTENT_ID).map(bare_content_id);
         sink(number, &[])?;
         let mut content = transfer_decoder(headers.get(CONTENT_TRANSFER_ENCODING), Box::new(part))?;
         let len = pour(&mut content, &mut |bytes| sink(number, bytes))?;
-        attachments.push(Attachment { content_type, file_name, len });
+        attachments.push(Attachment { content_type, file_name, content_id, len });
     }
     parts.finish()?;
     Ok(attachments)
+}
+
+/// What a `Content-ID`, a reference to one, or a `cid:` URL (RFC 2392) names.
+pub(super) fn bare_content_id(text: &str) -> String {
+    let text = text.trim();
+    let text = text.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("cid:")).map_or(text, |_| &text[4..]);
+    let inner = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    let inner = inner.unwrap_or(text).as_bytes();
+    printable(&percent_decoded(inner))
+}
+
+/// `%40` and so on, as URLs have them; what is none stands as it is.
+fn percent_decoded(text: &[u8]) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn pour(content: &mut dyn Read, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<u64, MimeError> {
@@ -90,6 +122,8 @@ pub struct Enclosure<'a> {
     pub content_type: &'a str,
     /// Its name.
     pub file_name: Option<&'a str>,
+    /// Its `Content-ID` without brackets.
+    pub content_id: Option<&'a str>,
     /// Its bytes, sent as they are.
     pub content: &'a dyn Source,
 }
@@ -132,6 +166,9 @@ impl<'a> Related<'a> {
             let mut headers = Headers::new();
             headers.push(CONTENT_TYPE, enclosure.content_type)?;
             headers.push(CONTENT_TRANSFER_ENCODING, "binary")?;
+            if let Some(id) = enclosure.content_id {
+                headers.push(CONTENT_ID, &format!("<{id}>"))?;
+            }
             if let Some(name) = enclosure.file_name {
                 headers.push(CONTENT_DISPOSITION, &attachment_value(name))?;
             }

@@ -32,6 +32,8 @@ pub const CONTENT_TYPE: &str = "Content-Type";
 pub const CONTENT_TRANSFER_ENCODING: &str = "Content-Transfer-Encoding";
 /// `Content-Disposition`.
 pub const CONTENT_DISPOSITION: &str = "Content-Disposition";
+/// `Content-ID`.
+pub const CONTENT_ID: &str = "Content-ID";
 /// `Disposition-Notification-To`: asks for a receipt; its value means nothing.
 pub const NOTIFICATION_TO: &str = "Disposition-Notification-To";
 /// `Disposition-Notification-Options`: asks for a signed receipt.
@@ -41,9 +43,9 @@ pub const RECEIPT_DELIVERY: &str = "Receipt-Delivery-Option";
 
 /// `EDIINT-Features` (RFC 6017).
 pub const FEATURES: &str = "EDIINT-Features";
-/// What we can do beyond RFC 4130: take several files apart (RFC 6362), and process a message once, however often it is sent
-/// (draft-duker-as2-reliability).
-const FEATURES_VALUE: &str = "multiple-attachments, AS2-Reliability";
+/// What we can do beyond RFC 4130: take several files apart (RFC 6362), process a message once, however often it is sent
+/// (draft-duker-as2-reliability), and exchange certificates (draft-meadors-certificate-exchange).
+const FEATURES_VALUE: &str = "multiple-attachments, AS2-Reliability, CEM";
 /// `AS2-Product` (draft-ietf-ediint-rfc4130bis 6.2).
 const AS2_PRODUCT: &str = "AS2-Product";
 const AS2_PRODUCT_VALUE: &str = concat!("dxgate:", env!("CARGO_PKG_VERSION"));

@@ -31,6 +31,7 @@ pub mod plan;
 pub mod request;
 
 pub mod attachments;
+pub mod cem;
 pub mod compose;
 mod entity;
 pub mod mic;

@@ -13,6 +13,7 @@
 mod algorithm;
 pub mod ber;
 mod certificate;
+pub mod certs_only;
 pub mod compressed;
 mod content_cipher;
 pub mod der;
@@ -20,6 +21,7 @@ mod digest;
 mod ecdh;
 pub mod enveloped;
 mod error;
+mod identifier;
 mod key;
 mod key_transport;
 pub mod oid;

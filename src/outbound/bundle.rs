@@ -85,6 +85,7 @@ impl Outbound {
             .map(|(name, file)| Enclosure {
                 content_type: partner.content_type_of(Some(name)),
                 file_name: Some(name),
+                content_id: None,
                 content: file,
             })
             .collect();

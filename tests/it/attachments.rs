@@ -14,9 +14,14 @@ fn several_files() -> Letter {
     let contents = [&b"<invoice/>"[..], b"%PDF-1.7", b"UNA:+"].map(BytesSource);
     let [invoice, scan, edi] = &contents;
     let enclosures = [
-        Enclosure { content_type: "application/xml", file_name: Some("invoice.xml"), content: invoice },
-        Enclosure { content_type: "application/pdf", file_name: Some("扫描.pdf"), content: scan },
-        Enclosure { content_type: "application/EDIFACT", file_name: None, content: edi },
+        Enclosure {
+            content_type: "application/xml",
+            file_name: Some("invoice.xml"),
+            content_id: None,
+            content: invoice,
+        },
+        Enclosure { content_type: "application/pdf", file_name: Some("扫描.pdf"), content_id: None, content: scan },
+        Enclosure { content_type: "application/EDIFACT", file_name: None, content_id: None, content: edi },
     ];
     let related = Related::new(&enclosures).unwrap();
     let plan = SendPlan { content_type: related.content_type().to_owned(), file_name: None, ..plan() };

@@ -26,8 +26,9 @@ fn several_files_travel_like_any_payload_and_come_apart_again() {
     let contents = [PAYLOAD, b"", b"\x00\xff\r\n--b\r\n", b"line\n"].map(BytesSource);
     let names = [Some("单 1.xml"), None, Some("scan.pdf"), Some("a.txt")];
     let types = ["application/xml", "text/plain", "application/pdf", "text/plain; charset=utf-8"];
-    let enclosures: Vec<_> =
-        (0..4).map(|n| Enclosure { content_type: types[n], file_name: names[n], content: &contents[n] }).collect();
+    let enclosures: Vec<_> = (0..4)
+        .map(|n| Enclosure { content_type: types[n], file_name: names[n], content_id: None, content: &contents[n] })
+        .collect();
     let related = Related::new(&enclosures).unwrap();
     assert!(related.content_type().starts_with("multipart/related; type=\"application/xml\"; boundary=\""));
     for plan in [plain_plan(), usual_plan(), plan(Some(SignatureScheme::RsaPss), None, Compression::BeforeSigning)] {
@@ -89,7 +90,7 @@ proptest::proptest! {
     ) {
         let sources: Vec<_> = files.iter().map(|bytes| BytesSource(bytes.as_slice())).collect();
         let enclosures: Vec<_> =
-            sources.iter().map(|content| Enclosure { content_type: "a/b", file_name: None, content }).collect();
+            sources.iter().map(|content| Enclosure { content_type: "a/b", file_name: None, content_id: None, content }).collect();
         let related = Related::new(&enclosures).unwrap();
         let mut payload = Vec::new();
         crate::mime::Source::open(&related).unwrap().read_to_end(&mut payload).unwrap();
@@ -106,9 +107,10 @@ fn what_was_put_together_under_an_id_is_known_by_its_first_bytes() {
         Enclosure {
             content_type: "application/xml; charset=utf-8",
             file_name: Some("\u{8ba2}\u{5355}.xml"),
+            content_id: None,
             content: &one,
         },
-        Enclosure { content_type: "text/plain", file_name: None, content: &two },
+        Enclosure { content_type: "text/plain", file_name: None, content_id: None, content: &two },
     ];
     let id: crate::ground::id::Id = "01920000-0000-7000-8000-000000000001".parse().unwrap();
     let related = Related::named(&enclosures, id).unwrap();

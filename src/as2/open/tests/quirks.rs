@@ -236,7 +236,7 @@ fn a_message_shows_the_version_that_the_partner_can_bear() {
         ["AS2-Version", "EDIINT-Features", "AS2-Product"].map(|name| field(&wire.headers, name))
     };
     let product = concat!("dxgate:", env!("CARGO_PKG_VERSION"));
-    let features = "multiple-attachments, AS2-Reliability";
+    let features = "multiple-attachments, AS2-Reliability, CEM";
     let own = |text: &str| Some(text.to_owned());
     assert_eq!(fields(As2Version::V1_0), [own("1.0"), None, None]);
     assert_eq!(fields(As2Version::V1_1), [own("1.1"), None, None]);
