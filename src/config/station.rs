@@ -160,7 +160,7 @@ fn key(section: &Section<'_>, reading: &Reading<'_>) -> Option<StationKey> {
     reading.report_expiry(section, place, &certificate, &file);
     let window = narrowed(section, &certificate, window);
     let transports = transports.unwrap_or_else(|| KeyTransport::ALL.to_vec());
-    Some(StationKey { certificate, key, uses, window, transports, file })
+    Some(StationKey { certificate, key, uses, window, transports, file, withheld: false })
 }
 
 fn uses(section: &Section<'_>) -> KeyUses {

@@ -42,6 +42,7 @@ use crate::store::record::DedupKey;
 
 mod answers;
 mod asynchronous;
+mod exchange;
 mod failures;
 mod open;
 mod publish;

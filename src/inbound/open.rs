@@ -4,6 +4,7 @@ use std::io::{self, BufReader, Write as _};
 use std::sync::Arc;
 
 use super::Inbound;
+use super::exchange::Heard;
 use super::unwrap::Unwrapped;
 use crate::as2::attachments::{self, Attachment, related_boundary};
 use crate::as2::request::Request;
@@ -20,6 +21,8 @@ pub(super) struct Verified {
     pub(super) opened: Opened,
     pub(super) payload: Draft,
     pub(super) unwrapped: Option<Unwrapped>,
+    /// What it says, when it is a certificate exchange message.
+    pub(super) heard: Option<Heard>,
     /// The files of a multipart of files (RFC 6362), when it was taken apart.
     pub(super) attachments: Vec<(Attachment, Draft)>,
 }
@@ -121,12 +124,15 @@ impl Inbound {
         };
         let (opened, sink) = opened.map_err(NotOpened::from)?;
         let payload = sink.finish_with(opened.payload_sha256).map_err(NotOpened::Storage)?;
+        let heard = self.hear_exchange(partner, &opened, &payload).map_err(NotOpened::Storage)?;
         let unwrapped = self.unwrap(partner, &payload).map_err(NotOpened::Storage)?;
         let attachments = match unwrapped {
-            None if partner.accept.split_attachments => self.take_apart(partner, &opened, &payload)?,
+            None if partner.accept.split_attachments && heard.is_none() => {
+                self.take_apart(partner, &opened, &payload)?
+            }
             _ => Vec::new(),
         };
-        Ok(Verified { opened, payload, unwrapped, attachments })
+        Ok(Verified { opened, payload, unwrapped, heard, attachments })
     }
 
     /// Whether the message opens with these keys; nothing of it is kept.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Inbound;
+use super::exchange::{Heard, Unusable};
 use super::open::{Verified, cipher_name};
 use super::reply::{Answer, Asked, NoAnswer};
 use super::terms;
@@ -30,6 +31,8 @@ pub(super) enum Published {
     Duplicate(Box<Opened>, Stored, Box<Message>),
     /// A message with the same key but other content was accepted before; the wire bytes come back.
     OtherContent(Draft),
+    /// A certificate exchange message that says nothing that can be used; the wire bytes come back.
+    Unusable(Unusable, Draft),
 }
 
 /// What `<name>.meta.json` says.
@@ -68,6 +71,12 @@ impl Place<'_> {
         let given = self.attachment.file_name.as_ref().map(|name| name.safe.clone());
         given.unwrap_or_else(|| format!("{id}-{}.{}", self.number, extension(self.attachment.content_type.as_deref())))
     }
+
+    fn publication(&self, id: Id, meta: String, draft: Draft, transaction: &mut Transaction) -> Publication {
+        let content = Content::Body(draft.into_body(transaction));
+        let files = vec![(".meta.json".to_owned(), Content::Text(meta)), (String::new(), content)];
+        Publication { folder: Folder::Inbox, name: self.file_name(id), files }
+    }
 }
 
 impl Inbound {
@@ -81,11 +90,15 @@ impl Inbound {
         verified: Verified,
         (wire, remote): (Draft, Option<String>),
     ) -> Result<Published, NoAnswer> {
-        let Verified { opened, payload, mut unwrapped, attachments } = verified;
+        let Verified { opened, payload, mut unwrapped, heard, attachments } = verified;
         let key = dedup_key(request);
         if let Some(existing) = self.store.by_dedup_key(&key) {
             return Ok(earlier(opened, existing, wire));
         }
+        let heard = match heard {
+            Some(Heard::Unusable(why)) => return Ok(Published::Unusable(why, wire)),
+            heard => heard,
+        };
         let now = self.clock.now();
         let answers = self.heard(id, partner, unwrapped.as_mut(), now).await?;
         let mut transaction = Transaction::new(now);
@@ -95,17 +108,16 @@ impl Inbound {
         let name = file_name(id, &opened, unwrapped.as_ref());
         let wire = wire.into_body(&mut transaction);
         let payload = payload.into_body(&mut transaction);
-        let mut publications = Vec::new();
         let enclosed = attachments.len();
-        for (number, (attachment, draft)) in attachments.into_iter().enumerate() {
+        let enclosed = attachments.into_iter().enumerate().map(|(number, (attachment, draft))| {
             let place = Place { number: number.saturating_add(1), of: enclosed, attachment: &attachment };
             let meta = meta_text(id, partner, request, &opened, None, Some(&place), &customs_time(now));
-            let content = Content::Body(draft.into_body(&mut transaction));
-            let files = vec![(".meta.json".to_owned(), Content::Text(meta)), (String::new(), content)];
-            publications.push(Publication { folder: Folder::Inbox, name: place.file_name(id), files });
-        }
+            place.publication(id, meta, draft, &mut transaction)
+        });
+        let mut publications: Vec<Publication> = enclosed.collect();
         let files = inbox_files(meta, payload, unwrapped.and_then(|unwrapped| unwrapped.document), &mut transaction);
-        if publications.is_empty() {
+        // What certificate exchange says is for people, not for whoever empties the inbox.
+        if publications.is_empty() && heard.is_none() {
             publications.push(Publication { folder: Folder::Inbox, name: name.clone(), files });
         }
         let answers = answers.map(|answers| {
@@ -125,6 +137,9 @@ impl Inbound {
             files: publications,
         };
         transaction.fact(id, fact);
+        if let Some(change) = heard.and_then(|heard| heard.change(id, partner)) {
+            transaction.change(change);
+        }
         let evidence = terms::accepted(&partner.accept_policy(now), &opened, remote);
         transaction.fact(id, Fact::Evidence { evidence });
         if let Some(answers) = answers {

@@ -167,6 +167,9 @@ impl Inbound {
                 };
                 self.close_repetition(id, partner, existing.id, answer).await
             }
+            Published::Unusable(why, wire) => {
+                self.decline(id, partner, request, self.evidence(wire)?, Refusal::unusable(&why)).await
+            }
             Published::OtherContent(wire) => {
                 self.decline(id, partner, request, self.evidence(wire)?, Refusal::other_content()).await
             }
@@ -327,7 +330,8 @@ impl Inbound {
             None => None,
             Some(asked) => {
                 let digest = mdn_digest(asked, told.mic.as_ref());
-                let signing = self.station.signing(now, digest, partner.agreement.sign);
+                let awaited = self.store.awaited_certificates(&partner.id);
+                let signing = self.station.withholding(&awaited).signing(now, digest, partner.agreement.sign);
                 // An unsigned MDN would be no answer, and would be repeated for ever.
                 Some(signing.ok_or_else(|| NoAnswer::Storage(io::Error::other("no signing key is active")))?)
             }

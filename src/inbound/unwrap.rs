@@ -80,7 +80,7 @@ impl Inbound {
         Ok(Some(unwrapped))
     }
 
-    fn reader<'a>(&self, draft: &'a Draft) -> io::Result<BufReader<Box<dyn io::Read + Send + 'a>>> {
+    pub(super) fn reader<'a>(&self, draft: &'a Draft) -> io::Result<BufReader<Box<dyn io::Read + Send + 'a>>> {
         Ok(BufReader::with_capacity(64 * 1024, draft.open(&self.store)?))
     }
 

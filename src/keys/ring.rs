@@ -35,6 +35,8 @@ pub struct StationKey {
     pub transports: Vec<KeyTransport>,
     /// The file the certificate came from, for reports.
     pub file: PathBuf,
+    /// The partner that something is signed for does not trust it yet: it signs only when no other key does.
+    pub withheld: bool,
 }
 
 /// Our keys. Built by the configuration, handed to whoever signs or decrypts. Clones share one ring, so that a change of
@@ -57,16 +59,30 @@ impl KeyRing {
         self.keys.store(other.keys.load_full());
     }
 
-    /// The key that signs at `now` with `scheme`: the active one whose window began last. Without a scheme an SM2 key
-    /// signs only when no other does.
+    /// The key that signs at `now` with `scheme`: the active one whose window began last, a withheld one only when there
+    /// is no other. Without a scheme an SM2 key signs only when no other does.
     pub fn signing_key(&self, now: Timestamp, scheme: Option<SignatureScheme>) -> Option<SigningKey> {
         let keys = self.keys.load();
-        let mut active = keys.iter().filter(|key| key.uses.sign && key.window.holds(now));
-        let active = match scheme {
-            Some(scheme) => active.find(|key| scheme.fits(key.key.kind()))?,
-            None => active.clone().find(|key| key.key.kind() != KeyKind::Sm2).or_else(|| active.next())?,
+        let active = |withheld: bool| {
+            let signs = |key: &&StationKey| key.uses.sign && key.window.holds(now) && key.withheld == withheld;
+            let mut active = keys.iter().filter(signs);
+            match scheme {
+                Some(scheme) => active.find(|key| scheme.fits(key.key.kind())),
+                None => active.clone().find(|key| key.key.kind() != KeyKind::Sm2).or_else(|| active.next()),
+            }
         };
+        let active = active(false).or_else(|| active(true))?;
         Some(SigningKey { certificate: active.certificate.clone(), key: active.key.clone() })
+    }
+
+    /// A ring of the same keys, by itself, in which those with these fingerprints are withheld.
+    #[must_use]
+    pub fn withholding(&self, fingerprints: &[String]) -> KeyRing {
+        let mut keys = self.keys.load().as_ref().clone();
+        for key in &mut keys {
+            key.withheld |= fingerprints.contains(&key.certificate.fingerprint().to_string());
+        }
+        KeyRing::new(keys)
     }
 
     /// Every key that decrypts, newest first; windows and expiry do not matter here.

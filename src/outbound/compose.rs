@@ -51,7 +51,8 @@ impl Outbound {
         let packed = self.packed_type(content).map_err(NotComposed::Storage)?;
         // The files inside have names of their own.
         let name = packed.is_none().then_some(content.file_name);
-        let plan = partner.send_plan(&self.station, now, name, packed.as_deref());
+        let awaited = self.store.awaited_certificates(&partner.id);
+        let plan = partner.send_plan(&self.station.withholding(&awaited), now, name, packed.as_deref());
         let plan = plan
             .map_err(|error| NotComposed::Impossible(Reason { code: error.code().to_owned(), text: error.text() }))?;
         let message_id = MessageId::generate(id, &self.settings.message_id_host);

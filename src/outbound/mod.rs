@@ -45,6 +45,7 @@ mod compose;
 mod earlier;
 mod envelope;
 mod environment;
+mod exchange;
 mod intake;
 mod operator;
 mod outcome;
@@ -60,6 +61,7 @@ mod sweep;
 mod terms;
 mod trial;
 
+pub use exchange::{Asking, ExchangeError};
 pub use intake::IntakeError;
 pub use operator::{Action, ActionError};
 pub use receipt::Arrival;
@@ -109,6 +111,8 @@ pub struct Outbound {
     /// Declarations that are not in the journal yet.
     preparing: Arc<earlier::Preparing>,
     losing: Arc<trial::Losing>,
+    /// Held by whoever asks for or answers about certificates, so that an exchange is answered once.
+    exchanging: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What the flow stands on.
@@ -160,6 +164,7 @@ impl Outbound {
             troubles: Arc::new(Mutex::new(Vec::new())),
             preparing: Arc::default(),
             losing: Arc::default(),
+            exchanging: Arc::default(),
         }
     }
 

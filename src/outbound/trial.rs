@@ -116,7 +116,7 @@ impl Outbound {
         let window = Window::of(&certificate);
         let uses = KeyUses { sign: true, decrypt: false };
         let file = std::path::PathBuf::new();
-        let key = StationKey { certificate, key, uses, window, transports: Vec::new(), file };
+        let key = StationKey { certificate, key, uses, window, transports: Vec::new(), file, withheld: false };
         let mut station = Station::clone(&self.station);
         station.keys = KeyRing::new(vec![key]);
         Ok(station)

@@ -21,6 +21,7 @@ pub use settings::{
 pub use url::PartnerUrl;
 pub use waiver::{Waived, Waiver, Waivers};
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -49,6 +50,14 @@ pub struct Station {
 }
 
 impl Station {
+    /// The same side with keys [withheld](KeyRing::withholding); itself when there are none.
+    pub fn withholding(&self, fingerprints: &[String]) -> Cow<'_, Station> {
+        if fingerprints.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(Station { keys: self.keys.withholding(fingerprints), ..self.clone() })
+    }
+
     /// Signing material for `now`: the newest active key that signs with `scheme`, or the newest of all with the scheme
     /// that is usual for it. SM2 signs over SM3 whatever `digest` says. `None` when no such key is active, for SHA-1 and
     /// MD5, over which AS2 signs nothing, and for SM3 under another scheme than SM2.

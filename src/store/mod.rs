@@ -44,6 +44,7 @@ mod db;
 mod declared;
 pub mod draft;
 mod error;
+pub mod exchange;
 mod fact;
 mod failing;
 mod figures;

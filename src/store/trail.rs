@@ -6,7 +6,7 @@
 //! entry is derived from the fact. Entries are found by the number of their frame, which is their place in the chain; they never expire.
 //!
 //! Which partners are paused follows from the trail, so a restart keeps it. So does what was in force last: a start compares the
-//! files with it.
+//! files with it, and how certificate exchanges stand ([`super::exchange`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,7 @@ use super::Store;
 use super::committer::Committed;
 use super::db::DbError;
 use super::error::CommitError;
+use super::exchange::Exchanges;
 use super::index::Index;
 use super::record::{Fact, GATEWAY, Message, State};
 use super::transaction::Transaction;
@@ -150,14 +151,15 @@ pub struct Changed {
 pub(super) struct Following {
     pauses: Mutex<BTreeMap<String, Pause>>,
     settings: Mutex<BTreeMap<String, Settings>>,
+    pub(super) exchanges: Mutex<Exchanges>,
     stream: broadcast::Sender<Changed>,
 }
 
 impl Following {
     /// What the trail so far comes to.
     pub(super) fn new(index: &Index) -> Result<Following, DbError> {
-        let (pauses, settings) = (Mutex::default(), Mutex::default());
-        let following = Following { pauses, settings, stream: broadcast::Sender::new(WAITING) };
+        let (pauses, settings, exchanges) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let following = Following { pauses, settings, exchanges, stream: broadcast::Sender::new(WAITING) };
         for entry in index.entries(b't') {
             let entry = serde_json::from_slice::<Entry>(&entry?.1).map_err(std::io::Error::from)?;
             following.follow(&entry);
@@ -165,7 +167,9 @@ impl Following {
         Ok(following)
     }
 
-    pub(super) fn follow(&self, Entry { at, change, .. }: &Entry) {
+    pub(super) fn follow(&self, entry: &Entry) {
+        let Entry { at, change, .. } = entry;
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).follow(entry);
         learn(&mut self.settings(), change);
         let Some(partner) = change.on.strip_prefix(PARTNER) else { return };
         match change.what.as_str() {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::cms::KeyTransport;
 use crate::config::Severity;
+use crate::partner::Station;
 
 #[test]
 fn values_that_cannot_be_are_reported_with_line_and_key() {
@@ -280,6 +281,26 @@ fn the_newest_active_key_signs_and_all_of_them_decrypt() {
     let decrypting = config.station.keys.decryption_keys();
     assert_eq!(decrypting.len(), 3);
     assert_eq!(decrypting[0].transports, [KeyTransport::RsaOaepSha256]);
+}
+
+#[test]
+fn a_withheld_key_signs_only_when_no_other_does_and_decrypts_all_the_same() {
+    let sandbox = Sandbox::new().with_real_keys();
+    sandbox.gateway(
+        "until = \"2026-09-30T00:00:00Z\"\n[[station.keys]]\ncertificate = \"keys/own.crt\"\nprivate_key = \"keys/own.key\"\nfrom = \"2026-08-01T00:00:00Z\"\n",
+    );
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let keys = config.station.keys.keys();
+    let new = keys.iter().find(|key| key.certificate.subject().contains("CN=own")).expect("there");
+    let withholding = config.station.withholding(&[new.certificate.fingerprint().to_string()]);
+    let signer = |station: &Station, when: &str| {
+        station.keys.signing_key(at(when), None).map(|key| key.certificate.subject().contains("CN=own"))
+    };
+    assert_eq!(signer(&config.station, "2026-09-01T00:00:00Z"), Some(true));
+    assert_eq!(signer(&withholding, "2026-09-01T00:00:00Z"), Some(false), "the old one signs meanwhile");
+    assert_eq!(signer(&withholding, "2026-12-01T00:00:00Z"), Some(true), "the old one has ended");
+    assert_eq!(withholding.keys.decryption_keys().len(), 2);
+    assert_eq!(signer(&config.station, "2026-09-01T00:00:00Z"), Some(true), "nobody else is concerned");
 }
 
 #[test]
