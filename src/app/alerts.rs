@@ -101,6 +101,8 @@ impl Watch {
         let certificates = conditions::certificates(&config.station.keys, &shown, &partners, now);
         let revocation = conditions::revocation(&partners, now);
         let guessing = conditions::guessing(self.backend.pressed(), config.server.failures_per_partner);
+        let exchanges = conditions::exchanges(&self.store.exchanges(), now);
+        let certificates = certificates.into_iter().chain(exchanges);
         unready.chain(certificates).chain(revocation).chain(queue).chain(guessing).collect()
     }
 

@@ -12,13 +12,16 @@ use crate::ground::text::{Bilingual, printable};
 use crate::keys::KeyRing;
 use crate::partner::{Directory, Partner};
 use crate::store::alert::Level;
-use crate::store::record::Reason;
+use crate::store::exchange::CertificateExchange;
+use crate::store::record::{Direction, Reason};
 use crate::store::{Backlog, StoreError};
 
 /// Days before its end at which a certificate is alerted about anew.
 const THRESHOLDS: [i64; 5] = [60, 30, 14, 7, 1];
 /// From so many days on a person has to act.
 const PRESSING: i64 = 14;
+/// From so many days before its time is over on an answer is urgent.
+const PRESSING_ANSWER: i64 = 3;
 /// The whole journal, checked, does not hold.
 pub(super) const JOURNAL_DAMAGED: &str = "journal-damaged";
 /// The first check of the journal comes so long after a start.
@@ -139,6 +142,50 @@ fn expiry(certificates: &[&Certificate], now: Timestamp) -> Option<Condition> {
     Some(condition(level, &format!("certificate-expires-{days}d"), text))
 }
 
+/// Certificates that a partner asks us to trust, and what came of those that we asked it to trust.
+pub(super) fn exchanges(exchanges: &[CertificateExchange], now: Timestamp) -> Vec<Condition> {
+    let latest = |one: &&CertificateExchange| one.superseded_by.is_none();
+    exchanges.iter().filter(latest).filter_map(|one| exchange(one, now)).collect()
+}
+
+fn exchange(one: &CertificateExchange, now: Timestamp) -> Option<Condition> {
+    let (id, partner) = (one.id, one.partner.as_str());
+    let left = one.respond_by().map(|by| by.duration_since(now));
+    let within = |hours: i64| left.is_some_and(|left| left <= SignedDuration::from_hours(hours));
+    let refused = one.answer.as_ref().filter(|answer| answer.words.iter().any(|word| !word.accepted));
+    let found = match (one.direction, one.is_answered()) {
+        (Direction::Inbound, false) => {
+            let level = if within(24 * PRESSING_ANSWER) { Level::Error } else { Level::Warning };
+            let text = bilingual!(
+                "伙伴 {partner} 请求信任新证书（{id}）。请通过其他渠道核对指纹，再用 dxgate cert accept {id} 接受或 dxgate cert reject {id} 拒绝。",
+                "partner {partner} asks us to trust new certificates ({id}). Compare the fingerprints by another way, then dxgate cert accept {id} or dxgate cert reject {id}."
+            );
+            condition(level, "certificate-offered", text)
+        }
+        (Direction::Outbound, false) if within(0) => {
+            let text = bilingual!(
+                "伙伴 {partner} 未在期限内答复我方的证书请求（{id}），其间仍以旧密钥签名。请与对方联系。",
+                "partner {partner} has not answered our request about certificates ({id}) in time; the old key signs meanwhile. Ask the partner."
+            );
+            condition(Level::Warning, "certificate-unanswered", text)
+        }
+        (Direction::Outbound, true) if refused.is_some_and(|answer| is_recent(answer.at, now)) => {
+            let text = bilingual!(
+                "伙伴 {partner} 拒绝了我方的证书（{id}）。用 dxgate cert exchanges --all 查看原因并与对方协调，再次请求。",
+                "partner {partner} has rejected a certificate of ours ({id}). dxgate cert exchanges --all shows why; agree with the partner, then ask again."
+            );
+            condition(Level::Warning, "certificate-rejected", text)
+        }
+        _ => return None,
+    };
+    Some(Condition { partner: Some(partner.to_owned()), ..found })
+}
+
+/// What was refused is told for thirty days, unless it is asked for again.
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at) <= SignedDuration::from_hours(24 * 30)
+}
+
 /// The oldest open message is older than it should become.
 pub(super) fn queue(backlog: &Backlog, most: Duration, now: Timestamp) -> Option<Condition> {
     let most = SignedDuration::try_from(most).ok().filter(|most| !most.is_zero())?;
@@ -212,6 +259,9 @@ impl Checks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::as2::cem::CertUsage;
+    use crate::ground::id::Id;
+    use crate::store::exchange::{AskedCertificate, ExchangeAnswer, Word};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -236,6 +286,53 @@ mod tests {
         assert_eq!(hour(7 * 24 + 1).map(|found| found.0).as_deref(), Some("certificate-expires-14d"));
         assert_eq!(hour(0).map(|found| found.0).as_deref(), Some("certificate-expires-1d"));
         assert_eq!(hour(-1), Some(("certificate-expired".to_owned(), Level::Error)));
+    }
+
+    fn exchange_of(direction: Direction, respond_by: i64) -> CertificateExchange {
+        let asked = AskedCertificate {
+            fingerprint: "aa".to_owned(),
+            usages: vec![CertUsage::DigitalSignature],
+            respond_by: Some(at(respond_by)),
+            issuer: "CN=acme".to_owned(),
+            serial: "1".to_owned(),
+        };
+        CertificateExchange {
+            id: Id::derived(at(0), &[1; 10]),
+            partner: "acme".to_owned(),
+            direction,
+            request_id: "r".to_owned(),
+            asked: at(0),
+            certificates: vec![asked],
+            answer: None,
+            superseded_by: None,
+        }
+    }
+
+    #[test]
+    fn an_open_request_is_told_and_is_urgent_near_its_end() {
+        let offered = exchange_of(Direction::Inbound, 86_400 * 10);
+        let told = |now: i64| exchanges(std::slice::from_ref(&offered), at(now)).pop().map(|found| found.level);
+        assert_eq!(told(86_400 * 7 - 1), Some(Level::Warning));
+        assert_eq!(told(86_400 * 7), Some(Level::Error));
+        let superseded = CertificateExchange { superseded_by: Some(offered.id), ..offered.clone() };
+        assert!(exchanges(&[superseded], at(0)).is_empty());
+    }
+
+    #[test]
+    fn a_request_of_ours_is_told_when_it_is_late_or_rejected() {
+        let ours = exchange_of(Direction::Outbound, 100);
+        let code = |one: &CertificateExchange, now: i64| {
+            exchanges(std::slice::from_ref(one), at(now)).pop().map(|found| found.reason.code)
+        };
+        assert_eq!((code(&ours, 99), code(&ours, 100).as_deref()), (None, Some("certificate-unanswered")));
+        let answered = |accepted: bool| {
+            let words = vec![Word { fingerprint: "aa".to_owned(), accepted, reason: None }];
+            let answer = ExchangeAnswer { at: at(50), by: "acme".to_owned(), message: ours.id, words };
+            CertificateExchange { answer: Some(answer), ..ours.clone() }
+        };
+        assert_eq!(code(&answered(true), 200), None);
+        assert_eq!(code(&answered(false), 200).as_deref(), Some("certificate-rejected"));
+        assert_eq!(code(&answered(false), 86_400 * 31), None, "after a month it is history");
     }
 
     #[test]

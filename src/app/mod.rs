@@ -16,6 +16,7 @@ mod conditions;
 mod endpoint;
 mod environment;
 mod error;
+mod exchanges;
 mod keeping;
 mod listeners;
 mod live;

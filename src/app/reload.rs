@@ -296,6 +296,6 @@ pub(super) fn keep_certificates(store: &Store, keys: &KeyRing, partners: &Direct
 
 /// Where passphrases named by `…_env` keys come from.
 #[expect(clippy::disallowed_methods, reason = "the process environment is handed to config from here")]
-fn environment(name: &str) -> Option<String> {
+pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -31,6 +31,7 @@ use super::people::{AuditCommand, TokenCommand, UserCommand};
 use crate::bilingual;
 use crate::config::home::HomePlan;
 use crate::declaration::dsig::Algorithm;
+use crate::ground::id::Id;
 use crate::ground::secret::Secret;
 use crate::keys::generate::KeyRequest;
 
@@ -325,6 +326,24 @@ pub enum CertCommand {
     Import(cert::ImportArguments),
     /// Make a key that follows the one we sign with, and configure it
     Rotate(cert::RotateArguments),
+    /// Certificates that one side asked the other to trust (CEM), with fingerprints
+    Exchanges {
+        /// Those that are answered too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Ask partners to trust certificates of ours (CEM); until one accepts, the old key signs for it
+    Request(cert::RequestArguments),
+    /// Trust the certificates that a partner asked for, beside those it has, and tell it
+    Accept(cert::AcceptArguments),
+    /// Tell a partner that the certificates it asked for are not trusted, and why
+    Reject {
+        /// The exchange, as cert exchanges shows it
+        id: Id,
+        /// Why; the partner reads it
+        #[arg(long, short)]
+        reason: String,
+    },
 }
 
 /// `cert generate`.

@@ -16,6 +16,7 @@ pub mod declarations;
 pub mod demo;
 pub mod doctor;
 mod evidence;
+mod exchanges;
 pub mod exit_code;
 pub mod failure;
 pub mod form;
@@ -145,6 +146,10 @@ fn dispatch(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fa
         }
         Command::Cert(CertCommand::Import(arguments)) => rotation::import(context, arguments)?,
         Command::Cert(CertCommand::Rotate(arguments)) => rotation::rotate(context, arguments)?,
+        Command::Cert(CertCommand::Exchanges { all }) => exchanges::list(context, *all)?,
+        Command::Cert(CertCommand::Request(arguments)) => exchanges::request(context, arguments)?,
+        Command::Cert(CertCommand::Accept(arguments)) => exchanges::accept(context, arguments)?,
+        Command::Cert(CertCommand::Reject { id, reason }) => exchanges::reject(context, *id, reason)?,
         Command::Backup(arguments) => backup::run(context, arguments)?,
         Command::Restore(arguments) => backup::restore(context, arguments)?,
         Command::Doctor => doctor::run(file, environment, now, voice)?,

@@ -1,10 +1,9 @@
 //! `dxgate cert import` and `dxgate cert rotate`: a certificate comes into the home beside the one it follows.
 //!
-//! The files go into `keys/`, a table is added at the end of the partner's file or of `gateway.toml`, and the whole
-//! configuration is read again: if it does not hold, everything is taken back. A running gateway sees the changed file
+//! How it comes is [`crate::config::arrival`]'s business. A running gateway sees the changed file
 //! within seconds, and its audit trail has the change.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::{SignedDuration, Unit};
@@ -16,24 +15,14 @@ use super::failure::Failure;
 use super::output;
 use crate::bilingual;
 use crate::cms::Certificate;
+use crate::config::arrival::{self, Arrival, ArrivalError, table};
 use crate::config::{self, Config, home::quoted};
 use crate::ground::clock::{Clock as _, SystemClock};
-use crate::ground::durable::{self, DurableError};
 use crate::keys::generate::{KeyRequest, generate};
 use crate::keys::load::{self, KeyFileError};
-use crate::keys::save;
 
 /// A new key of ours signs from so many days on when nothing else is said: partners need time to take its certificate.
 const NOTICE_DAYS: i64 = 14;
-
-/// What comes into the home.
-struct Arrival {
-    /// The files, with what is in them; the last may be a private key.
-    certificate_file: (PathBuf, Vec<u8>),
-    key_file: Option<(PathBuf, Vec<u8>)>,
-    /// The configuration file and the table that is added to it.
-    configuration: (PathBuf, String),
-}
 
 /// A partner's certificate, or, with a key, one of ours.
 ///
@@ -41,23 +30,16 @@ struct Arrival {
 /// A file that cannot be used, or a configuration that would not hold.
 pub fn import(context: &mut Context<'_>, arguments: &ImportArguments) -> Result<ExitCode, Failure> {
     let config = context.config()?;
-    let home = home_of(&context.global.config);
+    let home = config::home_of(&context.global.config);
     let certificate = load::certificate(&arguments.certificate).map_err(|error| unusable(&error))?;
     let bytes = read(&arguments.certificate)?;
-    let name = short(&certificate);
     let window = (arguments.from, arguments.until);
     let arrival = match (&arguments.partner, &arguments.key) {
         (Some(id), _) => {
             let partner = config.partners.by_id(id).ok_or_else(|| unknown(&config, id))?;
             known_already(&certificate, partner.certificates.certificates().iter().map(|held| &held.certificate))?;
-            let file = format!("keys/{id}-{name}.crt");
-            let uses = (!arguments.uses.is_empty()).then(|| words(&arguments.uses));
-            let table = table("certificates", [("file", Some(quoted(&file))), ("use", uses)], window);
-            Arrival {
-                certificate_file: (home.join(file), bytes),
-                key_file: None,
-                configuration: (partner.file.clone(), table),
-            }
+            let uses: Vec<&str> = arguments.uses.iter().map(String::as_str).collect();
+            Arrival::of_partner(home, (id, &partner.file), (&certificate, bytes), &uses, window)
         }
         (None, Some(key)) => {
             let passphrase = arguments.passphrase(context.environment)?;
@@ -121,10 +103,10 @@ fn ours(
     passphrase_env: Option<&str>,
     window: (Option<Timestamp>, Option<Timestamp>),
 ) -> Result<Arrival, Failure> {
-    let home = home_of(file);
+    let home = config::home_of(file);
     let keys = config.station.keys.keys();
     known_already(pair.certificate, keys.iter().map(|key| &key.certificate))?;
-    let name = short(pair.certificate);
+    let name = arrival::short(pair.certificate);
     let (certificate, key) = (format!("keys/station-{name}.crt"), format!("keys/station-{name}.key"));
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let passphrase_file = pair.passphrase_file.map(|path| quoted(&absolute(path).display().to_string()));
@@ -145,36 +127,14 @@ fn ours(
     })
 }
 
-/// Writes the files and adds the table; takes all of it back unless the configuration holds.
+/// Puts it into the home; see [`Arrival::put`].
 fn put(context: &Context<'_>, arrival: &Arrival) -> Result<(), Failure> {
-    let (file, table) = &arrival.configuration;
-    let before = read(file)?;
-    let text = String::from_utf8_lossy(&before);
-    let after = format!("{}\n\n{table}", text.trim_end());
-    // The key first: a certificate whose key was lost is the worse half to be left with.
-    let written = write_files(arrival).and_then(|()| durable::replace(file, after.as_bytes()));
-    let checked = written.map_err(|error| Failure::new(ExitCode::Unreachable, error.code(), error.text()));
-    let checked = checked.and_then(|()| {
-        config::load(&context.global.config, context.environment, SystemClock.now()).map(drop).map_err(Failure::from)
-    });
-    checked.inspect_err(|_| {
-        let _ = durable::replace(file, &before);
-        let files = [Some(&arrival.certificate_file), arrival.key_file.as_ref()];
-        // Only what this call has made: a name that was taken holds something else.
-        files
-            .into_iter()
-            .flatten()
-            .filter(|(path, bytes)| read(path).is_ok_and(|found| found == *bytes))
-            .for_each(|(path, _)| drop(std::fs::remove_file(path)));
+    let put = arrival.put(&context.global.config, context.environment, SystemClock.now());
+    put.map_err(|error| match error {
+        ArrivalError::Unreadable(path, error) => Failure::file(&path, &error),
+        ArrivalError::Unwritten(error) => Failure::new(ExitCode::Unreachable, error.code(), error.text()),
+        ArrivalError::Problems(problems) => Failure::from(problems),
     })
-}
-
-fn write_files(arrival: &Arrival) -> Result<(), DurableError> {
-    if let Some((path, bytes)) = &arrival.key_file {
-        save::private(path, bytes)?;
-    }
-    let (path, bytes) = &arrival.certificate_file;
-    durable::write_new(path, bytes)
 }
 
 fn tell(
@@ -208,23 +168,6 @@ fn tell(
     Ok(ExitCode::Done)
 }
 
-/// `[[name]]` with these keys, and when it is used.
-fn table<const N: usize>(
-    name: &str,
-    keys: [(&str, Option<String>); N],
-    (from, until): (Option<Timestamp>, Option<Timestamp>),
-) -> String {
-    let instant = |at: Timestamp| quoted(&at.to_string());
-    let window = [("from", from.map(instant)), ("until", until.map(instant))];
-    let lines = keys.into_iter().chain(window).filter_map(|(key, value)| Some(format!("{key} = {}\n", value?)));
-    format!("[[{name}]]\n{}", lines.collect::<String>())
-}
-
-fn words(uses: &[String]) -> String {
-    let uses: Vec<String> = uses.iter().map(|word| quoted(word)).collect();
-    format!("[{}]", uses.join(", "))
-}
-
 fn known_already<'c>(new: &Certificate, mut known: impl Iterator<Item = &'c Certificate>) -> Result<(), Failure> {
     if !known.any(|known| known.fingerprint() == new.fingerprint()) {
         return Ok(());
@@ -247,14 +190,4 @@ fn unusable(error: &KeyFileError) -> Failure {
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| Failure::file(file, &error))
-}
-
-/// The folder of `gateway.toml`, to which the paths in it are relative.
-fn home_of(file: &Path) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).to_owned()
-}
-
-/// The beginning of the fingerprint: enough to tell the files of a home apart.
-fn short(certificate: &Certificate) -> String {
-    certificate.fingerprint().to_string().chars().take(12).collect()
 }

@@ -15,6 +15,7 @@ mod access;
 mod add_info;
 mod agreement;
 mod alerts;
+pub mod arrival;
 mod document;
 mod environment;
 mod gateway;
@@ -301,6 +302,11 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
+}
+
+/// The folder of `gateway.toml`, to which the paths in it are relative.
+pub fn home_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
 
 /// Where passphrases named by `…_env` keys come from: the process environment, or a table in tests.

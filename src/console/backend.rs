@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::exchanges::Exchanges;
 use super::runs::Runs;
 use super::wire::partners::{CertificateWire, PartnerCheck, PartnerDetail, PartnerWire, StationWire};
 use super::wire::traffic::{FiguresWire, PrecheckWire, QueueWire};
@@ -20,7 +21,7 @@ use crate::store::trail::{Change, TrailFilter, TrailPage};
 use crate::store::{DeclaredFilter, DeclaredPage, JournalReport, MessagePage, Raised};
 
 /// The gateway as the console sees it; `app` implements it.
-pub trait Backend: Runs {
+pub trait Backend: Exchanges + Runs {
     /// What keeps the gateway from working; empty when it is ready.
     fn readiness(&self) -> impl Future<Output = Vec<Unready>> + Send;
 

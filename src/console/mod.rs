@@ -16,6 +16,7 @@ pub mod backend;
 pub mod declarations;
 mod download;
 pub mod events;
+pub mod exchanges;
 mod keeping;
 mod metrics;
 mod openapi;

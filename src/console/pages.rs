@@ -37,7 +37,7 @@ macro_rules! file {
 /// The page itself; which of its views is shown stands behind the `#`.
 const INDEX: &[u8] = include_bytes!("web/index.html");
 
-const FILES: [File; 24] = [
+const FILES: [File; 25] = [
     file!("console.css", "text/css; charset=utf-8"),
     file!("icon.svg", "image/svg+xml"),
     file!("agreement.js", SCRIPT),
@@ -46,6 +46,7 @@ const FILES: [File; 24] = [
     file!("app.js", SCRIPT),
     file!("audit.js", SCRIPT),
     file!("certificates.js", SCRIPT),
+    file!("exchanges.js", SCRIPT),
     file!("chart.js", SCRIPT),
     file!("connectivity.js", SCRIPT),
     file!("declarations.js", SCRIPT),
@@ -137,6 +138,7 @@ mod tests {
     use crate::declaration::standing::Standing;
     use crate::outbound::Action;
     use crate::store::alert::Level;
+    use crate::store::exchange::EXCHANGE;
     use crate::store::trail;
 
     fn text(content: &'static [u8]) -> &'static str {
@@ -244,7 +246,8 @@ mod tests {
             }
         }
         let done = Action::ALL.map(|action| format!("message-{}", past(action)));
-        let others = [trail::PAUSED, trail::RESUMED, trail::ACKNOWLEDGED, trail::NOTED, trail::TABLES_CHANGED];
+        let others =
+            [trail::PAUSED, trail::RESUMED, trail::ACKNOWLEDGED, trail::NOTED, trail::TABLES_CHANGED, EXCHANGE];
         let files =
             [trail::PARTNER_ADDED, trail::PARTNER_CHANGED, trail::PARTNER_REMOVED, trail::CONFIGURATION_CHANGED];
         let stopped = files.map(|what| format!("{what}{}", trail::WHILE_STOPPED));

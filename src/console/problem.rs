@@ -144,6 +144,12 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "run-unknown", text)
     }
 
+    /// 404 for a certificate exchange that there is not.
+    pub fn no_exchange() -> Problem {
+        let text = bilingual!("没有这个证书交换", "there is no such certificate exchange");
+        Problem::new(StatusCode::NOT_FOUND, "exchange-unknown", text)
+    }
+
     /// 404 for a number that no document has.
     pub fn no_declaration() -> Problem {
         let text = bilingual!(

@@ -76,6 +76,10 @@ const TABLE: &[Row] = &[
     ("POST", "/partners/{id}/resume", REASON, OPERATE, 200),
     ("POST", "/partners/reload", "", ADMIN, 200),
     ("GET", "/certificates", "", READ, 200),
+    ("GET", "/certificate-exchanges", "", READ, 200),
+    ("POST", "/certificate-exchanges", r#"{"partner":"acme"}"#, ADMIN, 202),
+    ("POST", "/certificate-exchanges/{id}/accept", "{}", ADMIN, 200),
+    ("POST", "/certificate-exchanges/{id}/reject", REASON, ADMIN, 200),
     ("GET", "/station", "", READ, 200),
     ("GET", "/queue", "", READ, 200),
     ("GET", "/figures", "", READ, 200),
@@ -89,7 +93,8 @@ fn concrete(path: &str) -> String {
         .replace("{alert}", "gateway.disk-nearly-full")
         .replace("{name}", "nobody")
         .replace("{key}", "D-1");
-    let path = if path.starts_with("/messages") || path.starts_with("/connectivity") {
+    let by_id = ["/messages", "/connectivity", "/certificate-exchanges"];
+    let path = if by_id.iter().any(|beginning| path.starts_with(beginning)) {
         path.replace("{id}", &id(1).to_string())
     } else {
         path.replace("{id}", if path.starts_with("/tokens") { "none" } else { "customs" })

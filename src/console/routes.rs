@@ -46,6 +46,7 @@ pub(super) fn all<B: Backend>() -> Vec<Route<B>> {
         super::declarations::routes(),
         super::runs::routes(),
         super::partners::routes(),
+        super::exchanges::routes(),
         super::traffic::routes(),
         super::events::routes(),
         super::openapi::routes(),

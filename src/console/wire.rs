@@ -2,6 +2,7 @@
 //! Instants are RFC 3339 in UTC, states and directions are kebab-case names, digests are lower-case hex.
 
 pub mod alerting;
+pub mod exchanges;
 mod from;
 pub mod partners;
 pub mod people;

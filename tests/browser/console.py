@@ -351,6 +351,26 @@ def rotation(console):
     console.says("SHA-256 fingerprint")
 
 
+def exchange(console):
+    """A certificate that a partner asks for is accepted once its fingerprint was compared, and ours is offered to it."""
+    console.set_up()
+    console.press('nav a[data-page="certificates"]')
+    row = console.until("the request", lambda: console.one("#exchanges tbody tr"))
+    assert console.facts["fingerprint"][:16] in row.text.replace(":", "").replace(" ", "").lower(), row.text
+    console.press("[data-exchange=accept]")
+    console.press("dialog button[type=submit]")
+    console.says("Compare the fingerprints first.")
+    console.press("dialog input[name=checked]")
+    console.press("dialog button[type=submit]")
+    console.until("that it is accepted", lambda: "accepted" in console.one("#exchanges tbody tr").text)
+    assert not console.all("[data-exchange=accept]")
+    console.press("[data-exchange=ask]")
+    console.press("dialog button[type=submit]")
+    console.until("our request", lambda: "asked by us" in console.one("#exchanges tbody tr").text)
+    console.go("/#/audit")
+    console.until("the entry", lambda: console.row("exchanged certificates"))
+
+
 INTRUDERS = """
     return [
       window.pwned ?? null,
@@ -470,7 +490,7 @@ def pictures(console, take):
         take(name)
 
 
-SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, hostile, screenshots) + keyboard.SCENES + finding.SCENES}
+SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, exchange, hostile, screenshots) + keyboard.SCENES + finding.SCENES}
 
 
 def main():

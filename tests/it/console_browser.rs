@@ -8,13 +8,15 @@ use std::process::{Command, Stdio};
 use jiff::Timestamp;
 use serde_json::json;
 
+use dxgate::as2::SendPlan;
 use dxgate::declaration::sample;
 
-use crate::support::correspondent::{Kind, acknowledge};
+use crate::certificate_exchange::{fingerprint_of, foreign_request};
+use crate::support::correspondent::{Kind, acknowledge, letter, plan};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::scripted::Scripted;
-use crate::support::{eventually, keys};
+use crate::support::{eventually, http, keys};
 
 const REFUSED: &str = "automatic-action/MDN-sent-automatically; processed/error: unexpected-processing-error";
 
@@ -119,6 +121,24 @@ fn an_alert_is_silenced_and_a_test_goes_out_by_its_channel() {
 #[test]
 fn the_certificates_say_what_is_used_now_and_what_comes_next() {
     play("rotation", false);
+}
+
+#[test]
+fn a_certificate_that_a_partner_asks_for_is_accepted_once_its_fingerprint_was_compared() {
+    let peer = Scripted::start(move |_, posted| Some(acknowledge(posted, Kind::default())));
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let (content_type, payload) = foreign_request(|_| ());
+    let letter = letter(&SendPlan { content_type, ..plan() }, "<exchange@theirs>", &payload);
+    let answer = http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let facts = json!({
+        "console": format!("http://{}", home.console),
+        "setup": home.path("console.setup"),
+        "fingerprint": fingerprint_of(keys::stranger()),
+    });
+    run("exchange", &facts, &gateway);
 }
 
 #[test]

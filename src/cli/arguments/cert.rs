@@ -1,4 +1,4 @@
-//! Arguments of `cert import` and `cert rotate`.
+//! Arguments of `cert import`, `cert rotate`, and of certificate exchange.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::cli::failure::Failure;
+use crate::ground::id::Id;
 use crate::ground::secret::Secret;
 
 /// `cert import`.
@@ -62,6 +63,39 @@ pub struct RotateArguments {
     /// Environment variable with that passphrase, also for the gateway
     #[arg(long, value_name = "NAME", conflicts_with = "passphrase_file")]
     pub passphrase_env: Option<String>,
+}
+
+/// `cert request`.
+#[derive(Debug, Args)]
+pub struct RequestArguments {
+    /// Partners, one request for each
+    #[arg(value_name = "PARTNER", required = true)]
+    pub partners: Vec<String>,
+    /// What they shall use it for: verify, encrypt, tls (our AS2 server), client (we at their server) [default: verify and encrypt]
+    #[arg(long = "use", value_delimiter = ',', value_parser = ["verify", "encrypt", "tls", "client"])]
+    pub uses: Vec<String>,
+    /// Of our keys the one whose fingerprint begins so [default: the newest]
+    #[arg(long)]
+    pub fingerprint: Option<String>,
+    /// Until when an answer is wanted [default: when the key begins to sign, or in 14 days]
+    #[arg(long)]
+    pub respond_by: Option<Timestamp>,
+    /// Why; kept in the journal
+    #[arg(long, short)]
+    pub reason: Option<String>,
+}
+
+/// `cert accept`.
+#[derive(Debug, Args)]
+pub struct AcceptArguments {
+    /// The exchange, as cert exchanges shows it
+    pub id: Id,
+    /// Only the certificates whose fingerprints begin so; the others are rejected
+    #[arg(long, value_name = "FINGERPRINT", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Why; kept in the journal, and told to the partner of those that are rejected
+    #[arg(long, short)]
+    pub reason: Option<String>,
 }
 
 type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;

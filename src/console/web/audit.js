@@ -13,7 +13,7 @@ const TYPING_MS = 300;
 function on(entry) {
   const [kind, ...rest] = (entry.on ?? "").split(":");
   const name = rest.join(":");
-  if (kind === "message") return h("a", { href: `#/message/${encodeURIComponent(name)}`, onclick: (event) => event.stopPropagation() }, name);
+  if (kind === "message" || kind === "exchange") return h("a", { href: `#/message/${encodeURIComponent(name)}`, onclick: (event) => event.stopPropagation() }, name);
   if (kind === "partner") return h("a", { href: `#/partners/${encodeURIComponent(name)}`, onclick: (event) => event.stopPropagation() }, name);
   return entry.on;
 }

@@ -1,6 +1,7 @@
 // Certificates of the station and its partners, their windows drawn along one line of time.
 
 import * as api from "./api.js";
+import { exchangesSection } from "./exchanges.js";
 import { facts, h, show, svg, table } from "./dom.js";
 import { day, fingerprint, when } from "./format.js";
 import { t } from "./text.js";
@@ -99,5 +100,6 @@ export async function certificatesPage(context) {
       { head: t("certificate.active"), cell: (each) => t(each.active ? "yes" : "no") },
       { head: t("certificate.fingerprint"), class: "detail", cell: (each) => h("code", {}, fingerprint(each.fingerprint.slice(0, 16))) },
     ], sorted, t("certificates.none")),
-    h("section", { id: "rotation" }, h("h2", {}, t("rotation")), h("p", { class: "muted" }, t("rotation.explain")), rotationTable(sorted)));
+    h("section", { id: "rotation" }, h("h2", {}, t("rotation")), h("p", { class: "muted" }, t("rotation.explain")), rotationTable(sorted)),
+    await exchangesSection(context, () => certificatesPage(context)));
 }

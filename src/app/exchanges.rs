@@ -1,0 +1,357 @@
+//! Certificate exchange as the console sees it: what a person accepts comes into the partner's file first, is in force
+//! then, and only after that the partner hears of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp, Unit};
+
+use super::backend::{GatewayBackend, intake_refusal, refusal};
+use super::listeners::Whose;
+use super::reload::environment;
+use super::show::blocking;
+use crate::as2::cem::CertUsage;
+use crate::bilingual;
+use crate::cms::Certificate;
+use crate::config::arrival::Arrival;
+use crate::config::home_of;
+use crate::console::Refusal;
+use crate::console::exchanges::Exchanges;
+use crate::console::wire::exchanges::{
+    ExchangeAnswerWire, ExchangeRequestBody, ExchangeState, ExchangeWire, ExchangedCertificate,
+};
+use crate::ground::drain;
+use crate::ground::id::Id;
+use crate::ground::text::Bilingual;
+use crate::keys::{CertificateUses, KeyUses, StationKey};
+use crate::outbound::{Asking, ExchangeError};
+use crate::partner::Partner;
+use crate::store::Store;
+use crate::store::exchange::{AskedCertificate, CertificateExchange, Word};
+use crate::store::record::Direction;
+use crate::store::trail::Change;
+
+/// Certificates of ours, and what they are to be used for.
+type Offered = Vec<(Certificate, Vec<CertUsage>)>;
+
+/// An answer is wanted within so many days when nothing else is said.
+const ANSWER_DAYS: i64 = 14;
+
+impl Exchanges for GatewayBackend {
+    async fn exchanges(&self) -> Vec<ExchangeWire> {
+        let store = self.store.clone();
+        let all = move || store.exchanges().iter().map(|exchange| wire(&store, exchange)).collect();
+        drain::blocking(all).await.unwrap_or_default()
+    }
+
+    async fn ask_for_trust(&self, order: ExchangeRequestBody, asked: Change) -> Result<ExchangeWire, Refusal> {
+        let partner = self.exchanging_partner(&order.partner)?;
+        let now = self.now();
+        let (certificates, begins) = self.offered(&partner, &order)?;
+        let later = now.checked_add(SignedDuration::from_hours(24 * ANSWER_DAYS)).and_then(|at| at.round(Unit::Hour));
+        let default = begins.filter(|from| *from > now).or(later.ok());
+        let respond_by = order.respond_by.or(default);
+        if respond_by.is_some_and(|by| by <= now) {
+            let text = bilingual!(
+                "答复期限已过。请给出将来的时间。",
+                "the time to answer is over already. Give one that is to come."
+            );
+            return Err(refusal(422, "exchange-respond-by-past", text));
+        }
+        let asking = Asking { partner: partner.id.clone(), certificates, respond_by };
+        let id = self.outbound.ask_for_trust(asking, asked).await.map_err(|error| exchange_refusal(&error))?;
+        self.exchange(id).await
+    }
+
+    async fn accept_certificates(&self, id: Id, only: Vec<String>, asked: Change) -> Result<ExchangeWire, Refusal> {
+        let open = self.open_exchange(id)?;
+        let words = decided(&open, &only, asked.reason.clone())?;
+        let (backend, by) = (self.clone(), asked.clone());
+        let accepted = words.iter().filter(|word| word.accepted).map(|word| word.fingerprint.clone());
+        let mut accepted: Vec<String> = accepted.collect();
+        accepted.sort_unstable();
+        accepted.dedup();
+        blocking(move || backend.trust(&open, &accepted, &by)).await?;
+        self.answer(id, words, asked).await
+    }
+
+    async fn reject_certificates(&self, id: Id, asked: Change) -> Result<ExchangeWire, Refusal> {
+        let open = self.open_exchange(id)?;
+        let word = |asked_for: &AskedCertificate| Word {
+            fingerprint: asked_for.fingerprint.clone(),
+            accepted: false,
+            reason: asked.reason.clone(),
+        };
+        let words = open.certificates.iter().map(word).collect();
+        self.answer(id, words, asked).await
+    }
+}
+
+impl GatewayBackend {
+    async fn exchange(&self, id: Id) -> Result<ExchangeWire, Refusal> {
+        self.exchanges().await.into_iter().find(|exchange| exchange.id == id).ok_or_else(unknown)
+    }
+
+    fn exchanging_partner(&self, id: &str) -> Result<Arc<Partner>, Refusal> {
+        self.outbound.exchanging_partner(id).map_err(|error| exchange_refusal(&error))
+    }
+
+    /// An exchange that waits for a person of ours.
+    fn open_exchange(&self, id: Id) -> Result<CertificateExchange, Refusal> {
+        let found = self.store.exchanges().into_iter().find(|exchange| exchange.id == id).ok_or_else(unknown)?;
+        if found.direction == Direction::Outbound {
+            let text = bilingual!(
+                "证书交换 {id} 由我方发起，等待对方答复。",
+                "the exchange {id} is ours: it is the partner who answers."
+            );
+            return Err(refusal(409, "exchange-ours", text));
+        }
+        if found.is_open() { Ok(found) } else { Err(exchange_refusal(&ExchangeError::Over(id))) }
+    }
+
+    async fn answer(&self, id: Id, words: Vec<Word>, asked: Change) -> Result<ExchangeWire, Refusal> {
+        self.outbound.answer_trust(id, words, asked).await.map_err(|error| exchange_refusal(&error))?;
+        self.exchange(id).await
+    }
+
+    /// The certificates that an order is about, and when the key among them begins to sign.
+    fn offered(&self, partner: &Partner, order: &ExchangeRequestBody) -> Result<(Offered, Option<Timestamp>), Refusal> {
+        let mut usages = order.uses.iter().map(|word| usage(word)).collect::<Result<Vec<CertUsage>, Refusal>>()?;
+        if usages.is_empty() {
+            usages = vec![CertUsage::DigitalSignature, CertUsage::KeyEncipherment];
+        }
+        usages.sort_unstable();
+        usages.dedup();
+        let (mut offered, mut begins) = (Offered::new(), None);
+        for usage in usages {
+            let certificate = match usage {
+                CertUsage::DigitalSignature | CertUsage::KeyEncipherment => {
+                    let key = self.own_key(usage, order.fingerprint.as_deref())?;
+                    begins = begins.max(Some(key.window.from));
+                    key.certificate
+                }
+                CertUsage::TlsServer => {
+                    let shown = self.reloading.shown.certificates();
+                    let shown = shown.into_iter().find(|(whose, _)| *whose == Whose::As2).map(|(_, shown)| shown);
+                    shown.ok_or_else(|| nothing_for(usage))?
+                }
+                CertUsage::TlsClient => {
+                    let own = partner.http.identity.as_ref().and_then(|identity| identity.chain.first());
+                    own.cloned().ok_or_else(|| nothing_for(usage))?
+                }
+            };
+            match offered.iter_mut().find(|(known, _)| *known == certificate) {
+                Some((_, usages)) => usages.push(usage),
+                None => offered.push((certificate, vec![usage])),
+            }
+        }
+        Ok((offered, begins))
+    }
+
+    /// Of our keys the newest, or the one whose fingerprint begins as asked.
+    fn own_key(&self, usage: CertUsage, fingerprint: Option<&str>) -> Result<StationKey, Refusal> {
+        let named = |key: &&StationKey| {
+            fingerprint.is_none_or(|wanted| is_named(&key.certificate.fingerprint().to_string(), wanted))
+        };
+        let fits = |KeyUses { sign, decrypt }: KeyUses| match usage {
+            CertUsage::DigitalSignature => sign,
+            _ => decrypt,
+        };
+        let keys = self.config.station.keys.keys();
+        keys.iter().filter(named).find(|key| fits(key.uses)).cloned().ok_or_else(|| nothing_for(usage))
+    }
+
+    /// Takes certificates into the partner's file and into force (blocking I/O).
+    fn trust(&self, exchange: &CertificateExchange, accepted: &[String], asked: &Change) -> Result<(), Refusal> {
+        let mut arrived = false;
+        for fingerprint in accepted {
+            let partner = self.exchanging_partner(&exchange.partner)?;
+            arrived |= self.take_in(&partner, fingerprint, &uses_of(exchange, fingerprint))?;
+        }
+        if arrived {
+            self.reloading.read_again(asked).map_err(|untaken| refusal(503, untaken.code(), untaken.text()))?;
+        }
+        let partner = self.exchanging_partner(&exchange.partner)?;
+        let trusted = |fingerprint: &String| {
+            let held = partner.certificates.certificates().iter();
+            held.clone().any(|held| held.certificate.fingerprint().to_string() == *fingerprint)
+        };
+        if accepted.iter().all(trusted) {
+            return Ok(());
+        }
+        let text = bilingual!(
+            "证书已写入伙伴配置，但未生效：请查看日志中的配置错误，修正后再次接受。",
+            "the certificate is in the partner's file and not in force: see the log for what is wrong with the configuration, mend it, then accept again."
+        );
+        Err(refusal(503, "certificate-not-in-force", text))
+    }
+
+    /// Whether the partner's file had to be changed.
+    fn take_in(&self, partner: &Partner, fingerprint: &str, uses: &[&str]) -> Result<bool, Refusal> {
+        let der = self.store.certificate(fingerprint);
+        let certificate = der.as_deref().and_then(|der| Certificate::from_der(der).ok());
+        let gone = || exchange_refusal(&ExchangeError::Gone(fingerprint.to_owned()));
+        let certificate = certificate.ok_or_else(gone)?;
+        let held = partner.certificates.certificates().iter().find(|held| held.certificate == certificate);
+        if let Some(held) = held {
+            let CertificateUses { verify, encrypt, tls, client } = held.uses;
+            let has = [("verify", verify), ("encrypt", encrypt), ("tls", tls), ("client", client)];
+            if uses.iter().all(|wanted| has.contains(&(*wanted, true))) {
+                return Ok(false);
+            }
+            return Err(known_otherwise(&partner.file, uses));
+        }
+        let now = self.now();
+        if certificate.not_after() < now {
+            let text = bilingual!(
+                "该证书已过期，不能接受。请拒绝该请求。",
+                "the certificate has expired and cannot be accepted. Reject it."
+            );
+            return Err(refusal(422, "certificate-expired", text));
+        }
+        let gateway = &self.config.file;
+        let pem = certificate.to_pem().into_bytes();
+        // It counts as the newest, whenever it was issued.
+        let window = (Some(now.max(certificate.not_before())), None);
+        let of = (partner.id.as_str(), partner.file.as_path());
+        let arrival = Arrival::of_partner(home_of(gateway), of, (&certificate, pem), uses, window);
+        arrival.put(gateway, &environment, now).map_err(|error| {
+            let Bilingual { zh, en } = error.text();
+            let text = bilingual!(
+                "证书未能写入伙伴配置：{zh}也可先用 dxgate cert import 导入该证书，再次接受即可。",
+                "the certificate did not come into the partner's file: {en} It may also be taken with dxgate cert import; then accept again."
+            );
+            refusal(503, error.code(), text)
+        })?;
+        Ok(true)
+    }
+}
+
+/// All that a certificate is wanted for: some products ask for each use by itself.
+fn uses_of(exchange: &CertificateExchange, fingerprint: &str) -> Vec<&'static str> {
+    let asked = exchange.certificates.iter().filter(|asked| asked.fingerprint == fingerprint);
+    let mut usages: Vec<CertUsage> = asked.flat_map(|asked| asked.usages.iter().copied()).collect();
+    usages.sort_unstable();
+    usages.dedup();
+    usages.into_iter().map(word).collect()
+}
+
+/// What is said of each certificate when only some are accepted.
+fn decided(open: &CertificateExchange, only: &[String], reason: Option<String>) -> Result<Vec<Word>, Refusal> {
+    let named = |fingerprint: &str| only.iter().any(|wanted| is_named(fingerprint, wanted));
+    if !only.iter().all(|wanted| open.certificates.iter().any(|one| is_named(&one.fingerprint, wanted))) {
+        let text = bilingual!(
+            "所列指纹不都属于该交换中的证书。用 dxgate cert exchanges 查看。",
+            "not every fingerprint is that of a certificate of the exchange. dxgate cert exchanges shows them."
+        );
+        return Err(refusal(422, "certificate-unknown", text));
+    }
+    let word = |one: &AskedCertificate| {
+        let accepted = only.is_empty() || named(&one.fingerprint);
+        let reason = reason.clone().filter(|_| !accepted);
+        Word { fingerprint: one.fingerprint.clone(), accepted, reason }
+    };
+    Ok(open.certificates.iter().map(word).collect())
+}
+
+fn is_named(fingerprint: &str, wanted: &str) -> bool {
+    let wanted = wanted.replace(':', "").to_ascii_lowercase();
+    !wanted.is_empty() && fingerprint.starts_with(&wanted)
+}
+
+/// What the side that is asked uses a certificate for, as partner files say it.
+fn word(usage: CertUsage) -> &'static str {
+    match usage {
+        CertUsage::DigitalSignature => "verify",
+        CertUsage::KeyEncipherment => "encrypt",
+        CertUsage::TlsServer => "tls",
+        CertUsage::TlsClient => "client",
+    }
+}
+
+fn usage(text: &str) -> Result<CertUsage, Refusal> {
+    let known = CertUsage::ALL.into_iter().find(|usage| word(*usage) == text);
+    known.ok_or_else(|| {
+        let text =
+            bilingual!("用途须为 verify、encrypt、tls 或 client。", "a use is one of verify, encrypt, tls and client.");
+        refusal(422, "exchange-use-unknown", text)
+    })
+}
+
+fn wire(store: &Store, exchange: &CertificateExchange) -> ExchangeWire {
+    let state_of = |id: &Id| store.message(id).map(|message| message.state);
+    let answer = exchange.answer.as_ref().map(|answer| ExchangeAnswerWire {
+        at: answer.at,
+        by: answer.by.clone(),
+        message: answer.message,
+        message_state: state_of(&answer.message),
+    });
+    let state = match (exchange.is_answered(), exchange.superseded_by) {
+        (true, _) => ExchangeState::Answered,
+        (false, Some(_)) => ExchangeState::Superseded,
+        (false, None) => ExchangeState::Open,
+    };
+    ExchangeWire {
+        id: exchange.id,
+        partner: exchange.partner.clone(),
+        direction: exchange.direction,
+        state,
+        asked: exchange.asked,
+        respond_by: exchange.respond_by(),
+        certificates: exchange.certificates.iter().map(|asked| exchanged(store, exchange, asked)).collect(),
+        request_state: state_of(&exchange.id),
+        answer,
+        superseded_by: exchange.superseded_by,
+    }
+}
+
+fn exchanged(store: &Store, exchange: &CertificateExchange, asked: &AskedCertificate) -> ExchangedCertificate {
+    let certificate = store.certificate(&asked.fingerprint).and_then(|der| Certificate::from_der(&der).ok());
+    let certificate = certificate.as_ref();
+    let word_said = exchange.word(&asked.fingerprint);
+    ExchangedCertificate {
+        fingerprint: asked.fingerprint.clone(),
+        uses: asked.usages.iter().map(|usage| word(*usage).to_owned()).collect(),
+        subject: certificate.map(Certificate::subject),
+        issuer: certificate.map(Certificate::issuer),
+        serial: certificate.map(Certificate::serial),
+        not_before: certificate.map(Certificate::not_before),
+        not_after: certificate.map(Certificate::not_after),
+        algorithm: certificate.map(|one| format!("{} {}", one.key_algorithm(), one.key_bits())),
+        accepted: word_said.map(|word| word.accepted),
+        reason: word_said.and_then(|word| word.reason.clone()),
+    }
+}
+
+fn exchange_refusal(error: &ExchangeError) -> Refusal {
+    let status = match error {
+        ExchangeError::Intake(error) => return intake_refusal(error),
+        ExchangeError::Over(_) | ExchangeError::Gone(_) => 409,
+        ExchangeError::Compose(_) => 503,
+        _ => 422,
+    };
+    refusal(status, error.code(), error.text())
+}
+
+fn unknown() -> Refusal {
+    let text = bilingual!("没有这个证书交换", "there is no such certificate exchange");
+    refusal(404, "exchange-unknown", text)
+}
+
+fn nothing_for(usage: CertUsage) -> Refusal {
+    let word = word(usage);
+    let text = bilingual!(
+        "我方没有可用于 {word} 的证书，或所给指纹不符。用 dxgate cert list 查看。",
+        "none of our certificates is for {word}, or not the one with this fingerprint. dxgate cert list shows them."
+    );
+    refusal(422, "exchange-no-certificate", text)
+}
+
+fn known_otherwise(file: &Path, uses: &[&str]) -> Refusal {
+    let (file, uses) = (file.file_name().unwrap_or_default().to_string_lossy(), uses.join(", "));
+    let text = bilingual!(
+        "该证书已在 {file} 中，但用途不含 {uses}。请先在其 [[certificates]] 的 use 中加入，再次接受。",
+        "the certificate is in {file} already, and not for {uses}. Add that to use in its [[certificates]], then accept again."
+    );
+    refusal(409, "certificate-known-otherwise", text)
+}
