@@ -47,6 +47,32 @@ list | openssl crl -outform DER -out corpus/revocation_list/revoked
 { list; cat keys/sender.crt; } >corpus/revocation_list/with-issuer
 rm -r "$ca"
 
+# Certificate exchange: a response, and a request with its certificate.
+mkdir -p corpus/certificate_exchange
+serial() { openssl x509 -in keys/sender.crt -noout -serial | sed 's/.*=//'; }
+number=$(python3 -c "print(int('$(serial)', 16))")
+exchange() {
+  printf '<x:EDIINTCertificateExchange%s xmlns:x="urn:ietf:params:xml:ns:ediintcertificateexchange" ' "$1"
+  printf 'xmlns:ds="http://www.w3.org/2000/09/xmldsig#" requestId="r-1"><x:TradingPartnerInfo>'
+  printf '<x:Name qualifier="AS2">A</x:Name><x:MessageOriginated>2026-11-22T06:00:00+00:00</x:MessageOriginated></x:TradingPartnerInfo>'
+  printf '%s</x:EDIINTCertificateExchange%s>' "$2" "$1"
+}
+reference="<ds:X509IssuerName>CN=sender</ds:X509IssuerName><ds:X509SerialNumber>$number</ds:X509SerialNumber>"
+exchange Response "<x:TrustResponse><x:CertStatus>Rejected</x:CertStatus><x:ReasonForRejection>no</x:ReasonForRejection>\
+<x:CertificateReference>$reference</x:CertificateReference></x:TrustResponse>" >corpus/certificate_exchange/response
+boundary=dxgate-files-01920000000070008000000000000001
+{
+  printf -- '--%s\r\nContent-Type: application/ediint-cert-exchange+xml\r\nContent-ID: <x@a>\r\n\r\n' "$boundary"
+  exchange Request "<x:TrustRequest><x:CertUsage>digitalSignature</x:CertUsage><x:CertUsage>tlsClient</x:CertUsage>\
+<x:RespondByDate>2027-01-01T00:00:00+08:00</x:RespondByDate><x:ResponseURL>https://a.example/</x:ResponseURL>\
+<x:EndEntity><x:CertificateIdentifier>$reference</x:CertificateIdentifier>\
+<x:CertificateContentID>c@a</x:CertificateContentID></x:EndEntity></x:TrustRequest>"
+  printf -- '\r\n--%s\r\nContent-Type: application/pkcs7-mime; smime-type=certs-only\r\nContent-ID: <c@a>\r\n' "$boundary"
+  printf 'Content-Transfer-Encoding: base64\r\n\r\n'
+  openssl crl2pkcs7 -nocrl -certfile keys/sender.crt -outform DER | base64 | sed 's/$/\r/'
+  printf -- '\r\n--%s--\r\n' "$boundary"
+} >corpus/certificate_exchange/request
+
 # Homes: what `init` would write, and every key there is.
 mkdir -p corpus/config
 minimal='[station]\nas2_name = "A"\n[[station.keys]]\ncertificate = "keys/station.crt"\nprivate_key = "keys/station.key"\n'

@@ -4,7 +4,7 @@
 use std::io::{BufReader, Cursor, Read};
 use std::sync::LazyLock;
 
-use dxgate::as2::{self, AcceptPolicy, Disposition, Incoming, Mic, NotificationOptions, OpenKeys};
+use dxgate::as2::{self, AcceptPolicy, Disposition, Incoming, Mic, NotificationOptions, OpenKeys, cem};
 use dxgate::cms::{
     self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, KeyTransport, MultiHasher, PrivateKey,
     SignatureScheme, SigningKey,
@@ -189,6 +189,23 @@ pub fn certificate(data: &[u8]) {
             (certificate.not_before(), certificate.not_after(), certificate.key_bits(), certificate.is_self_signed());
         let _ = certificate.matches_issuer_serial(data, data) || certificate.matches_key_id(data);
     }
+}
+
+/// A certificate exchange message: the XML alone, or a multipart with certificates when it begins with a boundary of ours.
+pub fn certificate_exchange(data: &[u8]) {
+    let limits = limits();
+    let kind = as2::attachments::type_of_named(data, &limits);
+    let kind = kind.filter(|kind| cem::is_exchange(Some(kind))).unwrap_or_else(|| cem::DOCUMENT_TYPE.to_owned());
+    if let Ok(cem::Exchange::Response(response)) = cem::read(&kind, &mut &*data, &limits) {
+        let id = "01920000000070008000000000000001".parse().expect("an id");
+        let payload = cem::response_payload(&response, id, "host").expect("what was read can be written");
+        let kind = as2::attachments::type_of_named(&payload, &limits).expect("one of ours");
+        let Ok(cem::Exchange::Response(again)) = cem::read(&kind, &mut payload.as_slice(), &limits) else {
+            panic!("what was written can be read");
+        };
+        assert_eq!(again.trust.len(), response.trust.len());
+    }
+    let _ = cms::certs_only::read(data, &limits);
 }
 
 /// A file of revocation lists and their issuers.
