@@ -45,7 +45,7 @@ pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
     vec![
         Route::get("/certificate-exchanges", Scope::Read, list::<B>)
             .says("Certificates that one side asked the other to trust (CEM), newest request first")
-            .answers::<ExchangeList>(200, "The latest 64 of each partner"),
+            .answers::<ExchangeList>(200, "The latest 64 of each partner and direction"),
         Route::post("/certificate-exchanges", Scope::Admin, ask::<B>)
             .says("Ask a partner to trust certificates of ours")
             .takes::<ExchangeRequestBody>()

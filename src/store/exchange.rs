@@ -21,7 +21,7 @@ use crate::ground::id::Id;
 pub const EXCHANGE: &str = "certificate-exchange";
 /// Begins `on` of the entries.
 pub const ON: &str = "exchange:";
-/// Exchanges with one partner that the view keeps: the latest ones.
+/// Exchanges in one direction with one partner that the view keeps: the latest ones.
 const KEPT: usize = 64;
 
 /// A step of an exchange. Read for ever: fields are only added, with a default.
@@ -190,10 +190,12 @@ impl Exchanges {
         for earlier in known.iter_mut().filter(|earlier| earlier.is_open() && earlier.direction == new.direction) {
             earlier.superseded_by = earlier.certificates.iter().all(covers).then_some(new.id);
         }
-        known.push_back(new);
-        if known.len() > KEPT {
-            known.pop_front();
+        let same = |one: &CertificateExchange| one.direction == new.direction;
+        let full = known.iter().filter(|one| same(one)).count() >= KEPT;
+        if let Some(oldest) = known.iter().position(same).filter(|_| full) {
+            known.remove(oldest);
         }
+        known.push_back(new);
     }
 
     fn answer(&mut self, id: Id, answer: ExchangeAnswer) {
@@ -226,7 +228,7 @@ impl Exchanges {
 }
 
 impl Store {
-    /// Certificate exchanges, newest first; of each partner the latest ones.
+    /// Certificate exchanges, newest first; of each partner the latest 64 in each direction.
     pub fn exchanges(&self) -> Vec<CertificateExchange> {
         let held = self.0.signals.following.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<CertificateExchange> = held.0.values().flatten().cloned().collect();

@@ -112,9 +112,11 @@ fn a_key_waits_for_the_partners_word_and_for_no_other() {
 #[test]
 fn the_view_is_bounded_and_passes_over_what_it_cannot_read() {
     let steps: Vec<(u8, ExchangeStep)> =
-        (0..100).map(|number| (number, asked(Direction::Inbound, &[&format!("{number:02x}")]))).collect();
+        (1..101).map(|number| (number, asked(Direction::Inbound, &[&format!("{number:02x}")]))).collect();
+    let steps = [vec![(0, asked(Direction::Outbound, &["ours"]))], steps].concat();
     let sum = sum(&steps);
-    assert_eq!((all(&sum).len(), all(&sum)[0].id), (KEPT, id(36)));
+    let kept: Vec<Id> = all(&sum).iter().map(|exchange| exchange.id).collect();
+    assert_eq!((kept.len(), kept[0], kept[1]), (KEPT + 1, id(0), id(37)), "a partner's requests do not push out ours");
     let mut none = Exchanges::default();
     let newer = serde_json::json!({"step": "postponed", "until": "never"});
     let change = Change { on: format!("{ON}{}", id(1)), after: Some(newer), ..Change::default() };

@@ -115,7 +115,7 @@ fn a_new_key_signs_for_a_partner_from_the_moment_it_accepts_and_both_certificate
         partner["certificates"].as_array().unwrap().iter().map(|one| one["fingerprint"].as_str().unwrap()).collect();
     assert!(held.contains(&old.as_str()) && held.contains(&new.as_str()), "{partner:#}");
     let sent = newest(&receiver, "back.xml");
-    let used = sent["evidence"].to_string();
+    let used = sent["security"].to_string();
     assert!(used.contains(&new), "it was encrypted to the new one: {used}");
 
     // Nothing of it came into an inbox, and the audit trail has who decided and why.
@@ -250,6 +250,38 @@ fn a_certificate_that_was_asked_for_verifies_nothing_before_a_person_accepts_it(
     assert!(disposition.ends_with("processed"), "{disposition}");
     let file = fs::read_to_string(home.path("partners/theirs.toml")).unwrap();
     assert!(file.contains("use = [\"verify\", \"encrypt\"]"), "for what was asked, and nothing else: {file}");
+}
+
+#[test]
+fn a_certificate_that_was_taken_by_hand_is_accepted_without_another_change_of_the_file() {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { accept: ACCEPT, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let ask = |id: &str, usage: CertUsage| {
+        let (content_type, payload) = foreign_request(|request| request.trust[0].usages = vec![usage]);
+        let letter = letter(&SendPlan { content_type, ..plan() }, id, &payload);
+        let answer = http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap();
+        assert!(receipt_in(&answer).disposition.to_string().ends_with("processed"));
+        exchanges(&gateway)[0]["id"].as_str().unwrap().to_owned()
+    };
+    let id = ask("<verify@theirs>", CertUsage::DigitalSignature);
+    let file = keys::stranger().certificate_file.to_str().unwrap();
+    said(&home, &["cert", "import", file, "--partner", "theirs", "--use", "verify"], &[0]);
+    let fingerprint = fingerprint_of(keys::stranger());
+    eventually("the gateway knows it", || {
+        let partner = gateway.api("/api/v1/partners/theirs");
+        partner["certificates"].to_string().contains(&fingerprint).then_some(())
+    });
+    let before = fs::read_to_string(home.path("partners/theirs.toml")).unwrap();
+    let accepted = said(&home, &["cert", "accept", &id], &[0]);
+    assert_eq!((&accepted["state"], &accepted["certificates"][0]["accepted"]), (&"answered".into(), &true.into()));
+    // For another use it is a person who changes what the file says of it.
+    let id = ask("<encrypt@theirs>", CertUsage::KeyEncipherment);
+    let output = run(&["--config", home.config().to_str().unwrap(), "cert", "accept", &id]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("certificate-known-otherwise"), "{text}");
+    assert_eq!(exchanges(&gateway)[0]["state"], "open");
+    assert_eq!(fs::read_to_string(home.path("partners/theirs.toml")).unwrap(), before);
 }
 
 /// The newest message with this file name.
