@@ -410,7 +410,7 @@ pub fn filesystem_kind(dir: &Path) -> Result<FilesystemKind> {
 ///
 /// # Errors
 /// The filesystem cannot be asked.
-pub(crate) fn writes_in_place(file: &File) -> io::Result<bool> {
+pub fn writes_in_place(file: &File) -> io::Result<bool> {
     platform::writes_in_place(file)
 }
 

@@ -25,13 +25,15 @@
 //!
 //! *hash* is that of the frame with that sequence: an index of another journal is noticed. *count* and *sum* cover
 //! every other entry: a sled that lost or changed one behind our back does not add up, and is rebuilt. *settled* is the
-//! frame up to which a loaded [snapshot](super::snapshot) may be ahead of *sequence*. `d` begins with the partner so that a partner without free slots is skipped in one step.
+//! frame up to which a loaded [snapshot](super::snapshot) may be ahead of *sequence*. `d` begins with the partner so that a partner without free slots is skipped in one step; from
+//! when on a partner may have something due is known in memory ([`floors`]).
 //!
 //! What the committer adds waits in memory ([`pending`]) until the map gets much of it at once; whoever asks sees no
 //! difference. A crash takes it, like everything that sled has not written: the map then holds the journal up to an
 //! earlier frame, and the rest is read again.
 
 mod changes;
+mod floors;
 mod inspection;
 mod keys;
 mod pending;
@@ -43,6 +45,7 @@ use std::{iter, option};
 
 use jiff::Timestamp;
 
+use self::floors::Floors;
 use self::keys::{
     DUE_TAIL, claim_key, document_prefix, due_and_id, id_and_document, id_and_number, key, message_id_prefix, millis,
     partner_prefix, standing_byte, state_byte, trailing_id, word_prefix,
@@ -58,6 +61,7 @@ use crate::declaration::standing::Standing;
 use crate::ground::id::Id;
 
 pub(super) use self::changes::{Changes, Entries};
+pub(super) use self::floors::Found;
 pub(super) use self::keys::{ALL_STATES, without_brackets, word, words};
 pub(super) use self::totals::{Applied, Location};
 
@@ -76,6 +80,7 @@ pub(super) struct Index {
     /// Held for moments only, by readers too.
     pending: Mutex<Pending>,
     recent: Mutex<Recent>,
+    floors: Mutex<Floors>,
 }
 
 /// How the index on disk compares with what it should be.
@@ -108,7 +113,8 @@ impl Index {
             }
         };
         let pending = Mutex::new(Pending::nothing(found.applied));
-        Ok((Index { db, totals: Mutex::new(found), pending, recent: Mutex::default() }, condition))
+        let (recent, floors) = (Mutex::default(), Mutex::default());
+        Ok((Index { db, totals: Mutex::new(found), pending, recent, floors }, condition))
     }
 
     /// The last frame in here.
@@ -136,7 +142,9 @@ impl Index {
 
     /// Adds the last part; the journal is in here up to `applied` then.
     pub(super) fn loaded(&self, entries: Entries, applied: Applied) -> Result<(), DbError> {
-        self.write(&mut self.totals(), entries, applied, Db::apply)
+        self.write(&mut self.totals(), entries, applied, Db::apply)?;
+        self.floors().forget();
+        Ok(())
     }
 
     /// Entries of a view as they are stored, in the order of their keys.
@@ -159,10 +167,12 @@ impl Index {
             return self.apply(changes, applied);
         }
         let mut totals = self.totals();
+        let due = changes.due();
         let mut pending = self.pending();
         pending.take(changes, applied, weight);
         let full = pending.is_full();
         drop(pending);
+        self.lower_floors(&due);
         if full { self.write_pending(&mut totals) } else { Ok(()) }
     }
 
@@ -185,8 +195,17 @@ impl Index {
     ) -> Result<(), DbError> {
         let mut totals = self.totals();
         self.write_pending(&mut totals)?;
+        let due = changes.due();
         let entries = changes.entries(self, &totals)?;
-        self.write(&mut totals, entries, applied, make)
+        self.write(&mut totals, entries, applied, make)?;
+        self.lower_floors(&due);
+        Ok(())
+    }
+
+    /// These messages are visible now.
+    fn lower_floors(&self, due: &[Arc<Message>]) {
+        let mut floors = self.floors();
+        due.iter().for_each(|message| floors.note(message));
     }
 
     /// The map gets what waits for it.
@@ -373,6 +392,25 @@ impl Index {
         Ok(Some(String::from_utf8_lossy(name).into_owned()))
     }
 
+    /// The partner of which something may be due the earliest, or the next one behind `after`. What is known of the others
+    /// keeps them from being asked about.
+    pub(super) fn first_floor(&self, after: Option<&Found>) -> Result<Option<Found>, DbError> {
+        if self.floors().are_unknown() {
+            let (mut partners, mut next) = (Vec::new(), self.next_partner(None)?);
+            while let Some(name) = next {
+                next = self.next_partner(Some(&name))?;
+                partners.push(name);
+            }
+            self.floors().learn(partners);
+        }
+        Ok(self.floors().lowest(after))
+    }
+
+    /// Notes the earliest instant of a partner, or that it has none; see [`Floors::raise`].
+    pub(super) fn raise_floor(&self, found: &Found, to: Option<Timestamp>) {
+        self.floors().raise(found, to);
+    }
+
     /// Due entries of one partner from `from` on, earliest first.
     pub(super) fn due(
         &self,
@@ -397,6 +435,10 @@ impl Index {
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn floors(&self) -> MutexGuard<'_, Floors> {
+        self.floors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::db::DbError;
-use super::index::Index;
+use super::index::{Found, Index};
 use super::recent::Indexed;
 use super::record::Message;
 use crate::ground::id::Id;
@@ -72,15 +72,15 @@ impl Leases {
             state.served.clone()
         };
         let mut leased = Vec::new();
-        for name in partners_after(index, served.as_deref())? {
+        for found in partners_after(index, now, served.as_deref())? {
             if leased.len() >= max {
                 break;
             }
-            let slots = free_slots(&name).min(max.saturating_sub(leased.len()));
+            let slots = free_slots(&found.partner).min(max.saturating_sub(leased.len()));
             let before = leased.len();
-            self.lease_of_partner(index, &name, now, slots, &mut leased)?;
+            self.lease_of_partner(index, &found, now, slots, &mut leased)?;
             if leased.len() > before {
-                self.state().served = Some(name);
+                self.state().served = Some(found.partner.to_string());
             }
         }
         Ok(leased)
@@ -89,7 +89,7 @@ impl Leases {
     fn lease_of_partner(
         self: &Arc<Leases>,
         index: &Index,
-        partner: &str,
+        found: &Found,
         now: Timestamp,
         mut slots: usize,
         leased: &mut Vec<Lease>,
@@ -97,16 +97,19 @@ impl Leases {
         if slots == 0 {
             return Ok(());
         }
-        for entry in index.due(partner, None) {
+        let mut first = None;
+        for entry in index.due(&found.partner, None) {
             let (due, id) = entry?;
+            first = first.or(Some(due));
             if due > now || slots == 0 {
-                return Ok(());
+                break;
             }
             if let Some(lease) = self.lease(index, id, now)? {
                 leased.push(lease);
                 slots = slots.saturating_sub(1);
             }
         }
+        index.raise_floor(found, first);
         Ok(())
     }
 
@@ -140,11 +143,15 @@ impl Leases {
         let asked = self.state().asked;
         let from = asked.checked_add(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MAX);
         let mut earliest: Option<Timestamp> = None;
-        for partner in partners_after(index, None)? {
-            if let Some(entry) = index.due(&partner, Some(from)).next() {
-                let (due, _) = entry?;
-                earliest = Some(earliest.map_or(due, |earliest| earliest.min(due)));
+        let mut next = index.first_floor(None)?;
+        while let Some(found) = next.filter(|found| earliest.is_none_or(|earliest| found.due < earliest)) {
+            let first = index.due(&found.partner, Some(from)).next().transpose()?.map(|(due, _)| due);
+            if found.due >= from {
+                // Nothing is due before that, so this is the first of all.
+                index.raise_floor(&found, first);
             }
+            earliest = earliest.into_iter().chain(first).min();
+            next = index.first_floor(Some(&found))?;
         }
         Ok(earliest)
     }
@@ -154,15 +161,16 @@ impl Leases {
     }
 }
 
-/// Partners with something to do, in a circle that begins behind `served`.
-fn partners_after(index: &Index, served: Option<&str>) -> Result<Vec<String>, DbError> {
+/// Partners of which something may be due at `now`, in a circle that begins behind `served`.
+fn partners_after(index: &Index, now: Timestamp, served: Option<&str>) -> Result<Vec<Found>, DbError> {
     let mut partners = Vec::new();
-    let mut next = index.next_partner(None)?;
-    while let Some(name) = next {
-        next = index.next_partner(Some(&name))?;
-        partners.push(name);
+    let mut next = index.first_floor(None)?;
+    while let Some(found) = next.filter(|found| found.due <= now) {
+        next = index.first_floor(Some(&found))?;
+        partners.push(found);
     }
-    let turn = served.map_or(0, |served| partners.partition_point(|name| name.as_str() <= served));
+    partners.sort_by(|one, other| one.partner.cmp(&other.partner));
+    let turn = served.map_or(0, |served| partners.partition_point(|found| &*found.partner <= served));
     partners.rotate_left(turn);
     Ok(partners)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::floors::due_of;
 use super::keys::{business_views, claim_key, key, trail_key, views};
 use super::totals::Totals;
 use super::{Index, Location, MARKS, decode};
@@ -42,6 +43,12 @@ struct Rare {
 }
 
 impl Changes {
+    /// Those messages that have something due.
+    pub(super) fn due(&self) -> Vec<Arc<Message>> {
+        let messages = self.messages.iter().map(|change| &change.after);
+        messages.filter(|message| due_of(message).is_some()).cloned().collect()
+    }
+
     /// Changes to messages whose facts up to frame `upto` are in them then.
     pub(in crate::store) fn upto(upto: u64) -> Changes {
         Changes { upto, ..Changes::default() }

@@ -97,3 +97,96 @@ fn a_poisoned_store_leases_nothing_and_has_nothing_due() {
     assert!(store.lease_due(at(10), 10, &|_| 10).is_empty());
     assert_eq!(store.next_due(), None);
 }
+
+#[test]
+fn what_is_leased_is_what_is_due_whatever_came_and_went_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let mut seed = 7u32;
+    let mut random = |below: i64| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        i64::from(seed >> 8) % below
+    };
+    let (mut now, mut number) = (10, 0u16);
+    for round in 0..600 {
+        let open: Vec<Message> = store.messages(&Filter { limit: usize::MAX, ..Filter::default() });
+        let open: Vec<Message> = open.into_iter().filter(|message| message.due.is_some()).collect();
+        match random(5) {
+            0 | 1 if number < 250 => {
+                number += 1;
+                let partner = ["acme", "acme.eu", "customs", "zoll"][usize::try_from(random(4)).unwrap()];
+                compose_one(&store, number, partner, at(now - 20 + random(60)));
+            }
+            2 if !open.is_empty() => {
+                let message = &open[usize::try_from(random(i64::try_from(open.len()).unwrap())).unwrap()];
+                happen(&store, message.id, now, Fact::Attempted { number: message.attempts + 1 }).unwrap();
+                let end = match random(2) {
+                    0 => Fact::Delivered { receipt: None, note: None, files: vec![] },
+                    _ => Fact::RetryAt { due: at(now + random(40)), reason: reason("http-503") },
+                };
+                happen(&store, message.id, now, end).unwrap();
+            }
+            3 => now += random(9),
+            _ => {}
+        }
+        let all = store.messages(&Filter { limit: usize::MAX, ..Filter::default() });
+        let due: Vec<(Timestamp, Id)> = all.iter().filter_map(|message| Some((message.due?, message.id))).collect();
+        let mut expected: Vec<Id> = due.iter().filter(|(due, _)| *due <= at(now)).map(|(_, id)| *id).collect();
+        let mut found = leased(&store.lease_due(at(now), 1000, &|_| 1000));
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected, "round {round}");
+        let next = due.iter().map(|(due, _)| *due).filter(|due| *due > at(now)).min();
+        assert_eq!(store.next_due(), next, "round {round}");
+    }
+    assert!(number > 150, "much has happened: {number}");
+}
+
+#[test]
+fn partners_that_have_nothing_to_do_now_are_not_asked_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for number in 1..=100 {
+        compose_one(&store, number, &format!("partner-{number}"), at(1000 + i64::from(number)));
+    }
+    let lowest = || store.0.index.first_floor(None).unwrap().map(|found| (found.partner.to_string(), found.due));
+    let nobody = |partner: &str| -> usize { panic!("{partner} has nothing to do") };
+    assert!(store.lease_due(at(5), 10, &|_| 10).is_empty());
+    assert_eq!(store.next_due(), Some(at(1001)));
+    assert_eq!(
+        lowest(),
+        Some(("partner-1".to_owned(), at(1001))),
+        "the first is known, and that the others come later"
+    );
+    assert!(store.lease_due(at(1000), 10, &nobody).is_empty());
+    // What comes is seen at once, and so is what a restart finds.
+    compose_one(&store, 101, "partner-7", at(500));
+    assert_eq!(store.next_due(), Some(at(1001)), "what is later than what was asked about last");
+    assert_eq!(leased(&store.lease_due(at(1000), 10, &|_| 10)), [id(101)]);
+    drop(store);
+    let (store, _) = open(dir.path());
+    assert_eq!(leased(&store.lease_due(at(1000), 10, &|_| 10)), [id(101)]);
+    assert_eq!(store.next_due(), Some(at(1001)));
+}
+
+#[test]
+fn what_becomes_due_while_somebody_looks_is_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                // Nothing is due so early: this takes nothing, and learns what comes first.
+                drop((store.lease_due(at(0), 10, &|_| 10), store.next_due()));
+            }
+        });
+        for number in 1..=300 {
+            let due = at(10 + i64::from(number));
+            let id = compose_one(&store, number, ["acme", "customs"][usize::from(number % 2)], due);
+            let found = leased(&store.lease_due(due, 1000, &|_| 1000));
+            assert!(found.contains(&id), "{number}: {found:?}");
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
