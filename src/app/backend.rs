@@ -60,6 +60,8 @@ pub struct GatewayBackend {
     telling: Telling,
     pub(super) traffic: Traffic,
     pub(super) runs: RunJob,
+    /// Held by whoever takes a partner's certificates into its file.
+    pub(super) accepting: Arc<tokio::sync::Mutex<()>>,
     pub(super) started: Timestamp,
 }
 
@@ -89,6 +91,7 @@ impl GatewayBackend {
             telling,
             traffic,
             runs,
+            accepting: Arc::default(),
             started,
         }
     }

@@ -13,7 +13,7 @@ use super::show::blocking;
 use crate::as2::cem::CertUsage;
 use crate::bilingual;
 use crate::cms::Certificate;
-use crate::config::arrival::Arrival;
+use crate::config::arrival::{Arrival, ArrivalError};
 use crate::config::home_of;
 use crate::console::Refusal;
 use crate::console::exchanges::Exchanges;
@@ -64,6 +64,8 @@ impl Exchanges for GatewayBackend {
     }
 
     async fn accept_certificates(&self, id: Id, only: Vec<String>, asked: Change) -> Result<ExchangeWire, Refusal> {
+        // Two people who accept at once do not write the same file.
+        let _in_turn = self.accepting.lock().await;
         let open = self.open_exchange(id)?;
         let words = decided(&open, &only, asked.reason.clone())?;
         let (backend, by) = (self.clone(), asked.clone());
@@ -161,46 +163,40 @@ impl GatewayBackend {
         keys.iter().filter(named).find(|key| fits(key.uses)).cloned().ok_or_else(|| nothing_for(usage))
     }
 
-    /// Takes certificates into the partner's file and into force (blocking I/O).
+    /// Takes certificates into the partner's file and into force (blocking I/O). All are looked at before the first of them
+    /// comes in.
     fn trust(&self, exchange: &CertificateExchange, accepted: &[String], asked: &Change) -> Result<(), Refusal> {
-        let mut arrived = false;
-        for fingerprint in accepted {
-            let partner = self.exchanging_partner(&exchange.partner)?;
-            arrived |= self.take_in(&partner, fingerprint, &uses_of(exchange, fingerprint))?;
-        }
-        if arrived {
-            self.reloading.read_again(asked).map_err(|untaken| refusal(503, untaken.code(), untaken.text()))?;
-        }
         let partner = self.exchanging_partner(&exchange.partner)?;
-        let trusted = |fingerprint: &String| {
-            let held = partner.certificates.certificates().iter();
-            held.clone().any(|held| held.certificate.fingerprint().to_string() == *fingerprint)
-        };
-        if accepted.iter().all(trusted) {
+        let mut arrivals = Vec::new();
+        for fingerprint in accepted {
+            let arrival = self.arrival(&partner, fingerprint, uses_of(exchange, fingerprint))?;
+            arrivals.extend(arrival.map(|arrival| (fingerprint, arrival)));
+        }
+        for (_, arrival) in &arrivals {
+            arrival.put(&self.config.file, &environment, self.now()).map_err(|error| not_written(&error))?;
+        }
+        if arrivals.is_empty() {
             return Ok(());
         }
-        let text = bilingual!(
-            "证书已写入伙伴配置，但未生效：请查看日志中的配置错误，修正后再次接受。",
-            "the certificate is in the partner's file and not in force: see the log for what is wrong with the configuration, mend it, then accept again."
-        );
-        Err(refusal(503, "certificate-not-in-force", text))
+        self.reloading.read_again(asked).map_err(|untaken| refusal(503, untaken.code(), untaken.text()))?;
+        let partner = self.exchanging_partner(&exchange.partner)?;
+        let held = partner.certificates.certificates();
+        let in_force =
+            |fingerprint: &str| held.iter().any(|held| held.certificate.fingerprint().to_string() == fingerprint);
+        if arrivals.iter().all(|(fingerprint, _)| in_force(fingerprint)) { Ok(()) } else { Err(not_in_force()) }
     }
 
-    /// Whether the partner's file had to be changed.
-    fn take_in(&self, partner: &Partner, fingerprint: &str, uses: &[&str]) -> Result<bool, Refusal> {
+    /// What has to come into the home for a certificate to be used so; nothing when it is used so already.
+    fn arrival(
+        &self,
+        partner: &Partner,
+        fingerprint: &str,
+        mut uses: Vec<&'static str>,
+    ) -> Result<Option<Arrival>, Refusal> {
         let der = self.store.certificate(fingerprint);
         let certificate = der.as_deref().and_then(|der| Certificate::from_der(der).ok());
         let gone = || exchange_refusal(&ExchangeError::Gone(fingerprint.to_owned()));
         let certificate = certificate.ok_or_else(gone)?;
-        let held = partner.certificates.certificates().iter().find(|held| held.certificate == certificate);
-        if let Some(held) = held {
-            let CertificateUses { verify, encrypt, tls, client } = held.uses;
-            let has = [("verify", verify), ("encrypt", encrypt), ("tls", tls), ("client", client)];
-            if uses.iter().all(|wanted| has.contains(&(*wanted, true))) {
-                return Ok(false);
-            }
-            return Err(known_otherwise(&partner.file, uses));
-        }
         let now = self.now();
         if certificate.not_after() < now {
             let text = bilingual!(
@@ -209,22 +205,46 @@ impl GatewayBackend {
             );
             return Err(refusal(422, "certificate-expired", text));
         }
-        let gateway = &self.config.file;
-        let pem = certificate.to_pem().into_bytes();
-        // It counts as the newest, whenever it was issued.
-        let window = (Some(now.max(certificate.not_before())), None);
-        let of = (partner.id.as_str(), partner.file.as_path());
-        let arrival = Arrival::of_partner(home_of(gateway), of, (&certificate, pem), uses, window);
-        arrival.put(gateway, &environment, now).map_err(|error| {
-            let Bilingual { zh, en } = error.text();
-            let text = bilingual!(
-                "证书未能写入伙伴配置：{zh}也可先用 dxgate cert import 导入该证书，再次接受即可。",
-                "the certificate did not come into the partner's file: {en} It may also be taken with dxgate cert import; then accept again."
-            );
-            refusal(503, error.code(), text)
-        })?;
-        Ok(true)
+        // As long as public authorities vouch for the partner's server, pinning the next certificate would shut out the present.
+        if partner.certificates.pinned_tls(now).is_none() && !certificate.is_self_signed() {
+            uses.retain(|wanted| *wanted != word(CertUsage::TlsServer));
+        }
+        let held = partner.certificates.certificates().iter().find(|held| held.certificate == certificate);
+        let has = held.map(|held| {
+            let CertificateUses { verify, encrypt, tls, client } = held.uses;
+            [("verify", verify), ("encrypt", encrypt), ("tls", tls), ("client", client)]
+        });
+        match has {
+            _ if uses.is_empty() => Ok(None),
+            Some(has) if uses.iter().all(|wanted| has.contains(&(*wanted, true))) => Ok(None),
+            Some(_) => Err(known_otherwise(&partner.file, &uses)),
+            None => {
+                // It counts as the newest, whenever it was issued.
+                let window = (Some(now.max(certificate.not_before())), None);
+                let of = (partner.id.as_str(), partner.file.as_path());
+                let pem = certificate.to_pem().into_bytes();
+                let home = home_of(&self.config.file);
+                Ok(Some(Arrival::of_partner(home, of, (&certificate, pem), &uses, window)))
+            }
+        }
     }
+}
+
+fn not_written(error: &ArrivalError) -> Refusal {
+    let Bilingual { zh, en } = error.text();
+    let text = bilingual!(
+        "证书未能写入伙伴配置：{zh}也可先用 dxgate cert import 导入该证书，再次接受即可。",
+        "the certificate did not come into the partner's file: {en} It may also be taken with dxgate cert import; then accept again."
+    );
+    refusal(503, error.code(), text)
+}
+
+fn not_in_force() -> Refusal {
+    let text = bilingual!(
+        "证书已写入伙伴配置，但未生效：请查看日志中的配置错误，修正后再次接受。",
+        "the certificate is in the partner's file and not in force: see the log for what is wrong with the configuration, mend it, then accept again."
+    );
+    refusal(503, "certificate-not-in-force", text)
 }
 
 /// All that a certificate is wanted for: some products ask for each use by itself.

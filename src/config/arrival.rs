@@ -96,20 +96,21 @@ impl Arrival {
         let before = std::fs::read(file).map_err(|error| ArrivalError::Unreadable(file.clone(), error))?;
         let text = String::from_utf8_lossy(&before);
         let after = format!("{}\n\n{table}", text.trim_end());
-        let written = self.write_files().and_then(|()| durable::replace(file, after.as_bytes()));
-        let checked = written
-            .map_err(ArrivalError::from)
-            .and_then(|()| super::load(gateway, environment, now).map(drop).map_err(ArrivalError::Problems));
-        checked.inspect_err(|_| {
-            let _ = durable::replace(file, &before);
-            let files = [Some(&self.certificate_file), self.key_file.as_ref()];
-            // Only what this call has made: a name that was taken holds something else.
-            files
-                .into_iter()
-                .flatten()
-                .filter(|(path, bytes)| std::fs::read(path).is_ok_and(|found| found == *bytes))
-                .for_each(|(path, _)| drop(std::fs::remove_file(path)));
-        })
+        let written = self.write_files().map_err(ArrivalError::from);
+        let configured = written.and_then(|()| {
+            let replaced = durable::replace(file, after.as_bytes()).map_err(ArrivalError::from);
+            let holds = || super::load(gateway, environment, now).map(drop).map_err(ArrivalError::Problems);
+            // Nobody else's change of the file is taken back: it is as it was when this call changed it.
+            replaced.and_then(|()| holds()).inspect_err(|_| drop(durable::replace(file, &before)))
+        });
+        configured.inspect_err(|_| self.remove_files())
+    }
+
+    /// Only what this call has made: a name that was taken holds something else.
+    fn remove_files(&self) {
+        let files = [Some(&self.certificate_file), self.key_file.as_ref()];
+        let made = files.into_iter().flatten().filter(|(path, bytes)| holds(path, bytes));
+        made.for_each(|(path, _)| drop(std::fs::remove_file(path)));
     }
 
     fn write_files(&self) -> Result<(), DurableError> {
@@ -121,8 +122,13 @@ impl Arrival {
         if let Some((path, bytes)) = &self.key_file {
             save::private(path, bytes)?;
         }
-        durable::write_new(certificate, bytes)
+        // An earlier call may have come as far as this.
+        if holds(certificate, bytes) { Ok(()) } else { durable::write_new(certificate, bytes) }
     }
+}
+
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    std::fs::read(path).is_ok_and(|found| found == bytes)
 }
 
 /// `[[name]]` with these keys, and when it is used.

@@ -2,6 +2,7 @@
 //! test writes.
 
 use std::fs;
+use std::process::Command;
 
 use dxgate::as2::cem::{self, CertUsage, CertificateReference, ExchangeRequest, TradingPartnerInfo, TrustRequest};
 use dxgate::as2::{self, SendPlan};
@@ -282,6 +283,49 @@ fn a_certificate_that_was_taken_by_hand_is_accepted_without_another_change_of_th
     assert!(!output.status.success() && text.contains("certificate-known-otherwise"), "{text}");
     assert_eq!(exchanges(&gateway)[0]["state"], "open");
     assert_eq!(fs::read_to_string(home.path("partners/theirs.toml")).unwrap(), before);
+}
+
+#[test]
+fn a_certificate_of_a_server_is_pinned_only_where_nobody_else_vouches_for_it() {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { accept: ACCEPT, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let issued = issued_by_theirs(&home);
+    let accept = |id: &str, certificate: &Certificate| {
+        let (content_type, payload) = foreign_request(|request| {
+            request.trust[0].usages = vec![CertUsage::TlsServer];
+            request.trust[0].certificate = certificate.clone();
+            request.trust[0].reference = CertificateReference::of(certificate);
+        });
+        let letter = letter(&SendPlan { content_type, ..plan() }, id, &payload);
+        let answer = http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap();
+        assert!(receipt_in(&answer).disposition.to_string().ends_with("processed"));
+        let id = exchanges(&gateway)[0]["id"].as_str().unwrap().to_owned();
+        said(&home, &["cert", "accept", &id], &[0]);
+        fs::read_to_string(home.path("partners/theirs.toml")).unwrap()
+    };
+    let file = accept("<issued@theirs>", &issued);
+    assert!(!file.contains("tls"), "its issuer vouches for it: {file}");
+    let file = accept("<own@theirs>", &Certificate::from_x509(&keys::stranger().certificate).unwrap());
+    assert!(file.contains("use = [\"tls\"]"), "{file}");
+    let file = accept("<next@theirs>", &issued);
+    assert_eq!(file.matches("use = [\"tls\"]").count(), 2, "beside one that is pinned it has to be: {file}");
+}
+
+/// A certificate that `theirs` has signed for somebody else.
+fn issued_by_theirs(home: &Home) -> Certificate {
+    let (request, issued) = (home.path("server.csr"), home.path("server.crt"));
+    let openssl = |arguments: &[&str]| {
+        let output = Command::new("openssl").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let key = keys::stranger().key_file.to_str().unwrap();
+    openssl(&["req", "-new", "-key", key, "-subj", "/CN=server", "-out", request.to_str().unwrap()]);
+    let (by, with) = (&keys::theirs().certificate_file, &keys::theirs().key_file);
+    let (by, with) = (by.to_str().unwrap(), with.to_str().unwrap());
+    let files = ["-in", request.to_str().unwrap(), "-out", issued.to_str().unwrap()];
+    openssl(&[&["x509", "-req", "-days", "30", "-CA", by, "-CAkey", with, "-set_serial", "4711"], &files[..]].concat());
+    Certificate::read(&fs::read(issued).unwrap()).unwrap()
 }
 
 /// The newest message with this file name.
