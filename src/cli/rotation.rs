@@ -1,7 +1,7 @@
 //! `dxgate cert import` and `dxgate cert rotate`: a certificate comes into the home beside the one it follows.
 //!
-//! How it comes is [`crate::config::arrival`]'s business. A running gateway sees the changed file
-//! within seconds, and its audit trail has the change.
+//! How it comes is [`crate::config::arrival`]'s business. A running gateway sees the changed file within seconds, and its audit
+//! trail has the change.
 
 use std::path::Path;
 

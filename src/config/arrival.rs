@@ -100,7 +100,7 @@ impl Arrival {
         let configured = written.and_then(|()| {
             let replaced = durable::replace(file, after.as_bytes()).map_err(ArrivalError::from);
             let holds = || super::load(gateway, environment, now).map(drop).map_err(ArrivalError::Problems);
-            // Nobody else's change of the file is taken back: it is as it was when this call changed it.
+            // The file is put back only where this call has changed it.
             replaced.and_then(|()| holds()).inspect_err(|_| drop(durable::replace(file, &before)))
         });
         configured.inspect_err(|_| self.remove_files())

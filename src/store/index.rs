@@ -25,8 +25,9 @@
 //!
 //! *hash* is that of the frame with that sequence: an index of another journal is noticed. *count* and *sum* cover
 //! every other entry: a sled that lost or changed one behind our back does not add up, and is rebuilt. *settled* is the
-//! frame up to which a loaded [snapshot](super::snapshot) may be ahead of *sequence*. `d` begins with the partner so that a partner without free slots is skipped in one step; from
-//! when on a partner may have something due is known in memory ([`floors`]).
+//! frame up to which a loaded [snapshot](super::snapshot) may be ahead of *sequence*. `d` begins with the partner so that a
+//! partner without free slots is skipped in one step; from when on a partner may have something due is known in memory
+//! ([`floors`]).
 //!
 //! What the committer adds waits in memory ([`pending`]) until the map gets much of it at once; whoever asks sees no
 //! difference. A crash takes it, like everything that sled has not written: the map then holds the journal up to an

@@ -12,7 +12,7 @@
 //!     CertUsage+ RespondByDate? ResponseURL           CertStatus ReasonForRejection?
 //!     EndEntity CertificateIdentifier                 CertificateReference
 //!               CertificateContentID
-//!     TrustChain*
+//!     TrustChain* (passed over)
 //! ```
 
 mod document;
