@@ -75,7 +75,7 @@ impl Outbound {
 
     pub(super) fn with_source<T>(&self, draft: &Draft, work: impl FnOnce(&dyn Source) -> T) -> T {
         match draft {
-            Draft::Inline(bytes) => work(&BytesSource(bytes.as_slice())),
+            Draft::Inline(bytes) | Draft::Digested(bytes, _) => work(&BytesSource(bytes.as_slice())),
             Draft::File(file) => work(&self.store.source(file.body())),
             Draft::Stored(body) => work(&self.store.source(body)),
         }

@@ -30,6 +30,8 @@ enum SinkState {
 pub enum Draft {
     /// Small: will be appended to the journal with the facts.
     Inline(Vec<u8>),
+    /// The same, with the SHA-256 that whoever wrote the bytes has computed.
+    Digested(Vec<u8>, [u8; 32]),
     /// Large, in a file of its own that no fact names yet; it goes with the draft unless a commit names it.
     File(Finished),
     /// An earlier fact names them.
@@ -113,7 +115,7 @@ impl Sink {
     /// [`finish`](Sink::finish) with the SHA-256 of everything that was written.
     pub fn finish_with(self, sha256: [u8; 32]) -> io::Result<Draft> {
         match self.state {
-            SinkState::Memory(bytes) => Ok(Draft::Inline(bytes)),
+            SinkState::Memory(bytes) => Ok(Draft::Digested(bytes, sha256)),
             SinkState::File(writer) => {
                 let finished =
                     writer.with_digest(sha256).finish_guarded().map_err(|error| self.store.judge_sync(error));
@@ -155,7 +157,7 @@ impl Draft {
     /// Length in bytes.
     pub fn len(&self) -> u64 {
         match self {
-            Draft::Inline(bytes) => bytes.len() as u64,
+            Draft::Inline(bytes) | Draft::Digested(bytes, _) => bytes.len() as u64,
             Draft::File(file) => file.body().len,
             Draft::Stored(body) => body.len,
         }
@@ -182,7 +184,7 @@ impl Draft {
     /// Reads the bytes from the start.
     pub fn open<'a>(&'a self, store: &Store) -> io::Result<Box<dyn Read + Send + 'a>> {
         match self {
-            Draft::Inline(bytes) => Ok(Box::new(Cursor::new(bytes.as_slice()))),
+            Draft::Inline(bytes) | Draft::Digested(bytes, _) => Ok(Box::new(Cursor::new(bytes.as_slice()))),
             Draft::File(file) => store.read(file.body()),
             Draft::Stored(body) => store.read(body),
         }
@@ -192,6 +194,7 @@ impl Draft {
     pub fn into_body(self, transaction: &mut Transaction) -> Body {
         match self {
             Draft::Inline(bytes) => transaction.body(bytes),
+            Draft::Digested(bytes, sha256) => transaction.digested(bytes, sha256),
             Draft::File(file) => transaction.finished(file),
             Draft::Stored(body) => body,
         }
@@ -256,6 +259,19 @@ mod tests {
         large(&store).into_body(&mut unnamed);
         store.commit_blocking(unnamed).unwrap();
         assert_eq!(files(), 0, "it was committed without a fact");
+    }
+
+    #[test]
+    fn a_digest_that_the_writer_computed_is_that_of_the_body_small_or_large() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small_store(dir.path());
+        for bytes in [&b"few"[..], b"more than four bytes"] {
+            let mut sink = Sink::hashed_by_writer(&store);
+            sink.write_all(bytes).unwrap();
+            let draft = sink.finish_with([7; 32]).unwrap();
+            assert_eq!(draft.len(), bytes.len() as u64);
+            assert_eq!(draft.into_body(&mut Transaction::new(Timestamp::UNIX_EPOCH)).sha256, [7; 32]);
+        }
     }
 
     #[test]

@@ -73,9 +73,15 @@ impl Transaction {
     /// Adds bytes to be kept in the journal: at most what a frame holds, some 64 MiB, else the commit is refused. What
     /// may be large is written through a [`Sink`](super::draft::Sink).
     pub fn body(&mut self, bytes: Vec<u8>) -> Body {
+        let sha256 = Sha256::digest(&bytes).into();
+        self.digested(bytes, sha256)
+    }
+
+    /// [`body`](Transaction::body) with the SHA-256 of the bytes.
+    pub(super) fn digested(&mut self, bytes: Vec<u8>, sha256: [u8; 32]) -> Body {
         let len = u64::try_from(bytes.len()).expect("a buffer in memory is shorter than 2^64 bytes");
         let crc32c = Some(crc32c::crc32c(&bytes));
-        let body = Body { id: Id::new(self.at), len, sha256: Sha256::digest(&bytes).into(), crc32c };
+        let body = Body { id: Id::new(self.at), len, sha256, crc32c };
         self.bodies.push((body, bytes));
         body
     }

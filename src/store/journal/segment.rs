@@ -22,6 +22,9 @@ pub(in crate::store) const ROOM: u8 = 0xee;
 /// Room is made by as many bytes as the segment has, within these bounds.
 const LEAST_ROOM: u64 = 64 * 1024;
 const MOST_ROOM: u64 = 1024 * 1024;
+/// Behind a group of this many bytes no room is made: it would cost more than it spares the next such group. The group
+/// after it gets the least.
+const LONG_GROUP: u64 = 256 * 1024;
 
 /// Segments in a directory.
 #[derive(Debug)]
@@ -59,6 +62,8 @@ pub(in crate::store) struct DiskSegment {
     end: u64,
     /// Behind the room.
     room: u64,
+    /// The last group that did not fit was a long one.
+    long: bool,
     makes_room: bool,
 }
 
@@ -66,16 +71,17 @@ impl DiskSegment {
     /// A file of `end` bytes.
     pub(in crate::store) fn at_end(mut file: File, end: u64, makes_room: bool) -> io::Result<DiskSegment> {
         file.seek(SeekFrom::Start(end))?;
-        Ok(DiskSegment { file, end, room: end, makes_room })
+        Ok(DiskSegment { file, end, room: end, long: false, makes_room })
     }
 
-    /// Makes room behind the end, where there is room for it.
-    fn make_room(&mut self) -> io::Result<()> {
+    /// Makes room behind a group of `group` bytes, where there is room for it.
+    fn make_room(&mut self, group: u64) -> io::Result<()> {
         self.room = self.end;
-        if !self.makes_room {
+        let after_long = std::mem::replace(&mut self.long, group >= LONG_GROUP);
+        if !self.makes_room || self.long {
             return Ok(());
         }
-        let more = self.end.clamp(LEAST_ROOM, MOST_ROOM);
+        let more = if after_long { LEAST_ROOM } else { self.end.clamp(LEAST_ROOM, MOST_ROOM) };
         match self.fill(more) {
             Ok(()) => self.room = self.end.saturating_add(more),
             Err(error) if durable::is_full(&error) => self.file.set_len(self.end)?,
@@ -96,8 +102,9 @@ impl JournalFile for DiskSegment {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = fault::write(&"journal-append", &mut self.file, bytes)?;
         self.file.write_all(bytes.get(written..).unwrap_or_default())?;
-        self.end = self.end.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if self.end > self.room { self.make_room() } else { Ok(()) }
+        let group = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.end = self.end.saturating_add(group);
+        if self.end > self.room { self.make_room(group) } else { Ok(()) }
     }
 
     fn sync(&mut self) -> io::Result<()> {

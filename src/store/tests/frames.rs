@@ -276,6 +276,25 @@ fn room_is_made_with_the_group_that_does_not_fit_and_given_back_when_the_segment
 }
 
 #[test]
+fn behind_a_long_group_there_is_no_room_and_little_behind_the_one_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("segment");
+    fs::write(&path, b"").unwrap();
+    let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let mut segment = DiskSegment::at_end(file, 0, true).unwrap();
+    let (long, short) = (b"long".repeat(100_000), b"short".repeat(20));
+    let mut room_behind = |group: &[u8], end: usize| {
+        segment.append(group).unwrap();
+        fs::metadata(&path).unwrap().len() as usize - end
+    };
+    assert_eq!(room_behind(&long, 400_000), 0);
+    assert_eq!(room_behind(&short, 400_100), 64 * 1024);
+    assert_eq!(room_behind(&long, 800_100), 0, "written over the little room and beyond");
+    assert_eq!(room_behind(&short, 800_200), 64 * 1024);
+    assert_eq!(room_behind(&short.repeat(700), 870_200), 870_200, "no long group came between");
+}
+
+#[test]
 fn a_flipped_bit_before_the_last_frame_is_damage_with_its_place() {
     let whole = segment();
     let last = last_frame(&whole);
