@@ -17,18 +17,22 @@ export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 # A target triple keeps the flags away from build scripts and procedural macros.
 cargo build --release --locked --quiet --bins --target "$host"
 
-mkdir -p artifacts
-targets=("$@")
-[ "${#targets[@]}" -gt 0 ] || for file in fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
-for name in "${targets[@]}"; do
+# One target, as many at a time as there are cores.
+smoke() {
+  local name=$1 log="target/found/$1.log"
   mkdir -p "target/found/$name"
-  log="target/found/$name.log"
   if "target/$host/release/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=512 \
     -max_len=65536 -artifact_prefix="artifacts/$name-" "target/found/$name" "corpus/$name" >"$log" 2>&1; then
     printf 'fuzz %-20s %s\n' "$name" "$(sed -n 's/^Done \([0-9]* runs\).*/\1/p' "$log")"
   else
-    echo "fuzz $name FAILED; the input is in fuzz/artifacts:" >&2
-    tail -n 40 "$log" >&2
-    exit 1
+    printf 'fuzz %s FAILED; the input is in fuzz/artifacts:\n%s\n' "$name" "$(tail -n 40 "$log")" >&2
+    return 1
   fi
-done
+}
+export -f smoke
+export host seconds
+
+mkdir -p artifacts
+targets=("$@")
+[ "${#targets[@]}" -gt 0 ] || for file in fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
+printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I{} bash -c 'set -euo pipefail; smoke "$1"' smoke {}
