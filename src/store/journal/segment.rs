@@ -42,9 +42,9 @@ impl SegmentFiles for DiskSegments {
 
     fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>> {
         let file = OpenOptions::new().read(true).write(true).open(segment_path(&self.dir, number))?;
-        if file.metadata()?.len() > len {
-            file.set_len(len)?;
-        }
+        // Also where the file ends there already: its last block may hold bytes of a group that was never acknowledged, which
+        // would come to light when the file becomes longer.
+        file.set_len(len)?;
         // Killed between append and sync, a process leaves frames that only the page cache has: they were read, and
         // are answered from, so they must not vanish in a power cut.
         fault::at(&"journal-resume", || file.sync_all())?;
