@@ -101,7 +101,10 @@ impl Watch {
         let certificates = conditions::certificates(&config.station.keys, &shown, &partners, now);
         let revocation = conditions::revocation(&partners, now);
         let guessing = conditions::guessing(self.backend.pressed(), config.server.failures_per_partner);
-        let exchanges = conditions::exchanges(&self.store.exchanges(), now);
+        let mut exchanges = self.store.exchanges();
+        // Nobody can be answered who is no partner any more.
+        exchanges.retain(|one| partners.by_id(&one.partner).is_some_and(|partner| partner.enabled));
+        let exchanges = conditions::exchanges(&exchanges, now);
         let certificates = certificates.into_iter().chain(exchanges);
         unready.chain(certificates).chain(revocation).chain(queue).chain(guessing).collect()
     }

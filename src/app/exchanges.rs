@@ -23,7 +23,7 @@ use crate::console::wire::exchanges::{
 use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
-use crate::keys::{CertificateUses, KeyUses, StationKey};
+use crate::keys::{CertificateUses, KeyUses, PartnerCertificate, StationKey};
 use crate::outbound::{Asking, ExchangeError};
 use crate::partner::Partner;
 use crate::store::Store;
@@ -78,6 +78,8 @@ impl Exchanges for GatewayBackend {
     }
 
     async fn reject_certificates(&self, id: Id, asked: Change) -> Result<ExchangeWire, Refusal> {
+        // Nothing comes into force that is rejected meanwhile.
+        let _in_turn = self.accepting.lock().await;
         let open = self.open_exchange(id)?;
         let word = |asked_for: &AskedCertificate| Word {
             fingerprint: asked_for.fingerprint.clone(),
@@ -167,23 +169,26 @@ impl GatewayBackend {
     /// comes in.
     fn trust(&self, exchange: &CertificateExchange, accepted: &[String], asked: &Change) -> Result<(), Refusal> {
         let partner = self.exchanging_partner(&exchange.partner)?;
-        let mut arrivals = Vec::new();
+        let (mut new, mut arrivals) = (Vec::new(), Vec::new());
         for fingerprint in accepted {
-            let arrival = self.arrival(&partner, fingerprint, uses_of(exchange, fingerprint))?;
-            arrivals.extend(arrival.map(|arrival| (fingerprint, arrival)));
-        }
-        for (_, arrival) in &arrivals {
-            arrival.put(&self.config.file, &environment, self.now()).map_err(|error| not_written(&error))?;
+            if let Some(arrival) = self.arrival(&partner, fingerprint, uses_of(exchange, fingerprint))? {
+                new.push(fingerprint);
+                arrivals.push(arrival);
+            }
         }
         if arrivals.is_empty() {
             return Ok(());
         }
+        let put = Arrival::put_all(&arrivals, &self.config.file, &environment, self.now());
+        put.map_err(|error| not_written(&error))?;
         self.reloading.read_again(asked).map_err(|untaken| refusal(503, untaken.code(), untaken.text()))?;
         let partner = self.exchanging_partner(&exchange.partner)?;
-        let held = partner.certificates.certificates();
-        let in_force =
-            |fingerprint: &str| held.iter().any(|held| held.certificate.fingerprint().to_string() == fingerprint);
-        if arrivals.iter().all(|(fingerprint, _)| in_force(fingerprint)) { Ok(()) } else { Err(not_in_force()) }
+        let (held, now) = (partner.certificates.certificates(), self.now());
+        let in_force = |fingerprint: &str| {
+            let named = |held: &&PartnerCertificate| held.certificate.fingerprint().to_string() == fingerprint;
+            held.iter().filter(named).any(|held| !held.revoked && held.window.until >= now)
+        };
+        if new.iter().all(|fingerprint| in_force(fingerprint)) { Ok(()) } else { Err(not_in_force()) }
     }
 
     /// What has to come into the home for a certificate to be used so; nothing when it is used so already.
@@ -215,6 +220,7 @@ impl GatewayBackend {
             [("verify", verify), ("encrypt", encrypt), ("tls", tls), ("client", client)]
         });
         match has {
+            _ if held.is_some_and(|held| held.revoked || held.window.until < now) => Err(does_nothing(&partner.file)),
             _ if uses.is_empty() => Ok(None),
             Some(has) if uses.iter().all(|wanted| has.contains(&(*wanted, true))) => Ok(None),
             Some(_) => Err(known_otherwise(&partner.file, &uses)),
@@ -365,6 +371,15 @@ fn nothing_for(usage: CertUsage) -> Refusal {
         "none of our certificates is for {word}, or not the one with this fingerprint. dxgate cert list shows them."
     );
     refusal(422, "exchange-no-certificate", text)
+}
+
+fn does_nothing(file: &Path) -> Refusal {
+    let file = file.file_name().unwrap_or_default().to_string_lossy();
+    let text = bilingual!(
+        "该证书已在 {file} 中，但已被吊销或其 until 已过，不起作用，不能接受。请拒绝该请求；若 until 设置有误，请先更正。",
+        "the certificate is in {file} already and does nothing: it was revoked, or its until is over. Reject the request; if until is wrong, mend it first."
+    );
+    refusal(409, "certificate-does-nothing", text)
 }
 
 fn known_otherwise(file: &Path, uses: &[&str]) -> Refusal {

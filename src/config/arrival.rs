@@ -106,6 +106,34 @@ impl Arrival {
         configured.inspect_err(|_| self.remove_files())
     }
 
+    /// [`put`](Arrival::put) for all of them, or for none.
+    ///
+    /// # Errors
+    /// That of the first that cannot be put.
+    pub fn put_all(
+        arrivals: &[Arrival],
+        gateway: &Path,
+        environment: Environment<'_>,
+        now: Timestamp,
+    ) -> Result<(), ArrivalError> {
+        for (number, arrival) in arrivals.iter().enumerate() {
+            let put = arrival.put(gateway, environment, now);
+            put.inspect_err(|_| arrivals.iter().take(number).rev().for_each(Arrival::take_back))?;
+        }
+        Ok(())
+    }
+
+    /// Takes out again what was put, unless the configuration was changed since.
+    fn take_back(&self) {
+        let (file, table) = &self.configuration;
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if let Some(before) = text.strip_suffix(&format!("\n\n{table}"))
+            && durable::replace(file, format!("{before}\n").as_bytes()).is_ok()
+        {
+            self.remove_files();
+        }
+    }
+
     /// Only what this call has made: a name that was taken holds something else.
     fn remove_files(&self) {
         let files = [Some(&self.certificate_file), self.key_file.as_ref()];

@@ -8,10 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Inbound;
 use super::reply::Refusal;
-use crate::as2::cem::{self, CemError, Exchange, ExchangeRequest, ExchangeResponse};
+use crate::as2::cem::{self, CemError, CertificateReference, Exchange, ExchangeRequest, ExchangeResponse};
 use crate::as2::{Disposition, Opened};
 use crate::bilingual;
 use crate::cms::Certificate;
+use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, printable};
 use crate::mime::MimeError;
@@ -26,8 +27,8 @@ const MOST_A_DAY: usize = 32;
 
 /// What a certificate exchange message comes to.
 pub(super) enum Heard {
-    /// The partner asks.
-    Asked(ExchangeStep),
+    /// The partner asks for these certificates to be trusted.
+    Asked(ExchangeStep, Vec<Certificate>),
     /// The partner answers what we asked in this exchange.
     Answered(Id, Vec<Word>),
     /// Nothing that can be used; the partner is told.
@@ -100,7 +101,7 @@ impl Heard {
     pub(super) fn change(&self, id: Id, partner: &Partner) -> Option<Change> {
         let by = Change { who: partner.id.clone(), ..Change::default() };
         match self {
-            Heard::Asked(step) => Some(step.change(id, by)),
+            Heard::Asked(step, _) => Some(step.change(id, by)),
             Heard::Answered(exchange, words) => {
                 Some(ExchangeStep::Answered { answer: id, words: words.clone() }.change(*exchange, by))
             }
@@ -126,8 +127,7 @@ impl Inbound {
         let heard = match cem::read(content_type, &mut self.reader(payload)?, &self.limits) {
             Err(CemError::Mime(MimeError::Io(error))) => return Err(error),
             Err(error) => Heard::Unusable(error.into()),
-            Ok(Exchange::Request(_)) if self.asks_too_often(partner) => Heard::Unusable(Unusable::TooMany),
-            Ok(Exchange::Request(request)) => Heard::Asked(self.asked(partner, request)?),
+            Ok(Exchange::Request(request)) => asked(partner, request),
             Ok(Exchange::Response(response)) => self.answered(partner, &response),
         };
         Ok(Some(heard))
@@ -141,21 +141,17 @@ impl Inbound {
         self.store.exchanges().iter().filter(recent).count() >= MOST_A_DAY
     }
 
-    /// The certificates are kept before an entry names them.
-    fn asked(&self, partner: &Partner, request: ExchangeRequest) -> io::Result<ExchangeStep> {
-        let mut certificates = Vec::new();
-        for trust in request.trust {
-            let fingerprint = self.store.keep_certificate(trust.certificate.der())?;
-            certificates.push(AskedCertificate {
-                fingerprint,
-                usages: trust.usages,
-                respond_by: trust.respond_by,
-                issuer: trust.reference.issuer,
-                serial: trust.reference.serial,
-            });
+    /// What was heard in a message that is new: certificates are kept before an entry names them, and not of more requests
+    /// than are taken.
+    pub(super) async fn keep_heard(&self, partner: &Partner, heard: Heard) -> io::Result<Heard> {
+        let Heard::Asked(_, certificates) = &heard else { return Ok(heard) };
+        if self.asks_too_often(partner) {
+            return Ok(Heard::Unusable(Unusable::TooMany));
         }
-        let (partner, direction) = (partner.id.clone(), Direction::Inbound);
-        Ok(ExchangeStep::Asked { partner, direction, request_id: request.request_id, certificates })
+        let (store, certificates) = (self.store.clone(), certificates.clone());
+        let keep = move || certificates.iter().try_for_each(|one| store.keep_certificate(one.der()).map(drop));
+        drain::blocking(keep).await.map_err(io::Error::other)??;
+        Ok(heard)
     }
 
     fn answered(&self, partner: &Partner, response: &ExchangeResponse) -> Heard {
@@ -168,9 +164,9 @@ impl Inbound {
             let certificate = Certificate::from_der(&self.store.certificate(&asked.fingerprint)?).ok()?;
             Some((asked.fingerprint.clone(), certificate))
         });
-        let held: Vec<(String, Certificate)> = held.collect();
+        let (fingerprints, held): (Vec<String>, Vec<Certificate>) = held.unzip();
         let words = response.trust.iter().filter_map(|trust| {
-            let (fingerprint, _) = held.iter().find(|(_, certificate)| trust.reference.names(certificate))?;
+            let fingerprint = trust.reference.pick(&held).and_then(|place| fingerprints.get(place))?;
             let reason = trust.reason.as_deref().map(printable);
             Some(Word { fingerprint: fingerprint.clone(), accepted: trust.accepted, reason })
         });
@@ -181,4 +177,18 @@ impl Inbound {
             Heard::Unusable(Unusable::Unasked)
         }
     }
+}
+
+/// A request, and the certificates that it is about.
+fn asked(partner: &Partner, request: ExchangeRequest) -> Heard {
+    let (partner, direction) = (partner.id.clone(), Direction::Inbound);
+    let mut kept = Vec::new();
+    let certificates = request.trust.into_iter().map(|trust| {
+        let fingerprint = trust.certificate.fingerprint().to_string();
+        kept.push(trust.certificate);
+        let CertificateReference { issuer, serial } = trust.reference;
+        AskedCertificate { fingerprint, usages: trust.usages, respond_by: trust.respond_by, issuer, serial }
+    });
+    let certificates = certificates.collect();
+    Heard::Asked(ExchangeStep::Asked { partner, direction, request_id: request.request_id, certificates }, kept)
 }

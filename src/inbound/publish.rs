@@ -96,6 +96,10 @@ impl Inbound {
             return Ok(earlier(opened, existing, wire));
         }
         let heard = match heard {
+            Some(heard) => Some(self.keep_heard(partner, heard).await.map_err(NoAnswer::Storage)?),
+            None => None,
+        };
+        let heard = match heard {
             Some(Heard::Unusable(why)) => return Ok(Published::Unusable(why, wire)),
             heard => heard,
         };

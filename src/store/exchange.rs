@@ -95,7 +95,7 @@ pub struct CertificateExchange {
     pub certificates: Vec<AskedCertificate>,
     /// The answer.
     pub answer: Option<ExchangeAnswer>,
-    /// A later exchange in the same direction that is about all its certificates.
+    /// A later exchange in the same direction that is about all its certificates and their uses.
     pub superseded_by: Option<Id>,
 }
 
@@ -134,6 +134,12 @@ impl CertificateExchange {
     /// What was said of a certificate.
     pub fn word(&self, fingerprint: &str) -> Option<&Word> {
         self.answer.as_ref()?.words.iter().find(|word| word.fingerprint == fingerprint)
+    }
+
+    /// A certificate shall be used so.
+    fn asks(&self, fingerprint: &str, usage: CertUsage) -> bool {
+        let mut asked = self.certificates.iter().filter(|asked| asked.fingerprint == fingerprint);
+        asked.any(|asked| asked.usages.contains(&usage))
     }
 
     /// Until when an answer is wanted, for the most pressing of its certificates.
@@ -186,7 +192,7 @@ impl Exchanges {
         if known.iter().any(|known| known.id == new.id) {
             return;
         }
-        let covers = |asked: &AskedCertificate| new.certificates.iter().any(|own| own.fingerprint == asked.fingerprint);
+        let covers = |asked: &AskedCertificate| asked.usages.iter().all(|usage| new.asks(&asked.fingerprint, *usage));
         for earlier in known.iter_mut().filter(|earlier| earlier.is_open() && earlier.direction == new.direction) {
             earlier.superseded_by = earlier.certificates.iter().all(covers).then_some(new.id);
         }
@@ -218,7 +224,8 @@ impl Exchanges {
         let ours = |exchange: &&CertificateExchange| exchange.direction == Direction::Outbound;
         let ours: Vec<&CertificateExchange> = self.0.get(partner).into_iter().flatten().filter(ours).collect();
         let accepted = |fingerprint: &str| {
-            let last = ours.iter().rev().find_map(|exchange| exchange.word(fingerprint));
+            let about = ours.iter().rev().filter(|one| one.asks(fingerprint, CertUsage::DigitalSignature));
+            let last = about.filter_map(|exchange| exchange.word(fingerprint)).next();
             last.is_some_and(|word| word.accepted)
         };
         let asked = ours.iter().flat_map(|exchange| &exchange.certificates);

@@ -14,7 +14,11 @@ fn certificate(fingerprint: &str, usage: CertUsage) -> AskedCertificate {
 }
 
 fn asked(direction: Direction, fingerprints: &[&str]) -> ExchangeStep {
-    let certificates = fingerprints.iter().map(|one| certificate(one, CertUsage::DigitalSignature)).collect();
+    let one = |one: &&str| certificate(one, CertUsage::DigitalSignature);
+    asked_for(direction, fingerprints.iter().map(one).collect())
+}
+
+fn asked_for(direction: Direction, certificates: Vec<AskedCertificate>) -> ExchangeStep {
     ExchangeStep::Asked { partner: "acme".to_owned(), direction, request_id: "r".to_owned(), certificates }
 }
 
@@ -99,14 +103,26 @@ fn a_key_waits_for_the_partners_word_and_for_no_other() {
     assert!(awaited(&again).is_empty(), "accepted when it was asked for again");
     let accepted_before = [(1, ours("aa")), (1, said("aa", true)), (2, ours("aa"))];
     assert!(awaited(&accepted_before).is_empty(), "once accepted, asking again takes nothing back");
-    let certificates = vec![certificate("aa", CertUsage::KeyEncipherment)];
-    let for_encryption = ExchangeStep::Asked {
-        partner: "acme".to_owned(),
-        direction: Direction::Outbound,
-        request_id: "r".to_owned(),
-        certificates,
+    let encrypting = || asked_for(Direction::Outbound, vec![certificate("aa", CertUsage::KeyEncipherment)]);
+    assert!(awaited(&[(1, encrypting())]).is_empty(), "it signs nothing");
+    let accepted_otherwise = [(1, ours("aa")), (1, said("aa", false)), (2, encrypting()), (2, said("aa", true))];
+    assert_eq!(awaited(&accepted_otherwise), ["aa"], "accepted to be encrypted to, it does not sign");
+    let refused_otherwise = [(1, ours("aa")), (1, said("aa", true)), (2, encrypting()), (2, said("aa", false))];
+    assert!(awaited(&refused_otherwise).is_empty());
+}
+
+#[test]
+fn a_request_for_another_use_takes_no_ones_place() {
+    let asked = |usages: &[CertUsage]| {
+        asked_for(Direction::Inbound, usages.iter().map(|usage| certificate("aa", *usage)).collect())
     };
-    assert!(awaited(&[(1, for_encryption)]).is_empty(), "it signs nothing");
+    let (signing, encrypting) = (CertUsage::DigitalSignature, CertUsage::KeyEncipherment);
+    let steps = [(1, asked(&[signing])), (2, asked(&[encrypting])), (3, asked(&[encrypting, signing]))];
+    let superseded = |steps: &[(u8, ExchangeStep)]| -> Vec<Option<Id>> {
+        all(&sum(steps)).iter().map(|exchange| exchange.superseded_by).collect()
+    };
+    assert_eq!(superseded(&steps[..2]), [None, None]);
+    assert_eq!(superseded(&steps), [Some(id(3)), Some(id(3)), None]);
 }
 
 #[test]

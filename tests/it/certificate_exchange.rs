@@ -312,6 +312,42 @@ fn a_certificate_of_a_server_is_pinned_only_where_nobody_else_vouches_for_it() {
     assert_eq!(file.matches("use = [\"tls\"]").count(), 2, "beside one that is pinned it has to be: {file}");
 }
 
+#[test]
+fn of_two_certificates_of_which_one_would_not_hold_none_comes_into_the_partners_file() {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { accept: ACCEPT, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let (key, weak) = (home.path("weak.key"), home.path("weak.crt"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=weak", "-days", "30"])
+        .args(["-keyout", key.to_str().unwrap(), "-out", weak.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let certificate = Certificate::read(&fs::read(weak).unwrap()).unwrap();
+    let (content_type, payload) = foreign_request(|request| {
+        let reference = CertificateReference::of(&certificate);
+        request.trust.push(TrustRequest { certificate, reference, ..request.trust[0].clone() });
+    });
+    let letter = letter(&SendPlan { content_type, ..plan() }, "<two@theirs>", &payload);
+    let answer = http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap();
+    assert!(receipt_in(&answer).disposition.to_string().ends_with("processed"));
+    let id = exchanges(&gateway)[0]["id"].as_str().unwrap().to_owned();
+    let file = || fs::read_to_string(home.path("partners/theirs.toml")).unwrap();
+    let key_files = || fs::read_dir(home.path("keys")).unwrap().count();
+    let before = (file(), key_files());
+    let output = run(&["--config", home.config().to_str().unwrap(), "cert", "accept", &id]);
+    assert!(!output.status.success());
+    assert_eq!(
+        (file().trim_end(), key_files()),
+        (before.0.trim_end(), before.1),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(exchanges(&gateway)[0]["state"], "open");
+    said(&home, &["cert", "accept", &id, "--only", &fingerprint_of(keys::stranger())], &[0]);
+}
+
 /// A certificate that `theirs` has signed for somebody else.
 fn issued_by_theirs(home: &Home) -> Certificate {
     let (request, issued) = (home.path("server.csr"), home.path("server.crt"));

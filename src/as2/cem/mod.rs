@@ -35,6 +35,8 @@ pub const DOCUMENT_TYPE: &str = "application/ediint-cert-exchange+xml";
 pub const CERTIFICATES_TYPE: &str = "application/pkcs7-mime; smime-type=certs-only";
 /// Bytes of a whole message; real ones have a few thousand.
 pub const MAX_BYTES: u64 = 1024 * 1024;
+/// Bytes of one certificate that is asked about; real ones have a few thousand.
+pub const MAX_CERTIFICATE: usize = 64 * 1024;
 /// Certificates that one request may ask about.
 pub const MAX_CERTIFICATES: usize = 8;
 
@@ -120,12 +122,39 @@ impl CertificateReference {
         CertificateReference { issuer: certificate.issuer_rfc2253(), serial: certificate.serial_decimal() }
     }
 
-    /// Whether it names `certificate`: by the serial number, since products write the names of issuers in many ways.
-    pub fn names(&self, certificate: &Certificate) -> bool {
-        let digits = |text: &str| text.trim().trim_start_matches('0').to_owned();
-        let (own, decimal) = (digits(&self.serial), digits(&certificate.serial_decimal()));
-        own == decimal || own.eq_ignore_ascii_case(&digits(&certificate.serial()))
+    /// Which of `held` it names: by the serial number, since products write the names of issuers in many ways; where
+    /// several have that number, by the issuer, then by the decimal spelling, then as the one that has issued none of the
+    /// others. None where each of several may be meant.
+    pub fn pick(&self, held: &[Certificate]) -> Option<usize> {
+        let issuer_of_another = |one: &Certificate| {
+            let issued = |other: &Certificate| other != one && other.issuer() == one.subject();
+            held.iter().any(issued)
+        };
+        let mut named: Vec<(usize, &Certificate)> =
+            held.iter().enumerate().filter(|(_, one)| self.has_serial(one)).collect();
+        prefer(&mut named, |one| self.issuer == one.issuer_rfc2253());
+        prefer(&mut named, |one| digits(&self.serial) == digits(&one.serial_decimal()));
+        prefer(&mut named, |one| !issuer_of_another(one));
+        let (place, first) = *named.first()?;
+        named.iter().all(|(_, one)| *one == first).then_some(place)
     }
+
+    fn has_serial(&self, certificate: &Certificate) -> bool {
+        let own = digits(&self.serial);
+        own == digits(&certificate.serial_decimal()) || own.eq_ignore_ascii_case(digits(&certificate.serial()))
+    }
+}
+
+/// Those that fit, if any do.
+fn prefer(named: &mut Vec<(usize, &Certificate)>, fits: impl Fn(&Certificate) -> bool) {
+    if named.iter().any(|(_, one)| fits(one)) {
+        named.retain(|(_, one)| fits(one));
+    }
+}
+
+/// A serial number without the zeros before it.
+fn digits(text: &str) -> &str {
+    text.trim().trim_start_matches('0')
 }
 
 /// What became of one certificate of a request.
@@ -202,16 +231,21 @@ pub enum CemError {
         /// What is wrong.
         source: CmsError,
     },
-    /// The certificate that the XML names is not in the part that it names.
-    #[error("the part {0} does not hold the certificate that the XML names")]
+    /// The certificate that the XML names is not in the part that it names, or several may be meant.
+    #[error(
+        "the part {0} does not hold the certificate that the XML names, or holds several of which each may be meant"
+    )]
     OtherCertificate(String),
+    /// A certificate of more than [`MAX_CERTIFICATE`] bytes.
+    #[error("the certificate in the part {0} is longer than 64 KiB")]
+    LongCertificate(String),
 }
 
 impl CemError {
     /// Stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            CemError::TooLong => "cem-too-long",
+            CemError::TooLong | CemError::LongCertificate(_) => "cem-too-long",
             CemError::Mime(_) => "cem-mime-unreadable",
             CemError::NoDocument | CemError::NotAnExchange | CemError::Xml(_) => "cem-document-unreadable",
             CemError::Missing(_) | CemError::Unknown { .. } | CemError::TooMany => "cem-document-invalid",

@@ -4,8 +4,8 @@ use std::io::{BufRead, Read as _};
 
 use super::reading::{self, ReadTrust};
 use super::{
-    CERTIFICATES_TYPE, CemError, DOCUMENT_TYPE, Exchange, ExchangeRequest, ExchangeResponse, MAX_BYTES, TrustRequest,
-    document,
+    CERTIFICATES_TYPE, CemError, DOCUMENT_TYPE, Exchange, ExchangeRequest, ExchangeResponse, MAX_BYTES,
+    MAX_CERTIFICATE, TrustRequest, document,
 };
 use crate::as2::attachments::{self, Attachment, Enclosure, Related, bare_content_id, related_boundary};
 use crate::as2::error::ComposeError;
@@ -126,8 +126,11 @@ fn with_certificate(read: ReadTrust, parts: &[Part], limits: &Limits) -> Result<
     let part = part.ok_or_else(|| CemError::NoPart(id.clone()))?;
     let mut held =
         certs_only::read(&part.bytes, limits).map_err(|source| CemError::Certificates { id: id.clone(), source })?;
-    let place = held.iter().position(|certificate| read.reference.names(certificate));
-    let certificate = held.remove(place.ok_or(CemError::OtherCertificate(id))?);
+    let place = read.reference.pick(&held);
+    let certificate = held.remove(place.ok_or_else(|| CemError::OtherCertificate(id.clone()))?);
+    if certificate.der().len() > MAX_CERTIFICATE {
+        return Err(CemError::LongCertificate(id));
+    }
     let ReadTrust { usages, respond_by, response_url, reference, .. } = read;
     Ok(TrustRequest { usages, respond_by, response_url, certificate, reference, chain: held })
 }

@@ -11,8 +11,13 @@ use super::{
 };
 use crate::ground::text::printable;
 
+/// Bytes of one document; a real one has a few thousand.
+const MAX_DOCUMENT: usize = 64 * 1024;
 /// Nodes of one document; a real one has about fifty.
 const MAX_NODES: u32 = 4096;
+/// Declarations of namespaces in one document, real ones have a dozen: the parser hands each of an element down to each
+/// child that has one of its own, and looks through all of them for it.
+const MAX_NAMESPACES: usize = 256;
 /// Characters of one value.
 const MAX_VALUE: usize = 4096;
 
@@ -38,6 +43,12 @@ pub(super) struct ReadTrust {
 pub(super) fn read(xml: &[u8]) -> Result<Read, CemError> {
     let text = std::str::from_utf8(xml).map_err(|error| CemError::Xml(error.to_string()))?;
     let text = text.trim_start_matches('\u{feff}');
+    if text.len() > MAX_DOCUMENT {
+        return Err(CemError::Xml(format!("it is longer than {MAX_DOCUMENT} bytes")));
+    }
+    if text.matches("xmlns").count() > MAX_NAMESPACES {
+        return Err(CemError::Xml(format!("it has more than {MAX_NAMESPACES} namespaces")));
+    }
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| CemError::Xml(error.to_string()))?;
     let root = document.root_element();

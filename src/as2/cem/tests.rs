@@ -1,3 +1,8 @@
+use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
+use openssl::bn::BigNum;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::x509::{X509, X509Extension, X509Name};
 use proptest::prelude::*;
 
 use super::*;
@@ -166,8 +171,10 @@ fn prefixes_of_any_name_are_read() {
         </c:CertificateReference></c:TrustResponse></c:EDIINTCertificateExchangeResponse>";
     let read = open(&(DOCUMENT_TYPE.to_owned(), xml.as_bytes().to_vec())).unwrap();
     let Exchange::Response(read) = read else { panic!("a request") };
-    assert!(read.trust[0].accepted && read.trust[0].reference.names(&ALICE.certificate));
-    assert!(!read.trust[0].reference.names(&BOB.certificate));
+    assert!(
+        read.trust[0].accepted && read.trust[0].reference.pick(std::slice::from_ref(&ALICE.certificate)) == Some(0)
+    );
+    assert_eq!(read.trust[0].reference.pick(std::slice::from_ref(&BOB.certificate)), None);
 }
 
 #[test]
@@ -231,4 +238,73 @@ proptest! {
         payload[place] = with;
         let _ = open(&(kind, payload));
     }
+}
+
+/// A certificate with an extension of so many bytes.
+fn certificate(subject: &str, issuer: &str, serial: u32, extension: usize) -> Certificate {
+    let name = |text: &str| {
+        let mut name = X509Name::builder().unwrap();
+        name.append_entry_by_text("CN", text).unwrap();
+        name.build()
+    };
+    let key = PKey::generate_ed25519().unwrap();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_serial_number(&BigNum::from_u32(serial).unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder.set_subject_name(&name(subject)).unwrap();
+    builder.set_issuer_name(&name(issuer)).unwrap();
+    builder.set_not_before(&Asn1Time::from_str("20200101000000Z").unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_str("20491231235959Z").unwrap()).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    let (kind, bytes) = (Asn1Object::from_str("1.2.3.4").unwrap(), vec![7; extension]);
+    let bytes = Asn1OctetString::new_from_bytes(&bytes).unwrap();
+    builder.append_extension(X509Extension::new_from_der(&kind, false, &bytes).unwrap()).unwrap();
+    builder.sign(&key, MessageDigest::null()).unwrap();
+    Certificate::from_x509(&builder.build()).unwrap()
+}
+
+#[test]
+fn of_certificates_with_one_serial_number_the_one_that_is_meant_is_taken_or_none() {
+    let root = certificate("root", "root", 1, 1);
+    let leaf = certificate("acme", "root", 1, 1);
+    let other = certificate("acme", "other", 1, 1);
+    let named = |issuer: &str, serial: &str, held: &[&Certificate]| {
+        let held: Vec<Certificate> = held.iter().copied().cloned().collect();
+        CertificateReference { issuer: issuer.to_owned(), serial: serial.to_owned() }.pick(&held)
+    };
+    assert_eq!(named("CN=root", "1", &[&root, &leaf]), Some(1), "not its issuer");
+    assert_eq!(named("CN=other", "1", &[&leaf, &other]), Some(1));
+    assert_eq!(named("CN=root", "1", &[&leaf, &other]), Some(0));
+    assert_eq!(named("an issuer written otherwise", "1", &[&leaf, &other]), None, "either may be meant");
+    assert_eq!(named("an issuer written otherwise", "1", &[&leaf, &leaf]), Some(0), "it came twice");
+    let sixteen = certificate("acme", "root", 16, 1);
+    let ten = certificate("acme", "root", 10, 1);
+    assert_eq!(named("CN=root", "10", &[&sixteen, &ten]), Some(1), "decimal before hexadecimal");
+    assert_eq!(named("CN=root", "10", &[&sixteen]), Some(0));
+    assert_eq!(named("CN=root", "2", &[&leaf]), None);
+}
+
+#[test]
+fn a_certificate_that_is_too_long_to_be_kept_is_refused() {
+    let with = |extension| {
+        let mut request = request();
+        let one = &mut request.trust[0];
+        one.certificate = certificate("acme", "acme", 77, extension);
+        one.reference = CertificateReference::of(&one.certificate);
+        open(&typed(request_payload(&request, id(), "acme.example").unwrap()))
+    };
+    assert!(matches!(with(1000), Ok(Exchange::Request(_))));
+    let refused = with(MAX_CERTIFICATE).unwrap_err();
+    assert!(matches!(&refused, CemError::LongCertificate(_)), "{refused}");
+    assert_eq!(refused.code(), "cem-too-long");
+}
+
+#[test]
+fn a_document_of_many_namespaces_is_refused_before_it_is_parsed() {
+    let declared: String = (0..300).map(|number| format!(" xmlns:n{number}=\"u:{number}\"")).collect();
+    let refused = changed(" requestId=", &format!("{declared} requestId=")).unwrap_err();
+    assert!(matches!(&refused, CemError::Xml(why) if why.contains("namespaces")), "{refused}");
+    let long = " ".repeat(64 * 1024);
+    let refused = changed(" requestId=", &format!("{long} requestId=")).unwrap_err();
+    assert!(matches!(&refused, CemError::Xml(why) if why.contains("longer than")), "{refused}");
 }
