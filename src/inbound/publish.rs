@@ -96,12 +96,11 @@ impl Inbound {
             return Ok(earlier(opened, existing, wire));
         }
         let heard = match heard {
-            Some(heard) => Some(self.keep_heard(partner, heard).await.map_err(NoAnswer::Storage)?),
+            Some(heard) => match self.keep_heard(partner, heard).await.map_err(NoAnswer::Storage)? {
+                Heard::Unusable(why) => return Ok(Published::Unusable(why, wire)),
+                heard => Some(heard),
+            },
             None => None,
-        };
-        let heard = match heard {
-            Some(Heard::Unusable(why)) => return Ok(Published::Unusable(why, wire)),
-            heard => heard,
         };
         let now = self.clock.now();
         let answers = self.heard(id, partner, unwrapped.as_mut(), now).await?;

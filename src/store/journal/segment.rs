@@ -3,8 +3,9 @@
 //! After bytes at the end of a file a sync makes the filesystem write its own journal too, for the new length; after
 //! bytes written over others it writes those alone, in about half the time. So a segment has room behind its last group,
 //! made together with the group that did not fit any more: bytes with which no frame begins. Not zeros, which some
-//! storage does not keep, and which a filesystem shows where it lost bytes. Room is given back when the segment is left
-//! or opened again. A filesystem that writes nothing in place (btrfs) gets none.
+//! storage does not keep, and which a filesystem shows where it lost bytes. A long group gets no room behind it: the next
+//! such group would need as much again, all of it written twice. Room is given back when the segment is left or opened
+//! again. A filesystem that writes nothing in place (btrfs) gets none.
 //!
 //! What a power cut leaves of a group is then any of its blocks, not its first ones; [`frame`](super::frame) says how
 //! the reader tells.
