@@ -66,6 +66,7 @@ pub fn policy() -> AcceptPolicy {
         gcm_in_enveloped: false,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
         mic_as_listed: false,
+        unknown_signers: false,
         max_payload: Limits::default().payload,
     }
 }

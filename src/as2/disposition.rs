@@ -111,6 +111,33 @@ impl Disposition {
         Disposition::error("authentication-failed")
     }
 
+    /// `processed/warning: authentication-failed, processing continued` (RFC 4130 7.5.5): the payload is stored although
+    /// nobody known has signed it.
+    pub(super) fn processing_continued() -> Disposition {
+        Disposition::warning("authentication-failed, processing continued")
+    }
+
+    /// `processed/error: unknown-trading-relationship` (draft-ietf-ediint-rfc4130bis 8.4): nobody agreed on this pair of
+    /// names. RFC 4130 has no word for it but [`authentication-failed`](Disposition::authentication_failed).
+    pub fn unknown_trading_relationship() -> Disposition {
+        Disposition::error("unknown-trading-relationship")
+    }
+
+    /// `processed/error: invalid-message-id` (draft-ietf-ediint-rfc4130bis 8.4).
+    pub fn invalid_message_id() -> Disposition {
+        Disposition::error("invalid-message-id")
+    }
+
+    /// `processed/error: illegal-filename` (draft-ietf-ediint-rfc4130bis 8.4).
+    pub fn illegal_filename() -> Disposition {
+        Disposition::error("illegal-filename")
+    }
+
+    /// `processed/error: duplicate-filename` (draft-ietf-ediint-rfc4130bis 8.4).
+    pub fn duplicate_filename() -> Disposition {
+        Disposition::error("duplicate-filename")
+    }
+
     /// `processed/error: decryption-failed` (RFC 4130 7.5.4).
     pub fn decryption_failed() -> Disposition {
         Disposition::error("decryption-failed")
@@ -153,10 +180,12 @@ impl Disposition {
 
     /// `processed/warning: duplicate-document` (RFC 4130 7.5.6): the first copy is stored.
     pub fn duplicate_document(_stored: &Stored) -> Disposition {
-        Disposition {
-            kind: Kind::Processed,
-            modifier: Some(Modifier { severity: Severity::Warning, text: "duplicate-document".to_owned() }),
-        }
+        Disposition::warning("duplicate-document")
+    }
+
+    fn warning(text: &str) -> Disposition {
+        let modifier = Modifier { severity: Severity::Warning, text: text.to_owned() };
+        Disposition { kind: Kind::Processed, modifier: Some(modifier) }
     }
 
     fn error(text: &str) -> Disposition {
@@ -284,6 +313,11 @@ mod tests {
             (Disposition::unsupported_mic_algorithms(), "failed/Failure: unsupported MIC-algorithms"),
             (Disposition::sender_equals_receiver(), "failed/Failure: sender-equals-receiver"),
             (Disposition::duplicate_document(&Stored::assertion()), "processed/warning: duplicate-document"),
+            (Disposition::processing_continued(), "processed/warning: authentication-failed, processing continued"),
+            (Disposition::unknown_trading_relationship(), "processed/error: unknown-trading-relationship"),
+            (Disposition::invalid_message_id(), "processed/error: invalid-message-id"),
+            (Disposition::illegal_filename(), "processed/error: illegal-filename"),
+            (Disposition::duplicate_filename(), "processed/error: duplicate-filename"),
         ] {
             assert_eq!(disposition.to_string(), format!("{lead}{text}"));
             assert_eq!(read(&disposition.to_string()), disposition);

@@ -59,6 +59,8 @@ pub struct Opened {
     pub mic: Option<Mic>,
     /// The proof of the signature, if the message is signed.
     pub signature: Option<SignatureValid>,
+    /// It is signed by none of the partner's certificates, and the agreement takes that for unsigned.
+    pub unknown_signer: bool,
     /// The content cipher, if the message was encrypted.
     pub encrypted: Option<ContentCipher>,
     /// Whose private key opened the envelope.
@@ -78,6 +80,9 @@ pub struct OpenFailure {
     pub told: Disposition,
     /// For the human-readable part of the MDN: a fixed sentence.
     pub explanation: &'static str,
+    /// The digest of what was received, for the MDN: RFC 4130 7.3.1 wants it whatever became of the message. `None` where
+    /// it was not read to its end, and where it came in an envelope and nothing proves that it came from there untouched.
+    pub mic: Option<Box<Mic>>,
     /// For the operator and the log alone.
     pub cause: OpenError,
     /// The partner is not told why: see the module head.
@@ -194,7 +199,11 @@ fn open_with(
     let outcome = walk.message(&request.headers, body);
     let (found, veiled) = walk.into_found();
     let lines_may_differ = way != Way::Canonical && found.lines_may_differ;
-    let failure = |cause| failure(cause, veiled, lines_may_differ);
+    let untouched = !veiled && found.cipher.is_none_or(|cipher| found.tag_holds || !cipher.is_aead());
+    let failure = |cause| {
+        let mic = if untouched { choice.mic(&found).map(Box::new) } else { None };
+        OpenFailure { mic, ..failure(cause, veiled, lines_may_differ) }
+    };
     let payload = outcome.map_err(failure)?;
     let policy = check_policy(policy, &found).map_err(failure)?;
     Ok(Opened {
@@ -204,6 +213,7 @@ fn open_with(
         payload_sha256: payload.sha256,
         mic: choice.mic(&found),
         signature: found.signature,
+        unknown_signer: found.unknown_signer,
         encrypted: found.cipher,
         recipient: found.recipient,
         content_key: found.content_key,
@@ -223,7 +233,7 @@ fn failure(cause: OpenError, veiled: bool, lines_may_differ: bool) -> OpenFailur
         true => (Disposition::decryption_failed(), UNIFORM_EXPLANATION),
         false => (cause.told(), cause.explanation()),
     };
-    OpenFailure { told, explanation, cause, veiled, lines_may_differ }
+    OpenFailure { told, explanation, mic: None, cause, veiled, lines_may_differ }
 }
 
 /// The agreement against what was found; the layers have checked the same on their way, but only this mints the proof.

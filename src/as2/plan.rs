@@ -180,6 +180,9 @@ pub struct AcceptPolicy {
     /// The MIC of a signed message has the first algorithm that the sender lists, even if the list holds that of the
     /// signature: for senders that compute that one only (OpenAS2, phase2, mendelson).
     pub mic_as_listed: bool,
+    /// Where no signature is demanded, one by none of the partner's certificates counts as none and is answered with a
+    /// warning (RFC 4130 7.5.5). Not inside of an envelope without integrity.
+    pub unknown_signers: bool,
     /// Bytes of the payload; the smaller of this and `Limits::payload` counts.
     pub max_payload: u64,
 }
@@ -196,6 +199,7 @@ impl Default for AcceptPolicy {
             gcm_in_enveloped: false,
             mic_algorithms: DigestAlgorithm::ALL.to_vec(),
             mic_as_listed: false,
+            unknown_signers: false,
             max_payload: u64::MAX,
         }
     }

@@ -34,10 +34,11 @@ impl Stored {
     }
 }
 
-/// The positive disposition `processed` (RFC 4130 7.5.2): for a message that was opened under its policy and stored.
+/// The positive disposition `processed` (RFC 4130 7.5.2), with a warning where the agreement takes a signature by somebody
+/// unknown for none (7.5.5): for a message that was opened under its policy and stored.
 ///
 /// There is no other constructor of a positive disposition for sending.
 pub fn processed(opened: &Opened, _stored: &Stored) -> Disposition {
-    let Opened { policy: PolicyMet(()), .. } = opened;
-    Disposition::processed_ok()
+    let Opened { policy: PolicyMet(()), unknown_signer, .. } = opened;
+    if *unknown_signer { Disposition::processing_continued() } else { Disposition::processed_ok() }
 }

@@ -242,7 +242,7 @@ pub(super) fn answer_signed(disposition: &Disposition, mic: Option<&Mic>, signin
     mdn::build(&MdnPlan {
         from: &name("bob co"),
         to: &name("alice"),
-        original_message_id: &stamp().message_id,
+        original_message_id: Some(stamp().message_id.as_str()),
         disposition,
         mic,
         explanation: "The message was received.",

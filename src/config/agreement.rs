@@ -15,6 +15,8 @@ use crate::partner::{Accept, Agreement, MdnAgreement, PartnerUrl, Station, Waive
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 const REPETITIONS: [&str; 2] = ["same-receipt", "warning"];
+const UNKNOWN_SIGNERS: [&str; 2] = ["refuse", "warning"];
+const FILE_NAMES: [&str; 2] = ["any", "unique"];
 const GCM_FORMS: [&str; 3] = ["auth-enveloped", "enveloped", "enveloped-bare-nonce"];
 
 /// `[agreement]`: what we do when we send.
@@ -244,12 +246,21 @@ pub(super) fn accept(
         split_attachments: section.boolean("split_attachments", true),
         mic_as_listed: section.parsed("mic", |text| one_of(text, &["signature", "listed"])) == Some("listed"),
         warned_of_repetitions: section.parsed("repetition", |text| one_of(text, &REPETITIONS)) == Some("warning"),
+        unknown_signers: section.parsed("unknown_signer", |text| one_of(text, &UNKNOWN_SIGNERS)) == Some("warning"),
+        unique_file_names: section.parsed("file_names", |text| one_of(text, &FILE_NAMES)) == Some("unique"),
         restart: section.boolean("restart", false),
         max_payload: section.size("max_payload", surroundings.max_payload, 1, surroundings.max_payload),
         client_certificate: section.boolean("client_certificate", false),
         client_names: section.parsed_list("client_names", client_name).unwrap_or_default(),
         async_mdn_urls: section.parsed_list("async_mdn_urls", PartnerUrl::parse).unwrap_or_default(),
     };
+    if accept.unknown_signers && accept.signature {
+        let text = bilingual!(
+            "signature = true 时，未知签名者的报文总是被拒收，unknown_signer = \"warning\" 不起作用。请去掉其中一个。",
+            "with signature = true, what somebody unknown has signed is always refused, and unknown_signer = \"warning\" does nothing. Leave one of them out."
+        );
+        section.error("unknown_signer", "unknown-signer-needs-unsigned", text);
+    }
     if accept.restart && !accept.signature {
         let text = bilingual!(
             "续传的报文由多个连接的字节拼成，只有签名能证明内容未变。请把 signature 设为 true，或去掉 restart。",

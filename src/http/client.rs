@@ -298,6 +298,9 @@ impl Shared {
     {
         let mut builder = http1::Builder::new();
         builder.title_case_headers(true).max_headers(ANSWER_HEADERS).max_header_size(ANSWER_HEAD);
+        // Old products fold the Content-Type of an MDN, or write a blank before the colon.
+        builder.allow_obsolete_multiline_headers_in_responses(true);
+        builder.allow_spaces_after_header_name_in_responses(true);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         // Its errors reach us through the request.
         self.pool.drive(async move { drop(connection.await) });

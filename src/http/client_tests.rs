@@ -68,6 +68,15 @@ async fn a_redirect_is_an_answer_like_any_other() {
 }
 
 #[tokio::test]
+async fn a_folded_field_and_a_blank_before_the_colon_are_read() {
+    let folded = "HTTP/1.1 200 OK\r\nContent-Type : multipart/signed;\r\n\tmicalg=sha-256;\r\n  boundary=b\r\nContent-Length: 2\r\n\r\nok";
+    let answer = outcome(folded).await.expect("answered");
+    let content_type = crate::mime::ContentType::parse(answer.header("content-type").unwrap()).unwrap();
+    assert_eq!((content_type.param("micalg"), content_type.boundary().unwrap()), (Some("sha-256"), "b"));
+    assert_eq!(&answer.body[..], b"ok");
+}
+
+#[tokio::test]
 async fn every_broken_answer_has_its_kind() {
     let large = format!("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n{}", "x".repeat(2000));
     let endless_head = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(100_000));

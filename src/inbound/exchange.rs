@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Inbound;
 use super::reply::Refusal;
 use crate::as2::cem::{self, CemError, CertificateReference, Exchange, ExchangeRequest, ExchangeResponse};
-use crate::as2::{Disposition, Opened};
+use crate::as2::{Disposition, Mic, Opened};
 use crate::bilingual;
 use crate::cms::Certificate;
 use crate::ground::drain;
@@ -82,13 +82,14 @@ impl Unusable {
 }
 
 impl Refusal {
-    pub(super) fn unusable(why: &Unusable) -> Refusal {
+    pub(super) fn unusable(why: &Unusable, mic: Option<Mic>) -> Refusal {
         Refusal {
             may_sign: true,
             told: match why {
                 Unusable::Unsigned => Disposition::insufficient_message_security(),
                 _ => Disposition::unexpected_processing_error(),
             },
+            mic,
             explanation: "The certificate exchange message cannot be used.",
             code: why.code(),
             text: why.text(),

@@ -90,8 +90,10 @@ impl Inbound {
         let decryption = self.station.keys.decryption_keys();
         let trusted = partner.trusted(now);
         let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
-        let policy = partner.accept_policy(now);
-        let attempt = |open: Open| -> Result<(Opened, Sink), Failed> {
+        let agreed = partner.accept_policy(now);
+        // Whether an unknown signer is one who was taken back is looked at before it is taken for none.
+        let policy = AcceptPolicy { unknown_signers: false, ..agreed.clone() };
+        let attempt_under = |policy: &AcceptPolicy, open: Open| -> Result<(Opened, Sink), Failed> {
             let mut body = wire.open(&self.store).map_err(Failed::Storage)?;
             let mut sink = Sink::hashed_by_writer(&self.store);
             // The content is not much shorter, and if it was compressed it is longer.
@@ -100,18 +102,22 @@ impl Inbound {
                 _ => sink = sink.spilt().map_err(Failed::Storage)?,
             }
             let mut out = sink.gathered();
-            let opened = open(request, &mut body, &policy, &keys, &self.limits, &mut out);
+            let opened = open(request, &mut body, policy, &keys, &self.limits, &mut out);
             let opened = opened.map_err(Failed::Opening)?;
             let sink = out.into_inner().map_err(|error| Failed::Storage(error.into_error()))?;
             Ok((opened, sink))
         };
+        let attempt = |open: Open| attempt_under(&policy, open);
         let opened = match attempt(as2::open_as_named) {
             Err(Failed::Opening(failure)) if signer_is_unknown(&failure) => {
                 let distrusted = partner.distrusted(now);
                 let keys = OpenKeys { decryption: &decryption, trusted: &distrusted };
                 let signed = !distrusted.is_empty() && self.opens_with(&keys, &policy, request, wire)?;
-                let failure = Box::new(failure);
-                return Err(if signed { NotOpened::Revoked(failure) } else { NotOpened::Refused(failure) });
+                match signed {
+                    true => return Err(NotOpened::Revoked(Box::new(failure))),
+                    false if agreed.unknown_signers => attempt_under(&agreed, as2::open),
+                    false => return Err(NotOpened::Refused(Box::new(failure))),
+                }
             }
             Err(Failed::Opening(failure)) if failure.is_misnamed(&policy) => attempt(as2::open),
             other => other,

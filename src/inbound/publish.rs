@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Inbound;
-use super::exchange::{Heard, Unusable};
+use super::exchange::Heard;
 use super::open::{Verified, cipher_name};
-use super::reply::{Answer, Asked, NoAnswer};
+use super::reply::{Answer, Asked, NoAnswer, Refusal};
 use super::terms;
 use super::unwrap::{DxpMeta, Unwrapped};
 use crate::as2::attachments::Attachment;
@@ -29,10 +29,8 @@ pub(super) enum Published {
     New(Result<Answer, NoAnswer>),
     /// The same message with the same content was accepted before; here is its record.
     Duplicate(Box<Opened>, Stored, Box<Message>),
-    /// A message with the same key but other content was accepted before; the wire bytes come back.
-    OtherContent(Draft),
-    /// A certificate exchange message that says nothing that can be used; the wire bytes come back.
-    Unusable(Unusable, Draft),
+    /// It cannot be accepted, though it opens; the wire bytes come back.
+    Refused(Refusal, Draft),
 }
 
 /// What `<name>.meta.json` says.
@@ -95,9 +93,12 @@ impl Inbound {
         if let Some(existing) = self.store.by_dedup_key(&key) {
             return Ok(earlier(opened, existing, wire));
         }
+        if let Some(refusal) = self.misnamed(partner, &opened) {
+            return Ok(Published::Refused(refusal, wire));
+        }
         let heard = match heard {
             Some(heard) => match self.keep_heard(partner, heard).await.map_err(NoAnswer::Storage)? {
-                Heard::Unusable(why) => return Ok(Published::Unusable(why, wire)),
+                Heard::Unusable(why) => return Ok(Published::Refused(Refusal::unusable(&why, opened.mic), wire)),
                 heard => Some(heard),
             },
             None => None,
@@ -193,7 +194,7 @@ fn earlier(opened: Opened, existing: Message, wire: Draft) -> Published {
     if same && existing.state == State::Accepted {
         return Published::Duplicate(Box::new(opened), Stored::assertion(), Box::new(existing));
     }
-    Published::OtherContent(wire)
+    Published::Refused(Refusal::other_content(opened.mic), wire)
 }
 
 /// What identifies a message of a partner.

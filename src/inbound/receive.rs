@@ -2,7 +2,8 @@
 //!
 //! Whatever is wrong here is answered by an HTTP status, since nothing says yet that it is AS2 from a partner:
 //! 404 path, 405 method, 415 content encoding, 400 head, 403 unknown pair of names or another's TLS certificate, 413 size,
-//! 416 a part that fits nothing, 408 pace, 503 space, and after too many failures (`failures`).
+//! 416 a part that fits nothing, 408 pace, 503 space, and after too many failures (`failures`). Of these, unknown names and
+//! a bad Message-ID are told in an MDN where one is waited for (`strangers`).
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -77,7 +78,9 @@ impl Inbound {
         let head = header_fields(&exchange)?;
         let partner = self.named_partner(&head, &exchange)?;
         self.check_client(&partner, &exchange)?;
-        crate::as2::check_head(&head).map_err(|error| not_as2(&partner, &error))?;
+        if let Err(error) = crate::as2::check_head(&head) {
+            return Err(self.bad_head(partner, head, error).await);
+        }
         let origin = self.origin(&partner, &exchange);
         if !request::may_be_mdn(&head)
             && let Some(refusal) = self.failures.refusal(&partner.id, &origin)
@@ -133,9 +136,9 @@ impl Inbound {
             return Err(Reply::plain(400, "AS2-From and AS2-To are required, once each\n").closing());
         };
         self.partner_of(from.as_str(), to.as_str()).ok_or_else(|| {
-            let (from, to, peer) = (printable(from.as_str()), printable(to.as_str()), exchange.peer);
-            tracing::warn!(%from, %to, %peer, code = "unknown-trading-relationship", "refused: no partner has these AS2 names");
-            Reply::plain(403, "unknown trading relationship\n").closing()
+            let (shown, peer) = ((printable(from.as_str()), printable(to.as_str())), exchange.peer);
+            tracing::warn!(from = %shown.0, to = %shown.1, %peer, code = "unknown-trading-relationship", "refused: no partner has these AS2 names");
+            self.unknown_pair(head, &from, &to)
         })
     }
 
@@ -269,7 +272,7 @@ impl Spooling {
     }
 }
 
-fn not_as2(partner: &Partner, error: &RequestError) -> Reply {
+pub(super) fn not_as2(partner: &Partner, error: &RequestError) -> Reply {
     tracing::warn!(partner = %partner.id, code = error.code(), "not an AS2 request: {}", error.text());
     Reply::plain(400, "not an AS2 request\n").closing()
 }

@@ -18,7 +18,7 @@ use crate::as2::headers;
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
 use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
-use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic, OpenFailure, Severity};
+use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic, OpenFailure};
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::ground::drain;
@@ -142,6 +142,7 @@ impl Inbound {
         admission: Option<Admission>,
     ) -> Result<Answer, NoAnswer> {
         let _in_turn = self.keys.lock(&dedup_key(request)).await;
+        let _names_in_turn = self.names_in_turn(partner, request, &verified.opened).await;
         let proves = verified.opened.signature.is_some() || !partner.accept.signature;
         match self.publish(id, partner, request, verified, arrived).await? {
             Published::New(answer) => {
@@ -167,11 +168,8 @@ impl Inbound {
                 };
                 self.close_repetition(id, partner, existing.id, answer).await
             }
-            Published::Unusable(why, wire) => {
-                self.decline(id, partner, request, self.evidence(wire)?, Refusal::unusable(&why)).await
-            }
-            Published::OtherContent(wire) => {
-                self.decline(id, partner, request, self.evidence(wire)?, Refusal::other_content()).await
+            Published::Refused(refusal, wire) => {
+                self.decline(id, partner, request, self.evidence(wire)?, refusal).await
             }
         }
     }
@@ -280,13 +278,14 @@ impl Inbound {
         tracing::warn!(%id, partner = %partner.id, code = refusal.code, "refused: {}", refusal.text);
         let told = Told {
             disposition: refusal.told.clone(),
-            mic: None,
+            mic: refusal.mic,
             explanation: refusal.explanation,
             may_sign: refusal.may_sign,
         };
+        let mic = told.mic.clone();
         let built = self.build_mdn(partner, request, told).await?;
         let mut transaction = Transaction::new(now);
-        let mdn = built.as_ref().map(|built| receipt_of(built, &refusal.told, None, &mut transaction));
+        let mdn = built.as_ref().map(|built| receipt_of(built, &refusal.told, mic.as_ref(), &mut transaction));
         let wire = wire.into_body(&mut transaction);
         let fact = Fact::Declined {
             partner: partner.id.clone(),
@@ -339,7 +338,7 @@ impl Inbound {
         let plan = MdnPlan {
             from: &request.to,
             to: &request.from,
-            original_message_id: &request.message_id,
+            original_message_id: Some(request.message_id.as_str()),
             disposition: &told.disposition,
             mic: told.mic.as_ref(),
             explanation: told.explanation,
@@ -408,13 +407,15 @@ fn is_signed(mdn: &Headers) -> bool {
 }
 
 fn is_warning(disposition: &str) -> bool {
-    Disposition::parse_received(disposition).is_ok_and(|disposition| disposition.severity() == Some(Severity::Warning))
+    Disposition::parse_received(disposition).is_ok_and(|disposition| disposition.says("duplicate-document"))
 }
 
 /// Why a message is refused, for the partner and for us.
 pub(super) struct Refusal {
     pub(super) may_sign: bool,
     pub(super) told: Disposition,
+    /// The digest of what was received, where it may be told.
+    pub(super) mic: Option<Mic>,
     pub(super) explanation: &'static str,
     pub(super) code: &'static str,
     pub(super) text: Bilingual,
@@ -425,16 +426,18 @@ impl Refusal {
         Refusal {
             may_sign: true,
             told: failure.told,
+            mic: failure.mic.map(|mic| *mic),
             explanation: failure.explanation,
             code: failure.cause.code(),
             text: failure.cause.text(),
         }
     }
 
-    fn other_content() -> Refusal {
+    pub(super) fn other_content(mic: Option<Mic>) -> Refusal {
         Refusal {
             may_sign: true,
             told: Disposition::unexpected_processing_error(),
+            mic,
             explanation: "A message with the same Message-ID and different content was received before.",
             code: "duplicate-other-content",
             text: bilingual!(
@@ -451,6 +454,7 @@ fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
         return Some(Refusal {
             may_sign: true,
             told: Disposition::sender_equals_receiver(),
+            mic: None,
             explanation: "AS2-From and AS2-To are the same.",
             code: "sender-equals-receiver",
             text: bilingual!(
@@ -465,11 +469,11 @@ fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
         "对方要求的回执格式或算法不受支持，未接收。请与对方商定回执选项。",
         "the receipt that the partner asks for is not supported; the message was not accepted. Agree on the receipt options."
     );
-    Some(Refusal { may_sign: false, told, explanation, code: "mdn-options-unsupported", text })
+    Some(Refusal { may_sign: false, told, mic: None, explanation, code: "mdn-options-unsupported", text })
 }
 
 /// The digest that signs the MDN: that of its MIC, else the sender's first choice, else SHA-256. SM2 has its own.
-fn mdn_digest(asked: &MdnRequest, mic: Option<&Mic>) -> DigestAlgorithm {
+pub(super) fn mdn_digest(asked: &MdnRequest, mic: Option<&Mic>) -> DigestAlgorithm {
     let floor = [DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512];
     let by_mic = mic.map(|mic| mic.algorithm).filter(|algorithm| floor.contains(algorithm));
     by_mic.or_else(|| asked.options.preferred(&floor)).unwrap_or(DigestAlgorithm::Sha256)

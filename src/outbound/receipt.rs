@@ -69,13 +69,14 @@ impl Outbound {
             }
             Verdict::Accepted { matched } => {
                 let variant = matched.filter(|matched| !matched.is_ordinary());
-                (Outcome::Accepted, variant.map(|matched| mic_variant(&format!("{:?}", matched.variant))))
+                let variant = variant.map(|matched| mic_variant(&format!("{:?}", matched.variant)));
+                (Outcome::Accepted, variant.or_else(|| other_recipient(message, &parsed)))
             }
             Verdict::Refused { disposition } => {
                 let passing =
                     partner.delivery.retry_processing_error && disposition.says("unexpected-processing-error");
                 let outcome = if passing { Outcome::Troubled } else { Outcome::Refused };
-                (outcome, Some(reason("mdn-negative", verdict.text())))
+                (outcome, Some(reason("mdn-negative", refused(&verdict, &parsed))))
             }
             Verdict::Doubtful(Doubt::MicMismatch) => {
                 (Outcome::Contradicted, Some(reason(Doubt::MicMismatch.code(), verdict.text())))
@@ -294,6 +295,28 @@ fn mic_variant(variant: &str) -> Reason {
         "the MIC matches in another variant ({variant}) and was accepted. The partner should check how it computes MICs."
     );
     reason("mic-variant", text)
+}
+
+/// The receipt counts although it says that the message reached somebody else: products put all sorts of names there.
+fn other_recipient(message: &Message, parsed: &Mdn) -> Option<Reason> {
+    let to = message.headers.get(headers::AS2_TO).and_then(|name| As2Name::parse(name).ok())?;
+    let said = parsed.final_recipient.as_deref().filter(|said| *said != to.as_str())?;
+    let text = bilingual!(
+        "已接受回执，但其 Final-Recipient 为 {said}，不是报文的接收方 {to}。建议请对方核对其 AS2 标识。",
+        "the receipt was accepted, but its Final-Recipient is {said}, not {to} to whom the message went. The partner should check its AS2 name."
+    );
+    Some(reason("mdn-recipient-differs", text))
+}
+
+/// The refusal, with what the partner adds to it in fields of its own (RFC 8098 3.2.7).
+fn refused(verdict: &Verdict, parsed: &Mdn) -> Bilingual {
+    if parsed.remarks.is_empty() {
+        return verdict.text();
+    }
+    let Bilingual { zh, en } = verdict.text();
+    let remarks = parsed.remarks.join("; ");
+    let remarks: String = remarks.chars().take(500).collect();
+    bilingual!("{zh}（{remarks}）", "{en} ({remarks})")
 }
 
 fn late(state: State, positive: bool) -> Reason {

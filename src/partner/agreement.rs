@@ -65,6 +65,12 @@ pub struct Accept {
     pub split_attachments: bool,
     /// Repetitions are answered `processed/warning: duplicate-document` (RFC 4130 7.5.6) instead of with the first receipt.
     pub warned_of_repetitions: bool,
+    /// Where no signature is demanded, one by somebody unknown is taken for none and answered `processed/warning:
+    /// authentication-failed, processing continued` (RFC 4130 7.5.5) instead of refused.
+    pub unknown_signers: bool,
+    /// A payload whose file name cannot stand as it is, or was that of an accepted one before, is refused
+    /// (draft-harding-ediint-filename-preservation).
+    pub unique_file_names: bool,
     /// What came of a body whose connection broke off is kept, and may be gone on with (AS2 Restart).
     pub restart: bool,
     /// Bytes of a payload after decryption and decompression.
@@ -187,6 +193,7 @@ impl Partner {
             gcm_in_enveloped: self.accept.gcm_in_enveloped_data,
             mic_algorithms,
             mic_as_listed: self.accept.mic_as_listed,
+            unknown_signers: self.accept.unknown_signers,
             max_payload: self.accept.max_payload,
         }
     }

@@ -82,7 +82,7 @@ impl Forger<'_> {
         let plan = MdnPlan {
             from: said.from,
             to: said.to,
-            original_message_id: said.about,
+            original_message_id: Some(said.about.as_str()),
             disposition: said.disposition,
             mic: said.mic,
             explanation: "The testbed answers as its scenario says.",

@@ -176,7 +176,7 @@ fn receipt(disposition: &str, signer: &'static Party) -> Vec<u8> {
     let built = mdn::build(&MdnPlan {
         from: &As2Name::parse("theirs").unwrap(),
         to: &As2Name::parse("ours").unwrap(),
-        original_message_id: &id("<message@ours>"),
+        original_message_id: Some("<message@ours>"),
         disposition: &Disposition::parse_received(disposition).unwrap(),
         mic: None,
         explanation: "A receipt.",

@@ -76,7 +76,9 @@ fn every_row_is_answered_as_it_was_asked_and_nothing_refused_is_delivered() {
         let expected = format!("automatic-action/MDN-sent-automatically; {disposition}");
         assert_eq!(receipt.disposition.to_string(), expected, "{}\n{}", answer.text(), gateway.log());
         assert_eq!(matches!(receipt.signature, Ok(Some(_))), signed, "{disposition}");
-        assert_eq!(receipt.mic.is_some(), disposition == "processed", "{disposition}");
+        // RFC 4130 7.3.1: unless it was not read to its end.
+        let confirmed = signed && !disposition.contains("decr") && !disposition.contains("decompr");
+        assert_eq!(receipt.mic.is_some(), confirmed, "{disposition}");
         assert!(!receipt.text.is_empty(), "{disposition}");
     }
     assert_eq!(gateway.wait_for("theirs", "inbox", "letter.xml"), PAYLOAD);
@@ -89,6 +91,133 @@ fn damaged(mut letter: Letter) -> Letter {
     let middle = letter.body.len() - 12;
     letter.body[middle..].iter_mut().for_each(|byte| *byte ^= 0x55);
     letter
+}
+
+/// A field of a letter, changed or added.
+fn with(letter: Letter, name: &str, value: &str) -> Letter {
+    let Letter { headers, body } = letter;
+    let others = headers.lines().filter(|line| !line.starts_with(&format!("{name}: ")));
+    let others: String = others.map(|line| format!("{line}\r\n")).collect();
+    Letter { headers: format!("{others}{name}: {value}\r\n"), body }
+}
+
+/// Disposition, signedness and `Original-Message-ID` of the receipt for a letter.
+fn told(home: &Home, letter: &Letter) -> (String, bool, Option<String>) {
+    let receipt = receipt_in(&http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap());
+    let disposition = receipt.disposition.to_string();
+    let disposition = disposition.strip_prefix("automatic-action/MDN-sent-automatically; ").unwrap().to_owned();
+    let about = receipt.original_message_id.map(|id| id.as_str().to_owned());
+    (disposition, matches!(receipt.signature, Ok(Some(_))), about)
+}
+
+#[test]
+fn names_that_nobody_agreed_on_are_told_in_an_unsigned_receipt_where_one_is_waited_for() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    for (version, disposition) in [
+        ("1.2", "processed/error: authentication-failed"),
+        ("1.3", "processed/error: unknown-trading-relationship"),
+        ("x", "processed/error: authentication-failed"),
+    ] {
+        for (field, value) in [("AS2-From", "nobody"), ("AS2-To", "nobody"), ("AS2-To", "\"no body\"")] {
+            let letter = with(with(letter(&open_plan(), "<1@nobody>", PAYLOAD), "AS2-Version", version), field, value);
+            let expected = (disposition.to_owned(), false, Some("<1@nobody>".to_owned()));
+            assert_eq!(told(&home, &letter), expected, "{version} {field} {value}");
+        }
+    }
+    let nobody = |plan: &SendPlan| with(letter(plan, "<2@nobody>", PAYLOAD), "AS2-From", "nobody");
+    let silent = SendPlan { mdn: MdnAsk::none(), ..open_plan() };
+    let elsewhere = with(nobody(&open_plan()), "Receipt-Delivery-Option", &format!("http://{}/as2", home.as2));
+    for Letter { headers, body } in [nobody(&silent), elsewhere] {
+        assert_eq!(http::post(home.as2, "/as2", &headers, &body).unwrap().status, 403, "{headers}");
+    }
+    assert_eq!(gateway.api("/api/v1/messages")["messages"].as_array().unwrap().len(), 0, "nothing is kept of them");
+    assert!(gateway.stop().success());
+}
+
+#[test]
+fn a_message_id_that_is_none_is_told_in_a_receipt_as_it_was_asked_for() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let bis = "processed/error: invalid-message-id";
+    let long = format!("<{}@theirs>", "x".repeat(998));
+    for (id, version, disposition) in [
+        ("<a b@theirs>", "1.3", bis),
+        ("<>", "1.3", bis),
+        (long.as_str(), "1.3", bis),
+        ("<a b@theirs>", "1.2", "processed/error: unexpected-processing-error"),
+    ] {
+        let letter = with(with(letter(&open_plan(), "<1@theirs>", PAYLOAD), "AS2-Version", version), "Message-ID", id);
+        let (said, signed, about) = told(&home, &letter);
+        assert_eq!((said.as_str(), signed, about), (disposition, true, None), "{id}");
+        let answer = http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap();
+        let echoed = answer.text().contains(&format!("Original-Message-ID: {id}\r\n"));
+        assert_eq!(echoed, id.len() < 255, "{id}: {}", answer.text());
+    }
+    let missing = letter(&open_plan(), "<1@theirs>", PAYLOAD);
+    let headers: String = missing
+        .headers
+        .lines()
+        .filter(|line| !line.starts_with("Message-ID"))
+        .map(|line| format!("{line}\r\n"))
+        .collect();
+    let (said, signed, about) = told(&home, &Letter { headers, body: missing.body });
+    assert_eq!((said.as_str(), signed, about), ("processed/error: unexpected-processing-error", true, None));
+    let silent = SendPlan { mdn: MdnAsk::none(), ..open_plan() };
+    let Letter { headers, body } = with(letter(&silent, "<1@theirs>", PAYLOAD), "Message-ID", "<a b@theirs>");
+    assert_eq!(http::post(home.as2, "/as2", &headers, &body).unwrap().status, 400);
+    assert!(gateway.stop().success());
+    assert_eq!(home.names("theirs", "inbox"), Vec::<String>::new());
+}
+
+#[test]
+fn where_it_is_agreed_a_file_name_is_taken_once_and_as_it_is() {
+    let home = Home::ours();
+    let accept = "signature = true\nencryption = false\nfile_names = \"unique\"";
+    home.partner("theirs", &PartnerFile { accept, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let named = |name: Option<&str>, id: &str, payload: &[u8]| {
+        told(&home, &letter(&SendPlan { file_name: name.map(str::to_owned), ..open_plan() }, id, payload)).0
+    };
+    let duplicate = "processed/error: duplicate-filename";
+    assert_eq!(named(Some("订单 1.xml"), "<1@theirs>", PAYLOAD), "processed");
+    assert_eq!(named(Some("订单 1.xml"), "<2@theirs>", PAYLOAD), duplicate);
+    assert_eq!(named(Some("订单 1.xml"), "<3@theirs>", b"<order>3</order>"), duplicate);
+    assert_eq!(named(Some("订单 1.xml"), "<1@theirs>", PAYLOAD), "processed", "a repetition gets its receipt again");
+    assert_eq!(named(Some("订单 1"), "<4@theirs>", PAYLOAD), "processed", "the beginning of a name is another name");
+    assert_eq!(named(Some("a/b:c.xml"), "<5@theirs>", PAYLOAD), "processed/error: illegal-filename");
+    assert_eq!(named(None, "<6@theirs>", PAYLOAD), "processed", "without a name there is nothing to compare");
+    let declined = gateway.api("/api/v1/messages?state=declined");
+    let codes: Vec<_> =
+        declined["messages"].as_array().unwrap().iter().map(|one| one["reason"]["code"].clone()).collect();
+    assert_eq!(codes, ["file-name-illegal", "file-name-repeated", "file-name-repeated"], "{declined:#}");
+    assert!(gateway.stop().success());
+    let names = home.names("theirs", "inbox");
+    assert_eq!(names.iter().filter(|name| !name.ends_with(".meta.json")).count(), 3, "{names:?}");
+}
+
+#[test]
+fn where_it_is_agreed_what_a_stranger_signed_is_taken_as_unsigned_with_a_warning() {
+    let home = Home::ours();
+    let accept = "signature = false\nencryption = false\nunknown_signer = \"warning\"";
+    home.partner("theirs", &PartnerFile { accept, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let strange = letter(&SendPlan { signing: Some(signing(keys::stranger())), ..open_plan() }, "<1@theirs>", PAYLOAD);
+    let warning = "processed/warning: authentication-failed, processing continued";
+    for _ in 0..2 {
+        assert_eq!(told(&home, &strange), (warning.to_owned(), true, Some("<1@theirs>".to_owned())));
+    }
+    assert_eq!(told(&home, &letter(&open_plan(), "<2@theirs>", PAYLOAD)).0, "processed");
+    assert_eq!(gateway.wait_for("theirs", "inbox", "letter.xml"), PAYLOAD);
+    assert!(gateway.stop().success());
+    let meta = home.names("theirs", "inbox").into_iter().filter(|name| name.ends_with(".meta.json"));
+    let signed_by = meta.map(|name| {
+        let meta = std::fs::read(home.exchange("theirs", "inbox").join(name)).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&meta).unwrap()["signed_by"].is_null()
+    });
+    let mut signed_by: Vec<bool> = signed_by.collect();
+    signed_by.sort_unstable();
+    assert_eq!(signed_by, [false, true], "only the one that a known key signed");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dxgate::as2::SendPlan;
+use dxgate::as2::{MdnAsk, SendPlan};
 
 use crate::support::correspondent::{self, Letter};
 use crate::support::gateway::Gateway;
@@ -12,7 +12,8 @@ use crate::support::home::{Home, PartnerFile};
 use crate::support::{eventually, http};
 
 fn letter(number: usize) -> Letter {
-    let plan = SendPlan { signing: None, encryption: None, file_name: None, ..correspondent::plan() };
+    let mdn = MdnAsk::none();
+    let plan = SendPlan { signing: None, encryption: None, file_name: None, mdn, ..correspondent::plan() };
     correspondent::letter(&plan, &format!("<{number}@theirs>"), format!("<order n=\"{number}\"/>").as_bytes())
 }
 

@@ -86,6 +86,10 @@ fn receipts() -> Vec<Row> {
         |posted: &Posted| Some(acknowledge(posted, Kind { signer: Some(keys::stranger()), ..Kind::default() }));
     let without = |posted: &Posted| Some(acknowledge(posted, Kind { without_mic: true, ..Kind::default() }));
     let other = |posted: &Posted| Some(acknowledge(posted, Kind { about: Some("<other@ours>"), ..Kind::default() }));
+    let elsewhere = |posted: &Posted| {
+        let recipient = Some("somebody else");
+        Some(acknowledge(posted, Kind { recipient, ..Kind::default() }))
+    };
     let half = |posted: &Posted| {
         let whole = acknowledge(posted, Kind::default());
         let (head, body) = whole.split_at(whole.windows(4).position(|end| end == b"\r\n\r\n").unwrap());
@@ -102,6 +106,7 @@ fn receipts() -> Vec<Row> {
     vec![
         row("processed", "", [Delivered; 2], receipt(OK)),
         row("processed with a warning", "", [Delivered; 2], receipt(WARNING)),
+        row("processed for another name", "mdn-recipient-differs", [Delivered; 2], elsewhere),
         row("102 twice, then processed", "", [Delivered; 2], informed),
         row("another MIC", "mdn-mic-mismatch", [Held; 2], altered),
         row("processed/error", "mdn-negative", [Failed; 2], receipt(DECRYPTION)),

@@ -17,8 +17,8 @@ pub struct MdnPlan<'a> {
     pub from: &'a As2Name,
     /// The partner: `AS2-From` of the original, as received.
     pub to: &'a As2Name,
-    /// `Message-ID` of the original, echoed exactly.
-    pub original_message_id: &'a MessageId,
+    /// `Message-ID` of the original, echoed exactly; none when it had none that can be.
+    pub original_message_id: Option<&'a str>,
     /// What became of the message.
     pub disposition: &'a Disposition,
     /// The digest of what was received; none when it could not be decrypted.
@@ -102,7 +102,10 @@ fn human_part<'a>(plan: &MdnPlan<'_>) -> Result<Entity<'a>, ComposeError> {
     headers.push(headers::CONTENT_TRANSFER_ENCODING, encoding)?;
     let text = format!(
         "{explanation}\r\n\r\nMessage-ID: {}\r\nFrom: {}\r\nTo: {}\r\nDisposition: {}\r\n",
-        plan.original_message_id, plan.to, plan.from, plan.disposition
+        printable(plan.original_message_id.unwrap_or_default()),
+        plan.to,
+        plan.from,
+        plan.disposition
     );
     Ok(Entity::new(headers, vec![Piece::bytes(text.into_bytes())]))
 }
@@ -118,7 +121,9 @@ fn notification_part<'a>(plan: &MdnPlan<'_>) -> Result<Entity<'a>, ComposeError>
     fields.push("Reporting-UA", headers::PRODUCT)?;
     fields.push("Original-Recipient", &recipient)?;
     fields.push("Final-Recipient", &recipient)?;
-    fields.push("Original-Message-ID", plan.original_message_id.as_str())?;
+    if let Some(message_id) = plan.original_message_id {
+        fields.push("Original-Message-ID", message_id)?;
+    }
     fields.push("Disposition", &plan.disposition.to_string())?;
     if let Some(mic) = plan.mic {
         fields.push("Received-Content-MIC", &mic.spelled(plan.micalg_style))?;

@@ -60,6 +60,7 @@ pub fn dissect(
         schemes: SignatureScheme::ALL.to_vec(),
         ciphers: ContentCipher::ALL.to_vec(),
         gcm_in_enveloped: true,
+        unknown_signers: keys.trusted.is_empty(),
         ..AcceptPolicy::default()
     };
     let Outlets { covered, signature, payload } = outlets;

@@ -38,6 +38,8 @@ use crate::mime::{
 pub(super) struct Found {
     /// The proof of the signature.
     pub(super) signature: Option<SignatureValid>,
+    /// There is a signature by nobody who is known, taken for none.
+    pub(super) unknown_signer: bool,
     /// The cipher of the envelope.
     pub(super) cipher: Option<ContentCipher>,
     /// Whose key opened the envelope, and the key of its content.
@@ -45,8 +47,10 @@ pub(super) struct Found {
     pub(super) content_key: Option<Secret<Vec<u8>>>,
     /// There was a compressed layer.
     pub(super) compressed: bool,
-    /// The digests of the octets that the receipt's MIC covers.
+    /// The digests of the octets that the receipt's MIC covers, whether their signature holds or not.
     pub(super) digests: Digests,
+    /// The tag of an AEAD cipher is right.
+    pub(super) tag_holds: bool,
     /// The first part of the multipart/signed does not say that it is binary: its signature may cover its canonical lines.
     pub(super) lines_may_differ: bool,
 }
@@ -76,6 +80,8 @@ pub(super) struct Walk<'a> {
     veiled: bool,
     /// The next entity is the first part of the multipart/signed.
     at_first_part: bool,
+    /// The envelope that the agreement demands is not there. The message is read on for its MIC alone.
+    lacks_envelope: bool,
     again: Again<'a>,
 }
 
@@ -111,6 +117,7 @@ impl<'a> Walk<'a> {
             signed: false,
             veiled: false,
             at_first_part: false,
+            lacks_envelope: false,
             again: Again::default(),
         }
     }
@@ -155,6 +162,7 @@ impl<'a> Walk<'a> {
         let outcome = head.and_then(|head| self.entity(head, &mut reader, 0));
         match watched.into_parts() {
             (_, Some(fault)) => Err(OpenError::Body(fault)),
+            (_, None) if self.lacks_envelope => Err(OpenError::NotEncrypted),
             (_, None) => outcome,
         }
     }
@@ -229,6 +237,7 @@ impl<'a> Walk<'a> {
         if let (_, Some(fault)) = watched.into_parts() {
             return Err(OpenError::Decryption(CmsError::from(fault)));
         }
+        self.found.tag_holds = cipher.is_aead() && drained.is_ok();
         let payload = inner?;
         drained.map_err(|error| OpenError::Decryption(CmsError::from(error)))?;
         end_of_cms(body)?;
@@ -237,7 +246,10 @@ impl<'a> Walk<'a> {
 
     /// A compressed layer, the only one.
     fn compressed(&mut self, body: &mut dyn BufRead, depth: usize, outermost: bool) -> Result<Payload, OpenError> {
-        self.demand_encryption(outermost)?;
+        self.demand_envelope(outermost);
+        if self.lacks_envelope {
+            return Err(OpenError::NotEncrypted);
+        }
         if self.found.compressed {
             return Err(OpenError::CompressedTwice);
         }
@@ -291,10 +303,9 @@ impl<'a> Walk<'a> {
         if let Some(out) = self.again.signature.take() {
             out.write_all(&signature).map_err(OpenError::Sink)?;
         }
-        let digests = hasher.finish();
-        let valid =
-            cms::verify_detached(&signature, &digests, self.keys.trusted, self.limits).map_err(OpenError::Signature)?;
-        self.signature_holds(valid, digests)?;
+        self.found.digests = hasher.finish();
+        let verdict = cms::verify_detached(&signature, &self.found.digests, self.keys.trusted, self.limits);
+        self.signature_judged(verdict)?;
         inner
     }
 
@@ -330,18 +341,26 @@ impl<'a> Walk<'a> {
             return Err(OpenError::Signature(fault.downcast().unwrap_or_else(SignatureError::Io)));
         }
         drained.map_err(|error| OpenError::Signature(SignatureError::Io(error)))?;
-        let valid = opaque.finish(self.keys.trusted).map_err(OpenError::Signature)?;
-        self.signature_holds(valid, hasher.finish())?;
+        self.found.digests = hasher.finish();
+        self.signature_judged(opaque.finish(self.keys.trusted))?;
         end_of_cms(body)?;
         inner
     }
 
-    /// The payload's entity: to the sink, if the layers seen so far are those the policy demands.
+    /// The payload's entity: to the sink, if the layers seen so far are those the policy demands. Else it is read for its
+    /// MIC; but neither what was decompressed nor what could have been tampered with, without a signature.
     fn payload(&mut self, head: Head, body: &mut dyn BufRead) -> Result<Payload, OpenError> {
-        self.demand_encryption(head.octets.is_none())?;
-        if self.policy.require_signature && !self.signed {
+        self.demand_envelope(head.octets.is_none());
+        let lacks_signature = self.policy.require_signature && !self.signed;
+        if lacks_signature && (self.malleable() || self.found.compressed) {
             return Err(OpenError::NotSigned);
         }
+        let outcome = self.payload_octets(head, body, lacks_signature || self.lacks_envelope);
+        if lacks_signature { Err(OpenError::NotSigned) } else { outcome }
+    }
+
+    /// The octets of the payload, for the MIC and, unless `refused`, for the sink.
+    fn payload_octets(&mut self, head: Head, body: &mut dyn BufRead, refused: bool) -> Result<Payload, OpenError> {
         let algorithms = if self.signed { [].as_slice() } else { self.algorithms.as_slice() };
         let copy = if self.signed { None } else { self.again.covered.take() };
         let mut covered =
@@ -351,7 +370,8 @@ impl<'a> Walk<'a> {
         let mut encoded = Copying::new(body, Some(&mut covered));
         let mut content =
             transfer_decoder(head.transfer_encoding(), Box::new(&mut encoded)).map_err(OpenError::Mime)?;
-        let (len, sha256) = pour(&mut content, self.sink, self.policy.max_payload.min(self.limits.payload))?;
+        let sink: &mut dyn Write = if refused { &mut std::io::sink() } else { &mut *self.sink };
+        let (len, sha256) = pour(&mut content, sink, self.policy.max_payload.min(self.limits.payload))?;
         drop(content);
         drain(&mut BufReader::new(encoded)).map_err(mime_error)?;
         if !self.signed {
@@ -367,9 +387,9 @@ impl<'a> Walk<'a> {
         !self.signed && !self.found.compressed && self.found.cipher.is_some() && head.says_text()
     }
 
-    /// Refuses a layer other than an envelope outermost when the agreement demands encryption.
-    fn demand_encryption(&self, outermost: bool) -> Result<(), OpenError> {
-        if outermost && self.policy.require_encryption { Err(OpenError::NotEncrypted) } else { Ok(()) }
+    /// Notes that the message is not encrypted although it has to be.
+    fn demand_envelope(&mut self, outermost: bool) {
+        self.lacks_envelope |= outermost && self.policy.require_encryption;
     }
 
     /// What is read now could have been tampered with: it is in an envelope without integrity, and no signature covers it.
@@ -379,7 +399,7 @@ impl<'a> Walk<'a> {
 
     /// A signature: the only one.
     fn enter_signature(&mut self, outermost: bool) -> Result<(), OpenError> {
-        self.demand_encryption(outermost)?;
+        self.demand_envelope(outermost);
         if self.signed {
             return Err(OpenError::Layers("a signature inside a signature"));
         }
@@ -387,8 +407,20 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// A signature by somebody unknown may count as none, where none is demanded and nothing could have been tampered with.
+    fn signature_judged(&mut self, verdict: Result<SignatureValid, SignatureError>) -> Result<(), OpenError> {
+        let taken_for_none = self.policy.unknown_signers && !self.policy.require_signature && !self.veiled;
+        match verdict {
+            Err(SignatureError::UnknownSigner) if taken_for_none => {
+                self.found.unknown_signer = true;
+                Ok(())
+            }
+            verdict => self.signature_holds(verdict.map_err(OpenError::Signature)?),
+        }
+    }
+
     /// A pinned certificate signed these octets: the answer may be specific from here on.
-    fn signature_holds(&mut self, valid: SignatureValid, digests: Digests) -> Result<(), OpenError> {
+    fn signature_holds(&mut self, valid: SignatureValid) -> Result<(), OpenError> {
         if self.veiled && valid.has_unsigned_attributes() {
             return Err(OpenError::Layers("a signature in an unauthenticated envelope has unsigned attributes"));
         }
@@ -400,7 +432,6 @@ impl<'a> Walk<'a> {
             return Err(OpenError::Scheme(valid.scheme()));
         }
         self.found.signature = Some(valid);
-        self.found.digests = digests;
         Ok(())
     }
 }

@@ -112,12 +112,14 @@ pub struct Kind<'a> {
     pub without_mic: bool,
     /// Instead of the message it answers.
     pub about: Option<&'a str>,
+    /// The name that it says the message reached, instead of the partner's.
+    pub recipient: Option<&'a str>,
 }
 
 impl Default for Kind<'_> {
     fn default() -> Self {
         let disposition = "automatic-action/MDN-sent-automatically; processed";
-        Kind { disposition, signer: Some(keys::theirs()), mic: None, without_mic: false, about: None }
+        Kind { disposition, signer: Some(keys::theirs()), mic: None, without_mic: false, about: None, recipient: None }
     }
 }
 
@@ -132,10 +134,11 @@ pub fn receipt_for(posted: &Posted, kind: Kind<'_>) -> Letter {
     let received = open(posted);
     let message_id = MessageId::parse(kind.about.unwrap_or(received.request.message_id.as_str())).unwrap();
     let signing = kind.signer.map(signing);
-    let built = mdn::build(&MdnPlan {
-        from: &received.request.to,
+    let recipient = kind.recipient.map_or_else(|| received.request.to.clone(), name);
+    let mut built = mdn::build(&MdnPlan {
+        from: &recipient,
         to: &received.request.from,
-        original_message_id: &message_id,
+        original_message_id: Some(message_id.as_str()),
         disposition: &Disposition::parse_received(kind.disposition).unwrap(),
         mic: kind.mic.as_ref().or(received.mic.as_ref()).filter(|_| !kind.without_mic),
         explanation: "A receipt.",
@@ -146,6 +149,7 @@ pub fn receipt_for(posted: &Posted, kind: Kind<'_>) -> Letter {
         date: Timestamp::now(),
     })
     .unwrap();
+    built.headers.set("AS2-From", &received.request.to.header_value()).unwrap();
     Letter { headers: String::from_utf8(built.headers.to_bytes()).unwrap(), body: built.body }
 }
 

@@ -1,7 +1,7 @@
 //! The oracle rule: a message in an envelope without integrity fails in one way only; others say what is wrong.
 
 use super::*;
-use crate::cms::SigningKey;
+use crate::cms::{MultiHasher, SignatureError, SigningKey};
 use crate::ground::limits::Limits;
 
 const CBC: ContentCipher = ContentCipher::Aes256Cbc;
@@ -132,6 +132,7 @@ fn an_unauthenticated_envelope_fails_in_one_way_only() {
     for (what, failure) in &failures {
         assert_eq!(failure.told, Disposition::decryption_failed(), "{what}: {}", failure.cause);
         assert_eq!(answer_to(failure), first, "{what}");
+        assert_eq!(failure.mic, None, "{what}: a digest tells what was decrypted");
     }
 }
 
@@ -141,9 +142,9 @@ fn answer_to(failure: &OpenFailure) -> String {
     let built = mdn::build(&MdnPlan {
         from: &name("bob"),
         to: &name("alice"),
-        original_message_id: &stamp().message_id,
+        original_message_id: Some(stamp().message_id.as_str()),
         disposition: &failure.told,
-        mic: None,
+        mic: failure.mic.as_deref(),
         explanation: failure.explanation,
         signing: None,
         micalg_style: MicalgStyle::Hyphenated,
@@ -191,6 +192,92 @@ fn a_message_without_envelope_says_what_is_wrong() {
         let failure = receive(&wire, &policy).expect_err(what);
         assert_eq!(failure.told, told, "{what}: {}", failure.cause);
     }
+}
+
+/// What a MIC over the octets of a signed part is.
+fn mic_of(octets: &[u8]) -> Mic {
+    let mut hasher = MultiHasher::new(&[DigestAlgorithm::Sha256]);
+    hasher.update(octets);
+    let value = hasher.finish().of(DigestAlgorithm::Sha256).unwrap().to_vec();
+    Mic { algorithm: DigestAlgorithm::Sha256, value }
+}
+
+#[test]
+fn a_refusal_confirms_what_was_received_wherever_it_was_read_to_its_end() {
+    let entity = payload_entity();
+    let head = entity.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    let posted = |entity: &[u8]| {
+        let (fields, body) = entity.split_at(entity.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4);
+        let fields = std::str::from_utf8(fields).unwrap().trim_end();
+        let fields: Vec<(&str, &str)> = fields.lines().map(|line| line.split_once(": ").unwrap()).collect();
+        wire(&fields, body)
+    };
+    let clear = AcceptPolicy { require_encryption: false, ..AcceptPolicy::default() };
+    let sealed = AcceptPolicy::default();
+    let stranger = signed_entity(&entity, &BOB);
+    let table = [
+        ("plain, to be signed", posted(&entity), &clear, Some(mic_of(&entity[head..]))),
+        ("plain, to be encrypted", posted(&entity), &sealed, Some(mic_of(&entity[head..]))),
+        ("signed, to be encrypted", posted(&signed_entity(&entity, &ALICE)), &sealed, Some(mic_of(&entity))),
+        ("signed by a stranger", posted(&stranger), &clear, Some(mic_of(&entity))),
+        ("the same in AES-GCM", enveloped(&stranger, GCM, V15), &sealed, Some(mic_of(&entity))),
+        ("unsigned in AES-GCM", enveloped(&entity, GCM, V15), &sealed, Some(mic_of(&entity))),
+        ("compressed and not signed", posted(&compressed_entity(&entity)), &clear, None),
+        ("signed by a stranger in CBC", enveloped(&stranger, CBC, V15), &sealed, None),
+        ("unsigned in CBC", enveloped(&entity, CBC, V15), &sealed, None),
+    ];
+    for (what, wire, policy, mic) in table {
+        let failure = receive(&wire, policy).expect_err(what);
+        assert_eq!(failure.mic.as_deref(), mic.as_ref(), "{what}: {}", failure.cause);
+    }
+    let mut torn = enveloped(&stranger, GCM, V15);
+    *torn.body.last_mut().unwrap() ^= 1;
+    assert_eq!(receive(&torn, &sealed).unwrap_err().mic, None, "the tag does not hold");
+}
+
+#[test]
+fn what_is_refused_for_its_agreement_reaches_no_sink() {
+    let (wire, _) = compose_it(&plan(Some(SignatureScheme::RsaPkcs1), None, Compression::None), PAYLOAD);
+    let trusted = [ALICE.certificate.clone()];
+    let keys = OpenKeys { decryption: &[], trusted: &trusted };
+    let mut sink = Vec::new();
+    let policy = AcceptPolicy::default();
+    let failure =
+        open(&request(&wire), &mut wire.body.as_slice(), &policy, &keys, &Limits::default(), &mut sink).unwrap_err();
+    assert!(matches!(failure.cause, OpenError::NotEncrypted), "{}", failure.cause);
+    assert_eq!(sink, b"");
+}
+
+#[test]
+fn a_stranger_s_signature_counts_as_none_where_that_is_agreed() {
+    let agreed = AcceptPolicy { unknown_signers: true, ..lax() };
+    let stranger = signed_entity(&payload_entity(), &BOB);
+    let (opened, payload) = receive(&enveloped(&stranger, GCM, V15), &agreed).unwrap();
+    assert_eq!((opened.unknown_signer, opened.signature.is_none(), payload.as_slice()), (true, true, PAYLOAD));
+    let told = processed(&opened, &Stored::assertion());
+    assert_eq!(
+        told.to_string(),
+        "automatic-action/MDN-sent-automatically; processed/warning: authentication-failed, processing continued"
+    );
+    assert_eq!(opened.mic, Some(mic_of(&payload_entity())));
+
+    let (opened, _) = receive(&enveloped(&signed_entity(&payload_entity(), &ALICE), GCM, V15), &agreed).unwrap();
+    assert!(!opened.unknown_signer && opened.signature.is_some(), "a known one counts");
+    let unsigned = AcceptPolicy { require_signature: true, ..agreed.clone() };
+    for (what, policy, cipher) in [
+        ("a signature is demanded", &unsigned, GCM),
+        ("an envelope without integrity", &agreed, CBC),
+        ("nothing was agreed", &AcceptPolicy { unknown_signers: false, ..agreed.clone() }, GCM),
+    ] {
+        let failure = receive(&enveloped(&stranger, cipher, V15), policy).expect_err(what);
+        assert!(
+            matches!(failure.cause, OpenError::Signature(SignatureError::UnknownSigner)),
+            "{what}: {}",
+            failure.cause
+        );
+    }
+    let forged = receive(&enveloped(&signed_entity(&payload_entity(), &MALLORY), GCM, V15), &agreed).unwrap_err();
+    assert_eq!(forged.told, Disposition::integrity_check_failed(), "a signature in the name of one who is known");
 }
 
 #[test]

@@ -247,7 +247,7 @@ fn a_message_shows_the_version_that_the_partner_can_bear() {
         let receipt = mdn::build(&MdnPlan {
             from: &name("bob co"),
             to: &name("alice"),
-            original_message_id: &stamp().message_id,
+            original_message_id: Some(stamp().message_id.as_str()),
             disposition: &disposition,
             mic: None,
             explanation: "The message was received.",

@@ -1,0 +1,76 @@
+//! File names that an agreement refuses: for partners that give every payload a name of its own and want to hear where one
+//! does not come out as it was given (draft-harding-ediint-filename-preservation, profile FN-MDN).
+
+use super::Inbound;
+use super::publish::dedup_key;
+use super::reply::Refusal;
+use crate::as2::request::Request;
+use crate::as2::{Disposition, Opened};
+use crate::bilingual;
+use crate::ground::text::printable;
+use crate::mime::FileName;
+use crate::partner::Partner;
+use crate::store::Filter;
+use crate::store::record::{DedupKey, State};
+
+impl Inbound {
+    /// Keeps two payloads of one name from being judged at once; nothing where any name is taken.
+    pub(super) async fn names_in_turn(
+        &self,
+        partner: &Partner,
+        request: &Request,
+        opened: &Opened,
+    ) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        let name = opened.file_name.as_ref().filter(|_| partner.accept.unique_file_names)?;
+        // No Message-ID holds a blank.
+        let key = DedupKey { message_id: format!("file name {}", name.safe), ..dedup_key(request) };
+        Some(self.keys.lock(&key).await)
+    }
+
+    /// Why the payload is refused for its file name, where the agreement wants each once.
+    pub(super) fn misnamed(&self, partner: &Partner, opened: &Opened) -> Option<Refusal> {
+        let name = opened.file_name.as_ref().filter(|_| partner.accept.unique_file_names)?;
+        if name.safe != name.original {
+            return Some(illegal(name, opened));
+        }
+        let named = Filter {
+            states: vec![State::Accepted],
+            partner: Some(partner.id.clone()),
+            text: Some(name.safe.clone()),
+            limit: usize::MAX,
+            ..Filter::default()
+        };
+        let taken = self.store.messages(&named).iter().any(|message| message.file_name == name.safe);
+        taken.then(|| repeated(name, opened))
+    }
+}
+
+fn illegal(name: &FileName, opened: &Opened) -> Refusal {
+    let shown = printable(&name.original);
+    Refusal {
+        may_sign: true,
+        told: Disposition::illegal_filename(),
+        mic: opened.mic.clone(),
+        explanation: "The file name cannot be used as it is.",
+        code: "file-name-illegal",
+        text: bilingual!(
+            "文件名 {shown} 含有不能用于文件名的字符，按约定（accept.file_names）未接收。请对方换用文件名后作为新报文发送。",
+            "the file name {shown} has characters that no file name may have; by agreement (accept.file_names) the message was not accepted. Ask the partner to send it anew under another name."
+        ),
+    }
+}
+
+fn repeated(name: &FileName, opened: &Opened) -> Refusal {
+    let shown = printable(&name.original);
+    Refusal {
+        may_sign: true,
+        told: Disposition::duplicate_filename(),
+        mic: opened.mic.clone(),
+        explanation: "A file of this name was received before.",
+        code: "file-name-repeated",
+        text: bilingual!(
+            "此前已接收过该伙伴名为 {shown} 的文件，按约定（accept.file_names）未接收。请与对方核对：是重复发送，还是应换用文件名。",
+            "a file named {shown} was accepted of this partner before; by agreement (accept.file_names) this one was not. Ask the partner whether it is a repetition or needs another name."
+        ),
+    }
+}
