@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::correspondent::{letter, plan, receipt_in};
+use dxgate::as2::SendPlan;
+
+use crate::support::correspondent::{letter, plan, receipt_in, signing};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::{eventually, http, keys};
@@ -92,6 +94,27 @@ fn a_revoked_certificate_verifies_nothing_and_is_not_encrypted_to_from_the_momen
     eventually("the bad list is named", || log().contains("crl-unreadable").then_some(()));
     let refused = answer("<3@theirs>", b"<c/>").disposition.to_string();
     assert!(refused.ends_with("error: decryption-failed"), "{refused}");
+}
+
+#[test]
+fn what_a_revoked_certificate_signed_is_not_taken_for_unsigned() {
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[revocation]\nlists = \"crls\"\n" });
+    let accept = "signature = false\nencryption = false\nunknown_signer = \"warning\"";
+    home.partner("theirs", &PartnerFile { accept, ..PartnerFile::default() });
+    publish(&home, true);
+    fs::copy(&keys::theirs().certificate_file, home.path("crls/issuer.crt")).unwrap();
+    let gateway = Gateway::start(&home);
+    let told = |party, id| {
+        let plan = SendPlan { signing: Some(signing(party)), encryption: None, ..plan() };
+        let letter = letter(&plan, id, b"<a/>");
+        receipt_in(&http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap()).disposition.to_string()
+    };
+    let refused = told(keys::theirs(), "<1@theirs>");
+    assert!(refused.ends_with("processed/error: authentication-failed"), "{refused}");
+    let taken = told(keys::stranger(), "<2@theirs>");
+    assert!(taken.ends_with("processed/warning: authentication-failed, processing continued"), "{taken}");
+    let declined = gateway.api("/api/v1/messages?state=declined")["messages"].clone();
+    assert_eq!(declined[0]["reason"]["code"], "certificate-revoked", "{declined:#}");
 }
 
 #[test]
