@@ -43,7 +43,7 @@
 //!
 //! Only the end of the last segment may be torn: when a frame there does not hold, nothing after it is a frame of a later
 //! group, and the index has not seen it either, it was never acknowledged and is cut off. Anything else that does not hold is
-//! damage, reported with segment and offset, and never shortened. The salt keeps bytes sent by a partner, or left on
+//! damage, reported with segment and offset, and never shortened. So is room where frames were that the index has seen. The salt keeps bytes sent by a partner, or left on
 //! the disk by an older file, from looking like frames.
 
 pub(super) mod frame;

@@ -53,7 +53,8 @@ pub struct TornTail {
 pub(in crate::store) struct Range {
     /// Reading begins in the segment that holds this sequence, or in the last one if that is earlier.
     pub(in crate::store) from: u64,
-    /// Known to have been acknowledged: a frame up to this one that does not hold is damage, wherever it is.
+    /// Known to have been acknowledged: a frame up to this one that does not hold, or in whose place there is room, is
+    /// damage, wherever it is.
     pub(in crate::store) acknowledged: u64,
 }
 
@@ -235,17 +236,15 @@ fn read_segment(
             }
             Step::Foreign => return Err(damaged(&segment.path, offset, "the kind of its frame is unknown")),
             Step::Broken(what) if is_last => {
-                let rest = rest_of(segment, offset).map_err(unreadable)?;
-                if rest.is_empty() {
-                    return Ok((offset, None));
-                }
-                if chain.next > acknowledged && !holds_later(&rest, &segment.header.salt, chain.next) {
-                    let bytes = u64::try_from(rest.len()).unwrap_or(u64::MAX);
-                    return Ok((offset, Some(TornTail { segment: segment.path.clone(), offset, bytes })));
+                let (rest, bytes) = rest_of(segment, offset).map_err(unreadable)?;
+                let nothing_later = || bytes == 0 || !holds_later(&rest, &segment.header.salt, chain.next);
+                if chain.next > acknowledged && nothing_later() {
+                    let torn = (bytes > 0).then(|| TornTail { segment: segment.path.clone(), offset, bytes });
+                    return Ok((offset, torn));
                 }
                 // A writer may be at work: what was not there yet is there now.
                 if again.replace(offset) == Some(offset) {
-                    return Err(damaged(&segment.path, offset, what));
+                    return Err(damaged(&segment.path, offset, if bytes > 0 { what } else { UNWRITTEN }));
                 }
                 frames = Frames::open(segment, offset).map_err(unreadable)?;
             }
@@ -324,16 +323,17 @@ impl Frames {
 }
 
 const CUT_OFF: &str = "it is cut off";
+const UNWRITTEN: &str = "nothing is written where it was";
 
-/// What is behind `offset`, but for room at the end.
-fn rest_of(segment: &Segment, offset: u64) -> io::Result<Vec<u8>> {
+/// What is behind `offset`, and how many bytes of it are there but for room at the end. The last bytes of a body may look
+/// like room.
+fn rest_of(segment: &Segment, offset: u64) -> io::Result<(Vec<u8>, u64)> {
     let mut file = File::open(&segment.path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     let written = bytes.iter().rposition(|byte| *byte != ROOM).map_or(0, |last| last.saturating_add(1));
-    bytes.truncate(written);
-    Ok(bytes)
+    Ok((bytes, u64::try_from(written).unwrap_or(u64::MAX)))
 }
 
 /// Whether a whole frame of a group that begins behind `sequence` stands anywhere in `rest`, but at its beginning: then

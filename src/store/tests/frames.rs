@@ -137,6 +137,39 @@ fn room_behind_the_last_frame_is_no_torn_tail_and_does_not_count_as_one() {
 }
 
 #[test]
+fn room_where_a_frame_was_acknowledged_is_damage() {
+    let whole = segment();
+    let last = last_frame(&whole);
+    for (from, known) in [(last, 2), (SEGMENT_HEADER, 0)] {
+        for room in [1, 48, 5000] {
+            let dir = journal_of(&[&whole[..from], &vec![ROOM; room][..]].concat());
+            let range = |acknowledged| Range { from: 1, acknowledged };
+            let (reading, found) = read(dir.path(), range(known)).unwrap();
+            assert_eq!((found.len() as u64, reading.torn), (known, None));
+            let error = read(dir.path(), range(known + 1)).unwrap_err();
+            assert!(matches!(&error, StoreError::Damaged { offset, .. } if *offset == from as u64), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_later_group_is_seen_behind_damage_though_it_ends_like_room() {
+    let (salt, mut chain) = (*b"saltsalt", Chain::START);
+    let mut bytes = SegmentHeader { format: FORMAT, salt, number: 1, chain }.encode();
+    encode_facts(&mut bytes, &salt, &mut chain, 1, b"the first");
+    let damaged = bytes.len();
+    encode_facts(&mut bytes, &salt, &mut chain, 2, b"acknowledged");
+    let body = Body { id: id(7), len: 5, sha256: [0xab; 32], crc32c: None };
+    encode_body(&mut bytes, &salt, &mut chain, 3, &body, &[b'x', b'y', ROOM, ROOM, ROOM]);
+    bytes[damaged + FRAME_HEAD] ^= 1;
+    for room in [0, 500] {
+        let dir = journal_of(&[&bytes[..], &vec![ROOM; room][..]].concat());
+        let error = read(dir.path(), ALL).unwrap_err();
+        assert!(matches!(&error, StoreError::Damaged { offset, .. } if *offset == damaged as u64), "{room}: {error}");
+    }
+}
+
+#[test]
 fn room_in_a_segment_that_another_follows_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(StoreConfig { segment_bytes: 500, ..config(dir.path()) }).unwrap().0;
