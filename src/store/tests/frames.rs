@@ -11,9 +11,9 @@ use crate::store::journal::frame::{
     Chain, FORMAT, FRAME_HEAD, Kind, SEGMENT_HEADER, SegmentHeader, encode_body, encode_facts, split_body,
 };
 use crate::store::journal::reader::{self, Range, Reading};
-use crate::store::journal::segment::{DiskSegment, ROOM};
+use crate::store::journal::segment::{DiskSegment, DiskSegments, ROOM};
 use crate::store::journal::segment_path;
-use crate::store::journal::writer::JournalFile as _;
+use crate::store::journal::writer::{JournalFile as _, SegmentFiles as _};
 use crate::store::*;
 
 const GOLDEN: &[u8] = include_bytes!("../../../tests/golden/journal-v2.log");
@@ -167,6 +167,36 @@ fn a_later_group_is_seen_behind_damage_though_it_ends_like_room() {
         let error = read(dir.path(), ALL).unwrap_err();
         assert!(matches!(&error, StoreError::Damaged { offset, .. } if *offset == damaged as u64), "{room}: {error}");
     }
+}
+
+#[test]
+fn the_last_group_is_all_of_its_frames_that_hold_and_nothing_behind_them() {
+    let last_group = |bytes: &[u8]| {
+        let group = reader::last_group(journal_of(bytes).path()).unwrap().unwrap();
+        (group.segment, group.offset as usize, group.bytes)
+    };
+    let (single, pair) = (segment(), segment_of(FORMAT, [1, 2, 2]));
+    let (last, body) = (last_frame(&single), last_frame(&pair) - FRAME_HEAD - 52);
+    assert_eq!(last_group(&single), (1, last, single[last..].to_vec()));
+    for behind in [vec![], vec![ROOM; 300], b"torn".to_vec()] {
+        assert_eq!(last_group(&[&pair[..], &behind].concat()), (1, body, pair[body..].to_vec()));
+    }
+    assert_eq!(last_group(&pair[..last + 60]), (1, body, pair[body..last].to_vec()), "the rest of it was cut off");
+    assert_eq!(last_group(GOLDEN_1), (1, SEGMENT_HEADER, GOLDEN_1[SEGMENT_HEADER..].to_vec()));
+    assert_eq!(last_group(&single[..SEGMENT_HEADER]), (1, SEGMENT_HEADER, vec![]));
+    assert_eq!(reader::last_group(tempfile::tempdir().unwrap().path()).unwrap(), None);
+}
+
+#[test]
+fn what_is_written_once_more_is_what_was_there() {
+    let (whole, dir) = (segment(), tempfile::tempdir().unwrap());
+    let path = segment_path(dir.path(), 1);
+    let last = last_frame(&whole);
+    let mut lost = whole.clone();
+    lost[last..].fill(0);
+    fs::write(&path, [&lost[..], b"torn"].concat()).unwrap();
+    DiskSegments { dir: dir.path().to_path_buf() }.rewrite(1, last as u64, &whole[last..]).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), [&whole[..], b"torn"].concat());
 }
 
 #[test]
