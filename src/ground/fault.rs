@@ -1,8 +1,8 @@
 //! Failpoints: places where a test can let an operation on the disk fail, stop the process, or be left out.
 //!
 //! Every durable step passes one. Its name is the operation and the folder it works in, `sync@tmp`, `rename@inbox`,
-//! `dirsync@.claimed`; the journal's own are `journal-append`, `journal-room`, `journal-sync`, `journal-resume` and
-//! `journal-cut`, those of the index `index-open`, `index-read`, `index-apply` and `index-flush`. The variable
+//! `dirsync@.claimed`; the journal's own are `journal-append`, `journal-room`, `journal-sync`, `journal-rewrite`,
+//! `journal-resync`, `journal-resume` and `journal-cut`, those of the index `index-open`, `index-read`, `index-apply` and `index-flush`. The variable
 //! `FAILPOINTS` of the `fail` crate arms them, in its grammar: `journal-sync=5*off->1*return(eio)` lets the sixth sync
 //! fail. Arguments of `return`:
 //!

@@ -73,9 +73,16 @@ impl Circuits {
         }
     }
 
-    /// The next probe after `now`.
-    pub(super) fn next_probe(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().values().map(|circuit| circuit.probe).filter(|probe| *probe > now).min()
+    /// The next probe after `asked`.
+    fn next_probe(&self, asked: Timestamp) -> Option<Timestamp> {
+        self.lock().values().map(|circuit| circuit.probe).filter(|probe| *probe > asked).min()
+    }
+
+    /// How long after `now` the next message is due, which is at `due`, or the next partner is probed. Of the probes those
+    /// count that were to come at `asked`, when slots were given out: one that has become due since then got none.
+    pub(super) fn wait(&self, due: Option<Timestamp>, asked: Timestamp, now: Timestamp) -> Option<Duration> {
+        let next = due.into_iter().chain(self.next_probe(asked)).min()?;
+        Some(Duration::try_from(next.duration_since(now)).unwrap_or_default())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Circuit>> {
@@ -134,6 +141,21 @@ mod tests {
         assert_eq!(circuits.next_probe(at(180)), Some(at(480)), "five minutes at most");
         assert!(circuits.answered("acme"));
         assert_eq!((circuits.slots("acme", 4, 0, at(181)), circuits.next_probe(at(181))), (4, None));
+    }
+
+    #[test]
+    fn a_probe_that_becomes_due_while_slots_are_given_out_is_not_slept_through() {
+        let circuits = Circuits::default();
+        for _ in 0..3 {
+            circuits.unanswered("acme", &schedule(), at(0));
+        }
+        assert_eq!(circuits.slots("acme", 4, 0, at(59)), 0);
+        let seconds = Duration::from_secs;
+        assert_eq!(circuits.wait(None, at(59), at(61)), Some(seconds(0)));
+        assert_eq!(circuits.wait(Some(at(70)), at(50), at(55)), Some(seconds(5)));
+        assert_eq!(circuits.wait(Some(at(57)), at(50), at(55)), Some(seconds(2)));
+        assert_eq!(circuits.slots("acme", 4, 0, at(61)), 1);
+        assert_eq!(circuits.wait(None, at(61), at(61)), None, "it has its slot, and may have nothing to send");
     }
 
     #[test]

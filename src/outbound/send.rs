@@ -50,7 +50,8 @@ impl Outbound {
     pub async fn run_senders(self, shutdown: Shutdown) {
         let mut work = Work::default();
         while !shutdown.is_triggered() && self.store.poisoned().is_none() {
-            for lease in self.due_leases(&work) {
+            let asked = self.clock.now();
+            for lease in self.due_leases(&work, asked) {
                 let (partner, id) = (lease.message.partner.clone(), lease.message.id);
                 let flow = self.clone();
                 let task = work.tasks.spawn(async move { flow.work(lease).await });
@@ -59,7 +60,7 @@ impl Outbound {
             tokio::select! {
                 Some(finished) = work.tasks.join_next_with_id(), if !work.tasks.is_empty() => self.finished(&mut work, finished).await,
                 () = self.store.due_changed() => {}
-                () = tokio::time::sleep(self.nap()) => {}
+                () = tokio::time::sleep(self.nap(asked)) => {}
                 () = shutdown.triggered() => {}
             }
             while let Some(finished) = work.tasks.try_join_next_with_id() {
@@ -81,12 +82,12 @@ impl Outbound {
         }
     }
 
-    fn due_leases(&self, work: &Work) -> Vec<Lease> {
+    fn due_leases(&self, work: &Work, now: Timestamp) -> Vec<Lease> {
         let free = self.settings.workers.saturating_sub(work.running.len());
         if free == 0 {
             return Vec::new();
         }
-        let (directory, now) = (self.directory.load(), self.clock.now());
+        let directory = self.directory.load();
         let paused = self.store.pauses();
         let slots = |partner: &str| {
             if paused.contains_key(partner) {
@@ -99,15 +100,11 @@ impl Outbound {
         self.store.lease_due(now, free, &slots)
     }
 
-    /// Until the next message is due or the next partner is probed; leased ones come back through their tasks.
-    fn nap(&self) -> Duration {
-        let now = self.clock.now();
-        let next = self.store.next_due().into_iter().chain(self.circuits.next_probe(now)).min();
-        let wait = next.map_or(NAP, |next| {
-            let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
-            wait.clamp(Duration::from_millis(20), NAP)
-        });
-        self.clock.nap(wait)
+    /// Until the next message is due or the next partner is probed that was not yet when leases were `asked` for; leased
+    /// ones come back through their tasks.
+    fn nap(&self, asked: Timestamp) -> Duration {
+        let wait = self.circuits.wait(self.store.next_due(), asked, self.clock.now());
+        self.clock.nap(wait.map_or(NAP, |wait| wait.clamp(Duration::from_millis(20), NAP)))
     }
 
     /// One lease from beginning to end. Whatever goes wrong on our side, the message is not leased again at once.

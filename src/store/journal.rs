@@ -43,8 +43,12 @@
 //!
 //! Only the end of the last segment may be torn: when a frame there does not hold, nothing after it is a frame of a later
 //! group, and the index has not seen it either, it was never acknowledged and is cut off. Anything else that does not hold is
-//! damage, reported with segment and offset, and never shortened. The salt keeps bytes sent by a partner, or left on
-//! the disk by an older file, from looking like frames.
+//! damage, reported with segment and offset, and never shortened; so is room where frames were that the index has seen.
+//! The salt keeps bytes sent by a partner, or left on the disk by an older file, from looking like frames.
+//!
+//! What holds may be in the page cache alone: a sync that failed, or never came, leaves it there. So before anything is read
+//! into the index, the last group is written once more and its segment synced: a group is synced before the next is
+//! written, so only the last one can be in doubt. What the index has seen is then on the disk, whatever comes next.
 
 pub(super) mod frame;
 pub(super) mod reader;

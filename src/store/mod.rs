@@ -22,10 +22,10 @@
 //! |---|---|---|---|
 //! | a large body was finished, before its fact | file without fact | sweeps it | `a_body_that_no_fact_names_is_swept` |
 //! | part of a group was appended | torn tail | cuts it off | `a_tail_torn_at_any_byte_is_cut_off` |
-//! | all of it, before the sync returned | whole frames or a torn tail | keeps and syncs, or cuts; nobody was told | `a_copy_cut_anywhere_opens_with_a_prefix` |
+//! | all of it, before the sync returned | whole frames or a torn tail | keeps, writes again and syncs, or cuts; nobody was told | `a_copy_cut_anywhere_opens_with_a_prefix` |
 //! | the sync returned, before the index | journal ahead | adds the missing frames | `an_index_that_is_behind_is_caught_up` |
 //! | the index was written in part | sled behind or broken | catches up or rebuilds | `a_broken_index_is_rebuilt_equal` |
-//! | a sync failed | unknown | the process has ended; reads what is there | `after_a_failed_write_nothing_is_acknowledged` |
+//! | a sync failed | unknown | the process has ended; as after all of it, though only the page cache may have it | `after_a_failed_write_nothing_is_acknowledged`, `a_group_whose_sync_failed_or_never_came_is_on_the_disk_before_anyone_acts_on_it` |
 //! | an append found no room | the journal as before it | nobody was told; it was cut back while running | `without_room_a_commit_is_refused_and_the_journal_goes_on_where_it_was` |
 //! | a new segment was begun | empty segment | goes on in it | `segments_follow_each_other` |
 
@@ -165,7 +165,7 @@ impl Store {
 
     fn open_on(
         config: StoreConfig,
-        files: Box<dyn SegmentFiles>,
+        mut files: Box<dyn SegmentFiles>,
         progress: &dyn Fn(Progress),
     ) -> Result<(Store, RecoveryReport), StoreError> {
         let layout = Layout::new(&config.data_dir);
@@ -179,7 +179,7 @@ impl Store {
         }
         durable::probe(&layout.temporary)?;
         restore::finish(&config.data_dir);
-        let (index, reading, report) = recovery::recover(&config, &layout, progress)?;
+        let (index, reading, report) = recovery::recover(&config, &layout, files.as_mut(), progress)?;
         let writer = Writer::open(files, reading.tail, config.segment_bytes)
             .map_err(|source| StoreError::Unreadable { path: layout.journal.clone(), source })?;
         let due = Arc::new(Notify::new());

@@ -14,6 +14,8 @@ use super::error::StoreError;
 use super::index::{Applied, Condition, Index};
 use super::journal::reader::{self, Range, Reading, TornTail};
 use super::journal::retired::{self, Link, Marks, SnapshotLink};
+use super::journal::segment_path;
+use super::journal::writer::SegmentFiles;
 use super::replay::{Taking, link_of, replay, replay_checked};
 use super::snapshot::{self, Snapshot};
 use crate::ground::durable::{self, TEMPORARY_PREFIX};
@@ -113,8 +115,10 @@ struct Recovered {
 pub(super) fn recover(
     config: &StoreConfig,
     layout: &Layout,
+    files: &mut dyn SegmentFiles,
     progress: &dyn Fn(Progress),
 ) -> Result<(Arc<Index>, Reading, RecoveryReport), StoreError> {
+    settle(layout, files)?;
     let recovered = match open_index(config, layout) {
         Ok((index, Condition::Empty)) => fill(layout, index, "it was missing or empty".to_owned(), None, progress)?,
         Ok((index, Condition::Sound(applied))) => catch_up(config, layout, index, applied, progress)?,
@@ -137,6 +141,16 @@ pub(super) fn recover(
         swept,
     };
     Ok((Arc::new(index), reading, report))
+}
+
+/// Makes the journal's last group durable before the index takes it and anyone acts on it. Only the page cache may have
+/// it: after a kill between append and sync, and also after a failed sync, when the kernel takes its pages for written, so
+/// that another sync alone would do nothing.
+fn settle(layout: &Layout, files: &mut dyn SegmentFiles) -> Result<(), StoreError> {
+    let Some(last) = reader::last_group(&layout.journal)? else { return Ok(()) };
+    let rewritten = files.rewrite(last.segment, last.offset, &last.bytes);
+    let path = segment_path(&layout.journal, last.segment);
+    rewritten.map_err(|source| StoreError::Unreadable { path, source })
 }
 
 fn open_index(config: &StoreConfig, layout: &Layout) -> Result<(Index, Condition), DbError> {

@@ -8,3 +8,4 @@ mod leases;
 mod recovery;
 pub(super) mod support;
 mod waiting;
+mod written_back;

@@ -162,6 +162,11 @@ impl FrameHead {
         Ok(head)
     }
 
+    /// Whether this is the next frame of `chain`.
+    pub(in crate::store) fn follows(&self, chain: &Chain) -> bool {
+        self.sequence == chain.next && self.previous == chain.previous
+    }
+
     /// Whether the checksum over head and payload holds.
     pub(in crate::store) fn holds(&self, salt: &Salt, head: &[u8; FRAME_HEAD], payload: &[u8]) -> bool {
         self.checksum == checksum(salt, head, &[payload])

@@ -53,7 +53,8 @@ pub struct TornTail {
 pub(in crate::store) struct Range {
     /// Reading begins in the segment that holds this sequence, or in the last one if that is earlier.
     pub(in crate::store) from: u64,
-    /// Known to have been acknowledged: a frame up to this one that does not hold is damage, wherever it is.
+    /// Known to have been acknowledged: a frame up to this one that does not hold, or in whose place there is room, is
+    /// damage, wherever it is.
     pub(in crate::store) acknowledged: u64,
 }
 
@@ -168,33 +169,70 @@ pub(in crate::store) fn segment_numbers(dir: &Path) -> Result<Vec<u64>, StoreErr
 
 /// Headers of all segments that were not retired, in order.
 fn open_segments(dir: &Path, retired: &[Run]) -> Result<Vec<Segment>, StoreError> {
-    let unreadable = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| StoreError::Unreadable { path, source }
-    };
-    let mut segments = Vec::new();
-    for number in segment_numbers(dir)?.into_iter().filter(|number| !is_retired(retired, *number)) {
-        let path = segment_path(dir, number);
-        let mut file = File::open(&path).map_err(unreadable(&path))?;
-        let len = file.metadata().map_err(unreadable(&path))?.len();
-        let mut bytes = [0u8; SEGMENT_HEADER];
-        match file.read_exact(&mut bytes) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(damaged(&path, 0, "it is shorter than its header"));
-            }
-            Err(error) => return Err(unreadable(&path)(error)),
+    let numbers = segment_numbers(dir)?.into_iter().filter(|number| !is_retired(retired, *number));
+    numbers.map(|number| open_segment(dir, number)).collect()
+}
+
+fn open_segment(dir: &Path, number: u64) -> Result<Segment, StoreError> {
+    let path = segment_path(dir, number);
+    let unreadable = |source| StoreError::Unreadable { path: path.clone(), source };
+    let mut file = File::open(&path).map_err(unreadable)?;
+    let len = file.metadata().map_err(unreadable)?.len();
+    let mut bytes = [0u8; SEGMENT_HEADER];
+    match file.read_exact(&mut bytes) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(damaged(&path, 0, "it is shorter than its header"));
         }
-        let header = SegmentHeader::decode(&bytes).map_err(|bad| match bad {
-            BadHeader::Broken(what) => damaged(&path, 0, what),
-            BadHeader::TooNew(found) => StoreError::TooNew { path: path.clone(), found, known: FORMAT },
-        })?;
-        if header.number != number {
-            return Err(damaged(&path, 0, "its header names another segment"));
-        }
-        segments.push(Segment { path, header, len });
+        Err(error) => return Err(unreadable(error)),
     }
-    Ok(segments)
+    let header = SegmentHeader::decode(&bytes).map_err(|bad| match bad {
+        BadHeader::Broken(what) => damaged(&path, 0, what),
+        BadHeader::TooNew(found) => StoreError::TooNew { path: path.clone(), found, known: FORMAT },
+    })?;
+    if header.number != number {
+        return Err(damaged(&path, 0, "its header names another segment"));
+    }
+    Ok(Segment { path, header, len })
+}
+
+/// What was written to the journal last.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::store) struct LastGroup {
+    pub(in crate::store) segment: u64,
+    /// Offset of its first frame in the segment.
+    pub(in crate::store) offset: u64,
+    /// Its frames, as far as they hold.
+    pub(in crate::store) bytes: Vec<u8>,
+}
+
+/// The last group of the journal: all groups before it were durable when it was written. Where the format does not tell
+/// groups, all frames of the last segment. What does not hold is for [`read`] to judge. `None`: there is no segment.
+///
+/// # Errors
+/// The last segment cannot be read, or its header does not hold.
+pub(in crate::store) fn last_group(dir: &Path) -> Result<Option<LastGroup>, StoreError> {
+    let Some(number) = segment_numbers(dir)?.pop() else { return Ok(None) };
+    let segment = open_segment(dir, number)?;
+    let unreadable = |source| StoreError::Unreadable { path: segment.path.clone(), source };
+    let mut frames = Frames::open(&segment, HEADER).map_err(unreadable)?;
+    let mut chain = segment.header.chain;
+    let mut last = LastGroup { segment: number, offset: HEADER, bytes: Vec::new() };
+    let mut group = None;
+    loop {
+        let offset = frames.offset;
+        let Step::Frame { head, hash, .. } = frames.next().map_err(unreadable)? else { return Ok(Some(last)) };
+        if !head.follows(&chain) {
+            return Ok(Some(last));
+        }
+        chain = Chain { next: head.sequence.saturating_add(1), previous: hash };
+        if segment.header.format == FORMAT && group.replace(head.group) != Some(head.group) {
+            last.offset = offset;
+            last.bytes.clear();
+        }
+        last.bytes.extend_from_slice(&frames.head);
+        last.bytes.extend_from_slice(&frames.payload);
+    }
 }
 
 /// Checks that a segment begins where the one before it ended.
@@ -215,8 +253,7 @@ fn read_segment(
     visit: &mut dyn FnMut(&Frame<'_>) -> Result<(), StoreError>,
 ) -> Result<(u64, Option<TornTail>), StoreError> {
     let unreadable = |source| StoreError::Unreadable { path: segment.path.clone(), source };
-    let header = u64::try_from(SEGMENT_HEADER).unwrap_or(u64::MAX);
-    let mut frames = Frames::open(segment, header).map_err(unreadable)?;
+    let mut frames = Frames::open(segment, HEADER).map_err(unreadable)?;
     // Where a frame that did not hold was looked at once more.
     let mut again = None;
     loop {
@@ -224,7 +261,7 @@ fn read_segment(
         match frames.next().map_err(unreadable)? {
             Step::End => return Ok((offset, None)),
             Step::Frame { head, kind, hash } => {
-                if head.sequence != chain.next || head.previous != chain.previous {
+                if !head.follows(chain) {
                     let what = format!("frame {} does not follow the frame before it", head.sequence);
                     return Err(damaged(&segment.path, offset, &what));
                 }
@@ -235,17 +272,15 @@ fn read_segment(
             }
             Step::Foreign => return Err(damaged(&segment.path, offset, "the kind of its frame is unknown")),
             Step::Broken(what) if is_last => {
-                let rest = rest_of(segment, offset).map_err(unreadable)?;
-                if rest.is_empty() {
-                    return Ok((offset, None));
-                }
-                if chain.next > acknowledged && !holds_later(&rest, &segment.header.salt, chain.next) {
-                    let bytes = u64::try_from(rest.len()).unwrap_or(u64::MAX);
-                    return Ok((offset, Some(TornTail { segment: segment.path.clone(), offset, bytes })));
+                let (rest, bytes) = rest_of(segment, offset).map_err(unreadable)?;
+                let nothing_later = || bytes == 0 || !holds_later(&rest, &segment.header.salt, chain.next);
+                if chain.next > acknowledged && nothing_later() {
+                    let torn = (bytes > 0).then(|| TornTail { segment: segment.path.clone(), offset, bytes });
+                    return Ok((offset, torn));
                 }
                 // A writer may be at work: what was not there yet is there now.
                 if again.replace(offset) == Some(offset) {
-                    return Err(damaged(&segment.path, offset, what));
+                    return Err(damaged(&segment.path, offset, if bytes > 0 { what } else { UNWRITTEN }));
                 }
                 frames = Frames::open(segment, offset).map_err(unreadable)?;
             }
@@ -255,6 +290,8 @@ fn read_segment(
 }
 
 const READ_BUFFER: usize = 1024 * 1024;
+/// Offset of the first frame of a segment.
+const HEADER: u64 = SEGMENT_HEADER as u64;
 
 /// The frames of one segment, checked for themselves but not yet for their place in the chain.
 struct Frames {
@@ -324,16 +361,17 @@ impl Frames {
 }
 
 const CUT_OFF: &str = "it is cut off";
+const UNWRITTEN: &str = "nothing is written where it was";
 
-/// What is behind `offset`, but for room at the end.
-fn rest_of(segment: &Segment, offset: u64) -> io::Result<Vec<u8>> {
+/// What is behind `offset`, and how many bytes of it are there but for room at the end. The last bytes of a body may look
+/// like room.
+fn rest_of(segment: &Segment, offset: u64) -> io::Result<(Vec<u8>, u64)> {
     let mut file = File::open(&segment.path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     let written = bytes.iter().rposition(|byte| *byte != ROOM).map_or(0, |last| last.saturating_add(1));
-    bytes.truncate(written);
-    Ok(bytes)
+    Ok((bytes, u64::try_from(written).unwrap_or(u64::MAX)))
 }
 
 /// Whether a whole frame of a group that begins behind `sequence` stands anywhere in `rest`, but at its beginning: then

@@ -41,13 +41,20 @@ impl SegmentFiles for DiskSegments {
         self.resume(number, u64::try_from(header.len()).unwrap_or(u64::MAX)).map_err(io::Error::other)
     }
 
+    fn rewrite(&mut self, number: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(segment_path(&self.dir, number))?;
+        file.seek(SeekFrom::Start(offset))?;
+        let written = fault::write(&"journal-rewrite", &mut file, bytes)?;
+        file.write_all(bytes.get(written..).unwrap_or_default())?;
+        fault::at(&"journal-resync", || file.sync_all())
+    }
+
     fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>> {
         let file = OpenOptions::new().read(true).write(true).open(segment_path(&self.dir, number))?;
         // Also where the file ends there already: its last block may hold bytes of a group that was never acknowledged, which
         // would come to light when the file becomes longer.
         file.set_len(len)?;
-        // Killed between append and sync, a process leaves frames that only the page cache has: they were read, and
-        // are answered from, so they must not vanish in a power cut.
+        // What was cut off must not come back in a power cut, behind or among the groups that follow.
         fault::at(&"journal-resume", || file.sync_all())?;
         durable::fsync_dir(&self.dir)?;
         let makes_room = durable::writes_in_place(&file)?;

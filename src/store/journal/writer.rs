@@ -30,7 +30,10 @@ pub(in crate::store) trait JournalFile: Send {
 pub(in crate::store) trait SegmentFiles: Send {
     /// A new segment with this header, durable, name included.
     fn create(&mut self, number: u64, header: &[u8]) -> io::Result<Box<dyn JournalFile>>;
-    /// An existing segment, cut to `len` bytes if it is longer. What was read from it is durable when this returns.
+    /// Writes bytes that were read at `offset` of an existing segment there once more. They are durable when this returns,
+    /// even if a sync of them failed before, and with them all that was ever written to the segment and not lost by then.
+    fn rewrite(&mut self, number: u64, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// An existing segment, cut to `len` bytes if it is longer, durably.
     fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>>;
 }
 

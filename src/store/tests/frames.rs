@@ -11,9 +11,9 @@ use crate::store::journal::frame::{
     Chain, FORMAT, FRAME_HEAD, Kind, SEGMENT_HEADER, SegmentHeader, encode_body, encode_facts, split_body,
 };
 use crate::store::journal::reader::{self, Range, Reading};
-use crate::store::journal::segment::{DiskSegment, ROOM};
+use crate::store::journal::segment::{DiskSegment, DiskSegments, ROOM};
 use crate::store::journal::segment_path;
-use crate::store::journal::writer::JournalFile as _;
+use crate::store::journal::writer::{JournalFile as _, SegmentFiles as _};
 use crate::store::*;
 
 const GOLDEN: &[u8] = include_bytes!("../../../tests/golden/journal-v2.log");
@@ -134,6 +134,69 @@ fn room_behind_the_last_frame_is_no_torn_tail_and_does_not_count_as_one() {
         let torn = reading.torn.map(|torn| (torn.offset, torn.bytes));
         assert_eq!((found.len(), torn), (2, (len > last).then_some((last as u64, (len - last) as u64))), "{len}");
     }
+}
+
+#[test]
+fn room_where_a_frame_was_acknowledged_is_damage() {
+    let whole = segment();
+    let last = last_frame(&whole);
+    for (from, known) in [(last, 2), (SEGMENT_HEADER, 0)] {
+        for room in [1, 48, 5000] {
+            let dir = journal_of(&[&whole[..from], &vec![ROOM; room][..]].concat());
+            let range = |acknowledged| Range { from: 1, acknowledged };
+            let (reading, found) = read(dir.path(), range(known)).unwrap();
+            assert_eq!((found.len() as u64, reading.torn), (known, None));
+            let error = read(dir.path(), range(known + 1)).unwrap_err();
+            assert!(matches!(&error, StoreError::Damaged { offset, .. } if *offset == from as u64), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_later_group_is_seen_behind_damage_though_it_ends_like_room() {
+    let (salt, mut chain) = (*b"saltsalt", Chain::START);
+    let mut bytes = SegmentHeader { format: FORMAT, salt, number: 1, chain }.encode();
+    encode_facts(&mut bytes, &salt, &mut chain, 1, b"the first");
+    let damaged = bytes.len();
+    encode_facts(&mut bytes, &salt, &mut chain, 2, b"acknowledged");
+    let body = Body { id: id(7), len: 5, sha256: [0xab; 32], crc32c: None };
+    encode_body(&mut bytes, &salt, &mut chain, 3, &body, &[b'x', b'y', ROOM, ROOM, ROOM]);
+    bytes[damaged + FRAME_HEAD] ^= 1;
+    for room in [0, 500] {
+        let dir = journal_of(&[&bytes[..], &vec![ROOM; room][..]].concat());
+        let error = read(dir.path(), ALL).unwrap_err();
+        assert!(matches!(&error, StoreError::Damaged { offset, .. } if *offset == damaged as u64), "{room}: {error}");
+    }
+}
+
+#[test]
+fn the_last_group_is_all_of_its_frames_that_hold_and_nothing_behind_them() {
+    let last_group = |bytes: &[u8]| {
+        let group = reader::last_group(journal_of(bytes).path()).unwrap().unwrap();
+        (group.segment, group.offset as usize, group.bytes)
+    };
+    let (single, pair) = (segment(), segment_of(FORMAT, [1, 2, 2]));
+    let (last, body) = (last_frame(&single), last_frame(&pair) - FRAME_HEAD - 52);
+    assert_eq!(last_group(&single), (1, last, single[last..].to_vec()));
+    for behind in [vec![], vec![ROOM; 300], b"torn".to_vec()] {
+        assert_eq!(last_group(&[&pair[..], &behind].concat()), (1, body, pair[body..].to_vec()));
+    }
+    assert_eq!(last_group(&pair[..last + 60]), (1, body, pair[body..last].to_vec()), "the rest of it was cut off");
+    assert_eq!(last_group(GOLDEN_1), (1, SEGMENT_HEADER, GOLDEN_1[SEGMENT_HEADER..].to_vec()));
+    assert_eq!(last_group(&single[..SEGMENT_HEADER]), (1, SEGMENT_HEADER, vec![]));
+    assert_eq!(reader::last_group(tempfile::tempdir().unwrap().path()).unwrap(), None);
+}
+
+#[test]
+fn what_is_written_once_more_is_what_was_there() {
+    let (whole, dir) = (segment(), tempfile::tempdir().unwrap());
+    let path = segment_path(dir.path(), 1);
+    let last = last_frame(&whole);
+    let mut lost = whole.clone();
+    lost[last..].fill(0);
+    fs::write(&path, [&lost[..], b"torn"].concat()).unwrap();
+    DiskSegments { dir: dir.path().to_path_buf() }.rewrite(1, last as u64, &whole[last..]).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), [&whole[..], b"torn"].concat());
 }
 
 #[test]

@@ -29,6 +29,10 @@ impl SegmentFiles for SlowSegments {
     fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>> {
         Ok(Box::new(SlowFile(self.0.resume(number, len)?, self.1.clone())))
     }
+
+    fn rewrite(&mut self, number: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.rewrite(number, offset, bytes)
+    }
 }
 
 impl JournalFile for SlowFile {

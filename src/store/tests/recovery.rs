@@ -249,6 +249,26 @@ fn a_cut_below_what_the_index_has_seen_is_never_silent() {
 }
 
 #[test]
+fn room_in_the_place_of_what_the_index_has_seen_is_never_silent() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    compose_one(&store, 1, "customs", at(0));
+    let path = segment_path(&dir.path().join("journal"), 1);
+    let before = fs::metadata(&path).unwrap().len() as usize;
+    drop(store);
+    let acknowledged = fs::read(&path).unwrap();
+    let first = 72 + 49 + 48 + "payload 1".len();
+    let mut lost = acknowledged.clone();
+    lost[first..].fill(ROOM);
+    lost.resize(before.max(lost.len()), ROOM);
+    fs::write(&path, &lost).unwrap();
+    assert_eq!(Store::open(config(dir.path())).unwrap_err().code(), "journal-damaged");
+    assert_eq!(fs::read(&path).unwrap(), lost, "it is left alone");
+    fs::write(&path, &acknowledged).unwrap();
+    assert_eq!(open(dir.path()).1.index, IndexRecovery::Sound);
+}
+
+#[test]
 fn a_body_that_no_fact_names_is_swept() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());

@@ -193,6 +193,10 @@ impl SegmentFiles for FailingSegments {
         Ok(Box::new(FailingFile { file, budget: self.budget.clone() }))
     }
 
+    fn rewrite(&mut self, number: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.rewrite(number, offset, bytes)
+    }
+
     fn resume(&mut self, number: u64, len: u64) -> io::Result<Box<dyn JournalFile>> {
         let file = self.disk.resume(number, len)?;
         Ok(Box::new(FailingFile { file, budget: self.budget.clone() }))

@@ -303,8 +303,17 @@ fn a_restore_that_is_cut_off_leaves_nothing_that_starts_and_the_next_one_restore
     let subject = Restore::make();
     let mut points =
         in_folders(&["case", "partners", ".data.restoring", "data", "journal", "bodies", "certificates", "tmp"]);
-    let own =
-        ["journal-append", "journal-sync", "journal-resume", "index-open", "index-read", "index-apply", "index-flush"];
+    let own = [
+        "journal-append",
+        "journal-sync",
+        "journal-rewrite",
+        "journal-resync",
+        "journal-resume",
+        "index-open",
+        "index-read",
+        "index-apply",
+        "index-flush",
+    ];
     points.extend(own.map(str::to_owned));
     points.extend(["journal-room", "mkdir@place", "dirsync@place"].map(str::to_owned));
     let reached = sweep("restore", &points, &subject);

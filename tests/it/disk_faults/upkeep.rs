@@ -50,6 +50,8 @@ const LATER: i64 = 100;
 
 /// What an unharmed run passes, at the least: phase, point.
 pub const REQUIRED: &[(&str, &str)] = &[
+    ("open", "journal-rewrite"),
+    ("open", "journal-resync"),
     ("expire-payloads", "journal-append"),
     ("expire-payloads", "journal-sync"),
     ("expire-payloads", "remove@bodies"),
@@ -175,7 +177,8 @@ impl Course {
         }
         let mut cases = VecDeque::new();
         for (point, passed) in strikes {
-            let writes = point.starts_with("write@") || ["journal-append", "journal-room"].contains(&point);
+            let writes =
+                point.starts_with("write@") || ["journal-append", "journal-rewrite", "journal-room"].contains(&point);
             let more = match point {
                 _ if writes => &["short"][..],
                 _ if point.starts_with("index") => &["panic"],
