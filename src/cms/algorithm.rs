@@ -163,8 +163,8 @@ impl SignatureScheme {
 pub(super) enum SignatureParameters {
     /// RSASSA-PKCS1-v1_5; the digest comes from `digestAlgorithm`.
     Pkcs1,
-    /// RSASSA-PSS with its MGF1 digest and salt length in bytes.
-    Pss { mgf: DigestAlgorithm, salt: u32 },
+    /// RSASSA-PSS with its MGF1 digest and salt length in bytes; `None`: whatever length the signature has.
+    Pss { mgf: DigestAlgorithm, salt: Option<u32> },
     /// ECDSA over a digest by `digestAlgorithm`.
     Ecdsa,
     /// SM2 over SM3.
@@ -184,7 +184,12 @@ impl SignatureParameters {
             return Ok(sm2.then_some(SignatureParameters::Sm2));
         }
         if algorithm == oid::RSASSA_PSS {
-            return pss_parameters(parameters.ok_or(DerError("PSS parameters missing"))?, digest);
+            return match parameters {
+                Some(parameters) => pss_parameters(parameters, digest),
+                // RFC 4055 3.1 demands them in signatures; pyas2lib leaves them out. It takes MGF1 with the digest that it
+                // signs, and salt as long as its version of OpenSSL likes: of the digest's length, or as much as fits.
+                None => Ok(Some(SignatureParameters::Pss { mgf: digest, salt: None })),
+            };
         }
         let plain = parameters.as_ref().is_none_or(is_null);
         if ecdsa_oid(digest) == Some(algorithm) {
@@ -231,7 +236,7 @@ fn pss_parameters(parameters: Tlv<'_>, digest: DigestAlgorithm) -> Result<Option
     fields.end()?;
     match (hash, mgf) {
         (Some(hash), Some(mgf)) if hash == digest && mgf != DigestAlgorithm::Sm3 && salt <= 512 => {
-            Ok(Some(SignatureParameters::Pss { mgf, salt }))
+            Ok(Some(SignatureParameters::Pss { mgf, salt: Some(salt) }))
         }
         _ => Ok(None),
     }
@@ -293,7 +298,7 @@ mod tests {
             assert_eq!(DigestAlgorithm::from_identifier(tlv(&digest.identifier())), Ok(Some(digest)));
             let pss = SignatureScheme::RsaPss.identifier(digest);
             let salt = u32::try_from(digest.size()).unwrap();
-            let expected = SignatureParameters::Pss { mgf: digest, salt };
+            let expected = SignatureParameters::Pss { mgf: digest, salt: Some(salt) };
             assert_eq!(SignatureParameters::from_identifier(tlv(&pss), digest), Ok(Some(expected)));
             let ecdsa = SignatureScheme::Ecdsa.identifier(digest);
             let read = SignatureParameters::from_identifier(tlv(&ecdsa), digest);
@@ -312,6 +317,22 @@ mod tests {
         assert_eq!(SignatureParameters::from_identifier(tlv(&pkcs1), DigestAlgorithm::Sha384), Ok(None));
         let expected = Ok(Some(SignatureParameters::Pkcs1));
         assert_eq!(SignatureParameters::from_identifier(tlv(&pkcs1), DigestAlgorithm::Sha256), expected);
+    }
+
+    #[test]
+    fn pss_without_parameters_is_of_the_signers_digest_and_with_empty_ones_of_sha_1() {
+        let read = |parameters: &[u8], digest| {
+            let identifier = der::sequence(&[&der::object_identifier(oid::RSASSA_PSS), parameters]);
+            SignatureParameters::from_identifier(tlv(&identifier), digest)
+        };
+        for digest in DigestAlgorithm::ALL {
+            assert_eq!(read(&[], digest), Ok(Some(SignatureParameters::Pss { mgf: digest, salt: None })));
+        }
+        let sha1 = DigestAlgorithm::Sha1;
+        let defaults = SignatureParameters::Pss { mgf: sha1, salt: Some(20) };
+        assert_eq!(read(&der::sequence(&[]), sha1), Ok(Some(defaults)));
+        assert_eq!(read(&der::sequence(&[]), DigestAlgorithm::Sha256), Ok(None));
+        assert!(read(&der::tlv(der::NULL, &[]), sha1).is_err(), "neither of them");
     }
 
     #[test]

@@ -224,6 +224,22 @@ fn a_point_off_the_curve_looks_like_any_wrong_key() {
 }
 
 #[test]
+fn oaep_under_other_digests_than_it_was_made_with_looks_like_any_wrong_key() {
+    let wire = seal(&[recipient(&BOB, KeyTransport::RsaOaepSha256)], ContentCipher::Aes256Gcm, b"secret");
+    assert_eq!(open(&wire).unwrap(), b"secret");
+    let hash = memchr::memmem::find(&wire, oid::SHA256).unwrap();
+    let mgf = memchr::memmem::rfind(&wire, oid::SHA256).unwrap();
+    assert_ne!(hash, mgf);
+    for places in [vec![hash], vec![mgf], vec![hash, mgf]] {
+        let mut changed = wire.clone();
+        for place in &places {
+            changed[*place..place + oid::SHA384.len()].copy_from_slice(oid::SHA384);
+        }
+        assert!(matches!(open(&changed), Err(CmsError::Decrypt)), "{places:?}");
+    }
+}
+
+#[test]
 fn an_impostors_certificate_does_not_open_the_envelope() {
     let wire = seal(&[recipient(&ALICE, KeyTransport::RsaOaepSha256)], ContentCipher::Aes128Gcm, b"x");
     let impostor = same_name_as_alice();

@@ -6,6 +6,7 @@ use super::{ContentCipher, DigestAlgorithm, KeyKind, oid};
 
 named! {
     /// How the content key is encrypted for a recipient: under its RSA or SM2 key, or under a key agreed with its EC key.
+    /// OAEP is written with MGF1 of its own digest and read with MGF1 of any digest that is one of OAEP here.
     KeyTransport {
         /// RSAES-PKCS1-v1_5 (RFC 3370 4.2.1).
         RsaPkcs1 = "rsa-pkcs1",
@@ -56,7 +57,7 @@ impl KeyTransport {
         }
     }
 
-    /// The digest of OAEP and of its MGF1; `None` for everything else.
+    /// The digest of OAEP, and of its MGF1 as we write it; `None` for everything else.
     pub(super) fn oaep_digest(self) -> Option<DigestAlgorithm> {
         match self {
             KeyTransport::RsaOaepSha1 => Some(DigestAlgorithm::Sha1),
@@ -109,14 +110,17 @@ impl KeyTransport {
         Ok(KeyWrap::from_identifier(parameters)?.map(|wrap| (transport, wrap, parameters.raw)))
     }
 
-    /// Reads the `keyEncryptionAlgorithm` of key transport. `None` when unknown, when OAEP and MGF1 digests differ, or with a label.
-    pub(super) fn from_identifier(identifier: Tlv<'_>) -> Result<Option<KeyTransport>, DerError> {
+    /// Reads the `keyEncryptionAlgorithm` of key transport, and the digest of MGF1 for OAEP. `None` when one of them is
+    /// unknown, or with a label. The digests may differ: that of MGF1 is SHA-1 in Java unless it is set as well.
+    pub(super) fn from_identifier(identifier: Tlv<'_>) -> Result<Option<TransportScheme>, DerError> {
         let (algorithm, parameters) = algorithm_identifier(identifier)?;
-        if algorithm == oid::RSA_ENCRYPTION {
-            return Ok(parameters.as_ref().is_none_or(is_null).then_some(KeyTransport::RsaPkcs1));
-        }
-        if algorithm == oid::SM2_ENCRYPT {
-            return Ok(parameters.as_ref().is_none_or(is_null).then_some(KeyTransport::Sm2));
+        let plain = match algorithm {
+            oid::RSA_ENCRYPTION => Some(KeyTransport::RsaPkcs1),
+            oid::SM2_ENCRYPT => Some(KeyTransport::Sm2),
+            _ => None,
+        };
+        if let Some(plain) = plain {
+            return Ok(parameters.as_ref().is_none_or(is_null).then_some((plain, None)));
         }
         if algorithm != oid::RSAES_OAEP {
             return Ok(None);
@@ -129,12 +133,20 @@ impl KeyTransport {
             None => true,
         };
         fields.end()?;
-        Ok(KeyTransport::ALL
-            .iter()
-            .copied()
-            .find(|one| unlabelled && hash.is_some() && hash == mgf && one.oaep_digest() == hash))
+        let transport = hash.and_then(KeyTransport::with_oaep_digest).filter(|_| unlabelled);
+        Ok(transport
+            .zip(mgf)
+            .filter(|(_, mgf)| KeyTransport::with_oaep_digest(*mgf).is_some())
+            .map(|(transport, mgf)| (transport, Some(mgf))))
+    }
+
+    fn with_oaep_digest(digest: DigestAlgorithm) -> Option<KeyTransport> {
+        KeyTransport::ALL.iter().copied().find(|one| one.oaep_digest() == Some(digest))
     }
 }
+
+/// How a key travels and, for OAEP, the digest of its MGF1.
+pub(super) type TransportScheme = (KeyTransport, Option<DigestAlgorithm>);
 
 /// `pSpecified` with an empty label, which is the default (RFC 4055 4.1).
 fn is_empty_label(field: Tlv<'_>) -> Result<bool, DerError> {
@@ -209,7 +221,8 @@ mod tests {
         for transport in KeyTransport::ALL.iter().copied() {
             assert_eq!(transport.name().parse(), Ok(transport));
             if transport.kdf_digest().is_none() {
-                assert_eq!(KeyTransport::from_identifier(tlv(&transport.identifier())), Ok(Some(transport)));
+                let read = KeyTransport::from_identifier(tlv(&transport.identifier()));
+                assert_eq!(read, Ok(Some((transport, transport.oaep_digest()))));
                 continue;
             }
             for wrap in KeyWrap::ALL {
@@ -220,6 +233,46 @@ mod tests {
             }
         }
         assert_eq!(serde_json::to_string(&KeyTransport::RsaOaepSha256).unwrap(), "\"rsa-oaep-sha256\"");
+    }
+
+    /// RSAES-OAEP-params with these digests and, behind them, these fields.
+    fn oaep(hash: DigestAlgorithm, mgf: DigestAlgorithm, more: &[u8]) -> Vec<u8> {
+        let hash = der::tlv(der::context_constructed(0), &hash.identifier_with_null());
+        let mgf = der::tlv(der::context_constructed(1), &mgf1(mgf));
+        der::sequence(&[&der::object_identifier(oid::RSAES_OAEP), &der::sequence(&[&hash, &mgf, more])])
+    }
+
+    fn label(octets: &[u8]) -> Vec<u8> {
+        let source = [der::object_identifier(oid::P_SPECIFIED), der::tlv(der::OCTET_STRING, octets)].concat();
+        der::tlv(der::context_constructed(2), &der::tlv(der::SEQUENCE, &source))
+    }
+
+    #[test]
+    fn oaep_is_read_with_every_two_of_its_digests_and_with_an_empty_label_alone() {
+        for transport in KeyTransport::ALL.iter().copied() {
+            let Some(hash) = transport.oaep_digest() else { continue };
+            for mgf in DigestAlgorithm::READABLE {
+                let known = DigestAlgorithm::ALL.contains(&mgf);
+                let expected = Ok(known.then_some((transport, Some(mgf))));
+                assert_eq!(KeyTransport::from_identifier(tlv(&oaep(hash, mgf, &[]))), expected, "{hash} {mgf}");
+                assert_eq!(KeyTransport::from_identifier(tlv(&oaep(hash, mgf, &label(b"")))), expected);
+                assert_eq!(KeyTransport::from_identifier(tlv(&oaep(hash, mgf, &label(b"x")))), Ok(None));
+            }
+        }
+        let sha256 = DigestAlgorithm::Sha256;
+        for hash in [DigestAlgorithm::Md5, DigestAlgorithm::Sm3] {
+            assert_eq!(KeyTransport::from_identifier(tlv(&oaep(hash, sha256, &[]))), Ok(None), "{hash}");
+        }
+    }
+
+    #[test]
+    fn digests_that_oaep_leaves_out_are_sha_1() {
+        let sha1 = Some(DigestAlgorithm::Sha1);
+        let sha256 = der::tlv(der::context_constructed(0), &DigestAlgorithm::Sha256.identifier_with_null());
+        for (fields, transport) in [(Vec::new(), KeyTransport::RsaOaepSha1), (sha256, KeyTransport::RsaOaepSha256)] {
+            let identifier = der::sequence(&[&der::object_identifier(oid::RSAES_OAEP), &der::sequence(&[&fields])]);
+            assert_eq!(KeyTransport::from_identifier(tlv(&identifier)), Ok(Some((transport, sha1))));
+        }
     }
 
     #[test]

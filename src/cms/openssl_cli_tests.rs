@@ -179,7 +179,10 @@ fn we_open_openssl_envelopes() {
         ("sha512", KeyTransport::RsaOaepSha512),
     ] {
         let option = format!("-aes-256-cbc -recip bob.crt {oaep} -keyopt rsa_oaep_md:{md}");
-        cases.push((option, ContentCipher::Aes256Cbc, transport));
+        cases.push((option.clone(), ContentCipher::Aes256Cbc, transport));
+        for mgf in ["sha1", "sha256", "sha384", "sha512"] {
+            cases.push((format!("{option} -keyopt rsa_mgf1_md:{mgf}"), ContentCipher::Aes256Cbc, transport));
+        }
     }
     for (option, cipher, transport) in cases {
         desk.cms(&format!("-encrypt -binary -outform DER -in content -out env.der {option}"));
@@ -190,6 +193,21 @@ fn we_open_openssl_envelopes() {
         let mut content = Vec::new();
         reader.read_to_end(&mut content).unwrap();
         assert!(content == desk.content, "{option}");
+    }
+}
+
+#[test]
+fn oaep_with_a_label_or_a_digest_that_we_do_not_know_is_named_as_such() {
+    let desk = Desk::new();
+    let oaep = "-keyopt rsa_padding_mode:oaep -keyopt rsa_oaep_md:sha256";
+    for option in ["rsa_mgf1_md:sha224", "rsa_mgf1_md:md5", "rsa_oaep_label:6162"] {
+        desk.cms(&format!(
+            "-encrypt -binary -outform DER -in content -out env.der -aes128 -recip bob.crt {oaep} -keyopt {option}"
+        ));
+        let wire = desk.take("env.der");
+        let keys = [decryption_key(&BOB)];
+        let refused = EnvelopeReader::open(wire.as_slice(), &keys, ContentCipher::ALL, &Limits::default());
+        assert!(matches!(refused.err(), Some(CmsError::UnknownKeyTransport)), "{option}");
     }
 }
 

@@ -8,7 +8,8 @@
 //!   the content;
 //! * the signature is right over the signed attributes *as received*, their tag rewritten to SET (RFC 5652 5.4);
 //! * the key is RSA of 2048 to 8192 bits with e ≥ 65537, PKCS#1 v1.5 or PSS with the digest of the SignerInfo, or EC on
-//!   P-256 or P-384, ECDSA with that digest, or SM2 with SM3 over signed attributes.
+//!   P-256 or P-384, ECDSA with that digest, or SM2 with SM3 over signed attributes. PSS without parameters is read as MGF1
+//!   with that digest and a salt of any length.
 //!
 //! SM2 does not sign a digest but a message, before which it hashes who signs ([`super::sm2`]). Signed attributes are
 //! such a message; a content of which only the digest is known is none, so SM2 without signed attributes is refused.
@@ -477,7 +478,9 @@ fn is_signature(
             SignatureParameters::Pkcs1 => context.set_rsa_padding(Padding::PKCS1)?,
             SignatureParameters::Pss { mgf, salt } => {
                 context.set_rsa_padding(Padding::PKCS1_PSS)?;
-                context.set_rsa_pss_saltlen(RsaPssSaltlen::custom(i32::try_from(salt).unwrap_or(i32::MAX)))?;
+                let len = salt.map(|salt| RsaPssSaltlen::custom(i32::try_from(salt).unwrap_or(i32::MAX)));
+                // To a verifier this says "as long as it is".
+                context.set_rsa_pss_saltlen(len.unwrap_or(RsaPssSaltlen::MAXIMUM_LENGTH))?;
                 context.set_rsa_mgf1_md(mgf.md())?;
             }
             SignatureParameters::Ecdsa => {}

@@ -118,6 +118,46 @@ fn parameters_of_the_digest_may_be_absent_or_null() {
     assert!(verify(&signature(false), &[&ALICE]).is_ok());
 }
 
+/// The signer's digest, MGF1's, the length of the salt: signed by PSS, of which the message says none.
+fn pss_without_parameters(digest: DigestAlgorithm, mgf: DigestAlgorithm, salt: i32) -> Vec<u8> {
+    let mut context = PkeyCtx::new(ALICE.key.pkey()).unwrap();
+    context.sign_init().unwrap();
+    context.set_rsa_padding(Padding::PKCS1_PSS).unwrap();
+    context.set_rsa_pss_saltlen(RsaPssSaltlen::custom(salt)).unwrap();
+    context.set_rsa_mgf1_md(mgf.md()).unwrap();
+    context.set_signature_md(digest.md()).unwrap();
+    let mut signature = Vec::new();
+    context.sign_to_vec(&digest.digest(CONTENT), &mut signature).unwrap();
+    with_signers(&[der::sequence(&[
+        &der::integer(1),
+        &ALICE.certificate.issuer_and_serial(),
+        &digest.identifier(),
+        &der::sequence(&[&der::object_identifier(oid::RSASSA_PSS)]),
+        &der::tlv(der::OCTET_STRING, &signature),
+    ])])
+}
+
+/// OpenSSL's word for a salt as long as there is room for.
+const LONGEST: i32 = -2;
+
+#[test]
+fn pss_without_parameters_is_read_with_the_signers_digest_and_any_salt() {
+    for digest in DigestAlgorithm::ALL {
+        for salt in [i32::try_from(digest.size()).unwrap(), LONGEST, 20, 0] {
+            let valid = verify(&pss_without_parameters(digest, digest, salt), &[&BOB, &ALICE]).unwrap();
+            assert_eq!((valid.digest(), valid.scheme()), (digest, SignatureScheme::RsaPss));
+            for mgf in DigestAlgorithm::ALL.into_iter().filter(|mgf| *mgf != digest) {
+                let refused = verify(&pss_without_parameters(digest, mgf, salt), &[&ALICE]);
+                assert!(matches!(refused, Err(SignatureError::BadSignature)), "{digest} {mgf}");
+            }
+        }
+    }
+    let signed = pss_without_parameters(SHA256, SHA256, LONGEST);
+    let digests = digests(b"Content-Type: text/plain\r\n\r\nhallo");
+    let refused = verify_detached(&signed, &digests, std::slice::from_ref(&ALICE.certificate), &limits());
+    assert!(matches!(refused, Err(SignatureError::BadSignature)));
+}
+
 #[test]
 fn certificates_with_odd_fields_verify_like_any_other() {
     let key = PKey::from_rsa(Rsa::generate(3072).unwrap()).unwrap();

@@ -11,6 +11,7 @@ use crate::grid::cells::{Cell, algorithms, permutations, representative};
 use crate::grid::peer::{Kind, Peer, Program};
 use crate::grid::run::{self, Outcome};
 use crate::grid::table::{self, Shown};
+use crate::support::keys;
 
 /// Why a peer cannot do a cell, if it is known.
 type Known = fn(&Cell) -> Option<&'static str>;
@@ -22,7 +23,7 @@ fn pyas2lib_takes_what_we_send() {
 
 #[test]
 fn we_take_what_pyas2lib_sends() {
-    with_program(Kind::Pyas2lib, |peer, grid| grid.to_ours(peer, "pyas2lib", pyas2_sends));
+    with_program(Kind::Pyas2lib, |peer, grid| grid.to_ours(peer, "pyas2lib", nothing_known));
 }
 
 #[test]
@@ -106,11 +107,6 @@ fn pyas2_takes(cell: &Cell) -> Option<&'static str> {
     other.then_some("pyas2lib reads RSA-OAEP with SHA-1 only")
 }
 
-fn pyas2_sends(cell: &Cell) -> Option<&'static str> {
-    let why = "pyas2lib leaves out the parameters of RSA-PSS that RFC 4056 3 demands; what it signed is not determined";
-    (cell.sign == "rsa-pss").then_some(why)
-}
-
 fn django_takes(cell: &Cell) -> Option<&'static str> {
     if cell.encrypt.ends_with("gcm") {
         return Some("pyas2lib, on which it stands, has no AES-GCM");
@@ -185,14 +181,14 @@ impl Grid {
         let start = Instant::now();
         let written = |cells: &[Cell]| cells.iter().filter(|cell| cell.is_written()).cloned().collect();
         let sent = Grid { permutations: written(&self.permutations), algorithms: written(&self.algorithms) };
-        let outcomes = run::ours_to(peer, &sent.cells());
+        let outcomes = run::ours_to(peer, &sent.cells(), keys::rsa());
         let title = format!("dxgate → {}", peer.name());
         sent.judge(&title, &format!("{file}-1"), outcomes, known, start);
     }
 
     fn to_ours(&self, peer: &mut dyn Peer, file: &str, known: Known) {
         let start = Instant::now();
-        let outcomes = run::to_ours(peer, &self.cells());
+        let outcomes = run::to_ours(peer, &self.cells(), keys::rsa());
         let title = format!("{} → dxgate", peer.name());
         self.judge(&title, &format!("{file}-2"), outcomes, known, start);
     }

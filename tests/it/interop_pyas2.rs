@@ -147,7 +147,9 @@ fn we_accept_what_pyas2_sends_and_it_accepts_our_signed_receipts() {
         &[],
         &["--sign"],
         &["--sign", "--digest", "sha512", "--mdn-digest", "sha512"],
-        // Not PSS: pyas2lib 1.4.4 leaves out the parameters that RFC 4056 3 demands.
+        // Without the parameters that RFC 4055 3.1 demands.
+        &["--sign", "--signature", "rsassa_pss"],
+        &["--sign", "--signature", "rsassa_pss", "--digest", "sha512", "--encrypt"],
         &["--encrypt"],
         &["--encrypt", "--cipher", "aes_128_cbc"],
         &["--sign", "--encrypt"],

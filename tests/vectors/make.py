@@ -20,6 +20,7 @@ SIGNATURES = [
 TRANSPORTS = [
     "rsa_pkcs1_2048", "rsa_pkcs1_3072", "rsa_oaep_2048_sha1_mgf1sha1", "rsa_oaep_2048_sha256_mgf1sha256",
     "rsa_oaep_2048_sha384_mgf1sha384", "rsa_oaep_2048_sha512_mgf1sha512", "rsa_oaep_3072_sha256_mgf1sha256",
+    "rsa_oaep_2048_sha256_mgf1sha1", "rsa_oaep_2048_sha384_mgf1sha1", "rsa_oaep_2048_sha512_mgf1sha1", "rsa_oaep_3072_sha256_mgf1sha1",
 ]
 AGREEMENTS = ["ecdh_secp256r1_ecpoint", "ecdh_secp384r1_ecpoint"]
 
@@ -45,7 +46,8 @@ def signature(group):
 
 
 def transport(group):
-    return {"key": packed(group["privateKeyPkcs8"]), "digest": group.get("sha", "").lower()}
+    digests = {"digest": group.get("sha", "").lower(), "mgf_digest": group.get("mgfSha", "").lower()}
+    return {"key": packed(group["privateKeyPkcs8"]), **digests}
 
 
 def main():

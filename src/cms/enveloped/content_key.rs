@@ -21,17 +21,19 @@ pub(super) fn content_key(
     let mut content_key = Zeroizing::new(vec![0u8; len]);
     random::fill(&mut content_key);
     let found = match (sealed, transport.oaep_digest()) {
-        (Sealed::Transported(encrypted), _) if transport == KeyTransport::Sm2 => {
+        (Sealed::Transported { encrypted, .. }, _) if transport == KeyTransport::Sm2 => {
             sm2::decrypt(key.key.pkey(), encrypted, len)
         }
-        (Sealed::Transported(encrypted), None) => {
+        (Sealed::Transported { encrypted, .. }, None) => {
             // An error here means a ciphertext that is not below the modulus, which anyone can see.
             if let Ok(block) = rsa_decrypt(key, encrypted, None) {
                 take_pkcs1_key(&block, &mut content_key);
             }
             None
         }
-        (Sealed::Transported(encrypted), Some(digest)) => rsa_decrypt(key, encrypted, Some(digest)).ok(),
+        (Sealed::Transported { encrypted, mgf }, Some(hash)) => {
+            rsa_decrypt(key, encrypted, Some(Oaep { hash, mgf: mgf.unwrap_or(hash) })).ok()
+        }
         (Sealed::Agreed(agreement), _) => unwrap(key, transport, agreement),
     };
     match found {
@@ -51,20 +53,22 @@ fn unwrap(key: &DecryptionKey, transport: KeyTransport, agreement: &Agreement) -
     ecdh::open(key.key.pkey(), key.key.kind(), &agreement.point, &derivation, &agreement.wrapped)
 }
 
+/// The digests of OAEP, as the message names them.
+struct Oaep {
+    hash: DigestAlgorithm,
+    mgf: DigestAlgorithm,
+}
+
 /// One private operation: bare RSA, or OAEP.
-fn rsa_decrypt(
-    key: &DecryptionKey,
-    encrypted: &[u8],
-    oaep: Option<DigestAlgorithm>,
-) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
+fn rsa_decrypt(key: &DecryptionKey, encrypted: &[u8], oaep: Option<Oaep>) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
     let mut context = PkeyCtx::new(key.key.pkey())?;
     context.decrypt_init()?;
     match oaep {
         None => context.set_rsa_padding(Padding::NONE)?,
-        Some(digest) => {
+        Some(Oaep { hash, mgf }) => {
             context.set_rsa_padding(Padding::PKCS1_OAEP)?;
-            context.set_rsa_oaep_md(digest.md())?;
-            context.set_rsa_mgf1_md(digest.md())?;
+            context.set_rsa_oaep_md(hash.md())?;
+            context.set_rsa_mgf1_md(mgf.md())?;
         }
     }
     // Sized by the key, so that the length of the result tells nothing.

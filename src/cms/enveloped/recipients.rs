@@ -7,7 +7,7 @@ use crate::cms::ber::BerReader;
 use crate::cms::der::{self, DerError, Fields, Tlv};
 use crate::cms::ecdh::curve_oid;
 use crate::cms::key_transport::KeyWrap;
-use crate::cms::{Certificate, CmsError, DecryptionKey, KeyKind, KeyTransport, identifies, oid};
+use crate::cms::{Certificate, CmsError, DecryptionKey, DigestAlgorithm, KeyKind, KeyTransport, identifies, oid};
 use crate::ground::limits::Limits;
 
 /// Tag of KeyAgreeRecipientInfo among RecipientInfos (RFC 5652 6.2).
@@ -23,8 +23,8 @@ pub(super) struct Entry<'k> {
 
 /// The content key as it stands in the message.
 pub(super) enum Sealed {
-    /// Under our RSA or SM2 key.
-    Transported(Vec<u8>),
+    /// Under our RSA or SM2 key; for OAEP with the digest of its MGF1.
+    Transported { encrypted: Vec<u8>, mgf: Option<DigestAlgorithm> },
     /// Under a key agreed with our EC key.
     Agreed(Agreement),
 }
@@ -76,12 +76,12 @@ fn read_key_transport<'k>(info: &[u8], keys: &'k [DecryptionKey]) -> Result<Opti
     fields.expect(der::INTEGER)?;
     let id = fields.take()?.ok_or(CmsError::Malformed("recipient identifier missing"))?;
     let algorithm = fields.expect(der::SEQUENCE)?;
-    let encrypted_key = fields.expect(der::OCTET_STRING)?.content.to_vec();
+    let encrypted = fields.expect(der::OCTET_STRING)?.content.to_vec();
     fields.end()?;
     for key in keys {
         if identifies(id.raw, &key.certificate)? {
-            let transport = KeyTransport::from_identifier(algorithm)?;
-            return Ok(Some(Entry { key, transport, sealed: Sealed::Transported(encrypted_key) }));
+            let (transport, mgf) = KeyTransport::from_identifier(algorithm)?.unzip();
+            return Ok(Some(Entry { key, transport, sealed: Sealed::Transported { encrypted, mgf: mgf.flatten() } }));
         }
     }
     Ok(None)
@@ -141,7 +141,8 @@ fn agreed_entry<'k>(
     let point = originator_point(originator, key.key.kind())?;
     let known = KeyTransport::from_agreement_identifier(algorithm)?;
     let (Some(point), Some((transport, wrap, key_info))) = (point, known) else {
-        return Ok(Entry { key, transport: None, sealed: Sealed::Transported(Vec::new()) });
+        let sealed = Sealed::Transported { encrypted: Vec::new(), mgf: None };
+        return Ok(Entry { key, transport: None, sealed });
     };
     let (key_info, wrapped) = (key_info.to_vec(), wrapped.to_vec());
     let agreement = Agreement { point, user_keying_material, wrap, key_info, wrapped };

@@ -1,7 +1,7 @@
 //! The oracle rule: a message in an envelope without integrity fails in one way only; others say what is wrong.
 
 use super::*;
-use crate::cms::{MultiHasher, SignatureError, SigningKey};
+use crate::cms::{MultiHasher, SignatureError, SigningKey, oid};
 use crate::ground::limits::Limits;
 
 const CBC: ContentCipher = ContentCipher::Aes256Cbc;
@@ -124,6 +124,14 @@ fn an_unauthenticated_envelope_fails_in_one_way_only() {
     failures
         .push(("cipher".to_owned(), receive_with(&good, &only_gcm, KeyTransport::ALL, &alice, &limits).unwrap_err()));
     failures.push(("transport".to_owned(), receive_with(&good, &default, &oaep, &alice, &limits).unwrap_err()));
+    let made = enveloped(&signed_entity(&payload_entity(), &ALICE), CBC, KeyTransport::RsaOaepSha256);
+    let hash = memchr::memmem::find(&made.body, oid::SHA256).unwrap();
+    let mgf = memchr::memmem::rfind(&made.body, oid::SHA256).unwrap();
+    for (what, place) in [("OAEP under another digest", hash), ("MGF1 under another digest", mgf)] {
+        let mut wire = made.clone();
+        wire.body[place..place + oid::SHA512.len()].copy_from_slice(oid::SHA512);
+        failures.push((what.to_owned(), refused(&wire, what)));
+    }
     let stranger = compose_for(&MALLORY);
     failures.push(("recipient".to_owned(), refused(&stranger, "recipient")));
 

@@ -14,6 +14,7 @@
 //! | AS2-Version missing, 1.0 to 1.3 and beyond; EDIINT-Features with any word | libas2, RSSBus, pyas2 |
 //! | file names in RFC 2231, RFC 2047 and raw UTF-8, with blanks, without quotes | Cyclone, OpenAS2, mendelson |
 //! | line ends after a CMS structure, BER with indefinite lengths, binary signatures | Sterling, Bouncy Castle |
+//! | RSA-PSS without its parameters; RSA-OAEP with MGF1 of another digest (tested in `cms`) | pyas2; Java |
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
