@@ -30,8 +30,8 @@ named! {
         Aes256Gcm = "aes256-gcm",
         /// Triple DES with three keys (RFC 3370 5.1): only under a waiver.
         DesEde3Cbc = "3des-cbc",
-        /// RC2 with 40, 64 or 128 effective bits (RFC 3370 5.2): only read, and only under a waiver. OpenSSL keeps it in its
-        /// legacy provider, which is loaded for it into a context of its own.
+        /// RC2 with 128 effective bits (RFC 3370 5.2): only read, and only under a waiver. OpenSSL keeps it in its legacy
+        /// provider, which is loaded for it into a context of its own.
         Rc2Cbc = "rc2-cbc",
         /// SM4-CBC in EnvelopedData (GB/T 32907, GM/T 0010): only where an agreement names it, and only under SM2.
         Sm4Cbc = "sm4-cbc",
@@ -72,7 +72,7 @@ impl ContentCipher {
         matches!(self, ContentCipher::Aes128Gcm | ContentCipher::Aes192Gcm | ContentCipher::Aes256Gcm)
     }
 
-    /// Bytes of the content key; of RC2 those of its longest, see [`ContentAlgorithm`].
+    /// Bytes of the content key.
     pub fn key_len(self) -> usize {
         match self {
             ContentCipher::Aes128Cbc | ContentCipher::Aes128Gcm | ContentCipher::Rc2Cbc | ContentCipher::Sm4Cbc => 16,
@@ -104,7 +104,10 @@ impl ContentCipher {
             ContentCipher::Aes192Gcm => Cipher::aes_192_gcm(),
             ContentCipher::Aes256Gcm => Cipher::aes_256_gcm(),
             ContentCipher::DesEde3Cbc => Cipher::des_ede3_cbc(),
-            ContentCipher::Rc2Cbc => Rc2Grade::Bits128.cipher()?,
+            ContentCipher::Rc2Cbc => match &*LEGACY {
+                Some(legacy) => &legacy.rc2_cbc,
+                None => return Err(CmsError::CipherUnavailable(self)),
+            },
             ContentCipher::Sm4Cbc => SM4.as_deref().ok_or(CmsError::CipherUnavailable(self))?,
         })
     }
@@ -128,7 +131,7 @@ impl ContentCipher {
     pub(super) fn identifier(self, nonce: &[u8], form: GcmForm) -> Vec<u8> {
         let nonce = der::tlv(der::OCTET_STRING, nonce);
         let parameters = match self {
-            ContentCipher::Rc2Cbc => der::sequence(&[&der::integer(Rc2Grade::Bits128.version()), &nonce]),
+            ContentCipher::Rc2Cbc => der::sequence(&[&der::integer(RC2_128_BITS), &nonce]),
             _ if self.is_aead() && form != GcmForm::EnvelopedBareNonce => {
                 der::sequence(&[&nonce, &der::integer(16)]) //
             }
@@ -137,23 +140,23 @@ impl ContentCipher {
         der::sequence(&[&der::object_identifier(self.oid()), &parameters])
     }
 
-    /// Reads an AlgorithmIdentifier with its nonce. `None` for an unknown cipher; a nonce of another length than the
+    /// Reads an AlgorithmIdentifier and its nonce. `None` for an unknown cipher; a nonce of another length than the
     /// cipher's and a tag other than 16 bytes are errors, as is a bare GCM nonce unless `bare_nonce`. A bare one may also
     /// have 16 bytes: libas2 draws as many as for CBC.
-    pub(super) fn from_identifier(identifier: Tlv<'_>, bare_nonce: bool) -> Result<Option<ContentAlgorithm>, DerError> {
+    pub(super) fn from_identifier(
+        identifier: Tlv<'_>,
+        bare_nonce: bool,
+    ) -> Result<Option<(ContentCipher, Vec<u8>)>, DerError> {
         let (algorithm, parameters) = algorithm_identifier(identifier)?;
         let Some(cipher) = ContentCipher::ALL.iter().copied().find(|cipher| cipher.oid() == algorithm) else {
             return Ok(None);
         };
         let parameters = parameters.ok_or(DerError("cipher parameters missing"))?;
-        let mut grade = Rc2Grade::Bits128;
         let nonce = match cipher {
-            ContentCipher::Rc2Cbc => {
-                let (version, nonce) = rc2_parameters(parameters)?;
-                let Some(named) = Rc2Grade::of_version(version) else { return Ok(None) };
-                grade = named;
-                nonce
-            }
+            ContentCipher::Rc2Cbc => match rc2_nonce(parameters)? {
+                Some(nonce) => nonce,
+                None => return Ok(None),
+            },
             _ if cipher.is_aead() && !(bare_nonce && parameters.tag == der::OCTET_STRING) => gcm_nonce(parameters)?,
             _ => parameters,
         };
@@ -163,82 +166,23 @@ impl ContentCipher {
         if nonce.tag != der::OCTET_STRING || !fits {
             return Err(DerError("nonce length"));
         }
-        Ok(Some(ContentAlgorithm { cipher, grade, nonce: nonce.content.to_vec() }))
-    }
-}
-
-/// A cipher with what an envelope says of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ContentAlgorithm {
-    pub(super) cipher: ContentCipher,
-    grade: Rc2Grade,
-    pub(super) nonce: Vec<u8>,
-}
-
-impl ContentAlgorithm {
-    /// Bytes of the content key.
-    pub(super) fn key_len(&self) -> usize {
-        if self.cipher == ContentCipher::Rc2Cbc { self.grade.key_len() } else { self.cipher.key_len() }
-    }
-
-    /// OpenSSL's name for the cipher with such a key.
-    pub(super) fn cipher(&self) -> Result<&'static CipherRef, CmsError> {
-        if self.cipher == ContentCipher::Rc2Cbc { self.grade.cipher() } else { self.cipher.cipher() }
+        Ok(Some((cipher, nonce.content.to_vec())))
     }
 }
 
 /// Bytes of a GCM nonce of libas2.
 const LONG_BARE_NONCE: usize = 16;
 
-/// Effective bits of RC2. Its keys are as long: the products of the time of export grades know no others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rc2Grade {
-    Bits40,
-    Bits64,
-    Bits128,
-}
+/// `rc2ParameterVersion` for 128 effective bits.
+const RC2_128_BITS: u32 = 58;
 
-impl Rc2Grade {
-    const ALL: [Rc2Grade; 3] = [Rc2Grade::Bits40, Rc2Grade::Bits64, Rc2Grade::Bits128];
-
-    /// `rc2ParameterVersion` (RFC 2268 6, RFC 3370 5.2).
-    fn version(self) -> u32 {
-        match self {
-            Rc2Grade::Bits40 => 160,
-            Rc2Grade::Bits64 => 120,
-            Rc2Grade::Bits128 => 58,
-        }
-    }
-
-    fn of_version(version: u32) -> Option<Rc2Grade> {
-        Rc2Grade::ALL.into_iter().find(|grade| grade.version() == version)
-    }
-
-    fn key_len(self) -> usize {
-        match self {
-            Rc2Grade::Bits40 => 5,
-            Rc2Grade::Bits64 => 8,
-            Rc2Grade::Bits128 => 16,
-        }
-    }
-
-    fn cipher(self) -> Result<&'static CipherRef, CmsError> {
-        let legacy = LEGACY.as_ref().ok_or(CmsError::CipherUnavailable(ContentCipher::Rc2Cbc))?;
-        Ok(match self {
-            Rc2Grade::Bits40 => &legacy.rc2_40_cbc,
-            Rc2Grade::Bits64 => &legacy.rc2_64_cbc,
-            Rc2Grade::Bits128 => &legacy.rc2_cbc,
-        })
-    }
-}
-
-/// Version and nonce of RC2-CBC-Parameter.
-fn rc2_parameters(parameters: Tlv<'_>) -> Result<(u32, Tlv<'_>), DerError> {
+/// RC2-CBC-Parameter; `None` for other than 128 effective bits (export ciphers of 40 and 64 bits are not read).
+fn rc2_nonce(parameters: Tlv<'_>) -> Result<Option<Tlv<'_>>, DerError> {
     let mut fields = sequence_fields(parameters)?;
     let version = fields.expect(der::INTEGER)?.small_integer()?;
     let nonce = fields.expect(der::OCTET_STRING)?;
     fields.end()?;
-    Ok((version, nonce))
+    Ok((version == RC2_128_BITS).then_some(nonce))
 }
 
 /// GCMParameters; the tag length must be 16, and its default is 12.
@@ -255,8 +199,6 @@ static SM4: LazyLock<Option<Cipher>> = LazyLock::new(|| Cipher::fetch(None, "SM4
 
 /// What OpenSSL keeps in its legacy provider. A context of its own, so that nothing else of it becomes available.
 struct Legacy {
-    rc2_40_cbc: Cipher,
-    rc2_64_cbc: Cipher,
     rc2_cbc: Cipher,
     _provider: Provider,
     _context: LibCtx,
@@ -267,9 +209,8 @@ static LEGACY: LazyLock<Option<Legacy>> = LazyLock::new(|| {
     let load = || -> Result<Legacy, ErrorStack> {
         let context = LibCtx::new()?;
         let provider = Provider::load(Some(&context), "legacy")?;
-        let fetch = |name| Cipher::fetch(Some(&context), name, None);
-        let (rc2_40_cbc, rc2_64_cbc, rc2_cbc) = (fetch("RC2-40-CBC")?, fetch("RC2-64-CBC")?, fetch("RC2-CBC")?);
-        Ok(Legacy { rc2_40_cbc, rc2_64_cbc, rc2_cbc, _provider: provider, _context: context })
+        let rc2_cbc = Cipher::fetch(Some(&context), "RC2-CBC", None)?;
+        Ok(Legacy { rc2_cbc, _provider: provider, _context: context })
     };
     load().ok()
 });
@@ -298,10 +239,10 @@ mod tests {
             let nonce = vec![7; cipher.nonce_len()];
             for form in [GcmForm::AuthEnveloped, GcmForm::Enveloped, GcmForm::EnvelopedBareNonce] {
                 let identifier = cipher.identifier(&nonce, form);
-                let read = |bare| ContentCipher::from_identifier(tlv(&identifier), bare).unwrap().unwrap();
-                for bare in [true, form == GcmForm::EnvelopedBareNonce] {
-                    assert_eq!((read(bare).cipher, read(bare).nonce), (*cipher, nonce.clone()));
-                    assert_eq!(read(bare).key_len(), cipher.key_len());
+                let read = Ok(Some((*cipher, nonce.clone())));
+                assert_eq!(ContentCipher::from_identifier(tlv(&identifier), true), read);
+                if form != GcmForm::EnvelopedBareNonce {
+                    assert_eq!(ContentCipher::from_identifier(tlv(&identifier), false), read);
                 }
             }
         }
@@ -336,18 +277,11 @@ mod tests {
     }
 
     #[test]
-    fn rc2_of_other_than_its_three_grades_is_an_unknown_cipher() {
-        let read = |version| {
+    fn export_grades_of_rc2_are_unknown_ciphers() {
+        for version in [160, 120, 0, 256] {
             let parameters = der::sequence(&[&der::integer(version), &der::tlv(der::OCTET_STRING, &[0; 8])]);
             let identifier = der::sequence(&[&der::object_identifier(oid::RC2_CBC), &parameters]);
-            ContentCipher::from_identifier(tlv(&identifier), false).unwrap()
-        };
-        for (version, key_len) in [(160, 5), (120, 8), (58, 16)] {
-            let algorithm = read(version).unwrap();
-            assert_eq!((algorithm.cipher, algorithm.key_len()), (ContentCipher::Rc2Cbc, key_len), "{version}");
-        }
-        for version in [0, 5, 40, 57, 59, 64, 128, 256] {
-            assert_eq!(read(version), None, "{version}");
+            assert_eq!(ContentCipher::from_identifier(tlv(&identifier), false), Ok(None), "{version}");
         }
     }
 }

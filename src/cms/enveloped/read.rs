@@ -9,7 +9,6 @@ use super::content_key::content_key;
 use super::recipients::read_recipients;
 use super::{CHUNK, TAG_LEN, chunk_for};
 use crate::cms::ber::BerReader;
-use crate::cms::content_cipher::ContentAlgorithm;
 use crate::cms::der::{self, Fields};
 use crate::cms::{CmsError, ContentCipher, DecryptionKey, Fingerprint, KeyTransport, oid};
 use crate::ground::limits::Limits;
@@ -102,7 +101,7 @@ impl<R: Read> EnvelopeReader<R> {
         let structure = read_content_info(&mut ber)?;
         let entry = read_recipients(&mut ber, keys, limits)?;
         let head = read_cipher(&mut ber, structure, allowed.gcm_in_enveloped)?;
-        let cipher = head.algorithm.cipher;
+        let cipher = head.cipher;
         if !allowed.ciphers.contains(&cipher) {
             return Err(CmsError::CipherNotAllowed(cipher));
         }
@@ -112,8 +111,8 @@ impl<R: Read> EnvelopeReader<R> {
         if !entry.key.transports.contains(&transport) || !fits {
             return Err(CmsError::KeyTransportNotAllowed(transport));
         }
-        head.algorithm.cipher()?;
-        let content_key = content_key(entry.key, transport, &entry.sealed, head.algorithm.key_len());
+        cipher.cipher()?;
+        let content_key = content_key(entry.key, transport, &entry.sealed, cipher.key_len());
         let opened_by = OpenedBy::Recipient(entry.key.certificate.fingerprint(), transport);
         EnvelopeReader::begin(ber, head, content_key, opened_by)
     }
@@ -127,7 +126,7 @@ impl<R: Read> EnvelopeReader<R> {
         let structure = read_content_info(&mut ber)?;
         read_recipients(&mut ber, &[], limits)?;
         let head = read_cipher(&mut ber, structure, true)?;
-        if content_key.len() != head.algorithm.key_len() {
+        if content_key.len() != head.cipher.key_len() {
             return Err(CmsError::Decrypt);
         }
         let content_key = Zeroizing::new(content_key.to_vec());
@@ -140,15 +139,14 @@ impl<R: Read> EnvelopeReader<R> {
         content_key: Zeroizing<Vec<u8>>,
         opened_by: OpenedBy,
     ) -> Result<Self, CmsError> {
-        let Head { structure, algorithm } = head;
-        let cipher = algorithm.cipher;
+        let Head { structure, cipher, nonce } = head;
         let mut context = CipherCtx::new()?;
-        context.decrypt_init(Some(algorithm.cipher()?), None, None)?;
+        context.decrypt_init(Some(cipher.cipher()?), None, None)?;
         if cipher.is_aead() {
             // Otherwise the rest of a longer nonce would be left out without a word.
-            context.set_iv_length(algorithm.nonce.len())?;
+            context.set_iv_length(nonce.len())?;
         }
-        context.decrypt_init(None, Some(&content_key), Some(&algorithm.nonce))?;
+        context.decrypt_init(None, Some(&content_key), Some(&nonce))?;
         let chunk = ber.octets_left().map_or(CHUNK, chunk_for);
         Ok(EnvelopeReader {
             ber,
@@ -307,7 +305,7 @@ fn read_content_info<R: Read>(ber: &mut BerReader<R>) -> Result<Structure, CmsEr
 fn read_encrypted_content_info<R: Read>(
     ber: &mut BerReader<R>,
     bare_nonce: bool,
-) -> Result<ContentAlgorithm, CmsError> {
+) -> Result<(ContentCipher, Vec<u8>), CmsError> {
     ber.enter(der::SEQUENCE)?;
     let content_type = ber.value()?;
     if Fields::only(&content_type, der::OID)?.content != oid::DATA {
@@ -323,7 +321,8 @@ fn read_encrypted_content_info<R: Read>(
 /// What is known before the ciphertext.
 struct Head {
     structure: Structure,
-    algorithm: ContentAlgorithm,
+    cipher: ContentCipher,
+    nonce: Vec<u8>,
 }
 
 /// The cipher, which must be at home in this kind of envelope; `gcm_in_enveloped`: GCM is in both.
@@ -333,11 +332,10 @@ fn read_cipher<R: Read>(
     gcm_in_enveloped: bool,
 ) -> Result<Head, CmsError> {
     let bare_nonce = structure == Structure::Enveloped && gcm_in_enveloped;
-    let algorithm = read_encrypted_content_info(ber, bare_nonce)?;
-    let cipher = algorithm.cipher;
+    let (cipher, nonce) = read_encrypted_content_info(ber, bare_nonce)?;
     let fits = match structure {
         Structure::AuthEnveloped => cipher.is_aead(),
         Structure::Enveloped => !cipher.is_aead() || gcm_in_enveloped,
     };
-    if fits { Ok(Head { structure, algorithm }) } else { Err(CmsError::CipherMisplaced) }
+    if fits { Ok(Head { structure, cipher, nonce }) } else { Err(CmsError::CipherMisplaced) }
 }
