@@ -85,6 +85,60 @@ uncommented() { sed -n 's/^# \(\[\|[a-z_0-9]* = \)/\1/; /^[^#]/p' "$1" | awk -F'
 { uncommented ../config/gateway.example.toml; echo '####'; uncommented ../config/partners/trading-partner.example.toml
   echo '####'; uncommented ../config/partners/customs.example.toml; } >corpus/config/everything
 
+# Where receipts shall go, what AS2 Restart says, what proxies answer.
+seed() { mkdir -p "corpus/$1"; printf '%b' "$3" >"corpus/$1/$2"; }
+seed receipt_url partner 'https://b.example/mdn?id=1'
+seed receipt_url listed 'http://[2001:DB8::1]:8080/'
+seed receipt_url other-port 'https://c.example:8443/receipts'
+seed receipt_url inside 'http://169.254.169.254/latest/'
+seed receipt_url mapped 'http://[::ffff:127.0.0.1]:4080/mdn'
+seed receipt_url user 'https://b.example@evil.example/'
+seed receipt_url port 'http://B.example:443/'
+names='AS2-From: A\r\nAS2-To: "B C"\r\nMessage-ID: <1@a>\r\n'
+seed restart_fields last "$names"'ETag: "0192"\r\nContent-Range: bytes 500-999/1000\r\n'
+seed restart_fields whole "$names"'ETag: "x"\r\nContent-Range: BYTES 0-9/10\r\n'
+seed restart_fields asked "$names"'ETag: "x"\r\n'
+seed restart_fields weak "$names"'ETag: W/"x"\r\nContent-Range: bytes */10\r\n'
+most=18446744073709551615
+seed restart_fields large 'ETag: "a"\r\nContent-Range: bytes '"${most%5}3-${most%5}4/$most"'\r\n'
+seed connect_answer established 'HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\n\026\003\001'
+seed connect_answer old 'HTTP/1.0 200 OK\r\n\r\n'
+seed connect_answer credentials 'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="p"\r\n\r\n'
+seed connect_answer bare 'HTTP/1.1 502\r\n\r\n'
+seed connect_answer other 'SSH-2.0-OpenSSH_9.6\r\n'
+
+# Files of keys, each whole in one file; the passphrase is `pass`, and few rounds keep a run short.
+mkdir -p corpus/key_file
+for name in elliptic sm2 receiver; do cat keys/$name.crt keys/$name.key >corpus/key_file/$name; done
+cat keys/sender.crt keys/receiver.crt >corpus/key_file/chain
+pkcs8() { openssl pkcs8 -topk8 -in keys/elliptic.key -passout pass:pass "$@" | cat keys/elliptic.crt -; }
+pkcs8 -v2 aes-256-cbc -iter 16 >corpus/key_file/encrypted
+pkcs8 -scrypt -scrypt_N 16 -scrypt_r 1 -scrypt_p 1 >corpus/key_file/scrypt
+openssl ec -in keys/elliptic.key 2>/dev/null | cat keys/elliptic.crt - >corpus/key_file/sec1
+pkcs12() { openssl pkcs12 -export -in keys/elliptic.crt -inkey keys/elliptic.key -iter 16 "$@"; }
+pkcs12 -passout pass:pass >corpus/key_file/pkcs12
+pkcs12 -passout pass: -nomac -keypbe NONE -certpbe NONE >corpus/key_file/pkcs12-bare
+seed key_file secret 'a passphrase\nsecond line\n'
+
+# Declarations that are held against each other: an order, the same changed, a list of it and its cancellation.
+mkdir -p corpus/precheck_ledger
+order=$(<corpus/precheck/order)
+change=$(sed 's/:appType>1</:appType>2</; s/140\.5/99/' <<<"$order")
+list=$(sed 's/CEB311/CEB621/g; s/Order\(Head\|List\)/Inventory\1/g; s/ceb:Order>/ceb:Inventory>/g; s|<ceb:orderType>.*</ceb:orderType>||
+  s|<ceb:goodsValue>.*</ceb:goodsValue>|<ceb:ebcCode>1105910159</ceb:ebcCode><ceb:logisticsNo>L1</ceb:logisticsNo><ceb:copNo>C1</ceb:copNo>|' <<<"$order")
+void=$(sed 's/CEB621/CEB623/g; s/InventoryHead/InvtCancel/g; s/ceb:Inventory>/ceb:InvtCancel>/g' <<<"$list")
+ledger() { printf '%s\n' "$2" >"corpus/precheck_ledger/$1"; printf '####\n%s\n' "${@:3}" >>"corpus/precheck_ledger/$1"; }
+ledger changed "$order" "$change"
+ledger twice "$change" "$order" "$order"
+ledger list-before-order "$list" "$order" "$list"
+ledger list-and-order "$order" "$list" "$void"
+{ cat corpus/precheck/order; echo '####'; cat corpus/precheck/order-gb18030; echo '####'; cat corpus/precheck/enveloped; } >corpus/precheck_ledger/gb18030
+
+# Changed in nothing, by numbers of layers and envelope: every kind of signature, every kind of envelope.
+sealed() { seed open_sealed "l$1e$2" "$(printf '\\x%02x\\x%02x\\x00' "$1" "$2")"; }
+for layers in {0..15}; do sealed "$layers" 0; sealed "$layers" 7; done
+for envelope in {0..14}; do sealed 1 "$envelope"; sealed 8 "$envelope"; done
+
 # Signed by a program that nobody here wrote; what stands in the template is what dxgate writes.
 sign() {
   sed "s|@METHOD@|$2|" signed.template.xml >/tmp/dxgate-fuzz-template.xml

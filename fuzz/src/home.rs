@@ -1,11 +1,15 @@
-//! Configuration: the files of a home are the input, the keys they may name are there.
+//! Configuration: the files of a home are the input, the keys they may name are there. And files of keys, which are read from a
+//! home's folder.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use dxgate::config::{self, Severity};
+use dxgate::ground::secret::Secret;
+use dxgate::keys::{KeyFileError, TlsIdentity, declarations, load};
+use dxgate::partner::Partner;
 
 /// `gateway.toml`, and after each line `####` a partner file.
 pub fn config(data: &[u8]) {
@@ -44,6 +48,67 @@ pub fn config(data: &[u8]) {
         }
     }
 }
+
+/// A file that is taken for everything that may stand in a file of the folder `keys`.
+pub fn key_file(data: &[u8]) {
+    let file = HOME.join("keys").join("fuzzed");
+    write(&file, data);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("its mode");
+    let passphrase = Secret::new("pass".to_owned());
+    let passphrase = Some(&passphrase);
+    if let Ok(chain) = told(load::certificates(&file)) {
+        let first = load::certificate(&file).expect("a chain has a first");
+        assert_eq!(chain.first().map(|one| one.fingerprint()), Some(first.fingerprint()));
+    }
+    let _ = told(load::secret_line(&file));
+    let _ = told(declarations::from_pkcs12(&file, None));
+    if let Ok((certificate, key)) = told(load::pkcs12(&file, passphrase)) {
+        assert!(key.matches(&certificate));
+        let _ = told(declarations::from_pkcs12(&file, passphrase));
+    }
+    match told(load::key_pair(&file, &file, passphrase)) {
+        Ok((certificate, key)) => {
+            assert!(key.matches(&certificate));
+            let identity = TlsIdentity::from_files(&file, &file, passphrase);
+            assert!(identity.is_err() || identity.is_ok_and(|identity| identity.chain.first() == Some(&certificate)));
+        }
+        // To hash a passphrase once is enough.
+        Err(KeyFileError::Passphrase { .. }) => return,
+        Err(_) => drop(told(TlsIdentity::from_files(&file, &file, passphrase))),
+    }
+    let _ = told(declarations::from_pair(&file, &file, passphrase));
+}
+
+/// Whatever is wrong with a file has a code and is told in both languages.
+fn told<T>(read: Result<T, KeyFileError>) -> Result<T, KeyFileError> {
+    if let Err(error) = &read {
+        let text = error.text();
+        assert!(!error.code().is_empty() && !text.zh.is_empty() && !text.en.is_empty());
+    }
+    read
+}
+
+/// A partner with these [`SERVERS`].
+pub(super) fn partner() -> &'static Partner {
+    static PARTNER: LazyLock<Arc<Partner>> = LazyLock::new(|| {
+        let gateway = b"[station]\nas2_name = \"A\"\n[[station.keys]]\ncertificate = \"keys/station.crt\"\n\
+            private_key = \"keys/station.key\"\n";
+        let partner =
+            b"as2_name = \"B\"\nurl = \"https://b.example/as2\"\n[[certificates]]\nfile = \"keys/customs.crt\"\n\
+            [accept]\nasync_mdn_urls = [\"http://[2001:db8::1]:8080/mdn\", \"https://C.example:8443/\"]\n";
+        write(&HOME.join("gateway.toml"), gateway);
+        write(&HOME.join("partners").join("other.toml"), partner);
+        let now = "2026-11-27T00:00:00Z".parse().expect("an instant");
+        let config = config::load(&HOME.join("gateway.toml"), &|_: &str| None, now);
+        let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+        config.partners.by_id("other").expect("it is there").clone()
+    });
+    &PARTNER
+}
+
+/// Where that partner's receipts may go: TLS or not, host, port.
+pub(super) const SERVERS: [(bool, &str, u16); 3] =
+    [(true, "b.example", 443), (false, "2001:db8::1", 8080), (true, "c.example", 8443)];
 
 const PARTNERS: [&str; 3] = ["customs.toml", "other.toml", "third.toml"];
 

@@ -4,18 +4,25 @@
 use std::io::{BufReader, Cursor, Read};
 use std::sync::LazyLock;
 
-use dxgate::as2::{self, AcceptPolicy, Disposition, Incoming, Mic, NotificationOptions, OpenKeys, cem};
+use dxgate::as2::{
+    self, AcceptPolicy, Disposition, Incoming, Mic, NotificationOptions, OpenKeys, Sent, SentMics, Verdict, cem,
+    headers, verdict,
+};
 use dxgate::cms::{
     self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, KeyTransport, MultiHasher, PrivateKey,
     SignatureScheme, SigningKey,
 };
 use dxgate::declaration::dsig::{self, KeySigner, SignatureProblem};
-use dxgate::declaration::{envelope, form, precheck, receipt};
-use dxgate::ground::limits::Limits;
+use dxgate::declaration::{envelope, form, precheck, receipt, standing};
 use dxgate::mime::{self, BytesSource, ContentType, Headers};
 
+// `wire` has files of the server's sources, which find it here.
+use dxgate::ground::{self, limits::Limits};
+
 mod home;
+mod opening;
 mod sealed;
+mod wire;
 
 /// A header block, its media type and its file name.
 pub fn mime_head(data: &[u8]) {
@@ -34,6 +41,13 @@ pub fn mime_head(data: &[u8]) {
     }
     if let Ok(text) = std::str::from_utf8(data) {
         assert!(is_safe(&mime::safe_file_name(text)));
+        let mut head = Headers::new();
+        head.push(headers::CONTENT_DISPOSITION, &headers::attachment_value(text)).expect("fit for a field");
+        // An encoded word in a name is read as one: other products write names so.
+        if !text.is_empty() && !text.contains("=?") {
+            let name = mime::file_name(&head).expect("what we write we can read");
+            assert_eq!(name.original, text);
+        }
     }
     let _ = mime::read_entity_head(&mut BufReader::new(data), &limits);
     for encoding in [None, Some("7bit"), Some("base64"), Some("quoted-printable"), Some("x")] {
@@ -76,7 +90,7 @@ pub fn cms_signed(data: &[u8]) {
     let limits = limits();
     let mut hasher = MultiHasher::new(&DigestAlgorithm::READABLE);
     hasher.update(b"content");
-    let trusted = [KEYS.sender.clone(), KEYS.elliptic.certificate.clone(), KEYS.sm2.certificate.clone()];
+    let trusted = KEYS.trusted();
     let _ = cms::verify_detached(data, &hasher.finish(), &trusted, &limits);
     let _ = cms::signed_attributes(data);
     if let Ok(mut reader) = cms::OpaqueReader::open_allowing(data, &DigestAlgorithm::READABLE, &limits)
@@ -88,7 +102,7 @@ pub fn cms_signed(data: &[u8]) {
 
 /// EnvelopedData and AuthEnvelopedData.
 pub fn cms_enveloped(data: &[u8]) {
-    let keys = [KEYS.receiver.clone(), KEYS.elliptic.clone(), KEYS.sm2.clone()];
+    let keys = KEYS.decryption();
     for gcm_in_enveloped in [false, true] {
         let allowed = cms::Allowed { ciphers: ContentCipher::ALL, gcm_in_enveloped };
         if let Ok(mut reader) = cms::EnvelopeReader::open(data, &keys, allowed, &limits()) {
@@ -112,7 +126,9 @@ pub fn as2_head(data: &[u8]) {
     let limits = limits();
     let (head, body) = split_head(data);
     let Ok(headers) = Headers::parse(head, &limits) else { return };
-    if let Ok(Incoming::Message(request)) = as2::read_head(&headers, body, &limits) {
+    let read = as2::read_head(&headers, body, &limits);
+    assert!(as2::check_head(&headers).is_ok() || read.is_err(), "what the fields refuse no body makes good");
+    if let Ok(Incoming::Message(request)) = read {
         let printed = request.from.header_value();
         assert_eq!(as2::As2Name::parse(&printed).expect("what we print we can read"), request.from);
     }
@@ -137,9 +153,23 @@ pub fn disposition_options(data: &[u8]) {
 pub fn mdn_parse(data: &[u8]) {
     let limits = limits();
     let (head, body) = split_head(data);
-    if let Ok(headers) = Headers::parse(head, &limits) {
-        let _ = as2::mdn::parse(&headers, body, &[KEYS.sender.clone()], &limits);
-    }
+    let Ok(headers) = Headers::parse(head, &limits) else { return };
+    let Ok(mdn) = as2::mdn::parse(&headers, body, &[KEYS.sender.clone()], &limits) else { return };
+    let Some(message_id) = &mdn.original_message_id else { return };
+    let (Some(from), Some(to)) = (&mdn.to, &mdn.from) else { return };
+    let digests = DigestAlgorithm::STANDARD;
+    let sent = Sent {
+        message_id,
+        from,
+        to,
+        mics: &SentMics::default(),
+        signed_wanted: true,
+        digests: &digests,
+        algorithm: None,
+    };
+    let verdict = verdict::judge(&mdn, &sent);
+    let signed = matches!(&mdn.signature, Ok(Some(valid)) if digests.contains(&valid.digest()));
+    assert!(signed || matches!(verdict, Verdict::Doubtful(_)), "without the signature nothing is believed");
 }
 
 /// The whole inbound path: header block, blank line, body, under a policy that demands nothing and one that demands all.
@@ -148,14 +178,13 @@ pub fn open_message(data: &[u8]) {
     let (head, body) = split_head(data);
     let Ok(headers) = Headers::parse(head, &limits) else { return };
     let Ok(Incoming::Message(request)) = as2::read_head(&headers, body, &limits) else { return };
-    let trusted = [KEYS.sender.clone()];
-    let keys = OpenKeys { decryption: std::slice::from_ref(&KEYS.receiver), trusted: &trusted };
+    let (decryption, trusted) = (KEYS.decryption(), KEYS.trusted());
+    let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
     for demands in [false, true] {
-        let mut payload = Vec::new();
-        let opened = as2::open(&request, &mut Cursor::new(body), &policy(demands), &keys, &limits, &mut payload);
-        if let Ok(opened) = opened {
+        let policy = policy(demands);
+        if let Ok(accepted) = opening::open(opening::Case { request: &request, body, policy: &policy, keys: &keys }) {
+            let opened = accepted.opened;
             assert!(!demands || opened.signature.is_some() && opened.encrypted.is_some());
-            assert!(payload.len() as u64 <= limits.payload);
         }
     }
 }
@@ -163,6 +192,26 @@ pub fn open_message(data: &[u8]) {
 /// The whole inbound path behind the envelope: see [`sealed`].
 pub fn open_sealed(data: &[u8]) {
     sealed::open_sealed(data);
+}
+
+/// Where a receipt shall go: see [`wire`].
+pub fn receipt_url(data: &[u8]) {
+    wire::receipt_url(data);
+}
+
+/// The fields of AS2 Restart: see [`wire`].
+pub fn restart_fields(data: &[u8]) {
+    wire::restart_fields(data);
+}
+
+/// A proxy's answer: see [`wire`].
+pub fn connect_answer(data: &[u8]) {
+    wire::connect_answer(data);
+}
+
+/// Certificates and private keys: see [`home`].
+pub fn key_file(data: &[u8]) {
+    home::key_file(data);
 }
 
 /// `gateway.toml` and partner files: see [`home`].
@@ -176,7 +225,14 @@ pub fn dxp_envelope(data: &[u8]) {
     let mut document = Vec::new();
     let _ = envelope::sniff(&mut Cursor::new(data), &limits);
     let _ = envelope::unwrap(&mut Cursor::new(data), &mut document, &limits);
-    let _ = receipt::read(&mut Cursor::new(data), &limits);
+    let Ok(receipt) = receipt::read(&mut Cursor::new(data), &limits) else { return };
+    for entry in &receipt.entries {
+        let (_, text) = receipt::meaning(&receipt.message_type, &entry.status);
+        assert!(!text.zh.is_empty() && !text.en.is_empty());
+        let _ = receipt::instant(&entry.time);
+        let _ = standing::numbers(&entry.keys);
+        let _ = receipt::concerns(entry, &receipt.message_type, &entry.keys);
+    }
 }
 
 /// A certificate in DER or PEM, and what is shown and compared of it.
@@ -244,6 +300,37 @@ pub fn precheck(data: &[u8]) {
     assert!(report.findings.len() <= limits.findings);
 }
 
+/// Declarations that are held against each other; each stands behind a line `####`.
+pub fn precheck_ledger(data: &[u8]) {
+    let limits = limits();
+    let expectations = precheck::Expectations::default();
+    let lines: Vec<&[u8]> = data.split_inclusive(|byte| *byte == b'\n').collect();
+    let mut ledger = precheck::Ledger::default();
+    let mut documents = 0;
+    for (number, text) in
+        lines.split(|line| line.trim_ascii_end() == b"####").map(<[&[u8]]>::concat).take(16).enumerate()
+    {
+        let mut facts = Vec::new();
+        let report =
+            precheck::check_for_ledger(&mut text.as_slice(), &expectations, &limits, &mut |fact| facts.push(fact));
+        assert_eq!(
+            report,
+            precheck::check(&mut text.as_slice(), &expectations, &limits),
+            "who listens changes nothing"
+        );
+        documents += facts.len();
+        // Every other file was sent before.
+        facts
+            .into_iter()
+            .for_each(|facts| if number % 2 == 0 { ledger.add_earlier(facts) } else { ledger.add(number, facts) });
+    }
+    assert!(ledger.left_out() <= documents);
+    for (file, finding) in ledger.judge_with_history(expectations.levels) {
+        assert!(file % 2 == 1, "of what was sent before nothing is said: {finding:?}");
+    }
+    assert!(ledger.judge(expectations.levels).len() <= ledger.judge_with_history(expectations.levels).len());
+}
+
 /// Canonical XML: the canonical form is its own, and says to the pre-check what the document says.
 pub fn c14n(data: &[u8]) {
     let limits = limits();
@@ -299,6 +386,18 @@ struct Keys {
     sender: Certificate,
     signing: SigningKey,
     list_issuer: cms::ListIssuer,
+}
+
+impl Keys {
+    /// The receiver's, of every kind.
+    fn decryption(&self) -> [DecryptionKey; 3] {
+        [self.receiver.clone(), self.elliptic.clone(), self.sm2.clone()]
+    }
+
+    /// The sender's, of every kind.
+    fn trusted(&self) -> [Certificate; 3] {
+        [self.sender.clone(), self.elliptic.certificate.clone(), self.sm2.certificate.clone()]
+    }
 }
 
 /// Keys made for this purpose alone; `seeds.sh` makes the seeds with them.

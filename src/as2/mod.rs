@@ -29,6 +29,7 @@ pub mod headers;
 pub mod options;
 pub mod plan;
 pub mod request;
+pub mod restart;
 
 pub mod attachments;
 pub mod cem;

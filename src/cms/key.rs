@@ -21,7 +21,9 @@ use crate::ground::secret::Secret;
 /// Largest key file looked at.
 const MAX_FILE: usize = 1024 * 1024;
 /// Most rounds of a passphrase hash; usual counts are 2,048 to 600,000.
-const MAX_ROUNDS: u32 = 2_000_000;
+const MAX_ROUNDS: u64 = 2_000_000;
+/// Most rounds of all that a file asks for: a PKCS#12 hashes for its MAC, its certificates and its key.
+const MAX_ROUNDS_IN_ALL: u64 = 3 * MAX_ROUNDS;
 /// Deepest nesting looked at for rounds; a PKCS#12 file has them at about twelve.
 const MAX_DEPTH: usize = 24;
 
@@ -170,26 +172,52 @@ fn encrypted_pkcs8(pem: &[u8]) -> Result<Vec<Vec<u8>>, CmsError> {
 fn check_rounds(file: &[u8]) -> Result<(), CmsError> {
     let limits = Limits { ber_depth: MAX_DEPTH, ber_value: MAX_FILE, ..Limits::default() };
     let normalised = BerReader::new(file, &limits).value().map_err(|_| CmsError::NotAKey)?;
-    if is_affordable(&normalised, MAX_DEPTH) { Ok(()) } else { Err(TOO_MANY_ROUNDS) }
+    match rounds(&normalised, MAX_DEPTH) {
+        Some(0..=MAX_ROUNDS_IN_ALL) => Ok(()),
+        _ => Err(TOO_MANY_ROUNDS),
+    }
 }
 
-/// Whether no salt in the structure is followed by too large a count: PBKDF2-params and PBEParameter (RFC 8018 A),
-/// MacData (RFC 7292 4). OCTET STRINGs that hold values are looked into, as PKCS#12 nests them.
-fn is_affordable(values: &[u8], depth: usize) -> bool {
+/// All the rounds that the structure asks for, by the numbers behind its salts: PBKDF2-params and PBEParameter (RFC 8018 A), MacData
+/// (RFC 7292 4), scrypt-params (RFC 7914 7). OCTET STRINGs that hold values are looked into, as PKCS#12 nests them. `None`: one
+/// hash alone has too many, or the values lie too deep.
+fn rounds(values: &[u8], depth: usize) -> Option<u64> {
     let mut fields = Fields::new(values);
-    let mut after_salt = false;
+    let mut total = 0u64;
+    let mut behind_salt: Option<Vec<u64>> = None;
     while let Ok(Some(value)) = fields.take() {
-        let too_many = || value.small_integer().is_ok_and(|rounds| rounds > MAX_ROUNDS) || value.content.len() > 5;
-        if value.tag == der::INTEGER && after_salt && too_many() {
-            return false;
+        if let Some(numbers) = behind_salt.as_mut().filter(|_| value.tag == der::INTEGER) {
+            numbers.push(number(&value));
+            continue;
         }
-        after_salt = value.tag == der::OCTET_STRING;
-        let nests = value.tag & 0x20 != 0 || (after_salt && value.content.first() == Some(&der::SEQUENCE));
-        if nests && (depth == 0 || !is_affordable(value.content, depth.saturating_sub(1))) {
-            return false;
+        total = total.saturating_add(affordable(behind_salt.take())?);
+        let octets = value.tag == der::OCTET_STRING;
+        if value.tag & 0x20 != 0 || (octets && value.content.first() == Some(&der::SEQUENCE)) {
+            total = total.saturating_add(rounds(value.content, depth.checked_sub(1)?)?);
         }
+        behind_salt = octets.then(Vec::new);
     }
-    true
+    Some(total.saturating_add(affordable(behind_salt)?))
+}
+
+/// The rounds of one hash. Behind the count of PBKDF2 may stand a length; scrypt's work is the product of three numbers, and one of
+/// its steps takes about as long as a round.
+fn affordable(behind_salt: Option<Vec<u64>>) -> Option<u64> {
+    let rounds = match behind_salt.as_deref() {
+        None | Some([]) => 0,
+        Some([count] | [count, _]) => *count,
+        Some([cost, block, parallel, ..]) => cost.saturating_mul(*block).saturating_mul(*parallel),
+    };
+    (rounds <= MAX_ROUNDS).then_some(rounds)
+}
+
+/// An INTEGER; a negative one, which OpenSSL refuses, counts nothing.
+fn number(value: &der::Tlv<'_>) -> u64 {
+    match value.small_integer() {
+        Ok(number) => u64::from(number),
+        Err(_) if value.content.len() > 5 => u64::MAX,
+        Err(_) => 0,
+    }
 }
 
 #[cfg(test)]
@@ -279,6 +307,37 @@ mod tests {
         assert!(matches!(refusal(&format!("{good}{}", pem(&indefinite))), CmsError::UnusableKey(_)));
         let fields = format!("Proc-Type: 4,ENCRYPTED\n\n{}", STANDARD.encode(&key));
         assert!(matches!(refusal(&pem(&fields)), CmsError::NotAKey));
+    }
+
+    /// An encrypted PKCS#8 whose passphrase is hashed so often; behind the salt stand these numbers.
+    fn hashed(numbers: &[&[u32]]) -> String {
+        let parameters = numbers.iter().map(|numbers| {
+            let numbers: Vec<Vec<u8>> = numbers.iter().map(|number| der::integer(*number)).collect();
+            der::sequence(&[&der::tlv(der::OCTET_STRING, &[1; 8]), &numbers.concat()])
+        });
+        let algorithm = der::tlv(der::SEQUENCE, &parameters.collect::<Vec<_>>().concat());
+        let key = der::sequence(&[&algorithm, &der::tlv(der::OCTET_STRING, &[2; 64])]);
+        let text = STANDARD.encode(key);
+        format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\n{text}\n-----END ENCRYPTED PRIVATE KEY-----\n")
+    }
+
+    fn refused(numbers: &[&[u32]]) -> bool {
+        let refusal = read_pem(hashed(numbers).as_bytes(), Some(&secret("pass"))).unwrap_err();
+        matches!(refusal, CmsError::UnusableKey(_))
+    }
+
+    #[test]
+    fn a_key_whose_scrypt_would_run_for_an_hour_is_refused_at_once() {
+        assert!(!refused(&[&[16_384, 8, 1]]) && !refused(&[&[1_048_576, 1, 1, 32]]));
+        assert!(refused(&[&[16_384, 8, 16_384]]) && refused(&[&[131_072, 1, 131_072]]));
+        assert!(refused(&[&[1 << 31, 1 << 31, 1 << 31]]));
+    }
+
+    #[test]
+    fn the_hashes_of_a_file_count_together() {
+        let most: &[u32] = &[2_000_000, 32];
+        assert!(!refused(&[most; 3]));
+        assert!(refused(&[most; 4]) && refused(&[&[2_000_001]]));
     }
 
     #[test]

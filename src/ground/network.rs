@@ -46,6 +46,17 @@ impl Network {
     }
 }
 
+/// The host of a URL's authority (RFC 3986 3.2.2), lower case: a name, an IPv4 address, or what brackets hold, which is an IPv6 address.
+/// `None` when it is empty, and when there are brackets in any other place.
+pub fn url_host(written: &str) -> Option<String> {
+    let host = match written.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']').filter(|inner| inner.parse::<Ipv6Addr>().is_ok())?,
+        None if written.contains(['[', ']']) => return None,
+        None => written,
+    };
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
 /// One subscriber commands a whole IPv6 /64, so that is what is counted.
 pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -74,6 +85,17 @@ mod tests {
         assert!(contains("[2001:db8::7]", "2001:db8::7") && !contains("::/0", "10.0.0.1"));
         for wrong in ["", "*", "example.com", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "2001:db8::/129", "10.0.0"] {
             assert_eq!(wrong.parse::<Network>(), Err(NoNetwork), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn brackets_hold_an_ipv6_address_and_nothing_else() {
+        assert_eq!(url_host("AS2.example.com").as_deref(), Some("as2.example.com"));
+        assert_eq!(url_host("[2001:DB8::1]").as_deref(), Some("2001:db8::1"));
+        for wrong in
+            ["", "[]", "[b.example]", "b.example[.0.1]", "[::1", "::1]", "[2001:db8::18:]", "[[::1]]", "[::1]x"]
+        {
+            assert_eq!(url_host(wrong), None, "{wrong}");
         }
     }
 

@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ::http::Uri;
 
+use crate::ground::network::url_host;
+
 /// Which addresses may be connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Addresses {
@@ -79,17 +81,17 @@ impl Target {
         let host = authority.host();
         let after_host = authority.as_str().strip_prefix(host).ok_or(BadTarget::Form)?;
         let port = match after_host.strip_prefix(':') {
-            Some(digits) => digits.parse().map_err(|_| BadTarget::Port)?,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().map_err(|_| BadTarget::Port)?
+            }
+            Some(_) => return Err(BadTarget::Port),
             None if after_host.is_empty() => default_port(tls),
             None => return Err(BadTarget::Form),
         };
         if !addresses.allows_port(port) {
             return Err(BadTarget::Port);
         }
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        if host.is_empty() {
-            return Err(BadTarget::Form);
-        }
+        let host = url_host(host).ok_or(BadTarget::Form)?;
         Ok((Target { tls, host, port }, uri))
     }
 
@@ -232,6 +234,7 @@ mod tests {
             ("https://user:pass@example.com/", BadTarget::UserInfo),
             ("http://example.com:/", BadTarget::Port),
             ("http://example.com:0/", BadTarget::Port),
+            ("http://example.com:+80/", BadTarget::Port),
             ("http://example.com:25/", BadTarget::Port),
             ("http://example.com:22/", BadTarget::Port),
             ("https://example.com:6000000/", BadTarget::Port),
@@ -243,6 +246,8 @@ mod tests {
             ("/mdn", BadTarget::Form),
             ("", BadTarget::Form),
             ("http:///mdn", BadTarget::Form),
+            ("http://[b.example]/", BadTarget::Form),
+            ("http://b.example[.0.1]:4080/", BadTarget::Form),
             ("http://example.com/\r\nX: y", BadTarget::Form),
             ("http://example.com/ a", BadTarget::Form),
             ("http://exa\0mple.com/", BadTarget::Form),

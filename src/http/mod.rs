@@ -15,6 +15,7 @@
 pub mod address;
 pub mod body;
 pub mod client;
+mod connect_answer;
 mod connection;
 pub mod exchange;
 mod expectation;

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::address::{Addresses, Target};
+use super::connect_answer::{LONGEST, is_whole, status};
 use super::post_error::{PostError, PostErrorKind};
 use crate::ground::network::Network;
 use crate::ground::secret::Secret;
@@ -21,9 +22,6 @@ pub struct Proxy {
     /// See [`Proxy::new`].
     direct: Vec<String>,
 }
-
-/// Bytes of a proxy's answer to `CONNECT`, at most.
-const ANSWER_HEAD: usize = 16 * 1024;
 
 impl Proxy {
     /// The proxy at `url` (`http://host:port`). `direct` lists what is reached without it: host names (with all names
@@ -100,22 +98,14 @@ pub(super) fn credentials_refused() -> PostError {
 /// Reads up to the empty line and not a byte beyond: what follows belongs to the tunnel.
 async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, PostError> {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if head.len() >= ANSWER_HEAD {
+    while !is_whole(&head) {
+        if head.len() >= LONGEST {
             return Err(PostError::new(PostErrorKind::Proxy, "the proxy's answer has too long a head"));
         }
         let byte = stream.read_u8().await.map_err(|error| PostError::new(PostErrorKind::Proxy, error))?;
         head.push(byte);
     }
     Ok(head)
-}
-
-fn status(head: &[u8]) -> Option<u16> {
-    let line = std::str::from_utf8(head.split(|byte| *byte == b'\r').next()?).ok()?;
-    let rest = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "))?;
-    let code = rest.split(' ').next()?;
-    let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| code.parse().ok()).flatten()
 }
 
 fn is_listed(entry: &str, host: &str, address: Option<IpAddr>) -> bool {

@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 
 use crate::as2::headers;
+use crate::as2::restart::{CONTENT_RANGE, ETAG, Range};
 use crate::http::{Answer, Client, PostError, PostErrorKind, SendBody, Timeouts};
 use crate::store::Store;
 use crate::store::record::Body;
@@ -25,7 +26,7 @@ impl Transfer<'_> {
     /// Sends the body, or what the partner lacks of it; `seen`: it was sent before.
     pub(super) async fn run(mut self, seen: bool) -> Result<Answer, PostError> {
         // Other wire bytes of the same message have another mark.
-        self.fields.push(("ETag".to_owned(), format!("\"{}\"", self.wire.id)));
+        self.fields.push((ETAG.to_owned(), format!("\"{}\"", self.wire.id)));
         let from = if seen { self.held().await?.min(self.wire.len.saturating_sub(1)) } else { 0 };
         if from > 0 {
             let answer = self.send(from).await?;
@@ -38,10 +39,10 @@ impl Transfer<'_> {
 
     async fn send(&self, from: u64) -> Result<Answer, PostError> {
         let (store, wire) = (self.store.clone(), self.wire);
-        let range = format!("bytes {from}-{}/{}", wire.len.saturating_sub(1), wire.len);
+        let range = Range { from, to: wire.len.saturating_sub(1), total: wire.len }.to_string();
         tracing::debug!(range, "a part of a body is sent");
         let mut fields = self.fields.clone();
-        fields.push(("Content-Range".to_owned(), range));
+        fields.push((CONTENT_RANGE.to_owned(), range));
         let body = SendBody::reader(wire.len.saturating_sub(from), move || {
             let mut bytes = store.read(&wire)?;
             // Read and not skipped: the digest of the whole is compared at its end.
@@ -74,7 +75,7 @@ fn is_unreached(kind: PostErrorKind) -> bool {
 
 /// Fields of the POST that `HEAD` has too.
 const ASKED: [&str; 7] = [
-    "ETag",
+    ETAG,
     "Authorization",
     headers::AS2_FROM,
     headers::AS2_TO,

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use http::Uri;
 
 use crate::bilingual;
+use crate::ground::network::url_host;
 use crate::ground::text::Bilingual;
 
 /// A checked URL.
@@ -40,15 +41,13 @@ impl PartnerUrl {
             _ => return Err(bad()),
         };
         let authority = uri.authority().ok_or_else(bad)?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let port_is_wrong = authority
-            .as_str()
-            .rsplit_once(':')
-            .is_some_and(|(before, port)| authority.port_u16().is_none() && !port.contains(']') && !before.is_empty());
-        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        if host.is_empty() || port == 0 || port_is_wrong {
-            return Err(bad());
-        }
+        let after_host = authority.as_str().strip_prefix(authority.host()).ok_or_else(bad)?;
+        let port = match after_host.strip_prefix(':') {
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().map_err(|_| bad())?,
+            None if after_host.is_empty() => default_port(secure),
+            Some(_) | None => return Err(bad()),
+        };
+        let host = url_host(authority.host()).filter(|_| port != 0).ok_or_else(bad)?;
         Ok(PartnerUrl { text: text.to_owned(), secure, host, port })
     }
 
@@ -92,6 +91,10 @@ impl PartnerUrl {
     pub fn same_origin(&self, other: &PartnerUrl) -> bool {
         (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
     }
+}
+
+fn default_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
 }
 
 impl fmt::Display for PartnerUrl {
@@ -142,6 +145,10 @@ mod tests {
             "http://example.com/#top",
             "http://example.com:99999/",
             "http://example.com:0/",
+            "http://example.com:+80/",
+            "http://[2001:db8::18]080/",
+            "http://[b.example]/",
+            "http://b.example[.0.1]:4080/",
             "http://exa mple.com/",
             "http://example.com\\@evil.example/",
         ] {
