@@ -11,14 +11,14 @@ tests/peers/setup.sh --all
 
 sections=$(mktemp -d)
 trap 'rm -rf "$sections"' EXIT
-DXGATE_INTEROP=$sections cargo test --locked --test it -- --nocapture interop_grid:: interop_asx::
+DXGATE_INTEROP=$sections cargo test --locked --test it -- --nocapture interop_grid:: interop_elliptic:: interop_asx::
 
 {
   cat <<'END'
 # Interoperability
 
 Written by `tests/interop.sh`, which runs every cell below as a message between two processes over HTTP and fails when
-one comes out otherwise than `tests/it/interop_grid.rs` says. The peers share no code with dxgate; their versions are
+one comes out otherwise than `tests/it/interop_grid.rs` and `tests/it/interop_elliptic.rs` say. The peers share no code with dxgate; their versions are
 pinned in `tests/peers` and `Cargo.lock`. `tests/run.sh` runs cells in which every two settings meet.
 
 A cell passes when the payload arrived byte for byte, protected as agreed, and the MDN came back as it was asked for

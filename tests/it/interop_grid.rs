@@ -11,6 +11,7 @@ use crate::grid::cells::{Cell, algorithms, permutations, representative};
 use crate::grid::peer::{Kind, Peer, Program};
 use crate::grid::run::{self, Outcome};
 use crate::grid::table::{self, Shown};
+use crate::support::keys;
 
 /// Why a peer cannot do a cell, if it is known.
 type Known = fn(&Cell) -> Option<&'static str>;
@@ -180,14 +181,14 @@ impl Grid {
         let start = Instant::now();
         let written = |cells: &[Cell]| cells.iter().filter(|cell| cell.is_written()).cloned().collect();
         let sent = Grid { permutations: written(&self.permutations), algorithms: written(&self.algorithms) };
-        let outcomes = run::ours_to(peer, &sent.cells());
+        let outcomes = run::ours_to(peer, &sent.cells(), keys::rsa());
         let title = format!("dxgate → {}", peer.name());
         sent.judge(&title, &format!("{file}-1"), outcomes, known, start);
     }
 
     fn to_ours(&self, peer: &mut dyn Peer, file: &str, known: Known) {
         let start = Instant::now();
-        let outcomes = run::to_ours(peer, &self.cells());
+        let outcomes = run::to_ours(peer, &self.cells(), keys::rsa());
         let title = format!("{} → dxgate", peer.name());
         self.judge(&title, &format!("{file}-2"), outcomes, known, start);
     }

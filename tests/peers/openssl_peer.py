@@ -92,6 +92,8 @@ class Peer:
             digest = transport.removeprefix("rsa-oaep-")
             options = ["-keyopt", "rsa_padding_mode:oaep", "-keyopt", f"rsa_oaep_md:{digest}"]
             options += ["-keyopt", f"rsa_mgf1_md:{digest}"]
+        elif transport.startswith("ecdh-"):
+            options = ["-keyopt", f"ecdh_kdf_md:{transport.removeprefix('ecdh-')}"]
         command = ["cms", "-encrypt", "-binary", "-outform", "DER", CIPHERS[cipher], "-recip", self.args.partner_cert]
         made, why = openssl([*command, *options], entity)
         if made is None:

@@ -35,6 +35,7 @@ const CIPHERS: [(&str, &str); 9] = [
     ("aes256-gcm", "enveloped-bare-nonce"),
 ];
 const TRANSPORTS: [&str; 5] = ["rsa-pkcs1", "rsa-oaep-sha1", "rsa-oaep-sha256", "rsa-oaep-sha384", "rsa-oaep-sha512"];
+const AGREEMENTS: [&str; 4] = ["ecdh-sha1", "ecdh-sha256", "ecdh-sha384", "ecdh-sha512"];
 
 impl Cell {
     /// Signed and encrypted as most products do it, with a signed synchronous receipt.
@@ -144,6 +145,25 @@ pub fn algorithms() -> Vec<Cell> {
     let pss =
         DIGESTS.iter().map(|&digest| Cell { sign: "rsa-pss", digest, encrypt: "none", ..Cell::usual("rsa-pkcs1") });
     ciphers.chain(pss).collect()
+}
+
+/// Between EC keys: ciphers × key derivations, signed; and ECDSA with every digest and receipt.
+pub fn elliptic() -> Vec<Cell> {
+    let usual = |transport| Cell { sign: "ecdsa", ..Cell::usual(transport) };
+    let ciphers = CIPHERS.iter().filter(|(encrypt, form)| encrypt.starts_with("aes") && *form == "auth-enveloped");
+    let ciphers =
+        ciphers.flat_map(|&(encrypt, _)| AGREEMENTS.iter().map(move |&transport| Cell { encrypt, ..usual(transport) }));
+    let receipts = [("sync", true), ("sync", false), ("async", true), ("async", false)];
+    let signed = DIGESTS.iter().flat_map(|&digest| {
+        receipts.iter().map(move |&(mdn, mdn_signed)| Cell {
+            digest,
+            encrypt: "none",
+            mdn,
+            mdn_signed,
+            ..usual("ecdh-sha256")
+        })
+    });
+    ciphers.chain(signed).collect()
 }
 
 /// Fewer cells, in which still every two settings that occur together do so once.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::cells::Cell;
 use crate::support::free_port;
-use crate::support::keys;
+use crate::support::keys::{self, Pair};
 
 /// Somebody to exchange messages with: called `theirs` when it sends, by any of its names when it receives.
 pub trait Peer {
@@ -86,6 +86,11 @@ impl Kind {
 impl Program {
     /// Starts it under these names; `None`, said aloud, when it is not installed. pyas2lib always is.
     pub fn start(kind: Kind, names: &[String]) -> Option<Program> {
+        Program::start_with(kind, names, keys::rsa())
+    }
+
+    /// The same with these keys.
+    pub fn start_with(kind: Kind, names: &[String], keys: Pair) -> Option<Program> {
         let Some(mut command) = kind.command() else {
             assert!(
                 kind != Kind::Pyas2lib && std::env::var_os("DXGATE_INTEROP").is_none(),
@@ -99,8 +104,8 @@ impl Program {
         for name in names {
             command.args(["--as2-name", name]);
         }
-        command.args(["--partner", "ours", "--key"]).arg(&keys::theirs().bundle_file);
-        command.arg("--partner-cert").arg(&keys::ours().certificate_file).arg("--out").arg(folder.path());
+        command.args(["--partner", "ours", "--key"]).arg(&keys.theirs.bundle_file);
+        command.arg("--partner-cert").arg(&keys.ours.certificate_file).arg("--out").arg(folder.path());
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::cells::{Cell, WAIVERS};
 use super::peer::Peer;
+use crate::support::eventually_within;
 use crate::support::gateway::Gateway;
-use crate::support::home::Home;
-use crate::support::{eventually_within, keys};
+use crate::support::home::{Home, Station};
+use crate::support::keys::{self, Pair};
 
 /// What became of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +39,11 @@ pub fn receiver(number: usize) -> String {
 }
 
 /// We send one message for each cell.
-pub fn ours_to(peer: &mut dyn Peer, cells: &[Cell]) -> Vec<Outcome> {
-    let home = Home::ours();
+pub fn ours_to(peer: &mut dyn Peer, cells: &[Cell], keys: Pair) -> Vec<Outcome> {
+    let home = station(keys);
     for (number, cell) in cells.iter().enumerate() {
         let id = receiver(number);
-        let file = cell.partner_file(&id, &peer.url(), keys::theirs());
+        let file = cell.partner_file(&id, &peer.url(), keys.theirs);
         fs::write(home.path("partners").join(format!("{id}.toml")), file).unwrap();
     }
     let gateway = Gateway::start(&home);
@@ -111,9 +112,9 @@ fn judge_sent(home: &Home, number: usize, cell: &Cell, message: &Value, theirs: 
 }
 
 /// The peer sends one message for each cell, to a gateway that takes whatever is well made.
-pub fn to_ours(peer: &mut dyn Peer, cells: &[Cell]) -> Vec<Outcome> {
+pub fn to_ours(peer: &mut dyn Peer, cells: &[Cell], keys: Pair) -> Vec<Outcome> {
     let accept = "signature = false\nencryption = false\ngcm_in_enveloped_data = true\n";
-    let home = home_for(peer, accept, WAIVERS);
+    let home = home_for(peer, keys, accept, WAIVERS);
     let gateway = Gateway::start(&home);
     let folder = tempfile::tempdir().unwrap();
     let outcomes = cells.iter().enumerate().map(|(number, cell)| {
@@ -168,7 +169,7 @@ fn arrived(home: &Home, content: &[u8]) -> Option<(std::path::PathBuf, Value)> {
 
 /// The peer sends what the agreement does not allow; the disposition that it was told, for each cell.
 pub fn refusals(peer: &mut dyn Peer, cells: &[Cell]) -> Vec<Value> {
-    let home = home_for(peer, "signature = true\nencryption = true\n", "");
+    let home = home_for(peer, keys::rsa(), "signature = true\nencryption = true\n", "");
     let _gateway = Gateway::start(&home);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("refused.xml");
@@ -178,15 +179,20 @@ pub fn refusals(peer: &mut dyn Peer, cells: &[Cell]) -> Vec<Value> {
     results
 }
 
+fn station(keys: Pair) -> Home {
+    Home::of(&Station { as2_name: "ours", party: keys.ours, more: "" })
+}
+
 /// A gateway whose only partner is the peer.
-fn home_for(peer: &dyn Peer, accept: &str, waivers: &str) -> Home {
-    let home = Home::ours();
+fn home_for(peer: &dyn Peer, keys: Pair, accept: &str, waivers: &str) -> Home {
+    let home = station(keys);
     let file = format!(
         "as2_name = \"theirs\"\nurl = \"{}\"\n[[certificates]]\nfile = \"{}\"\n\
-         [accept]\n{accept}async_mdn_urls = [\"{}\"]\n{waivers}",
+         [agreement]\n{agreement}\n[accept]\n{accept}async_mdn_urls = [\"{}\"]\n{waivers}",
         peer.url(),
-        keys::theirs().certificate_file.display(),
+        keys.theirs.certificate_file.display(),
         peer.mdn_url(),
+        agreement = keys.agreement,
     );
     fs::write(Path::new(&home.path("partners")).join("theirs.toml"), file).unwrap();
     home

@@ -34,6 +34,26 @@ pub fn write(file: &str, title: &str, permutations: &[(Cell, Shown)], algorithms
     std::fs::write(folder.join(format!("{file}.md")), text).unwrap();
 }
 
+/// Writes the section of a peer and a direction between EC keys.
+pub fn write_elliptic(file: &str, title: &str, cells: &[(Cell, Shown)]) {
+    let Some(folder) = folder() else { return };
+    let mut notes = Notes::default();
+    let mut text = format!("## {title}\n\n{} cells pass.\n\n", cells.len());
+    text += &cipher_table(cells, &mut notes);
+    text += "\n| ECDSA | sync, signed MDN | sync, unsigned | async, signed | async, unsigned |\n|---|---|---|---|---|\n|  |";
+    for (mdn, mdn_signed) in [("sync", true), ("sync", false), ("async", true), ("async", false)] {
+        let here = cells
+            .iter()
+            .filter(|(cell, _)| !cell.encrypted() && (cell.mdn, cell.mdn_signed) == (mdn, mdn_signed))
+            .map(|(cell, shown)| (cell.digest, shown));
+        write!(text, " {} |", notes.digests(&here.collect::<Vec<_>>())).unwrap();
+    }
+    text += "\n\n";
+    text += &notes.text();
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("{file}.md")), text).unwrap();
+}
+
 fn permutation_table(cells: &[(Cell, Shown)], notes: &mut Notes) -> String {
     let mut text = "| message | compression | sync, signed MDN | sync, unsigned | async, signed | async, unsigned |\n\
                     |---|---|---|---|---|---|\n"
@@ -61,6 +81,15 @@ fn permutation_table(cells: &[(Cell, Shown)], notes: &mut Notes) -> String {
 }
 
 fn algorithm_table(cells: &[(Cell, Shown)], notes: &mut Notes) -> String {
+    let mut text = cipher_table(cells, notes);
+    let pss: Vec<(&str, &Shown)> =
+        cells.iter().filter(|(cell, _)| cell.sign == "rsa-pss").map(|(cell, shown)| (cell.digest, shown)).collect();
+    writeln!(text, "\nRSA-PSS: {}\n", notes.digests(&pss)).unwrap();
+    text
+}
+
+/// Ciphers × key transports.
+fn cipher_table(cells: &[(Cell, Shown)], notes: &mut Notes) -> String {
     let mut rows: BTreeMap<(&str, &str), Vec<(&str, &Shown)>> = BTreeMap::new();
     for (cell, shown) in cells.iter().filter(|(cell, _)| cell.encrypted()) {
         let form = if cell.encrypt.ends_with("gcm") { cell.gcm_form } else { "" };
@@ -76,9 +105,6 @@ fn algorithm_table(cells: &[(Cell, Shown)], notes: &mut Notes) -> String {
         }
         text.push('\n');
     }
-    let pss: Vec<(&str, &Shown)> =
-        cells.iter().filter(|(cell, _)| cell.sign == "rsa-pss").map(|(cell, shown)| (cell.digest, shown)).collect();
-    writeln!(text, "\nRSA-PSS: {}\n", notes.digests(&pss)).unwrap();
     text
 }
 

@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
+use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::SubjectKeyIdentifier;
@@ -38,6 +40,41 @@ pub fn stranger() -> &'static Party {
     &PARTIES.2
 }
 
+/// Two who exchange messages.
+#[derive(Clone, Copy)]
+pub struct Pair {
+    pub ours: &'static Party,
+    pub theirs: &'static Party,
+    /// Lines of `[agreement]` that their keys need, beside the defaults.
+    pub agreement: &'static str,
+}
+
+/// [`ours`] and [`theirs`].
+pub fn rsa() -> Pair {
+    Pair { ours: ours(), theirs: theirs(), agreement: "" }
+}
+
+/// The same two with EC keys on P-256.
+pub fn p256() -> Pair {
+    Pair { ours: &P256.0, theirs: &P256.1, agreement: ELLIPTIC }
+}
+
+/// The same two with EC keys on P-384.
+pub fn p384() -> Pair {
+    Pair { ours: &P384.0, theirs: &P384.1, agreement: ELLIPTIC }
+}
+
+const ELLIPTIC: &str = "sign = \"ecdsa\"\nkey_transport = \"ecdh-sha256\"";
+static P256: LazyLock<(Party, Party)> = LazyLock::new(|| elliptic_parties("p256", Nid::X9_62_PRIME256V1));
+static P384: LazyLock<(Party, Party)> = LazyLock::new(|| elliptic_parties("p384", Nid::SECP384R1));
+
+fn elliptic_parties(name: &str, curve: Nid) -> (Party, Party) {
+    let folder = folder(&format!("{name}-keys"));
+    let group = EcGroup::from_curve_name(curve).unwrap();
+    let key = || PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    (party(&folder, "ours", key()), party(&folder, "theirs", key()))
+}
+
 /// The gateway under test, with an SM2 key made by the program.
 pub fn sm2_ours() -> &'static Party {
     &SM2_PARTIES.0
@@ -49,8 +86,7 @@ pub fn sm2_theirs() -> &'static Party {
 }
 
 static SM2_PARTIES: LazyLock<(Party, Party)> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sm2-keys-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
+    let folder = folder("sm2-keys");
     (sm2_party(&folder, "ours"), sm2_party(&folder, "theirs"))
 });
 
@@ -75,13 +111,19 @@ fn sm2_party(folder: &Path, name: &str) -> Party {
 }
 
 static PARTIES: LazyLock<(Party, Party, Party)> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keys-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    (party(&folder, "ours"), party(&folder, "theirs"), party(&folder, "stranger"))
+    let folder = folder("keys");
+    let key = || PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    (party(&folder, "ours", key()), party(&folder, "theirs", key()), party(&folder, "stranger", key()))
 });
 
-fn party(folder: &Path, name: &str) -> Party {
-    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+/// A folder of this process.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn party(folder: &Path, name: &str, key: PKey<Private>) -> Party {
     let certificate = certificate(name, &key);
     let key_pem = key.private_key_to_pem_pkcs8().unwrap();
     let certificate_pem = certificate.to_pem().unwrap();
