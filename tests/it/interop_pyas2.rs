@@ -149,7 +149,7 @@ fn we_accept_what_pyas2_sends_and_it_accepts_our_signed_receipts() {
         &["--sign", "--digest", "sha512", "--mdn-digest", "sha512"],
         // Without the parameters that RFC 4055 3.1 demands.
         &["--sign", "--signature", "rsassa_pss"],
-        &["--sign", "--signature", "rsassa_pss", "--digest", "sha512", "--encrypt"],
+        &["--sign", "--signature", "rsassa_pss", "--digest", "sha512", "--mdn-digest", "sha512", "--encrypt"],
         &["--encrypt"],
         &["--encrypt", "--cipher", "aes_128_cbc"],
         &["--sign", "--encrypt"],

@@ -188,10 +188,11 @@ fn home_for(peer: &dyn Peer, keys: Pair, accept: &str, waivers: &str) -> Home {
     let home = station(keys);
     let file = format!(
         "as2_name = \"theirs\"\nurl = \"{}\"\n[[certificates]]\nfile = \"{}\"\n\
-         [accept]\n{accept}async_mdn_urls = [\"{}\"]\n{waivers}",
+         [agreement]\n{agreement}\n[accept]\n{accept}async_mdn_urls = [\"{}\"]\n{waivers}",
         peer.url(),
         keys.theirs.certificate_file.display(),
         peer.mdn_url(),
+        agreement = keys.agreement,
     );
     fs::write(Path::new(&home.path("partners")).join("theirs.toml"), file).unwrap();
     home

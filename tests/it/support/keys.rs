@@ -45,23 +45,26 @@ pub fn stranger() -> &'static Party {
 pub struct Pair {
     pub ours: &'static Party,
     pub theirs: &'static Party,
+    /// Lines of `[agreement]` that their keys need, beside the defaults.
+    pub agreement: &'static str,
 }
 
 /// [`ours`] and [`theirs`].
 pub fn rsa() -> Pair {
-    Pair { ours: ours(), theirs: theirs() }
+    Pair { ours: ours(), theirs: theirs(), agreement: "" }
 }
 
 /// The same two with EC keys on P-256.
 pub fn p256() -> Pair {
-    Pair { ours: &P256.0, theirs: &P256.1 }
+    Pair { ours: &P256.0, theirs: &P256.1, agreement: ELLIPTIC }
 }
 
 /// The same two with EC keys on P-384.
 pub fn p384() -> Pair {
-    Pair { ours: &P384.0, theirs: &P384.1 }
+    Pair { ours: &P384.0, theirs: &P384.1, agreement: ELLIPTIC }
 }
 
+const ELLIPTIC: &str = "sign = \"ecdsa\"\nkey_transport = \"ecdh-sha256\"";
 static P256: LazyLock<(Party, Party)> = LazyLock::new(|| elliptic_parties("p256", Nid::X9_62_PRIME256V1));
 static P384: LazyLock<(Party, Party)> = LazyLock::new(|| elliptic_parties("p384", Nid::SECP384R1));
 
