@@ -37,7 +37,7 @@ Otherwise it says what came of it: of what dxgate sends, the state of the messag
 disposition of the peer's receipt; of what a peer sends, what it was told, and then nothing of it is in the inbox. A message is sent
 again after a cut as the same message, and one that arrived before is answered by most products as a duplicate.
 
-asx-rs is a library and runs inside of the test (`tests/it/interop_asx.rs`). It signs and encrypts always, and takes nothing less, so
+asx-rs is a library and runs inside of the test (`tests/it/interop_asx.rs`, `interop_asx_faults.rs`). It signs and encrypts always, and takes nothing less, so
 its table is short.
 
 END

@@ -39,6 +39,7 @@ mod hostile_list;
 mod hostile_names;
 mod hostile_urls;
 mod interop_asx;
+mod interop_asx_faults;
 mod interop_faults;
 mod interop_grid;
 mod interop_openssl;
