@@ -66,6 +66,12 @@ impl As2Name {
         &self.text
     }
 
+    /// The name inside of this one, when this one is itself in quotes: in its receipts pyas2 quotes again what is quoted
+    /// already.
+    pub fn unquoted_again(&self) -> Option<As2Name> {
+        self.text.starts_with('"').then(|| As2Name::parse(&self.text).ok()).flatten()
+    }
+
     /// The value for a header field: quoted when the name needs it or was received so.
     pub fn header_value(&self) -> String {
         let needs_quotes = self.text.contains([' ', '"', '\\']);

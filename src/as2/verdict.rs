@@ -179,14 +179,9 @@ pub fn judge(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
 fn names_match(mdn: &Mdn, sent: &Sent<'_>) -> bool {
     let signed = matches!(mdn.signature, Ok(Some(_)));
     let same = |name: &Option<As2Name>, expected: &As2Name| {
-        name.as_ref().map_or(signed, |name| name == expected || unquoted_again(name).as_ref() == Some(expected))
+        name.as_ref().map_or(signed, |name| name == expected || name.unquoted_again().as_ref() == Some(expected))
     };
     same(&mdn.from, sent.to) && same(&mdn.to, sent.from)
-}
-
-/// pyas2 quotes a name that is quoted already.
-fn unquoted_again(name: &As2Name) -> Option<As2Name> {
-    name.as_str().starts_with('"').then(|| As2Name::parse(name.as_str()).ok()).flatten()
 }
 
 /// Whether a positive receipt without a digest proves nothing. RFC 4130 7.3.1 demands the digest of every signed receipt,

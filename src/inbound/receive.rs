@@ -135,11 +135,23 @@ impl Inbound {
         let (Some(from), Some(to)) = names else {
             return Err(Reply::plain(400, "AS2-From and AS2-To are required, once each\n").closing());
         };
+        let (from, to) = self.quoted_once(head, from, to);
         self.partner_of(from.as_str(), to.as_str()).ok_or_else(|| {
             let (shown, peer) = ((printable(from.as_str()), printable(to.as_str())), exchange.peer);
             tracing::warn!(from = %shown.0, to = %shown.1, %peer, code = "unknown-trading-relationship", "refused: no partner has these AS2 names");
             self.unknown_pair(head, &from, &to)
         })
+    }
+
+    /// The names of a receipt as a partner has them: pyas2 quotes in it again what is quoted already.
+    fn quoted_once(&self, head: &Headers, from: As2Name, to: As2Name) -> (As2Name, As2Name) {
+        let inner = |name: &As2Name| name.unquoted_again().unwrap_or_else(|| name.clone());
+        let known = |from: &As2Name, to: &As2Name| self.partner_of(from.as_str(), to.as_str()).is_some();
+        let (inner_from, inner_to) = (inner(&from), inner(&to));
+        if request::may_be_mdn(head) && !known(&from, &to) && known(&inner_from, &inner_to) {
+            return (inner_from, inner_to);
+        }
+        (from, to)
     }
 
     /// The certificate of the TLS handshake, where the partner or the listener demands one, is the partner's own.

@@ -37,6 +37,7 @@ fn thirty_spellings_find_the_partner_exactly_or_nobody() {
         ("\t\"Trading Partner\"", known),
         ("Trading  Partner", nobody),
         ("\"Trading Partner \"", nobody),
+        ("\"\\\"Trading Partner\\\"\"", nobody),
         ("\" Trading Partner\"", nobody),
         ("TradingPartner", nobody),
         ("Trading_Partner", nobody),

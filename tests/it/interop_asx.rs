@@ -162,7 +162,7 @@ fn agreement(lines: &str) -> String {
 
 // ---- for docs/interop.md ----
 
-fn version() -> String {
+pub fn version() -> String {
     let lock = include_str!("../../Cargo.lock");
     let version = lock.split("name = \"asx-rs\"\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
     format!("asx-rs {}", version.unwrap())
@@ -176,7 +176,7 @@ fn write_section(number: &str, title: &str, rows: &[(String, String)]) {
     fs::write(folder.join(format!("asx-rs-{number}.md")), text).unwrap();
 }
 
-async fn answered(mut inbound: Inbound, posted: &Posted) -> Vec<u8> {
+pub async fn answered(mut inbound: Inbound, posted: &Posted) -> Vec<u8> {
     let request = request_of(posted).map(Full::new);
     let response: Result<_, Infallible> = inbound.call(request).await;
     let (head, body) = response.unwrap().into_parts();
@@ -187,11 +187,11 @@ async fn answered(mut inbound: Inbound, posted: &Posted) -> Vec<u8> {
 
 // ---- asx at work ----
 
-fn certificate(party: &Party) -> Certificate {
+pub fn certificate(party: &Party) -> Certificate {
     Certificate::from_pem(&party.certificate.to_pem().unwrap()).unwrap()
 }
 
-fn partner(name: &str, party: &Party) -> Partner {
+pub fn partner(name: &str, party: &Party) -> Partner {
     Partner::new(name)
         .endpoint("https://as2.example.com/as2")
         .signing_cert(certificate(party))
@@ -199,13 +199,18 @@ fn partner(name: &str, party: &Party) -> Partner {
 }
 
 /// One side with one partner, all of whose requests go to `address`.
-fn client(name: &str, party: &Party, other: &str, its: &Party, address: SocketAddr) -> As2 {
+pub fn client(name: &str, party: &Party, other: &str, its: &Party, address: SocketAddr) -> As2 {
+    client_of(name, party, partner(other, its), its, address)
+}
+
+/// The same with a partner that may encrypt otherwise.
+pub fn client_of(name: &str, party: &Party, other: Partner, its: &Party, address: SocketAddr) -> As2 {
     let key = party.key.private_key_to_pem_pkcs8().unwrap();
     let pair = KeyPair::from_pem(&party.certificate.to_pem().unwrap(), &key).unwrap();
     let local = LocalParty::new(name).signer(pair.clone()).decrypter(pair);
     let builder = As2::builder(Profile::as2()).local(local);
     let builder = builder.trust_anchor(certificate(party)).trust_anchor(certificate(its));
-    builder.partner(partner(other, its)).http_client(Plain(address)).build().unwrap()
+    builder.partner(other).http_client(Plain(address)).build().unwrap()
 }
 
 /// Plain HTTP to one address, whatever the URL says.

@@ -64,9 +64,9 @@ fn what_is_not_agreed_is_refused_whoever_sends_it() {
         ("neither signed nor encrypted", Cell { sign: "none", encrypt: "none", ..usual.clone() }, PLAINLY),
         ("not encrypted", Cell { encrypt: "none", ..usual.clone() }, PLAINLY),
         ("not signed, in an envelope without integrity", Cell { sign: "none", ..usual.clone() }, UNIFORMLY),
-        ("the same, RSA-OAEP", Cell { sign: "none", ..oaep.clone() }, UNIFORMLY),
+        ("not signed, in an envelope without integrity, RSA-OAEP", Cell { sign: "none", ..oaep.clone() }, UNIFORMLY),
         ("signed with SHA-1, no waiver", Cell { digest: "sha-1", ..usual.clone() }, PLAINLY),
-        ("the same, RSA-OAEP", Cell { digest: "sha-1", ..oaep }, PLAINLY),
+        ("signed with SHA-1, no waiver, RSA-OAEP", Cell { digest: "sha-1", ..oaep }, PLAINLY),
         ("encrypted with Triple DES, no waiver", Cell { encrypt: "3des-cbc", ..usual }, UNIFORMLY),
     ];
     let cells: Vec<Cell> = cases.iter().map(|case| case.1.clone()).collect();

@@ -7,6 +7,7 @@ goes through its database; `{"collect": true}` is answered by all that it accept
 import argparse
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import threading
 import time
 import traceback
 import types
+import zlib
 
 from importlib.metadata import version
 
@@ -36,7 +38,7 @@ class Cannot(Exception):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--as2-name", required=True, action="append")
-    parser.add_argument("--partner", required=True)
+    parser.add_argument("--partner", required=True, action="append")
     parser.add_argument("--key", required=True)
     parser.add_argument("--partner-cert", required=True)
     parser.add_argument("--out", required=True)
@@ -73,7 +75,8 @@ def configure(args):
         DEFAULT_AUTO_FIELD="django.db.models.AutoField",
         USE_TZ=True,
         MEDIA_ROOT=args.out,
-        DATA_UPLOAD_MAX_MEMORY_SIZE=None,
+        # A quarter of what Django allows unless it is told otherwise, so that an oversized message need not be large.
+        DATA_UPLOAD_MAX_MEMORY_SIZE=640 * 1024,
         # Not DATA_DIR: since Django 4 the message would be refused after it was saved.
         PYAS2={"MDN_URL": f"http://127.0.0.1:{args.port}/pyas2/as2receive"},
     )
@@ -82,28 +85,53 @@ def configure(args):
 
 def seed(args):
     from django.core.management import call_command
-    from pyas2.models import Organization, Partner, PrivateKey, PublicCertificate
 
     call_command("migrate", verbosity=0)
-    with open(args.key, "rb") as file:
-        key = PrivateKey.objects.create(name="key", key=file.read(), key_pass="")
-    with open(args.partner_cert, "rb") as file:
-        certificate = PublicCertificate.objects.create(name="partner", certificate=file.read(), verify_cert=False)
     for name in args.as2_name:
-        Organization.objects.create(name=name, as2_name=name, encryption_key=key, signature_key=key)
-    Partner.objects.create(
-        name="partner",
-        as2_name=args.partner,
-        target_url="http://127.0.0.1:9/",
-        encryption_cert=certificate,
-        signature_cert=certificate,
-    )
+        organization(args, name)
+    for name in args.partner:
+        partner(args, name)
 
 
-def agree(args, order):
-    """The partner's settings for one message."""
+def key_of(path):
+    from pyas2.models import PrivateKey
+
+    with open(path, "rb") as file:
+        return PrivateKey.objects.get_or_create(name=path, defaults={"key": file.read(), "key_pass": ""})[0]
+
+
+def certificate_of(path):
+    from pyas2.models import PublicCertificate
+
+    with open(path, "rb") as file:
+        defaults = {"certificate": file.read(), "verify_cert": False}
+    return PublicCertificate.objects.get_or_create(name=path, defaults=defaults)[0]
+
+
+def organization(args, name):
+    from pyas2.models import Organization
+
+    key = key_of(args.key)
+    defaults = {"name": name, "encryption_key": key, "signature_key": key}
+    return Organization.objects.get_or_create(as2_name=name, defaults=defaults)[0]
+
+
+def partner(args, name):
     from pyas2.models import Partner
 
+    certificate = certificate_of(args.partner_cert)
+    defaults = {"name": name, "target_url": "http://127.0.0.1:9/"}
+    defaults |= {"encryption_cert": certificate, "signature_cert": certificate}
+    return Partner.objects.get_or_create(as2_name=name, defaults=defaults)[0]
+
+
+def agree(args, order, sender, receiver):
+    """The settings for one message."""
+    from pyas2 import settings
+    from pyas2.models import Organization, Partner
+
+    if order.get("chunked") or order.get("expect"):
+        raise Cannot("django-pyas2 sends by requests: with the length announced, and at once")
     if order["compress"] == "after-signing":
         raise Cannot("django-pyas2 compresses before it signs only")
     if order["encrypt"] != "none" and order["encrypt"] not in CIPHERS:
@@ -113,7 +141,12 @@ def agree(args, order):
     if order["sign"] not in ("none", "rsa-pkcs1"):
         raise Cannot(f"django-pyas2 has no {order['sign']}")
     digest = order["digest"].replace("-", "")
-    Partner.objects.filter(as2_name=args.partner).update(
+    settings.MDN_URL = order.get("mdn_url", f"http://127.0.0.1:{args.port}/pyas2/as2receive")
+    organization(args, sender)
+    partner(args, receiver)
+    Organization.objects.filter(as2_name=sender).update(signature_key=key_of(order.get("sign_key", args.key)))
+    Partner.objects.filter(as2_name=receiver).update(
+        encryption_cert=certificate_of(order.get("encrypt_to", args.partner_cert)),
         target_url=order["url"],
         content_type=order["content_type"],
         compress=order["compress"] != "none",
@@ -131,12 +164,20 @@ def send(args, order):
     from django.core.management import call_command
     from pyas2.models import Message
 
-    agree(args, order)
+    sender, receiver = order.get("as2_from", args.as2_name[0]), order.get("as2_to", args.partner[0])
+    agree(args, order, sender, receiver)
     with open(order["file"], "rb") as file:
         name = default_storage.save(f"outgoing/{order['file_name']}", ContentFile(file.read()))
     before = set(Message.objects.values_list("pk", flat=True))
-    call_command("sendas2message", args.as2_name[0], args.partner, name)
+    compress_with(cut_short if order.get("cut_zlib") else zlib.compress)
+    call_command("sendas2message", sender, receiver, name)
+    compress_with(zlib.compress)
     message = Message.objects.exclude(pk__in=before).get(direction="OUT")
+    for _ in range(1, order.get("attempts", 1)):
+        message.refresh_from_db()
+        if message.status == "R":
+            with open(os.devnull, "w", encoding="utf-8") as nothing:
+                call_command("manageas2server", retry=True, stdout=nothing)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         message = Message.objects.get(pk=message.pk)
@@ -146,8 +187,10 @@ def send(args, order):
             break
         time.sleep(0.05)
     disposition, mic = fields_of(mdn)
+    refused = re.search(r"(\d{3}) (Client|Server) Error", message.detailed_status or "")
     return {
         "message_id": message.message_id,
+        "http_status": int(refused.group(1)) if refused else None,
         "status": "processed" if message.status == "S" else message.status,
         "detail": message.detailed_status,
         "mdn_signed": mdn and mdn.signed,
@@ -155,6 +198,18 @@ def send(args, order):
         "mic_received": mic,
         "disposition": disposition,
     }
+
+
+def compress_with(compress):
+    """Makes pyas2lib compress by this function."""
+    from pyas2lib import cms
+
+    cms.zlib = types.SimpleNamespace(compress=compress, decompress=zlib.decompress)
+
+
+def cut_short(data):
+    whole = zlib.compress(data)
+    return whole[: len(whole) * 2 // 3]
 
 
 def fields_of(mdn):

@@ -14,22 +14,28 @@ const { AS2Composer, AS2Parser, AS2Disposition } = require('libas2')
 class Cannot extends Error {}
 
 function argumentsOf (argv) {
-  const args = { 'as2-name': [] }
+  const args = { 'as2-name': [], partner: [] }
   for (let i = 0; i < argv.length; i += 2) {
     const name = argv[i].slice(2)
-    if (name === 'as2-name') args[name].push(argv[i + 1])
+    if (Array.isArray(args[name])) args[name].push(argv[i + 1])
     else args[name] = argv[i + 1]
   }
   return args
 }
 
 const args = argumentsOf(process.argv.slice(2))
-const pem = fs.readFileSync(args.key, 'utf8')
-const certificate = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/.exec(pem)[0] + '\n'
-const privateKey = /-----BEGIN PRIVATE KEY-----[^]*?-----END PRIVATE KEY-----/.exec(pem)[0] + '\n'
+const { certificate, privateKey } = pairOf(args.key)
 const partnerCertificate = fs.readFileSync(args['partner-cert'], 'utf8')
 const received = []
 const awaited = new Map()
+
+function pairOf (path) {
+  const pem = fs.readFileSync(path, 'utf8')
+  return {
+    certificate: /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/.exec(pem)[0] + '\n',
+    privateKey: /-----BEGIN PRIVATE KEY-----[^]*?-----END PRIVATE KEY-----/.exec(pem)[0] + '\n'
+  }
+}
 
 // ---- receiving ----
 
@@ -63,17 +69,24 @@ async function take (request, response) {
     if (awaited.has(original)) awaited.get(original)(node)
     return
   }
-  const to = request.headers['as2-to']
+  const to = unquoted(request.headers['as2-to'])
   const encrypted = node.smimeType === 'enveloped-data'
   const inner = encrypted ? await node.decrypt({ cert: certificate, key: privateKey }).catch(() => undefined) : node
   const signed = inner !== undefined && inner.signed === true
-  const agreement = agreementOf(to, { encrypted, signed, url: 'http://127.0.0.1:9/' })
+  const from = unquoted(request.headers['as2-from'])
+  const agreement = agreementOf({ name: to, partner: from, encrypted, signed, url: 'http://127.0.0.1:9/' })
   const digest = digestAsked(request.headers['disposition-notification-options'])
   agreement.partner.mdn = { async: false, signing: digest || false }
   const { contentNode, dispositionNode, disposition } = await AS2Disposition.outgoing({ node, agreement })
   const ok = disposition.notification.disposition.processed === true
   keep(node, to, ok ? contentNode : undefined, { encrypted, signed, error: ok ? null : disposition.explanation })
   await answer(request, response, dispositionNode)
+}
+
+// It has no notion of the quotes of RFC 4130 6.2: names are what its caller makes of the fields.
+function unquoted (name) {
+  const quoted = /^"(.*)"$/.exec(name)
+  return quoted ? quoted[1].replace(/\\(["\\])/g, '$1') : name
 }
 
 async function originalOf (node) {
@@ -100,7 +113,7 @@ async function answer (request, response, dispositionNode) {
     return response.end(body)
   }
   response.end()
-  await post(url, headers, body)
+  await post(url, headers, body).catch(error => console.error(`asynchronous MDN not delivered: ${error}`))
 }
 
 function plain (headers) {
@@ -109,24 +122,39 @@ function plain (headers) {
   return fields
 }
 
-function post (url, headers, body) {
+async function post (url, headers, body, order = {}) {
+  for (let left = (order.attempts || 1) - 1; ; left--) {
+    try {
+      return await postOnce(url, headers, body, order)
+    } catch (error) {
+      if (left === 0) throw error
+    }
+  }
+}
+
+function postOnce (url, headers, body, { chunked, expect }) {
   return new Promise((resolve, reject) => {
     const octets = Buffer.from(body)
-    const options = { method: 'POST', headers: { ...plain(headers), 'Content-Length': octets.length } }
-    const request = http.request(url, options, async response => {
-      resolve({ status: response.statusCode, rawHeaders: response.rawHeaders, body: await bodyOf(response) })
+    const framing = chunked ? { 'Transfer-Encoding': 'chunked' } : { 'Content-Length': octets.length }
+    if (expect) framing.Expect = '100-continue'
+    const options = { method: 'POST', headers: { ...plain(headers), ...framing } }
+    const request = http.request(url, options, response => {
+      const { statusCode: status, rawHeaders } = response
+      bodyOf(response).then(body => resolve({ status, rawHeaders, body }), reject)
     })
     request.on('error', reject)
-    request.end(octets)
+    if (!expect) return request.end(octets)
+    request.on('continue', () => request.end(octets))
+    request.flushHeaders()
   })
 }
 
 // ---- sending ----
 
-function agreementOf (name, { encrypted, signed, url }) {
+function agreementOf ({ name, partner, encrypted, signed, url }) {
   return {
     host: { name, id: name, url: new URL('http://127.0.0.1:9/'), certificate, privateKey, decrypt: encrypted },
-    partner: { name: args.partner, id: args.partner, url: new URL(url), certificate: partnerCertificate, verify: signed }
+    partner: { name: partner, id: partner, url: new URL(url), certificate: partnerCertificate, verify: signed }
   }
 }
 
@@ -147,11 +175,15 @@ function agreementFor (order) {
   if (order.encrypt !== 'none' && order.key_transport !== 'rsa-oaep-sha512') {
     throw new Cannot('libas2 always writes RSA-OAEP with SHA-512 for the key')
   }
-  const agreement = agreementOf(args['as2-name'][0], { encrypted: false, signed: true, url: order.url })
+  const name = order.as2_from || args['as2-name'][0]
+  const partner = order.as2_to || args.partner[0]
+  const agreement = agreementOf({ name, partner, encrypted: false, signed: true, url: order.url })
+  if (order.sign_key) Object.assign(agreement.host, pairOf(order.sign_key))
+  if (order.encrypt_to) agreement.partner.certificate = fs.readFileSync(order.encrypt_to, 'utf8')
   if (order.sign !== 'none') agreement.host.sign = order.digest
   if (order.encrypt !== 'none') agreement.partner.encrypt = CIPHERS[order.encrypt]
   if (order.mdn !== 'none') {
-    agreement.host.url = new URL(`http://127.0.0.1:${server.address().port}/`)
+    agreement.host.url = new URL(order.mdn_url || `http://127.0.0.1:${server.address().port}/`)
     agreement.host.mdn = { async: order.mdn === 'async', signing: order.mdn_signed ? order.digest : false }
   }
   return agreement
@@ -166,7 +198,7 @@ async function send (order) {
   const { headers, body } = await composer.toRequestOptions()
   const id = composer.message.messageId()
   const asynchronous = order.mdn === 'async' && new Promise(resolve => awaited.set(id, resolve))
-  const http = await post(order.url, headers, body)
+  const http = await post(order.url, headers, body, order)
   const result = { message_id: id, http_status: http.status, status: null, detail: null, mdn_signed: null, mic_sent: null, mic_received: null, disposition: null }
   if (order.mdn === 'none') return { ...result, status: http.status < 300 ? 'processed' : 'failed' }
   if (http.status >= 300) return { ...result, detail: http.body.toString() }
@@ -187,8 +219,14 @@ async function judge (node) {
     status: notification.disposition.processed && !notification.disposition.description ? 'processed' : 'failed',
     mdn_signed: node.signed === true,
     mic_received: mic ? `${mic.mic}, ${mic.algorithm}` : null,
-    disposition: JSON.stringify(notification.disposition)
+    disposition: wordsOf(notification.disposition)
   }
+}
+
+// A disposition as it stands in an MDN.
+function wordsOf ({ processed, description }) {
+  const more = description ? [description.type, description.text].filter(Boolean).join(': ') : undefined
+  return [processed ? 'processed' : 'failed', more].filter(Boolean).join('/')
 }
 
 // ---- the process ----

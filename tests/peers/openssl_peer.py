@@ -8,7 +8,6 @@ import argparse
 import base64
 import email.utils
 import hashlib
-import http.client
 import json
 import os
 import re
@@ -16,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-import urllib.parse
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import posting
 
 CIPHERS = {
     "aes128-cbc": "-aes-128-cbc",
@@ -43,7 +43,7 @@ class Refused(Exception):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--as2-name", required=True, action="append")
-    parser.add_argument("--partner", required=True)
+    parser.add_argument("--partner", required=True, action="append")
     parser.add_argument("--key", required=True, help="PEM file: our private key and certificate")
     parser.add_argument("--partner-cert", required=True)
     parser.add_argument("--out", required=True)
@@ -69,10 +69,11 @@ class Peer:
 
     # ---- the program ----
 
-    def sign(self, part, digest, scheme="rsa-pkcs1"):
+    def sign(self, part, digest, scheme="rsa-pkcs1", key=None):
         options = ["-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:-1"] if scheme == "rsa-pss" else []
         command = ["cms", "-sign", "-binary", "-outform", "DER", "-md", digest.replace("-", "")]
-        made, why = openssl([*command, "-signer", self.args.key, "-inkey", self.args.key, *options], part)
+        key = key or self.args.key
+        made, why = openssl([*command, "-signer", key, "-inkey", key, *options], part)
         if made is None:
             raise Cannot(f"openssl cms -sign: {why}")
         return made
@@ -86,7 +87,7 @@ class Peer:
             trust = ["-certfile", certificate, "-CAfile", certificate, "-purpose", "any", "-out", os.devnull]
             return openssl([*command, *trust], signature)
 
-    def encrypt(self, entity, cipher, transport):
+    def encrypt(self, entity, cipher, transport, recipient=None):
         options = []
         if transport.startswith("rsa-oaep-"):
             digest = transport.removeprefix("rsa-oaep-")
@@ -94,7 +95,8 @@ class Peer:
             options += ["-keyopt", f"rsa_mgf1_md:{digest}"]
         elif transport.startswith("ecdh-"):
             options = ["-keyopt", f"ecdh_kdf_md:{transport.removeprefix('ecdh-')}"]
-        command = ["cms", "-encrypt", "-binary", "-outform", "DER", CIPHERS[cipher], "-recip", self.args.partner_cert]
+        recipient = recipient or self.args.partner_cert
+        command = ["cms", "-encrypt", "-binary", "-outform", "DER", CIPHERS[cipher], "-recip", recipient]
         made, why = openssl([*command, *options], entity)
         if made is None:
             raise Cannot(f"openssl cms -encrypt: {why}")
@@ -113,7 +115,10 @@ class Peer:
         arrived = threading.Event()
         if order["mdn"] == "async":
             self.receipts[headers["Message-ID"]] = [arrived, None]
-        status, fields, answer = post(order["url"], headers, body)
+        try:
+            status, fields, answer = post(order["url"], headers, body, order)
+        except OSError as error:
+            return {"message_id": headers["Message-ID"], "status": None, "detail": repr(error)}
         result = {"message_id": headers["Message-ID"], "http_status": status, "status": None, "detail": None}
         result |= {"mdn_signed": None, "mic_sent": mic, "mic_received": None, "disposition": None}
         if order["mdn"] == "none" or status >= 300:
@@ -143,18 +148,18 @@ class Peer:
         body = payload
         if order["sign"] != "none":
             covered = entity
-            fields, body = self.multipart(entity, order["digest"], order["sign"])
+            fields, body = self.multipart(entity, order["digest"], order["sign"], order.get("sign_key"))
             entity = block(fields) + CRLF + body
         if order["encrypt"] != "none":
             covered = covered if order["sign"] != "none" else entity
-            body = self.encrypt(entity, order["encrypt"], order["key_transport"])
+            body = self.encrypt(entity, order["encrypt"], order["key_transport"], order.get("encrypt_to"))
             kind = "authEnveloped-data" if order["encrypt"].endswith("-gcm") else "enveloped-data"
             fields = {"Content-Type": f'application/pkcs7-mime; smime-type={kind}; name="smime.p7m"'}
         return self.head(order) | fields, body, covered
 
-    def multipart(self, part, digest, scheme="rsa-pkcs1"):
+    def multipart(self, part, digest, scheme="rsa-pkcs1", key=None):
         boundary = uuid.uuid4().hex
-        signature = self.sign(part, digest, scheme)
+        signature = self.sign(part, digest, scheme, key)
         kind = f'multipart/signed; protocol="application/pkcs7-signature"; micalg={digest}; boundary="{boundary}"'
         cut = b"\r\n--" + boundary.encode()
         head = block({"Content-Type": "application/pkcs7-signature", "Content-Transfer-Encoding": "binary"})
@@ -163,8 +168,8 @@ class Peer:
     def head(self, order):
         fields = {
             "AS2-Version": "1.2",
-            "AS2-From": self.args.as2_name[0],
-            "AS2-To": self.args.partner,
+            "AS2-From": quoted(order.get("as2_from", self.args.as2_name[0])),
+            "AS2-To": quoted(order.get("as2_to", self.args.partner[0])),
             "Message-ID": f"<{uuid.uuid4()}@openssl.test>",
             "Date": email.utils.formatdate(),
             "MIME-Version": "1.0",
@@ -175,7 +180,7 @@ class Peer:
                 options = "signed-receipt-protocol=optional, pkcs7-signature; signed-receipt-micalg=optional, "
                 fields["Disposition-Notification-Options"] = options + order["digest"]
             if order["mdn"] == "async":
-                fields["Receipt-Delivery-Option"] = f"http://127.0.0.1:{self.port}/mdn"
+                fields["Receipt-Delivery-Option"] = order.get("mdn_url", f"http://127.0.0.1:{self.port}/mdn")
         return fields
 
     def judge(self, fields, body, mic, message_id):
@@ -281,6 +286,13 @@ class Peer:
 # ---- MIME by hand ----
 
 
+def quoted(name):
+    """An AS2 name as RFC 4130 6.2 wants it in a field."""
+    if not re.search(r'[ "\\]', name):
+        return name
+    return '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
+
+
 def block(fields):
     return b"".join(f"{name}: {value}\r\n".encode() for name, value in fields.items())
 
@@ -325,12 +337,17 @@ def notification(kind, report):
 # ---- HTTP ----
 
 
-def post(url, headers, body):
-    parsed = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parsed.hostname, parsed.port or 80, timeout=600)
-    connection.request("POST", parsed.path or "/", body=body, headers=headers)
-    answer = connection.getresponse()
-    return answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read()
+def post(url, headers, body, order=None):
+    order = order or {}
+    how = {"timeout": 600, "chunked": order.get("chunked", False), "expect": order.get("expect", False)}
+    for left in reversed(range(order.get("attempts", 1))):
+        try:
+            status, fields, answer = posting.post(url, headers, body, **how)
+            return status, {key.lower(): value for key, value in fields}, answer
+        except (OSError, posting.http.client.HTTPException) as error:
+            if left == 0:
+                raise ConnectionError(repr(error)) from error
+    return None
 
 
 def handler(peer):
@@ -339,7 +356,10 @@ def handler(peer):
 
         def do_POST(self):
             fields = {key.lower(): value for key, value in self.headers.items()}
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if "Content-Length" in self.headers:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+            else:
+                body = posting.unchunked(self.rfile)
             for message_id, waiting in list(peer.receipts.items()):
                 if message_id.encode() in body:
                     waiting[1] = (fields, body)

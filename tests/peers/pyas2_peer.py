@@ -10,6 +10,12 @@ object that says what to send, in the words of dxgate's partner files:
   compress        none, before-signing, after-signing
   mdn             none, sync, async                  mdn_signed      true, false
 
+and, where a test wants it otherwise than usual:
+
+  as2_from, as2_to      names                        sign_key, encrypt_to   PEM files of somebody else
+  chunked, expect       how the body travels         attempts    how often it is sent while no answer comes
+  mdn_url               where MDNs are said to go    cut_zlib    leave out the end of what is compressed
+
 and is answered by one line: the JSON object of pyas2_sender.py, or `{"cannot": "<why>"}`. `{"collect": true}` is answered
 by `{"received": [...]}`, everything that arrived so far.
 """
@@ -52,8 +58,8 @@ def translated(args, order):
     digest = order["digest"].replace("-", "")
     return argparse.Namespace(
         url=order["url"],
-        as2_name=args.as2_name[0],
-        partner=args.partner,
+        as2_name=order.get("as2_from", args.as2_name[0]),
+        partner=order.get("as2_to", args.partner[0]),
         key=args.key,
         partner_cert=args.partner_cert,
         file=order["file"],
@@ -71,6 +77,13 @@ def translated(args, order):
         mdn_port=order["mdn_port"],
         message_id=order.get("message_id"),
         timeout=600,
+        attempts=order.get("attempts", 1),
+        chunked=order.get("chunked", False),
+        expect=order.get("expect", False),
+        sign_key=order.get("sign_key"),
+        encrypt_to=order.get("encrypt_to"),
+        mdn_url=order.get("mdn_url"),
+        cut_zlib=order.get("cut_zlib", False),
     )
 
 

@@ -21,6 +21,7 @@ import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import posting
 from pyas2lib import as2
 
 
@@ -28,7 +29,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--as2-name", required=True, action="append", help="our AS2 name; may be given several times")
-    parser.add_argument("--partner", required=True, help="the sender's AS2 name")
+    parser.add_argument("--partner", required=True, action="append", help="the sender's AS2 name; may be given several times")
     parser.add_argument("--key", required=True, help="PEM file: our private key and certificate")
     parser.add_argument("--partner-cert", required=True, help="PEM file: the sender's certificate")
     parser.add_argument("--out", required=True, help="folder for payloads and received.jsonl")
@@ -51,7 +52,7 @@ class Receiver:
         self.args = args
         self.station = as2.Organization(as2_name=args.as2_name[0], sign_key=pem, decrypt_key=pem, domain="pyas2.test")
         self.partner = as2.Partner(
-            as2_name=args.partner,
+            as2_name=args.partner[0],
             verify_cert=certificate,
             encrypt_cert=certificate,
             validate_certs=False,
@@ -76,7 +77,7 @@ class Receiver:
         status, (error, _), mdn = message.parse(
             raw,
             find_org_cb=lambda name: self.station if name in self.args.as2_name else None,
-            find_partner_cb=lambda name: self.partner if name == self.args.partner else None,
+            find_partner_cb=lambda name: self.partner if name in self.args.partner else None,
             find_message_cb=lambda message_id, _: message_id in known,
         )
         return message, status, error, mdn
@@ -144,14 +145,9 @@ def handler(receiver):
             return self.answer(200, mdn.headers, mdn.content)
 
         def body(self):
-            if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            body = b""
-            while size := int(self.rfile.readline().split(b";")[0], 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return body
+            if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+                return posting.unchunked(self.rfile)
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
         def answer(self, status, headers, body):
             self.send_response(status)

@@ -18,11 +18,13 @@ import http.client
 import json
 import sys
 import threading
-import urllib.parse
+import types
+import zlib
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-from pyas2lib import as2
+import posting
+from pyas2lib import as2, cms
 
 
 def arguments():
@@ -47,23 +49,44 @@ def arguments():
     parser.add_argument("--mdn-port", type=int, default=0)
     parser.add_argument("--message-id", help="left side of the Message-ID, to send a duplicate")
     parser.add_argument("--timeout", type=float, default=30)
+    parser.add_argument("--attempts", type=int, default=1, help="how often the message is sent while no answer comes")
+    parser.add_argument("--chunked", action="store_true", help="send the body in chunks")
+    parser.add_argument("--expect", action="store_true", help="wait for 100 Continue")
+    parser.add_argument("--sign-key", help="PEM file: sign with this key and certificate instead")
+    parser.add_argument("--encrypt-to", help="PEM file: encrypt to this certificate instead")
+    parser.add_argument("--mdn-url", help="where asynchronous MDNs are said to be taken")
+    parser.add_argument("--cut-zlib", action="store_true", help="leave out the end of what is compressed")
     return parser.parse_args()
 
 
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def compress_with(compress):
+    """Makes pyas2lib compress by this function."""
+    cms.zlib = types.SimpleNamespace(compress=compress, decompress=zlib.decompress)
+
+
+def cut_short(data):
+    whole = zlib.compress(data)
+    return whole[: len(whole) * 2 // 3]
+
+
 def build(args, mdn_url):
-    with open(args.key, "rb") as file:
-        pem = file.read()
-    with open(args.partner_cert, "rb") as file:
-        certificate = file.read()
-    with open(args.file, "rb") as file:
-        payload = file.read()
+    pem, certificate = read(args.key), read(args.partner_cert)
     station = as2.Organization(
-        as2_name=args.as2_name, sign_key=pem, decrypt_key=pem, domain="pyas2.test", mdn_url=mdn_url
+        as2_name=args.as2_name,
+        sign_key=read(args.sign_key) if args.sign_key else pem,
+        decrypt_key=pem,
+        domain="pyas2.test",
+        mdn_url=mdn_url,
     )
     partner = as2.Partner(
         as2_name=args.partner,
         verify_cert=certificate,
-        encrypt_cert=certificate,
+        encrypt_cert=read(args.encrypt_to) if args.encrypt_to else certificate,
         validate_certs=False,
         sign=args.sign,
         digest_alg=args.digest,
@@ -75,25 +98,37 @@ def build(args, mdn_url):
         mdn_digest_alg=args.mdn_digest if args.mdn == "signed" else None,
     )
     message = as2.Message(station, partner)
-    message.build(payload, filename=args.file_name, content_type=args.content_type, message_id=args.message_id)
+    compress_with(cut_short if args.cut_zlib else zlib.compress)
+    try:
+        named = {"filename": args.file_name, "content_type": args.content_type, "message_id": args.message_id}
+        message.build(read(args.file), **named)
+    finally:
+        compress_with(zlib.compress)
     return message
 
 
 class MdnListener:
-    """Takes one asynchronous MDN."""
+    """Takes one asynchronous MDN, that of the message `about` when it is set; others are answered and forgotten."""
 
     def __init__(self, port):
         self.arrived = threading.Event()
         self.raw = None
+        self.about = None
         listener = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
-                listener.raw = raw(self.headers.items(), self.rfile.read(int(self.headers["Content-Length"])))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    self.close_connection = True
+                    return
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
-                listener.arrived.set()
+                if listener.about is None or listener.about.encode() in body:
+                    listener.raw = raw(self.headers.items(), body)
+                    listener.arrived.set()
 
             def log_message(self, *_):
                 pass
@@ -113,12 +148,15 @@ def raw(headers, body):
 
 
 def post(args, message):
-    url = urllib.parse.urlsplit(args.url)
-    connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=args.timeout)
-    headers = {key: " ".join(value.split()) for key, value in message.headers.items()}
-    connection.request("POST", url.path or "/", body=message.content, headers=headers)
-    answer = connection.getresponse()
-    return answer.status, raw(answer.getheaders(), answer.read())
+    how = {"timeout": args.timeout, "chunked": args.chunked, "expect": args.expect}
+    for left in reversed(range(args.attempts)):
+        try:
+            status, headers, body = posting.post(args.url, message.headers, message.content, **how)
+            return status, raw(headers, body)
+        except (OSError, http.client.HTTPException):
+            if left == 0:
+                raise
+    return None
 
 
 def judge(message, raw_mdn, result):
@@ -142,7 +180,9 @@ def main():
 def send(args):
     """Sends one message; the result and the exit code."""
     listener = MdnListener(args.mdn_port) if args.async_mdn else None
-    message = build(args, listener.url if listener else None)
+    message = build(args, args.mdn_url or listener.url if listener else None)
+    if listener:
+        listener.about = message.message_id
     result = {
         "message_id": message.message_id,
         "http_status": None,

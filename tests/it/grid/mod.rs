@@ -2,6 +2,7 @@
 //! share no code with. `tests/it/interop_grid.rs` says what is expected of each.
 
 pub mod cells;
+pub mod faults;
 pub mod peer;
 pub mod run;
 pub mod table;

@@ -31,6 +31,7 @@ pub trait Peer {
 
 /// A peer of `tests/peers`; it ends when dropped.
 pub struct Program {
+    kind: Kind,
     name: String,
     url: String,
     mdn_port: u16,
@@ -91,6 +92,15 @@ impl Program {
 
     /// The same with these keys.
     pub fn start_with(kind: Kind, names: &[String], keys: Pair) -> Option<Program> {
+        Program::start_as(kind, names, &keys, &["ours"], &[])
+    }
+
+    /// The same for several partners, and with options of its own.
+    pub fn start_for(kind: Kind, names: &[String], partners: &[&str], options: &[&str]) -> Option<Program> {
+        Program::start_as(kind, names, &keys::rsa(), partners, options)
+    }
+
+    fn start_as(kind: Kind, names: &[String], keys: &Pair, partners: &[&str], options: &[&str]) -> Option<Program> {
         let Some(mut command) = kind.command() else {
             assert!(
                 kind != Kind::Pyas2lib && std::env::var_os("DXGATE_INTEROP").is_none(),
@@ -104,7 +114,10 @@ impl Program {
         for name in names {
             command.args(["--as2-name", name]);
         }
-        command.args(["--partner", "ours", "--key"]).arg(&keys.theirs.bundle_file);
+        for partner in partners {
+            command.args(["--partner", partner]);
+        }
+        command.args(options).arg("--key").arg(&keys.theirs.bundle_file);
         command.arg("--partner-cert").arg(&keys.ours.certificate_file).arg("--out").arg(folder.path());
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
@@ -115,6 +128,7 @@ impl Program {
         let ["READY", port, version] = words[..] else { panic!("{} said {line:?} and {}", kind.name(), log()) };
         let path = if kind == Kind::DjangoPyas2 { "pyas2/as2receive" } else { "as2" };
         Some(Program {
+            kind,
             name: format!("{} {version}", kind.name()),
             url: format!("http://127.0.0.1:{port}/{path}"),
             mdn_port: free_port(),
@@ -125,7 +139,18 @@ impl Program {
         })
     }
 
-    fn ask(&mut self, order: &Value) -> Value {
+    /// What it is told to send, before a test adds to it.
+    pub fn order(&self, cell: &Cell, url: &str, file: &Path) -> Value {
+        cell.order(url, file, &file.file_name().unwrap().to_string_lossy(), self.mdn_port)
+    }
+
+    /// Where its asynchronous MDNs come in.
+    pub fn takes_mdns_at(&self) -> String {
+        if self.kind == Kind::Pyas2lib { self.mdn_url() } else { self.url() }
+    }
+
+    /// Says something to it and returns its answer.
+    pub fn ask(&mut self, order: &Value) -> Value {
         writeln!(self.stdin.as_mut().unwrap(), "{order}").unwrap();
         let line = read_line(&mut self.stdout);
         serde_json::from_str(&line).unwrap_or_else(|_| {
@@ -150,7 +175,7 @@ impl Peer for Program {
 
     fn ascii_only(&self) -> bool {
         // It makes text of the octets and octets of the text again before it verifies them.
-        self.name.starts_with(Kind::Libas2.name())
+        self.kind == Kind::Libas2
     }
 
     fn send(&mut self, cell: &Cell, url: &str, file: &Path, file_name: &str) -> Value {

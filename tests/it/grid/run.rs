@@ -27,7 +27,7 @@ pub enum Outcome {
 
 /// How long one cell may take. Peers in Python beside other work take minutes for what takes them a second alone; a cell that
 /// is still on its way then is wrong, and the others go on.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 /// Between two questions to a peer: answering takes it away from its work.
 const ASKED: Duration = Duration::from_secs(1);
 /// Messages under way at a time.
@@ -149,7 +149,7 @@ fn judge_received(gateway: &Gateway<'_>, content: &[u8], cell: &Cell, result: &V
 }
 
 /// The digest that we name is the one the peer has, when it has one.
-fn mic_agrees(result: &Value) -> bool {
+pub(super) fn mic_agrees(result: &Value) -> bool {
     let Some(received) = result["mic_received"].as_str() else { return false };
     let value = received.split(',').next().unwrap_or_default().trim();
     result["mic_sent"].as_str().is_none_or(|sent| sent == value)
@@ -199,7 +199,7 @@ fn home_for(peer: &dyn Peer, keys: Pair, accept: &str, waivers: &str) -> Home {
 }
 
 /// XML with CRLF, different for each cell, and with characters beyond ASCII if the peer can.
-fn payload(number: usize, ascii: bool) -> Vec<u8> {
+pub(super) fn payload(number: usize, ascii: bool) -> Vec<u8> {
     let name = if ascii { "cross-border" } else { "跨境电商" };
     let line = format!("  <item>{name} &#x20;= --boundary</item>\r\n");
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<order n=\"{number}\">\r\n{}</order>\r\n", line.repeat(40))

@@ -139,6 +139,17 @@ impl Notes {
     }
 }
 
+/// Writes what came of odd names, of the ways that messages travel, and of faults.
+pub fn write_faults(file: &str, title: &str, rows: &[(&str, String)]) {
+    let Some(folder) = folder() else { return };
+    let mut text = format!("### {title}: odd names, transfer and faults\n\n| case | what came of it |\n|---|---|\n");
+    for (what, shown) in rows {
+        writeln!(text, "| {what} | {shown} |").unwrap();
+    }
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("{file}.md")), text + "\n").unwrap();
+}
+
 /// Writes which refusals were seen.
 pub fn write_refusals(file: &str, title: &str, rows: &[(&str, String)]) {
     let Some(folder) = folder() else { return };

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+pub mod bend;
 pub mod correspondent;
 pub mod gateway;
 pub mod home;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::bend::Bend;
 use super::scripted;
 
 /// What happens to one connection.
@@ -27,8 +28,12 @@ pub enum Fault {
     StatusAfter(u16),
     /// The answer comes in small pieces with pauses.
     Drip,
+    /// The request comes in small pieces with pauses.
+    SlowRequest,
     /// Passed on, but answered with something that is not HTTP.
     Garbage,
+    /// Something else is passed on.
+    Bent(Bend),
 }
 
 type Choose = Box<dyn FnMut(usize) -> Fault + Send>;
@@ -63,7 +68,13 @@ impl Proxy {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/as2", self.address)
+        self.instead_of("http://upstream/as2")
+    }
+
+    /// The same path on the way through here.
+    pub fn instead_of(&self, url: &str) -> String {
+        let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+        format!("http://{}/{path}", self.address)
     }
 
     /// What clients sent so far, one entry a connection that carried something; a connection may carry more than one
@@ -109,6 +120,18 @@ fn carry(
             }
             return Ok(());
         }
+        Fault::Bent(bend) => {
+            let request = scripted::raw_request(&client)?;
+            keep(kept, request.clone());
+            let mut answer = Vec::new();
+            for bent in bend.of(&request) {
+                let mut server = TcpStream::connect(upstream)?;
+                server.write_all(&bent)?;
+                answer.clear();
+                server.read_to_end(&mut answer)?;
+            }
+            return (&client).write_all(&answer);
+        }
         Fault::StatusAfter(_) | Fault::Garbage => {
             let request = scripted::raw_request(&client)?;
             keep(kept, request.clone());
@@ -122,7 +145,7 @@ fn carry(
             };
             return (&client).write_all(&instead);
         }
-        Fault::Pass | Fault::CutRequest(_) | Fault::CutAnswer(_) | Fault::Drip => {}
+        Fault::Pass | Fault::CutRequest(_) | Fault::CutAnswer(_) | Fault::Drip | Fault::SlowRequest => {}
     }
     both_ways(client, TcpStream::connect(upstream)?, fault, kept)
 }
@@ -145,7 +168,8 @@ fn both_ways(
     let recorded = kept.clone();
     std::thread::spawn(move || {
         let number = keep(&recorded, Vec::new());
-        let _ = pump(&from, &to, limit, None, |bytes| recorded.lock().unwrap()[number].extend_from_slice(bytes));
+        let pause = (fault == Fault::SlowRequest).then_some(Duration::from_millis(10));
+        let _ = pump(&from, &to, limit, pause, |bytes| recorded.lock().unwrap()[number].extend_from_slice(bytes));
         if limit != usize::MAX {
             cut(&from, &to);
         } else {
