@@ -91,11 +91,12 @@ pub fn date_value(date: Timestamp) -> String {
     rfc2822::DateTimePrinter::new().zoned_to_string(&date).unwrap_or_else(|_| fallback())
 }
 
-/// Free text as a field value: ASCII as it is, other text as RFC 2047 encoded words; control characters become blanks.
+/// Free text as a field value: ASCII as it is, other text, and what looks like an encoded word itself, as RFC 2047 encoded
+/// words; control characters become blanks.
 pub fn text_value(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let text = text.trim();
-    if text.is_ascii() {
+    if text.is_ascii() && !text.contains(ENCODED_WORD) {
         return text.to_owned();
     }
     // An encoded word has at most 75 characters: 45 bytes make 60 of base64, the frame takes 12.
@@ -112,12 +113,16 @@ pub fn text_value(text: &str) -> String {
     words.join(" ")
 }
 
+/// How an encoded word begins (RFC 2047 2).
+const ENCODED_WORD: &str = "=?";
+
 fn encoded_word(text: &str) -> String {
     format!("=?UTF-8?B?{}?=", STANDARD.encode(text))
 }
 
 /// `attachment; filename="…"`; when the name is not plain ASCII, `filename*` (RFC 2231) before a plain stand-in,
-/// because receivers that know both take the first.
+/// because receivers that know both take the first. A name that looks like an encoded word goes the same way: many products
+/// decode those here, which RFC 2047 5 forbids.
 pub fn attachment_value(file_name: &str) -> String {
     let quoted = |c: char| match c {
         '"' | '\\' => '_',
@@ -125,9 +130,10 @@ pub fn attachment_value(file_name: &str) -> String {
         _ => '_',
     };
     let plain: String = file_name.chars().map(quoted).collect();
-    if plain == file_name {
+    if plain == file_name && !plain.contains(ENCODED_WORD) {
         return format!("attachment; filename=\"{plain}\"");
     }
+    let plain = plain.replace(ENCODED_WORD, "=_");
     let mut extended = String::new();
     for byte in file_name.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_') {
@@ -154,6 +160,7 @@ mod tests {
         assert_eq!(text_value("order 1"), "order 1");
         assert_eq!(text_value("a\r\nX: y"), "a  X: y");
         assert_eq!(text_value("订单"), "=?UTF-8?B?6K6i5Y2V?=");
+        assert_eq!(text_value("=?UTF-8?B?5Y2V?="), "=?UTF-8?B?PT9VVEYtOD9CPzVZMlY/PQ==?=", "meant as it stands");
         assert!(text_value(&"订".repeat(40)).split(' ').all(|word| word.len() <= 75));
     }
 
@@ -162,6 +169,8 @@ mod tests {
         assert_eq!(attachment_value("a b.xml"), "attachment; filename=\"a b.xml\"");
         assert_eq!(attachment_value("a\".xml"), "attachment; filename*=UTF-8''a%22.xml; filename=\"a_.xml\"");
         assert_eq!(attachment_value("单.xml"), "attachment; filename*=UTF-8''%E5%8D%95.xml; filename=\"_.xml\"");
+        let word = "attachment; filename*=UTF-8''%3D%3Fa%3FQ%3Fb%3F%3D; filename=\"=_a?Q?b?=\"";
+        assert_eq!(attachment_value("=?a?Q?b?="), word, "meant as it stands");
         assert!(!attachment_value("a\r\nb").contains(['\r', '\n']));
     }
 }

@@ -4,7 +4,7 @@ use super::headers::{self, repeated_singleton};
 use super::{AcceptPolicy, As2Name, Disposition, MessageId, NotificationOptions, Unmet};
 use crate::ground::limits::Limits;
 use crate::ground::text::printable;
-use crate::mime::{ContentType, Headers};
+use crate::mime::{ContentType, Headers, decode_words};
 
 use super::error::RequestError;
 
@@ -41,7 +41,7 @@ pub struct Request {
     pub content_type: ContentType,
     /// `AS2-Version`; 1.0 when it is missing.
     pub as2_version: String,
-    /// `Subject`, printable.
+    /// `Subject`, decoded (RFC 2047) and printable.
     pub subject: Option<String>,
     /// Every field as received.
     pub headers: Headers,
@@ -157,7 +157,7 @@ pub fn read_head(headers: &Headers, body_prefix: &[u8], limits: &Limits) -> Resu
         return Ok(Incoming::Mdn(MdnEnvelope { from, to, message_id, headers: headers.clone() }));
     }
     let (message_id, as2_version, content_type) = message_fields(headers)?;
-    let subject = headers.get(headers::SUBJECT).map(printable);
+    let subject = headers.get(headers::SUBJECT).map(|subject| printable(&decode_words(subject)));
     Ok(Incoming::Message(Request {
         from,
         to,

@@ -12,6 +12,8 @@
 
 mod algorithm;
 pub mod ber;
+#[cfg(test)]
+mod bomb_tests;
 mod certificate;
 pub mod certs_only;
 pub mod compressed;

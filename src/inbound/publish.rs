@@ -10,10 +10,10 @@ use super::open::{Verified, cipher_name};
 use super::reply::{Answer, Asked, NoAnswer, Refusal};
 use super::terms;
 use super::unwrap::{DxpMeta, Unwrapped};
+use crate::as2::Opened;
 use crate::as2::attachments::Attachment;
 use crate::as2::proof::{self, Stored};
 use crate::as2::request::Request;
-use crate::as2::{Opened, headers};
 use crate::cms::SignatureValid;
 use crate::ground::clock::customs_time;
 use crate::ground::id::Id;
@@ -258,7 +258,7 @@ fn meta_text(
         as2_from: request.from.as_str(),
         as2_to: request.to.as_str(),
         message_id: request.message_id.as_str(),
-        subject: request.headers.get(headers::SUBJECT),
+        subject: request.subject.as_deref(),
         received_at: received_at.to_owned(),
         file_name: file_name.map(|name| printable(&name.original)),
         content_type: own.map_or(opened.content_type.as_deref(), |own| own.content_type.as_deref()),

@@ -1,5 +1,7 @@
 //! Names that partners give their payloads: kept as data, and made safe before they come near a folder.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::Headers;
@@ -24,26 +26,39 @@ pub struct FileName {
 /// The file name of an entity: `filename` of Content-Disposition (RFC 2183 2.3), else `name` of Content-Type.
 pub fn file_name(headers: &Headers) -> Option<FileName> {
     let from = |field: &str, parameter: &str| {
-        let (_, params) = parse_parameters(&without_stand_in(headers.get(field)?, parameter))?;
-        params.into_iter().find(|(name, value)| name == parameter && !value.is_empty()).map(|(_, value)| value)
+        let value = quoted_once(headers.get(field)?);
+        let extended = without_stand_in(&value, parameter);
+        let (_, params) = parse_parameters(extended.as_deref().unwrap_or(&value))?;
+        let named = params.into_iter().find(|(name, value)| name == parameter && !value.is_empty());
+        // The extended form has an encoding of its own; encoded words in it are meant as they stand.
+        named.map(|(_, name)| if extended.is_some() { name } else { decode_words(&name) })
     };
     let original = from("Content-Disposition", "filename").or_else(|| from("Content-Type", "name"))?;
-    let original = decode_words(&original);
     let safe = safe_file_name(&original);
     Some(FileName { original, safe })
 }
 
 /// A field without the plain form of a parameter that it has in the extended form of RFC 2231 too, which counts more wherever
-/// it stands (RFC 6266 4.3).
-fn without_stand_in(value: &str, parameter: &str) -> String {
+/// it stands (RFC 6266 4.3). `None`: it is not there in the extended form.
+fn without_stand_in(value: &str, parameter: &str) -> Option<String> {
     let pieces = pieces(value);
     let name = |piece: &str| piece.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
     let extended = |piece: &&str| name(piece).strip_prefix(parameter).is_some_and(|rest| rest.starts_with('*'));
     if !pieces.iter().any(extended) {
-        return value.to_owned();
+        return None;
     }
     let kept: Vec<&str> = pieces.into_iter().filter(|piece| name(piece) != parameter).collect();
-    kept.join(";")
+    Some(kept.join(";"))
+}
+
+/// A field in which a value stands in quotes that were doubled, as `filename=""a.xml""`, with the usual ones.
+fn quoted_once(value: &str) -> Cow<'_, str> {
+    let doubled = value.split_once("=\"\"").and_then(|(before, rest)| {
+        let (name, after) = rest.split_once("\"\"")?;
+        // Two quotes before a semicolon are an empty value.
+        (!name.is_empty() && !name.trim_start().starts_with(';')).then_some((before, name, after))
+    });
+    doubled.map_or(Cow::Borrowed(value), |(before, name, after)| Cow::Owned(format!("{before}=\"{name}\"{after}")))
 }
 
 /// What stands between the semicolons of a field, those in quotes not counted.
@@ -114,8 +129,9 @@ fn is_device(name: &str) -> bool {
         || numbered("LPT")
 }
 
-/// RFC 2047 encoded words, which some products use in parameters although RFC 2231 forbids it there.
-fn decode_words(text: &str) -> String {
+/// Text with its encoded words (RFC 2047) decoded: of a subject, or of a parameter, where some products use them although
+/// RFC 2231 forbids it.
+pub fn decode_words(text: &str) -> String {
     if !text.contains("=?") {
         return text.to_owned();
     }
@@ -159,6 +175,28 @@ mod tests {
         let both = "application/xml; name=\"__.xml\"; name*=UTF-8''%E8%AE%A2%E5%8D%95.xml";
         assert_eq!(named("Content-Type", both).unwrap().original, "订单.xml");
         assert_eq!(named("Content-Disposition", "attachment"), None);
+    }
+
+    #[test]
+    fn doubled_quotes_are_read_as_one_pair() {
+        for (value, name) in [
+            ("attachment; filename=\"\"a.xml\"\"", Some("a.xml")),
+            ("attachment; filename=\"\"a b;c.xml\"\"; size=3", Some("a b;c.xml")),
+            ("attachment; filename=\"\"单.xml\"\"", Some("单.xml")),
+            ("attachment; filename=\"\"", None),
+            ("attachment; filename=\"\"; x=\"\"", None),
+            ("attachment; filename=\"\\\"a.xml\\\"\"", Some("\"a.xml\"")),
+        ] {
+            let read = named("Content-Disposition", value).map(|name| name.original);
+            assert_eq!(read.as_deref(), name, "{value}");
+        }
+        assert_eq!(named("Content-Type", "a/b; name=\"\"a.xml\"\"").unwrap().original, "a.xml");
+    }
+
+    #[test]
+    fn what_looks_like_an_encoded_word_in_the_extended_form_is_meant_as_it_stands() {
+        let value = "attachment; filename*=UTF-8''%3D%3FUTF-8%3FB%3F5Y2V%3F%3D; filename=\"a\"";
+        assert_eq!(named("Content-Disposition", value).unwrap().original, "=?UTF-8?B?5Y2V?=");
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod source;
 pub use content_type::ContentType;
 pub use encoding::{Base64Lines, transfer_decoder};
 pub use error::MimeError;
-pub use filename::{FileName, file_name, safe_file_name};
+pub use filename::{FileName, decode_words, file_name, safe_file_name};
 pub use header::{Headers, read_entity_head};
 pub use line_ends::{CanonicalLines, LineEnds};
 pub(crate) use multipart::is_plain_text;

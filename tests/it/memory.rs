@@ -100,6 +100,58 @@ fn memory_does_not_grow_with_receptions_at_a_time() {
     judge(&what, &receiver, before, GROWTH + count * GROWTH_EACH, 256 * MIB);
 }
 
+/// Its zeros cost ten megabytes on the line; ten gigabytes would come out.
+#[test]
+fn memory_does_not_grow_with_what_a_bomb_would_become() {
+    let home = home("ours", keys::ours());
+    home.partner("theirs", &PartnerFile::default());
+    let gateway = start(&home);
+    let fields = |number: u32, kind: &str| {
+        format!(
+            "AS2-Version: 1.1\r\nAS2-From: theirs\r\nAS2-To: ours\r\nMessage-ID: <{number}@theirs>\r\nContent-Type: {kind}\r\n\
+             Disposition-Notification-To: theirs\r\n"
+        )
+    };
+    let post = |number, kind: &str, body: &[u8]| {
+        let answer = http::post(home.as2, "/as2", &fields(number, kind), body).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text()
+    };
+    let bomb = bomb();
+    // As much as it costs to take and keep so many bytes of anything.
+    assert!(post(0, "application/octet-stream", &vec![0x55; bomb.len()]).contains("; processed\r\n"));
+    let before = peak(&gateway);
+    for number in 1..4 {
+        let kind = "application/pkcs7-mime; smime-type=compressed-data";
+        let told = post(number, kind, &bomb);
+        assert!(told.contains("processed/error: decompression-failed"), "{told}");
+    }
+    judge("three bombs of 10 GiB", &gateway, before, GROWTH, 64 * MIB);
+    let names = home.names("theirs", "inbox");
+    assert!(names.len() <= 2 && names.iter().all(|name| !name.contains("bomb")), "{names:?}");
+}
+
+/// CompressedData (RFC 3274) of indefinite length around deflated zeros that are repeated ten thousand times.
+fn bomb() -> Vec<u8> {
+    let mut deflated = Vec::with_capacity(1 << 16);
+    let mut deflate = flate2::Compress::new(flate2::Compression::best(), false);
+    deflate.compress_vec(&vec![0; 1 << 20], &mut deflated, flate2::FlushCompress::Full).unwrap();
+    assert_eq!(deflate.total_in(), MIB);
+    let length = u16::try_from(deflated.len()).unwrap().to_be_bytes();
+    let segment = [&[0x04, 0x82], length.as_slice(), &deflated].concat();
+    let smime = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10";
+    let data = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
+    let mut bomb = [&[0x30, 0x80, 0x06, 0x0b], smime.as_slice(), &[1, 9, 0xa0, 0x80, 0x30, 0x80, 2, 1, 0]].concat();
+    bomb.extend([&[0x30, 0x0d, 0x06, 0x0b], smime.as_slice(), &[3, 8, 0x30, 0x80], data, &[0xa0, 0x80]].concat());
+    // A stored block with the head of a part, so that the zeros are a payload.
+    let head = b"Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename=bomb\r\n\r\n";
+    let size = u16::try_from(head.len()).unwrap();
+    let stored = [&[0x78, 0xda, 0], size.to_le_bytes().as_slice(), &(!size).to_le_bytes(), head.as_slice()].concat();
+    bomb.extend([&[0x24, 0x80, 0x04, 0x81, u8::try_from(stored.len()).unwrap()], stored.as_slice()].concat());
+    bomb.extend(segment.repeat(10_000));
+    bomb
+}
+
 /// One message, composed once; only its Message-ID differs from reception to reception.
 struct Letter {
     headers: String,

@@ -9,11 +9,13 @@ use dxgate::mime::{BytesSource, MemoryScratch};
 use jiff::{SignedDuration, Timestamp};
 use openssl::rsa::Padding;
 
-use crate::support::correspondent::{Letter, letter, plan, receipt_in, signing};
+use crate::support::correspondent::{Letter, letter, plan, receipt, receipt_in, signing};
+use crate::support::eventually;
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile};
 use crate::support::http::{self, Answer};
 use crate::support::keys::{self, Party};
+use crate::support::scripted::{self, Posted, Scripted};
 
 const PAYLOAD: &[u8] = b"<a>not to be guessed</a>";
 pub const STRICT: &str = "signature = true\nencryption = true";
@@ -41,6 +43,53 @@ fn twelve_ways_to_fail_in_an_envelope_are_answered_alike_to_the_byte() {
     let good = enveloped(&inner(&plan()), &[keys::ours()], ContentCipher::Aes256Cbc);
     let answer = http::post(home.as2, "/as2", &fields("<good@theirs>"), &good).unwrap();
     assert!(receipt_in(&answer).disposition.is_positive(), "{}\n{}", answer.text(), gateway.log());
+}
+
+#[test]
+fn twelve_ways_to_fail_are_answered_alike_to_the_byte_on_a_connection_of_their_own_too() {
+    let peer = Scripted::start(|_, _| Some(scripted::answer(204, "", b"")));
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), accept: STRICT, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let later = |id: &str| format!("{}Receipt-Delivery-Option: {}\r\n", fields(id), peer.url());
+    let mut failures = failures();
+    failures.push(("nothing", enveloped(&inner(&plan()), &[keys::ours()], ContentCipher::Aes256Cbc)));
+    let mut at_once = Vec::new();
+    for (number, (what, body)) in failures.iter().enumerate() {
+        let id = format!("<later-{number:02}@theirs>");
+        let answer = http::post(home.as2, "/as2", &later(&id), body).unwrap();
+        assert_eq!(answer.status, 202, "{what}: {}", answer.text());
+        at_once.push(masked(&answer, &id));
+    }
+    assert!(at_once.iter().all(|answer| *answer == at_once[0]), "{at_once:#?}");
+    let posted = eventually("every receipt is sent", || {
+        let posted = peer.posted();
+        (posted.len() == failures.len()).then_some(posted)
+    });
+    let mut receipts = Vec::new();
+    for (number, (what, _)) in failures.iter().enumerate() {
+        let id = format!("<later-{number:02}@theirs>");
+        let about = |posted: &&Posted| find_in(&posted.body, id.as_bytes()).is_some();
+        let posted = posted.iter().find(about).unwrap_or_else(|| panic!("none about {what}"));
+        let told = receipt(&posted.headers, &posted.body);
+        assert_eq!(
+            told.disposition.is_positive(),
+            *what == "nothing",
+            "{what}: {}\n{}",
+            told.disposition,
+            gateway.log()
+        );
+        let head = String::from_utf8(posted.headers.to_bytes()).unwrap();
+        receipts.push((what, masked_octets(&head, &posted.body, &id)));
+    }
+    let good = receipts.pop().unwrap();
+    for (what, receipt) in &receipts {
+        assert_eq!(*receipt, receipts[0].1, "{what} is answered otherwise than {}", receipts[0].0);
+        assert!(receipt.0.contains("processed/error: decryption-failed"), "{}", receipt.0);
+    }
+    assert_ne!(good.1, receipts[0].1, "a difference would be seen");
+    gateway.wait_for("theirs", "inbox", "letter.xml");
+    assert_eq!(home.names("theirs", "inbox"), ["letter.xml", "letter.xml.meta.json"]);
 }
 
 /// Everything that can go wrong between the private key and the signature.
@@ -112,7 +161,11 @@ fn encrypted_key(key: &[u8]) -> Vec<u8> {
 }
 
 fn find(octets: &[u8], what: &[u8]) -> usize {
-    octets.windows(what.len()).position(|window| window == what).unwrap()
+    find_in(octets, what).unwrap()
+}
+
+fn find_in(octets: &[u8], what: &[u8]) -> Option<usize> {
+    octets.windows(what.len()).position(|window| window == what)
 }
 
 pub fn fields(message_id: &str) -> String {
@@ -126,9 +179,14 @@ pub fn fields(message_id: &str) -> String {
 
 /// Head and report of an answer without what differs in any two answers, and the length of the whole.
 fn masked(answer: &Answer, message_id: &str) -> (String, usize) {
-    let report = answer.text();
-    let report = report.split("Content-Type: application/pkcs7-signature").next().unwrap().to_owned();
-    let whole = format!("{}\r\n\r\n{report}", answer.head).replace(message_id, "<ID>");
+    masked_octets(&answer.head, &answer.body, message_id)
+}
+
+/// The same of a receipt however it came.
+fn masked_octets(head: &str, body: &[u8], message_id: &str) -> (String, usize) {
+    let report = String::from_utf8_lossy(body);
+    let report = report.split("Content-Type: application/pkcs7-signature").next().unwrap();
+    let whole = format!("{head}\r\n\r\n{report}").replace(message_id, "<ID>");
     let mut boundaries: Vec<String> =
         whole.split("boundary=\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect();
     boundaries.sort();
@@ -137,7 +195,7 @@ fn masked(answer: &Answer, message_id: &str) -> (String, usize) {
         let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
         !["date", "message-id"].contains(&name.as_str())
     };
-    (whole.split("\r\n").filter(varies).collect::<Vec<_>>().join("\n"), answer.body.len())
+    (whole.split("\r\n").filter(varies).collect::<Vec<_>>().join("\n"), body.len())
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! ends.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use dxgate::as2::SendPlan;
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
@@ -10,7 +10,7 @@ use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use crate::support::correspondent::{self, Letter, receipt_in};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
-use crate::support::{eventually, free_port, http, keys};
+use crate::support::{eventually, free_port, http, keys, scripted};
 
 /// Neither signed nor encrypted, which this partner may; a receipt is wanted.
 fn letter(number: usize) -> Letter {
@@ -75,6 +75,29 @@ fn requests_of_other_products_are_taken_in_every_dress() {
 
 const LONG: &str = "/as2?partner=theirs&route=00000000001111111111222222222233333333334444444444555555555566666666667777777777\
                     8888888888&x=%20%2F";
+
+/// Drummond rounds found clients that cut a URL at 100 characters, or leave its query away.
+#[test]
+fn the_url_of_a_partner_is_asked_for_to_its_last_character() {
+    let long = format!("/as2?{}&x=%20%2F&y=a/b?c:d@e", "route=0123456789&".repeat(30));
+    for (target, asked) in
+        [(LONG, LONG), (long.as_str(), long.as_str()), ("?only=a-query", "/?only=a-query"), ("", "/")]
+    {
+        // A URL with `@` is refused: it could hide a host.
+        let (target, asked) = (target.replace('@', "%40"), asked.replace('@', "%40"));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let home = Home::ours();
+        let url = format!("http://{}{target}", listener.local_addr().unwrap());
+        home.partner("theirs", &PartnerFile { url, ..PartnerFile::default() });
+        let gateway = Gateway::start(&home);
+        home.submit("theirs", "order.xml", b"<order/>");
+        let (mut socket, _) = listener.accept().unwrap();
+        let request = scripted::raw_request(&socket).unwrap();
+        let line = request.split(|octet| *octet == b'\r').next().unwrap();
+        assert_eq!(String::from_utf8_lossy(line), format!("POST {asked} HTTP/1.1"), "{}", gateway.log());
+        socket.write_all(&scripted::answer(503, "", b"")).unwrap();
+    }
+}
 
 fn chunked(fields: &str, body: &[u8], size: fn(usize) -> String) -> (String, Vec<u8>) {
     let (one, other) = body.split_at(body.len() / 2);

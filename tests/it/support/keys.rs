@@ -125,6 +125,16 @@ fn folder(name: &str) -> PathBuf {
 
 fn party(folder: &Path, name: &str, key: PKey<Private>) -> Party {
     let certificate = certificate(name, &key);
+    files(folder, name, key, certificate)
+}
+
+/// A party of a test's own making.
+#[allow(dead_code, reason = "the benches make none")]
+pub fn kept(folder: &Path, name: &str, key: PKey<Private>, certificate: X509) -> &'static Party {
+    Box::leak(Box::new(files(folder, name, key, certificate)))
+}
+
+fn files(folder: &Path, name: &str, key: PKey<Private>, certificate: X509) -> Party {
     let key_pem = key.private_key_to_pem_pkcs8().unwrap();
     let certificate_pem = certificate.to_pem().unwrap();
     let file = |suffix: &str, content: &[u8]| {

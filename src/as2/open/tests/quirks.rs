@@ -13,6 +13,7 @@
 //! | a receipt asked for with `required`, tabs, no parameter names, an unknown algorithm first | pyas2, BizTalk, libas2 |
 //! | AS2-Version missing, 1.0 to 1.3 and beyond; EDIINT-Features with any word | libas2, RSSBus, pyas2 |
 //! | file names in RFC 2231, RFC 2047 and raw UTF-8, with blanks, without quotes | Cyclone, OpenAS2, mendelson |
+//! | a file name in doubled quotes | Drummond rounds |
 //! | line ends after a CMS structure, BER with indefinite lengths, binary signatures | Sterling, Bouncy Castle |
 //! | RSA-PSS without its parameters; RSA-OAEP with MGF1 of another digest (tested in `cms`) | pyas2; Java |
 
@@ -159,6 +160,7 @@ fn file_names_are_read_in_every_spelling_and_kept_as_they_were() {
         ("attachment; filename=\"单.xml\"", "单.xml", "单.xml"),
         ("attachment; filename=\"a b.xml\"", "a b.xml", "a b.xml"),
         ("attachment; filename=a.xml", "a.xml", "a.xml"),
+        ("attachment; filename=\"\"a b.xml\"\"", "a b.xml", "a b.xml"),
         ("attachment; filename=\"..\\\\..\\\\evil.exe\"", "..\\..\\evil.exe", "evil.exe"),
     ] {
         let entity = format!("Content-Type: application/xml\r\nContent-Disposition: {value}\r\n\r\n");
