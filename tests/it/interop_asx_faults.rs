@@ -17,7 +17,6 @@ use crate::grid::faults::{
 };
 use crate::grid::table;
 use crate::interop_asx::{answered, certificate, client, client_of, partner, version};
-use crate::interop_faults::UNKNOWN_PARTNER;
 use crate::support::eventually;
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile};
@@ -199,7 +198,8 @@ const RECEIVED: &[(&str, &str)] = &[
     ("signed with a key that the receiver does not know", "`processed/error: decryption-failed`"),
     ("encrypted to somebody else", "`processed/error: decryption-failed`"),
     ("a byte of the envelope changed", "`processed/error: decryption-failed`"),
-    ("from a name that we do not know", UNKNOWN_PARTNER),
+    // asx makes nothing of a receipt that is not signed.
+    ("from a name that we do not know", "Indeterminate"),
     ("a body over `limits.body`", "HTTP 413"),
     ("a payload over `accept.max_payload`", "`processed/error: unexpected-processing-error`"),
 ];

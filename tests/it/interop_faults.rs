@@ -39,25 +39,27 @@ enum Expected {
     Noted(&'static str, &'static str),
     /// Anything but `pass`: the peer cannot, and why.
     Cannot(&'static str),
+    /// The same, but whether it shows depends on how soon the peer tries again.
+    Races(&'static str),
     /// The peer itself says that it cannot, and why.
     Declines,
     /// Nothing to see: the peer has nothing that could do it, as said here.
     Lacks(&'static str),
 }
 
-use Expected::{Cannot, Declines, Is, Lacks, Noted};
+use Expected::{Cannot, Declines, Is, Lacks, Noted, Races};
 
 /// What is expected of a case with pyas2lib, django-pyas2, libas2 and openssl.
 type Row = (&'static str, [Expected; 4]);
 
 const PASS: Expected = Is("pass");
-/// What a peer is told when we know no partner of its name.
-pub const UNKNOWN_PARTNER: &str = "HTTP 403";
+/// What a peer is told, in an unsigned receipt, when we know no partner of its name.
+const UNKNOWN_PARTNER: &str = "`processed/error: authentication-failed`";
 const DUPLICATE: Expected = Is("delivered, `processed/warning: duplicate-document`");
 const TWICE: Expected = Noted("pass", "it keeps no account of Message-IDs and has it twice");
 const ENCODED: Expected = Cannot("libas2 writes such names as encoded words (RFC 2047), which no AS2 name is");
 const NO_ZLIB: Expected = Cannot("Debian's openssl is built without zlib");
-const ANEW: Expected = Cannot("django-pyas2 repeats it under another Message-ID, so it arrives twice");
+const ANEW: Expected = Races("django-pyas2 repeats it under another Message-ID, so it arrives twice");
 const LOST: Expected = Noted(
     "delivered, `processed/warning: duplicate-document`, though it arrived 0 times",
     "django-pyas2 takes what came for the message, cannot open it, and calls the whole one that follows a duplicate",
@@ -236,6 +238,7 @@ fn in_words(expected: Expected, words: &str) -> Option<String> {
         Is(wanted) => (words == wanted).then(|| wanted.to_owned()),
         Noted(wanted, note) => (words == wanted).then(|| format!("{wanted}; {note}")),
         Cannot(why) => (words != "pass").then(|| format!("– {why}")),
+        Races(why) => Some(format!("– {why}")),
         Declines => words.starts_with("– ").then(|| words.to_owned()),
         Lacks(_) => None,
     }
