@@ -42,9 +42,11 @@ pub struct Verified {
 /// Checks the bundle in `dir`.
 ///
 /// # Errors
-/// The folder or its list of sums cannot be read: it is no bundle.
+/// The folder or its list of sums cannot be read, or something in it is neither file nor folder of files: it is no bundle.
 pub fn verify(dir: &Path) -> io::Result<Verified> {
     let mut verified = Verified::default();
+    // Before anything is opened: a link of a stranger's may lead anywhere.
+    let there = files(dir, "")?;
     let sums = small(&dir.join(SUMS))?;
     let stated = small(&dir.join(SUM_OF_SUMS)).unwrap_or_default();
     if stated != hex(&Sha256::digest(&sums)).as_bytes() {
@@ -53,7 +55,7 @@ pub fn verify(dir: &Path) -> io::Result<Verified> {
     let sums = String::from_utf8_lossy(&sums).into_owned();
     let named = check_list(dir, SUMS, &sums, &mut verified);
     verified.files = named.len();
-    for extra in files(dir, "")?.difference(&named) {
+    for extra in there.difference(&named) {
         if ![SUMS, SUM_OF_SUMS].contains(&extra.as_str()) {
             verified.add(extra, bilingual!("清单中没有这个文件", "it is not in the list"));
         }
@@ -164,11 +166,34 @@ fn files(dir: &Path, below: &str) -> io::Result<BTreeSet<String>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = format!("{below}{}", entry.file_name().to_string_lossy());
-        match entry.file_type()?.is_dir() {
-            true if below.is_empty() => found.extend(files(&entry.path(), &format!("{name}/"))?),
-            true => {}
-            false => drop(found.insert(name)),
+        let kind = entry.file_type()?;
+        if kind.is_dir() && below.is_empty() {
+            found.extend(files(&entry.path(), &format!("{name}/"))?);
+        } else if kind.is_file() {
+            found.insert(name);
+        } else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{name} is no file of a bundle")));
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = format!("{}  content.bin\n", hex(&Sha256::digest(b"content")));
+        fs::write(dir.path().join("content.bin"), b"content").unwrap();
+        fs::write(dir.path().join(SUMS), &list).unwrap();
+        fs::write(dir.path().join(SUM_OF_SUMS), hex(&Sha256::digest(&list))).unwrap();
+        assert_eq!(verify(dir.path()).unwrap().findings, []);
+        fs::create_dir_all(dir.path().join("certificates/deeper")).unwrap();
+        assert_eq!(verify(dir.path()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        fs::remove_dir(dir.path().join("certificates/deeper")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join("certificates/signer.pem")).unwrap();
+        assert_eq!(verify(dir.path()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
 }
