@@ -179,6 +179,7 @@ fn files(dir: &Path, below: &str) -> io::Result<BTreeSet<String>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the bundle of a test need not be durable")]
 mod tests {
     use super::*;
 
