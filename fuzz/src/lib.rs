@@ -439,6 +439,7 @@ fn policy(demands: bool) -> AcceptPolicy {
         gcm_in_enveloped: !demands,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
         mic_as_listed: false,
+        unknown_signers: false,
         max_payload: limits().payload,
     }
 }
