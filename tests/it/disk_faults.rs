@@ -123,6 +123,9 @@ const WRITTEN_FOR_READERS: &str = "index-apply";
 
 const DEADLINE: Duration = Duration::from_secs(90);
 
+/// Rounds of further messages, at most.
+const MORE: u32 = 20;
+
 #[derive(Debug, Clone)]
 struct Case {
     /// What the variable says.
@@ -139,9 +142,13 @@ impl Case {
         }
     }
 
+    fn is_of_index_writes(&self) -> bool {
+        self.arms.starts_with(WRITTEN_FOR_READERS)
+    }
+
     /// What the index gets waits in memory for more, unless somebody lists messages: a case about it needs a reader.
     fn look_at(&self, home: &Home) {
-        if self.arms.starts_with(WRITTEN_FOR_READERS) {
+        if self.is_of_index_writes() {
             // The gateway may be on its way up or down.
             let _ = http::get(home.console, "/api/v1/messages", home.token().as_deref());
         }
@@ -246,20 +253,27 @@ fn endure(case: &Case, home: &Home, traffic: &mut Traffic<'_>) -> Result<(), Str
     command.env("FAILPOINTS", &case.arms);
     let mut gateway = Gateway::spawn_by(home, command);
     let mut restarted = false;
-    let settled = traffic.settle(DEADLINE, || {
-        case.look_at(home);
-        if let Some(status) = gateway.ended() {
-            if restarted {
-                return Err(format!("ended with {status} although nothing is armed any more"));
+    // How often the index is written depends on who reads when: until the point is reached there is more to write.
+    for round in 0.. {
+        let settled = traffic.settle(DEADLINE, || {
+            case.look_at(home);
+            if let Some(status) = gateway.ended() {
+                if restarted {
+                    return Err(format!("ended with {status} although nothing is armed any more"));
+                }
+                judge_end(case, status, &struck(home))?;
+                restarted = true;
+                gateway = Gateway::spawn(home);
             }
-            judge_end(case, status, &struck(home))?;
-            restarted = true;
-            gateway = Gateway::spawn(home);
+            Ok(())
+        })?;
+        if !settled {
+            return Err("not everything arrived in time".to_owned());
         }
-        Ok(())
-    })?;
-    if !settled {
-        return Err("not everything arrived in time".to_owned());
+        if !case.is_of_index_writes() || round == MORE || !struck(home).is_empty() {
+            break;
+        }
+        traffic.load(1);
     }
     if let Some(status) = gateway.ended() {
         judge_end(case, status, &struck(home))?;
