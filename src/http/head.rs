@@ -43,9 +43,8 @@ impl Head {
     ) -> Result<Head, PostError> {
         let bad = |what: &str| PostError::new(PostErrorKind::BadUrl, what);
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad("not a method"))?;
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let form =
-            if forwarded_by.is_some() { format!("http://{}{path}", target.host_header()) } else { path.to_owned() };
+        let path = path_of(uri);
+        let form = if forwarded_by.is_some() { format!("http://{}{path}", target.host_header()) } else { path };
         let form = form.parse().map_err(|_| bad("the path is not usable"))?;
         let host = HeaderValue::from_str(&target.host_header()).map_err(|_| bad("the host is not usable"))?;
         let mut fields = vec![(header::HOST, host)];
@@ -99,4 +98,10 @@ impl Head {
         }
         (request, expectation)
     }
+}
+
+/// What a request asks for: path and query; the path is `/` where the URL has none (RFC 9110 4.2.3).
+pub(super) fn path_of(uri: &Uri) -> String {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }

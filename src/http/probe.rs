@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::address::{Addresses, Target};
 use super::client::ClientSettings;
+use super::head::path_of;
 use super::old_tls::OldTls;
 use super::post_error::{PostError, PostErrorKind};
 use super::tls;
@@ -86,8 +87,8 @@ impl Steps<'_> {
         let proxy = self.settings.proxy.as_ref().filter(|proxy| proxy.serves(&target));
         let path = match proxy {
             // The absolute form (RFC 9112 3.2.2).
-            Some(_) if !target.tls => uri.to_string(),
-            _ => uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+            Some(_) if !target.tls => format!("http://{}{}", target.host_header(), path_of(&uri)),
+            _ => path_of(&uri),
         };
         let (near, allowed) =
             proxy.map_or((&target, self.settings.addresses), |proxy| (proxy.target(), Addresses::Any));
