@@ -14,7 +14,7 @@ use crate::support::bend::Bend;
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, Station};
 use crate::support::keys;
-use crate::support::proxy::Fault;
+use crate::support::proxy::{Fault, Proxy};
 
 pub use reception::sender;
 pub use sending::{Sending, in_order, receiver};
@@ -37,6 +37,19 @@ pub struct Case {
     pub odd: Odd,
     /// Bytes of the payload, at least.
     pub size: usize,
+}
+
+impl Case {
+    /// That the body travelled as it should, by what the proxy carried.
+    fn check_the_wire(&self, there: &Proxy) {
+        let field = match self.travels {
+            Travels::Usually => return,
+            Travels::Chunked => "transfer-encoding: chunked",
+            Travels::Expecting => "expect: 100-continue",
+        };
+        let said = |carried: &Vec<u8>| String::from_utf8_lossy(carried).to_ascii_lowercase().contains(field);
+        assert!(there.requests().iter().any(said), "{}: {field}", self.what);
+    }
 }
 
 /// How the body travels.

@@ -53,7 +53,7 @@ impl<'a> Reception<'a> {
         if let Some(reason) = result["cannot"].as_str() {
             return Outcome { words: format!("– {reason}"), detail: String::new() };
         }
-        self.check_the_wire();
+        self.case.check_the_wire(&self.there);
         let told = told(&result);
         let expected = usize::from(told == "pass");
         eventually(self.case.what, || (self.arrived(&content) >= expected).then_some(()));
@@ -89,17 +89,6 @@ impl<'a> Reception<'a> {
         let names = self.home.names("theirs", "inbox");
         let payloads = names.iter().filter(|name| !name.ends_with(".meta.json"));
         payloads.filter(|name| fs::read(inbox.join(name)).is_ok_and(|found| found == content)).count()
-    }
-
-    /// That the body travelled as it should.
-    fn check_the_wire(&self) {
-        let field = match self.case.travels {
-            Travels::Usually => return,
-            Travels::Chunked => "transfer-encoding: chunked",
-            Travels::Expecting => "expect: 100-continue",
-        };
-        let said = |carried: &Vec<u8>| String::from_utf8_lossy(carried).to_ascii_lowercase().contains(field);
-        assert!(self.there.requests().iter().any(said), "{}: {field}", self.case.what);
     }
 }
 
