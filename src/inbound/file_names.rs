@@ -54,8 +54,8 @@ fn illegal(name: &FileName, opened: &Opened) -> Refusal {
         explanation: "The file name cannot be used as it is.",
         code: "file-name-illegal",
         text: bilingual!(
-            "文件名 {shown} 含有不能用于文件名的字符，按约定（accept.file_names）未接收。请对方换用文件名后作为新报文发送。",
-            "the file name {shown} has characters that no file name may have; by agreement (accept.file_names) the message was not accepted. Ask the partner to send it anew under another name."
+            "文件名 {shown} 不能原样使用（含有不允许的字符、以点或空格开头或结尾，或过长），按约定（accept.file_names）未接收。请对方换用文件名后作为新报文发送。",
+            "the file name {shown} cannot stand as it is (characters that are not allowed, a dot or blank at an end, or too long); by agreement (accept.file_names) the message was not accepted. Ask the partner to send it anew under another name."
         ),
     }
 }

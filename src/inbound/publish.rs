@@ -155,7 +155,7 @@ impl Inbound {
         let answer = self.answer_in(&mut transaction, &asked, &disposition, opened.mic.as_ref()).await;
         self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
         tracing::info!(%id, partner = %partner.id, bytes = opened.payload_len, "received");
-        report_outdated(id, partner, &opened);
+        report_tolerated(id, partner, &opened);
         Ok(Published::New(answer))
     }
 }
@@ -178,13 +178,16 @@ fn inbox_files(
     files
 }
 
-/// What a waiver allowed: whoever watches the log sees how much still depends on it.
-fn report_outdated(id: Id, partner: &Partner, opened: &Opened) {
+/// What a waiver or a switch allowed: whoever watches the log sees how much still depends on it.
+fn report_tolerated(id: Id, partner: &Partner, opened: &Opened) {
     let digest = opened.signature.as_ref().map(SignatureValid::digest).filter(|digest| digest.is_legacy());
     let cipher = opened.encrypted.filter(|cipher| cipher.is_legacy());
     let used = [digest.map(|digest| digest.to_string()), cipher.map(|cipher| cipher.to_string())];
     for algorithm in used.into_iter().flatten() {
         tracing::warn!(%id, partner = %partner.id, algorithm, code = "waiver-used", "an outdated algorithm was accepted under a waiver");
+    }
+    if opened.unknown_signer {
+        tracing::warn!(%id, partner = %partner.id, code = "unknown-signer-accepted", "signed by nobody known; accepted as unsigned, as agreed (accept.unknown_signer)");
     }
 }
 

@@ -101,9 +101,10 @@ fn name(head: &Headers, field: &str) -> Option<As2Name> {
     head.get(field).and_then(|value| As2Name::parse(value).ok())
 }
 
-/// A Message-ID that is none goes back as it came while it is short and printable ASCII, and not at all otherwise.
+/// A Message-ID goes back as it came; one that is none only while it is short and printable ASCII.
 fn may_be_echoed(message_id: &str) -> bool {
-    message_id.len() <= 255 && message_id.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+    let harmless = || message_id.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    MessageId::parse(message_id).is_ok() || (message_id.len() <= 255 && harmless())
 }
 
 /// The MDN that the sender waits for on this connection.

@@ -8,7 +8,8 @@ use crate::store::record::{CertificateRole, CertificateUse, ContentKey, Evidence
 /// The evidence of a message that was opened under `policy`. `remote`: where it came from, unless an earlier step says that.
 pub(super) fn accepted(policy: &AcceptPolicy, opened: &Opened, remote: Option<String>) -> Evidence {
     let signature = opened.signature.as_ref();
-    let found = signature.map_or("none".to_owned(), |valid| format!("{} {}", valid.scheme(), valid.digest()));
+    let unsigned = if opened.unknown_signer { "by an unknown signer" } else { "none" };
+    let found = signature.map_or(unsigned.to_owned(), |valid| format!("{} {}", valid.scheme(), valid.digest()));
     let schemes = format!("{} {}", list(&policy.schemes), list(&policy.digests));
     let cipher = opened.encrypted.map_or("none".to_owned(), |cipher| cipher.to_string());
     let compressed = if opened.compressed { "zlib" } else { "none" };

@@ -198,6 +198,21 @@ fn what_is_unwise_is_warned_about_and_allowed() {
 }
 
 #[test]
+fn a_strangers_signature_counts_as_none_only_where_none_is_demanded() {
+    let sandbox = Sandbox::new();
+    let accept = |signature: bool| {
+        format!("{PARTNER}[accept]\nsignature = {signature}\nunknown_signer = \"warning\"\nfile_names = \"unique\"\n")
+    };
+    sandbox.write("partners/customs.toml", accept(true).as_bytes());
+    let line = Some(PARTNER.lines().count() + 3);
+    sandbox.expect("unknown-signer-needs-unsigned", "customs.toml", line, "accept.unknown_signer");
+    sandbox.write("partners/customs.toml", accept(false).as_bytes());
+    let config = sandbox.load().expect("loads");
+    let partner = config.partners.by_id("customs").expect("there");
+    assert!(partner.accept_policy(sandbox.now).unknown_signers && partner.accept.unique_file_names);
+}
+
+#[test]
 fn bodies_go_on_over_connections_only_where_a_signature_proves_the_whole() {
     let sandbox = Sandbox::new();
     sandbox
