@@ -20,6 +20,7 @@
 //! | `Accepted` alone (no key could sign) | wire, payload, the key | publishes; an asynchronous MDN that is owed is made, a synchronous one when the sender repeats |
 //!
 //! `failures` counts what could not be opened, and refuses those who guess. `restart` lets a sender whose connection broke off go on where it did.
+//! `strangers` answers what is refused by its head alone; `file_names` refuses names where the agreement wants each once.
 //!
 //! A refusal (`Declined`) claims nothing: the partner may send the message again.
 
