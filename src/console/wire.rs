@@ -207,8 +207,9 @@ pub struct LegalHoldWire {
 pub struct Bytes {
     /// In bytes.
     pub size: u64,
-    /// Lower-case hex.
-    pub sha256: String,
+    /// Lower-case hex. What travelled in a long message has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// An MDN and what was found when it was checked.

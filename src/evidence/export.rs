@@ -168,7 +168,7 @@ impl Exporter {
         let kept = message.bodies();
         let Some(payload) = message.payload.filter(|payload| kept.contains(payload)) else { return Ok(()) };
         let travelled = bundle.has("payload.bin").then(|| super::bundle::sum(&bundle.path("payload.bin")));
-        if travelled.and_then(Result::ok) == Some(hex(&payload.sha256)) {
+        if payload.sha256.is_some_and(|sha256| travelled.and_then(Result::ok) == Some(hex(&sha256))) {
             return Ok(());
         }
         self.copy(message, &payload, bundle, "original.bin")
@@ -257,7 +257,9 @@ impl Exporter {
             hash.update(bytes);
             out.write_all(bytes).map_err(at(&path))?;
         }
-        if hash.finalize().as_slice() == body.sha256 { Ok(()) } else { Err(damaged("another SHA-256".to_owned())) }
+        let found: [u8; 32] = hash.finalize().into();
+        let is_sound = body.sha256.is_none_or(|sha256| sha256 == found);
+        if is_sound { Ok(()) } else { Err(damaged("another SHA-256".to_owned())) }
     }
 
     fn whole(&self, message: &Message, body: &Body) -> Result<Vec<u8>, EvidenceError> {

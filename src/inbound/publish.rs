@@ -193,7 +193,7 @@ fn report_tolerated(id: Id, partner: &Partner, opened: &Opened) {
 
 /// A key that is taken: by the same content, which is stored, or by another.
 fn earlier(opened: Opened, existing: Message, wire: Draft) -> Published {
-    let same = existing.payload.is_some_and(|payload| payload.sha256 == opened.payload_sha256);
+    let same = existing.payload.is_some_and(|payload| payload.sha256 == Some(opened.payload_sha256));
     if same && existing.state == State::Accepted {
         return Published::Duplicate(Box::new(opened), Stored::assertion(), Box::new(existing));
     }

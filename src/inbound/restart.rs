@@ -59,7 +59,7 @@ impl Inbound {
 
     /// Where the body goes, and whose turn it is to write it.
     pub(super) async fn begin(&self, part: Option<Part>) -> Result<(Sink, Option<Turn>), Reply> {
-        let Some(Part { range, mark, message_id }) = part else { return Ok((Sink::new(&self.store), None)) };
+        let Some(Part { range, mark, message_id }) = part else { return Ok((Sink::of_wire(&self.store), None)) };
         let (partials, id, room) = (self.store.partials().clone(), Id::new(self.clock.now()), self.limits.body);
         let Range { from, total, .. } = range;
         let taken = drain::blocking(move || {

@@ -57,7 +57,7 @@ impl Outbound {
             .map_err(|error| NotComposed::Impossible(Reason { code: error.code().to_owned(), text: error.text() }))?;
         let message_id = MessageId::generate(id, &self.settings.message_id_host);
         let stamp = Stamp { message_id: message_id.clone(), date: now };
-        let mut sink = Sink::new(&self.store);
+        let mut sink = Sink::of_wire(&self.store);
         if plan.compression == Compression::None {
             let wire = content.payload.len().saturating_add(AROUND_A_PAYLOAD);
             sink = sink.expecting(wire).map_err(NotComposed::Storage)?;

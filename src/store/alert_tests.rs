@@ -25,7 +25,7 @@ fn delivered() -> Fact {
 }
 
 fn stray(code: &str) -> Fact {
-    let body = Body { id: Id::from_bytes([9; 16]), len: 1, sha256: [9; 32], crc32c: None };
+    let body = Body { id: Id::from_bytes([9; 16]), len: 1, sha256: Some([9; 32]), crc32c: None };
     let (headers, disposition) = (Headers::default(), "processed".to_owned());
     let receipt = Receipt { body, headers, disposition, mic: None, mic_matches: None, signer: None };
     Fact::StrayReceipt { reason: reason(code), receipt }
@@ -33,7 +33,7 @@ fn stray(code: &str) -> Fact {
 
 /// A message in an attempt, and what happened to it then.
 fn after(facts: &[Fact]) -> Message {
-    let wire = Body { id: Id::from_bytes([2; 16]), len: 1, sha256: [2; 32], crc32c: None };
+    let wire = Body { id: Id::from_bytes([2; 16]), len: 1, sha256: Some([2; 32]), crc32c: None };
     let queued = Fact::Queued {
         kind: JobKind::Payload,
         partner: "customs".to_owned(),
@@ -199,7 +199,7 @@ fn an_error_and_a_rejection_are_two_alerts_that_a_delivery_does_not_end() {
     let facts = [told(1, "-621029", 1), told(2, "100", 2)];
     assert_eq!(open(&declaration(&facts)).len(), 2);
     let composed = declaration(&facts);
-    let wire = Body { id: Id::from_bytes([2; 16]), len: 1, sha256: [2; 32], crc32c: None };
+    let wire = Body { id: Id::from_bytes([2; 16]), len: 1, sha256: Some([2; 32]), crc32c: None };
     let mics = crate::as2::SentMics::default();
     let headers = Headers::default();
     let facts = [

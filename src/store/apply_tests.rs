@@ -8,7 +8,7 @@ fn at(second: i64) -> Timestamp {
 const ID: [u8; 16] = [7; 16];
 
 fn body(number: u8) -> Body {
-    Body { id: Id::from_bytes([number; 16]), len: 1, sha256: [number; 32], crc32c: None }
+    Body { id: Id::from_bytes([number; 16]), len: 1, sha256: Some([number; 32]), crc32c: None }
 }
 
 fn reason(code: &str) -> Reason {

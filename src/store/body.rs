@@ -45,6 +45,8 @@ enum Digesting {
     Here(Sha256),
     /// Whoever writes; known at the end.
     Elsewhere(Option<[u8; 32]>),
+    /// Nobody: the CRC-32C alone guards the bytes.
+    Nobody,
 }
 
 impl Default for Digesting {
@@ -81,8 +83,10 @@ impl BodyWriter {
     /// Any failure of the disk; the bytes are removed.
     pub fn finish(self) -> io::Result<Body> {
         let sha256 = match self.seen.sha256 {
-            Digesting::Here(sha256) => sha256.finalize().into(),
-            Digesting::Elsewhere(given) => given.ok_or_else(|| io::Error::other("a body without its digest"))?,
+            Digesting::Here(sha256) => Some(sha256.finalize().into()),
+            Digesting::Elsewhere(None) => return Err(io::Error::other("a body without its digest")),
+            Digesting::Elsewhere(given) => given,
+            Digesting::Nobody => None,
         };
         self.file.publish(&self.path)?;
         Ok(Body { id: self.id, len: self.seen.len, sha256, crc32c: Some(self.seen.crc32c) })
@@ -96,6 +100,11 @@ impl BodyWriter {
     /// The SHA-256 of everything that was written.
     pub(super) fn with_digest(self, sha256: [u8; 32]) -> BodyWriter {
         BodyWriter { seen: Seen { sha256: Digesting::Elsewhere(Some(sha256)), ..self.seen }, ..self }
+    }
+
+    /// Does without a digest, see [`Body::sha256`].
+    pub(super) fn undigested(self) -> BodyWriter {
+        BodyWriter { seen: Seen { sha256: Digesting::Nobody, ..self.seen }, ..self }
     }
 
     /// [`finish`](BodyWriter::finish) with a guard that removes the file again unless a fact comes to name it.
@@ -230,7 +239,7 @@ impl Checked {
     fn holds(&mut self) -> bool {
         match &mut self.read {
             Check::Crc32c { read, stored } => read == stored,
-            Check::Sha256(sha256) => <[u8; 32]>::from(sha256.finalize_reset()) == self.body.sha256,
+            Check::Sha256(sha256) => Some(sha256.finalize_reset().into()) == self.body.sha256,
         }
     }
 }

@@ -224,7 +224,7 @@ impl Store {
         let holds = super::journal::frame::split_body(&payload).and_then(|(found, sha256, bytes)| {
             let whole = found == id && <[u8; 32]>::from(Sha256::digest(bytes)) == *sha256;
             let long = u64::try_from(bytes.len()) == Ok(len);
-            (whole && long).then_some(Body { id, len, sha256: *sha256, crc32c: None })
+            (whole && long).then_some(Body { id, len, sha256: Some(*sha256), crc32c: None })
         });
         let body = holds.ok_or_else(|| StoreError::Damaged {
             path,

@@ -18,7 +18,18 @@ const GATHERED: usize = 128 * 1024;
 pub struct Sink {
     store: Store,
     state: SinkState,
-    by_writer: bool,
+    digest: DigestBy,
+}
+
+/// Who computes the SHA-256 of a body in a file of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DigestBy {
+    /// The sink.
+    Sink,
+    /// Whoever writes the bytes.
+    Writer,
+    /// Nobody.
+    Nobody,
 }
 
 enum SinkState {
@@ -41,7 +52,12 @@ pub enum Draft {
 impl Sink {
     /// An empty sink of `store`.
     pub fn new(store: &Store) -> Sink {
-        Sink { store: store.clone(), state: SinkState::Memory(Vec::new()), by_writer: false }
+        Sink { store: store.clone(), state: SinkState::Memory(Vec::new()), digest: DigestBy::Sink }
+    }
+
+    /// An empty sink for wire bytes: in a file of their own they have no SHA-256, see [`Body::sha256`].
+    pub fn of_wire(store: &Store) -> Sink {
+        Sink { digest: DigestBy::Nobody, ..Sink::new(store) }
     }
 
     /// The sink for about `len` bytes: it has room for them, or writes to a file from here on.
@@ -66,18 +82,18 @@ impl Sink {
     /// An empty sink whose writer hashes the bytes itself and gives the digest at the [end](Sink::finish_with): a long
     /// body is not hashed twice.
     pub fn hashed_by_writer(store: &Store) -> Sink {
-        Sink { by_writer: true, ..Sink::new(store) }
+        Sink { digest: DigestBy::Writer, ..Sink::new(store) }
     }
 
     /// A sink that goes on with a body's file.
     pub fn onto(store: &Store, writer: BodyWriter) -> Sink {
-        Sink { store: store.clone(), state: SinkState::File(writer), by_writer: false }
+        Sink { store: store.clone(), state: SinkState::File(writer), digest: DigestBy::Sink }
     }
 
     /// The sink, writing to a file from here on: what is known to be large need not be held first.
     pub fn spilt(mut self) -> io::Result<Sink> {
         if let SinkState::Memory(held) = &self.state {
-            self.state = SinkState::File(spill(&self.store, held, self.by_writer)?);
+            self.state = SinkState::File(spill(&self.store, held, self.digest)?);
         }
         Ok(self)
     }
@@ -126,9 +142,13 @@ impl Sink {
 }
 
 /// A file that begins with what was held in memory.
-fn spill(store: &Store, held: &[u8], by_writer: bool) -> io::Result<BodyWriter> {
+fn spill(store: &Store, held: &[u8], digest: DigestBy) -> io::Result<BodyWriter> {
     let writer = store.body_writer().map_err(|error| store.judge_sync(error))?;
-    let mut writer = if by_writer { writer.without_digest() } else { writer };
+    let mut writer = match digest {
+        DigestBy::Sink => writer,
+        DigestBy::Writer => writer.without_digest(),
+        DigestBy::Nobody => writer.undigested(),
+    };
     writer.write_all(held)?;
     Ok(writer)
 }
@@ -140,7 +160,7 @@ impl Write for Sink {
                 held.extend_from_slice(bytes);
                 return Ok(bytes.len());
             }
-            self.state = SinkState::File(spill(&self.store, held, self.by_writer)?);
+            self.state = SinkState::File(spill(&self.store, held, self.digest)?);
         }
         match &mut self.state {
             SinkState::Memory(_) => Ok(0),
@@ -270,8 +290,31 @@ mod tests {
             sink.write_all(bytes).unwrap();
             let draft = sink.finish_with([7; 32]).unwrap();
             assert_eq!(draft.len(), bytes.len() as u64);
-            assert_eq!(draft.into_body(&mut Transaction::new(Timestamp::UNIX_EPOCH)).sha256, [7; 32]);
+            assert_eq!(draft.into_body(&mut Transaction::new(Timestamp::UNIX_EPOCH)).sha256, Some([7; 32]));
         }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test is the damage to the disk")]
+    fn a_wire_in_a_file_has_no_digest_and_is_guarded_by_its_crc_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small_store(dir.path());
+        let body_of = |bytes: &[u8]| {
+            let mut sink = Sink::of_wire(&store);
+            sink.write_all(bytes).unwrap();
+            let mut transaction = Transaction::new(Timestamp::UNIX_EPOCH);
+            let body = sink.finish().unwrap().into_body(&mut transaction);
+            transaction.fact(Id::new(Timestamp::UNIX_EPOCH), queued(body));
+            store.commit_blocking(transaction).unwrap();
+            body
+        };
+        let (small, large) = (body_of(b"few"), body_of(b"more than four bytes"));
+        assert!(small.sha256.is_some() && large.sha256.is_none());
+        assert_eq!(store.read_all(&large, 100).unwrap(), b"more than four bytes");
+        store.verify_journal_and_bodies().unwrap();
+        std::fs::write(dir.path().join("bodies").join(large.id.to_string()), b"more than five bytes").unwrap();
+        store.read_all(&large, 100).unwrap_err();
+        store.verify_journal_and_bodies().unwrap_err();
     }
 
     #[test]

@@ -42,9 +42,10 @@ pub struct Body {
     pub id: Id,
     /// Length in bytes.
     pub len: u64,
-    /// SHA-256 of the bytes: what they are evidence of.
-    #[serde(with = "hex_digest")]
-    pub sha256: [u8; 32],
+    /// SHA-256 of the bytes: what they are evidence of. A wire in a file of its own has none: what it is evidence of is said
+    /// by the signature and the MIC inside it, and hashing it once more is a sixth of what a long message costs.
+    #[serde(default, with = "hex_digest::optional", skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<[u8; 32]>,
     /// CRC-32C of the bytes: whether the disk still has them, asked whenever they are read. Bodies of journals that are
     /// older than it have none, and are checked against their SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -81,7 +81,7 @@ impl Transaction {
     pub(super) fn digested(&mut self, bytes: Vec<u8>, sha256: [u8; 32]) -> Body {
         let len = u64::try_from(bytes.len()).expect("a buffer in memory is shorter than 2^64 bytes");
         let crc32c = Some(crc32c::crc32c(&bytes));
-        let body = Body { id: Id::new(self.at), len, sha256, crc32c };
+        let body = Body { id: Id::new(self.at), len, sha256: Some(sha256), crc32c };
         self.bodies.push((body, bytes));
         body
     }

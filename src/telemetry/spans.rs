@@ -160,7 +160,7 @@ mod tests {
             declaration: None,
             about: None,
         };
-        let body = crate::store::record::Body { id, len: 9, sha256: [0; 32], crc32c: None };
+        let body = crate::store::record::Body { id, len: 9, sha256: Some([0; 32]), crc32c: None };
         let composed = Fact::Composed {
             message_id: "<a@b>".into(),
             headers: Default::default(),

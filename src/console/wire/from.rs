@@ -99,7 +99,8 @@ impl From<Raised> for AlertWire {
 
 impl From<&Body> for Bytes {
     fn from(body: &Body) -> Bytes {
-        let sha256 = body.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = |sha256: [u8; 32]| sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = body.sha256.map(hex);
         Bytes { size: body.len, sha256 }
     }
 }

@@ -232,7 +232,8 @@ pub(in crate::store) fn encode_body(
 ) -> u64 {
     let mut front = Vec::with_capacity(BODY_HEAD);
     front.extend_from_slice(body.id.as_bytes());
-    front.extend_from_slice(&body.sha256);
+    // A body that comes here was digested when its transaction was made.
+    front.extend_from_slice(&body.sha256.unwrap_or_default());
     encode(out, salt, chain, group, Kind::Body, [&front, bytes])
 }
 

@@ -24,3 +24,27 @@ pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) 
     }
     Ok(digest)
 }
+
+/// The same for a value that may be missing.
+pub(in crate::store) mod optional {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    struct Present(#[serde(with = "super")] [u8; 32]);
+
+    pub(in crate::store) fn serialize<S: Serializer>(
+        digest: &Option<[u8; 32]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match digest {
+            Some(digest) => super::serialize(digest, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<[u8; 32]>, D::Error> {
+        Ok(Option::<Present>::deserialize(deserializer)?.map(|Present(digest)| digest))
+    }
+}

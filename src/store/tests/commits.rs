@@ -94,7 +94,7 @@ fn preconditions_are_judged_at_the_commit() {
 fn a_fact_must_not_name_bytes_that_are_not_there() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
-    let absent = Body { id: id(77), len: 1, sha256: [0; 32], crc32c: None };
+    let absent = Body { id: id(77), len: 1, sha256: Some([0; 32]), crc32c: None };
     assert_eq!(
         happen(&store, id(1), 1, queued("customs", Some(absent))).unwrap_err(),
         CommitError::UnknownBody(id(77))

@@ -30,7 +30,7 @@ fn segment_of(format: u32, groups: [u64; 3]) -> Vec<u8> {
     let mut chain = Chain::START;
     let salt = *b"saltsalt";
     let mut bytes = SegmentHeader { format, salt, number: 1, chain }.encode();
-    let body = Body { id: id(7), len: 4, sha256: [0xab; 32], crc32c: None };
+    let body = Body { id: id(7), len: 4, sha256: Some([0xab; 32]), crc32c: None };
     encode_facts(&mut bytes, &salt, &mut chain, groups[0], &facts(1, queued("customs", None)));
     encode_body(&mut bytes, &salt, &mut chain, groups[1], &body, b"wire");
     encode_facts(&mut bytes, &salt, &mut chain, groups[2], &facts(2, composed("<1@station>", body, at(3))));
@@ -159,7 +159,7 @@ fn a_later_group_is_seen_behind_damage_though_it_ends_like_room() {
     encode_facts(&mut bytes, &salt, &mut chain, 1, b"the first");
     let damaged = bytes.len();
     encode_facts(&mut bytes, &salt, &mut chain, 2, b"acknowledged");
-    let body = Body { id: id(7), len: 5, sha256: [0xab; 32], crc32c: None };
+    let body = Body { id: id(7), len: 5, sha256: Some([0xab; 32]), crc32c: None };
     encode_body(&mut bytes, &salt, &mut chain, 3, &body, &[b'x', b'y', ROOM, ROOM, ROOM]);
     bytes[damaged + FRAME_HEAD] ^= 1;
     for room in [0, 500] {
@@ -398,7 +398,7 @@ fn a_frame_forged_by_a_partner_inside_a_torn_body_is_no_frame() {
     let mut other = Chain { next: 50, previous: [9; 32] };
     encode_facts(&mut forged, b"guessed!", &mut other, 50, b"{}");
     let mut bytes = SegmentHeader { format: FORMAT, salt: *b"saltsalt", number: 1, chain }.encode();
-    let body = Body { id: id(7), len: 500, sha256: [0; 32], crc32c: None };
+    let body = Body { id: id(7), len: 500, sha256: Some([0; 32]), crc32c: None };
     encode_body(&mut bytes, b"saltsalt", &mut chain, 1, &body, &[forged, vec![0; 400]].concat());
     bytes.truncate(bytes.len() - 300);
     let (reading, found) = read(journal_of(&bytes).path(), ALL).unwrap();
@@ -438,6 +438,6 @@ fn missing_swapped_and_newer_segments_are_refused() {
 /// Offset of the last frame of [`segment`].
 fn last_frame(whole: &[u8]) -> usize {
     let payload =
-        facts(2, composed("<1@station>", Body { id: id(7), len: 4, sha256: [0xab; 32], crc32c: None }, at(3)));
+        facts(2, composed("<1@station>", Body { id: id(7), len: 4, sha256: Some([0xab; 32]), crc32c: None }, at(3)));
     whole.len() - payload.len() - FRAME_HEAD
 }

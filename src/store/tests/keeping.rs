@@ -422,8 +422,8 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/snapshot
 fn fixed_index(dir: &Path) -> index::Index {
     let db = db::Db::open(dir, 1 << 20).unwrap();
     let (index, _) = index::Index::inspect(db).unwrap();
-    let wire = Body { id: id(7), len: 4, sha256: [0xab; 32], crc32c: None };
-    let payload = Body { id: id(8), len: 5, sha256: [0xac; 32], crc32c: None };
+    let wire = Body { id: id(7), len: 4, sha256: Some([0xab; 32]), crc32c: None };
+    let payload = Body { id: id(8), len: 5, sha256: Some([0xac; 32]), crc32c: None };
     let mut group = group::Group::new(&index);
     let location = |offset| index::Location::Journal { segment: 1, offset, len: 4 };
     group.place_body(wire.id, location(170));
@@ -432,7 +432,7 @@ fn fixed_index(dir: &Path) -> index::Index {
         let judged = group.replay(&record, sequence).unwrap();
         group.accept(judged, sequence);
     }
-    let inbound = Body { id: id(9), len: 4, sha256: [0xad; 32], crc32c: None };
+    let inbound = Body { id: id(9), len: 4, sha256: Some([0xad; 32]), crc32c: None };
     group.place_body(inbound.id, location(400));
     let facts = vec![(id(2), accepted("2@customs", inbound, inbound))];
     let record = FactsRecord { at: at(2), facts, link: None, change: None };

@@ -15,7 +15,7 @@ fn index(dir: &Path) -> Index {
 }
 
 fn body(number: u16) -> Body {
-    Body { id: id(1000 + number), len: 4, sha256: [0xab; 32], crc32c: None }
+    Body { id: id(1000 + number), len: 4, sha256: Some([0xab; 32]), crc32c: None }
 }
 
 fn partner(number: u16) -> &'static str {
