@@ -232,8 +232,8 @@ pub(in crate::store) fn encode_body(
 ) -> u64 {
     let mut front = Vec::with_capacity(BODY_HEAD);
     front.extend_from_slice(body.id.as_bytes());
-    // A body that comes here was digested when its transaction was made.
-    front.extend_from_slice(&body.sha256.unwrap_or_default());
+    // In a frame a body always has its digest, whether or not the record of it has one.
+    front.extend_from_slice(&body.sha256.unwrap_or_else(|| Sha256::digest(bytes).into()));
     encode(out, salt, chain, group, Kind::Body, [&front, bytes])
 }
 
