@@ -78,6 +78,9 @@ pub(super) fn allocate(path: &Path, bytes: u64) -> Result<()> {
     rename(&temporary, path).inspect_err(|_| discard(&temporary))
 }
 
+/// Bytes of a file in the making after which the disk begins with them, so that the sync at the end has little left to do.
+const WRITTEN_BACK: u64 = 8 * 1024 * 1024;
+
 /// A file in the making, under a temporary name: written as a stream, then [published](NewFile::publish). Dropped
 /// before that, it is removed.
 #[derive(Debug)]
@@ -86,6 +89,9 @@ pub struct NewFile {
     temporary: Option<PathBuf>,
     /// It stays when it is dropped, and beside what it is published as.
     stays: bool,
+    /// Bytes from its beginning that it has, and those of them that are on their way to the disk.
+    written: u64,
+    begun: u64,
 }
 
 impl NewFile {
@@ -118,7 +124,7 @@ impl NewFile {
             Some(Fault::Fails(error) | Fault::Short(error)) => Err(error),
         };
         let file = opened.at("create", &temporary)?;
-        Ok(NewFile { file, temporary: Some(temporary), stays: false })
+        Ok(NewFile { file, temporary: Some(temporary), stays: false, written: 0, begun: 0 })
     }
 
     /// Goes on with the file at `path`, or begins it: what lies behind `len` bytes is cut off, those before are shown to
@@ -138,7 +144,8 @@ impl NewFile {
         loop {
             let read = file.read(&mut buffer).at("read", path)?;
             if read == 0 {
-                return Ok(NewFile { file, temporary: Some(path.to_path_buf()), stays: true });
+                let temporary = Some(path.to_path_buf());
+                return Ok(NewFile { file, temporary, stays: true, written: len, begun: len });
             }
             seen(buffer.get(..read).unwrap_or_default());
         }
@@ -178,7 +185,14 @@ impl NewFile {
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let dir = self.temporary.as_deref().map_or(Path::new(""), parent);
-        fault::write(&within("write", dir), &mut self.file, bytes)
+        let written = fault::write(&within("write", dir), &mut self.file, bytes)?;
+        self.written = self.written.saturating_add(written as u64);
+        let waiting = self.written.saturating_sub(self.begun);
+        if waiting >= WRITTEN_BACK {
+            platform::begin_writing_back(&self.file, self.begun, waiting);
+            self.begun = self.written;
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

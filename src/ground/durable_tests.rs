@@ -98,3 +98,17 @@ fn only_regular_files_are_opened() {
     open_regular(&link).unwrap_err();
     assert_eq!(open_regular(dir.path()).unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
+
+#[test]
+fn the_disk_begins_with_a_long_file_before_its_end_and_the_bytes_stay_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..5 * 1024 * 1024u32).flat_map(u32::to_le_bytes).collect();
+    let mut file = NewFile::create_in(dir.path()).unwrap();
+    for piece in bytes.chunks(300_001) {
+        file.write_all(piece).unwrap();
+        assert!(file.written - file.begun < WRITTEN_BACK, "{} of {}", file.begun, file.written);
+    }
+    assert!(file.begun >= 2 * WRITTEN_BACK, "{}", file.begun);
+    file.publish(&dir.path().join("long")).unwrap();
+    assert!(fs::read(dir.path().join("long")).unwrap() == bytes);
+}

@@ -48,6 +48,9 @@ pub use originals::{ORIGINAL_FROM, original_path};
 const BATCH: usize = 256;
 /// From this many files on, one `syncfs` is cheaper than a sync for each.
 const SYNCFS_FROM: usize = 5;
+/// Bytes of a file from which on it is written past the page cache: a copy and a page for each 4 KiB cost more than a
+/// write that waits for the disk.
+const PAST_CACHE_FROM: u64 = 256 * 1024;
 /// Longest time without looking for publications.
 const IDLE: Duration = Duration::from_secs(30);
 /// Originals that nobody will publish any more are looked for this often, and at the start.
@@ -317,11 +320,10 @@ impl Publisher {
     }
 
     fn write_staged(&self, path: &Path, content: &Content) -> io::Result<File> {
-        let is_long = |len| usize::try_from(len).map_or(true, |len| len > self.store.inline_threshold());
         match content {
             // Nobody here reads it again.
-            Content::Body(body) if is_long(body.len) => {
-                let mut out = PastCache::create(path)?;
+            Content::Body(body) if body.len >= PAST_CACHE_FROM => {
+                let mut out = PastCache::create(path, body.len)?;
                 self.copy(body, &mut out)?;
                 out.finish()
             }

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use super::{parent, platform};
 use crate::ground::fault::{self, within};
 
-/// Bytes written at a time.
-const BLOCK: usize = 256 * 1024;
+/// Bytes written at a time, at most.
+const BLOCK: usize = 1024 * 1024;
 /// Writes past the cache begin in memory and in the file at multiples of this, and are as long.
 const ALIGNMENT: usize = 4096;
 
-/// A file being written past the page cache; the end of it, and all of it where that is not possible, goes through it.
-/// Nothing is synced here.
+/// A file being written past the page cache; what is left over at its end, and all of it where that is not possible, goes
+/// through it. Nothing is synced here.
 #[derive(Debug)]
 pub struct PastCache {
     file: File,
@@ -24,15 +24,17 @@ pub struct PastCache {
     buffer: Vec<u8>,
     /// Where the buffer is aligned.
     start: usize,
+    /// How much it holds from there on: a multiple of [`ALIGNMENT`].
+    room: usize,
     filled: usize,
 }
 
 impl PastCache {
-    /// Begins the file at `path` anew.
+    /// Begins the file at `path` anew, for about `len` bytes.
     ///
     /// # Errors
     /// It cannot be created.
-    pub fn create(path: &Path) -> io::Result<PastCache> {
+    pub fn create(path: &Path, len: u64) -> io::Result<PastCache> {
         let folder = parent(path).to_path_buf();
         fault::at(&within("create", &folder), || Ok(()))?;
         let mut options = OpenOptions::new();
@@ -42,9 +44,10 @@ impl PastCache {
             Err(error) if is_unsuited(&error) => (options.open(path)?, false),
             Err(error) => return Err(error),
         };
-        let buffer = vec![0; BLOCK.saturating_add(ALIGNMENT)];
+        let room = usize::try_from(len).unwrap_or(BLOCK).clamp(1, BLOCK).next_multiple_of(ALIGNMENT);
+        let buffer = vec![0; room.saturating_add(ALIGNMENT)];
         let start = buffer.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        Ok(PastCache { file, folder, past, buffer, start, filled: 0 })
+        Ok(PastCache { file, folder, past, buffer, start, room, filled: 0 })
     }
 
     /// Writes what is left; returns the file, not synced yet.
@@ -52,9 +55,12 @@ impl PastCache {
     /// # Errors
     /// Any failure of the disk.
     pub fn finish(mut self) -> io::Result<File> {
-        if self.filled > 0 {
+        let rest = self.filled % ALIGNMENT;
+        let whole = self.filled.saturating_sub(rest);
+        self.write_out(0, whole)?;
+        if rest > 0 {
             self.go_through_cache()?;
-            self.write_out()?;
+            self.write_out(whole, self.filled)?;
         }
         Ok(self.file)
     }
@@ -67,9 +73,10 @@ impl PastCache {
         Ok(())
     }
 
-    fn write_out(&mut self) -> io::Result<()> {
-        let end = self.start.saturating_add(self.filled);
-        let mut from = self.start;
+    /// Writes this range of what is filled.
+    fn write_out(&mut self, from: usize, to: usize) -> io::Result<()> {
+        let end = self.start.saturating_add(to);
+        let mut from = self.start.saturating_add(from);
         while let Some(rest) = self.buffer.get(from..end).filter(|rest| !rest.is_empty()) {
             let done = fault::write(&within("write", &self.folder), &mut self.file, rest);
             match done {
@@ -81,7 +88,6 @@ impl PastCache {
                 Err(error) => return Err(error),
             }
         }
-        self.filled = 0;
         Ok(())
     }
 }
@@ -89,14 +95,15 @@ impl PastCache {
 impl Write for PastCache {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let from = self.start.saturating_add(self.filled);
-        let room = self.buffer.get_mut(from..self.start.saturating_add(BLOCK)).unwrap_or_default();
+        let room = self.buffer.get_mut(from..self.start.saturating_add(self.room)).unwrap_or_default();
         let taken = bytes.len().min(room.len());
         if let (Some(place), Some(bytes)) = (room.get_mut(..taken), bytes.get(..taken)) {
             place.copy_from_slice(bytes);
         }
         self.filled = self.filled.saturating_add(taken);
-        if self.filled >= BLOCK {
-            self.write_out()?;
+        if self.filled >= self.room {
+            self.write_out(0, self.filled)?;
+            self.filled = 0;
         }
         Ok(taken)
     }
@@ -125,11 +132,13 @@ mod tests {
             let dir = tempfile::tempdir_in(place).unwrap();
             for len in [0, 1, ALIGNMENT, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 4097] {
                 for piece in [511, 4096, 65_536, 3 * BLOCK] {
-                    let path = dir.path().join("long");
-                    let mut out = PastCache::create(&path).unwrap();
-                    bytes[..len].chunks(piece).for_each(|piece| out.write_all(piece).unwrap());
-                    out.finish().unwrap().sync_all().unwrap();
-                    assert!(std::fs::read(&path).unwrap() == bytes[..len], "{len} {piece} {}", place.display());
+                    for expected in [0, len, BLOCK] {
+                        let path = dir.path().join("long");
+                        let mut out = PastCache::create(&path, expected as u64).unwrap();
+                        bytes[..len].chunks(piece).for_each(|piece| out.write_all(piece).unwrap());
+                        out.finish().unwrap().sync_all().unwrap();
+                        assert!(std::fs::read(&path).unwrap() == bytes[..len], "{len} {piece} {}", place.display());
+                    }
                 }
             }
         }

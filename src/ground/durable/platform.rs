@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 
 pub(super) use system::{
-    allocate, filesystem_kind, free_space, fsync_dir, go_through_cache, identity, open_no_follow, open_past_cache,
-    rename_noreplace, same_filesystem, sync_filesystem, writes_in_place,
+    allocate, begin_writing_back, filesystem_kind, free_space, fsync_dir, go_through_cache, identity, open_no_follow,
+    open_past_cache, rename_noreplace, same_filesystem, sync_filesystem, writes_in_place,
 };
 
 /// Writes zeros: room is taken by bytes.
@@ -64,6 +64,13 @@ mod system {
             Err(rustix::io::Errno::OPNOTSUPP) => fill(file, bytes),
             other => Ok(other?),
         }
+    }
+
+    /// The kernel begins to write dirty pages whose range is said not to be needed, and drops only what is clean. What goes
+    /// wrong is told by the sync at the end.
+    pub(in super::super) fn begin_writing_back(file: &File, from: u64, len: u64) {
+        let len = std::num::NonZeroU64::new(len);
+        let _ = rustix::fs::fadvise(file, from, len, rustix::fs::Advice::DontNeed);
     }
 
     /// `EINVAL` where the filesystem has no such way. btrfs compresses only what goes through the cache.
@@ -168,6 +175,8 @@ mod system {
     pub(in super::super) fn filesystem_kind(_dir: &Path) -> io::Result<FilesystemKind> {
         Ok(FilesystemKind::Local)
     }
+
+    pub(in super::super) fn begin_writing_back(_file: &File, _from: u64, _len: u64) {}
 
     pub(in super::super) fn writes_in_place(_file: &File) -> io::Result<bool> {
         Ok(false)
