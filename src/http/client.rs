@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -99,9 +100,16 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// At most `answer_limit` bytes.
     pub body: Bytes,
+    /// It came to the head alone, before the body was sent.
+    pub early: bool,
 }
 
 impl Answer {
+    /// A status of 2xx: the peer has read the request to its end.
+    pub fn is_of_whole_request(&self) -> bool {
+        (200..300).contains(&self.status) && !self.early
+    }
+
     /// The first field called `name`, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -163,10 +171,12 @@ impl Client {
         }
         let forwarded_by = proxy.filter(|_| !target.tls);
         let head = Head::new(method, (&target, &uri), headers, &body, settings, forwarded_by)?;
-        let way = Way { target: &target, proxy, connect: timeouts.connect };
+        let answered = AtomicBool::new(false);
+        let way = Way { target: &target, proxy, connect: timeouts.connect, answered: &answered };
         let exchange = self.0.exchange_or_insist(way, head, &body);
         let late = |_| PostError::new(PostErrorKind::Timeout, "no complete answer in time");
-        tokio::time::timeout(timeouts.total, exchange).await.map_err(late)?
+        let answer = tokio::time::timeout(timeouts.total, exchange).await.map_err(late).flatten();
+        answer.map_err(|error| PostError { answered: answered.load(Ordering::Relaxed), ..error })
     }
 }
 
@@ -177,20 +187,16 @@ struct Way<'a> {
     proxy: Option<&'a Proxy>,
     /// Time for a connection.
     connect: Duration,
-}
-
-/// An answer, and whether it came before the body was sent.
-struct Answered {
-    answer: Answer,
-    early: bool,
+    /// Set when the body was sent and a status of 2xx has come.
+    answered: &'a AtomicBool,
 }
 
 impl Shared {
     /// A peer that cannot meet expectations gets the request without one.
     async fn exchange_or_insist(&self, way: Way<'_>, head: Head, body: &SendBody) -> Result<Answer, PostError> {
-        let Answered { answer, early } = self.exchange(way, &head, body).await?;
-        if early && answer.status == StatusCode::EXPECTATION_FAILED.as_u16() {
-            return Ok(self.exchange(way, &head.without_expectation(), body).await?.answer);
+        let answer = self.exchange(way, &head, body).await?;
+        if answer.early && answer.status == StatusCode::EXPECTATION_FAILED.as_u16() {
+            return self.exchange(way, &head.without_expectation(), body).await;
         }
         if way.proxy.is_some_and(|_| !way.target.tls) && answer.status == PROXY_AUTHENTICATION {
             return Err(proxy::credentials_refused());
@@ -198,11 +204,11 @@ impl Shared {
         Ok(answer)
     }
 
-    async fn exchange(&self, way: Way<'_>, head: &Head, body: &SendBody) -> Result<Answered, PostError> {
+    async fn exchange(&self, way: Way<'_>, head: &Head, body: &SendBody) -> Result<Answer, PostError> {
         if let Some(mut pooled) = self.pool.take(way.target).await {
             let (request, expectation) = head.request(body);
             match pooled.try_send_request(request).await {
-                Ok(response) => return self.finish(way.target, pooled, response, expectation).await,
+                Ok(response) => return self.finish(way, pooled, response, expectation).await,
                 // The request came back unwritten: the one case in which a second connection is right.
                 Err(unsent) if unsent.message().is_some() => {}
                 Err(failed) => return Err(failed.into_error().into()),
@@ -212,19 +218,20 @@ impl Shared {
         let mut fresh = tokio::time::timeout(way.connect, self.connect(way)).await.map_err(late)??;
         let (request, expectation) = head.request(body);
         let response = fresh.send_request(request).await?;
-        self.finish(way.target, fresh, response, expectation).await
+        self.finish(way, fresh, response, expectation).await
     }
 
     /// Reads the answer and keeps the connection.
     async fn finish(
         &self,
-        target: &Target,
+        way: Way<'_>,
         connection: Connection,
         response: Response<Incoming>,
         expectation: Option<Expectation>,
-    ) -> Result<Answered, PostError> {
+    ) -> Result<Answer, PostError> {
         let early = expectation.is_some_and(|expectation| expectation.end());
         let (head, mut incoming) = response.into_parts();
+        way.answered.store(head.status.is_success() && !early, Ordering::Relaxed);
         let limit = self.settings.answer_limit;
         let mut body = Vec::new();
         while let Some(frame) = incoming.frame().await {
@@ -241,15 +248,15 @@ impl Shared {
             body.extend_from_slice(&data);
         }
         if !early {
-            self.pool.put(target, connection);
+            self.pool.put(way.target, connection);
         }
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        Ok(Answered { answer: Answer { status: head.status.as_u16(), headers, body: body.into() }, early })
+        Ok(Answer { status: head.status.as_u16(), headers, body: body.into(), early })
     }
 
     async fn connect(&self, way: Way<'_>) -> Result<Connection, PostError> {
-        let Way { target, proxy, connect } = way;
+        let Way { target, proxy, connect, .. } = way;
         let stream = match proxy {
             None => connect_tcp(target, self.settings.addresses, connect).await?,
             Some(proxy) => {

@@ -95,6 +95,38 @@ async fn every_broken_answer_has_its_kind() {
 }
 
 #[tokio::test]
+async fn only_a_2xx_that_breaks_off_says_that_the_request_was_read() {
+    let table = [
+        ("", false),
+        ("HTTP/1.1 102 Processing\r\n\r\n", false),
+        ("HTTP/1.1 200 O", false),
+        ("HTTP/1.1 503 No\r\nContent-Length: 10\r\n\r\nshort", false),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", true),
+        ("HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n", true),
+    ];
+    for (answer, answered) in table {
+        let (listener, url) = listen().await;
+        let client = client();
+        let post = client.post(&url, &[], b"hello".to_vec().into(), PATIENT);
+        let (result, _) = tokio::join!(post, answer_once(&listener, answer));
+        assert_eq!(result.expect_err("it breaks off").answered, answered, "{answer}");
+    }
+    let stalling = async |listener: &TcpListener| {
+        let (mut stream, _) = listener.accept().await.expect("accepted");
+        request(&mut stream).await.expect("a whole request");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n").await.expect("sent");
+        stream
+    };
+    let (listener, url) = listen().await;
+    let client = client();
+    let timeouts = Timeouts { total: Duration::from_millis(500), ..QUICK };
+    let (result, stream) = tokio::join!(client.post(&url, &[], SendBody::empty(), timeouts), stalling(&listener));
+    let error = result.expect_err("late");
+    assert_eq!((error.kind, error.answered), (PostErrorKind::Timeout, true));
+    drop(stream);
+}
+
+#[tokio::test]
 async fn a_silent_peer_is_left_at_the_deadline() {
     let (listener, url) = listen().await;
     let timeouts = Timeouts { total: Duration::from_millis(200), ..QUICK };

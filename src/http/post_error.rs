@@ -82,11 +82,14 @@ pub struct PostError {
     pub kind: PostErrorKind,
     /// English, for logs; printable, without request content.
     pub detail: String,
+    /// A status of 2xx had come: the peer had read the request, and the rest of its answer is missing.
+    pub answered: bool,
 }
 
 impl PostError {
-    pub(super) fn new(kind: PostErrorKind, detail: impl std::fmt::Display) -> PostError {
-        PostError { kind, detail: printable(&detail.to_string()) }
+    /// Without any answer.
+    pub(crate) fn new(kind: PostErrorKind, detail: impl std::fmt::Display) -> PostError {
+        PostError { kind, detail: printable(&detail.to_string()), answered: false }
     }
 
     /// A refused certificate is told apart from every other failure: somebody else may be answering.

@@ -60,7 +60,8 @@ impl Transfer<'_> {
         let answer = self.client.request("HEAD", self.url, &fields, SendBody::empty(), self.timeouts).await;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) if is_unreached(error.kind) => return Err(error),
+            // What it says of the question says nothing of the message.
+            Err(error) if is_unreached(error.kind) => return Err(PostError { answered: false, ..error }),
             Err(_) => return Ok(0),
         };
         let length = answer.header("Content-Length").and_then(|length| length.trim().parse::<u64>().ok());

@@ -276,7 +276,7 @@ impl Outbound {
         message: &Message,
         wire: Body,
     ) -> Result<Answer, PostError> {
-        let unusable = |detail: String| PostError { kind: PostErrorKind::Body, detail };
+        let unusable = |detail: String| PostError::new(PostErrorKind::Body, detail);
         let client = self.clients.for_partner(partner, url, self.clock.now()).map_err(unusable)?;
         let store = self.store.clone();
         let small = store.inline_threshold().saturating_mul(2) as u64;

@@ -46,12 +46,12 @@ const FOREIGN_BITS: u32 = 2048;
 impl Losing {
     /// The answer, or, once for a message that shall lose it, a connection that ended before it came.
     pub(super) fn pass(&self, id: &Id, answer: Result<Answer, PostError>) -> Result<Answer, PostError> {
-        let lost = answer.is_ok() && self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        if !lost {
-            return answer;
+        let whole = answer?;
+        if !self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
+            return Ok(whole);
         }
-        let detail = "the connectivity test threw the first answer away".to_owned();
-        Err(PostError { kind: PostErrorKind::Closed, detail })
+        let lost = PostError::new(PostErrorKind::Closed, "the connectivity test threw the first answer away");
+        Err(PostError { answered: whole.is_of_whole_request(), ..lost })
     }
 
     fn add(&self, id: Id) {
@@ -129,7 +129,7 @@ impl Outbound {
         match super::send::client_settings(&partner, url, self.clock.now()) {
             Ok(settings) => Ok(probe(url, &settings, depth, patience).await),
             Err(detail) => {
-                let error = Some(PostError { kind: PostErrorKind::BadUrl, detail });
+                let error = Some(PostError::new(PostErrorKind::BadUrl, detail));
                 Ok(Probe { error, ..Probe::default() })
             }
         }
