@@ -35,7 +35,8 @@ connections that break, and messages that must be refused, signed with RSA and e
 that. Connections pass through a proxy that cuts, slows or changes what it carries. `pass` is as above, and the payload arrived once.
 Otherwise it says what came of it: of what dxgate sends, the state of the message with the code of the reason that people see, and the
 disposition of the peer's receipt; of what a peer sends, what it was told, and then nothing of it is in the inbox. A message is sent
-again after a cut as the same message, and one that arrived before is answered by most products as a duplicate.
+again after a cut as the same message, and one that arrived before is answered by most products as a duplicate. Where that answer
+has no MIC, it counts only if the first attempt had been answered at all; otherwise the message is held (`mdn-duplicate-unproven`).
 
 asx-rs is a library and runs inside of the test (`tests/it/interop_asx.rs`, `interop_asx_faults.rs`). It signs and encrypts always, and takes nothing less, so
 its table is short.

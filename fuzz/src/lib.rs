@@ -164,6 +164,7 @@ pub fn mdn_parse(data: &[u8]) {
         to,
         mics: &SentMics::default(),
         signed_wanted: true,
+        had_before: true,
         digests: &digests,
         algorithm: None,
     };

@@ -262,12 +262,18 @@ pub(super) fn read(mdn: &BuiltMdn) -> Mdn {
 
 /// Alice judges an answer to what she composed.
 pub(super) fn judged(mdn: &Mdn, composed: &Composed, signed_wanted: bool) -> Verdict {
+    judged_after(true, mdn, composed, signed_wanted)
+}
+
+/// The same, when Bob can have had the message before or not.
+pub(super) fn judged_after(had_before: bool, mdn: &Mdn, composed: &Composed, signed_wanted: bool) -> Verdict {
     let sent = Sent {
         message_id: &stamp().message_id,
         from: &name("alice"),
         to: &name("bob co"),
         mics: &composed.mics,
         signed_wanted,
+        had_before,
         digests: &DigestAlgorithm::STANDARD,
         algorithm: Some(composed.algorithm),
     };

@@ -23,6 +23,8 @@ pub struct Sent<'a> {
     pub mics: &'a SentMics,
     /// A signed receipt was asked for.
     pub signed_wanted: bool,
+    /// The partner is believed when it says, without a digest, that it had the message before.
+    pub had_before: bool,
     /// Digests that the receipt's signature may use.
     pub digests: &'a [DigestAlgorithm],
     /// The algorithm the receipt should use; another one is accepted but named. `None`: any.
@@ -81,6 +83,8 @@ pub enum Doubt {
     NoMic,
     /// It is positive and its digest cannot be read, or has an algorithm in which we computed none.
     UnreadableMic,
+    /// It says, without a digest, that the message came before, and nothing shows that the partner had it whole then.
+    Duplicate,
     /// It is positive and its digest is not that of our message: what arrived is not what was sent.
     MicMismatch,
 }
@@ -96,6 +100,7 @@ impl Doubt {
             Doubt::WeakSignature => "mdn-weak-signature",
             Doubt::NoMic => "mdn-without-mic",
             Doubt::UnreadableMic => "mdn-mic-unreadable",
+            Doubt::Duplicate => "mdn-duplicate-unproven",
             Doubt::MicMismatch => "mdn-mic-mismatch",
         }
     }
@@ -130,6 +135,10 @@ impl Doubt {
             Doubt::UnreadableMic => bilingual!(
                 "回执中的完整性校验值（MIC）无法识别：请对方检查算法设置",
                 "the MIC of the receipt cannot be read: ask the partner to check its algorithm"
+            ),
+            Doubt::Duplicate => bilingual!(
+                "对方称该报文为重复报文，却没有给出完整性校验值（MIC），且没有证据表明其此前完整收到过：对方留下的可能只是中断传输的残片。请与对方核实：已完整收到则用 dxgate messages cancel 结束；未收到则用 dxgate messages resend 作为新报文发送。再次发送相同的字节得不到更多证据",
+                "the partner calls the message a duplicate, without a MIC, and nothing shows that it had it whole before: it may have kept a fragment of a transfer that broke off. Ask whether it has the message whole. If it has, end it with dxgate messages cancel; if not, send it as a new one with dxgate messages resend. Sending the same bytes again tells nothing more"
             ),
             Doubt::MicMismatch => bilingual!(
                 "对方收到的内容与发出的不一致（MIC 不符）：请勿重发，联系对方核对",
@@ -186,9 +195,14 @@ fn names_match(mdn: &Mdn, sent: &Sent<'_>) -> bool {
 
 /// Whether a positive receipt without a digest proves nothing. RFC 4130 7.3.1 demands the digest of every signed receipt,
 /// but some products (pyas2) compute none for unsigned messages, and none when they recognise a duplicate: they then say
-/// that they have the message of this identifier, under which we never sent any other bytes.
+/// that they have the message of this identifier, under which we never sent any other bytes. Whether they have them all is
+/// another question ([`Sent::had_before`]).
 fn mic_is_due(mdn: &Mdn, sent: &Sent<'_>) -> bool {
-    sent.mics.is_of_signed_message() && !mdn.disposition.says("duplicate-document")
+    sent.mics.is_of_signed_message() && !calls_it_duplicate(mdn)
+}
+
+fn calls_it_duplicate(mdn: &Mdn) -> bool {
+    mdn.disposition.says("duplicate-document")
 }
 
 /// The digest of a positive receipt.
@@ -196,6 +210,8 @@ fn judge_mic(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
     let Some(mic) = &mdn.mic else {
         return match (mdn.mic_unreadable, sent.signed_wanted) {
             (true, _) => Verdict::Doubtful(Doubt::UnreadableMic),
+            // They may say so of a fragment: django-pyas2 keeps the Message-ID of a request that broke off.
+            (false, _) if calls_it_duplicate(mdn) && !sent.had_before => Verdict::Doubtful(Doubt::Duplicate),
             (false, true) if mic_is_due(mdn, sent) => Verdict::Doubtful(Doubt::NoMic),
             (false, _) => Verdict::Accepted { matched: None },
         };

@@ -172,7 +172,7 @@ const LAYERS: [(Layer, Words, Words); 9] = [
 ];
 
 /// Codes with words of their own.
-const CODES: [(&str, Words, Words); 17] = [
+const CODES: [(&str, Words, Words); 18] = [
     (
         "tls-version",
         ("对方服务器只支持旧的 TLS 版本", "the server only speaks TLS versions of the past"),
@@ -264,6 +264,17 @@ const CODES: [(&str, Words, Words); 17] = [
         "mdn-without-mic",
         ("回执没有 MIC，不能证明对方收到的内容", "the MDN has no MIC and does not prove what was received"),
         ("请分中心在回执中返回 Received-Content-MIC", "ask the data centre to return Received-Content-MIC"),
+    ),
+    (
+        "mdn-duplicate-unproven",
+        (
+            "对方称报文重复，却没有给出 MIC，且没有证据表明其此前完整收到过",
+            "the other side calls the message a duplicate, without a MIC, and nothing shows that it had it whole before",
+        ),
+        (
+            "请分中心核对该报文是否已完整收到，并对重复报文返回首次的回执或带 MIC 的回执",
+            "ask whether the message is there whole, and for the first MDN again, or one with a MIC, when a message comes twice",
+        ),
     ),
     (
         "mdn-overdue",
@@ -455,6 +466,7 @@ mod tests {
             ("http-503", Layer::Http),
             ("no-active-signing-key", Layer::As2),
             ("mdn-mic-mismatch", Layer::Mdn),
+            ("mdn-duplicate-unproven", Layer::Mdn),
             ("envelope-refused", Layer::Envelope),
             ("format-refused", Layer::Format),
             ("business-refused", Layer::Business),

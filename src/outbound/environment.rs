@@ -9,7 +9,7 @@ use super::Outbound;
 use super::precheck::other_environment;
 use crate::as2::{As2Name, headers};
 use crate::store::CommitError;
-use crate::store::record::{Fact, JobKind, Message, Reason, State};
+use crate::store::record::{Came, Fact, JobKind, Message, Reason, State};
 
 /// Code of the reason for which a message of another environment is held.
 const FOREIGN_MESSAGE: &str = "environment-foreign-message";
@@ -28,7 +28,7 @@ impl Outbound {
         match closed.opens {
             Some(due) => {
                 let open = [State::Queued, State::Composed, State::Sending, State::AwaitingReceipt];
-                self.fact_if(message.id, &open, Fact::RetryAt { due, reason }).await.map(|_| false)
+                self.fact_if(message.id, &open, Fact::RetryAt { due, reason, came: Came::Unknown }).await.map(|_| false)
             }
             None => self.hold(message, reason).await.map(|()| false),
         }

@@ -11,7 +11,7 @@ use crate::ground::random;
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::record::{
-    Content, Fact, Folder, GATEWAY, JobKind, Message, Publication, Reason, Receipt, STRAYS, State,
+    Came, Content, Fact, Folder, GATEWAY, JobKind, Message, Publication, Reason, Receipt, STRAYS, State,
 };
 use crate::store::{CommitError, Precondition, Transaction};
 
@@ -20,6 +20,8 @@ pub(super) struct Examined {
     pub(super) outcome: Outcome,
     pub(super) reason: Option<Reason>,
     pub(super) receipt: Option<Seen>,
+    /// How far the attempt came.
+    pub(super) came: Came,
 }
 
 /// An MDN as it arrived and what was found in it.
@@ -36,7 +38,7 @@ pub(super) struct Seen {
 impl Examined {
     /// An outcome that needs no words.
     pub(super) fn plain(outcome: Outcome) -> Examined {
-        Examined { outcome, reason: None, receipt: None }
+        Examined { outcome, reason: None, receipt: None, came: Came::Unknown }
     }
 }
 
@@ -64,9 +66,9 @@ impl Outbound {
         let mut transaction = Transaction::new(now);
         transaction.require(Precondition::StateIs(message.id, SETTLEABLE.to_vec()));
         let receipt = examined.receipt.map(|seen| seen.into_receipt(&mut transaction));
-        let reason = examined.reason;
-        log(message, examined.outcome, next, reason.as_ref());
-        for fact in follow_up(message, next, reason, receipt, now, attempts) {
+        log(message, examined.outcome, next, examined.reason.as_ref());
+        let ended = Ended { number: attempts, at: now, came: examined.came };
+        for fact in follow_up(message, next, examined.reason, receipt, ended) {
             transaction.fact(message.id, fact);
         }
         // An MDN that is not worth keeping leaves no bytes either.
@@ -95,28 +97,36 @@ impl Seen {
     }
 }
 
+/// An attempt that is over.
+#[derive(Clone, Copy)]
+struct Ended {
+    number: u32,
+    at: Timestamp,
+    came: Came,
+}
+
 fn follow_up(
     message: &Message,
     next: Next,
     reason: Option<Reason>,
     receipt: Option<Receipt>,
-    now: Timestamp,
-    attempts: u32,
+    ended: Ended,
 ) -> Vec<Fact> {
+    let Ended { number, at, came } = ended;
     let why = || reason.clone().unwrap_or_else(no_receipt);
     let unsettled = matches!(next, Next::RetryAt(_) | Next::Hold);
     let evidence = receipt.clone().filter(|receipt| unsettled && is_worth_keeping(message, receipt));
     let fact = match next {
         Next::Deliver => {
-            let files = delivered_files(message, receipt.as_ref(), now, attempts);
+            let files = delivered_files(message, receipt.as_ref(), at, number);
             Fact::Delivered { receipt, note: reason.clone(), files }
         }
-        Next::Await { deadline } => Fact::AwaitingReceipt { deadline },
-        Next::RetryAt(due) => Fact::RetryAt { due, reason: why() },
+        Next::Await { deadline } => Fact::AwaitingReceipt { deadline, came },
+        Next::RetryAt(due) => Fact::RetryAt { due, reason: why(), came },
         Next::Hold => Fact::Held { reason: why(), by: GATEWAY.to_owned() },
         Next::Fail => {
             let reason = why();
-            let files = failed_files(message, &reason, receipt.as_ref(), now, attempts);
+            let files = failed_files(message, &reason, receipt.as_ref(), at, number);
             Fact::Failed { reason, receipt, files }
         }
     };

@@ -9,6 +9,8 @@
 //! | positive after a negative one, or the reverse | stays | as stray receipt | `mdn-contradicts` |
 //! | positive or negative, after delivery was given up or cancelled | stays | as stray receipt | `mdn-late` |
 //! | with another MIC, message settled | stays | as stray receipt | `mdn-mic-mismatch` |
+//! | `duplicate-document` without a MIC, and nothing shows that the partner had the message whole | Held | as stray receipt | `mdn-duplicate-unproven` |
+//! | the same about an earlier Message-ID (`fresh_message_id`) | stays | a few | a warning that ends with delivery |
 //! | unsigned though asked, bad signature, other parties, no MIC | stays | a few | a warning that ends with delivery |
 //! | about no message of ours, signed by the partner | – | as a record of its own | `mdn-unknown-message` |
 //! | about no message of ours, not proven to be the partner's; unreadable | – | counted and logged: anybody can send it | – |
@@ -27,7 +29,7 @@ use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, printable};
 use crate::mime::Headers;
 use crate::partner::Partner;
-use crate::store::record::{Fact, JobKind, Message, Reason, State};
+use crate::store::record::{Came, Fact, JobKind, Message, Reason, State};
 use crate::store::{CommitError, Transaction};
 
 /// What became of an MDN that was POSTed to us.
@@ -44,11 +46,12 @@ pub enum Arrival {
 }
 
 impl Outbound {
-    /// Reads an MDN about `message` and says what it comes to.
+    /// Reads an MDN about `message` and says what it comes to. Attempt `attempt` has brought it about, or an earlier one.
     pub(super) async fn examine_mdn(
         &self,
         partner: &Partner,
         message: &Message,
+        attempt: u32,
         head: &Headers,
         body: &[u8],
     ) -> Examined {
@@ -57,11 +60,11 @@ impl Outbound {
             Ok(parsed) => parsed,
             Err(error) => {
                 let reason = unreadable(&error.to_string());
-                return Examined { outcome: Outcome::NoReceipt, reason: Some(reason), receipt: None };
+                return Examined { reason: Some(reason), ..Examined::plain(Outcome::NoReceipt) };
             }
         };
         let mics = self.mics_for(message, &parsed).await;
-        let verdict = self.judge(partner, message, &mics, &parsed);
+        let verdict = self.judge(partner, message, attempt, &mics, &parsed);
         let receipt = Some(seen(head, body, &parsed, &verdict));
         let (outcome, reason) = match &verdict {
             Verdict::Accepted { matched: None } if asked_for_signature(message) => {
@@ -78,15 +81,16 @@ impl Outbound {
                 let outcome = if passing { Outcome::Troubled } else { Outcome::Refused };
                 (outcome, Some(reason("mdn-negative", refused(&verdict, &parsed))))
             }
-            Verdict::Doubtful(Doubt::MicMismatch) => {
-                (Outcome::Contradicted, Some(reason(Doubt::MicMismatch.code(), verdict.text())))
+            Verdict::Doubtful(doubt @ (Doubt::MicMismatch | Doubt::Duplicate)) => {
+                (Outcome::Contradicted, Some(reason(doubt.code(), verdict.text())))
             }
             Verdict::Doubtful(Doubt::BadSignature) if self.is_by_distrusted(partner, head, body) => {
                 (Outcome::NoReceipt, Some(signed_by_revoked()))
             }
             Verdict::Doubtful(doubt) => (Outcome::NoReceipt, Some(reason(doubt.code(), doubt.text()))),
         };
-        Examined { outcome, reason, receipt }
+        let came = if outcome == Outcome::Troubled { Came::Refused } else { Came::Unknown };
+        Examined { outcome, reason, receipt, came }
     }
 
     /// Whether the receipt is signed with a certificate that was taken back.
@@ -100,7 +104,7 @@ impl Outbound {
     /// Only the partner, by its signature, can make us compute one.
     async fn mics_for(&self, message: &Message, parsed: &Mdn) -> SentMics {
         let about = parsed.original_message_id.as_ref();
-        let mics = about.and_then(|about| sent_as(message, about)).map_or(&message.mics, |(_, mics)| mics).clone();
+        let mics = about.and_then(|about| sent_as(message, about)).map_or(&message.mics, |sent| sent.mics).clone();
         let signed = matches!(parsed.signature, Ok(Some(_)));
         let named = parsed.mic.as_ref().filter(|_| signed).map(|mic| mic.algorithm);
         let named = named.filter(|algorithm| mics.lacks(*algorithm));
@@ -116,11 +120,12 @@ impl Outbound {
         }
     }
 
-    fn judge(&self, partner: &Partner, message: &Message, mics: &SentMics, parsed: &Mdn) -> Verdict {
+    fn judge(&self, partner: &Partner, message: &Message, attempt: u32, mics: &SentMics, parsed: &Mdn) -> Verdict {
         let about = parsed.original_message_id.as_ref();
-        let Some((message_id, _)) = about.and_then(|about| sent_as(message, about)) else {
+        let Some(SentAs { message_id, superseded, .. }) = about.and_then(|about| sent_as(message, about)) else {
             return Verdict::Doubtful(Doubt::WrongMessage);
         };
+        let believed = message.reach.was_answered_before(attempt);
         let from = message.headers.get(headers::AS2_FROM).and_then(|name| As2Name::parse(name).ok());
         let to = message.headers.get(headers::AS2_TO).and_then(|name| As2Name::parse(name).ok());
         let (from, to) = (from.unwrap_or(self.station.as2_name.clone()), to.unwrap_or(partner.as2_name.clone()));
@@ -131,10 +136,16 @@ impl Outbound {
             to: &to,
             mics,
             signed_wanted,
+            // What is delivered is no fragment; what went out under an earlier Message-ID went out once.
+            had_before: message.state == State::Delivered || (believed && !superseded),
             digests: &partner.signature_digests(self.clock.now()),
             algorithm: partner.agreement.sign.map(|_| partner.agreement.digest),
         };
-        verdict::judge(parsed, &sent)
+        match verdict::judge(parsed, &sent) {
+            // It says nothing about the message as it is on its way now.
+            Verdict::Doubtful(Doubt::Duplicate) if superseded => Verdict::Doubtful(Doubt::NoMic),
+            verdict => verdict,
+        }
     }
 
     /// Takes an MDN that arrived as a message of its own. `partner` is the one named in `AS2-From`.
@@ -155,7 +166,7 @@ impl Outbound {
             self.keep_unknown(partner, head, body, &parsed).await?;
             return Ok(Arrival::Unknown);
         };
-        let examined = self.examine_mdn(partner, &message, head, body).await;
+        let examined = self.examine_mdn(partner, &message, message.attempts, head, body).await;
         let open = !message.state.is_final() && message.attempts > 0;
         let decisive = examined.outcome != Outcome::NoReceipt;
         if open && decisive && self.settle(partner, &message, message.attempts, examined).await? {
@@ -163,7 +174,7 @@ impl Outbound {
         }
         // Examined once more: what it came to before is spent, and the message may have moved on.
         let message = self.store.message(&message.id).unwrap_or(message);
-        let examined = self.examine_mdn(partner, &message, head, body).await;
+        let examined = self.examine_mdn(partner, &message, message.attempts, head, body).await;
         self.keep_stray(&message, examined).await?;
         Ok(Arrival::Late)
     }
@@ -236,12 +247,23 @@ fn signed_by_revoked() -> Reason {
     Reason { code: "certificate-revoked".to_owned(), text }
 }
 
-/// The Message-ID of this message that an MDN is about, with the MICs that were computed for it.
-fn sent_as<'m>(message: &'m Message, about: &MessageId) -> Option<(MessageId, &'m SentMics)> {
-    let now = message.message_id.iter().map(|id| (id, &message.mics));
-    let earlier = message.earlier.iter().map(|earlier| (&earlier.message_id, &earlier.mics));
-    let all = now.chain(earlier).filter_map(|(id, mics)| Some((MessageId::parse(id).ok()?, mics)));
-    all.into_iter().find(|(id, _)| id.key() == about.key())
+/// What a message was sent as.
+struct SentAs<'m> {
+    message_id: MessageId,
+    /// Those that were computed for it.
+    mics: &'m SentMics,
+    /// By now it is sent as something else.
+    superseded: bool,
+}
+
+/// As what this message was sent that an MDN is about.
+fn sent_as<'m>(message: &'m Message, about: &MessageId) -> Option<SentAs<'m>> {
+    let now = message.message_id.iter().map(|id| (id, &message.mics, false));
+    let earlier = message.earlier.iter().map(|earlier| (&earlier.message_id, &earlier.mics, true));
+    let mut all = now
+        .chain(earlier)
+        .filter_map(|(id, mics, superseded)| Some(SentAs { message_id: MessageId::parse(id).ok()?, mics, superseded }));
+    all.find(|sent| sent.message_id.key() == about.key())
 }
 
 /// What a credible MDN about a settled message is; `None` when it says what is known already.

@@ -7,6 +7,8 @@
 //! | 2xx, no MDN agreed | deliver |
 //! | 2xx, but the synchronous MDN is missing, unsigned though asked, about another message, or unreadable | retry |
 //! | verified MDN with another MIC | hold: the content arrived altered |
+//! | verified MDN `duplicate-document` without a MIC: the first attempt that may have reached the partner was answered 2xx, and its receipt got lost | deliver |
+//! | the same otherwise | hold: the partner may have a fragment of an attempt that broke off |
 //! | verified negative MDN | fail: it is the partner's answer, and final |
 //! | verified `processed/error: unexpected-processing-error`, with `retry_processing_error` | retry |
 //! | no connection, timeout, connection lost, 408 425 429 500 502 503 504 507 | retry (a `Retry-After` is kept) |
@@ -32,7 +34,7 @@ pub enum Outcome {
     Transferred,
     /// 2xx without the synchronous MDN that was asked for.
     NoReceipt,
-    /// A verified MDN that contradicts what was sent.
+    /// A verified MDN that contradicts what was sent, or what is known of it.
     Contradicted,
     /// A verified negative MDN.
     Refused,

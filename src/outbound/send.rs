@@ -27,7 +27,7 @@ use crate::http::{
 use crate::mime::Headers;
 use crate::partner::{Authorization, Partner, PartnerUrl};
 use crate::store::alert::Level;
-use crate::store::record::{Body, Fact, GATEWAY, JobKind, Message, Reason, State};
+use crate::store::record::{Body, Came, Fact, GATEWAY, JobKind, Message, Reason, State};
 use crate::store::{CommitError, Lease, Precondition, Transaction};
 
 /// HTTP clients by TLS profile.
@@ -122,7 +122,7 @@ impl Outbound {
     async fn postpone(&self, id: Id, reason: Reason) {
         let due = self.clock.now().checked_add(POSTPONED).unwrap_or(Timestamp::MAX);
         let open = [State::Queued, State::Composed, State::Sending, State::AwaitingReceipt];
-        if let Err(error) = self.fact_if(id, &open, Fact::RetryAt { due, reason }).await {
+        if let Err(error) = self.fact_if(id, &open, Fact::RetryAt { due, reason, came: Came::Unknown }).await {
             tracing::error!(%error, %id, "a message could not be postponed");
         }
     }
@@ -254,7 +254,7 @@ impl Outbound {
     }
 
     async fn give_up_waiting(&self, partner: &Partner, message: &Message) -> Result<(), CommitError> {
-        let examined = Examined { outcome: Outcome::Refused, reason: Some(mdn_overdue()), receipt: None };
+        let examined = Examined { reason: Some(mdn_overdue()), ..Examined::plain(Outcome::Refused) };
         self.settle(partner, message, message.attempts, examined).await.map(drop)
     }
 
@@ -321,13 +321,17 @@ impl Outbound {
         if message.kind == JobKind::Mdn || !asked {
             return Examined::plain(Outcome::Accepted);
         }
+        let came = if answer.is_of_whole_request() { Came::Answered } else { Came::Unknown };
         if answer.body.is_empty() {
-            return Examined::plain(if later { Outcome::Transferred } else { Outcome::NoReceipt });
+            return Examined { came, ..Examined::plain(if later { Outcome::Transferred } else { Outcome::NoReceipt }) };
         }
-        let examined = self.examine_mdn(partner, message, &answer_headers(&answer), &answer.body).await;
+        let attempt = message.attempts.saturating_add(1);
+        let examined = self.examine_mdn(partner, message, attempt, &answer_headers(&answer), &answer.body).await;
+        // Whoever answers with a receipt of another kind has perhaps not taken the message.
+        let came = if examined.receipt.is_none() { came } else { examined.came };
         match examined.outcome {
-            Outcome::NoReceipt if later => Examined::plain(Outcome::Transferred),
-            _ => examined,
+            Outcome::NoReceipt if later => Examined { came, ..Examined::plain(Outcome::Transferred) },
+            _ => Examined { came, ..examined },
         }
     }
 }
@@ -428,7 +432,13 @@ fn outcome_of(kind: PostErrorKind) -> Outcome {
 
 fn no_answer(error: &PostError) -> Examined {
     let outcome = outcome_of(error.kind);
-    Examined { outcome, reason: Some(Reason { code: error.code().to_owned(), text: error.text() }), receipt: None }
+    let reason = Some(Reason { code: error.code().to_owned(), text: error.text() });
+    let came = match error.kind {
+        _ if error.answered => Came::Answered,
+        kind if kind.nothing_sent() => Came::Nowhere,
+        _ => Came::Unknown,
+    };
+    Examined { reason, came, ..Examined::plain(outcome) }
 }
 
 /// Seconds, or an HTTP date (RFC 9110 10.2.3).
@@ -455,7 +465,7 @@ fn other_status(answer: &Answer, now: Timestamp) -> Examined {
         ),
     };
     let reason = Some(Reason { code: format!("http-{code}"), text });
-    Examined { outcome: Outcome::Status { code, retry_after }, reason, receipt: None }
+    Examined { reason, ..Examined::plain(Outcome::Status { code, retry_after }) }
 }
 
 fn partner_missing(partner: &str) -> Reason {

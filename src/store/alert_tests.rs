@@ -2,7 +2,7 @@ use super::*;
 use crate::declaration::standing::Standing;
 use crate::mime::Headers;
 use crate::store::apply;
-use crate::store::record::{Body, JobKind, PlatformAnswer, Receipt, Said};
+use crate::store::record::{Body, Came, JobKind, PlatformAnswer, Receipt, Said};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -72,7 +72,7 @@ fn what_the_gateway_holds_or_gives_up_is_alerted_and_what_a_person_holds_is_not(
 
 #[test]
 fn delivery_ends_alerts_but_not_those_of_receipts_that_contradict_each_other() {
-    let waiting = [Fact::AwaitingReceipt { deadline: at(9) }, Fact::Attempted { number: 2 }];
+    let waiting = [Fact::AwaitingReceipt { deadline: at(9), came: Came::Answered }, Fact::Attempted { number: 2 }];
     let waiting = after(&[&waiting[..], &[stray("mdn-mic-mismatch")]].concat());
     let both = [("mdn-deadline-missed", Level::Warning, 1), ("mdn-mic-mismatch", Level::Security, 1)];
     assert_eq!(open(&waiting), both);
@@ -109,7 +109,7 @@ fn an_alert_is_acknowledged_once_and_only_if_it_is_open() {
 #[test]
 fn a_doubtful_receipt_in_an_answer_is_the_reason_of_the_retry_and_no_alert_of_its_own() {
     assert_eq!(open(&after(&[stray("mdn-unsigned")])), []);
-    let awaiting = Fact::AwaitingReceipt { deadline: at(9) };
+    let awaiting = Fact::AwaitingReceipt { deadline: at(9), came: Came::Answered };
     assert_eq!(open(&after(&[awaiting, stray("mdn-unsigned")])), [("mdn-unsigned", Level::Warning, 1)]);
 }
 

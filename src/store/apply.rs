@@ -14,8 +14,8 @@ use super::fact::detail;
 use super::keeping;
 use super::record::Body;
 use super::record::{
-    Direction, Documents, EARLIER, EarlierWire, Event, Fact, JobKind, Message, Publication, PublicationStage, Reason,
-    Receipt, STRAYS, Shared, State, Stray,
+    Direction, Documents, EARLIER, EarlierWire, Event, Fact, JobKind, Message, Publication, PublicationStage, Reach,
+    Reason, Receipt, STRAYS, Shared, State, Stray,
 };
 use crate::as2::SentMics;
 use crate::ground::id::Id;
@@ -163,6 +163,7 @@ fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
         restored: false,
         successor: None,
         earlier: Vec::new(),
+        reach: Reach::Unknown,
         strays: Vec::new(),
         further_receipts: Vec::new(),
         alerts: Vec::new(),
@@ -185,6 +186,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
     let state = message.state;
     let only = |lawful: bool| if lawful { Ok(()) } else { Err(BadTransition::State { fact: fact.name(), state }) };
     let open = !state.is_final();
+    message.reach.follow(message.attempts, fact);
     match fact {
         Fact::Queued { .. } | Fact::Rejected { .. } => begin_outbound(message, at, fact),
         Fact::Composed { message_id, headers, wire, mics, due } => {
@@ -195,12 +197,12 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
             only(matches!(state, Composed | Sending | AwaitingReceipt))?;
             message.attempt(*number)?;
         }
-        Fact::RetryAt { due, reason } => {
+        Fact::RetryAt { due, reason, .. } => {
             only(matches!(state, Queued | Composed | Sending | AwaitingReceipt))?;
             message.reason = Some(reason.clone());
             message.become_due(if state == Queued { Queued } else { Composed }, *due);
         }
-        Fact::AwaitingReceipt { deadline } => {
+        Fact::AwaitingReceipt { deadline, .. } => {
             only(state == Sending)?;
             message.transfers = message.transfers.saturating_add(1);
             // What an earlier attempt came to no longer says anything about what the partner has.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::record::{Answered, Content, DedupKey, Findings, Folder, PlatformAnswer, Said};
+use crate::store::record::{Answered, Came, Content, DedupKey, Findings, Folder, PlatformAnswer, Said};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -67,8 +67,8 @@ fn fact(name: &str) -> Fact {
         "rejected" => Fact::Rejected { partner, file_name, payload: None, reason: reason("R01"), files: vec![] },
         "composed" => Fact::Composed { message_id, headers, wire: body(2), mics: SentMics::default(), due: at(5) },
         "attempted" => Fact::Attempted { number: 1 },
-        "retry-at" => Fact::RetryAt { due: at(60), reason: reason("refused") },
-        "awaiting-receipt" => Fact::AwaitingReceipt { deadline: at(90) },
+        "retry-at" => Fact::RetryAt { due: at(60), reason: reason("refused"), came: Came::Unknown },
+        "awaiting-receipt" => Fact::AwaitingReceipt { deadline: at(90), came: Came::Answered },
         "delivered" => Fact::Delivered { receipt: Some(receipt()), note: None, files: vec![publication()] },
         "failed" => Fact::Failed { reason: reason("gave-up"), receipt: None, files: vec![] },
         "held" => Fact::Held { reason: reason("held"), by },
@@ -287,4 +287,159 @@ fn what_is_dropped_is_named_by_no_field_and_under_no_hold() {
     assert_eq!((after.others.as_slice(), after.earlier[0].wire, after.updated), (&[][..], None, message.updated));
     assert!(!after.bodies().contains(&body(2)) && after.wire == Some(body(4)));
     assert_eq!(after.timeline.last().map(|event| event.detail.as_str()), Some("wire-superseded"));
+}
+
+/// A message after these facts, one each second, from one that is composed.
+fn composed_then(facts: &[Fact]) -> Message {
+    let composed = after("queued composed").unwrap();
+    let next = |message, (second, fact)| apply(Some(message), Id::from_bytes(ID), at(second), fact).unwrap();
+    (3..).zip(facts).fold(composed, next)
+}
+
+/// Attempts that ended so, the next one due.
+fn attempts(ends: &[Came]) -> Vec<Fact> {
+    let end = |came| Fact::RetryAt { due: at(60), reason: reason("refused"), came };
+    let both = (1..).zip(ends).map(|(number, came)| [Fact::Attempted { number }, end(*came)]);
+    both.flatten().collect()
+}
+
+fn first(attempt: u32, answered: bool) -> Reach {
+    Reach::First { attempt, answered }
+}
+
+#[test]
+fn what_the_first_attempt_that_may_have_reached_the_partner_left_counts_and_no_later_one() {
+    use Came::{Answered, Nowhere, Unknown};
+    let table: [(&[Came], Reach); 9] = [
+        (&[], Reach::Untried),
+        (&[Nowhere, Nowhere], Reach::Untried),
+        (&[Unknown], first(1, false)),
+        (&[Answered], first(1, true)),
+        (&[Nowhere, Answered], first(2, true)),
+        (&[Nowhere, Unknown, Answered], first(2, false)),
+        (&[Unknown, Answered], first(1, false)),
+        (&[Unknown, Nowhere], first(1, false)),
+        (&[Answered, Unknown, Nowhere], first(1, true)),
+    ];
+    for (ends, reach) in table {
+        assert_eq!(composed_then(&attempts(ends)).reach, reach, "{ends:?}");
+    }
+}
+
+#[test]
+fn an_attempt_that_a_crash_cut_off_may_have_left_a_part_of_the_message() {
+    let end = Fact::RetryAt { due: at(60), reason: reason("timeout"), came: Came::Answered };
+    let facts = [Fact::Attempted { number: 1 }, Fact::Attempted { number: 2 }, end];
+    assert_eq!(composed_then(&facts[..1]).reach, first(1, false), "as long as nothing is known of it");
+    assert_eq!(composed_then(&facts).reach, first(1, false));
+}
+
+#[test]
+fn a_transfer_was_answered_unless_its_answer_was_a_receipt_that_counts_for_nothing() {
+    for (came, answered) in [(Came::Answered, true), (Came::Unknown, false)] {
+        let transfer = [Fact::Attempted { number: 1 }, Fact::AwaitingReceipt { deadline: at(90), came }];
+        assert_eq!(composed_then(&transfer).reach, first(1, answered));
+    }
+}
+
+#[test]
+fn a_partner_can_have_had_whole_only_what_it_answered_in_an_earlier_attempt() {
+    let had = |reach: Reach| [1, 2, 3].map(|attempt| reach.was_answered_before(attempt));
+    assert_eq!(had(first(1, true)), [false, true, true]);
+    assert_eq!(had(first(2, true)), [false, false, true]);
+    for reach in [first(1, false), Reach::Untried, Reach::Unknown] {
+        assert_eq!(had(reach), [false; 3], "{reach:?}");
+    }
+}
+
+#[test]
+fn a_partner_whose_receipts_contradict_each_other_is_not_believed_about_duplicates_again() {
+    let held = |code: &str| Fact::Held { reason: reason(code), by: "gateway".to_owned() };
+    let failed = |receipt| Fact::Failed { reason: reason("mdn-negative"), receipt, files: vec![] };
+    let refused = Fact::RetryAt { due: at(60), reason: reason("mdn-negative"), came: Came::Refused };
+    let table = [
+        (held("mdn-duplicate-unproven"), false),
+        (held("mdn-mic-mismatch"), false),
+        (failed(Some(receipt())), false),
+        (refused, false),
+        (held("http-404"), true),
+        (failed(None), true),
+    ];
+    for (fact, believed) in table {
+        let facts = [attempts(&[Came::Answered]), vec![fact.clone()]].concat();
+        assert_eq!(composed_then(&facts).reach, first(1, believed), "{fact:?}");
+    }
+}
+
+#[test]
+fn under_a_new_message_id_nothing_has_reached_anybody() {
+    let facts = [attempts(&[Came::Answered]), vec![fact("recomposed")]].concat();
+    assert_eq!(composed_then(&facts).reach, Reach::Untried);
+}
+
+#[test]
+fn of_what_an_earlier_version_has_sent_nothing_is_known_and_of_what_it_had_only_composed_all() {
+    let known = |ends: &[Came], facts: &[Fact]| {
+        let message = Message { reach: Reach::Unknown, ..composed_then(&attempts(ends)) };
+        let number = message.attempts + 1;
+        let attempt = [Fact::Attempted { number }].into_iter().chain(facts.iter().cloned());
+        attempt.fold(message, |message, fact| apply(Some(message), Id::from_bytes(ID), at(90), &fact).unwrap()).reach
+    };
+    let transferred = [Fact::AwaitingReceipt { deadline: at(99), came: Came::Answered }];
+    assert_eq!(known(&[], &transferred), first(1, true));
+    assert_eq!(known(&[Came::Answered], &transferred), Reach::Unknown);
+}
+
+#[test]
+fn attempts_that_a_restore_has_forgotten_may_have_left_a_part_of_the_message() {
+    let restored = |ends: &[Came]| {
+        let message =
+            apply(Some(composed_then(&attempts(ends))), Id::from_bytes(ID), at(70), &Fact::Restored { sequence: 7 });
+        let number = u32::try_from(ends.len()).unwrap() + 1;
+        let end = Fact::RetryAt { due: at(99), reason: reason("timeout"), came: Came::Answered };
+        let facts = [fact("released"), Fact::Attempted { number }, end];
+        facts
+            .iter()
+            .fold(message.unwrap(), |message, fact| apply(Some(message), Id::from_bytes(ID), at(90), fact).unwrap())
+            .reach
+    };
+    assert_eq!(restored(&[]), first(0, false));
+    assert_eq!(restored(&[Came::Nowhere]), first(0, false));
+    assert_eq!(restored(&[Came::Answered]), first(1, true), "that was before the backup");
+}
+
+const ATTEMPTS: &str = include_str!("../../tests/golden/attempt-facts-v1.jsonl");
+
+#[test]
+fn attempts_recorded_by_earlier_versions_are_read_for_ever_and_written_as_ever() {
+    let retry = |came| Fact::RetryAt { due: at(60), reason: reason("timeout"), came };
+    let awaiting = |came| Fact::AwaitingReceipt { deadline: at(90), came };
+    // The first two are those of versions that did not say how far an attempt came.
+    let facts = [
+        retry(Came::Unknown),
+        awaiting(Came::Answered),
+        retry(Came::Nowhere),
+        retry(Came::Answered),
+        retry(Came::Refused),
+        awaiting(Came::Unknown),
+    ];
+    let written: Vec<String> = facts.iter().map(|fact| serde_json::to_string(fact).unwrap()).collect();
+    assert_eq!(written, ATTEMPTS.lines().collect::<Vec<_>>());
+    for (line, fact) in ATTEMPTS.lines().zip(&facts) {
+        assert_eq!(&serde_json::from_str::<Fact>(line).unwrap(), fact);
+    }
+}
+
+#[test]
+fn what_is_known_of_attempts_is_kept_with_a_message_and_left_out_where_nothing_is() {
+    for ends in [&[][..], &[Came::Unknown], &[Came::Nowhere, Came::Answered]] {
+        let message = composed_then(&attempts(ends));
+        let json = serde_json::to_value(&message).unwrap();
+        assert_eq!(serde_json::from_value::<Message>(json).unwrap().reach, message.reach);
+    }
+    let json = serde_json::to_value(after("queued").unwrap()).unwrap();
+    assert_eq!(
+        (json.get("reach"), serde_json::from_value::<Message>(json.clone()).unwrap().reach),
+        (None, Reach::Unknown)
+    );
 }

@@ -35,6 +35,7 @@ pub(super) fn apply(message: &mut Message, fact: &Fact) -> Option<Result<(), Bad
                 message.reason = Some(reason(*sequence));
             }
             message.restored = true;
+            message.reach.follow(message.attempts, fact);
         }
         Fact::Resumed { anew, .. } => {
             if !message.restored {

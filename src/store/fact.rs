@@ -139,7 +139,7 @@ pub(super) fn detail(fact: &Fact) -> String {
     match fact {
         Fact::Queued { file_name, .. } | Fact::Accepted { file_name, .. } => file_name.clone(),
         Fact::Attempted { number } => number.to_string(),
-        Fact::AwaitingReceipt { deadline } => deadline.to_string(),
+        Fact::AwaitingReceipt { deadline, .. } => deadline.to_string(),
         Fact::Rejected { reason, .. }
         | Fact::RetryAt { reason, .. }
         | Fact::Failed { reason, .. }

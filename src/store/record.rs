@@ -19,6 +19,7 @@ mod evidence;
 mod findings;
 pub(super) mod hex_digest;
 mod shared;
+mod wires;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ pub use self::business::{Answered, Documents, NAMED, PlatformAnswer, PlatformRes
 pub use self::evidence::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
 pub use self::findings::Findings;
 pub use self::shared::Shared;
+pub use self::wires::{Came, EARLIER, EarlierWire, Reach};
 
 pub use super::alert::{Acknowledgement, Alert, Level};
 use crate::as2::SentMics;
@@ -251,9 +253,20 @@ pub enum Fact {
     /// Attempt `number` (from 1) begins; written before the socket opens.
     Attempted { number: u32 },
     /// The attempt is over without a final answer; the next one is due then.
-    RetryAt { due: Timestamp, reason: Reason },
+    RetryAt {
+        due: Timestamp,
+        reason: Reason,
+        /// How far the attempt came.
+        #[serde(default, skip_serializing_if = "Came::is_unknown")]
+        came: Came,
+    },
     /// Transferred; the asynchronous MDN is due by then.
-    AwaitingReceipt { deadline: Timestamp },
+    AwaitingReceipt {
+        deadline: Timestamp,
+        /// How far the attempt came: an answer that brought an MDN which counts for nothing proves nothing either.
+        #[serde(default = "Came::answered", skip_serializing_if = "Came::is_answered")]
+        came: Came,
+    },
     /// Settled well.
     Delivered { receipt: Option<Receipt>, note: Option<Reason>, files: Vec<Publication> },
     /// Settled badly.
@@ -379,21 +392,6 @@ pub struct Stray {
     pub receipt: Receipt,
 }
 
-/// What an attempt before [`Fact::Recomposed`] was sent as.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EarlierWire {
-    /// Its Message-ID, exact syntax.
-    pub message_id: String,
-    /// Every MIC that an honest MDN about it may carry.
-    pub mics: SentMics,
-    /// Its wire bytes, while they are kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wire: Option<Body>,
-}
-
-/// Earlier Message-IDs that the view of a message keeps: those of the latest attempts.
-pub const EARLIER: usize = 256;
-
 /// Who is named in facts that no person caused.
 pub const GATEWAY: &str = "gateway";
 
@@ -456,6 +454,9 @@ pub struct Message {
     /// Message-IDs of earlier attempts, with the MICs that an honest MDN about them may carry.
     #[serde(default)]
     pub earlier: Vec<EarlierWire>,
+    /// What the first attempt under its Message-ID left with the partner (outbound).
+    #[serde(default, skip_serializing_if = "Reach::is_unknown")]
+    pub reach: Reach,
     /// MDNs that changed nothing, oldest first, the first [`STRAYS`] of them.
     #[serde(default)]
     pub strays: Vec<Stray>,

@@ -142,7 +142,7 @@ mod tests {
     use crate::bilingual;
     use crate::ground::id::Id;
     use crate::store::apply;
-    use crate::store::record::{Fact, Reason};
+    use crate::store::record::{Came, Fact, Reason};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -172,9 +172,9 @@ mod tests {
             (0, queued),
             (1, composed),
             (2, Fact::Attempted { number: 1 }),
-            (5, Fact::RetryAt { due: at(60), reason: reason() }),
+            (5, Fact::RetryAt { due: at(60), reason: reason(), came: Came::Unknown }),
             (60, Fact::Attempted { number: 2 }),
-            (61, Fact::AwaitingReceipt { deadline: at(900) }),
+            (61, Fact::AwaitingReceipt { deadline: at(900), came: Came::Answered }),
             (70, Fact::Delivered { receipt: None, note: None, files: Vec::new() }),
         ];
         let message = facts

@@ -99,7 +99,7 @@ fn an_asynchronous_receipt_of_pyas2_delivers_the_message() {
 
 #[test]
 fn a_message_whose_answer_was_lost_is_sent_again_as_the_same_message() {
-    for fault in ["status-500", "drop"] {
+    for fault in ["status-500", "drop-mdn"] {
         let receiver = Receiver::start(&["theirs"], &["--detect-duplicates", "--fault", fault]);
         let home = Home::ours();
         home.partner("theirs", &PartnerFile { url: receiver.url.clone(), ..PartnerFile::default() });
@@ -111,6 +111,22 @@ fn a_message_whose_answer_was_lost_is_sent_again_as_the_same_message() {
         let first = &received[0]["message_id"];
         assert!(received.iter().all(|one| one["message_id"] == *first), "{fault}: {received:#?}");
     }
+}
+
+#[test]
+fn a_message_that_was_not_answered_at_all_is_held_when_pyas2_calls_it_a_duplicate() {
+    let receiver = Receiver::start(&["theirs"], &["--detect-duplicates", "--fault", "drop"]);
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: receiver.url.clone(), ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "once.xml", XML);
+    let message = eventually("held", || {
+        let message = first_message(&gateway.api("/api/v1/messages?name=once.xml")).clone();
+        (message["state"] == "held").then_some(message)
+    });
+    assert_eq!((&message["attempts"], receiver.received().len()), (&2.into(), 2), "{message:#}");
+    assert_eq!(gateway.api("/api/v1/alerts")["alerts"][0]["code"], "mdn-duplicate-unproven");
+    assert_eq!(home.names("theirs", "sent"), Vec::<String>::new());
 }
 
 #[test]

@@ -80,6 +80,7 @@ mod telemetry;
 mod testbed_control;
 mod tls;
 mod two_gateways;
+mod unproven;
 mod unreached;
 mod wrong_signers;
 mod wycheproof;

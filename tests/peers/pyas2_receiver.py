@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("--require-signature", action="store_true")
     parser.add_argument("--require-encryption", action="store_true")
     parser.add_argument("--detect-duplicates", action="store_true")
-    parser.add_argument("--fault", choices=["status-500", "drop", "wrong-mic", "unsigned-mdn", "negative"])
+    parser.add_argument("--fault", choices=["status-500", "drop", "drop-mdn", "wrong-mic", "unsigned-mdn", "negative"])
     parser.add_argument("--fault-count", type=int, default=1)
     return parser.parse_args()
 
@@ -136,6 +136,9 @@ def handler(receiver):
             if fault == "drop":
                 self.close_connection = True
                 return None
+            if fault == "drop-mdn":
+                self.close_connection = True
+                return self.answer(200, mdn.headers, mdn.content, sent=len(mdn.content) // 2)
             if mdn is None:
                 return self.answer(200, {}, b"")
             spoil(fault, message, mdn)
@@ -149,14 +152,14 @@ def handler(receiver):
                 return posting.unchunked(self.rfile)
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-        def answer(self, status, headers, body):
+        def answer(self, status, headers, body, sent=None):
             self.send_response(status)
             for key, value in headers.items():
                 if key.lower() not in ("date", "content-length"):
                     self.send_header(key, " ".join(value.split()))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body[:sent])
 
         def log_message(self, *_):
             pass

@@ -198,6 +198,7 @@ fn a_weak_signature_counts_once_the_agreement_allows_its_digest() {
         to: &to,
         mics: &composed.mics,
         signed_wanted: true,
+        had_before: true,
         digests: &[DigestAlgorithm::Sha1],
         algorithm: None,
     };

@@ -220,6 +220,23 @@ fn sent_message() -> (Composed, Mic) {
     (composed, mic)
 }
 
+#[test]
+fn a_duplicate_without_a_digest_counts_only_when_the_partner_can_have_had_the_message_before() {
+    let (composed, mic) = sent_message();
+    for signed in [true, false] {
+        let duplicate = |mic| {
+            let disposition = Disposition::duplicate_document(&Stored::assertion());
+            read(&answer(&disposition, mic, signed.then_some(&*BOB)))
+        };
+        let judged = |had_before, mic| judged_after(had_before, &duplicate(mic), &composed, signed);
+        assert_eq!(judged(true, None), Verdict::Accepted { matched: None });
+        assert_eq!(judged(false, None), Verdict::Doubtful(Doubt::Duplicate));
+        assert!(matches!(judged(false, Some(&mic)), Verdict::Accepted { matched: Some(_) }), "its digest proves it");
+        let other = Mic { value: vec![0; 32], ..mic.clone() };
+        assert_eq!(judged(true, Some(&other)), Verdict::Doubtful(Doubt::MicMismatch));
+    }
+}
+
 /// A change to an otherwise good receipt.
 type Forgery = fn(&mut Mdn);
 

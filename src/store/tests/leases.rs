@@ -1,6 +1,7 @@
 //! Who may work on what is due.
 
 use super::support::*;
+use crate::store::record::Came;
 use crate::store::*;
 
 fn leased(leases: &[Lease]) -> Vec<Id> {
@@ -50,7 +51,7 @@ fn a_settled_message_is_not_leased_again() {
     let id = compose_one(&store, 1, "customs", at(0));
     let lease = store.lease_due(at(0), 1, &|_| 1);
     happen(&store, id, 1, Fact::Attempted { number: 1 }).unwrap();
-    happen(&store, id, 2, Fact::AwaitingReceipt { deadline: at(100) }).unwrap();
+    happen(&store, id, 2, Fact::AwaitingReceipt { deadline: at(100), came: Came::Answered }).unwrap();
     drop(lease);
     assert!(store.lease_due(at(99), 1, &|_| 1).is_empty());
     assert_eq!(store.next_due(), Some(at(100)));
@@ -122,7 +123,7 @@ fn what_is_leased_is_what_is_due_whatever_came_and_went_before() {
                 happen(&store, message.id, now, Fact::Attempted { number: message.attempts + 1 }).unwrap();
                 let end = match random(2) {
                     0 => Fact::Delivered { receipt: None, note: None, files: vec![] },
-                    _ => Fact::RetryAt { due: at(now + random(40)), reason: reason("http-503") },
+                    _ => Fact::RetryAt { due: at(now + random(40)), reason: reason("http-503"), came: Came::Unknown },
                 };
                 happen(&store, message.id, now, end).unwrap();
             }

@@ -8,6 +8,7 @@ use super::support::*;
 use crate::ground::random;
 use crate::store::journal::segment::ROOM;
 use crate::store::journal::segment_path;
+use crate::store::record::Came;
 use crate::store::*;
 
 /// A closed store with something of every kind in it, in several segments.
@@ -25,7 +26,7 @@ fn live(store: &Store, from: u16) {
         accept_one(store, number + 100);
     }
     happen(store, id(from), 10, Fact::Attempted { number: 1 }).unwrap();
-    happen(store, id(from), 11, Fact::RetryAt { due: at(90), reason: reason("refused") }).unwrap();
+    happen(store, id(from), 11, Fact::RetryAt { due: at(90), reason: reason("refused"), came: Came::Unknown }).unwrap();
     happen(store, id(from + 1), 12, Fact::Held { reason: reason("hold"), by: "ann".to_owned() }).unwrap();
     happen(store, id(from + 100), 13, Fact::Staged { index: 0 }).unwrap();
     happen(store, id(from + 100), 14, Fact::Published { index: 0, name: "receipt.xml".to_owned() }).unwrap();

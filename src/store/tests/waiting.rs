@@ -8,6 +8,7 @@ use super::support::*;
 use crate::declaration::standing::Standing;
 use crate::store::group::{FactsRecord, Group};
 use crate::store::index::{Applied, Condition, Index, View};
+use crate::store::record::Came;
 use crate::store::*;
 
 fn index(dir: &Path) -> Index {
@@ -35,7 +36,7 @@ fn fact(kind: u8, number: u16, second: i64) -> Fact {
         0 => queued(partner(number), None),
         1 => composed(&format!("<{number}@station>"), body(number), due),
         2 => Fact::Attempted { number: 1 },
-        3 => Fact::RetryAt { due, reason: reason("unreachable") },
+        3 => Fact::RetryAt { due, reason: reason("unreachable"), came: Came::Unknown },
         4 => Fact::Delivered { receipt: None, note: None, files: vec![published("sent"), published("more")] },
         5 => Fact::Staged { index: 0 },
         6 => Fact::Published { index: u32::from(number % 2), name: "order.xml".to_owned() },
@@ -181,7 +182,7 @@ fn a_message_that_is_due_again_when_it_was_before_is_found_among_those_that_are_
         assert_eq!(take(&index, facts.into_iter().map(|(number, fact)| (id(number), fact)).collect(), true), count);
     };
     let attempted_and_due = |number, attempt, due| {
-        let retry = Fact::RetryAt { due, reason: reason("unreachable") };
+        let retry = Fact::RetryAt { due, reason: reason("unreachable"), came: Came::Unknown };
         vec![(number, Fact::Attempted { number: attempt }), (number, retry)]
     };
     let numbers = [1, 2, 4, 5, 7];

@@ -7,6 +7,7 @@ use dxgate::bilingual;
 use dxgate::ground::id::Id;
 use dxgate::mime::Headers;
 use dxgate::store::draft::Sink;
+use dxgate::store::record::Came;
 use dxgate::store::{
     Body, Content, DedupKey, Fact, Folder, JobKind, Message, Publication, Reason, Receipt, Store, Transaction,
 };
@@ -91,7 +92,7 @@ pub fn add(store: &Store, at: Timestamp, number: usize) -> Result<Id, String> {
     if kind.open {
         let reason =
             Reason { code: "connection-refused".to_owned(), text: bilingual!("无法连接", "cannot connect") };
-        facts.push(Fact::RetryAt { due: at + SignedDuration::from_hours(1), reason });
+        facts.push(Fact::RetryAt { due: at + SignedDuration::from_hours(1), reason, came: Came::Unknown });
     } else {
         let receipt = receipt(transaction.body(kind.bytes("receipt")));
         let files = publication(Folder::Sent, payload);

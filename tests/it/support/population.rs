@@ -11,7 +11,7 @@ use dxgate::bilingual;
 use dxgate::ground::clock::SystemClock;
 use dxgate::ground::id::Id;
 use dxgate::mime::Headers;
-use dxgate::store::record::Said;
+use dxgate::store::record::{Came, Said};
 use dxgate::store::{
     Body, Content, DeclarationSummary, DedupKey, Fact, Folder, JobKind, Publication, Reason, Receipt, Store,
     StoreConfig, Transaction,
@@ -149,7 +149,7 @@ fn send(mut life: Life<'_>, at: Timestamp) {
     if number.is_multiple_of(100) {
         let reason =
             Reason { code: "connection-refused".to_owned(), text: bilingual!("无法连接", "cannot connect") };
-        life.fact(Fact::RetryAt { due: at + SignedDuration::from_hours(1), reason });
+        life.fact(Fact::RetryAt { due: at + SignedDuration::from_hours(1), reason, came: Came::Unknown });
         life.step();
         return life.end();
     }

@@ -1,0 +1,130 @@
+//! What a message was sent as, and what the partner may have of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Body, Fact};
+use crate::as2::SentMics;
+use crate::as2::verdict::Doubt;
+
+/// What an attempt before [`Fact::Recomposed`](super::Fact::Recomposed) was sent as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierWire {
+    /// Its Message-ID, exact syntax.
+    pub message_id: String,
+    /// Every MIC that an honest MDN about it may carry.
+    pub mics: SentMics,
+    /// Its wire bytes, while they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire: Option<Body>,
+}
+
+/// Earlier Message-IDs that the view of a message keeps: those of the latest attempts.
+pub const EARLIER: usize = 256;
+
+/// How far an attempt is known to have come that ended without a receipt that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Came {
+    /// The partner may have all, a part or nothing. So it is with attempts that a crash cut off, and with those in
+    /// facts of earlier versions.
+    #[default]
+    Unknown,
+    /// It ended before the connection stood.
+    Nowhere,
+    /// The partner answered 2xx, so it had read the request; its receipt was lost, is none, or comes later.
+    Answered,
+    /// It says in a receipt that counts that it did not take the message: what it had of it, it may have thrown away.
+    Refused,
+}
+
+impl Came {
+    /// For what facts leave out.
+    pub fn is_unknown(&self) -> bool {
+        *self == Came::Unknown
+    }
+
+    /// What goes without saying of a transfer.
+    pub fn answered() -> Came {
+        Came::Answered
+    }
+
+    /// For what facts leave out about it.
+    pub fn is_answered(&self) -> bool {
+        *self == Came::Answered
+    }
+}
+
+/// What the first attempt under the present Message-ID left with the partner. Some products keep the Message-ID of a
+/// request that broke off in the middle: from then on they call the whole message its duplicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// Not known: an earlier version sent it, or it was not sent at all.
+    #[default]
+    Unknown,
+    /// No attempt can have reached the partner.
+    Untried,
+    /// Attempt `attempt` was the first that may have.
+    First {
+        /// Its number; 0 for one that a restore from a backup has forgotten.
+        attempt: u32,
+        /// It was [answered](Came::Answered).
+        answered: bool,
+    },
+}
+
+impl Reach {
+    /// For what records leave out.
+    pub fn is_unknown(&self) -> bool {
+        *self == Reach::Unknown
+    }
+
+    /// Whether the partner can call what it got in attempt `number` a duplicate of something whole.
+    pub fn was_answered_before(self, number: u32) -> bool {
+        matches!(self, Reach::First { attempt, answered: true } if attempt < number)
+    }
+
+    /// What `fact` tells, of a message with so many attempts before it.
+    pub(in crate::store) fn follow(&mut self, attempts: u32, fact: &Fact) {
+        match fact {
+            Fact::Composed { .. } | Fact::Recomposed { .. } => *self = Reach::Untried,
+            Fact::Attempted { number } => self.begin(*number),
+            Fact::RetryAt { came, .. } | Fact::AwaitingReceipt { came, .. } => self.end(attempts, *came),
+            Fact::Failed { receipt: Some(_), .. } => self.doubt(),
+            Fact::Held { reason, .. } if CONTRARY.map(Doubt::code).contains(&reason.code.as_str()) => self.doubt(),
+            // Attempts after the backup are not known any more; what was answered before it was.
+            Fact::Restored { .. } if !self.was_answered_before(u32::MAX) => {
+                *self = Reach::First { attempt: 0, answered: false };
+            }
+            _ => {}
+        }
+    }
+
+    /// Until more is known of the attempt, it may have left a fragment.
+    fn begin(&mut self, number: u32) {
+        if *self == Reach::Untried || (*self == Reach::Unknown && number == 1) {
+            *self = Reach::First { attempt: number, answered: false };
+        }
+    }
+
+    fn end(&mut self, number: u32, came: Came) {
+        let first = *self == Reach::First { attempt: number, answered: false };
+        match came {
+            Came::Nowhere if first => *self = Reach::Untried,
+            Came::Answered if first => *self = Reach::First { attempt: number, answered: true },
+            Came::Refused => self.doubt(),
+            Came::Unknown | Came::Nowhere | Came::Answered => {}
+        }
+    }
+
+    /// A receipt of the partner contradicts that it has the message whole, or that it had it before: whatever it calls a
+    /// duplicate under this Message-ID, it is not believed again.
+    fn doubt(&mut self) {
+        if let Reach::First { answered, .. } = self {
+            *answered = false;
+        }
+    }
+}
+
+/// Receipts after which nothing is believed about duplicates.
+const CONTRARY: [Doubt; 2] = [Doubt::Duplicate, Doubt::MicMismatch];

@@ -1,0 +1,178 @@
+//! Receipts that call a message a repetition and say nothing of its content. django-pyas2 keeps the Message-ID of a request
+//! that broke off in the middle, and calls the whole message that follows its duplicate: to believe it would lose the message.
+
+use std::time::Duration;
+
+use dxgate::store::record::{Message, State};
+
+use crate::support::correspondent::{Kind, Letter, acknowledge, receipt_for};
+use crate::support::home::{Home, PartnerFile};
+use crate::support::http;
+use crate::support::inside::{self, Inside, pass};
+use crate::support::scripted::{Posted, Scripted, answer};
+
+const ORDER: &[u8] = b"<order/>\n";
+const RETRY: &str = "retry = [\"1m\"]\njitter = 0.0\ngive_up_after = \"72h\"\ntimeout = \"2s\"";
+const UNPROVEN: &str = "mdn-duplicate-unproven";
+const SYNC: &str = "mode = \"sync\"\nsigned = true";
+const LATER: &str = "mode = \"async\"\nsigned = true\ndeadline = \"30m\"";
+/// Longer than any pause between attempts and any wait for a receipt.
+const LONG: Duration = Duration::from_secs(1860);
+const DUPLICATE: &str = "automatic-action/MDN-sent-automatically; processed/warning: duplicate-document";
+const PASSING: &str = "automatic-action/MDN-sent-automatically; processed/error: unexpected-processing-error";
+
+type Script = fn(&Posted) -> Option<Vec<u8>>;
+
+fn unproven() -> Kind<'static> {
+    Kind { disposition: DUPLICATE, without_mic: true, ..Kind::default() }
+}
+
+/// An MDN that breaks off in its body.
+fn half(posted: &Posted) -> Vec<u8> {
+    let whole = acknowledge(posted, Kind::default());
+    whole[..whole.len() / 2].to_vec()
+}
+
+/// A message whose first attempts came to this, and whose next one is called a duplicate.
+fn after<'h>(home: &'h Home, mdn: &str, more: &str, mut before: Vec<Script>) -> (Inside<'h>, Scripted) {
+    before.reverse();
+    let attempts = u32::try_from(before.len()).unwrap() + 1;
+    let peer = Scripted::start(move |_, posted| match before.pop() {
+        Some(script) => script(posted),
+        None => Some(acknowledge(posted, unproven())),
+    });
+    let delivery = &format!("{RETRY}\n{more}");
+    home.partner("theirs", &PartnerFile { url: peer.url(), mdn, delivery, ..PartnerFile::default() });
+    let clock = inside::clock();
+    let gateway = Inside::start(home, &clock);
+    gateway.submit("theirs", "order.xml", ORDER);
+    for attempt in 1..attempts {
+        gateway.until("theirs", "tried", |message| message.attempts == attempt && message.state != State::Sending);
+        pass(&clock, LONG);
+    }
+    gateway.until("theirs", "answered", |message| message.attempts == attempts && message.state != State::Sending);
+    (gateway, peer)
+}
+
+fn state(message: &Message) -> (State, &str) {
+    (message.state, message.reason.as_ref().map_or("", |reason| reason.code.as_str()))
+}
+
+#[test]
+fn a_duplicate_without_a_mic_is_held_when_no_earlier_attempt_was_answered_and_stays_so_when_it_is_sent_again() {
+    for mdn in [SYNC, LATER] {
+        let home = Home::ours();
+        let (gateway, peer) = after(&home, mdn, "", vec![|_| None]);
+        let held = gateway.sent_to("theirs");
+        assert_eq!(state(&held), (State::Held, UNPROVEN), "{mdn}");
+        let text = held.reason.clone().unwrap().text;
+        assert!(text.en.contains("messages resend") && text.zh.contains("messages resend"), "{text:?}");
+        assert_eq!((gateway.alerts(), held.strays.len()), (vec![UNPROVEN.to_owned()], 1));
+        assert!(!home.names("theirs", "sent").contains(&"order.xml".to_owned()));
+        // Nothing that the partner says of the same bytes tells more.
+        let released = gateway.post(&format!("/api/v1/messages/{}/retry", held.id), br#"{"reason":"once more"}"#);
+        assert_eq!(released.0, 200, "{:#}", released.1);
+        let again = gateway.until("theirs", "held again", |message| message.attempts == 3 && message.due.is_none());
+        assert_eq!(state(&again), (State::Held, UNPROVEN), "{mdn}");
+        assert_eq!(peer.posted().len(), 3);
+    }
+}
+
+#[test]
+fn a_message_that_was_never_sent_before_is_no_duplicate() {
+    for mdn in [SYNC, LATER] {
+        let home = Home::ours();
+        let (gateway, _) = after(&home, mdn, "", vec![]);
+        assert_eq!(state(&gateway.sent_to("theirs")), (State::Held, UNPROVEN), "{mdn}");
+    }
+}
+
+#[test]
+fn a_duplicate_without_a_mic_is_delivered_when_the_answer_to_the_first_attempt_was_lost_on_its_way() {
+    let lost: [Script; 2] = [|posted| Some(half(posted)), |_| Some(answer(200, "", b""))];
+    for lost in lost {
+        for mdn in [SYNC, LATER] {
+            let home = Home::ours();
+            let (gateway, _) = after(&home, mdn, "", vec![lost]);
+            assert_eq!(state(&gateway.sent_to("theirs")), (State::Delivered, "mdn-without-mic"), "{mdn}");
+        }
+    }
+}
+
+#[test]
+fn what_the_first_attempt_left_counts_and_not_what_a_later_one_did() {
+    for mdn in [SYNC, LATER] {
+        let home = Home::ours();
+        let (gateway, _) = after(&home, mdn, "", vec![|_| None, |posted| Some(half(posted))]);
+        assert_eq!(state(&gateway.sent_to("theirs")), (State::Held, UNPROVEN), "{mdn}");
+    }
+}
+
+#[test]
+fn who_answered_with_a_receipt_of_another_kind_first_is_not_believed_about_a_duplicate() {
+    let refused: Script = |posted| Some(acknowledge(posted, Kind { disposition: PASSING, ..Kind::default() }));
+    let unsigned: Script =
+        |posted| Some(acknowledge(posted, Kind { disposition: PASSING, signer: None, ..Kind::default() }));
+    for first in [refused, unsigned] {
+        for mdn in [SYNC, LATER] {
+            let home = Home::ours();
+            let (gateway, _) = after(&home, mdn, "retry_processing_error = true", vec![first]);
+            assert_eq!(state(&gateway.sent_to("theirs")), (State::Held, UNPROVEN), "{mdn}");
+        }
+    }
+}
+
+fn post(home: &Home, mdn: &Letter) -> u16 {
+    http::post(home.as2, "/as2", &mdn.headers, &mdn.body).unwrap().status
+}
+
+/// A message whose asynchronous MDN is awaited for the second time, and both that the partner got.
+fn awaited_twice<'h>(home: &'h Home, more: &str) -> (Inside<'h>, Vec<Posted>) {
+    let peer = Scripted::start(|_, _| Some(answer(202, "", b"")));
+    let delivery = &format!("{RETRY}\n{more}");
+    home.partner("theirs", &PartnerFile { url: peer.url(), mdn: LATER, delivery, ..PartnerFile::default() });
+    let clock = inside::clock();
+    let gateway = Inside::start(home, &clock);
+    gateway.submit("theirs", "order.xml", ORDER);
+    let awaited = |attempts| {
+        gateway.until("theirs", "awaited", |message| {
+            (message.attempts, message.state) == (attempts, State::AwaitingReceipt)
+        })
+    };
+    awaited(1);
+    pass(&clock, LONG);
+    awaited(2);
+    (gateway, peer.posted())
+}
+
+#[test]
+fn a_duplicate_about_an_earlier_message_id_changes_nothing_and_the_receipt_for_the_present_one_still_delivers() {
+    let home = Home::ours();
+    let (gateway, posted) = awaited_twice(&home, "fresh_message_id = true");
+    assert_ne!(posted[0].header("Message-ID"), posted[1].header("Message-ID"));
+    assert_eq!(post(&home, &receipt_for(&posted[0], unproven())), 200);
+    let message = gateway.sent_to("theirs");
+    let strays: Vec<_> = message.strays.iter().map(|stray| stray.reason.code.as_str()).collect();
+    assert_eq!((message.state, strays), (State::AwaitingReceipt, vec!["mdn-without-mic"]));
+    assert_eq!(post(&home, &receipt_for(&posted[1], Kind::default())), 200);
+    assert_eq!(gateway.sent_to("theirs").state, State::Delivered);
+    assert_eq!(post(&home, &receipt_for(&posted[0], unproven())), 200);
+    assert_eq!((gateway.sent_to("theirs").strays.len(), gateway.alerts()), (1, vec![]), "what is delivered is");
+}
+
+#[test]
+fn under_one_message_id_the_second_of_two_transfers_may_be_called_a_duplicate_until_the_partner_refused_it() {
+    let home = Home::ours();
+    let (gateway, posted) = awaited_twice(&home, "");
+    assert_eq!(post(&home, &receipt_for(&posted[1], unproven())), 200);
+    assert_eq!(state(&gateway.sent_to("theirs")), (State::Delivered, "mdn-without-mic"));
+
+    let home = Home::ours();
+    let (gateway, posted) = awaited_twice(&home, "retry_processing_error = true");
+    assert_eq!(post(&home, &receipt_for(&posted[1], Kind { disposition: PASSING, ..Kind::default() })), 200);
+    assert_eq!(state(&gateway.sent_to("theirs")), (State::Composed, "mdn-negative"));
+    assert_eq!(post(&home, &receipt_for(&posted[1], unproven())), 200);
+    assert_eq!(state(&gateway.sent_to("theirs")), (State::Held, UNPROVEN));
+    assert_eq!(post(&home, &receipt_for(&posted[1], Kind::default())), 200);
+    assert_eq!(gateway.sent_to("theirs").state, State::Delivered, "with its MIC it proves itself");
+}
