@@ -336,6 +336,7 @@ fn delivery(section: &Section<'_>, inside: bool) -> Delivery {
         },
         retry_processing_error: section.boolean("retry_processing_error", false),
         fresh_message_id: section.boolean("fresh_message_id", false),
+        believe_duplicates: section.boolean("believe_duplicates", false),
         folders_as_messages: section.boolean("folders_as_messages", false),
         private_network: section.boolean("private_network", inside),
     }

@@ -7,7 +7,7 @@
 //! | 2xx, no MDN agreed | deliver |
 //! | 2xx, but the synchronous MDN is missing, unsigned though asked, about another message, or unreadable | retry |
 //! | verified MDN with another MIC | hold: the content arrived altered |
-//! | verified MDN `duplicate-document` without a MIC: the first attempt that may have reached the partner was answered 2xx, and its receipt got lost | deliver |
+//! | verified MDN `duplicate-document` without a MIC: the first attempt that may have reached the partner was answered 2xx, and its receipt got lost, or `believe_duplicates` | deliver |
 //! | the same otherwise | hold: the partner may have a fragment of an attempt that broke off |
 //! | verified negative MDN | fail: it is the partner's answer, and final |
 //! | verified `processed/error: unexpected-processing-error`, with `retry_processing_error` | retry |

@@ -176,6 +176,8 @@ pub struct Delivery {
     pub retry_processing_error: bool,
     /// Every retry that the partner may have seen before is composed anew under a Message-ID of its own.
     pub fresh_message_id: bool,
+    /// An MDN that calls a message a duplicate is believed without a MIC, whatever came of the attempts before.
+    pub believe_duplicates: bool,
     /// A folder in the outbox is one message with all its files.
     pub folders_as_messages: bool,
     /// The partner's URL may resolve to a private or loopback address.

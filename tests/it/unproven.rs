@@ -122,6 +122,18 @@ fn who_answered_with_a_receipt_of_another_kind_first_is_not_believed_about_a_dup
     }
 }
 
+#[test]
+fn with_believe_duplicates_a_duplicate_without_a_mic_is_delivered_whatever_came_before() {
+    let before: [Vec<Script>; 3] = [vec![], vec![|_| None], vec![|_| Some(answer(503, "", b""))]];
+    for before in before {
+        for mdn in [SYNC, LATER] {
+            let home = Home::ours();
+            let (gateway, _) = after(&home, mdn, "believe_duplicates = true", before.clone());
+            assert_eq!(state(&gateway.sent_to("theirs")), (State::Delivered, "mdn-without-mic"), "{mdn}");
+        }
+    }
+}
+
 fn post(home: &Home, mdn: &Letter) -> u16 {
     http::post(home.as2, "/as2", &mdn.headers, &mdn.body).unwrap().status
 }
@@ -147,17 +159,19 @@ fn awaited_twice<'h>(home: &'h Home, more: &str) -> (Inside<'h>, Vec<Posted>) {
 
 #[test]
 fn a_duplicate_about_an_earlier_message_id_changes_nothing_and_the_receipt_for_the_present_one_still_delivers() {
-    let home = Home::ours();
-    let (gateway, posted) = awaited_twice(&home, "fresh_message_id = true");
-    assert_ne!(posted[0].header("Message-ID"), posted[1].header("Message-ID"));
-    assert_eq!(post(&home, &receipt_for(&posted[0], unproven())), 200);
-    let message = gateway.sent_to("theirs");
-    let strays: Vec<_> = message.strays.iter().map(|stray| stray.reason.code.as_str()).collect();
-    assert_eq!((message.state, strays), (State::AwaitingReceipt, vec!["mdn-without-mic"]));
-    assert_eq!(post(&home, &receipt_for(&posted[1], Kind::default())), 200);
-    assert_eq!(gateway.sent_to("theirs").state, State::Delivered);
-    assert_eq!(post(&home, &receipt_for(&posted[0], unproven())), 200);
-    assert_eq!((gateway.sent_to("theirs").strays.len(), gateway.alerts()), (1, vec![]), "what is delivered is");
+    for more in ["", "\nbelieve_duplicates = true"] {
+        let home = Home::ours();
+        let (gateway, posted) = awaited_twice(&home, &format!("fresh_message_id = true{more}"));
+        assert_ne!(posted[0].header("Message-ID"), posted[1].header("Message-ID"));
+        assert_eq!(post(&home, &receipt_for(&posted[0], unproven())), 200);
+        let message = gateway.sent_to("theirs");
+        let strays: Vec<_> = message.strays.iter().map(|stray| stray.reason.code.as_str()).collect();
+        assert_eq!((message.state, strays), (State::AwaitingReceipt, vec!["mdn-without-mic"]), "{more}");
+        assert_eq!(post(&home, &receipt_for(&posted[1], Kind::default())), 200);
+        assert_eq!(gateway.sent_to("theirs").state, State::Delivered, "{more}");
+        assert_eq!(post(&home, &receipt_for(&posted[0], unproven())), 200);
+        assert_eq!((gateway.sent_to("theirs").strays.len(), gateway.alerts()), (1, vec![]), "what is delivered is");
+    }
 }
 
 #[test]
