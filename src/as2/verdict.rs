@@ -137,8 +137,8 @@ impl Doubt {
                 "the MIC of the receipt cannot be read: ask the partner to check its algorithm"
             ),
             Doubt::Duplicate => bilingual!(
-                "对方称该报文为重复报文，却没有给出完整性校验值（MIC），且没有证据表明其此前完整收到过：对方留下的可能只是中断传输的残片。请与对方核实：已完整收到则用 dxgate messages cancel 结束；未收到则用 dxgate messages resend 作为新报文发送。再次发送相同的字节得不到更多证据",
-                "the partner calls the message a duplicate, without a MIC, and nothing shows that it had it whole before: it may have kept a fragment of a transfer that broke off. Ask whether it has the message whole. If it has, end it with dxgate messages cancel; if not, send it as a new one with dxgate messages resend. Sending the same bytes again tells nothing more"
+                "对方称该报文为重复报文，却没有给出完整性校验值（MIC），且没有证据表明其此前完整收到过：对方留下的可能只是中断传输的残片。请与对方核实：已完整收到则用 dxgate messages cancel 结束（或在该伙伴的 [delivery] 中设 believe_duplicates = true 后用 dxgate messages retry，使其记为已送达）；未收到则用 dxgate messages resend 作为新报文发送。再次发送相同的字节得不到更多证据",
+                "the partner calls the message a duplicate, without a MIC, and nothing shows that it had it whole before: it may have kept a fragment of a transfer that broke off. Ask whether it has the message whole. If it has, end it with dxgate messages cancel, or set believe_duplicates = true in the partner's [delivery] and use dxgate messages retry, so that it counts as delivered; if not, send it as a new one with dxgate messages resend. Sending the same bytes again tells nothing more"
             ),
             Doubt::MicMismatch => bilingual!(
                 "对方收到的内容与发出的不一致（MIC 不符）：请勿重发，联系对方核对",

@@ -134,6 +134,21 @@ fn with_believe_duplicates_a_duplicate_without_a_mic_is_delivered_whatever_came_
     }
 }
 
+#[test]
+fn what_was_held_is_delivered_by_a_retry_once_the_partner_is_to_be_believed() {
+    let home = Home::ours();
+    let (gateway, peer) = after(&home, SYNC, "", vec![|_| None]);
+    let held = gateway.sent_to("theirs");
+    assert_eq!(state(&held), (State::Held, UNPROVEN));
+    let delivery = &format!("{RETRY}\nbelieve_duplicates = true");
+    home.partner("theirs", &PartnerFile { url: peer.url(), mdn: SYNC, delivery, ..PartnerFile::default() });
+    assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
+    let retried = gateway.post(&format!("/api/v1/messages/{}/retry", held.id), br#"{"reason":"they have it"}"#);
+    assert_eq!(retried.0, 200, "{:#}", retried.1);
+    let message = gateway.until("theirs", "settled", |message| message.state.is_final());
+    assert_eq!((state(&message), gateway.alerts()), ((State::Delivered, "mdn-without-mic"), vec![]));
+}
+
 fn post(home: &Home, mdn: &Letter) -> u16 {
     http::post(home.as2, "/as2", &mdn.headers, &mdn.body).unwrap().status
 }
