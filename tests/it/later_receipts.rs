@@ -1,15 +1,16 @@
 //! Receipts that travel on a connection of their own: early, twice, forged, about nothing; and those that we owe.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dxgate::as2::{MdnAsk, MdnMode, SendPlan};
-use dxgate::ground::clock::SystemClock;
+use dxgate::ground::clock::{Clock, SystemClock};
 use dxgate::ground::id::Id;
 use dxgate::ground::limits::Limits;
 use dxgate::mime::Headers;
-use dxgate::store::record::{DedupKey, Fact, Message, Receipt, State};
+use dxgate::store::record::{DedupKey, Fact, JobKind, Message, Receipt, State};
 use dxgate::store::{Store, StoreConfig, Transaction};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::support::correspondent::{Kind, Letter, letter, plan, receipt_for};
@@ -129,6 +130,22 @@ fn our_receipt_goes_to_no_address_that_the_agreement_does_not_name() {
 }
 
 #[test]
+fn a_receipt_with_a_connection_of_its_own_is_not_due_before_that_of_its_message_could_end() {
+    let peer = Scripted::start(|_, _| Some(answer(204, "", b"")));
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    assert_eq!(post(&home, &asking(&peer.url())), 202);
+    let queued = settled(&gateway, State::Composed, 1).remove(0);
+    assert_eq!((queued.kind, queued.due), (JobKind::Mdn, Some(clock.now() + SignedDuration::from_secs(2))));
+    assert!(peer.posted().is_empty(), "the clock stands still");
+    inside::pass(&clock, Duration::from_secs(2));
+    settled(&gateway, State::Delivered, 1);
+    assert_eq!(peer.posted().len(), 1);
+}
+
+#[test]
 fn of_what_is_not_accepted_the_beginning_is_kept_however_its_receipt_travels() {
     const KEPT: u64 = 64 * 1024;
     // In a file of its own, and in the journal.
@@ -216,7 +233,7 @@ fn accept(store: &Store, letter: &Letter, message_id: &str, answered: bool) -> I
     id
 }
 
-/// So many inbound messages in a state, once there are.
+/// So many messages in a state, once there are.
 fn settled(gateway: &Inside<'_>, state: State, count: usize) -> Vec<Message> {
     eventually(&format!("{count} {state:?}"), || {
         let mut messages = gateway.messages();
