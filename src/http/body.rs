@@ -16,6 +16,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
+use super::course::AllSent;
 use super::exchange::Reply;
 use super::expectation::Waiting;
 use crate::ground::drain;
@@ -370,6 +371,7 @@ pub(super) struct Sending {
     chunked: bool,
     /// What has to happen before the first byte goes out.
     waiting: Option<Waiting>,
+    all_sent: AllSent,
 }
 
 enum SendState {
@@ -384,7 +386,16 @@ impl Sending {
             SendBody::Bytes(bytes) => SendState::Bytes(Some(bytes.clone()).filter(|bytes| !bytes.is_empty())),
             SendBody::Reader { open, .. } => SendState::Unopened(Arc::clone(open)),
         };
-        Sending { left: body.len(), state, chunked: false, waiting: None }
+        let all_sent = AllSent::default();
+        if body.is_empty() {
+            all_sent.note();
+        }
+        Sending { left: body.len(), state, chunked: false, waiting: None, all_sent }
+    }
+
+    /// Tells when the last bytes have been handed out.
+    pub(super) fn all_sent(&self) -> AllSent {
+        self.all_sent.clone()
     }
 
     /// Sends the body chunked (RFC 9112 7.1).
@@ -412,7 +423,11 @@ impl Body for Sending {
         loop {
             let left = self.left;
             let piece = match &mut self.state {
-                SendState::Bytes(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+                SendState::Bytes(bytes) => {
+                    let bytes = bytes.take();
+                    self.all_sent.note();
+                    return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+                }
                 SendState::Unopened(_) | SendState::Pieces(_) if left == 0 => return Poll::Ready(None),
                 SendState::Unopened(open) => {
                     let pieces = read_ahead(Arc::clone(open), left);
@@ -424,6 +439,9 @@ impl Body for Sending {
             let piece = piece.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()));
             if let Ok(bytes) = &piece {
                 self.left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                if self.left == 0 {
+                    self.all_sent.note();
+                }
             }
             return Poll::Ready(Some(piece.map(Frame::data)));
         }

@@ -26,7 +26,7 @@ use tokio_rustls::TlsConnector;
 
 use super::address::{Addresses, Target};
 use super::body::SendBody;
-use super::expectation::Expectation;
+use super::course::Course;
 use super::head::Head;
 use super::old_tls::OldTls;
 use super::pool::{Connection, Pool};
@@ -100,7 +100,7 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// At most `answer_limit` bytes.
     pub body: Bytes,
-    /// It came to the head alone, before the body was sent.
+    /// It came before all of the body was sent: to the head alone, or in the midst of it.
     pub early: bool,
 }
 
@@ -195,7 +195,7 @@ impl Shared {
     /// A peer that cannot meet expectations gets the request without one.
     async fn exchange_or_insist(&self, way: Way<'_>, head: Head, body: &SendBody) -> Result<Answer, PostError> {
         let answer = self.exchange(way, &head, body).await?;
-        if answer.early && answer.status == StatusCode::EXPECTATION_FAILED.as_u16() {
+        if head.expects() && answer.early && answer.status == StatusCode::EXPECTATION_FAILED.as_u16() {
             return self.exchange(way, &head.without_expectation(), body).await;
         }
         if way.proxy.is_some_and(|_| !way.target.tls) && answer.status == PROXY_AUTHENTICATION {
@@ -206,9 +206,9 @@ impl Shared {
 
     async fn exchange(&self, way: Way<'_>, head: &Head, body: &SendBody) -> Result<Answer, PostError> {
         if let Some(mut pooled) = self.pool.take(way.target).await {
-            let (request, expectation) = head.request(body);
+            let (request, course) = head.request(body);
             match pooled.try_send_request(request).await {
-                Ok(response) => return self.finish(way, pooled, response, expectation).await,
+                Ok(response) => return self.finish(way, pooled, response, &course).await,
                 // The request came back unwritten: the one case in which a second connection is right.
                 Err(unsent) if unsent.message().is_some() => {}
                 Err(failed) => return Err(failed.into_error().into()),
@@ -216,9 +216,9 @@ impl Shared {
         }
         let late = |_| PostError::new(PostErrorKind::Timeout, "no connection in time");
         let mut fresh = tokio::time::timeout(way.connect, self.connect(way)).await.map_err(late)??;
-        let (request, expectation) = head.request(body);
+        let (request, course) = head.request(body);
         let response = fresh.send_request(request).await?;
-        self.finish(way, fresh, response, expectation).await
+        self.finish(way, fresh, response, &course).await
     }
 
     /// Reads the answer and keeps the connection.
@@ -227,9 +227,9 @@ impl Shared {
         way: Way<'_>,
         connection: Connection,
         response: Response<Incoming>,
-        expectation: Option<Expectation>,
+        course: &Course,
     ) -> Result<Answer, PostError> {
-        let early = expectation.is_some_and(|expectation| expectation.end());
+        let early = course.end();
         let (head, mut incoming) = response.into_parts();
         way.answered.store(head.status.is_success() && !early, Ordering::Relaxed);
         let limit = self.settings.answer_limit;
@@ -237,7 +237,7 @@ impl Shared {
         while let Some(frame) = incoming.frame().await {
             let data = match frame {
                 Ok(frame) => frame.into_data(),
-                // The connection ends because of the body that is not sent; the status says enough.
+                // The connection ends because of the body that is not wanted; the status says enough.
                 Err(_) if early => break,
                 Err(error) => return Err(error.into()),
             };

@@ -5,8 +5,8 @@ use std::io::{self, Read as _, Write as _};
 use openssl::pkey::PKey;
 use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::X509;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::ground::drain::Shutdown;
@@ -123,6 +123,52 @@ async fn only_a_2xx_that_breaks_off_says_that_the_request_was_read() {
     let (result, stream) = tokio::join!(client.post(&url, &[], SendBody::empty(), timeouts), stalling(&listener));
     let error = result.expect_err("late");
     assert_eq!((error.kind, error.answered), (PostErrorKind::Timeout, true));
+    drop(stream);
+}
+
+/// Reads a request's head, answers, and reads no further.
+async fn answer_head(listener: &TcpListener, answer: &str) -> TcpStream {
+    let (mut stream, _) = listener.accept().await.expect("accepted");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a head"));
+    }
+    stream.write_all(answer.as_bytes()).await.expect("sent");
+    stream
+}
+
+/// More than the buffers between two sockets hold.
+fn long_body() -> SendBody {
+    SendBody::reader(256 << 20, || Ok(Box::new(io::repeat(b'x'))))
+}
+
+#[tokio::test]
+async fn an_answer_in_the_midst_of_the_body_is_none_of_the_whole_request() {
+    for (answer, status) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200),
+        ("HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno", 413),
+        ("HTTP/1.1 417 No\r\nContent-Length: 2\r\n\r\nno", 417),
+    ] {
+        let (listener, url) = listen().await;
+        let client = client();
+        let post = client.post(&url, &[], long_body(), PATIENT);
+        let (result, stream) = tokio::join!(post, answer_head(&listener, answer));
+        let answer = result.expect("answered");
+        assert_eq!((answer.status, answer.early, answer.is_of_whole_request()), (status, true, false));
+        drop(stream);
+    }
+}
+
+#[tokio::test]
+async fn a_2xx_that_breaks_off_in_the_midst_of_the_body_does_not_say_that_the_request_was_read() {
+    let (listener, url) = listen().await;
+    let client = client();
+    let timeouts = Timeouts { total: Duration::from_millis(500), ..QUICK };
+    let post = client.post(&url, &[], long_body(), timeouts);
+    let stalling = answer_head(&listener, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+    let (result, stream) = tokio::join!(post, stalling);
+    let error = result.expect_err("late");
+    assert_eq!((error.kind, error.answered), (PostErrorKind::Timeout, false));
     drop(stream);
 }
 

@@ -4,6 +4,7 @@ use ::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 
 use super::address::Target;
 use super::body::{SendBody, Sending};
+use super::course::Course;
 use super::expectation::Expectation;
 use super::post_error::{PostError, PostErrorKind};
 use super::proxy::Proxy;
@@ -75,8 +76,13 @@ impl Head {
         Head { expect: None, ..self }
     }
 
-    /// The request, and what decides whether its body is sent.
-    pub(super) fn request(&self, body: &SendBody) -> (Request<Sending>, Option<Expectation>) {
+    /// Whether the peer is asked before the body goes.
+    pub(super) fn expects(&self) -> bool {
+        self.expect.is_some()
+    }
+
+    /// The request, and how its body goes.
+    pub(super) fn request(&self, body: &SendBody) -> (Request<Sending>, Course) {
         let mut sending = Sending::new(body);
         if self.chunked {
             sending.forget_length();
@@ -86,6 +92,7 @@ impl Head {
             sending.wait_for(waiting);
             expectation
         });
+        let all_sent = sending.all_sent();
         let mut request = Request::new(sending);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
@@ -96,7 +103,7 @@ impl Head {
             request.headers_mut().append(header::EXPECT, HeaderValue::from_static("100-continue"));
             expectation.listen(&mut request);
         }
-        (request, expectation)
+        (request, Course { expectation, all_sent })
     }
 }
 

@@ -17,6 +17,7 @@ pub mod body;
 pub mod client;
 mod connect_answer;
 mod connection;
+mod course;
 pub mod exchange;
 mod expectation;
 pub mod figures;
