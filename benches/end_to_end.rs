@@ -10,7 +10,8 @@
 //!
 //! `cargo bench --bench end_to_end`; `-- 4k 1m` for some payloads only, `-- 4k=100000` for another count, `-- --test` for
 //! a moment only. With `DXGATE_BENCH_MESSAGES` both gateways begin with so many messages in their journals, one in a
-//! hundred of them open.
+//! hundred of them open; the clock starts once they are done with what follows such a start (a first snapshot, the figures of
+//! the last day).
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods, reason = "a bench")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures for people")]
@@ -149,6 +150,9 @@ impl Pair {
             gateway.wait_ready_within(patience);
             gateway
         });
+        if earlier > 0 {
+            [&sender, &receiver].into_iter().for_each(|gateway| wait_idle(gateway, patience));
+        }
         Pair { sender, receiver }
     }
 
@@ -207,6 +211,21 @@ impl Pair {
             let left = start.elapsed().mul_f64((files - there) as f64 / there.max(1) as f64);
             std::thread::sleep((left / 2).min(start.elapsed() / 2).max(Duration::from_millis(20)));
         }
+    }
+}
+
+/// Waits until a gateway has nothing more to do: less than a twentieth of a processor for some seconds.
+fn wait_idle(gateway: &Gateway<'_>, patience: Duration) {
+    let (begun, look) = (Instant::now(), Duration::from_secs(3));
+    let mut before = usage(gateway.pid()).cpu;
+    loop {
+        std::thread::sleep(look);
+        let now = usage(gateway.pid()).cpu;
+        if now - before < look / 20 {
+            return;
+        }
+        assert!(begun.elapsed() < patience, "it is busy for too long:\n{}", gateway.log());
+        before = now;
     }
 }
 
