@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use super::db::DbError;
 use super::error::{CommitError, StoreError};
 use super::index::Location;
-use super::journal::frame::{BODY_HEAD, SegmentHeader};
+use super::journal::frame::{BODY_HEAD, Chain, SegmentHeader};
 use super::journal::reader;
 use super::journal::retired::{self, Link, Run, is_retired};
 use super::journal::segment_path;
@@ -118,7 +118,8 @@ impl Store {
     /// meanwhile).
     ///
     /// # Errors
-    /// A body that must move is damaged, a file cannot be read, the journal does not take a frame, or `stop` said so.
+    /// A body that must move is damaged: it keeps its segment, and the others are seen to all the same. A file cannot be read,
+    /// the journal does not take a frame, or `stop` said so.
     pub fn compact(&self, stop: &dyn Fn() -> bool) -> Result<Compacted, KeepError> {
         let _alone = self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let mut done = Compacted::default();
@@ -136,11 +137,12 @@ impl Store {
             })
             .map(|segment| segment.header.number)
             .collect();
+        let mut damaged = None;
         if !emptied.is_empty() {
-            done.moved = self.empty(&emptied, stop)?;
+            done.moved = self.empty(&emptied, stop, &mut damaged)?;
         }
         self.retire(&covered, stop, &mut done)?;
-        Ok(done)
+        damaged.map_or(Ok(done), Err)
     }
 
     /// Segments that the older of two snapshots covers wholly, in order.
@@ -148,14 +150,16 @@ impl Store {
         let marks = self.marks()?;
         let Some(covering) = marks.covering() else { return Ok(Vec::new()) };
         let headers = reader::headers(&self.0.layout.journal)?;
-        let pairs = headers.windows(2).filter_map(|pair| match pair {
-            [(header, len), (next, _)] if header.number.checked_add(1) == Some(next.number) => {
-                Some(Covered { header: *header, len: *len, next: *next })
-            }
-            _ => None,
+        // What follows a segment begins with the chain behind it, whether it is still there or not.
+        let following = headers.iter().map(|(next, _)| (next.number, next.chain));
+        let chains: BTreeMap<u64, Chain> =
+            following.chain(marks.retired.iter().map(|run| (run.first, run.from))).collect();
+        let segments = headers.iter().filter_map(|(header, len)| {
+            let to = *chains.get(&header.number.checked_add(1)?)?;
+            Some(Covered { header: *header, len: *len, to })
         });
         // The frame that the snapshot begins with stays readable: it proves that the two belong together.
-        let covered = pairs.filter(|segment| segment.next.chain.last() < covering.from);
+        let covered = segments.filter(|segment| segment.to.last() < covering.from);
         Ok(covered.filter(|segment| !is_retired(&marks.retired, segment.header.number)).collect())
     }
 
@@ -173,8 +177,8 @@ impl Store {
         Ok(live)
     }
 
-    /// Appends what is kept in these segments anew.
-    fn empty(&self, segments: &[u64], stop: Stop<'_>) -> Result<u64, KeepError> {
+    /// Appends what is kept in these segments anew, but for `damaged` bodies.
+    fn empty(&self, segments: &[u64], stop: Stop<'_>, damaged: &mut Option<KeepError>) -> Result<u64, KeepError> {
         let (mut moved, mut pending, mut bytes) = (0u64, Vec::new(), 0u64);
         for entry in self.0.index.entries(b'b') {
             let (key, value) = entry.map_err(|error| self.index_error(&error))?;
@@ -186,7 +190,14 @@ impl Store {
             if !segments.contains(&segment) {
                 continue;
             }
-            pending.push(self.read_frame(id, segment, offset, len)?);
+            match self.read_frame(id, segment, offset, len) {
+                Ok(body) => pending.push(body),
+                Err(error @ KeepError::Store(StoreError::Damaged { .. })) => {
+                    damaged.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             bytes = bytes.saturating_add(len);
             if bytes >= MOVED_TOGETHER {
                 moved = moved.saturating_add(self.append_anew(std::mem::take(&mut pending))?);
@@ -253,8 +264,8 @@ impl Store {
         }
         let mut runs = marks.retired;
         let mut numbers = Vec::new();
-        for Covered { header, len, next } in dead() {
-            let (number, from, to) = (header.number, header.chain, next.chain);
+        for Covered { header, len, to } in dead() {
+            let (number, from, to) = (header.number, header.chain, *to);
             retired::add(&mut runs, Run { first: number, last: number, from, to });
             numbers.push(number);
             done.bytes = done.bytes.saturating_add(*len);
@@ -302,5 +313,6 @@ pub(super) fn proceed(stop: Stop<'_>) -> Result<(), KeepError> {
 struct Covered {
     header: SegmentHeader,
     len: u64,
-    next: SegmentHeader,
+    /// The chain behind its last frame.
+    to: Chain,
 }

@@ -216,11 +216,9 @@ impl<'a> Group<'a> {
     pub(super) fn finish(self, upto: u64) -> Result<(Changes, Effects), DbError> {
         let mut changes = Changes::upto(upto);
         let mut effects = Effects::default();
-        let mut forgotten = Vec::new();
         for touched in self.messages.values() {
             let before = touched.before.as_ref();
             if touched.after.gone {
-                forgotten.extend(touched.after.claim.clone());
                 if let Some(before) = before {
                     changes.forget(before);
                 }
@@ -241,7 +239,7 @@ impl<'a> Group<'a> {
                 effects.raised.extend(alert::newly_raised(before, &touched.after));
             }
         }
-        for (key, id) in self.keys.iter().filter(|(key, _)| !forgotten.contains(key)) {
+        for (key, id) in self.keys.iter().filter(|(_, id)| !self.forgets(id)) {
             changes.claim(key, id);
         }
         for (id, place) in &self.bodies {
@@ -374,10 +372,16 @@ impl<'a> Group<'a> {
     }
 
     fn claimant(&self, key: &DedupKey) -> Result<Option<Id>, DbError> {
-        match self.keys.get(key) {
-            Some(id) => Ok(Some(*id)),
-            None => self.index.claimant(key),
-        }
+        let claimant = match self.keys.get(key) {
+            Some(id) => Some(*id),
+            None => self.index.claimant(key)?,
+        };
+        Ok(claimant.filter(|id| !self.forgets(id)))
+    }
+
+    /// Whether the group leaves nothing of a message: its key is free again.
+    fn forgets(&self, id: &Id) -> bool {
+        self.messages.get(id).is_some_and(|touched| touched.after.gone)
     }
 
     fn knows_body(&self, id: &Id) -> Result<bool, DbError> {

@@ -248,6 +248,32 @@ fn expired_payloads_and_messages_give_their_space_back_and_the_chain_still_holds
 }
 
 #[test]
+fn a_damaged_body_keeps_its_segment_until_it_expires_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open_small(dir.path());
+    live(&store, 1);
+    store.take_snapshot(&go_on).unwrap().unwrap();
+    live(&store, 101);
+    let first = segment_path(&dir.path().join("journal"), 1);
+    let mut bytes = fs::read(&first).unwrap();
+    bytes[memchr::memmem::find(&bytes, b"inbound wire 1002").unwrap()] ^= 1;
+    fs::write(&first, bytes).unwrap();
+    for day in [100, 101] {
+        let error = keeper(&store, day).pass(&go_on).unwrap_err();
+        assert!(matches!(&error, KeepError::Store(StoreError::Damaged { path, .. }) if *path == first), "{error}");
+    }
+    assert!(segments(dir.path()).contains(&1) && !segments(dir.path()).contains(&2));
+    keeper(&store, 2000).pass(&go_on).unwrap();
+    assert!(!segments(dir.path()).contains(&1), "its neighbour went before");
+    let digest = state(&store);
+    drop(store);
+    without_index(dir.path());
+    let (store, _) = open_small(dir.path());
+    assert_eq!(state(&store), digest);
+    store.verify_journal_and_bodies().unwrap();
+}
+
+#[test]
 fn what_is_open_unpublished_or_under_legal_hold_never_expires() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open_small(dir.path());

@@ -310,3 +310,25 @@ fn an_index_that_is_still_held_for_a_moment_is_waited_for() {
         opening.join().unwrap().unwrap();
     });
 }
+
+/// Frames far apart in the journal come into a new index together.
+#[test]
+fn a_key_that_was_claimed_again_after_its_message_was_purged_is_claimed_in_an_index_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(config(dir.path())).unwrap();
+    let purged = accept_one(&store, 1);
+    happen(&store, purged, 5, Fact::Staged { index: 0 }).unwrap();
+    happen(&store, purged, 6, Fact::Published { index: 0, name: "receipt.xml".to_owned() }).unwrap();
+    let bodies = store.message(&purged).unwrap().bodies().iter().map(|body| body.id).collect();
+    happen(&store, purged, 7, Fact::Purged { why: reason("retention"), bodies }).unwrap();
+    let mut again = Transaction::new(at(8));
+    let (wire, payload) = (again.body(b"another wire".to_vec()), again.body(b"another payload".to_vec()));
+    again.fact(id(2), accepted("1@customs", wire, payload));
+    store.commit_blocking(again).unwrap();
+    let before = everything(&store);
+    drop(store);
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (store, _) = Store::open(config(dir.path())).unwrap();
+    assert_eq!(store.by_dedup_key(&key("1@customs")).map(|message| message.id), Some(id(2)));
+    assert_eq!(everything(&store), before);
+}
