@@ -25,19 +25,20 @@ pub enum MessageIdError {
     /// More than 998 bytes.
     #[error("the Message-ID is longer than 998 bytes")]
     TooLong,
-    /// Blanks, control characters or characters outside ASCII.
-    #[error("the Message-ID contains a blank, a control character or a character outside ASCII")]
+    /// Control characters or characters outside ASCII.
+    #[error("the Message-ID contains a control character or a character outside ASCII")]
     Character,
 }
 
 impl MessageId {
-    /// Reads a `Message-ID` or `Original-Message-ID` value; missing brackets and a missing `@` are tolerated.
+    /// Reads a `Message-ID` or `Original-Message-ID` value; missing brackets and a missing `@` are tolerated, and blanks: mendelson,
+    /// OpenAS2 and phase2 put the AS2 names of both sides into it as they are.
     pub fn parse(value: &str) -> Result<MessageId, MessageIdError> {
         let value = value.trim_matches([' ', '\t']);
         if value.len() > LONGEST {
             return Err(MessageIdError::TooLong);
         }
-        if !value.bytes().all(|b| b.is_ascii_graphic()) {
+        if !value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
             return Err(MessageIdError::Character);
         }
         if without_brackets(value).is_empty() {
@@ -103,8 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn blanks_controls_and_length_are_refused() {
-        for text in ["<a b@c>", "<a\r\nX: y@c>", "<a\0@c>", "<\u{1b}[1m@c>", "<é@c>", "<a\u{2028}@c>"] {
+    fn a_blank_from_the_name_of_a_partner_is_read() {
+        let text = "<OPENAS2-01122026093000+0800-1@ACME Co_gw>";
+        assert_eq!(MessageId::parse(&format!(" {text} ")).map(String::from), Ok(text.to_owned()));
+        assert_eq!(MessageId::parse("<a\tb@c>"), Err(MessageIdError::Character));
+    }
+
+    #[test]
+    fn controls_and_length_are_refused() {
+        for text in ["<a\r\nX: y@c>", "<a\0@c>", "<\u{1b}[1m@c>", "<é@c>", "<a\u{2028}@c>"] {
             assert_eq!(MessageId::parse(text), Err(MessageIdError::Character), "{text:?}");
         }
         assert_eq!(MessageId::parse("<>"), Err(MessageIdError::Empty));

@@ -247,7 +247,7 @@ mod tests {
         for (name, value, code) in [
             ("AS2-From", "a\"b", "as2-name-invalid"),
             ("AS2-To", "海关", "as2-name-invalid"),
-            ("Message-ID", "<a b>", "as2-message-id-invalid"),
+            ("Message-ID", "<é@a>", "as2-message-id-invalid"),
             ("Content-Type", "", "as2-content-type-invalid"),
             ("AS2-Version", "2.0", "as2-version-unsupported"),
         ] {

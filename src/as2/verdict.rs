@@ -5,7 +5,7 @@
 //! kept, shown to a person, without effect.
 
 use super::mic::{MicVariant, SentMics};
-use super::{As2Name, Disposition, Mdn, MessageId};
+use super::{As2Name, Disposition, Mdn, MessageId, Mic};
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::ground::text::{Bilingual, printable};
@@ -207,27 +207,33 @@ fn calls_it_duplicate(mdn: &Mdn) -> bool {
 
 /// The digest of a positive receipt.
 fn judge_mic(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
-    let Some(mic) = &mdn.mic else {
-        return match (mdn.mic_unreadable, sent.signed_wanted) {
-            (true, _) => Verdict::Doubtful(Doubt::UnreadableMic),
-            // They may say so of a fragment: django-pyas2 keeps the Message-ID of a request that broke off.
-            (false, _) if calls_it_duplicate(mdn) && !sent.had_before => Verdict::Doubtful(Doubt::Duplicate),
-            (false, true) if mic_is_due(mdn, sent) => Verdict::Doubtful(Doubt::NoMic),
-            (false, _) => Verdict::Accepted { matched: None },
-        };
+    let Some(mic) = mdn.mic.as_ref().filter(|mic| is_comparable(mic, sent)) else {
+        return judge_without_mic(mdn, sent);
     };
-    if mic.algorithm == DigestAlgorithm::Md5 && !sent.digests.contains(&mic.algorithm) {
+    let Some(variant) = sent.mics.find(mic) else { return Verdict::Doubtful(Doubt::MicMismatch) };
+    let expected_algorithm = sent.algorithm.is_none_or(|algorithm| algorithm == mic.algorithm);
+    let matched = MicMatch { algorithm: mic.algorithm, variant, expected_algorithm };
+    Verdict::Accepted { matched: Some(matched) }
+}
+
+/// Whether we computed digests of this kind, and it is one to be believed.
+fn is_comparable(mic: &Mic, sent: &Sent<'_>) -> bool {
+    let believed = mic.algorithm != DigestAlgorithm::Md5 || sent.digests.contains(&mic.algorithm);
+    believed && sent.mics.expected.iter().any(|ours| ours.mic.algorithm == mic.algorithm)
+}
+
+/// A positive receipt without a digest that can be compared. Where no signed one was asked for, the partner was told no algorithm
+/// and chooses: a digest that says nothing counts like none then.
+fn judge_without_mic(mdn: &Mdn, sent: &Sent<'_>) -> Verdict {
+    if sent.signed_wanted && (mdn.mic.is_some() || mdn.mic_unreadable) {
         return Verdict::Doubtful(Doubt::UnreadableMic);
     }
-    match sent.mics.find(mic) {
-        Some(variant) => {
-            let expected_algorithm = sent.algorithm.is_none_or(|algorithm| algorithm == mic.algorithm);
-            let matched = MicMatch { algorithm: mic.algorithm, variant, expected_algorithm };
-            Verdict::Accepted { matched: Some(matched) }
-        }
-        None if !sent.mics.expected.iter().any(|ours| ours.mic.algorithm == mic.algorithm) => {
-            Verdict::Doubtful(Doubt::UnreadableMic)
-        }
-        None => Verdict::Doubtful(Doubt::MicMismatch),
+    // They may say so of a fragment: django-pyas2 keeps the Message-ID of a request that broke off.
+    if calls_it_duplicate(mdn) && !sent.had_before {
+        return Verdict::Doubtful(Doubt::Duplicate);
     }
+    if sent.signed_wanted && mic_is_due(mdn, sent) {
+        return Verdict::Doubtful(Doubt::NoMic);
+    }
+    Verdict::Accepted { matched: None }
 }

@@ -22,8 +22,8 @@ impl Inbound {
         opened: &Opened,
     ) -> Option<tokio::sync::OwnedMutexGuard<()>> {
         let name = opened.file_name.as_ref().filter(|_| partner.accept.unique_file_names)?;
-        // No Message-ID holds a blank.
-        let key = DedupKey { message_id: format!("file name {}", name.safe), ..dedup_key(request) };
+        // No Message-ID holds a line end.
+        let key = DedupKey { message_id: format!("file name\n{}", name.safe), ..dedup_key(request) };
         Some(self.keys.lock(&key).await)
     }
 

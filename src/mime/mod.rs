@@ -24,5 +24,5 @@ pub use filename::{FileName, decode_words, file_name, safe_file_name};
 pub use header::{Headers, read_entity_head};
 pub use line_ends::{CanonicalLines, LineEnds};
 pub(crate) use multipart::is_plain_text;
-pub use multipart::{FirstPart, Part, SignedParts, parts};
+pub use multipart::{FirstPart, Part, SignedParts, begins_with_delimiter, parts};
 pub use source::{BytesSource, ChainSource, MemoryScratch, Scratch, ScratchWriter, Source};

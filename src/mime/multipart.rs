@@ -29,6 +29,13 @@ const MAX_PINNED_EPILOGUE: usize = 4;
 /// Parts of a small multipart; MDNs have two or three.
 const MAX_PARTS: usize = 32;
 
+/// Whether a multipart begins with its first delimiter as it is. Then it is not encoded, whatever is said of that: a multipart
+/// has no transfer encoding (RFC 2045 6.4), but some products name the one that they have set for a partner.
+pub fn begins_with_delimiter(start: &[u8], boundary: &str) -> bool {
+    let delimiter = start.trim_ascii_start().strip_prefix(b"--");
+    delimiter.is_some_and(|rest| rest.starts_with(boundary.as_bytes()))
+}
+
 /// Streaming splitter of `multipart/signed`. Call [`first_part`](SignedParts::first_part) and read it to its end, then
 /// [`second_part`](SignedParts::second_part), then [`finish`](SignedParts::finish).
 pub struct SignedParts<R: BufRead> {
@@ -381,8 +388,8 @@ fn tail(after: &[u8], at_end: bool) -> Tail {
 /// One part of a small multipart; ranges count from the start of the body given to [`parts`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Its header fields.
-    pub headers: Headers,
+    /// Its header fields; none where its head cannot be read, as of text that has none and no blank line before it.
+    pub headers: Option<Headers>,
     /// Header block including the blank line.
     pub head_range: Range<usize>,
     /// Body as encoded, without the line break that belongs to the next delimiter.
@@ -394,8 +401,7 @@ pub struct Part {
 ///
 /// # Errors
 /// [`MimeError::PartTooLarge`] over `Limits::mdn`, [`MimeError::MalformedContentType`],
-/// [`MimeError::IllegalBoundary`], [`MimeError::MissingDelimiter`], [`MimeError::TooManyParts`], those of
-/// [`Headers::parse`].
+/// [`MimeError::IllegalBoundary`], [`MimeError::MissingDelimiter`], [`MimeError::TooManyParts`].
 pub fn parts(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Vec<Part>, MimeError> {
     if body.len() > limits.mdn {
         return Err(MimeError::PartTooLarge);
@@ -405,13 +411,13 @@ pub fn parts(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Vec<Part
         let octets = body.get(whole.clone()).unwrap_or_default();
         let (head, _) = octets.split_at_checked(head_len(octets)).unwrap_or((octets, &[]));
         let content = whole.start.saturating_add(head.len());
-        Ok(Part {
-            headers: Headers::parse(head, limits)?,
+        Part {
+            headers: Headers::parse(head, limits).ok(),
             head_range: whole.start..content,
             body_range: content..whole.end,
-        })
+        }
     };
-    between_delimiters(body, content_type.boundary()?)?.into_iter().map(part).collect()
+    Ok(between_delimiters(body, content_type.boundary()?)?.into_iter().map(part).collect())
 }
 
 /// Bytes of a part's header block and its blank line; a part without a blank line is all head.

@@ -173,7 +173,7 @@ fn the_parts_of_a_report_are_ranges_of_what_was_received() {
     let found = parts(&headers, &body, &Limits::default()).unwrap();
     let texts: Vec<_> = found.iter().map(|p| std::str::from_utf8(&body[p.body_range.clone()]).unwrap()).collect();
     assert_eq!(texts, ["hello\r\n", "Original-Message-ID: <1>\r\n", "headless"]);
-    assert_eq!(found[1].headers.get("content-transfer-encoding"), Some("7bit"));
+    assert_eq!(found[1].headers.as_ref().unwrap().get("content-transfer-encoding"), Some("7bit"));
     assert_eq!(&body[found[0].head_range.clone()], b"Content-Type: text/plain\r\n\r\n");
 }
 
@@ -204,7 +204,7 @@ fn parts_may_be_empty() {
     let found = parts(&headers, &body, &Limits::default()).unwrap();
     assert_eq!(found.len(), 3);
     assert!(found.iter().all(|part| part.body_range.is_empty()));
-    assert_eq!(found[0].headers.get("content-type"), Some("text/plain"));
+    assert_eq!(found[0].headers.as_ref().unwrap().get("content-type"), Some("text/plain"));
 }
 
 #[test]
@@ -222,7 +222,8 @@ fn reports_that_can_be_read_in_two_ways_are_refused() {
     for text in ["", "--r\r\n\r\nx", "--r--", "--r\r\nbad line\r\n\r\nx\r\n--r--"] {
         let (headers, body) = report(text);
         let found = parts(&headers, &body, &Limits::default());
-        assert!(found.as_ref().is_err() || found.as_ref().is_ok_and(Vec::is_empty), "{text:?} {found:?}");
+        let readable = |parts: &Vec<Part>| parts.iter().any(|part| part.headers.is_some());
+        assert!(!found.as_ref().is_ok_and(readable), "{text:?} {found:?}");
     }
     let (headers, body) = report(&("--r\r\n\r\nx\r\n".repeat(40) + "--r--"));
     assert!(matches!(parts(&headers, &body, &Limits::default()), Err(MimeError::TooManyParts)));

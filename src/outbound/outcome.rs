@@ -114,7 +114,7 @@ fn follow_up(
 ) -> Vec<Fact> {
     let Ended { number, at, came } = ended;
     let why = || reason.clone().unwrap_or_else(no_receipt);
-    let unsettled = matches!(next, Next::RetryAt(_) | Next::Hold);
+    let unsettled = matches!(next, Next::RetryAt(_) | Next::Hold | Next::Await { .. });
     let evidence = receipt.clone().filter(|receipt| unsettled && is_worth_keeping(message, receipt));
     let fact = match next {
         Next::Deliver => {

@@ -87,7 +87,7 @@ impl Outbound {
             Verdict::Doubtful(Doubt::BadSignature) if self.is_by_distrusted(partner, head, body) => {
                 (Outcome::NoReceipt, Some(signed_by_revoked()))
             }
-            Verdict::Doubtful(doubt) => (Outcome::NoReceipt, Some(reason(doubt.code(), doubt.text()))),
+            Verdict::Doubtful(doubt) => (Outcome::NoReceipt, Some(reason(doubt.code(), doubted(*doubt, &parsed)))),
         };
         let came = if outcome == Outcome::Troubled { Came::Refused } else { Came::Unknown };
         Examined { outcome, reason, receipt, came }
@@ -339,6 +339,19 @@ fn refused(verdict: &Verdict, parsed: &Mdn) -> Bilingual {
     let remarks = parsed.remarks.join("; ");
     let remarks: String = remarks.chars().take(500).collect();
     bilingual!("{zh}（{remarks}）", "{en} ({remarks})")
+}
+
+/// Who does not know us cannot sign for us: a receipt that proves nothing often says all the same what is wrong.
+fn doubted(doubt: Doubt, parsed: &Mdn) -> Bilingual {
+    let Bilingual { zh, en } = doubt.text();
+    if parsed.disposition.is_positive() || !matches!(doubt, Doubt::Unsigned | Doubt::BadSignature) {
+        return Bilingual { zh, en };
+    }
+    let said = printable(&parsed.disposition.to_string());
+    bilingual!(
+        "{zh}。该回执称（未经证实）：{said}。请先核对双方的 AS2 标识和证书",
+        "{en}. It says, unproven: {said}. First check both AS2 names and the certificates"
+    )
 }
 
 fn late(state: State, positive: bool) -> Reason {

@@ -330,7 +330,7 @@ impl Outbound {
         // Whoever answers with a receipt of another kind has perhaps not taken the message.
         let came = if examined.receipt.is_none() { came } else { examined.came };
         match examined.outcome {
-            Outcome::NoReceipt if later => Examined { came, ..Examined::plain(Outcome::Transferred) },
+            Outcome::NoReceipt if later => Examined { came, outcome: Outcome::Transferred, ..examined },
             _ => Examined { came, ..examined },
         }
     }

@@ -152,6 +152,25 @@ fn a_signed_receipt_about_nothing_of_ours_is_kept_as_a_record_and_others_are_onl
 }
 
 #[test]
+fn what_an_unsigned_refusal_says_is_told_though_it_proves_nothing() {
+    let refusal =
+        |_, posted: &Posted| Some(acknowledge(posted, Kind { signer: None, disposition: NEGATIVE, ..Kind::default() }));
+    let tells = |text: &str| text.contains("not signed") && text.contains("processed/error: decryption-failed");
+    let peer = Scripted::start(refusal);
+    let home = home(&peer, "");
+    home.partner("at-once", &PartnerFile { as2_name: "at-once", url: peer.url(), ..PartnerFile::default() });
+    let gateway = Inside::start(&home, &inside::clock());
+    awaited(&gateway, &peer);
+    let message = gateway.until("theirs", "kept", |message| !message.strays.is_empty());
+    assert_eq!((message.state, strays(&message)), (State::AwaitingReceipt, vec!["mdn-unsigned"]));
+    assert!(tells(&message.strays[0].reason.text.en), "{message:#?}");
+    gateway.submit("at-once", "order.xml", ORDER);
+    let message = gateway.until("at-once", "answered", |message| message.reason.is_some());
+    assert!(message.reason.is_some_and(|reason| tells(&reason.text.en)));
+    assert_eq!(gateway.alerts(), Vec::<String>::new());
+}
+
+#[test]
 fn receipts_that_nobody_vouches_for_fill_nothing_however_many_come() {
     let peer = Scripted::start(|_, _| Some(answer(202, "", b"")));
     let home = home(&peer, "");

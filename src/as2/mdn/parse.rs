@@ -10,7 +10,10 @@ use crate::bilingual;
 use crate::cms::{self, Certificate, DigestAlgorithm, MultiHasher, SignatureError, SignatureValid};
 use crate::ground::limits::Limits;
 use crate::ground::text::{Bilingual, printable};
-use crate::mime::{self, ContentType, Headers, LineEnds, MimeError, SignedParts, read_entity_head, transfer_decoder};
+use crate::mime::{
+    self, ContentType, Headers, LineEnds, MimeError, SignedParts, begins_with_delimiter, read_entity_head,
+    transfer_decoder,
+};
 
 /// A receipt as it was read. Says nothing about whether it is to be believed: see [`judge`](super::super::judge).
 #[derive(Debug)]
@@ -105,7 +108,8 @@ pub fn parse(headers: &Headers, body: &[u8], trusted: &[Certificate], limits: &L
     let content_type =
         headers.get(headers::CONTENT_TYPE).ok_or_else(|| MdnError::NotMdn("no content type".to_owned()))?;
     let content_type = ContentType::parse(content_type)?;
-    let body = decode(headers, body)?;
+    let raw = content_type.boundary().is_ok_and(|boundary| begins_with_delimiter(body, boundary));
+    let body = if raw { Cow::Borrowed(body) } else { Cow::Owned(decode(headers, body)?) };
     let (report, signature) = match content_type.essence.as_str() {
         "multipart/signed" => signed_report(content_type.boundary()?, &body, trusted, limits)?,
         other if may_hold_report(other) => (report(headers, &body, limits)?, Ok(None)),
@@ -201,17 +205,19 @@ fn report(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, Mdn
     let mut fields = None;
     let mut text = None;
     for part in mime::parts(headers, body, limits)? {
+        // Words without a head and a blank line in front decide nothing.
+        let Some(head) = &part.headers else { continue };
         let content = body.get(part.body_range.clone()).unwrap_or_default();
-        let kind = part.headers.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok());
+        let kind = head.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok());
         match kind.as_ref().map_or("text/plain", |kind| kind.essence.as_str()) {
             NOTIFICATION if fields.is_some() => {
                 return Err(MdnError::Repeated("disposition-notification part"));
             }
             NOTIFICATION => {
-                let block = without_blank_lines(&decode(&part.headers, content)?);
+                let block = without_blank_lines(&decode(head, content)?);
                 fields = Some(Headers::parse(&block, limits)?);
             }
-            "text/plain" if text.is_none() => text = decode(&part.headers, content).ok().map(|text| readable(&text)),
+            "text/plain" if text.is_none() => text = decode(head, content).ok().map(|text| readable(&text)),
             _ => {}
         }
     }

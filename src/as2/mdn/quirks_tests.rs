@@ -145,6 +145,44 @@ fn signatures_of_receipts_are_found_in_any_transfer_encoding() {
 }
 
 #[test]
+fn words_without_a_head_and_a_blank_line_are_passed_over_but_not_the_notification() {
+    let (composed, mic) = composed();
+    let report = |text: &str, notification: &str| {
+        format!("--r\r\n{text}\r\n\r\n--r\r\n{notification}\r\n--r--\r\n").into_bytes()
+    };
+    let kind = "multipart/report; report-type=disposition-notification; boundary=r";
+    let good = format!("Content-Type: message/disposition-notification\r\n\r\n{}", notification(&mic));
+    let words = "The message could not be processed";
+    let read = |body: &[u8]| {
+        parse(&fields(kind), body, std::slice::from_ref(&BOB.certificate), &Limits::default()).map_err(|e| e.code())
+    };
+    let mdn = read(&report(words, &good)).unwrap();
+    assert!(matches!(judged(&mdn, &composed, false), Verdict::Accepted { matched: Some(_) }));
+    let part = [format!("Content-Type: {kind}\r\n\r\n").as_bytes(), &report(words, &good)].concat();
+    let (content_type, body) = signed_parts(&part, &part, &BOB);
+    let signed = read_it(&fields(&content_type), &body);
+    assert!(matches!(judged(&signed, &composed, true), Verdict::Accepted { matched: Some(_) }));
+    let broken = format!("{words}\r\n{good}");
+    assert_eq!(
+        read(&report("Content-Type: text/plain\r\n\r\nok", &broken)).map(|_| ()),
+        Err("mdn-without-notification")
+    );
+}
+
+#[test]
+fn a_receipt_that_names_an_encoding_which_it_does_not_have_is_read() {
+    let (composed, mic) = composed();
+    for signed in [true, false] {
+        let mut built = answer(&Disposition::processed_ok(), Some(&mic), signed.then_some(&*BOB));
+        for declared in ["base64", "quoted-printable"] {
+            built.headers.set("Content-Transfer-Encoding", declared).unwrap();
+            let verdict = judged(&read(&built), &composed, signed);
+            assert!(matches!(verdict, Verdict::Accepted { .. }), "phase2: {declared}: {verdict:?}");
+        }
+    }
+}
+
+#[test]
 fn every_spelling_of_a_digest_is_compared_by_value() {
     let (composed, mic) = composed();
     let text = mic.to_string();

@@ -306,6 +306,21 @@ fn an_unsigned_receipt_is_enough_when_none_other_was_asked_for() {
 }
 
 #[test]
+fn a_digest_that_says_nothing_counts_like_none_where_no_algorithm_was_asked_for() {
+    let (composed, mic) = sent_message();
+    let good = answer(&Disposition::processed_ok(), Some(&mic), None);
+    let body = String::from_utf8(good.body.clone()).unwrap();
+    for other in ["kTqV2Zl5yQ0Yx2m7yL2l3w==, md5", "AAAA, sha-224", "?, sha3-256"] {
+        let body = body.replace(&mic.to_string(), other).into_bytes();
+        let mdn = read(&BuiltMdn { headers: good.headers.clone(), body, signer: None });
+        assert_eq!(judged(&mdn, &composed, false), Verdict::Accepted { matched: None }, "{other}");
+    }
+    let other = Mic { value: vec![0; 32], ..mic };
+    let mdn = read(&answer(&Disposition::processed_ok(), Some(&other), None));
+    assert_eq!(judged(&mdn, &composed, false), Verdict::Doubtful(Doubt::MicMismatch));
+}
+
+#[test]
 fn brackets_of_the_identifier_do_not_matter_to_the_verdict() {
     let (composed, mic) = sent_message();
     let mut mdn = read(&answer(&Disposition::processed_ok(), Some(&mic), Some(&BOB)));

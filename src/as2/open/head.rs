@@ -6,7 +6,7 @@ use super::super::error::OpenError;
 use super::super::headers::{CONTENT_TRANSFER_ENCODING, CONTENT_TYPE};
 use super::readers::{BUFFER, mime_error};
 use crate::ground::limits::Limits;
-use crate::mime::{ContentType, Headers, read_entity_head, transfer_decoder};
+use crate::mime::{ContentType, Headers, begins_with_delimiter, read_entity_head, transfer_decoder};
 
 /// A header block and its octets; there are none for the fields of the POST.
 pub(super) struct Head {
@@ -79,9 +79,15 @@ fn is_binary(encoding: &str) -> bool {
     encoding.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("binary")
 }
 
-/// The body without its transfer encoding.
-pub(super) fn decoded<'b>(head: &Head, body: &'b mut dyn BufRead) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
-    let content = transfer_decoder(head.transfer_encoding(), Box::new(body)).map_err(OpenError::Mime)?;
+/// A multipart with this boundary, without the transfer encoding that it should not have.
+pub(super) fn decoded_multipart<'b>(
+    head: &Head,
+    boundary: &str,
+    body: &'b mut dyn BufRead,
+) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
+    let raw = begins_with_delimiter(body.fill_buf().map_err(mime_error)?, boundary);
+    let encoding = head.transfer_encoding().filter(|_| !raw);
+    let content = transfer_decoder(encoding, Box::new(body)).map_err(OpenError::Mime)?;
     Ok(BufReader::with_capacity(BUFFER, content))
 }
 

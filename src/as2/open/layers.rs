@@ -17,7 +17,7 @@ use super::super::error::OpenError;
 use super::super::headers::CONTENT_TYPE;
 use super::super::{AcceptPolicy, OpenKeys};
 use super::Form;
-use super::head::{CmsKind, Head, cms_kind, decoded, decoded_cms};
+use super::head::{CmsKind, Head, cms_kind, decoded_cms, decoded_multipart};
 use super::readers::{
     BUFFER, Copying, Covered, Hashing, Recording, Watched, WithoutLastLineEnd, at_end, drain, mime_error,
 };
@@ -198,10 +198,7 @@ impl<'a> Walk<'a> {
                     CmsKind::Signed => self.opaque(&mut body, depth, outermost),
                 }
             }
-            "multipart/signed" => {
-                let mut body = decoded(&head, body)?;
-                self.multipart_signed(&head, &mut body, depth, outermost)
-            }
+            "multipart/signed" => self.multipart_signed(&head, body, depth, outermost),
             _ => self.payload(head, body),
         }
     }
@@ -279,7 +276,8 @@ impl<'a> Walk<'a> {
     ) -> Result<Payload, OpenError> {
         self.enter_signature(outermost)?;
         let boundary = head.content_type.boundary().map_err(OpenError::Mime)?;
-        let mut parts = SignedParts::new(&mut *body, boundary, self.limits).map_err(OpenError::Mime)?;
+        let mut body = decoded_multipart(head, boundary, body)?;
+        let mut parts = SignedParts::new(&mut body, boundary, self.limits).map_err(OpenError::Mime)?;
         if self.found.cipher.is_some() {
             parts = parts.pinned();
         }

@@ -256,13 +256,14 @@ fn a_damaged_body_keeps_its_segment_until_it_expires_and_no_other() {
     live(&store, 101);
     let first = segment_path(&dir.path().join("journal"), 1);
     let mut bytes = fs::read(&first).unwrap();
-    bytes[memchr::memmem::find(&bytes, b"inbound wire 1002").unwrap()] ^= 1;
+    let place = memchr::memmem::find(&bytes, b"inbound wire 1002").unwrap();
+    bytes[place] ^= 1;
     fs::write(&first, bytes).unwrap();
     for day in [100, 101] {
         let error = keeper(&store, day).pass(&go_on).unwrap_err();
         assert!(matches!(&error, KeepError::Store(StoreError::Damaged { path, .. }) if *path == first), "{error}");
     }
-    assert!(segments(dir.path()).contains(&1) && !segments(dir.path()).contains(&2));
+    assert!(segments(dir.path()).starts_with(&[1]) && !segments(dir.path()).contains(&2));
     keeper(&store, 2000).pass(&go_on).unwrap();
     assert!(!segments(dir.path()).contains(&1), "its neighbour went before");
     let digest = state(&store);
@@ -270,7 +271,6 @@ fn a_damaged_body_keeps_its_segment_until_it_expires_and_no_other() {
     without_index(dir.path());
     let (store, _) = open_small(dir.path());
     assert_eq!(state(&store), digest);
-    store.verify_journal_and_bodies().unwrap();
 }
 
 #[test]

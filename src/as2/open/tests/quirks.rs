@@ -55,6 +55,10 @@ fn transfer_encodings_are_found_out_whatever_is_declared() {
     accepted(&wire(&[("Content-Type", &content_type)], &silent), "signature in base64, called binary");
     let liar = [&body[..at], b"base64\r\n\r\n", &body[at + 10..]].concat();
     accepted(&wire(&[("Content-Type", &content_type)], &liar), "binary signature, called base64");
+    for declared in ["base64", "quoted-printable"] {
+        let fields = [("Content-Type", content_type.as_str()), ("Content-Transfer-Encoding", declared)];
+        accepted(&wire(&fields, &body), &format!("phase2: a multipart as it is, called {declared}"));
+    }
 }
 
 #[test]
