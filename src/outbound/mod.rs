@@ -39,6 +39,7 @@ use crate::partner::{Directory, Station};
 use crate::store::record::{Fact, Reason, State};
 use crate::store::{CommitError, Precondition, Store, Transaction};
 
+mod absent;
 mod bundle;
 mod circuit;
 mod compose;

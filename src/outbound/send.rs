@@ -49,7 +49,9 @@ impl Outbound {
     /// Delivers until shutdown; then waits for the attempts in work.
     pub async fn run_senders(self, shutdown: Shutdown) {
         let mut work = Work::default();
+        let mut present = self.present();
         while !shutdown.is_triggered() && self.store.poisoned().is_none() {
+            self.welcome_back(&mut present).await;
             let asked = self.clock.now();
             for lease in self.due_leases(&work, asked) {
                 let (partner, id) = (lease.message.partner.clone(), lease.message.id);
@@ -129,8 +131,7 @@ impl Outbound {
 
     async fn attempt(&self, message: &Arc<Message>) -> Result<(), CommitError> {
         let Some(partner) = self.directory.load().by_id(&message.partner).filter(|p| p.enabled).cloned() else {
-            self.postpone(message.id, partner_missing(&message.partner)).await;
-            return Ok(());
+            return self.wait_for_partner(message).await;
         };
         if !self.may_leave(message).await? {
             return Ok(());
@@ -466,14 +467,6 @@ fn other_status(answer: &Answer, now: Timestamp) -> Examined {
     };
     let reason = Some(Reason { code: format!("http-{code}"), text });
     Examined { reason, ..Examined::plain(Outcome::Status { code, retry_after }) }
-}
-
-fn partner_missing(partner: &str) -> Reason {
-    let text = bilingual!(
-        "伙伴 {partner} 未配置或已停用；恢复其配置后自动继续。",
-        "partner {partner} is not configured or disabled; delivery goes on by itself once its file is restored."
-    );
-    Reason { code: "partner-missing".to_owned(), text }
 }
 
 fn mdn_overdue() -> Reason {

@@ -11,12 +11,14 @@ use dxgate::declaration::envelope::{self, AddInfo, BizKey, EnvelopeHead, Unwrapp
 use dxgate::declaration::precheck::{self, Expectations};
 use dxgate::declaration::sample;
 use dxgate::ground::limits::Limits;
+use dxgate::store::record::{Message, State};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::support::correspondent::{Kind, acknowledge, open};
 use crate::support::gateway::{Gateway, run};
 use crate::support::home::{Home, PartnerFile, change, customs_home};
+use crate::support::inside::{self, Inside};
 use crate::support::scripted::Scripted;
 use crate::support::{eventually, keys};
 
@@ -326,29 +328,27 @@ fn what_waits_for_a_partner_that_was_taken_away_goes_on_when_it_is_back() {
         _ => Some(acknowledge(posted, Kind::default())),
     });
     let home = plain_home(&peer);
-    let gateway = Gateway::start(&home);
-    home.submit("theirs", "order.xml", b"<order/>");
-    eventually("the first attempt failed", || (peer.posted().len() == 1).then_some(()));
-    let file = home.path("partners/theirs.toml");
-    let aside = home.path("theirs.toml");
+    let gateway = Inside::start(&home, &inside::clock());
+    gateway.submit("theirs", "order.xml", b"<order/>");
+    let failed = |message: &Message| message.attempts == 1 && message.state == State::Composed;
+    let mut message = gateway.until("theirs", "the first attempt failed", failed);
+    let (file, aside) = (home.path("partners/theirs.toml"), home.path("theirs.toml"));
+    let reload = || assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
     fs::rename(&file, &aside).unwrap();
-    let held = eventually("the message is held", || {
-        let message = gateway.api("/api/v1/messages?name=order.xml")["messages"][0].clone();
-        // The retry may have been faster than the reload.
-        (message["state"] == "held" || message["state"] == "delivered").then_some(message)
-    });
-    if held["state"] == "held" {
-        assert_eq!(held["reason"]["code"], "partner-missing", "{held:#}");
-        fs::rename(&aside, &file).unwrap();
-        let id = held["id"].as_str().unwrap();
-        let config = home.config();
-        let release = ["messages", "release", id, "--reason", "partner is back", "--config", config.to_str().unwrap()];
-        eventually("it goes on", || {
-            run(&release);
-            home.exchange("theirs", "sent").join("order.xml").exists().then_some(())
-        });
+    reload();
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        let due = message.due.unwrap();
+        gateway.clock.set(due);
+        message = gateway.until("theirs", "it waits", |message| message.due.is_some_and(|later| later > due));
+        assert_eq!(message.reason.as_ref().map(|reason| reason.code.as_str()), Some("partner-missing"));
+        waits.push(message.due.unwrap().duration_since(message.updated).as_mins());
     }
-    assert_eq!(gateway.wait_for("theirs", "sent", "order.xml"), b"<order/>");
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360, 360]);
+    fs::rename(&aside, &file).unwrap();
+    reload();
+    gateway.until("theirs", "it goes on at once", |message| message.state == State::Delivered);
+    assert_eq!(peer.posted().len(), 2);
 }
 
 #[test]

@@ -1,0 +1,83 @@
+//! Messages for a partner whose file is gone, or who is disabled: they wait, ever less often in the way, and go on at once when
+//! it is back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::Outbound;
+use crate::bilingual;
+use crate::ground::drain;
+use crate::partner::Directory;
+use crate::store::record::{Came, Fact, Message, Reason, State};
+use crate::store::{CommitError, Filter};
+
+/// The first wait; each further one is twice as long.
+const FIRST: SignedDuration = SignedDuration::from_secs(60);
+/// The longest: each is a fact in the journal and a line in the message's history.
+const LONGEST: SignedDuration = SignedDuration::from_hours(6);
+/// Open messages.
+const OPEN: [State; 4] = [State::Queued, State::Composed, State::Sending, State::AwaitingReceipt];
+const CODE: &str = "partner-missing";
+
+/// Partners that could be delivered to when this was last looked at.
+pub(super) struct Present(Arc<Directory>);
+
+impl Outbound {
+    /// Those of now.
+    pub(super) fn present(&self) -> Present {
+        Present(self.directory.load_full())
+    }
+
+    /// A message has nobody to go to.
+    pub(super) async fn wait_for_partner(&self, message: &Message) -> Result<(), CommitError> {
+        let now = self.clock.now();
+        let waited = message.due.filter(|_| is_waiting(message)).map(|due| due.duration_since(message.updated));
+        let wait = waited.map_or(FIRST, |waited| waited.saturating_mul(2).clamp(FIRST, LONGEST));
+        let due = now.saturating_add(wait).unwrap_or(now);
+        let fact = Fact::RetryAt { due, reason: partner_missing(&message.partner), came: Came::Unknown };
+        self.fact_if(message.id, &OPEN, fact).await.map(drop)
+    }
+
+    /// Makes the messages due of partners that are back since the last look.
+    pub(super) async fn welcome_back(&self, present: &mut Present) {
+        let now = self.directory.load_full();
+        if Arc::ptr_eq(&present.0, &now) {
+            return;
+        }
+        let before = enabled(&present.0);
+        for partner in enabled(&now).difference(&before) {
+            let (store, of) = (self.store.clone(), partner.clone());
+            let waiting = move || {
+                let filter =
+                    Filter { states: OPEN.to_vec(), partner: Some(of), limit: usize::MAX, ..Filter::default() };
+                store.messages(&filter).into_iter().filter(is_waiting).collect::<Vec<_>>()
+            };
+            for message in drain::blocking(waiting).await.unwrap_or_default() {
+                let reason = message.reason.unwrap_or_else(|| partner_missing(partner));
+                let fact = Fact::RetryAt { due: self.clock.now(), reason, came: Came::Unknown };
+                if let Err(error) = self.fact_if(message.id, &OPEN, fact).await {
+                    tracing::error!(%error, id = %message.id, "a message goes on later than it could");
+                }
+            }
+        }
+        present.0 = now;
+    }
+}
+
+fn enabled(directory: &Directory) -> BTreeSet<String> {
+    directory.all().filter(|partner| partner.enabled).map(|partner| partner.id.clone()).collect()
+}
+
+fn is_waiting(message: &Message) -> bool {
+    message.reason.as_ref().is_some_and(|reason| reason.code == CODE)
+}
+
+fn partner_missing(partner: &str) -> Reason {
+    let text = bilingual!(
+        "伙伴 {partner} 未配置或已停用；恢复其配置后自动继续。",
+        "partner {partner} is not configured or disabled; delivery goes on by itself once its file is restored."
+    );
+    Reason { code: CODE.to_owned(), text }
+}
