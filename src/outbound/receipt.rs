@@ -189,7 +189,7 @@ impl Outbound {
                     None => return Ok(()),
                 }
             }
-            _ => examined.reason.unwrap_or_else(|| late(message.state, false)),
+            _ => examined.reason.unwrap_or_else(|| late(message, false)),
         };
         let mut transaction = Transaction::new(self.clock.now());
         let receipt = seen.into_receipt(&mut transaction);
@@ -272,7 +272,7 @@ fn afterwards(message: &Message, positive: bool) -> Option<Reason> {
     match message.state {
         State::Delivered => (!positive).then(|| contradicts(message.state)),
         State::Failed if answered => positive.then(|| contradicts(message.state)),
-        state => Some(late(state, positive)),
+        _ => Some(late(message, positive)),
     }
 }
 
@@ -354,9 +354,14 @@ fn doubted(doubt: Doubt, parsed: &Mdn) -> Bilingual {
     )
 }
 
-fn late(state: State, positive: bool) -> Reason {
-    let text = match (positive, state) {
-        (true, State::Failed) => bilingual!(
+fn late(message: &Message, positive: bool) -> Reason {
+    let state = message.state;
+    let text = match (positive, state, message.successor) {
+        (true, State::Failed, Some(successor)) => bilingual!(
+            "报文已处于 {state:?} 状态，并已作为新报文 {successor} 重发，对方此后才确认收到原报文：对方可能收到两份。请与对方核对以哪一份为准；新报文若尚未发出，可用 dxgate messages cancel {successor} 取消。",
+            "the message is {state:?} and was resent as {successor}, and only now the partner confirms it: it may have both. Ask which of the two it counts; if the new one has not left yet, end it with dxgate messages cancel {successor}."
+        ),
+        (true, State::Failed, None) => bilingual!(
             "报文已处于 {state:?} 状态，对方此后才确认收到。请勿作为新报文重发；用 dxgate messages retry 可发送相同的字节，取得同样的回执后记为已送达。",
             "the message is {state:?}, and only now the partner confirms it. Do not resend it as a new message; dxgate messages retry sends the same bytes, and the same receipt then marks it delivered."
         ),

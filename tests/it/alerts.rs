@@ -126,6 +126,25 @@ fn a_receipt_that_comes_after_delivery_was_given_up_is_kept_and_a_retry_makes_go
 }
 
 #[test]
+fn a_receipt_that_comes_after_the_message_was_resent_says_that_the_partner_may_have_both() {
+    let peer = Scripted::start(|_, _| Some(answer(202, "", b"")));
+    let home = home(&peer, "give_up_after = \"30m\"");
+    let gateway = Inside::start(&home, &inside::clock());
+    let posted = awaited(&gateway, &peer);
+    inside::settle(&[&gateway], "given up");
+    let first = gateway.sent_to("theirs").id;
+    let answer = gateway.post(&format!("/api/v1/messages/{first}/resend"), br#"{"reason":"they have nothing"}"#);
+    assert_eq!(answer.0, 200, "{:#}", answer.1);
+    assert_eq!(post(&home, &receipt_for(&posted, Kind::default())), 200);
+    let late = gateway.messages().into_iter().find(|message| message.id == first).unwrap();
+    let (told, successor) = (&late.strays[0].reason, late.successor.unwrap().to_string());
+    assert!(
+        told.code == "mdn-late" && told.text.en.contains(&successor) && !told.text.en.contains("retry"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn a_signed_receipt_about_nothing_of_ours_is_kept_as_a_record_and_others_are_only_counted() {
     let peer = Scripted::start(|_, _| Some(answer(202, "", b"")));
     let home = home(&peer, "");
