@@ -148,6 +148,19 @@ pub(super) fn note_check(store: &Store, checked: &Result<JournalReport, StoreErr
     }
 }
 
+/// What a reading refused stands until a later one refuses nothing. When something else is wrong, that is told anew.
+pub(super) fn note_reading(store: &Store, code: &str, refused: Option<Condition>, now: Timestamp) {
+    let alerts = store.alerts();
+    let standing = alerts.condition(&format!("gateway.{code}"));
+    let words = refused.as_ref().map(|refused| &refused.reason.text);
+    if standing.is_some_and(|standing| words != Some(&standing.alert.text)) {
+        alerts.resolve(code, None);
+    }
+    if let Some(Condition { level, reason, .. }) = refused {
+        alerts.raise(level, reason, None, now);
+    }
+}
+
 /// Why there is no silence as asked.
 pub(super) fn silence_refusal(error: &SilenceError) -> Refusal {
     match error {

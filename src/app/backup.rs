@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Config;
+use crate::connectivity::Shelf;
 use crate::console::{BackupStatus, Refusal};
 use crate::ground::clock::Clock;
 use crate::ground::drain;
@@ -126,12 +127,11 @@ pub(super) fn beside(config: &Config, keys: bool) -> Beside {
             gather(&toml::Value::Table(table), "", &mut named);
         }
     }
-    for (_, table) in crate::config::tables::files(&config.precheck.tables).filter(|(_, table)| table.is_file()) {
-        add(config, &table, &mut beside);
-    }
+    by_default(config, &mut named);
+    let tables = crate::config::tables::files(&config.precheck.tables).map(|(_, table)| table);
     let dossier = crate::onboarding::file::path(&config.home);
-    if dossier.is_file() {
-        add(config, &dossier, &mut beside);
+    for file in tables.chain([dossier]).chain(plans(config)).filter(|file| file.is_file()) {
+        add(config, &file, &mut beside);
     }
     for (key, value) in named {
         let path = config.home.join(&value);
@@ -152,6 +152,24 @@ pub(super) fn beside(config: &Config, keys: bool) -> Beside {
         }
     }
     beside
+}
+
+/// The files that `gateway.toml` need not name, where it does not.
+fn by_default(config: &Config, named: &mut BTreeSet<(String, String)>) {
+    for (key, file) in [("users_file", &config.console.users_file), ("token_file", &config.console.token_file)] {
+        if named.iter().all(|(known, _)| known != key) {
+            let shown = file.strip_prefix(&config.home).unwrap_or(file);
+            named.insert((key.to_owned(), shown.display().to_string()));
+        }
+    }
+}
+
+/// Plans of connectivity tests that are the home's own.
+fn plans(config: &Config) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = entries(Shelf::of(&config.home).folder()).into_iter().map(|(path, _)| path).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    files
 }
 
 /// What is in a folder, each with its name for people.
@@ -206,7 +224,10 @@ mod tests {
     use crate::config::home::{Home, HomePlan, create};
     use crate::ground::clock::SystemClock;
     use crate::ground::durable;
+    use crate::keys::save;
     use crate::onboarding::file::{self, FileError};
+
+    const USERS: &str = "keys/console.users";
 
     fn home(folder: &Path) -> Home {
         let plan = HomePlan {
@@ -236,6 +257,53 @@ mod tests {
         let taken: Vec<&str> = beside.home.iter().map(|file| file.path.as_str()).collect();
         assert!(taken.contains(&"crls/ca.crt") && !taken.contains(&"crls/stray.key"), "{taken:?}");
         assert!(beside.left_out.iter().any(|file| file.ends_with("stray.key")), "{:?}", beside.left_out);
+    }
+
+    fn taken(beside: &Beside) -> Vec<&str> {
+        beside.home.iter().map(|file| file.path.as_str()).collect()
+    }
+
+    #[test]
+    fn a_backup_with_keys_takes_the_users_that_no_file_names_and_one_without_them_says_that_they_are_missing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = home(folder.path());
+        let config = config::load(&home.file, &|_| None, SystemClock.now()).expect("loads");
+        let none = beside(&config, true);
+        assert!(none.left_out.iter().all(|file| file != USERS), "there are none yet: {:?}", none.left_out);
+        save::private(&home.folder.join(USERS), b"{\"users\":[],\"tokens\":[]}").expect("written");
+        let (with, without) = (beside(&config, true), beside(&config, false));
+        assert!(taken(&with).contains(&USERS), "{:?}", taken(&with));
+        assert!(!with.left_out.iter().any(|file| file == USERS), "{:?}", with.left_out);
+        assert!(!taken(&without).contains(&USERS), "{:?}", taken(&without));
+        assert!(without.left_out.iter().any(|file| file == USERS), "{:?}", without.left_out);
+    }
+
+    #[test]
+    fn the_token_is_in_no_backup_and_is_said_to_be_missing_even_where_no_file_names_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = home(folder.path());
+        let text = fs::read_to_string(&home.file).expect("read").replace("token_file = \"keys/console.token\"", "");
+        fs::remove_file(&home.file).expect("removed");
+        durable::write_new(&home.file, text.as_bytes()).expect("written");
+        let config = config::load(&home.file, &|_| None, SystemClock.now()).expect("loads");
+        let beside = beside(&config, true);
+        assert!(!taken(&beside).contains(&"keys/console.token"), "{:?}", taken(&beside));
+        assert!(beside.left_out.iter().any(|file| file == "keys/console.token"), "{:?}", beside.left_out);
+    }
+
+    #[test]
+    fn a_backup_takes_the_homes_own_plans_of_connectivity_tests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = home(folder.path());
+        let config = config::load(&home.file, &|_| None, SystemClock.now()).expect("loads");
+        let plans = home.folder.join("connectivity");
+        durable::create_dir_all(&plans).expect("made");
+        for name in ["own.toml", "notes.txt"] {
+            durable::write_new(&plans.join(name), b"name = 'own'").expect("written");
+        }
+        let beside = beside(&config, false);
+        let taken = taken(&beside);
+        assert!(taken.contains(&"connectivity/own.toml") && !taken.contains(&"connectivity/notes.txt"), "{taken:?}");
     }
 
     #[test]

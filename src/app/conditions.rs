@@ -1,14 +1,17 @@
 //! Conditions of the whole gateway that nothing else reports: certificates that run out, a queue that grows old, a
 //! journal that no longer holds together.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bilingual;
 use crate::cms::Certificate;
+use crate::config::tables::TableError;
+use crate::config::{Problem, Severity};
 use crate::ground::clock::customs_time;
-use crate::ground::text::{Bilingual, printable};
+use crate::ground::text::{Bilingual, Language, printable};
 use crate::keys::KeyRing;
 use crate::partner::{Directory, Partner};
 use crate::store::alert::Level;
@@ -24,6 +27,10 @@ const PRESSING: i64 = 14;
 const PRESSING_ANSWER: i64 = 3;
 /// The whole journal, checked, does not hold.
 pub(super) const JOURNAL_DAMAGED: &str = "journal-damaged";
+/// The last reading of the configuration found mistakes.
+pub(super) const CONFIGURATION_REFUSED: &str = "configuration-refused";
+/// The last reading of the code tables failed.
+pub(super) const TABLES_REFUSED: &str = "code-tables-refused";
 /// The first check of the journal comes so long after a start.
 const FIRST_CHECK: Duration = Duration::from_secs(3600);
 
@@ -211,6 +218,31 @@ pub(super) fn guessing(pressed: Vec<String>, most: usize) -> Vec<Condition> {
         Condition { partner: Some(partner), ..condition(Level::Security, "crypto-failures", text) }
     };
     pressed.into_iter().map(of).collect()
+}
+
+/// What a reading of the configuration refused, which a start would refuse as well.
+pub(super) fn refused(problems: &[Problem]) -> Option<Condition> {
+    let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let (first, count) = (errors().next()?, errors().count());
+    // The folder is the operator's business, not that of everybody who is told.
+    let named = Problem { file: first.file.file_name().map(PathBuf::from).unwrap_or_default(), ..first.clone() };
+    let (zh, en) = (named.line(Language::Chinese), named.line(Language::English));
+    let text = bilingual!(
+        "配置文件有 {count} 处错误，未被采用：{zh} 运行中的网关沿用原有设置，但重启将失败。请尽快改正，dxgate doctor 会列出全部问题。",
+        "{count} mistakes in the configuration, which was not taken: {en} The running gateway goes on with what it had; a restart would not succeed. Mend it soon, dxgate doctor lists them all."
+    );
+    Some(condition(Level::Error, CONFIGURATION_REFUSED, text))
+}
+
+/// The same of the code tables.
+pub(super) fn refused_tables(error: &TableError) -> Condition {
+    let why = error.text();
+    let (zh, en) = (why.zh, why.en);
+    let text = bilingual!(
+        "代码表未被采用：{zh} 运行中的网关沿用原有代码表，但重启将失败。请尽快改正。",
+        "the code tables were not taken: {en} The running gateway goes on with those it had; a restart would not succeed. Mend them soon."
+    );
+    condition(Level::Error, TABLES_REFUSED, text)
 }
 
 /// What a check of the journal found.

@@ -5,6 +5,7 @@
 //! was, and says so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use arc_swap::ArcSwap;
 
 use super::changes::{self, Described};
 use super::listeners::Shown;
+use super::{alerts, conditions};
 use crate::bilingual;
 use crate::cms::Certificate;
 use crate::config::{self, Config, GatewayReload, Problem, Severity};
@@ -31,7 +33,7 @@ use crate::store::{CommitError, Store, Transaction};
 const LOOK: Duration = Duration::from_secs(2);
 
 /// What is remembered of each file: changed when any part differs.
-type Stamps = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+type Stamps = BTreeMap<PathBuf, (u64, Option<SystemTime>, Option<(i64, i64)>)>;
 
 /// What reads the configuration again: the watch when files change, the console when a person asks.
 pub(super) struct Reloading {
@@ -117,6 +119,8 @@ impl Reloading {
                 Severity::Warning => tracing::warn!(%file, line, key, code = problem.code, "{}", problem.text),
             }
         }
+        let refused = conditions::refused(&reload.problems);
+        alerts::note_reading(&self.store, conditions::CONFIGURATION_REFUSED, refused, self.clock.now());
         seen.files.extend(reload.files);
         let keys = reload.gateway.as_ref().map_or(&self.config.station.keys, |gateway| &gateway.station.keys);
         let described = describe(&seen.partners, &old, &reload.partners);
@@ -257,7 +261,11 @@ impl Watch {
 
     async fn reload_tables(&self) {
         let folder = &self.reloading.config.precheck.tables;
-        match config::tables::load_if_there(folder) {
+        let loaded = config::tables::load_if_there(folder);
+        let refused = loaded.as_ref().err().map(conditions::refused_tables);
+        let Reloading { store, clock, .. } = &*self.reloading;
+        alerts::note_reading(store, conditions::TABLES_REFUSED, refused, clock.now());
+        match loaded {
             Ok(tables) => {
                 let folder = folder.display();
                 let before = config::tables::describe(&self.tables.load()).to_string();
@@ -281,9 +289,21 @@ impl Watch {
 fn stamps_of(files: impl IntoIterator<Item = PathBuf>) -> Stamps {
     let stamp = |file: PathBuf| {
         let metadata = std::fs::metadata(&file).ok()?;
-        Some((file, (metadata.len(), metadata.modified().ok())))
+        Some((file, (metadata.len(), metadata.modified().ok(), status_change(&metadata))))
     };
     files.into_iter().filter_map(stamp).collect()
+}
+
+/// When owner, mode or name changed last: a file that could not be read for want of a permission is as it was otherwise.
+#[cfg(unix)]
+fn status_change(metadata: &Metadata) -> Option<(i64, i64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((metadata.ctime(), metadata.ctime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn status_change(_metadata: &Metadata) -> Option<(i64, i64)> {
+    None
 }
 
 /// Keeps every certificate that may be used from now on, so that facts may name it.

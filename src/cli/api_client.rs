@@ -11,6 +11,7 @@ use super::Context;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use crate::bilingual;
+use crate::config::{self, Reach};
 use crate::console::wire::ProblemWire;
 use crate::console::{Token, TokenError};
 use crate::ground::random;
@@ -32,23 +33,22 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
-    /// The gateway that the configuration describes.
+    /// The gateway that the configuration describes. It may run well while a file has a mistake, so the rest of the
+    /// configuration is not looked at.
     pub fn from_config(context: &Context<'_>) -> Result<ApiClient, Failure> {
-        let config = context.config()?;
-        let console = &config.console;
-        let token = Token::load(&console.token_file).map_err(|error| {
+        let Reach { listen, token_file, certificates } = config::reach(&context.global.config)?;
+        let token = Token::load(&token_file).map_err(|error| {
             let exit = match error {
                 TokenError::Unreadable { .. } => ExitCode::Unreachable,
                 _ => ExitCode::Usage,
             };
             Failure::new(exit, error.code(), error.text())
         })?;
-        let trust = match &console.tls {
-            Some(tls) => Trust::Pinned(tls.chain.iter().map(|certificate| certificate.der().to_vec()).collect()),
-            None => Trust::System,
-        };
-        let scheme = if console.tls.is_some() { "https" } else { "http" };
-        let base = format!("{scheme}://{}", reachable(console.listen));
+        let scheme = if certificates.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{}", reachable(listen));
+        let trust = certificates.map_or(Trust::System, |pinned| {
+            Trust::Pinned(pinned.iter().map(|certificate| certificate.der().to_vec()).collect())
+        });
         ApiClient::new(base, token, trust)
     }
 

@@ -14,13 +14,13 @@ use crate::console::wire::MessageDetail;
 use crate::ground::drain::Shutdown;
 use crate::http::{ServerSettings, Trust, serve_router};
 
-struct Said {
-    exit: ExitCode,
-    out: String,
-    err: String,
+pub(super) struct Said {
+    pub(super) exit: ExitCode,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-fn say_in(locale: &str, line: &[&str]) -> Said {
+pub(super) fn say_in(locale: &str, line: &[&str]) -> Said {
     let environment = |name: &str| (name == "LANG").then(|| locale.to_owned());
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let arguments = std::iter::once("dxgate").chain(line.iter().copied()).map(OsString::from).collect();
@@ -76,7 +76,7 @@ fn wrong_usage_ends_with_2_and_says_so_on_the_error_output() {
 #[test]
 fn every_command_of_the_contract_parses() {
     let id = "0".repeat(32);
-    let right: [&[&str]; 24] = [
+    let right: [&[&str]; 25] = [
         &["init", "home"],
         &["serve", "--config", "a/gateway.toml"],
         &["demo", "--keep"],
@@ -99,6 +99,7 @@ fn every_command_of_the_contract_parses() {
         &["cert", "import", "a.crt", "--partner", "customs", "--use", "verify,tls"],
         &["cert", "rotate", "--from", "2026-12-01T00:00:00+08:00"],
         &["declarations", "list", "--watch"],
+        &["declarations", "show", "A1", "--before", "a.1"],
         &["alerts", "list", "--watch", "5"],
         &["doctor", "--lang", "zh-CN"],
     ];
@@ -133,7 +134,7 @@ fn a_failure_is_told_in_the_readers_language_and_for_programs() {
     assert_eq!(value["code"], "some-code");
 }
 
-fn detail(state: &str, settled: bool) -> Value {
+pub(super) fn detail(state: &str, settled: bool) -> Value {
     json!({
         "id": "0".repeat(32), "direction": "outbound", "kind": "payload", "partner": "customs", "state": state,
         "final": settled, "file_name": "a\u{202e}.xml", "size": 1536, "message_id": "<1@a>",
@@ -165,7 +166,7 @@ fn a_message_is_shown_as_facts_files_and_history() {
     }
 }
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// Runs `work` against `router` on a loopback port.
 fn against<T>(router: Router, work: impl AsyncFnOnce(ApiClient) -> T) -> T {

@@ -6,11 +6,15 @@ use super::arguments::{DeclarationsCommand, StandingArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
+use super::pages;
 use super::voice::{Tone, Voice};
 use crate::bilingual;
 use crate::console::declarations::{BusinessWire, DeclarationList, DeclarationWire, DocumentWire, SaidWire};
 use crate::declaration::standing::Standing;
 use crate::ground::text::{Bilingual, Language};
+
+/// Documents with one number that are shown at a time.
+const SHOWN: u16 = 50;
 
 /// Runs one of the commands.
 pub fn run(context: &mut Context<'_>, command: &DeclarationsCommand) -> Result<ExitCode, Failure> {
@@ -20,22 +24,15 @@ pub fn run(context: &mut Context<'_>, command: &DeclarationsCommand) -> Result<E
         DeclarationsCommand::List(arguments) => {
             output::watched(voice, arguments.watch, |voice| list(voice, &api, arguments))
         }
-        DeclarationsCommand::Show { key } => show(voice, &api, key),
+        DeclarationsCommand::Show { key, before } => show(voice, &api, key, before.as_deref()),
     }
 }
 
 fn list(voice: &mut Voice<'_>, api: &ApiClient, arguments: &StandingArguments) -> Result<ExitCode, Failure> {
     let StandingArguments { status, key, partner, limit, before, .. } = arguments;
-    let parameters = [
-        ("status", status.map(|status| status.name().to_owned())),
-        ("key", key.clone()),
-        ("partner", partner.clone()),
-        ("limit", Some(limit.to_string())),
-        ("before", before.clone()),
-    ];
-    let given = parameters.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(&value?))));
-    let query = given.collect::<Vec<String>>().join("&");
-    let list: DeclarationList = block_on(api.get(&format!("/api/v1/declarations?{query}")))?;
+    let narrowing =
+        [("status", status.map(|status| status.name().to_owned())), ("key", key.clone()), ("partner", partner.clone())];
+    let list: DeclarationList = block_on(pages::read(api, "/api/v1/declarations", &narrowing, *limit, before.clone()))?;
     if voice.json {
         voice.value(&list)?;
         return Ok(ExitCode::Done);
@@ -83,8 +80,9 @@ fn row(line: &DeclarationWire, language: Language) -> Vec<String> {
     ]
 }
 
-fn show(voice: &mut Voice<'_>, api: &ApiClient, key: &str) -> Result<ExitCode, Failure> {
-    let found: DeclarationList = block_on(api.get(&format!("/api/v1/declarations/{}", encoded(key))))?;
+fn show(voice: &mut Voice<'_>, api: &ApiClient, key: &str, before: Option<&str>) -> Result<ExitCode, Failure> {
+    let path = format!("/api/v1/declarations/{}", encoded(key));
+    let found: DeclarationList = block_on(pages::read(api, &path, &[], SHOWN, before.map(str::to_owned)))?;
     if voice.json {
         voice.value(&found)?;
         return Ok(ExitCode::Done);

@@ -1,13 +1,14 @@
 //! `dxgate messages …`: through the API. `export` and `verify` also read the store of a home whose gateway is stopped.
 
 use super::Context;
-use super::api_client::{ApiClient, block_on, encoded};
+use super::api_client::{ApiClient, block_on};
 use super::arguments::{ActionArguments, ListArguments, MessagesCommand, ReleaseArguments};
 use super::declarations;
 use super::evidence;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
+use super::pages;
 use super::voice::Voice;
 use crate::bilingual;
 use crate::console::Action;
@@ -45,7 +46,9 @@ pub fn run(context: &mut Context<'_>, command: &MessagesCommand) -> Result<ExitC
 }
 
 fn list(voice: &mut Voice<'_>, api: &ApiClient, arguments: &ListArguments) -> Result<ExitCode, Failure> {
-    let list: MessageList = block_on(api.get(&format!("/api/v1/messages?{}", query(arguments))))?;
+    let before = arguments.before.map(|before| before.to_string());
+    let narrowing = narrowing(arguments);
+    let list: MessageList = block_on(pages::read(api, "/api/v1/messages", &narrowing, arguments.limit, before))?;
     if voice.json {
         voice.value(&list)?;
         return Ok(ExitCode::Done);
@@ -86,11 +89,12 @@ fn release_restored(voice: &mut Voice<'_>, api: &ApiClient, reason: &str) -> Res
     Ok(ExitCode::Done)
 }
 
-fn query(arguments: &ListArguments) -> String {
-    let ListArguments { state, direction, partner, name, message_id, restored, limit, before, .. } = arguments;
+/// What the list is narrowed by.
+fn narrowing(arguments: &ListArguments) -> [(&'static str, Option<String>); 9] {
+    let ListArguments { state, direction, partner, name, message_id, restored, .. } = arguments;
     let kebab = |value: serde_json::Result<serde_json::Value>| value.ok()?.as_str().map(str::to_owned);
     let states: Vec<String> = state.iter().filter_map(|state| kebab(serde_json::to_value(state))).collect();
-    let parameters = [
+    [
         ("state", Some(states.join(",")).filter(|states| !states.is_empty())),
         ("direction", direction.and_then(|direction| kebab(serde_json::to_value(direction)))),
         ("partner", partner.clone()),
@@ -100,11 +104,7 @@ fn query(arguments: &ListArguments) -> String {
         ("name", name.clone()),
         ("message_id", message_id.clone()),
         ("restored", restored.then(|| "true".to_owned())),
-        ("limit", Some(limit.to_string())),
-        ("before", before.map(|before| before.to_string())),
-    ];
-    let given = parameters.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(&value?))));
-    given.collect::<Vec<String>>().join("&")
+    ]
 }
 
 fn row(line: &MessageLine, language: Language) -> Vec<String> {

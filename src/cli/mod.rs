@@ -24,6 +24,7 @@ pub mod init;
 pub mod messages;
 pub mod onboarding;
 pub mod output;
+mod pages;
 pub mod partner;
 pub mod people;
 pub mod precheck;

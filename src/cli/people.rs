@@ -11,6 +11,7 @@ use super::arguments::kebab;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
+use super::pages;
 use super::voice::Voice;
 use crate::bilingual;
 use crate::console::access::{Role, Scope};
@@ -280,16 +281,9 @@ pub fn audit(context: &mut Context<'_>, command: &AuditCommand) -> Result<ExitCo
 
 fn trail(voice: &mut Voice<'_>, api: &ApiClient, arguments: &AuditArguments) -> Result<ExitCode, Failure> {
     let AuditArguments { who, what, on, limit, before, .. } = arguments;
-    let parameters = [
-        ("who", who.clone()),
-        ("what", what.clone()),
-        ("on", on.clone()),
-        ("limit", Some(limit.to_string())),
-        ("before", before.map(|before| before.to_string())),
-    ];
-    let given = parameters.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(&value?))));
-    let query = given.collect::<Vec<String>>().join("&");
-    let list: TrailList = block_on(api.get(&format!("/api/v1/audit?{query}")))?;
+    let narrowing = [("who", who.clone()), ("what", what.clone()), ("on", on.clone())];
+    let before = before.map(|before| before.to_string());
+    let list: TrailList = block_on(pages::read(api, "/api/v1/audit", &narrowing, *limit, before))?;
     if voice.json {
         voice.value(&list)?;
         return Ok(ExitCode::Done);

@@ -1,7 +1,7 @@
 //! What `gateway.toml` may say.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,10 @@ use super::*;
 use crate::bilingual;
 use crate::ground::text::Bilingual;
 
+/// Where the console listens when `[console]` does not say it.
+pub(super) const CONSOLE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4081);
+/// The file of the API token when `[console]` does not name it.
+pub(super) const TOKEN_FILE: &str = "keys/console.token";
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -283,8 +287,8 @@ fn precheck(section: &Section<'_>, reading: &Reading<'_>) -> (PrecheckSettings, 
 }
 
 fn console(section: &Section<'_>, reading: &Reading<'_>, as2: &As2Settings) -> ConsoleSettings {
-    let listen = listeners::listen(section).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4081)));
-    let token_file = reading.path_or(section, "token_file", "keys/console.token");
+    let listen = listeners::listen(section).unwrap_or(CONSOLE);
+    let token_file = reading.path_or(section, "token_file", TOKEN_FILE);
     let users_file = reading.path_or(section, "users_file", "keys/console.users");
     let hosts = section.texts("hosts").unwrap_or_default();
     let tls_section = section.section("tls");

@@ -9,6 +9,7 @@
 //! - `gateway` (with `listeners`), `station`, `partner_file` (with `access` and `signature`): what each file may say
 //! - [`home`]: a new one
 //! - [`tables`]: code tables of the pre-check; `levels`: how much its findings weigh
+//! - `reach`: the little that a client of the running gateway needs
 //! - `partners`: the folder of partner files, and reading it again
 
 mod access;
@@ -27,6 +28,7 @@ mod partner_file;
 mod partners;
 pub mod problem;
 pub mod quantity;
+mod reach;
 mod signature;
 mod station;
 pub mod tables;
@@ -37,6 +39,7 @@ pub use alerts::{AlertLevel, AlertSettings, CommandSettings, MailSecurity, MailS
 pub use environment::environment_at;
 pub use partners::is_folder_name as is_partner_id;
 pub use problem::{Problem, Problems, Severity};
+pub use reach::{Reach, reach};
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -13,6 +13,7 @@ mod attachments;
 mod backup;
 mod bad_input;
 mod bit_flips;
+mod broken_configuration;
 mod certificate_exchange;
 mod checker;
 mod connectivity;

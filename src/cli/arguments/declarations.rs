@@ -14,6 +14,9 @@ pub enum DeclarationsCommand {
     Show {
         /// The number
         key: String,
+        /// Go on where the page before ended
+        #[arg(long)]
+        before: Option<String>,
     },
 }
 

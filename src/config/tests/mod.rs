@@ -5,6 +5,7 @@ mod examples;
 mod gateway;
 mod home;
 mod partners;
+mod reach;
 mod reload;
 mod signature;
 mod sm;
