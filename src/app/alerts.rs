@@ -21,6 +21,7 @@ use crate::ground::drain::Shutdown;
 use crate::ground::id::Id;
 use crate::ground::text::printable;
 use crate::store::alert::{Acknowledgement, Level};
+use crate::store::publisher::Publisher;
 use crate::store::record::{Fact, Reason};
 use crate::store::trail::{self, Change};
 use crate::store::{CommitError, IndexRecovery, JournalReport, Raised, RecoveryReport, Store, StoreError, Transaction};
@@ -34,6 +35,7 @@ const QUICKEST: Duration = Duration::from_millis(50);
 pub(super) struct Watch {
     backend: GatewayBackend,
     store: Store,
+    publisher: Publisher,
     stream: Receiver<Raised>,
     /// What stands because of the last look.
     known: BTreeSet<(String, Option<String>)>,
@@ -43,10 +45,10 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Hears every alert that is raised from here on.
-    pub(super) fn new(backend: GatewayBackend, store: &Store) -> Watch {
+    pub(super) fn new(backend: GatewayBackend, store: &Store, publisher: Publisher) -> Watch {
         let (stream, store) = (store.alerts().subscribe(), store.clone());
         let checks = Checks::new(backend.settings().0.alerts.journal_check, backend.now());
-        Watch { backend, store, stream, known: BTreeSet::new(), checks, checking: None }
+        Watch { backend, store, publisher, stream, known: BTreeSet::new(), checks, checking: None }
     }
 
     pub(super) async fn run(mut self, shutdown: Shutdown) {
@@ -101,12 +103,13 @@ impl Watch {
         let certificates = conditions::certificates(&config.station.keys, &shown, &partners, now);
         let revocation = conditions::revocation(&partners, now);
         let guessing = conditions::guessing(self.backend.pressed(), config.server.failures_per_partner);
+        let unpublished = conditions::unpublished(self.publisher.unpublished(), now);
         let mut exchanges = self.store.exchanges();
         // Nobody can be answered who is no partner any more.
         exchanges.retain(|one| partners.by_id(&one.partner).is_some_and(|partner| partner.enabled));
         let exchanges = conditions::exchanges(&exchanges, now);
         let certificates = certificates.into_iter().chain(exchanges);
-        unready.chain(certificates).chain(revocation).chain(queue).chain(guessing).collect()
+        unready.chain(certificates).chain(revocation).chain(queue).chain(guessing).chain(unpublished).collect()
     }
 
     /// Begins a check of the journal when it is time, and notes what one came to. It runs in a thread of its own, for

@@ -1,6 +1,7 @@
-//! Conditions of the whole gateway that nothing else reports: certificates that run out, a queue that grows old, a
-//! journal that no longer holds together.
+//! Conditions of the whole gateway that nothing else reports: certificates that run out, a queue that grows old, files that
+//! cannot be published, a journal that no longer holds together.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::keys::KeyRing;
 use crate::partner::{Directory, Partner};
 use crate::store::alert::Level;
 use crate::store::exchange::CertificateExchange;
+use crate::store::publisher::Unpublished;
 use crate::store::record::{Direction, Reason};
 use crate::store::{Backlog, StoreError};
 
@@ -25,6 +27,8 @@ const THRESHOLDS: [i64; 5] = [60, 30, 14, 7, 1];
 const PRESSING: i64 = 14;
 /// From so many days before its time is over on an answer is urgent.
 const PRESSING_ANSWER: i64 = 3;
+/// From so many seconds on files that cannot be published are told.
+const UNPUBLISHED_FOR: i64 = 180;
 /// The whole journal, checked, does not hold.
 pub(super) const JOURNAL_DAMAGED: &str = "journal-damaged";
 /// The last reading of the configuration found mistakes.
@@ -208,6 +212,33 @@ pub(super) fn queue(backlog: &Backlog, most: Duration, now: Timestamp) -> Option
     Some(condition(Level::Warning, "queue-old", text))
 }
 
+/// Partners whose files cannot be put into their folders, by the one that waits longest.
+pub(super) fn unpublished(mut waiting: Vec<Unpublished>, now: Timestamp) -> Vec<Condition> {
+    waiting.sort_by(|one, other| one.since.cmp(&other.since).then_with(|| one.cause.cmp(&other.cause)));
+    let mut partners: BTreeMap<String, Vec<Unpublished>> = BTreeMap::new();
+    waiting.into_iter().for_each(|one| partners.entry(one.partner.clone()).or_default().push(one));
+    let of = |(partner, waiting): (String, Vec<Unpublished>)| {
+        let first = waiting.first()?;
+        let wait = now.duration_since(first.since);
+        if wait < SignedDuration::from_secs(UNPUBLISHED_FOR) {
+            return None;
+        }
+        let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
+        for one in &waiting {
+            let count = folders.entry(one.folder.name()).or_default();
+            *count = count.saturating_add(1);
+        }
+        let folders: Vec<String> = folders.iter().map(|(folder, count)| format!("{folder}/ × {count}")).collect();
+        let (folders, cause, minutes) = (folders.join(", "), printable(&first.cause), wait.as_mins());
+        let text = bilingual!(
+            "伙伴 {partner} 的文件已有 {minutes} 分钟无法放入其交换目录（{folders}）：{cause}。内容未丢失，会持续重试。请检查 exchange/{partner} 的磁盘空间、所有者和权限；若为正文损坏，请从备份核对。",
+            "files of partner {partner} could not be put into its folders ({folders}) for {minutes} minutes: {cause}. They are kept and tried again. Check space, owner and permissions of exchange/{partner}; if a stored body is damaged, compare with a backup."
+        );
+        Some(Condition { partner: Some(partner), ..condition(Level::Error, "not-published", text) })
+    };
+    partners.into_iter().filter_map(of).collect()
+}
+
 /// Partners in whose name too many messages could not be opened.
 pub(super) fn guessing(pressed: Vec<String>, most: usize) -> Vec<Condition> {
     let of = |partner: String| {
@@ -294,6 +325,7 @@ mod tests {
     use crate::as2::cem::CertUsage;
     use crate::ground::id::Id;
     use crate::store::exchange::{AskedCertificate, ExchangeAnswer, Word};
+    use crate::store::record::Folder;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -375,6 +407,30 @@ mod tests {
         assert_eq!(queue(&backlog, hour, at(3600)).map(|found| found.reason.code).as_deref(), Some("queue-old"));
         assert_eq!(queue(&backlog, Duration::ZERO, at(36_000)), None, "switched off");
         assert_eq!(queue(&Backlog::default(), hour, at(36_000)), None, "nothing waits");
+    }
+
+    #[test]
+    fn files_that_wait_for_minutes_are_told_by_partner_with_folders_count_and_cause() {
+        let waits = |partner: &str, folder: Folder, since: i64| Unpublished {
+            partner: partner.to_owned(),
+            folder,
+            since: at(since),
+            cause: format!("cause {since}"),
+        };
+        let waiting = vec![
+            waits("acme", Folder::Sent, 20),
+            waits("acme", Folder::Inbox, 10),
+            waits("acme", Folder::Inbox, 200),
+            waits("zebra", Folder::Inbox, 30),
+        ];
+        assert!(unpublished(waiting.clone(), at(189)).is_empty());
+        let [acme] = unpublished(waiting.clone(), at(190)).try_into().unwrap();
+        assert_eq!((acme.level, acme.partner.as_deref()), (Level::Error, Some("acme")));
+        assert_eq!(acme.reason.code, "not-published");
+        for text in [acme.reason.text.zh, acme.reason.text.en] {
+            assert!(text.contains("inbox/ × 2, sent/ × 1") && text.contains("cause 10"), "{text}");
+        }
+        assert_eq!(unpublished(waiting, at(210)).len(), 2);
     }
 
     #[test]

@@ -151,9 +151,8 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     };
     running.flows.spawn("reserve", keep_reserve(reserve, running.store.clone(), running.stop_flows.clone()));
     running.publishing.spawn("publisher", parts.publisher.clone().run(running.stop_publishing.clone()));
-    running
-        .flows
-        .spawn("alerts", alerts::Watch::new(parts.backend.clone(), &running.store).run(running.stop_flows.clone()));
+    let watch = alerts::Watch::new(parts.backend.clone(), &running.store, parts.publisher.clone());
+    running.flows.spawn("alerts", watch.run(running.stop_flows.clone()));
     running.flows.spawn("alerting", telling.clone().run(running.stop_flows.clone()));
     for (name, worker) in telling.workers(&running.stop_flows) {
         running.flows.spawn(&name, worker);

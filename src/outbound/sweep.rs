@@ -16,6 +16,7 @@ use super::{Outbound, disk_nearly_full};
 use crate::ground::drain::{self, Shutdown};
 use crate::ground::durable::{self, DurableError};
 use crate::ground::id::Id;
+use crate::store::publisher::{STAGING, prepare_staging};
 use crate::store::record::Reason;
 
 /// Claims in work at a time: enough to share group commits, few enough to bound memory.
@@ -262,7 +263,8 @@ impl Outbound {
                 continue;
             }
             let home = self.settings.exchange.join(&partner.id);
-            if let Err(error) = prepare_folders(&home) {
+            let prepared = prepare_folders(&home).and_then(|()| prepare_staging(&self.store, &home, &partner.id));
+            if let Err(error) = prepared {
                 let trouble = Reason { code: error.code().to_owned(), text: error.text() };
                 self.store.judge_sync(error.into());
                 self.remember_trouble(scan::Trouble { path: home, reason: trouble });
@@ -316,18 +318,18 @@ impl Outbound {
     }
 }
 
-/// Makes every folder of the contract with users in a partner's `home`, and the two hidden ones. They must lie on one
-/// filesystem, since files move between them by rename.
+/// Makes every folder of the contract with users in a partner's `home`, and the hidden one of claims. They must lie on
+/// one filesystem, since files move between them by rename. The staging folder is not made here: what is in it counts, and
+/// what is missing ([`prepare_staging`]).
 ///
 /// # Errors
 /// One cannot be made, or lies on another filesystem.
 pub fn prepare_folders(home: &Path) -> Result<(), DurableError> {
-    for name in
-        ["outbox", "sent", "rejected", "failed", "receipts", "inbox", scan::CLAIMED, crate::store::publisher::STAGING]
-    {
+    for name in ["outbox", "sent", "rejected", "failed", "receipts", "inbox", scan::CLAIMED] {
         let folder = home.join(name);
         durable::create_dir_all(&folder)?;
         durable::require_same_filesystem(home, &folder)?;
     }
-    Ok(())
+    let staging = home.join(STAGING);
+    if staging.is_dir() { durable::require_same_filesystem(home, &staging) } else { Ok(()) }
 }

@@ -6,9 +6,12 @@
 //! |---|---|---|
 //! | 0 a fact with a [`Publication`](super::record::Publication) was committed | bytes, promise | nothing was renamed: stage again |
 //! | 1 write `.staged/<message>.<index><suffix>`, sync each, or with many files their filesystems | staged files | stage again (overwrites) |
-//! | 2 fact `Staged` | that nothing but a rename is missing | staged file present: compare it with the promise, rename it |
-//! | 3 rename companions, then the principal file; sync the folders | the files | staged file absent: it *was* published, even if the consumer has taken it already |
+//! | 2 fact `Staged` | that nothing but a rename is missing | staged file present: compare it with the promise, rename it; `.staged` itself absent: stage again |
+//! | 3 rename companions, then the principal file; sync the folders | the files | staged file absent from `.staged`: it *was* published, even if the consumer has taken it already |
 //! | 4 fact `Published` | the end | – |
+//!
+//! Who has seen a file staged and has not renamed it since does not take its absence for publication: it is staged again. A
+//! `.staged` that is missing is not the one that the files were put into (`staging.rs` makes a new one).
 //!
 //! In a home restored from a backup nothing is staged, whatever the journal says: once a person lets it go on, it is staged anew.
 //!
@@ -20,7 +23,6 @@
 //! is already taken gets the message id in front of its extension, then the publication's index and a count as well,
 //! until it is free; nothing is ever overwritten.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -29,7 +31,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::waiting::Waiting;
+use self::folders::{Folders, one_of_each_filesystem, sync_folders};
+use self::waiting::{Seen, Waiting};
 use super::record::{Body, Content, Fact, PublicationStage};
 use super::{CommitError, PendingPublication, Store, Transaction};
 use crate::ground::clock::Clock;
@@ -37,12 +40,16 @@ use crate::ground::drain::{self, Shutdown};
 use crate::ground::durable::{self, DurableError, PastCache};
 use crate::ground::fault::{self, within};
 
+mod folders;
 mod mend;
 mod naming;
 mod originals;
+mod staging;
 mod waiting;
 
 pub use originals::{ORIGINAL_FROM, original_path};
+pub use staging::prepare_staging;
+pub use waiting::Unpublished;
 
 /// Publications that share one pass of syncs.
 const BATCH: usize = 256;
@@ -152,8 +159,8 @@ impl Publisher {
 
     async fn sweep(&self) {
         let this = self.clone();
-        if let Ok(Err(error)) = drain::blocking(move || this.sweep_originals()).await {
-            tracing::warn!(%error, "originals that are not needed any more could not all be removed from .staged");
+        if let Ok(Err(error)) = drain::blocking(move || this.sweep_staging()).await {
+            tracing::warn!(%error, "files that are not needed any more could not all be removed from .staged");
         }
     }
 
@@ -191,7 +198,7 @@ impl Publisher {
         let fact = |(p, name): &(PendingPublication, String)| Fact::Published { index: p.index, name: name.clone() };
         let published = self.record(now, named, fact).await?;
         let mut waiting = self.waiting();
-        published.iter().for_each(|(p, _)| waiting.done((p.message, p.index)));
+        published.iter().for_each(|(p, _)| waiting.done(p));
         Ok(Round { tried, published: published.len() })
     }
 
@@ -260,14 +267,24 @@ impl Publisher {
     /// Leaves a publication out for a while; it is reported the first time.
     fn set_aside(&self, now: Instant, pending: &PendingPublication, error: &dyn std::error::Error, full: bool) {
         let longest = if full { waiting::UNTIL_ROOM } else { waiting::LONGEST };
-        let first = self.waiting().failed((pending.message, pending.index), now, longest);
-        if first {
+        let unpublished = Unpublished {
+            partner: pending.partner.clone(),
+            folder: pending.publication.folder,
+            since: self.clock.now(),
+            cause: error.to_string(),
+        };
+        if self.waiting().failed((pending.message, pending.index), now, longest, unpublished) {
             tracing::error!(
                 id = %pending.message, index = pending.index, partner = %pending.partner, %error, code = "not-published",
                 "files of a message are not in {}/ and are retried: check space and permissions of the exchange folder",
                 pending.publication.folder.name()
             );
         }
+    }
+
+    /// What failed and is not done yet.
+    pub fn unpublished(&self) -> Vec<Unpublished> {
+        self.waiting().unpublished()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -282,8 +299,9 @@ impl Publisher {
         let sync_each = files < SYNCFS_FROM;
         let mut folders = Folders::default();
         for pending in batch {
-            let staging = self.exchange.join(&pending.partner).join(STAGING);
-            let staged = folders.make(&staging).map_err(Trouble::from);
+            let home = self.exchange.join(&pending.partner);
+            let staging = home.join(STAGING);
+            let staged = folders.staging(&self.store, &home, &pending.partner).map_err(Trouble::from);
             match staged.and_then(|()| self.stage_one(&staging, &pending, sync_each)) {
                 Ok(()) => done.push((pending, vec![staging])),
                 Err(Trouble::Own(error)) => failed.push((pending, error)),
@@ -303,6 +321,8 @@ impl Publisher {
             }
         }
         let done = sync_folders(done, &mut failed, |pending| pending)?;
+        let mut waiting = self.waiting();
+        done.iter().for_each(|pending| waiting.see(pending, Seen::Staged));
         Ok((done, failed))
     }
 
@@ -351,15 +371,8 @@ impl Publisher {
         let mut failed = Vec::new();
         let mut folders = Folders::default();
         for pending in batch {
-            let home = self.exchange.join(&pending.partner);
-            let (staging, target) = (home.join(STAGING), home.join(pending.publication.folder.name()));
-            let name = folders
-                .make(&target)
-                .map_err(Trouble::from)
-                .and_then(|()| Ok(naming::rename_group(&staging, &target, &pending)?));
-            match name {
-                // The destination first: a power cut between the two shows the file under both names.
-                Ok(name) => done.push(((pending, name), vec![target, staging])),
+            match self.rename_one(&mut folders, &pending) {
+                Ok((name, touched)) => done.push(((pending, name), touched)),
                 Err(Trouble::Own(error)) => failed.push((pending, error)),
                 Err(Trouble::Sync(error)) => return Err(error),
             }
@@ -367,20 +380,30 @@ impl Publisher {
         let done = sync_folders(done, &mut failed, |(pending, _)| pending)?;
         Ok((done, failed))
     }
-}
 
-/// Folders of a batch that are there.
-#[derive(Default)]
-struct Folders(BTreeSet<PathBuf>);
-
-impl Folders {
-    /// Looks for one, and makes it, once.
-    fn make(&mut self, folder: &Path) -> Result<(), DurableError> {
-        if !self.0.contains(folder) {
-            durable::create_dir_all(folder)?;
-            self.0.insert(folder.to_owned());
+    /// The name of a publication's principal file, and the folders to sync. The destination comes first: a power cut
+    /// between the two shows the file under both names.
+    fn rename_one(
+        &self,
+        folders: &mut Folders,
+        pending: &PendingPublication,
+    ) -> Result<(String, Vec<PathBuf>), Trouble> {
+        let home = self.exchange.join(&pending.partner);
+        let (staging, target) = (home.join(STAGING), home.join(pending.publication.folder.name()));
+        folders.make(&target)?;
+        let principal = naming::staged_path(&staging, pending, "");
+        if self.waiting().seen(pending) == Some(Seen::Staged) && naming::is_gone(&principal) {
+            return Err(Trouble::Own(io::Error::new(io::ErrorKind::NotFound, "a staged file was taken away")));
         }
-        Ok(())
+        // Whatever breaks off from here on, it may have its name.
+        self.waiting().forget(pending);
+        let name = naming::rename_group(&staging, &target, pending);
+        match &name {
+            Ok(_) => self.waiting().see(pending, Seen::Renamed),
+            Err(_) if naming::is_gone(&principal) => {}
+            Err(_) => self.waiting().see(pending, Seen::Staged),
+        }
+        Ok((name?, vec![target, staging]))
     }
 }
 
@@ -407,50 +430,6 @@ impl Write for Staged<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-/// The first folder on each filesystem. One that cannot be told from the others counts as another.
-fn one_of_each_filesystem<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> Vec<&'a Path> {
-    let mut apart: Vec<&Path> = Vec::new();
-    let distinct: BTreeSet<&PathBuf> = folders.collect();
-    for folder in distinct {
-        let known = apart.iter().any(|known| durable::same_filesystem(known, folder).unwrap_or(false));
-        if !known {
-            apart.push(folder);
-        }
-    }
-    apart
-}
-
-/// Syncs the folders of all, each once. What a folder that cannot be opened holds has failed; the next time it is
-/// synced with the rest.
-fn sync_folders<T>(
-    done: Vec<(T, Vec<PathBuf>)>,
-    failed: &mut Vec<(PendingPublication, io::Error)>,
-    pending: impl Fn(T) -> PendingPublication,
-) -> io::Result<Vec<T>> {
-    let mut unopened: BTreeMap<PathBuf, io::Error> = BTreeMap::new();
-    let mut seen = BTreeSet::new();
-    for folder in done.iter().flat_map(|(_, folders)| folders) {
-        if !seen.insert(folder) {
-            continue;
-        }
-        match durable::fsync_dir(folder).map_err(Trouble::from) {
-            Ok(()) => {}
-            Err(Trouble::Sync(error)) => return Err(error),
-            Err(Trouble::Own(error)) => {
-                unopened.insert(folder.clone(), error);
-            }
-        }
-    }
-    let mut synced = Vec::with_capacity(done.len());
-    for (item, folders) in done {
-        match folders.iter().find_map(|folder| unopened.get(folder)) {
-            None => synced.push(item),
-            Some(error) => failed.push((pending(item), again(error))),
-        }
-    }
-    Ok(synced)
 }
 
 /// The same error for one more publication.

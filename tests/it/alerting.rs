@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use dxgate::store::record::State;
+use dxgate::store::record::{PublicationStage, State};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -380,6 +380,34 @@ fn conditions_of_certificates_queue_and_journal_are_raised_and_end_by_the_clock(
     }
     pass(&clock, 2 * day);
     stands("expired", &["certificate-expired", "certificate-expired", "no-signing-key"]);
+}
+
+#[test]
+fn files_that_cannot_be_published_are_told_with_their_partner_until_they_are() {
+    let peer = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    let receipts = home.exchange("theirs", "receipts");
+    fs::remove_dir(&receipts).unwrap();
+    fs::write(&receipts, "no folder").unwrap();
+    gateway.submit("theirs", "a.xml", b"<a/>");
+    gateway.until("theirs", "delivered and not published", |message| {
+        let waits = |stage| matches!(stage, &PublicationStage::Staged);
+        message.state == State::Delivered && message.publications.iter().any(|(_, stage)| waits(stage))
+    });
+    let found = eventually("it is told", || {
+        // What fails first a moment after the state is seen has to grow old as well.
+        pass(&clock, Duration::from_secs(240));
+        let alerts = gateway.api("/api/v1/alerts")["alerts"].as_array().unwrap().clone();
+        alerts.into_iter().find(|alert| alert["code"] == "not-published")
+    });
+    assert_eq!((&found["partner"], &found["level"]), (&"theirs".into(), &"error".into()), "{found:#}");
+    assert!(found["text"]["en"].as_str().unwrap().contains("receipts/ × 1"), "{found:#}");
+    fs::remove_file(&receipts).unwrap();
+    eventually("it is over", || gateway.alerts().is_empty().then_some(()));
+    assert_eq!(fs::read_dir(&receipts).unwrap().count(), 2);
 }
 
 #[test]

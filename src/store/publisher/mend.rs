@@ -1,23 +1,28 @@
 //! What was staged in an earlier round, perhaps by an earlier process, is compared with what was promised before it is
-//! renamed: a file that was damaged meanwhile is written again. Only what is still staged is looked at.
+//! renamed: a file that was damaged meanwhile is written again. Only what is still staged is looked at, or was when this
+//! process saw it last.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{Publisher, STAGING, Sorted, Trouble, naming};
+use super::{Folders, Publisher, STAGING, Seen, Sorted, Trouble, naming};
 use crate::ground::durable;
 use crate::ground::fault::{self, within};
 use crate::store::PendingPublication;
 use crate::store::body;
 use crate::store::record::Content;
 
+/// After the name of a file that is written again.
+pub(super) const AGAIN: &str = ".again";
+
 impl Publisher {
     /// Between steps 2 and 3 of an earlier round. An error is that of a sync.
     pub(super) fn mend(&self, batch: Vec<PendingPublication>) -> io::Result<Sorted<PendingPublication>> {
         let (mut done, mut failed) = (Vec::with_capacity(batch.len()), Vec::new());
+        let mut folders = Folders::default();
         for pending in batch {
-            match self.mend_one(&pending) {
+            match self.mend_one(&mut folders, &pending) {
                 Ok(()) => done.push(pending),
                 Err(Trouble::Own(error)) => failed.push((pending, error)),
                 Err(Trouble::Sync(error)) => return Err(error),
@@ -26,34 +31,53 @@ impl Publisher {
         Ok((done, failed))
     }
 
-    fn mend_one(&self, pending: &PendingPublication) -> Result<(), Trouble> {
-        let staging = self.exchange.join(&pending.partner).join(STAGING);
-        if !naming::staged_path(&staging, pending, "").try_exists()? {
+    fn mend_one(&self, folders: &mut Folders, pending: &PendingPublication) -> Result<(), Trouble> {
+        let home = self.exchange.join(&pending.partner);
+        let staging = home.join(STAGING);
+        folders.staging(&self.store, &home, &pending.partner)?;
+        let seen = self.waiting().seen(pending);
+        if seen == Some(Seen::Renamed) {
+            return Ok(remove_staged(&staging, pending)?);
+        }
+        let is_there = naming::staged_path(&staging, pending, "").try_exists()?;
+        if !is_there && seen.is_none() {
             return Ok(());
         }
         for (suffix, content) in &pending.publication.files {
             let path = naming::staged_path(&staging, pending, suffix);
-            if is_as_promised(&path, content)? {
+            if is_as_promised(&path, content, is_there)? {
                 continue;
             }
             tracing::warn!(
                 id = %pending.message, path = %path.display(), code = "staged-file-damaged",
-                "a staged file was damaged on disk and is written again"
+                "a staged file was damaged on disk, or lost, and is written again"
             );
             // Not into the file itself, which may have another name elsewhere; and its place is never empty.
-            let again = naming::staged_path(&staging, pending, &format!("{suffix}.again"));
+            let again = naming::staged_path(&staging, pending, &format!("{suffix}{AGAIN}"));
             let file = self.write_staged(&again, content)?;
             fault::at(&within("sync", &staging), || file.sync_data()).map_err(Trouble::Sync)?;
             durable::rename(&again, &path)?;
         }
+        self.waiting().see(pending, Seen::Staged);
         Ok(())
     }
 }
 
-/// One that is not there was renamed before.
-fn is_as_promised(path: &Path, content: &Content) -> io::Result<bool> {
+/// What stands for a publication in a staging folder that was made anew after its rename.
+fn remove_staged(staging: &Path, pending: &PendingPublication) -> io::Result<()> {
+    for (suffix, _) in &pending.publication.files {
+        match fs::remove_file(naming::staged_path(staging, pending, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A companion that is not there was renamed before, if the principal file is.
+fn is_as_promised(path: &Path, content: &Content, is_there: bool) -> io::Result<bool> {
     let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(is_there),
         file => file?,
     };
     match content {

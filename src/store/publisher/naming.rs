@@ -21,7 +21,7 @@ enum Move {
 }
 
 /// Moves one publication's files; returns the principal one's name. If that one is no longer staged, it was moved
-/// before a crash.
+/// before a crash: `staging` is the folder that it was put into, and this process has not seen it there.
 ///
 /// # Errors
 /// A rename failed, or every name is taken; the principal file is still staged then.
@@ -68,7 +68,7 @@ fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-fn is_gone(path: &Path) -> bool {
+pub(super) fn is_gone(path: &Path) -> bool {
     path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 

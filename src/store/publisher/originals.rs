@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::mend::AGAIN;
 use super::{Publisher, STAGING};
 use crate::ground::durable;
 use crate::ground::id::Id;
@@ -52,8 +53,9 @@ fn open_equal(path: &Path, body: &Body) -> io::Result<Option<File>> {
 
 impl Publisher {
     /// Removes originals that nobody will publish any more: their message was cancelled for another in its place, or was
-    /// delivered before its file was put here. One that is missed is found the next time.
-    pub(super) fn sweep_originals(&self) -> io::Result<()> {
+    /// delivered before its file was put here. One that is missed is found the next time. And what a crash has left of a
+    /// file that was being written again; nothing is while this runs.
+    pub(super) fn sweep_staging(&self) -> io::Result<()> {
         for partner in fs::read_dir(&*self.exchange)? {
             let staged = match fs::read_dir(partner?.path().join(STAGING)) {
                 Ok(staged) => staged,
@@ -64,8 +66,11 @@ impl Publisher {
             };
             for entry in staged {
                 let entry = entry?;
-                let id = entry.file_name().to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
-                if id.and_then(|id| self.store.message(&id)).is_some_and(|message| is_done_with(&message)) {
+                let name = entry.file_name();
+                let name = name.to_str().unwrap_or_default();
+                let id = name.strip_suffix(SUFFIX).and_then(|id| id.parse().ok());
+                let message = id.and_then(|id| self.store.message(&id));
+                if name.ends_with(AGAIN) || message.is_some_and(|message| is_done_with(&message)) {
                     fs::remove_file(entry.path())?;
                 }
             }

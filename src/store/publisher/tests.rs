@@ -187,7 +187,7 @@ async fn an_original_that_nobody_will_publish_goes() {
     fs::write(&too_late, &payload).unwrap();
     let unknown = original_path(&bench.path("acme"), &id(9));
     fs::write(&unknown, "of a message that is not here").unwrap();
-    bench.publisher.sweep_originals().unwrap();
+    bench.publisher.sweep_staging().unwrap();
     assert!(needed.exists() && unknown.exists() && !too_late.exists());
 }
 
@@ -212,6 +212,102 @@ async fn a_publication_that_fails_holds_up_no_other_and_is_tried_again() {
     assert_eq!(bench.publisher.round(start + waiting::FIRST).await.unwrap(), Round { tried: 2, published: 2 });
     assert_eq!(bench.publisher.waiting().shortest(start), None);
     assert_eq!(bench.store.poisoned(), None);
+}
+
+/// What a later process sees of an earlier one that ended right after `Staged`.
+async fn staged(bench: &Bench, count: usize) -> Publisher {
+    let now = Instant::now();
+    let staged = bench.publisher.stage(bench.store.pending_publications(count)).unwrap().0;
+    assert_eq!(staged.len(), count);
+    bench.publisher.record(now, staged, |p| Fact::Staged { index: p.index }).await.unwrap();
+    Publisher::new(bench.store.clone(), &bench.path(""), bench.publisher.clock.clone())
+}
+
+#[tokio::test]
+async fn what_was_staged_is_published_though_its_tree_was_moved_away() {
+    let bench = bench();
+    let (payload, _) = bench.promise_long(1).await;
+    bench.promise(2, "acme", 2).await;
+    bench.promise(3, "acme", 1).await;
+    let later = staged(&bench, 3).await;
+    durable::rename(&bench.path("acme"), &bench.path("acme.old")).unwrap();
+    // As a start does.
+    prepare_staging(&bench.store, &bench.path("acme"), "acme").unwrap();
+    assert_eq!(later.publish_pending().await.unwrap(), 4);
+    assert!(fs::read(bench.path("acme/failed/long.xml")).unwrap() == payload);
+    let own = [id(2), id(3)];
+    let names = ["x.txt".to_owned(), format!("x.{}-1.txt", own[0]), format!("x.{}.txt", own[1])];
+    for (name, number) in names.into_iter().zip([2, 2, 3]) {
+        let file = bench.path("acme/rejected").join(&name);
+        assert_eq!(fs::read_to_string(file).unwrap(), format!("content of {number}"), "{name}");
+        assert_eq!(fs::read_to_string(bench.path("acme/rejected").join(name + ".findings.txt")).unwrap(), "why");
+    }
+    assert_eq!(fs::read_dir(bench.path("acme/rejected")).unwrap().count(), 6);
+    assert_eq!(fs::read_dir(bench.path("acme/.staged")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_was_renamed_and_taken_before_it_was_recorded_does_not_appear_again() {
+    let bench = bench();
+    bench.promise(1, "acme", 1).await;
+    let later = staged(&bench, 1).await;
+    let pending = bench.store.pending_publications(1);
+    assert_eq!(bench.publisher.rename(pending).unwrap().0.len(), 1);
+    for name in ["x.txt", "x.txt.findings.txt"] {
+        fs::remove_file(bench.path("acme/rejected").join(name)).unwrap();
+    }
+    prepare_staging(&bench.store, &bench.path("acme"), "acme").unwrap();
+    assert_eq!(later.publish_pending().await.unwrap(), 1);
+    assert_eq!(bench.stages(1), [published("x.txt".into())]);
+    assert_eq!(fs::read_dir(bench.path("acme/rejected")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_this_process_has_renamed_does_not_appear_again_in_a_new_tree() {
+    let bench = bench();
+    bench.promise(1, "acme", 1).await;
+    staged(&bench, 1).await;
+    assert_eq!(bench.publisher.rename(bench.store.pending_publications(1)).unwrap().0.len(), 1);
+    durable::rename(&bench.path("acme"), &bench.path("acme.old")).unwrap();
+    assert_eq!(bench.publisher.publish_pending().await.unwrap(), 1);
+    assert_eq!(fs::read_dir(bench.path("acme/rejected")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(bench.path("acme/.staged")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_rename_that_failed_is_not_taken_for_done_when_the_staged_file_is_gone() {
+    for whole_tree in [true, false] {
+        let bench = bench();
+        fs::create_dir_all(bench.path("acme")).unwrap();
+        fs::write(bench.path("acme/rejected"), "no folder").unwrap();
+        bench.promise(1, "acme", 1).await;
+        let start = Instant::now();
+        assert_eq!(bench.publisher.round(start).await.unwrap(), Round { tried: 1, published: 0 });
+        assert_eq!(bench.stages(1), [PublicationStage::Staged]);
+        let [waits] = bench.publisher.unpublished().try_into().unwrap();
+        assert_eq!((waits.partner.as_str(), waits.folder), ("acme", Folder::Rejected));
+        durable::rename(&bench.path("acme"), &bench.path("acme.old")).unwrap();
+        if !whole_tree {
+            fs::create_dir_all(bench.path("acme/.staged")).unwrap();
+        }
+        assert_eq!(bench.publisher.round(start + waiting::FIRST).await.unwrap(), Round { tried: 1, published: 1 });
+        assert_eq!(fs::read_to_string(bench.path("acme/rejected/x.txt")).unwrap(), "content of 1");
+        assert_eq!(fs::read_to_string(bench.path("acme/rejected/x.txt.findings.txt")).unwrap(), "why");
+        assert_eq!(bench.publisher.unpublished(), []);
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_left_of_a_file_that_was_written_again_is_removed() {
+    let bench = bench();
+    bench.promise(1, "acme", 1).await;
+    let later = staged(&bench, 1).await;
+    let staging = bench.path("acme/.staged");
+    fs::write(staging.join(format!("{}.0.again", id(1))), "cont").unwrap();
+    later.sweep_staging().unwrap();
+    assert_eq!(fs::read_dir(&staging).unwrap().count(), 2);
+    assert_eq!(later.publish_pending().await.unwrap(), 1);
+    assert_eq!(fs::read_dir(&staging).unwrap().count(), 0);
 }
 
 #[tokio::test]
