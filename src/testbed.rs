@@ -349,7 +349,8 @@ impl Request {
             original: EnvelopeHead { file_name: None, ..self.head.clone() },
             ..Response::default()
         };
-        let response = TransportResponse { receiver_id: self.head.sender_id.clone(), responses: vec![one] };
+        let response =
+            TransportResponse { receiver_id: self.head.sender_id.clone(), responses: vec![one], left_out: 0 };
         Answer { bare: true, ..self.message("DxpRep", envelope::write_response(&response)) }
     }
 }

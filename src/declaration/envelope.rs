@@ -110,8 +110,11 @@ pub enum Unwrapped {
 pub struct TransportResponse {
     /// `RecevierId` (spelled so by the schema): whom the response is for.
     pub receiver_id: String,
-    /// One or more responses.
+    /// One or more responses, a thousand at most.
     pub responses: Vec<Response>,
+    /// Responses beyond those.
+    #[serde(default)]
+    pub left_out: u32,
 }
 
 /// One `Response` of a `DxpRep`.

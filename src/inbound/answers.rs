@@ -193,7 +193,7 @@ impl Inbound {
                 && declared.message_type() == request
                 && declared.document().is_meant_by(&entry.keys, main)
         };
-        let mut candidates = self.store.declared(main, value).take(CANDIDATES).filter(meant).peekable();
+        let mut candidates = self.store.declared(main, value).take(LOOKED_AT).filter(meant).peekable();
         let newest = candidates.peek().cloned();
         // A document that was declared again under the same number: what customs said before that is about the earlier.
         let said_at = receipt::instant(time).and_then(|at| at.checked_add(CLOCKS_APART).ok());
@@ -204,7 +204,7 @@ impl Inbound {
     /// What the platform's response answers.
     fn platform_answers(&self, response: &TransportResponse, origin: &Origin<'_>) -> io::Result<Answers> {
         let (mut platform, mut lines, mut unknown) = (Vec::new(), Vec::new(), 0u32);
-        for response in response.responses.iter().take(RESPONSES) {
+        for response in &response.responses {
             let (code, info) = worst(response);
             let original = &response.original.cop_msg_id;
             let message = self.store.by_cop_msg_id(&origin.partner.id, original);
@@ -229,7 +229,7 @@ impl Inbound {
                 }
             }
         }
-        let left_out = u32::try_from(response.responses.len().saturating_sub(RESPONSES)).unwrap_or(u32::MAX);
+        let left_out = response.left_out;
         let message_type = standing::TRANSPORT_RESPONSE.to_owned();
         let report = self.report(&message_type, lines, (unknown, left_out), origin)?;
         Ok(Answers { message_type, said: BTreeMap::new(), platform, unknown, report: (None, report) })
@@ -259,14 +259,12 @@ impl Inbound {
     }
 }
 
-/// Documents with the same main key that are looked at: declared again and again, or of other partners.
-const CANDIDATES: usize = 64;
+/// Documents with the same main key that are looked at: parts of a split message, declared again and again, or of other partners.
+const LOOKED_AT: usize = 10_000;
 /// Our clock may be ahead of that of customs by this much.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
 /// A receipt may be ahead of our clock by this much; one that claims to be of a later time would outlive all others.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
-/// Envelopes that one response of the platform may be about.
-const RESPONSES: usize = 1000;
 /// Results kept of one response; an envelope has at most five receivers.
 const RESULTS: usize = 5;
 

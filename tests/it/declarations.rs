@@ -310,7 +310,7 @@ impl Customs<'_> {
         };
         let notice_time = Some("2026-03-01".to_owned());
         let one = Response { code: code.to_owned(), notice_time, original, ..Response::default() };
-        let response = TransportResponse { receiver_id: DXPID.to_owned(), responses: vec![one] };
+        let response = TransportResponse { receiver_id: DXPID.to_owned(), responses: vec![one], left_out: 0 };
         let bytes = envelope::write_response(&response);
         self.home.submit("enterprise", &format!("response-{}.xml", self.sent), &bytes);
     }

@@ -9,8 +9,10 @@ use super::{MAX_RECEIVERS, TransportResponse, Unwrapped, field_fault};
 const MESSAGE_ORDER: [&str; 4] = ["TransInfo", "Data", "AddInfo", "Signature"];
 /// Children of `TransInfo` in order.
 const HEAD_ORDER: [&str; 5] = ["CopMsgId", "SenderId", "ReceiverIds", "CreatTime", "MsgType"];
-/// Responses kept of one `DxpRep`, and results of one response; real ones have at most one per receiver.
-const MAX_RESPONSES: usize = 64;
+/// Responses kept of one `DxpRep`.
+const MAX_RESPONSES: usize = 1000;
+/// Results kept of one response; real ones have at most one per receiver.
+const MAX_RESULTS: usize = 64;
 
 /// Takes the document out of `Data`; what it leaves unread is read past.
 pub(in super::super) type OnData<'f> = &'f mut dyn FnMut(&mut DataReader<'_, '_>);
@@ -249,24 +251,29 @@ impl<'s, 'a> MessagePass<'s, 'a> {
 fn read_response(scanner: &mut Scanner<'_>) -> Result<TransportResponse, DeclarationError> {
     let base = scanner.depth();
     let mut response = TransportResponse::default();
+    let mut over = false;
     loop {
         match scanner.next()? {
             Event::Start => {
                 let Some(local) = scanner.element().map(|element| element.local()) else { continue };
                 if scanner.depth() == base.saturating_add(1) && local == "Response" {
-                    if response.responses.len() >= MAX_RESPONSES {
-                        return Err(scanner.error(Fault::UnexpectedElement { element: "Response".into() }));
+                    over = response.responses.len() >= MAX_RESPONSES;
+                    if over {
+                        response.left_out = response.left_out.saturating_add(1);
+                    } else {
+                        response.responses.push(Response::default());
                     }
-                    response.responses.push(Response::default());
                 } else if scanner.depth() == base.saturating_add(3)
                     && local == "Result"
+                    && !over
                     && let Some(last) = response.responses.last_mut()
-                    && last.results.len() < MAX_RESPONSES
+                    && last.results.len() < MAX_RESULTS
                 {
                     last.results.push(ResponseResult::default());
                 }
             }
             Event::End if scanner.depth() <= base => break,
+            Event::End if over => {}
             Event::End => response_field(scanner, base, &mut response),
             Event::Eof => break,
         }

@@ -74,7 +74,7 @@ mod tests {
             note: None,
             original: head,
         };
-        let response = TransportResponse { receiver_id: "DXPENT0000000001".into(), responses: vec![one] };
+        let response = TransportResponse { receiver_id: "DXPENT0000000001".into(), responses: vec![one], left_out: 0 };
         let bytes = write_response(&response);
         let limits = Limits::default();
         let read = unwrap(&mut bytes.as_slice(), &mut Vec::new(), &limits).expect("a response");

@@ -85,6 +85,20 @@ fn a_transport_response_carries_the_original_message_id() {
 }
 
 #[test]
+fn a_transport_response_about_very_many_envelopes_is_read_and_what_is_left_out_is_counted() {
+    let one = |number: usize| {
+        format!(
+            "<Response><ResponseCode>0001</ResponseCode><OriHead><CopMsgId>M{number}</CopMsgId></OriHead></Response>"
+        )
+    };
+    let all: String = (0..1010).map(one).collect();
+    let envelope = format!("<DxpRep xmlns=\"{DXP_NS}\" ver=\"1.0\"><RecevierId>E</RecevierId>{all}</DxpRep>");
+    let Unwrapped::Response { response } = read(envelope.as_bytes()).expect("readable").0 else { panic!("a response") };
+    assert_eq!((response.responses.len(), response.left_out), (1000, 10));
+    assert_eq!(response.responses[999].original.cop_msg_id, "M999", "what is left out is nobody else's");
+}
+
+#[test]
 fn truncated_and_wrong_base64_are_refused_with_a_place() {
     let code = |data: &str| {
         let envelope = format!("<DxpMsg xmlns='{DXP_NS}' ver='1.0'><TransInfo/>\n<Data>{data}</Data></DxpMsg>");

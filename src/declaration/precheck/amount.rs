@@ -63,6 +63,12 @@ impl Amount {
         Some(Amount(off.checked_div(ONE)?.checked_add(up)?))
     }
 
+    /// How far a product with so many may be away because the other factor was rounded to its last digit, rounded up.
+    pub(super) fn of_last_digits(self) -> Amount {
+        let twice = ONE.saturating_mul(2);
+        Amount(self.0.saturating_abs().saturating_add(twice.saturating_sub(1)).checked_div(twice).unwrap_or_default())
+    }
+
     /// How far apart two amounts are.
     pub(super) fn distance(self, other: Amount) -> Option<Amount> {
         self.0.checked_sub(other.0)?.checked_abs().map(Amount)
@@ -92,6 +98,10 @@ mod tests {
         assert_eq!(amount("0.1").plus(amount("0.2")), Some(amount("0.3")));
         assert_eq!(amount("-12.50").to_string(), "-12.5");
         assert_eq!(amount("+007").to_string(), "7");
+        assert_eq!(
+            (amount("1000000").of_last_digits(), amount("3").of_last_digits()),
+            (amount("5"), amount("0.00002"))
+        );
         assert_eq!(amount("3").off_product(amount("0.33333"), amount("9")), Some(amount("0.00003")));
         assert_eq!((Amount::parse("1.123456"), Amount::parse("1e3"), Amount::parse("")), (None, None, None));
     }

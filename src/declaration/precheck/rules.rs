@@ -76,7 +76,8 @@ fn number(line: &Record, sums: &mut Sums, judge: &mut Judge<'_, '_, '_>) {
     sums.last = number;
 }
 
-/// R11: `totalPrice = price × qty`, to the cent.
+/// R11: `totalPrice = price × qty`, to the cent. A price has five digits behind the point, so of very many pieces the product may be
+/// further away without anybody's fault.
 fn line_total(line: &Record, judge: &mut Judge<'_, '_, '_>) {
     let (Some(price), Some(quantity), Some(total)) =
         (line.amount("price"), line.amount("qty"), line.amount("totalPrice"))
@@ -91,7 +92,7 @@ fn line_total(line: &Record, judge: &mut Judge<'_, '_, '_>) {
         "totalPrice 为 {total}，与 price {price} × qty {quantity} 相差 {off}",
         "totalPrice is {total}, which is {off} away from price {price} × qty {quantity}"
     );
-    if off <= Amount::UNIT {
+    if off <= Amount::UNIT.max(quantity.of_last_digits()) {
         judge.about(line, "totalPrice", Say::warning("R11", "line-total-rounding", text));
     } else {
         judge.about(line, "totalPrice", Say::error("R11", "line-total", text));
@@ -371,7 +372,8 @@ const MAX_PARTS: usize = 1000;
 impl Parts {
     pub(super) fn next(&mut self, head: &Record, judge: &mut Judge<'_, '_, '_>) {
         let (Some(cop), Some(number)) = (head.get("copNo"), head.number("msgSeqNo")) else { return };
-        if !judge.is_request() {
+        // Of parts that were sent before, any may be changed or deleted.
+        if !judge.is_request() || head.get("appType").is_some_and(|kind| kind != "1") {
             return;
         }
         if let Some((_, last)) = self.0.iter_mut().find(|(known, _)| known == cop) {

@@ -167,9 +167,10 @@ impl<'l> Court<'l> {
         }
     }
 
-    /// R16: one waybill number of a carrier belongs to one order, one order number of a platform to one shop.
+    /// R16: one waybill number of a carrier belongs to one order, one order number of a platform to one shop. A change may say
+    /// another one; what was deleted frees its number.
     fn parcels(&mut self) {
-        let mut seen: HashMap<(&str, &str, &str), &str> = HashMap::new();
+        let mut seen: HashMap<(&str, &str, &str), (&str, Option<String>)> = HashMap::new();
         for (place, (_, facts)) in self.entries.iter().enumerate() {
             let (key, other, code) = match facts.message {
                 "CEB511Message" | "CEB621Message" | "CEB603Message" => {
@@ -181,8 +182,14 @@ impl<'l> Court<'l> {
             let (Some(one), Some(two), Some(owner)) = (facts.get(key.0), facts.get(key.1), facts.get(other)) else {
                 continue;
             };
-            let known = *seen.entry((facts.message, one, two)).or_insert(owner);
-            if known != owner {
+            let (number, document) = ((facts.message, one, two), facts.business_key());
+            let same = seen.get(&number).is_none_or(|(_, known)| *known == document);
+            match facts.get("appType") {
+                Some("3") if same => drop(seen.remove(&number)),
+                Some("2") if same => drop(seen.insert(number, (owner, document))),
+                _ => drop(seen.entry(number).or_insert((owner, document))),
+            }
+            if seen.get(&number).is_some_and(|(known, _)| *known != owner) {
                 let field = key.1;
                 let text = bilingual!(
                     "{field} 已用于另一个 {other}，编号必须唯一",

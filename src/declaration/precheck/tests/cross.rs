@@ -26,6 +26,9 @@ fn lists() -> String {
     String::from_utf8(sample::inventory(1, DXPID, at(), 5)).expect("UTF-8")
 }
 
+/// What names an order.
+const ORDER: &[(&str, &str)] = &[("orderNo", "orderNo"), ("ebpCode", "ebpCode")];
+
 /// A full example that shares these fields with the order.
 fn beside(name: &str, head: &str, order: &str, shared: &[(&str, &str)]) -> String {
     let message = schema::current().find(Ns::Ceb, name).expect("a message");
@@ -40,6 +43,7 @@ fn beside(name: &str, head: &str, order: &str, shared: &[(&str, &str)]) -> Strin
 fn payment(order: &str) -> String {
     let shared = [
         ("orderNo", "orderNo"),
+        ("ebpCode", "ebpCode"),
         ("payCode", "payCode"),
         ("payTransactionId", "payTransactionId"),
         ("amountPaid", "acturalPaid"),
@@ -135,7 +139,7 @@ fn r43_and_r44_know_new_and_changed_documents() {
 fn r33_lets_no_more_come_back_than_went_out() {
     let (order, list) = (orders(), lists());
     let back = |number: &str, quantity: &str| {
-        let xml = beside("CEB625Message", "InvtRefund/InvtRefundHead", &order, &[("orderNo", "orderNo")]);
+        let xml = beside("CEB625Message", "InvtRefund/InvtRefundHead", &order, ORDER);
         judged(&[list.clone(), with(&with(&xml, "gnum", number), "qty", quantity)])
     };
     assert_eq!(back("1", "1"), []);
@@ -147,7 +151,7 @@ fn r33_lets_no_more_come_back_than_went_out() {
 fn r33_adds_up_the_lines_and_the_returns_of_one_list() {
     let (order, list) = (orders(), lists());
     let back = |copy: &str, quantity: &str| {
-        let xml = beside("CEB625Message", "InvtRefund/InvtRefundHead", &order, &[("orderNo", "orderNo")]);
+        let xml = beside("CEB625Message", "InvtRefund/InvtRefundHead", &order, ORDER);
         let xml = with(&with(&xml, "copNo", copy), "guid", &format!("{copy:0>36}"));
         with(&with(&xml, "gnum", "1"), "qty", quantity)
     };
@@ -191,7 +195,7 @@ fn a_finding_between_documents_has_document_key_and_place() {
 #[test]
 fn a_finding_between_documents_shows_the_field_it_is_about_and_masks_what_is_personal() {
     let (order, list) = (orders(), lists());
-    let back = beside("CEB625Message", "InvtRefund/InvtRefundHead", &order, &[("orderNo", "orderNo")]);
+    let back = beside("CEB625Message", "InvtRefund/InvtRefundHead", &order, ORDER);
     for (files, code, path, shown) in [
         ([order.clone(), with(&payment(&order), "amountPaid", "0.01")], "payment-amount", "amountPaid", "0.01"),
         ([order.clone(), with(&payment(&order), "payerName", "张三丰")], "payer-not-buyer", "payerName", "张**"),

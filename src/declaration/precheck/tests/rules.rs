@@ -48,6 +48,9 @@ fn r11_multiplies_price_and_quantity() {
     assert_eq!(total(&xml, "10.00"), [] as [&str; 0]);
     assert_eq!(total(&xml, "10.50"), ["line-total-rounding"]);
     assert_eq!(total(&xml, "12"), ["line-total"]);
+    let many = with(&with(&declaration(1), "price", "0.01235"), "qty", "1000000");
+    assert_eq!(total(&many, "12345.67"), ["line-total-rounding"], "the price cannot be said any better");
+    assert_eq!(total(&many, "12344.99"), ["line-total"]);
     assert_eq!(codes_of(&with(&declaration(1), "freight", "-5"), "R11"), ["amount-negative"]);
 }
 
@@ -229,6 +232,8 @@ fn r31_counts_the_parts_of_a_message() {
     };
     let both = first.replacen("<ceb:BaseTransfer>", &format!("{}<ceb:BaseTransfer>", body(&third)), 1);
     assert_eq!(codes_of(&both, "R31"), ["message-number-gap"]);
+    let changes = both.replace("<ceb:appType>1<", "<ceb:appType>2<");
+    assert_eq!(codes_of(&changes, "R31"), [] as [&str; 0], "any parts may be changed");
 }
 
 #[test]

@@ -11,7 +11,9 @@ use crate::bilingual;
 impl<'l> Court<'l> {
     /// R10, R17, R18, R33, R41, R42, and R44 as far as it is about an order.
     pub(super) fn orders(&mut self) {
-        for places in self.alike(|facts| facts.get("orderNo")).into_iter().filter(|places| places.len() > 1) {
+        let alike = self.alike(|facts| facts.get("orderNo"));
+        let orders: Vec<Vec<usize>> = alike.into_iter().flat_map(|places| self.by_platform(places)).collect();
+        for places in orders.into_iter().filter(|places| places.len() > 1) {
             if let Some((order, payment)) = self.pair(&places, "CEB311Message", "CEB411Message") {
                 self.payment(order, payment);
             }
@@ -37,6 +39,18 @@ impl<'l> Court<'l> {
         for places in self.alike(|facts| facts.get("invtNo")).into_iter().filter(|places| places.len() > 1) {
             self.returns(&places, "CEB603Message", "CEB213Message");
         }
+    }
+
+    /// An order's number is its platform's. What names no platform, as a waybill, may be about the order of any, where there are
+    /// several.
+    fn by_platform(&self, places: Vec<usize>) -> Vec<Vec<usize>> {
+        let mut platforms: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for place in &places {
+            if let Some(platform) = self.at(*place).and_then(|facts| facts.get("ebpCode")) {
+                platforms.entry(platform).or_default().push(*place);
+            }
+        }
+        if platforms.len() > 1 { platforms.into_values().collect() } else { vec![places] }
     }
 
     /// Of several documents of a type the latest counts; a deletion says nothing about values.

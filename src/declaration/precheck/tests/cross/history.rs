@@ -114,7 +114,7 @@ fn r44_leaves_what_is_behind_a_declared_list_until_it_is_cancelled() {
         let found: Vec<_> = judged(&files).into_iter().filter(|(_, rule, _)| rule == "R44").collect();
         assert_eq!(found, [(2, "R44".to_owned(), "change-behind-list".to_owned())], "inside one call");
     }
-    let cancelled = beside("CEB623Message", "InvtCancel", &order, &[("orderNo", "orderNo")]);
+    let cancelled = beside("CEB623Message", "InvtCancel", &order, ORDER);
     let cancelled = with(&cancelled, "appTime", "20260301200000");
     assert_eq!(codes(sent(&[&order, &list, &cancelled]), &later(&order)), []);
     assert_eq!(codes(sent(&[&order, &with(&list, "appType", "3")]), &later(&order)), [], "the list was deleted");
@@ -136,4 +136,34 @@ fn documents_lead_to_others_about_the_same_thing() {
     let order = orders();
     let leads: Vec<_> = facts_of(&order)[0].leads().map(|(name, _)| name).collect();
     assert_eq!(leads, ["orderNo", "payTransactionId"]);
+}
+
+#[test]
+fn one_order_number_of_two_platforms_is_two_orders() {
+    let order = orders();
+    let other =
+        ["ebpCode", "buyerName", "consignee"].iter().fold(order.clone(), |xml, field| with(&xml, field, "另一家"));
+    let other = with(&with(&other, "acturalPaid", "77.77"), "appTime", "20991231235959");
+    let both = || [facts_of(&order), facts_of(&other)].concat();
+    for document in [payment(&order), payment(&other), waybill(&order)] {
+        assert_eq!(after(both(), &document), []);
+        assert_eq!(after(facts_of(&other), &payment(&order)), [], "its own order is still to come");
+    }
+    let cheap = with(&payment(&order), "amountPaid", "0.01");
+    assert_eq!(after(both(), &cheap), said("R10", "payment-amount", ""));
+}
+
+#[test]
+fn r16_lets_a_change_correct_the_order_and_a_deletion_free_the_number() {
+    let waybill = waybill(&orders());
+    let accepted = |xml: &str| facts_of(xml).into_iter().map(|facts| facts.standing(Standing::Accepted, Some("120")));
+    let other = |kind: &str| with(&with(&waybill, "orderNo", "another"), "appType", kind);
+    let reused = |earlier: Vec<Facts>, new: &str| after(earlier, new).iter().any(|(rule, ..)| rule == "R16");
+    assert!(reused(accepted(&waybill).collect(), &other("1")));
+    assert!(!reused(accepted(&waybill).collect(), &other("2")));
+    let corrected = accepted(&waybill).chain(accepted(&other("2")));
+    assert!(!reused(corrected.clone().collect(), &other("2")));
+    assert!(reused(corrected.collect(), &waybill), "it is of the other order now");
+    let deleted = accepted(&waybill).chain(accepted(&with(&waybill, "appType", "3")));
+    assert!(!reused(deleted.collect(), &other("1")));
 }
