@@ -319,8 +319,7 @@ impl Telling {
                 for message in &page {
                     let open = message.alerts.iter().filter(|alert| alert.is_open());
                     for alert in open.cloned() {
-                        let raised =
-                            Raised { message: Some(message.id), partner: Some(message.partner.clone()), alert };
+                        let raised = Raised::of_message(message.id, &message.partner, alert);
                         let mut ledger = telling.ledger();
                         if ledger.is_new(&raised) {
                             ledger.take(raised);
@@ -343,8 +342,8 @@ impl Telling {
             let mut news = false;
             let open = telling.ledger().open();
             for raised in open {
-                let (standing, times) = telling.standing(&raised, settled);
-                news |= telling.ledger().follow(&raised.name(), standing, times, now);
+                let (standing, current) = telling.standing(raised, settled);
+                news |= telling.ledger().follow(&current, standing, now);
             }
             news
         });
@@ -353,25 +352,27 @@ impl Telling {
         }
     }
 
-    fn standing(&self, raised: &Raised, settled: bool) -> (Standing, u32) {
-        let times = raised.alert.times;
+    /// How `raised` is by now.
+    fn standing(&self, raised: Raised, settled: bool) -> (Standing, Raised) {
         let found = match &raised.message {
             None => match self.0.store.alerts().condition(&raised.name()) {
-                Some(condition) => Some(condition.alert),
-                None if settled => return (Standing::Ended, times),
-                None => return (Standing::Open, times),
+                Some(condition) => condition,
+                None if settled => return (Standing::Ended, raised),
+                None => return (Standing::Open, raised),
             },
             Some(id) => {
-                let message = self.0.store.message(id);
-                message.and_then(|message| message.alerts.into_iter().find(|alert| alert.code == raised.alert.code))
+                let alerts = self.0.store.message(id).map(|message| message.alerts).unwrap_or_default();
+                match alerts.into_iter().find(|alert| alert.code == raised.alert.code) {
+                    Some(alert) => Raised { alert, ..raised },
+                    // Purged: nothing more to say.
+                    None => return (Standing::Acknowledged, raised),
+                }
             }
         };
-        match found {
-            Some(alert) if alert.acknowledged.is_some() => (Standing::Acknowledged, alert.times),
-            Some(alert) if alert.resolved.is_some() => (Standing::Ended, alert.times),
-            Some(alert) => (Standing::Open, alert.times),
-            // Purged: nothing more to say.
-            None => (Standing::Acknowledged, times),
+        match &found.alert {
+            alert if alert.acknowledged.is_some() => (Standing::Acknowledged, found),
+            alert if alert.resolved.is_some() => (Standing::Ended, found),
+            _ => (Standing::Open, found),
         }
     }
 
