@@ -4,12 +4,14 @@
 //! | an alert … | each channel that wants its level |
 //! |---|---|
 //! | is raised | is told once, even if it has ended meanwhile |
+//! | outgrows what was told: it is graver, or about something else | is told anew |
 //! | goes on | is told again after the reminder's time |
 //! | ends by itself | is told, if it was told of the beginning |
 //! | is acknowledged | is told nothing more |
 //! | is under a silence | is told nothing; what still goes on after it is told then |
 //!
-//! A condition that a start finds again is the same one: it is not told anew.
+//! A condition that a start finds again is the same one: it is not told anew. Other words and figures of a condition take
+//! the place of those before, for reminders.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,7 +37,7 @@ pub struct Channel {
     pub name: String,
     /// The least grave alert that it is told.
     pub level: Level,
-    /// The code of its own failing, which it need not be told.
+    /// The code of its own failing, which it need not be told; others may have the same.
     pub own: String,
 }
 
@@ -57,6 +59,9 @@ struct Entry {
     raised: Raised,
     #[serde(default)]
     ended: Option<Timestamp>,
+    /// It ended under a silence: who was not told of it before is not told of it.
+    #[serde(default)]
+    hushed: bool,
     /// By the channel's name.
     #[serde(default)]
     told: BTreeMap<String, Told>,
@@ -88,25 +93,20 @@ impl Ledger {
         if raised.message.is_some() {
             self.upto = self.upto.max(Some(raised.alert.raised));
         }
-        let entry = self.entries.entry(raised.name());
-        let mut news = false;
-        let entry = entry.or_insert_with(|| {
-            news = true;
-            Entry { raised: raised.clone(), ended: None, told: BTreeMap::new() }
-        });
-        let again = entry.raised.alert.raised != raised.alert.raised;
-        if again && (raised.message.is_some() || entry.ended.is_some()) {
-            (entry.ended, news) = (None, true);
-            entry.told.clear();
-        } else if again {
-            // Found again by a new start: the same condition, still of the time when it was first found.
-            let first = entry.raised.alert.raised;
-            entry.raised = raised;
-            entry.raised.alert.raised = first;
-            return news;
+        match self.entries.get_mut(&raised.name()) {
+            Some(entry) if !entry.is_anew(&raised) => {
+                // Found again by a new start: the same condition, still of the time when it was first found.
+                let first = entry.raised.alert.raised;
+                entry.raised = raised;
+                entry.raised.alert.raised = first;
+                false
+            }
+            _ => {
+                let entry = Entry { raised: raised.clone(), ended: None, hushed: false, told: BTreeMap::new() };
+                self.entries.insert(raised.name(), entry);
+                true
+            }
         }
-        entry.raised = raised;
-        news
     }
 
     /// Whether an open alert about a message, met in the index, has to be taken in.
@@ -121,13 +121,15 @@ impl Ledger {
     }
 
     /// How a followed alert is by now; `true` when that is news.
-    pub(super) fn follow(&mut self, name: &str, standing: Standing, times: u32, now: Timestamp) -> bool {
-        let Some(entry) = self.entries.get_mut(name) else { return false };
+    pub(super) fn follow(&mut self, current: &Raised, standing: Standing, now: Timestamp) -> bool {
+        let name = current.name();
+        let Some(entry) = self.entries.get_mut(&name) else { return false };
         match standing {
-            Standing::Open => entry.raised.alert.times = times,
-            Standing::Acknowledged => return self.entries.remove(name).is_some(),
+            Standing::Open => entry.refresh(current),
+            Standing::Acknowledged => return self.entries.remove(&name).is_some(),
             Standing::Ended if entry.ended.is_none() => {
                 entry.ended = Some(now);
+                entry.hushed = self.silences.iter().any(|silence| silence.covers(&entry.raised, now));
                 return true;
             }
             Standing::Ended => {}
@@ -146,7 +148,7 @@ impl Ledger {
     /// How much a channel has yet to be told for the first time, silences aside.
     pub(super) fn waiting(&self, channel: &Channel) -> usize {
         let entries = self.entries.values().filter(|entry| entry.concerns(channel));
-        entries.filter(|entry| !entry.told.contains_key(&channel.name)).count()
+        entries.filter(|entry| !entry.hushed && !entry.told.contains_key(&channel.name)).count()
     }
 
     /// A channel has been told this.
@@ -169,7 +171,8 @@ impl Ledger {
         self.silences.retain(|silence| now < silence.until);
         self.entries.retain(|_, entry| {
             let concerned = channels.iter().filter(|channel| entry.concerns(channel));
-            let mut done = concerned.map(|channel| entry.told.get(&channel.name).is_some_and(|told| told.ended));
+            let mut done =
+                concerned.map(|channel| entry.told.get(&channel.name).map_or(entry.hushed, |told| told.ended));
             entry.ended.is_none() || !done.all(|done| done)
         });
         let mut surplus = self.entries.len().saturating_sub(MOST);
@@ -203,13 +206,39 @@ impl Ledger {
 }
 
 impl Entry {
+    /// Who was told of it while it was graver is told its end.
     fn concerns(&self, channel: &Channel) -> bool {
-        self.raised.alert.level >= channel.level && self.raised.alert.code != channel.own
+        let Raised { alert, subjects, .. } = &self.raised;
+        let own = alert.code == channel.own && subjects.iter().all(|failing| *failing == channel.name);
+        !own && (alert.level >= channel.level || self.told.contains_key(&channel.name))
+    }
+
+    /// Whether who was told of this has to be told of what is `raised` now.
+    fn is_anew(&self, raised: &Raised) -> bool {
+        let again = self.raised.alert.raised != raised.alert.raised;
+        match raised.message {
+            Some(_) => again,
+            None => (again && self.ended.is_some()) || self.is_outgrown_by(raised),
+        }
+    }
+
+    fn is_outgrown_by(&self, current: &Raised) -> bool {
+        // An older version wrote no subjects: those of a condition that it had told are not new.
+        let unnamed = self.raised.subjects.is_empty() && current.alert.level <= self.raised.alert.level;
+        !unnamed && current.outgrows(&self.raised)
+    }
+
+    fn refresh(&mut self, current: &Raised) {
+        self.raised.alert.times = current.alert.times;
+        // What outgrows this is announced, and taken in then.
+        if current.message.is_none() && !self.is_outgrown_by(current) {
+            self.raised.refresh(current);
+        }
     }
 
     fn news(&self, channel: &Channel, now: Timestamp, reminder: SignedDuration) -> Option<Notice> {
         let Some(told) = self.told.get(&channel.name) else {
-            return Some(Notice::new(&self.raised, Status::Raised, 0, self.ended));
+            return (!self.hushed).then(|| Notice::new(&self.raised, Status::Raised, 0, self.ended));
         };
         match self.ended {
             Some(_) if told.ended => None,

@@ -17,7 +17,8 @@
 //! messages: without it, open alerts are told anew.
 //!
 //! **Never in the way.** Nothing waits for a channel. One that fails is tried again with growing pauses, is in the log,
-//! and is an alert itself, which the other channels tell.
+//! and is an alert itself, which the other channels tell. A mailbox that is refused keeps a mail from nobody else, and is
+//! such an alert too.
 
 mod command;
 mod ledger;
@@ -54,12 +55,13 @@ enum Way {
 }
 
 impl Way {
-    /// Tells; when this returns without an error, the other side has it.
-    async fn tell(&self, delivery: &Delivery) -> Result<(), Untold> {
+    /// Tells; when this returns without an error, the other side has it, but for recipients that it refuses: those are
+    /// returned.
+    async fn tell(&self, delivery: &Delivery) -> Result<Vec<Unreached>, Untold> {
         match self {
-            Way::Webhook(webhook) => webhook.tell(delivery).await,
+            Way::Webhook(webhook) => webhook.tell(delivery).await.map(|()| Vec::new()),
             Way::Mail(mail) => mail.tell(delivery).await,
-            Way::Command(command) => command.tell(delivery).await,
+            Way::Command(command) => command.tell(delivery).await.map(|()| Vec::new()),
         }
     }
 
@@ -96,6 +98,19 @@ struct Untold(String);
 impl fmt::Display for Untold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Who was left out, a channel or one of its recipients, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unreached {
+    who: String,
+    why: String,
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.who, self.why)
     }
 }
 

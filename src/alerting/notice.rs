@@ -1,5 +1,6 @@
 //! What a channel is given: the JSON of `docs/alerts.md`, and the words of a mail.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -98,7 +99,8 @@ impl Notice {
             acknowledged: None,
             resolved: None,
         };
-        Notice::new(&Raised { message: None, partner: None, alert }, Status::Test, 0, None)
+        let raised = Raised { message: None, partner: None, subjects: BTreeSet::new(), alert };
+        Notice::new(&raised, Status::Test, 0, None)
     }
 }
 

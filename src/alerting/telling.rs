@@ -1,6 +1,6 @@
 //! Keeps the ledger: hears what is raised, looks at what has ended, and writes it all to a file.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::ledger::{Channel, Ledger, MOST, Standing};
 use super::notice::{Delivery, Notice};
 use super::silence::{NewSilence, Silence};
-use super::{Untold, Way, ways, worker};
+use super::{Unreached, Untold, Way, ways, worker};
 use crate::config::AlertSettings;
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown};
@@ -71,10 +71,13 @@ pub(super) struct Shared {
     /// One file is written at a time.
     saving: tokio::sync::Mutex<()>,
     pub(super) news: watch::Sender<()>,
-    failing: Mutex<BTreeSet<(&'static str, String)>>,
+    /// What cannot be told, by the code and the channel.
+    failing: Mutex<Failing>,
     heard: Mutex<Option<Receiver<Raised>>>,
     deliveries: Family<DeliveryLabels, Counter>,
 }
+
+type Failing = BTreeMap<(&'static str, String), Vec<Unreached>>;
 
 /// Deliveries of one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -238,7 +241,12 @@ impl Telling {
             let now = self.0.clock.now();
             let outcome = way.tell(&Delivery::new(&self.0.station, vec![Notice::test(now)], now)).await;
             self.count(channel, outcome.is_ok());
-            tested.push(Tested { channel: channel.name.clone(), failed: outcome.err().map(|untold| untold.0) });
+            let failed = match outcome {
+                Ok(unreached) if unreached.is_empty() => None,
+                Ok(unreached) => Some(listed(&unreached)),
+                Err(untold) => Some(untold.0),
+            };
+            tested.push(Tested { channel: channel.name.clone(), failed });
         }
         tested
     }
@@ -249,41 +257,58 @@ impl Telling {
         self.ledger().due(channel, self.0.clock.now(), self.0.reminder, way.most())
     }
 
-    /// Tells a channel, and remembers it.
-    pub(super) async fn tell(&self, place: usize, notices: Vec<Notice>) -> Result<(), Untold> {
-        let Some((channel, way)) = self.0.ways.get(place) else { return Ok(()) };
+    /// Tells a channel, and remembers it; returns who of it was left out.
+    pub(super) async fn tell(&self, place: usize, notices: Vec<Notice>) -> Result<Vec<Unreached>, Untold> {
+        let Some((channel, way)) = self.0.ways.get(place) else { return Ok(Vec::new()) };
         let now = self.0.clock.now();
         let delivery = Delivery::new(&self.0.station, notices, now);
         let outcome = way.tell(&delivery).await;
         self.count(channel, outcome.is_ok());
-        outcome?;
+        let unreached = outcome?;
         self.ledger().told(channel, &delivery.alerts, now);
         // Unwritten, it is told again after a restart.
         let _ = self.save().await;
-        Ok(())
+        Ok(unreached)
     }
 
     /// A channel fails: that is an alert, which the others tell.
     pub(super) fn failing(&self, place: usize, untold: &Untold) {
         let Some((channel, way)) = self.0.ways.get(place) else { return };
-        let name = &channel.name;
-        self.failings().insert((way.failing(), name.clone()));
-        let text = crate::bilingual!(
-            "告警渠道 {name} 无法送达：{untold}。请检查其配置和对方服务；修复后用 dxgate alerts test 验证。告警不会丢失，正在重试。",
-            "alerts cannot be told by {name}: {untold}. Check its configuration and the other side, then run dxgate alerts test. Nothing is lost, it is tried again."
-        );
-        let reason = Reason { code: way.failing().to_owned(), text };
-        self.0.store.alerts().raise(Level::Error, reason, None, self.0.clock.now());
+        let mut failing = self.failings();
+        let whole = Unreached { who: channel.name.clone(), why: untold.to_string() };
+        failing.insert((way.failing(), channel.name.clone()), vec![whole]);
+        self.say(way.failing(), &failing);
     }
 
-    /// A channel works.
-    pub(super) fn works(&self, place: usize) {
+    /// A channel works, for all but these.
+    pub(super) fn works(&self, place: usize, unreached: Vec<Unreached>) {
         let Some((channel, way)) = self.0.ways.get(place) else { return };
         let mut failing = self.failings();
-        let failed = failing.remove(&(way.failing(), channel.name.clone()));
-        if failed && !failing.iter().any(|(code, _)| *code == way.failing()) {
-            self.0.store.alerts().resolve(way.failing(), None);
+        let failed = failing.remove(&(way.failing(), channel.name.clone())).is_some();
+        let fails = !unreached.is_empty();
+        if fails {
+            failing.insert((way.failing(), channel.name.clone()), unreached);
         }
+        if failed || fails {
+            self.say(way.failing(), &failing);
+        }
+    }
+
+    /// What fails with this code is one alert.
+    fn say(&self, code: &'static str, failing: &Failing) {
+        let with_code = failing.iter().filter(|((failing, _), _)| *failing == code);
+        let unreached: Vec<Unreached> = with_code.flat_map(|(_, unreached)| unreached.clone()).collect();
+        if unreached.is_empty() {
+            return self.0.store.alerts().resolve(code, None);
+        }
+        let named = listed(&unreached);
+        let text = crate::bilingual!(
+            "告警无法送达 {named}。请检查其配置和对方服务；修复后用 dxgate alerts test 验证。送不出的渠道会一直重试；被拒收的邮箱收不到已送达其他邮箱的告警。",
+            "alerts cannot be told by {named}. Check the configuration and the other side, then run dxgate alerts test. A channel that fails is tried again and loses nothing; a mailbox that is refused does not get what the others got."
+        );
+        let subjects = unreached.into_iter().map(|one| one.who).collect();
+        let reason = Reason { code: code.to_owned(), text };
+        self.0.store.alerts().raise_about(subjects, Level::Error, reason, None, self.0.clock.now());
     }
 
     fn count(&self, channel: &Channel, told: bool) {
@@ -319,8 +344,7 @@ impl Telling {
                 for message in &page {
                     let open = message.alerts.iter().filter(|alert| alert.is_open());
                     for alert in open.cloned() {
-                        let raised =
-                            Raised { message: Some(message.id), partner: Some(message.partner.clone()), alert };
+                        let raised = Raised::of_message(message.id, &message.partner, alert);
                         let mut ledger = telling.ledger();
                         if ledger.is_new(&raised) {
                             ledger.take(raised);
@@ -343,8 +367,8 @@ impl Telling {
             let mut news = false;
             let open = telling.ledger().open();
             for raised in open {
-                let (standing, times) = telling.standing(&raised, settled);
-                news |= telling.ledger().follow(&raised.name(), standing, times, now);
+                let (standing, current) = telling.standing(raised, settled);
+                news |= telling.ledger().follow(&current, standing, now);
             }
             news
         });
@@ -353,25 +377,27 @@ impl Telling {
         }
     }
 
-    fn standing(&self, raised: &Raised, settled: bool) -> (Standing, u32) {
-        let times = raised.alert.times;
+    /// How `raised` is by now.
+    fn standing(&self, raised: Raised, settled: bool) -> (Standing, Raised) {
         let found = match &raised.message {
             None => match self.0.store.alerts().condition(&raised.name()) {
-                Some(condition) => Some(condition.alert),
-                None if settled => return (Standing::Ended, times),
-                None => return (Standing::Open, times),
+                Some(condition) => condition,
+                None if settled => return (Standing::Ended, raised),
+                None => return (Standing::Open, raised),
             },
             Some(id) => {
-                let message = self.0.store.message(id);
-                message.and_then(|message| message.alerts.into_iter().find(|alert| alert.code == raised.alert.code))
+                let alerts = self.0.store.message(id).map(|message| message.alerts).unwrap_or_default();
+                match alerts.into_iter().find(|alert| alert.code == raised.alert.code) {
+                    Some(alert) => Raised { alert, ..raised },
+                    // Purged: nothing more to say.
+                    None => return (Standing::Acknowledged, raised),
+                }
             }
         };
-        match found {
-            Some(alert) if alert.acknowledged.is_some() => (Standing::Acknowledged, alert.times),
-            Some(alert) if alert.resolved.is_some() => (Standing::Ended, alert.times),
-            Some(alert) => (Standing::Open, alert.times),
-            // Purged: nothing more to say.
-            None => (Standing::Acknowledged, times),
+        match &found.alert {
+            alert if alert.acknowledged.is_some() => (Standing::Acknowledged, found),
+            alert if alert.resolved.is_some() => (Standing::Ended, found),
+            _ => (Standing::Open, found),
         }
     }
 
@@ -402,7 +428,7 @@ impl Telling {
         self.0.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn failings(&self) -> MutexGuard<'_, BTreeSet<(&'static str, String)>> {
+    fn failings(&self) -> MutexGuard<'_, Failing> {
         self.0.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -418,6 +444,10 @@ impl Telling {
 }
 
 const _: () = assert!(MOST > TOGETHER);
+
+fn listed(unreached: &[Unreached]) -> String {
+    unreached.iter().map(Unreached::to_string).collect::<Vec<String>>().join("; ")
+}
 
 /// The ledger in `file`; a new one when there is none. One that cannot be read is put aside and said: open alerts are
 /// told anew then, and silences have to be made again.

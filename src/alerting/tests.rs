@@ -1,5 +1,6 @@
 //! The table at the head of the ledger, row by row; what a delivery says.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,7 +33,26 @@ fn raised(message: Option<u32>, code: &str, level: Level, second: i64) -> Raised
         bytes[12..].copy_from_slice(&number.to_be_bytes());
         Id::from_bytes(bytes)
     };
-    Raised { message: message.map(id), partner: message.map(|_| "customs".to_owned()), alert }
+    let partner = message.map(|_| "customs".to_owned());
+    Raised { message: message.map(id), partner, subjects: BTreeSet::new(), alert }
+}
+
+/// A condition that is about `subjects`.
+fn about(subjects: &[&str], code: &str, level: Level, second: i64) -> Raised {
+    let subjects = subjects.iter().map(|subject| (*subject).to_owned()).collect();
+    Raised { subjects, ..raised(None, code, level, second) }
+}
+
+fn silence(id: &str, code: Option<&str>, partner: Option<&str>) -> Silence {
+    Silence {
+        id: id.into(),
+        code: code.map(str::to_owned),
+        partner: partner.map(str::to_owned),
+        since: at(0),
+        until: at(100),
+        reason: "maintenance".into(),
+        by: "ann".into(),
+    }
 }
 
 fn channel(name: &str, level: Level) -> Channel {
@@ -57,8 +77,8 @@ fn an_alert_is_told_once_then_as_a_reminder_and_when_it_has_ended() {
     assert_eq!(tell(&mut ledger, &mail, at(86_401)), [Status::Reminder]);
     let second = ledger.due(&mail, at(2 * 86_401), DAY, 100);
     assert!(second[0].key.ends_with("/reminder-2"), "{second:?}");
-    assert!(ledger.follow(&held.name(), Standing::Ended, 3, at(90_000)));
-    assert!(!ledger.follow(&held.name(), Standing::Ended, 3, at(90_001)), "no news");
+    assert!(ledger.follow(&held, Standing::Ended, at(90_000)));
+    assert!(!ledger.follow(&held, Standing::Ended, at(90_001)), "no news");
     assert_eq!(tell(&mut ledger, &mail, at(90_002)), [Status::Ended]);
     assert_eq!(tell(&mut ledger, &mail, at(900_002)), []);
     ledger.tidy(&[mail], at(900_003));
@@ -72,8 +92,8 @@ fn what_ended_before_it_was_told_is_told_with_its_end_and_what_was_acknowledged_
     let seen = raised(Some(1), "http-404", Level::Error, 0);
     ledger.take(gone.clone());
     ledger.take(seen.clone());
-    ledger.follow(&gone.name(), Standing::Ended, 1, at(5));
-    ledger.follow(&seen.name(), Standing::Acknowledged, 1, at(5));
+    ledger.follow(&gone, Standing::Ended, at(5));
+    ledger.follow(&seen, Standing::Acknowledged, at(5));
     let due = ledger.due(&mail, at(6), DAY, 100);
     assert_eq!(
         due.iter().map(|notice| (notice.status, notice.ended)).collect::<Vec<_>>(),
@@ -93,7 +113,7 @@ fn a_condition_that_a_start_finds_again_is_the_same_one_and_one_that_ended_is_ne
     let mut ledger: Ledger = serde_json::from_slice(&stored).unwrap();
     assert!(!ledger.take(disk(100)));
     assert_eq!(tell(&mut ledger, &mail, at(101)), []);
-    ledger.follow(&disk(0).name(), Standing::Ended, 1, at(102));
+    ledger.follow(&disk(0), Standing::Ended, at(102));
     tell(&mut ledger, &mail, at(103));
     assert!(ledger.take(disk(200)));
     assert_eq!(tell(&mut ledger, &mail, at(201)), [Status::Raised]);
@@ -114,15 +134,6 @@ fn each_channel_is_told_its_levels_and_never_of_its_own_failing() {
 #[test]
 fn a_silence_keeps_what_it_covers_from_being_told_until_it_is_over() {
     let (mut ledger, mail) = (Ledger::default(), channel("mail", Level::Warning));
-    let silence = |id: &str, code: Option<&str>, partner: Option<&str>| Silence {
-        id: id.into(),
-        code: code.map(str::to_owned),
-        partner: partner.map(str::to_owned),
-        since: at(0),
-        until: at(100),
-        reason: "maintenance".into(),
-        by: "ann".into(),
-    };
     ledger.silence(silence("a", Some("http-404"), Some("customs")));
     ledger.silence(silence("b", Some("http-404"), Some("acme")));
     ledger.take(raised(Some(1), "http-404", Level::Error, 1));
@@ -136,6 +147,86 @@ fn a_silence_keeps_what_it_covers_from_being_told_until_it_is_over() {
     ledger.silence(silence("c", None, None));
     assert_eq!(ledger.end_silence("c").map(|ended| ended.reason).as_deref(), Some("maintenance"));
     assert_eq!(ledger.end_silence("c"), None);
+}
+
+#[test]
+fn what_ends_under_a_silence_is_told_to_nobody_who_was_not_told_of_it_before() {
+    let (mut ledger, mail) = (Ledger::default(), channel("mail", Level::Warning));
+    let (before, within) =
+        (raised(None, "partner-down", Level::Warning, -9), raised(None, "queue-old", Level::Warning, 1));
+    ledger.take(before.clone());
+    assert_eq!(tell(&mut ledger, &mail, at(-8)), [Status::Raised]);
+    ledger.silence(silence("a", None, None));
+    ledger.take(within.clone());
+    assert!(ledger.follow(&within, Standing::Ended, at(50)));
+    assert!(ledger.follow(&before, Standing::Ended, at(50)));
+    assert_eq!(ledger.waiting(&mail), 0);
+    assert_eq!(tell(&mut ledger, &mail, at(99)), []);
+    let mut stored: Ledger = serde_json::from_slice(&serde_json::to_vec(&ledger).unwrap()).unwrap();
+    let due = stored.due(&mail, at(100), DAY, 100);
+    assert_eq!(due.iter().map(|notice| notice.code.as_str()).collect::<Vec<_>>(), ["partner-down"], "it is known");
+    stored.told(&mail, &due, at(100));
+    stored.tidy(std::slice::from_ref(&mail), at(101));
+    assert_eq!(stored, Ledger::default(), "nothing is left of either but {:?}", stored.open());
+    assert!(ledger.take(raised(None, "queue-old", Level::Warning, 200)), "it begins anew");
+    assert_eq!(tell(&mut ledger, &mail, at(201)).last(), Some(&Status::Raised));
+}
+
+#[test]
+fn a_condition_that_becomes_graver_or_concerns_something_else_is_told_anew() {
+    let (mut ledger, all) = (Ledger::default(), channel("hook", Level::Warning));
+    let grave = channel("mail", Level::Error);
+    let offered = |subjects: &[&str], level, second| about(subjects, "certificate-offered", level, second);
+    let mut told = |raised: Raised, now: i64| {
+        let news = ledger.take(raised);
+        (news, tell(&mut ledger, &all, at(now)).len(), tell(&mut ledger, &grave, at(now)).len())
+    };
+    assert_eq!(told(offered(&["one"], Level::Warning, 0), 1), (true, 1, 0));
+    assert_eq!(told(offered(&["one"], Level::Warning, 2), 3), (false, 0, 0), "found again by a new start");
+    assert_eq!(told(offered(&["one"], Level::Error, 4), 5), (true, 1, 1));
+    assert_eq!(told(offered(&["one", "two"], Level::Error, 6), 7), (true, 1, 1));
+    assert_eq!(told(offered(&["two"], Level::Warning, 8), 9), (false, 0, 0), "one is over");
+    let ended = offered(&["two"], Level::Warning, 8);
+    ledger.follow(&ended, Standing::Ended, at(10));
+    assert_eq!(tell(&mut ledger, &grave, at(11)), [Status::Ended], "it was told of it while it was graver");
+}
+
+#[test]
+fn a_reminder_has_the_words_of_its_time_and_they_are_no_news() {
+    let (mut ledger, mail) = (Ledger::default(), channel("mail", Level::Warning));
+    let mut old = raised(None, "queue-old", Level::Warning, 0);
+    ledger.take(old.clone());
+    tell(&mut ledger, &mail, at(1));
+    old.alert.text = bilingual!("等待 30 小时", "waits for 30 hours");
+    assert!(!ledger.follow(&old, Standing::Open, at(2)));
+    assert_eq!(tell(&mut ledger, &mail, at(3)), []);
+    let due = ledger.due(&mail, at(86_401), DAY, 100);
+    assert_eq!(due.iter().map(|notice| notice.text.en.as_str()).collect::<Vec<_>>(), ["waits for 30 hours"]);
+}
+
+#[test]
+fn a_ledger_of_an_older_version_is_read_and_what_it_told_is_not_told_anew() {
+    let mail = channel("mail", Level::Warning);
+    let stored = r#"{"entries":{"gateway.crl-stale":{"raised":{"message":null,"partner":null,"alert":{"code":"crl-stale",
+        "level":"warning","text":{"zh":"旧","en":"old"},"raised":"2026-01-01T00:00:00Z","times":3,"acknowledged":null,
+        "resolved":null}},"ended":null,"told":{"mail":{"at":"2027-01-15T08:00:00Z","reminders":0,"ended":false}}}}}"#;
+    let mut ledger: Ledger = serde_json::from_str(stored).unwrap();
+    assert!(!ledger.take(about(&["a.crl"], "crl-stale", Level::Warning, 1)));
+    assert_eq!(tell(&mut ledger, &mail, at(2)), []);
+    assert!(ledger.take(about(&["a.crl", "b.crl"], "crl-stale", Level::Warning, 3)));
+    assert_eq!(tell(&mut ledger, &mail, at(4)), [Status::Raised]);
+}
+
+#[test]
+fn a_channel_is_told_that_another_of_its_kind_fails() {
+    let mut ledger = Ledger::default();
+    let hook = |name: &str| Channel { own: "alert-webhook-failing".into(), ..channel(name, Level::Warning) };
+    let failing = |names: &[&str], second| about(names, "alert-webhook-failing", Level::Error, second);
+    ledger.take(failing(&["a"], 0));
+    assert_eq!((ledger.waiting(&hook("a")), ledger.waiting(&hook("b"))), (0, 1));
+    assert_eq!(tell(&mut ledger, &hook("b"), at(1)), [Status::Raised]);
+    assert!(ledger.take(failing(&["a", "b"], 2)));
+    assert_eq!((ledger.waiting(&hook("a")), ledger.waiting(&hook("c"))), (1, 1));
 }
 
 #[test]

@@ -36,9 +36,12 @@ pub(super) async fn work(telling: Telling, place: usize, shutdown: Shutdown) {
             };
             since = None;
             match told {
-                Ok(()) => {
+                Ok(unreached) => {
                     failures = 0;
-                    telling.works(place);
+                    for one in &unreached {
+                        tracing::warn!(channel = ?telling.name(place), code = "alert-untold", "an alert could not be told: {one}");
+                    }
+                    telling.works(place, unreached);
                     continue;
                 }
                 Err(untold) => {

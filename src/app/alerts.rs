@@ -77,15 +77,15 @@ impl Watch {
     /// What there is to know about the gateway stands until it is over.
     fn look(&mut self) {
         let now = self.backend.now();
-        let found = self.found(now);
+        let found = conditions::joined(self.found(now));
         let names = |condition: &Condition| (condition.reason.code.clone(), condition.partner.clone());
         let standing: BTreeSet<(String, Option<String>)> = found.iter().map(names).collect();
         for (code, partner) in self.known.difference(&standing) {
             self.store.alerts().resolve(code, partner.as_deref());
         }
         self.known = standing;
-        for Condition { level, reason, partner } in found {
-            self.store.alerts().raise(level, reason, partner.as_deref(), now);
+        for Condition { level, reason, partner, subjects } in found {
+            self.store.alerts().raise_about(subjects, level, reason, partner.as_deref(), now);
         }
         self.check(now);
     }
@@ -96,6 +96,7 @@ impl Watch {
             level: Level::Error,
             reason: Reason { code: unready.code, text: unready.text },
             partner: None,
+            subjects: BTreeSet::new(),
         });
         let (config, partners) = self.backend.settings();
         let queue = conditions::queue(&self.store.backlog(), config.alerts.queue_age, now);
@@ -144,8 +145,8 @@ pub(super) fn note_check(store: &Store, checked: &Result<JournalReport, StoreErr
             store.alerts().resolve(conditions::JOURNAL_DAMAGED, None);
         }
         Err(error @ StoreError::Damaged { .. }) => {
-            let Condition { level, reason, .. } = conditions::damaged(error);
-            store.alerts().raise(level, reason, None, now);
+            let Condition { level, reason, subjects, .. } = conditions::damaged(error);
+            store.alerts().raise_about(subjects, level, reason, None, now);
         }
         Err(error) => tracing::warn!(%error, code = error.code(), "the journal could not be checked"),
     }
@@ -240,8 +241,7 @@ pub(super) fn open(store: &Store, query: &AlertQuery) -> Vec<Raised> {
         for message in page.iter().filter(|message| wanted(Some(&message.partner))).take(left) {
             messages = messages.saturating_add(1);
             let alerts = message.alerts.iter().filter(|alert| alert.is_open()).cloned();
-            let partner = Some(message.partner.clone());
-            found.extend(alerts.map(|alert| Raised { message: Some(message.id), partner: partner.clone(), alert }));
+            found.extend(alerts.map(|alert| Raised::of_message(message.id, &message.partner, alert)));
         }
     }
     found
@@ -279,7 +279,7 @@ pub(super) async fn acknowledge(store: &Store, now: Timestamp, name: &str, asked
     })?;
     let message = committed.messages.first().ok_or_else(not_open)?;
     let alert = message.alerts.iter().find(|alert| alert.code == code).cloned().ok_or_else(not_open)?;
-    Ok(Raised { message: Some(id), partner: Some(message.partner.clone()), alert })
+    Ok(Raised::of_message(id, &message.partner, alert))
 }
 
 fn not_open() -> Refusal {

@@ -1,7 +1,7 @@
 //! Conditions of the whole gateway that nothing else reports: certificates that run out, a queue that grows old, files that
 //! cannot be published, a journal that no longer holds together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ const PRESSING: i64 = 14;
 const PRESSING_ANSWER: i64 = 3;
 /// From so many seconds on files that cannot be published are told.
 const UNPUBLISHED_FOR: i64 = 180;
+/// Conditions that are one are spelt out up to so many.
+const SPELT_OUT: usize = 10;
 /// The whole journal, checked, does not hold.
 pub(super) const JOURNAL_DAMAGED: &str = "journal-damaged";
 /// The last reading of the configuration found mistakes.
@@ -44,6 +46,41 @@ pub(super) struct Condition {
     pub(super) level: Level,
     pub(super) reason: Reason,
     pub(super) partner: Option<String>,
+    /// See [`Raised::subjects`](crate::store::Raised::subjects).
+    pub(super) subjects: BTreeSet<String>,
+}
+
+/// Those of one code about one partner are one, as grave as the gravest of them, in the words of each.
+pub(super) fn joined(found: Vec<Condition>) -> Vec<Condition> {
+    let mut joined: BTreeMap<(String, Option<String>), Condition> = BTreeMap::new();
+    for one in found {
+        let name = (one.reason.code.clone(), one.partner.clone());
+        match joined.get_mut(&name) {
+            Some(known) => known.join(one),
+            None => drop(joined.insert(name, one)),
+        }
+    }
+    joined.into_values().collect()
+}
+
+impl Condition {
+    fn about(mut self, subject: impl ToString) -> Condition {
+        self.subjects.insert(subject.to_string());
+        self
+    }
+
+    fn join(&mut self, other: Condition) {
+        self.level = self.level.max(other.level);
+        let text = &mut self.reason.text;
+        if self.subjects.len() < SPELT_OUT {
+            text.zh.push_str(&other.reason.text.zh);
+            text.en = format!("{} {}", text.en, other.reason.text.en);
+        } else if !text.en.ends_with('…') {
+            text.zh.push('…');
+            text.en.push_str(" …");
+        }
+        self.subjects.extend(other.subjects);
+    }
 }
 
 /// Of the station, of what listeners show and of each enabled partner: certificates of which none that is configured
@@ -74,7 +111,7 @@ pub(super) fn revocation(partners: &Directory, now: Timestamp) -> Vec<Condition>
                 "伙伴 {id} 的证书 {file} 已被其签发者吊销：用它签名的报文被拒绝，也不再向其加密。请与对方核实并换用新证书。",
                 "the certificate {file} of partner {id} is revoked by its issuer: what it signs is refused, nothing is encrypted to it. Ask the partner, then replace it."
             );
-            condition(Level::Security, "certificate-revoked", text)
+            condition(Level::Security, "certificate-revoked", text).about(one.certificate.fingerprint())
         });
         let stale = partner.certificates.lists().iter().filter(|list| list.is_stale(now)).map(|list| {
             let file = list.file.display();
@@ -82,11 +119,11 @@ pub(super) fn revocation(partners: &Directory, now: Timestamp) -> Vec<Condition>
                 "吊销列表 {file} 早该更新，新近被吊销的证书可能仍在使用。请检查获取该列表的任务。",
                 "the revocation list {file} should have been replaced: certificates that were revoked since may still be used. Check the job that fetches it."
             );
-            condition(Level::Warning, "crl-stale", text)
+            condition(Level::Warning, "crl-stale", text).about(list.file.display())
         });
         let waivers = partner.waivers.0.iter().filter_map(|waiver| {
             let (code, text) = waiver.notice(now)?;
-            Some(condition(Level::Warning, code, text))
+            Some(condition(Level::Warning, code, text).about(waiver.algorithm.name()))
         });
         let found: Vec<Condition> = revoked.chain(stale).chain(waivers).collect();
         found.into_iter().map(|one| Condition { partner: Some(id.to_owned()), ..one }).collect::<Vec<Condition>>()
@@ -136,12 +173,13 @@ fn expiry(certificates: &[&Certificate], now: Timestamp) -> Option<Condition> {
         format!("{subject} ({until})")
     });
     let named = named.collect::<Vec<String>>().join("; ");
+    let subjects = ending.iter().map(|certificate| certificate.fingerprint().to_string()).collect();
     if first.is_negative() {
         let text = bilingual!(
             "证书已过期：{named}。请立即加入新证书，并与对方协调。",
             "certificates have expired: {named}. Add their successors now, and tell the other side."
         );
-        return Some(condition(Level::Error, "certificate-expired", text));
+        return Some(Condition { subjects, ..condition(Level::Error, "certificate-expired", text) });
     }
     let within = |days: &i64| first <= SignedDuration::from_hours(days.saturating_mul(24));
     let days = THRESHOLDS.into_iter().rev().find(within)?;
@@ -150,7 +188,7 @@ fn expiry(certificates: &[&Certificate], now: Timestamp) -> Option<Condition> {
         "证书将在 {days} 天内过期，且没有配置接替的证书：{named}。请现在加入新证书：新旧证书可以同时配置。",
         "certificates expire within {days} days and no successor is configured: {named}. Add it now: both may be configured at the same time."
     );
-    Some(condition(level, &format!("certificate-expires-{days}d"), text))
+    Some(Condition { subjects, ..condition(level, &format!("certificate-expires-{days}d"), text) })
 }
 
 /// Certificates that a partner asks us to trust, and what came of those that we asked it to trust.
@@ -189,7 +227,7 @@ fn exchange(one: &CertificateExchange, now: Timestamp) -> Option<Condition> {
         }
         _ => return None,
     };
-    Some(Condition { partner: Some(partner.to_owned()), ..found })
+    Some(Condition { partner: Some(partner.to_owned()), ..found }.about(id))
 }
 
 /// What was refused is told for thirty days, unless it is asked for again.
@@ -286,11 +324,12 @@ pub(super) fn damaged(error: &StoreError) -> Condition {
             found.en
         ),
     };
-    condition(Level::Security, JOURNAL_DAMAGED, text)
+    let condition = condition(Level::Security, JOURNAL_DAMAGED, text);
+    if let StoreError::Damaged { path, .. } = error { condition.about(path.display()) } else { condition }
 }
 
 fn condition(level: Level, code: &str, text: Bilingual) -> Condition {
-    Condition { level, reason: Reason { code: code.to_owned(), text }, partner: None }
+    Condition { level, reason: Reason { code: code.to_owned(), text }, partner: None, subjects: BTreeSet::new() }
 }
 
 /// When the whole journal is checked: an hour after a start, then each time the configured time has passed.
@@ -380,6 +419,28 @@ mod tests {
         assert_eq!(told(86_400 * 7), Some(Level::Error));
         let superseded = CertificateExchange { superseded_by: Some(offered.id), ..offered.clone() };
         assert!(exchanges(&[superseded], at(0)).is_empty());
+    }
+
+    #[test]
+    fn conditions_of_one_code_about_one_partner_are_one_that_names_each() {
+        let old = exchange_of(Direction::Inbound, 86_400 * 10);
+        let new =
+            CertificateExchange { id: Id::derived(at(1), &[2; 10]), ..exchange_of(Direction::Inbound, 86_400 * 30) };
+        let other = CertificateExchange { partner: "other".to_owned(), ..old.clone() };
+        let open = [old.clone(), new.clone(), other];
+        let found = joined(exchanges(&open, at(86_400 * 8)));
+        let [acme, other] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((acme.level, other.level), (Level::Error, Level::Error));
+        assert_eq!(acme.subjects, BTreeSet::from([old.id.to_string(), new.id.to_string()]));
+        for id in [old.id, new.id] {
+            let (zh, en) = (format!("cert accept {id}"), format!("cert reject {id}"));
+            assert!(acme.reason.text.zh.contains(&zh) && acme.reason.text.en.contains(&en), "{}", acme.reason.text);
+        }
+        let many =
+            (0..30).map(|n| condition(Level::Warning, "crl-stale", bilingual!("旧", "stale")).about(n)).collect();
+        let many = joined(many).pop().unwrap();
+        assert_eq!((many.subjects.len(), many.reason.text.en.matches("stale").count()), (30, SPELT_OUT));
+        assert!(many.reason.text.en.ends_with("stale …"), "{}", many.reason.text);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! For tests: the console over a gateway that only remembers what it was asked, with users of every role.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -214,11 +215,7 @@ impl Backend for Fake {
 
     async fn alerts(&self, query: AlertQuery) -> Vec<Raised> {
         self.note(format!("{query:?}"));
-        let open = |message: &Message| Raised {
-            message: Some(message.id),
-            partner: Some(message.partner.clone()),
-            alert: alert("http-404"),
-        };
+        let open = |message: &Message| Raised::of_message(message.id, &message.partner, alert("http-404"));
         self.stored.iter().map(open).take(query.limit).collect()
     }
 
@@ -226,7 +223,8 @@ impl Backend for Fake {
         self.note(format!("acknowledge {name} {}", by(&asked)));
         self.carry_out(asked);
         let known = name == "gateway.disk-nearly-full";
-        let raised = Raised { message: None, partner: None, alert: alert("disk-nearly-full") };
+        let raised =
+            Raised { message: None, partner: None, subjects: BTreeSet::new(), alert: alert("disk-nearly-full") };
         if known { Ok(raised) } else { Err(refused(404, "alert-unknown")) }
     }
 

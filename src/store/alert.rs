@@ -15,11 +15,12 @@
 //! | `BusinessReceipt` that refuses a document | `declaration-rejected`, `declaration-error` | when later receipts leave no document refused so; with what a person does to the message |
 //! | `PlatformAnswered` that refuses the envelope | `envelope-refused` | with another answer of the platform, or a receipt; the same |
 //!
-//! One message has one alert of a code: raised again while open, it only counts on.
+//! One message has one alert of a code: raised again while open, it only counts on. A condition that stands takes over
+//! the words of whoever raises it again; it is announced anew when it is [graver, or about something else](Raised::outgrows).
 
 mod declaration;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -92,11 +93,32 @@ pub struct Raised {
     pub message: Option<Id>,
     /// The partner it is about.
     pub partner: Option<String>,
+    /// What a condition is about besides: ids of exchanges, files, fingerprints, channels. Figures are none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub subjects: BTreeSet<String>,
     /// The alert.
     pub alert: Alert,
 }
 
 impl Raised {
+    /// About a message of this partner.
+    pub fn of_message(message: Id, partner: &str, alert: Alert) -> Raised {
+        Raised { message: Some(message), partner: Some(partner.to_owned()), subjects: BTreeSet::new(), alert }
+    }
+
+    /// Whether whoever knows `earlier` has to hear of this too: it is graver, or about something that `earlier` is not
+    /// about.
+    pub fn outgrows(&self, earlier: &Raised) -> bool {
+        self.alert.level > earlier.alert.level || !self.subjects.is_subset(&earlier.subjects)
+    }
+
+    /// Takes over how the same condition is by now.
+    pub fn refresh(&mut self, now: &Raised) {
+        self.alert.level = now.alert.level;
+        self.alert.text.clone_from(&now.alert.text);
+        self.subjects.clone_from(&now.subjects);
+    }
+
     /// Names it in commands and routes: `<message>.<code>`, `gateway.<code>`, or `gateway.<code>.<partner>`.
     pub fn name(&self) -> String {
         let code = &self.alert.code;
@@ -132,11 +154,25 @@ impl Alerts {
 
     /// A condition of the gateway, or of all exchange with a partner, has begun or goes on.
     pub fn raise(&self, level: Level, reason: Reason, partner: Option<&str>, at: Timestamp) {
+        self.raise_about(BTreeSet::new(), level, reason, partner, at);
+    }
+
+    /// The same about these [subjects](Raised::subjects), which are all there are by now. One that stands and has
+    /// become graver or concerns another subject begins anew, acknowledged or not.
+    pub fn raise_about(
+        &self,
+        subjects: BTreeSet<String>,
+        level: Level,
+        reason: Reason,
+        partner: Option<&str>,
+        at: Timestamp,
+    ) {
         let alert = Alert::new(&reason.code, level, reason.text, at);
-        let raised = Raised { message: None, partner: partner.map(str::to_owned), alert };
+        let raised = Raised { message: None, partner: partner.map(str::to_owned), subjects, alert };
         let mut conditions = self.conditions();
-        if let Some(standing) = conditions.get_mut(&raised.name()) {
+        if let Some(standing) = conditions.get_mut(&raised.name()).filter(|standing| !raised.outgrows(standing)) {
             standing.alert.times = standing.alert.times.saturating_add(1);
+            standing.refresh(&raised);
             return;
         }
         conditions.insert(raised.name(), raised.clone());
@@ -160,7 +196,7 @@ impl Alerts {
     }
 
     /// A person has seen the condition with this [name](Raised::name); it stays quiet until it has ended and begun
-    /// again. `None`: there is no such open condition.
+    /// again, or [outgrows](Raised::outgrows) what was seen. `None`: there is no such open condition.
     pub fn acknowledge(&self, name: &str, seen: Acknowledgement) -> Option<Raised> {
         let mut conditions = self.conditions();
         let standing = conditions.get_mut(name).filter(|standing| standing.alert.is_open())?;
@@ -188,8 +224,7 @@ pub(super) fn newly_raised(before: Option<&Message>, after: &Message) -> Vec<Rai
         known.filter(|known| known.is_open()).any(|known| known.code == alert.code && known.raised == alert.raised)
     };
     let new = after.alerts.iter().filter(|alert| alert.is_open() && !was_open(alert));
-    let partner = Some(after.partner.clone());
-    new.map(|alert| Raised { message: Some(after.id), partner: partner.clone(), alert: alert.clone() }).collect()
+    new.map(|alert| Raised::of_message(after.id, &after.partner, alert.clone())).collect()
 }
 
 /// What a fact does to a message's alerts; `before` is the state it found. `false`: it acknowledges an alert that is

@@ -144,6 +144,33 @@ fn a_standing_condition_is_announced_once_until_it_has_ended() {
     assert_eq!(alerts.standing().len(), 2, "it began anew");
 }
 
+#[test]
+fn a_standing_condition_is_announced_again_when_it_is_graver_or_about_something_else_and_not_for_other_figures() {
+    let alerts = Alerts::new(MessageFigures::default());
+    let mut stream = alerts.subscribe();
+    let name = "gateway.certificate-offered.acme";
+    let mut raise = |level, subjects: &[&str], words: &str, second| {
+        let subjects = subjects.iter().map(|subject| (*subject).to_owned()).collect();
+        let text = Bilingual { zh: words.to_owned(), en: words.to_owned() };
+        let reason = Reason { code: "certificate-offered".to_owned(), text };
+        alerts.raise_about(subjects, level, reason, Some("acme"), at(second));
+        let told: Vec<Level> = std::iter::from_fn(|| stream.try_recv().ok()).map(|raised| raised.alert.level).collect();
+        let standing = alerts.condition(name).unwrap();
+        assert_eq!((standing.alert.text.en.as_str(), standing.alert.level), (words, level), "{words}");
+        (told, standing.alert.is_open())
+    };
+    assert_eq!(raise(Level::Warning, &["one"], "one", 1), (vec![Level::Warning], true));
+    assert_eq!(raise(Level::Warning, &["one"], "one, for 2 hours", 2), (vec![], true));
+    let seen = Acknowledgement { at: at(3), by: "ann".to_owned(), reason: "asked them".to_owned() };
+    assert!(alerts.acknowledge(name, seen.clone()).is_some());
+    assert_eq!(raise(Level::Warning, &["one"], "one, for 3 hours", 4), (vec![], false));
+    assert_eq!(raise(Level::Error, &["one"], "one, soon over", 5), (vec![Level::Error], true));
+    assert!(alerts.acknowledge(name, seen).is_some());
+    assert_eq!(raise(Level::Error, &["one", "two"], "one and two", 6), (vec![Level::Error], true));
+    assert_eq!(raise(Level::Warning, &["two"], "two alone", 7), (vec![], true), "less is no news");
+    assert_eq!(raise(Level::Warning, &["three"], "three", 8), (vec![Level::Warning], true));
+}
+
 /// Customs' word about document `document` of two.
 fn told(document: u32, status: &str, second: u32) -> Fact {
     let time = format!("202603010930{second:02}000");

@@ -101,4 +101,16 @@ def agreement(console):
         assert all(any(word in value for value in values) for word in words), values
 
 
-SCENES = (filters, declarations, agreement)
+def further(console):
+    """The first page says that there are more alerts than it shows, and shows them when it is asked."""
+    console.set_up()
+    for number in range(60):
+        console.drop(f"refused-{number}.xml", b"<order/>")
+    alerts = lambda: len(console.all("[data-silence]"))
+    console.until("that there are more", lambda: console.one("[data-further]") and alerts() == 50)
+    assert "50" in console.one("[data-further]").text
+    console.press("[data-further] button")
+    console.until("all of them", lambda: alerts() == 60 and not console.all("[data-further]"))
+
+
+SCENES = (filters, declarations, agreement, further)

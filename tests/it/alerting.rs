@@ -312,6 +312,38 @@ fn a_failing_channel_is_an_alert_that_others_tell_and_nothing_waits_for_it() {
 }
 
 #[test]
+fn of_two_webhooks_the_one_that_works_tells_that_the_other_fails_and_when_it_does_no_more() {
+    let (port, works) = (free_port(), receiver(&[]));
+    let failing = webhook(&format!("http://127.0.0.1:{port}/"), "");
+    let working = webhook(&format!("http://127.0.0.1:{}/", works.port), "").replace("\"hook\"", "\"other\"");
+    let (home, _peer) = home(&[failing, working].concat());
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    gateway.submit("theirs", "a.xml", b"<a/>");
+    eventually("the failing is told by the other", || {
+        pass(&clock, Duration::from_secs(5));
+        told(&works.received()).contains(&one("alert-webhook-failing")).then_some(())
+    });
+    let received = works.received();
+    let mut alerts = received.iter().flat_map(|one| one["body"]["alerts"].as_array().unwrap());
+    let said = alerts.rfind(|alert| alert["code"] == "alert-webhook-failing").unwrap();
+    let words = text(&said["text"]["en"]);
+    assert!(words.contains("told by hook: ") && !words.contains("other: "), "{words}");
+    let mended = Scripted::start_at(port, |_, _| Some(answer(204, "", b"")));
+    let ended = ("alert-webhook-failing".to_owned(), "ended".to_owned());
+    eventually("and its end", || {
+        pass(&clock, Duration::from_secs(30));
+        told(&works.received()).contains(&ended).then_some(())
+    });
+    let own = mended
+        .posted()
+        .iter()
+        .filter(|posted| String::from_utf8_lossy(&posted.body).contains("alert-webhook-failing"))
+        .count();
+    assert_eq!(own, 0, "it is not told of its own failing");
+}
+
+#[test]
 fn a_silence_keeps_alerts_from_being_told_over_restarts_until_it_is_ended() {
     let receiver = receiver(&[]);
     let (home, _peer) = home(&webhook(&format!("http://127.0.0.1:{}/", receiver.port), ""));

@@ -15,7 +15,7 @@ use crate::certificate_exchange::{fingerprint_of, foreign_request};
 use crate::support::correspondent::{Kind, acknowledge, letter, plan};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
-use crate::support::scripted::Scripted;
+use crate::support::scripted::{Scripted, answer};
 use crate::support::{eventually, http, keys};
 
 const REFUSED: &str = "automatic-action/MDN-sent-automatically; processed/error: unexpected-processing-error";
@@ -164,6 +164,22 @@ fn language_theme_and_filters_are_used_by_keyboard_and_what_comes_meanwhile_take
 #[test]
 fn a_filter_is_kept_used_and_removed() {
     play("filters", true);
+}
+
+#[test]
+fn the_first_page_says_that_there_are_more_alerts_and_shows_them() {
+    let peer = Scripted::start(|_, _| Some(answer(404, "", b"")));
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let outbox = home.exchange("theirs", "outbox");
+    eventually("the outbox is there", || outbox.is_dir().then_some(()));
+    let facts = json!({
+        "console": format!("http://{}", home.console),
+        "setup": home.path("console.setup"),
+        "outbox": outbox,
+    });
+    run("further", &facts, &gateway);
 }
 
 #[test]

@@ -3,13 +3,16 @@
 import * as api from "./api.js";
 import { alarms, silences, tester } from "./alerts.js";
 import { trafficChart } from "./chart.js";
-import { h, show, table } from "./dom.js";
+import { button, h, show, table } from "./dom.js";
 import { ago, day, number, said } from "./format.js";
 import { t } from "./text.js";
 
 // A certificate that ends sooner is named on this page.
 const SOON_DAYS = 60;
 const REFRESH_MS = 60_000;
+// Messages whose alerts are shown: at first, and at most in one answer of the API.
+const FEW = 50;
+const MOST = 500;
 // Many events become one refresh.
 const GATHER_MS = 800;
 
@@ -44,6 +47,12 @@ function expiring(certificates) {
   ], soon, t("none-expires"));
 }
 
+// That there are more alerts than are shown, and the way to them.
+function further(shown, more) {
+  return h("p", { class: "muted", "data-further": "" }, t("needs-person.more", number(shown)), " ",
+    shown < MOST ? button(t("needs-person.show-more"), more) : t("needs-person.all"));
+}
+
 // Shows the page and keeps it true.
 export async function nowPage(context) {
   const summary = h("div");
@@ -53,13 +62,16 @@ export async function nowPage(context) {
   const side = h("div", { class: "columns" });
   show(context.place, h("h1", {}, t("page.now")), summary, chart, open, silenced, tester(context), side);
 
+  let shown = FEW;
+  const more = () => { shown = Math.min(shown * 2, MOST); load().catch(context.fail); };
+
   async function load() {
     const [state, queue, figures, alerts, silent, partnerList, certificates] = await Promise.all([
-      api.get("/summary"), api.get("/queue"), api.get("/figures"), api.get("/alerts?limit=50"), api.get("/alerts/silences"), api.get("/partners"), api.get("/certificates"),
+      api.get("/summary"), api.get("/queue"), api.get("/figures"), api.get(`/alerts?limit=${shown}`), api.get("/alerts/silences"), api.get("/partners"), api.get("/certificates"),
     ]);
     show(summary, state.ready ? null : h("div", { class: "problem", role: "alert" }, state.reasons.map((reason) => h("p", {}, said(reason.text)))), tiles(queue));
     show(chart, h("h2", {}, t("traffic")), trafficChart(figures.hours), figures.complete ? null : h("p", { class: "muted" }, t("traffic.incomplete")));
-    show(open, h("h2", {}, t("needs-person")), alarms(alerts.alerts, context, load));
+    show(open, h("h2", {}, t("needs-person")), alarms(alerts.alerts, context, load), alerts.next ? further(shown, more) : null);
     show(silenced, silences(silent.silences, context, load));
     show(side,
       h("section", {}, h("h2", {}, t("page.partners")), partners(partnerList.partners)),
