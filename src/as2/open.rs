@@ -28,7 +28,7 @@ mod head;
 mod layers;
 mod readers;
 
-pub use dissect::{Dissected, Outlets, dissect};
+pub use dissect::{Contained, Dissected, Outlets, dissect, payload_of};
 
 use layers::{Found, Walk};
 

@@ -41,6 +41,15 @@ fn the_content_key_opens_every_permutation_again_without_a_private_key() {
                 let mic = opened.mic.expect(&what);
                 assert_eq!(mic.algorithm.digest(&covered), mic.value, "{what}: the MIC is the digest of what came out");
                 assert_eq!(found.digests.of(mic.algorithm), Some(mic.value.as_slice()), "{what}");
+
+                let mut inside = Vec::new();
+                let signed = scheme.is_some();
+                let limits = Limits::default();
+                let contained = payload_of(&mut covered.as_slice(), &wire.headers, signed, &limits, &mut inside);
+                let contained = contained.expect(&what);
+                assert_eq!((inside.as_slice(), contained.sha256), (PAYLOAD, found.payload_sha256), "{what}");
+                let in_it = compression == Compression::BeforeSigning && signed;
+                assert_eq!(contained.compressed, in_it, "{what}: elsewhere the MIC covers what was decompressed");
             }
         }
     }
