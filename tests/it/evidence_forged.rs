@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::evidence::{SYNC, command, files, homes, settled};
 use crate::support::correspondent::{Kind, acknowledge};
-use crate::support::eventually;
 use crate::support::gateway::{Gateway, dxgate};
-use crate::support::home::{Home, PartnerFile, change};
+use crate::support::home::{Home, PartnerFile, Station, change};
 use crate::support::scripted::{Posted, Scripted, answer};
+use crate::support::{eventually, keys};
 
 const ORDER: &[u8] = b"<order/>\n";
 const USUAL: &str = "sign = \"rsa-pkcs1\"\nencrypt = \"aes256-cbc\"\nkey_transport = \"rsa-pkcs1\"";
@@ -204,5 +204,37 @@ fn evidence_of_a_real_message_holds_whatever_its_mdn_says() {
         let (code, said) = verdict(&bundle);
         assert_eq!(code, Some(0), "{name}: {said}");
         assert!(said.contains(told), "{name}: {said}");
+    }
+}
+
+#[test]
+fn what_was_sent_is_exported_although_it_is_more_than_the_limits_of_today_allow() {
+    let left = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[limits]\nfree_space_floor = 0\n" });
+    let more = "[limits]\nfree_space_floor = 0\ninflate_ratio = 1100\n";
+    let right = Home::of(&Station { as2_name: "theirs", party: keys::theirs(), more });
+    let agreement = "sign = \"rsa-pkcs1\"\nencrypt = \"aes128-cbc\"\ncompress = \"before-signing\"";
+    left.partner("right", &PartnerFile { url: right.url(), agreement, ..PartnerFile::default() });
+    let back = PartnerFile { as2_name: "ours", url: left.url(), party: keys::ours(), ..PartnerFile::default() };
+    right.partner("left", &back);
+    let (sender, receiver) = (Gateway::start(&left), Gateway::start(&right));
+    // So regular that it is compressed more than 200 times.
+    let payload = vec![b' '; 12 * 1024 * 1024];
+    left.submit("right", "order.xml", &payload);
+    sender.wait_for("right", "sent", "order.xml");
+    receiver.wait_for("left", "inbox", "order.xml");
+    let id = settled(&sender, "outbound", "order.xml");
+    let dense = export(&left, &id, "dense");
+    let there = settled(&receiver, "inbound", "order.xml");
+    for (gateway, home) in [(sender, &left), (receiver, &right)] {
+        assert!(gateway.stop().success());
+        change(&home.config(), "[limits]\n", "[limits]\npayload = \"64KiB\"\n");
+    }
+    change(&right.config(), "inflate_ratio = 1100\n", "");
+    let lowered = export(&left, &id, "lowered");
+    let received = export(&right, &there, "received");
+    for bundle in [dense, lowered, received] {
+        assert!(fs::read(bundle.join("payload.bin")).unwrap() == payload, "{}", bundle.display());
+        let (code, said) = verdict(&bundle);
+        assert_eq!(code, Some(0), "{said}");
     }
 }
