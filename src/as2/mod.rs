@@ -58,8 +58,8 @@ pub use message_id::MessageId;
 pub use mic::{Mic, MicVariant, SentMic, SentMics};
 pub use name::As2Name;
 pub use open::{
-    Contained, Dissected, Form, OpenFailure, OpenKeys, Opened, Outlets, dissect, open, open_as_named, open_canonical,
-    payload_of,
+    Contained, Dissected, Form, OpenFailure, OpenKeys, Opened, Outlets, dissect, is_enveloped, open, open_as_named,
+    open_canonical, payload_of, says_enveloped,
 };
 pub use options::{NotificationOptions, Unmet};
 pub use plan::{

@@ -29,6 +29,7 @@ mod layers;
 mod readers;
 
 pub use dissect::{Contained, Dissected, Outlets, dissect, payload_of};
+pub use head::{is_enveloped, says_enveloped};
 
 use layers::{Found, Walk};
 
