@@ -35,7 +35,7 @@ fn exporter(config: &Config, store: &Store, partners: &Directory) -> Exporter {
         store: store.clone(),
         certificates: Arc::new(certificates),
         decryption: Arc::new(config.station.keys.decryption_keys()),
-        limits: config.limits,
+        limits: config.limits.of_what_is_kept(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::backend::{GatewayBackend, refusal};
-use crate::as2::mdn;
+use crate::as2::{self, mdn};
 use crate::bilingual;
 use crate::console::wire::traffic::{
     FindingWire, KeyWire, OldestWire, PartnerQueueWire, PrecheckWire, QueueWire, TableWire,
@@ -15,7 +15,7 @@ use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::partner::{Dxp, Partner, Profile};
 use crate::store::Store;
-use crate::store::record::{Body, Message, State};
+use crate::store::record::{Body, JobKind, Message, State};
 
 /// Bytes of a file that somebody brings to the pre-check: what a page can show.
 pub(super) const PRECHECK_LIMIT: u64 = 32 * 1024 * 1024;
@@ -36,10 +36,16 @@ pub(super) async fn blocking<T: Send + 'static>(
 pub(super) fn download(store: &Store, id: Id, part: Part) -> Result<Download, Refusal> {
     let message = find(store, id)?;
     let body = body_of(&message, part)?;
+    if part == Part::SealedWire && message.kind == JobKind::Payload {
+        let mut bytes = store.read(&body).map_err(|error| unreadable(&error))?;
+        if !as2::is_enveloped(&message.headers, &mut bytes, &Limits::default()) {
+            return Err(wire_is_payload());
+        }
+    }
     let file_name = match part {
         Part::Payload if !message.file_name.is_empty() => message.file_name.clone(),
         Part::Payload => format!("{id}.payload"),
-        Part::Wire => format!("{id}.wire"),
+        Part::Wire | Part::SealedWire => format!("{id}.wire"),
         Part::Mdn => format!("{id}.mdn"),
     };
     let bytes = store.read(&body).map_err(|error| unreadable(&error))?;
@@ -48,7 +54,7 @@ pub(super) fn download(store: &Store, id: Id, part: Part) -> Result<Download, Re
 
 fn body_of(message: &Message, part: Part) -> Result<Body, Refusal> {
     let body = match part {
-        Part::Wire => message.wire,
+        Part::Wire | Part::SealedWire => message.wire,
         Part::Payload => message.payload,
         Part::Mdn => message.receipt.as_ref().map(|receipt| receipt.body),
     };
@@ -63,6 +69,14 @@ fn body_of(message: &Message, part: Part) -> Result<Body, Refusal> {
         return Err(refusal(410, "payload-purged", text));
     }
     Ok(body)
+}
+
+fn wire_is_payload() -> Refusal {
+    let text = bilingual!(
+        "该报文未加密，传输字节即业务内容：需要操作员权限。",
+        "the message is not encrypted, so its wire bytes show the payload: an operator may see them."
+    );
+    refusal(403, "forbidden", text)
 }
 
 /// What an MDN says to people.

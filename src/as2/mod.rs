@@ -57,7 +57,10 @@ pub use mdn::{BuiltMdn, Mdn, MdnError, MdnPlan};
 pub use message_id::MessageId;
 pub use mic::{Mic, MicVariant, SentMic, SentMics};
 pub use name::As2Name;
-pub use open::{Dissected, Form, OpenFailure, OpenKeys, Opened, Outlets, dissect, open, open_as_named, open_canonical};
+pub use open::{
+    Contained, Dissected, Form, OpenFailure, OpenKeys, Opened, Outlets, dissect, is_enveloped, open, open_as_named,
+    open_canonical, payload_of, says_enveloped,
+};
 pub use options::{NotificationOptions, Unmet};
 pub use plan::{
     AcceptPolicy, As2Version, Compression, Encryption, MdnAsk, MdnMode, MicalgStyle, SendPlan, Signing, Stamp,

@@ -28,7 +28,8 @@ mod head;
 mod layers;
 mod readers;
 
-pub use dissect::{Dissected, Outlets, dissect};
+pub use dissect::{Contained, Dissected, Outlets, dissect, payload_of};
+pub use head::{is_enveloped, says_enveloped};
 
 use layers::{Found, Walk};
 

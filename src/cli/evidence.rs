@@ -39,7 +39,7 @@ pub(super) fn export(context: &mut Context<'_>, arguments: &ExportArguments) -> 
         "{shown}：{count} 个文件。验证方法见其中的 README.md。",
         "{shown}: {count} files. Its README.md says how to verify them."
     ))?;
-    signatures(voice, &exported)?;
+    signatures(voice, exported.signed.into(), exported.mdn_signed.into())?;
     Ok(ExitCode::Done)
 }
 
@@ -85,7 +85,7 @@ fn verify_message(context: &mut Context<'_>, id: Id) -> Result<ExitCode, Failure
         return Ok(ExitCode::Done);
     }
     voice.say(&bilingual!("报文 {id} 保存的内容完好", "what is kept of message {id} holds"))?;
-    signatures(voice, &exported)?;
+    signatures(voice, exported.signed.into(), exported.mdn_signed.into())?;
     Ok(ExitCode::Done)
 }
 
@@ -109,14 +109,47 @@ fn verify_bundle(voice: &mut Voice<'_>, dir: &Path) -> Result<ExitCode, Failure>
         ExitCode::Done => voice.say(&bilingual!("{shown} 完好：{files} 个文件", "{shown} holds: {files} files"))?,
         _ => voice.say(&bilingual!("{shown} 不成立：{count} 处", "{shown} does not hold: {count} findings"))?,
     }
+    let broken = |signature: &str| verified.findings.iter().any(|finding| finding.file == signature);
+    let of = |signed, signature| if broken(signature) { Signature::Broken } else { Signature::from(signed) };
+    signatures(voice, of(verified.signed, "signature.p7s"), of(verified.mdn_signed, "mdn-signature.p7s"))?;
+    if verified.mdn_signed {
+        confirmation(voice, verified.mdn_confirms)?;
+    }
     Ok(exit)
 }
 
-fn signatures(voice: &mut Voice<'_>, exported: &ExportWire) -> Result<(), Failure> {
-    let said = |signed| {
-        if signed { bilingual!("有签名，成立", "signed, holds") } else { bilingual!("无签名", "not signed") }
+/// What the signed MDN of a bundle says about its content.
+fn confirmation(voice: &mut Voice<'_>, confirms: Option<bool>) -> Result<(), Failure> {
+    Ok(voice.say(&match confirms {
+        Some(true) => bilingual!("回执确认了该内容（MIC 相符）", "the MDN confirms the content (its MIC)"),
+        Some(false) => bilingual!(
+            "回执中的 MIC 不是该内容的摘要：回执未确认该内容",
+            "the MIC of the MDN is not the digest of the content: it does not confirm it"
+        ),
+        None => bilingual!("回执没有 MIC：未确认任何内容", "the MDN carries no MIC: it confirms no content"),
+    })?)
+}
+
+/// What became of a signature.
+enum Signature {
+    Holds,
+    Absent,
+    Broken,
+}
+
+impl From<bool> for Signature {
+    fn from(holds: bool) -> Signature {
+        if holds { Signature::Holds } else { Signature::Absent }
+    }
+}
+
+fn signatures(voice: &mut Voice<'_>, message: Signature, mdn: Signature) -> Result<(), Failure> {
+    let said = |signature| match signature {
+        Signature::Holds => bilingual!("有签名，成立", "signed, holds"),
+        Signature::Absent => bilingual!("无签名", "not signed"),
+        Signature::Broken => bilingual!("签名不成立", "the signature does not hold"),
     };
-    let (message, mdn) = (said(exported.signed), said(exported.mdn_signed));
+    let (message, mdn) = (said(message), said(mdn));
     let (message_zh, message_en, mdn_zh, mdn_en) = (message.zh, message.en, mdn.zh, mdn.en);
     Ok(voice.say(&bilingual!("报文：{message_zh}；回执：{mdn_zh}", "message: {message_en}; MDN: {mdn_en}"))?)
 }

@@ -150,6 +150,8 @@ pub trait Backend: Exchanges + Runs {
 pub enum Part {
     /// The exact bytes on the wire.
     Wire,
+    /// The same for those who may not see payloads: refused (403) unless they are an envelope, or an MDN.
+    SealedWire,
     /// The payload.
     Payload,
     /// The MDN.

@@ -8,14 +8,14 @@ use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
-use super::access::Scope;
+use super::access::{Principal, Scope};
 use super::api::message_id;
 use super::backend::{Backend, Download, Part};
 use super::problem::Problem;
 use super::router::stepwise;
 use super::routes::Route;
 use super::wire::MdnTextWire;
-use axum::Json;
+use axum::{Extension, Json};
 
 /// Bytes read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -24,7 +24,7 @@ pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
     let binary = "application/octet-stream";
     vec![
         Route::get("/messages/{id}/wire", Scope::Read, wire::<B>)
-            .says("The exact bytes on the wire")
+            .says("The exact bytes on the wire; where they are not encrypted, and so show the payload, for operators")
             .answers_bytes(binary, "The bytes"),
         Route::get("/messages/{id}/mdn", Scope::Read, mdn::<B>)
             .says("The MDN as it travelled")
@@ -38,8 +38,13 @@ pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
     ]
 }
 
-async fn wire<B: Backend>(Shared(backend): Shared<Arc<B>>, Path(id): Path<String>) -> Result<Response, Problem> {
-    Ok(attachment(backend.download(message_id(&id)?, Part::Wire).await?))
+async fn wire<B: Backend>(
+    Shared(backend): Shared<Arc<B>>,
+    Extension(principal): Extension<Principal>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let part = if principal.scope >= Scope::Operate { Part::Wire } else { Part::SealedWire };
+    Ok(attachment(backend.download(message_id(&id)?, part).await?))
 }
 
 async fn mdn<B: Backend>(Shared(backend): Shared<Arc<B>>, Path(id): Path<String>) -> Result<Response, Problem> {

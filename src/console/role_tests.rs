@@ -238,3 +238,16 @@ async fn nothing_is_carried_out_that_cannot_be_recorded() {
         assert!(rig.asked().is_empty(), "{path} was carried out");
     }
 }
+
+#[tokio::test]
+async fn who_may_not_see_payloads_gets_sealed_wire_bytes_alone() {
+    let mut rig = rig(Fake { stored: vec![queued_message(1)], ..Fake::default() }).with_people().await;
+    for (name, part) in [("vera", "SealedWire"), ("otto", "Wire"), ("ada", "Wire")] {
+        let (cookie, _) = rig.session(name).await;
+        rig.asked();
+        let url = format!("/api/v1/messages/{}/wire", id(1));
+        let answered = rig.ask(Method::GET, &url, &[("Cookie", cookie.as_str())], "").await;
+        assert_eq!(answered.status, 200, "{name}");
+        assert_eq!(rig.asked(), [format!("download {part}")], "{name}");
+    }
+}

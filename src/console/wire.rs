@@ -82,6 +82,9 @@ pub struct MessageDetail {
     pub payload: Option<Bytes>,
     /// The exact bytes on the wire.
     pub wire: Option<Bytes>,
+    /// They are not encrypted and show the payload: an operator may see them.
+    #[serde(default)]
+    pub wire_shows_payload: bool,
     /// The MDN.
     pub receipt: Option<ReceiptWire>,
     /// Business keys such as `orderNo`.

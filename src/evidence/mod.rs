@@ -18,6 +18,7 @@
 //!
 //! [`export`] writes a bundle, [`verify`] checks one without a gateway.
 
+mod belonging;
 mod bundle;
 mod export;
 mod readme;

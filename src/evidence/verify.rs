@@ -1,14 +1,15 @@
-//! Checking a bundle without a gateway: the same things that its README's commands check, all at once.
+//! Checking a bundle without a gateway: the same things that its README's commands check, all at once, and whether its
+//! parts [belong together](super::belonging).
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use super::belonging;
 use super::bundle::{SUM_OF_SUMS, SUMS, hex, sum};
-use crate::as2::Mic;
 use crate::bilingual;
 use crate::cms::{self, Certificate, Digests, MultiHasher};
 use crate::ground::limits::Limits;
@@ -35,6 +36,8 @@ pub struct Verified {
     pub signed: bool,
     /// The MDN's signature is there and holds.
     pub mdn_signed: bool,
+    /// The MIC in the signed MDN is the digest of the content; `None`: it carries none, or there is no signed MDN.
+    pub mdn_confirms: Option<bool>,
     /// What does not hold; empty when all is well.
     pub findings: Vec<Finding>,
 }
@@ -65,12 +68,12 @@ pub fn verify(dir: &Path) -> io::Result<Verified> {
     verified.signed = signature(dir, "signature.p7s", "content.bin", "certificates/signer.pem", &mut verified);
     verified.mdn_signed =
         signature(dir, "mdn-signature.p7s", "mdn-content.bin", "certificates/mdn-signer.pem", &mut verified);
-    mic(dir, &mut verified);
+    belonging::check(dir, &mut verified);
     Ok(verified)
 }
 
 impl Verified {
-    fn add(&mut self, file: &str, text: Bilingual) {
+    pub(super) fn add(&mut self, file: &str, text: Bilingual) {
         self.findings.push(Finding { file: file.to_owned(), text });
     }
 }
@@ -128,27 +131,15 @@ fn signature(dir: &Path, signature: &str, content: &str, certificate: &str, veri
     }
 }
 
-/// `mic.txt` is the digest of the content in one of the algorithms of its length.
-fn mic(dir: &Path, verified: &mut Verified) {
-    let Ok(text) = small(&dir.join("mic.txt")) else { return };
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let holds = digests(&dir.join("content.bin")).is_ok_and(|digests| {
-        digests.iter().any(|(algorithm, value)| {
-            format!("{text}, {}", algorithm.micalg()).parse::<Mic>().is_ok_and(|mic| mic.value == value)
-        })
-    });
-    if !holds {
-        verified.add("mic.txt", bilingual!("MIC 不是内容的摘要", "the MIC is not the digest of the content"));
-    }
-}
-
-fn digests(path: &Path) -> io::Result<Digests> {
+/// In every algorithm.
+pub(super) fn digests(path: &Path) -> io::Result<Digests> {
     let mut hasher = MultiHasher::new(&cms::DigestAlgorithm::READABLE);
     io::copy(&mut fs::File::open(path)?, &mut hasher)?;
     Ok(hasher.finish())
 }
 
-fn small(path: &PathBuf) -> io::Result<Vec<u8>> {
+/// A file that is held in memory.
+pub(super) fn small(path: &Path) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.len() > SMALL {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too large for a bundle"));
     }

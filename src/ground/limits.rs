@@ -43,6 +43,14 @@ pub struct Limits {
     pub findings: usize,
 }
 
+impl Limits {
+    /// For what is kept and was accepted, or sent, under caps that may be others by now: those on how much it is do not
+    /// count again.
+    pub fn of_what_is_kept(self) -> Limits {
+        Limits { payload: u64::MAX, inflate_ratio: u64::MAX, ..self }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {

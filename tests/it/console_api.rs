@@ -140,6 +140,33 @@ fn who_listens_hears_of_a_message_from_beginning_to_end() {
     }
 }
 
+/// Of two messages, one encrypted and one not, whose wire bytes may be seen by those who may not see payloads.
+#[test]
+fn a_viewer_sees_no_payload_in_the_bytes_on_the_wire() {
+    let peer = Scripted::start(|_, _| Some(answer(200, "", b"")));
+    let home = home(&peer);
+    let agreement = "sign = \"rsa-pkcs1\"\nencrypt = \"none\"";
+    let open = PartnerFile { url: peer.url(), agreement, mdn: "mode = \"none\"", ..PartnerFile::default() };
+    home.partner("theirs", &open);
+    let gateway = Gateway::start(&home);
+    let made = json!({ "name": "screen", "scope": "read", "days": 1 });
+    let (status, _, made) = post(&home, "/api/v1/tokens", &bearer(&home), &made);
+    assert_eq!(status, 201, "{made}");
+    let (viewer, admin) = (made["token"].as_str().unwrap(), home.token().unwrap());
+    for (partner, shows_payload) in [("theirs", true), ("others", false)] {
+        let id = submit(&home, partner);
+        delivered(&gateway, &id);
+        let detail = gateway.api(&format!("/api/v1/messages/{id}"));
+        assert_eq!(detail["wire_shows_payload"], json!(shows_payload), "{partner}");
+        let wire = |token: &str| http::get(home.console, &format!("/api/v1/messages/{id}/wire"), Some(token)).unwrap();
+        let shown = wire(&admin);
+        assert_eq!(shown.status, 200, "{partner}");
+        let holds = shown.body.windows(ORDER.len()).any(|window| window == ORDER);
+        assert_eq!(holds, shows_payload, "{partner}");
+        assert_eq!(wire(viewer).status, if shows_payload { 403 } else { 200 }, "{partner}");
+    }
+}
+
 /// Downloads and lists of the command line, against the gateway that the API describes.
 #[test]
 fn the_command_line_steers_users_tokens_partners_and_shows_the_trail() {

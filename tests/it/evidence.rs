@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::evidence_forged::fresh_sums;
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile, Station, names};
 use crate::support::{eventually, keys};
@@ -20,7 +21,7 @@ const ROWS: [(&str, &str); 6] = [
     ("sign = \"none\"\nencrypt = \"aes256-cbc\"", SYNC),
     ("sign = \"sm2\"\nencrypt = \"sm4-cbc\"\ncompress = \"before-signing\"", ASYNC),
 ];
-const SYNC: &str = "mode = \"sync\"\nsigned = true";
+pub const SYNC: &str = "mode = \"sync\"\nsigned = true";
 const ASYNC: &str = "mode = \"async\"\nsigned = true";
 
 #[test]
@@ -120,6 +121,11 @@ fn judge(bundle: &Path, payload: &[u8], what: &str, agreement: &str) {
         fs::write(&file, &good).unwrap();
         let _ = fs::remove_file(bundle.join("verified.tmp"));
     }
+    // The same with sums that anybody can make: another payload is not the one that travelled.
+    fs::write(bundle.join("payload.bin"), [payload, b"!"].concat()).unwrap();
+    fresh_sums(bundle);
+    let verdict = dxgate().args(["messages", "verify"]).arg(bundle).output().unwrap();
+    assert_eq!(verdict.status.code(), Some(1), "{what}: {}", String::from_utf8_lossy(&verdict.stdout));
 }
 
 /// What stands in the `sh` blocks of the README, literally.
@@ -133,7 +139,7 @@ fn shell(folder: &Path, command: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() { found.extend(files(&entry)) } else { found.push(entry) }
@@ -143,7 +149,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The id of a message once it and its MDN are settled.
-fn settled(gateway: &Gateway<'_>, direction: &str, name: &str) -> String {
+pub fn settled(gateway: &Gateway<'_>, direction: &str, name: &str) -> String {
     eventually(&format!("{name} is settled, {direction}"), || {
         let list = gateway.api(&format!("/api/v1/messages?direction={direction}&name={name}"));
         let line = list["messages"]
@@ -157,13 +163,13 @@ fn settled(gateway: &Gateway<'_>, direction: &str, name: &str) -> String {
     })
 }
 
-fn command(home: &Home, arguments: &[&str]) -> (bool, String) {
+pub fn command(home: &Home, arguments: &[&str]) -> (bool, String) {
     let output = dxgate().args(arguments).arg("--config").arg(home.config()).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
-fn homes(agreement: &str, mdn: &str) -> (Home, Home) {
+pub fn homes(agreement: &str, mdn: &str) -> (Home, Home) {
     let sm2 = agreement.contains("sm2");
     let (ours, theirs) = if sm2 { (keys::sm2_ours(), keys::sm2_theirs()) } else { (keys::ours(), keys::theirs()) };
     let left = Home::of(&Station { as2_name: "ours", party: ours, more: "" });

@@ -30,6 +30,7 @@ mod duplicates;
 mod earlier;
 mod environment;
 mod evidence;
+mod evidence_forged;
 mod failed_sync;
 mod failures;
 mod full_disk;

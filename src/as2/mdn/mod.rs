@@ -14,7 +14,7 @@ mod build;
 mod parse;
 
 pub use build::{BuiltMdn, MdnPlan, build};
-pub use parse::{Mdn, MdnError, parse};
+pub use parse::{Mdn, MdnError, Subject, parse, parse_signed};
 
 #[cfg(test)]
 mod forgery_tests;

@@ -116,26 +116,55 @@ pub fn parse(headers: &Headers, body: &[u8], trusted: &[Certificate], limits: &L
         other => return Err(MdnError::NotMdn(printable(other))),
     };
     let Report { fields, text } = report;
-    for name in ["Disposition", "Original-Message-ID", "Received-Content-MIC"] {
-        if fields.count(name) > 1 {
-            return Err(MdnError::Repeated(name));
-        }
-    }
-    let mic_text = fields.get("Received-Content-MIC");
-    let mic: Option<Mic> = mic_text.and_then(|text| text.parse().ok());
+    let Subject { original_message_id, mic } = subject(&fields)?;
     Ok(Mdn {
         from,
         to,
         message_id: headers.get(headers::MESSAGE_ID).and_then(|id| MessageId::parse(id).ok()),
-        original_message_id: fields.get("Original-Message-ID").and_then(|id| MessageId::parse(id).ok()),
+        original_message_id,
         final_recipient: fields.get("Final-Recipient").map(recipient),
         disposition: Disposition::parse_received(fields.get("Disposition").unwrap_or_default())?,
-        mic_unreadable: mic.is_none() && mic_text.is_some_and(|text| !text.is_empty()),
+        mic_unreadable: mic.is_none() && fields.get("Received-Content-MIC").is_some_and(|text| !text.is_empty()),
         mic,
         text,
         reporting_ua: fields.get("Reporting-UA").map(printable),
         remarks: remarks(&fields),
         signature,
+    })
+}
+
+/// Which message a receipt is about, and which octets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// `Original-Message-ID`.
+    pub original_message_id: Option<MessageId>,
+    /// `Received-Content-MIC`.
+    pub mic: Option<Mic>,
+}
+
+/// Reads what a receipt is about from the octets of it that are signed: for evidence, where their signature is verified
+/// apart from this.
+///
+/// # Errors
+/// They are not those of a receipt.
+pub fn parse_signed(mut octets: &[u8], limits: &Limits) -> Result<Subject, MdnError> {
+    if octets.len() > limits.mdn {
+        return Err(MdnError::TooLarge);
+    }
+    let headers = read_entity_head(&mut octets, limits)?;
+    subject(&report(&headers, octets, limits)?.fields)
+}
+
+/// What decides the meaning of a receipt stands in it once.
+fn subject(fields: &Headers) -> Result<Subject, MdnError> {
+    for name in ["Disposition", "Original-Message-ID", "Received-Content-MIC"] {
+        if fields.count(name) > 1 {
+            return Err(MdnError::Repeated(name));
+        }
+    }
+    Ok(Subject {
+        original_message_id: fields.get("Original-Message-ID").and_then(|id| MessageId::parse(id).ok()),
+        mic: fields.get("Received-Content-MIC").and_then(|text| text.parse().ok()),
     })
 }
 

@@ -4,10 +4,11 @@
 //! the content key that was kept, and the octets that the MIC covers come out beside the payload. Its result is for
 //! evidence alone; nothing is answered to anybody.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 
 use super::super::AcceptPolicy;
 use super::super::error::OpenError;
+use super::head::Head;
 use super::layers::{Again, Walk};
 use super::{Form, OpenKeys};
 use crate::cms::{ContentCipher, DigestAlgorithm, Digests, SignatureScheme, SignatureValid};
@@ -53,16 +54,7 @@ pub fn dissect(
     form: Form,
     outlets: Outlets<'_>,
 ) -> Result<Dissected, OpenError> {
-    let policy = AcceptPolicy {
-        require_signature: false,
-        require_encryption: false,
-        digests: DigestAlgorithm::READABLE.to_vec(),
-        schemes: SignatureScheme::ALL.to_vec(),
-        ciphers: ContentCipher::ALL.to_vec(),
-        gcm_in_enveloped: true,
-        unknown_signers: keys.trusted.is_empty(),
-        ..AcceptPolicy::default()
-    };
+    let policy = AcceptPolicy { unknown_signers: keys.trusted.is_empty(), ..anything() };
     let Outlets { covered, signature, payload } = outlets;
     let again = Again { content_key, covered: Some(covered), signature: Some(signature) };
     let algorithms = DigestAlgorithm::READABLE.to_vec();
@@ -77,4 +69,50 @@ pub fn dissect(
         digests: found.digests,
         payload_sha256: payload.sha256,
     })
+}
+
+/// The payload in the octets that a MIC covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contained {
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// It is compressed in there.
+    pub compressed: bool,
+}
+
+/// Writes the payload that is in `covered`, the octets that [`dissect`] found a MIC to cover, to `payload`. `headers` are
+/// those of the POST; `signed`: the message has a signature.
+///
+/// # Errors
+/// A layer cannot be read, the payload is larger than `limits` allow, the sink fails.
+pub fn payload_of(
+    covered: &mut dyn Read,
+    headers: &Headers,
+    signed: bool,
+    limits: &Limits,
+    payload: &mut dyn Write,
+) -> Result<Contained, OpenError> {
+    let (policy, keys) = (anything(), OpenKeys { decryption: &[], trusted: &[] });
+    let mut walk = Walk::new(&policy, &keys, limits, Vec::new(), payload);
+    // Of a plain message the MIC covers the body alone: what it is, the fields of the POST say.
+    let found = if signed || Head::new(headers.clone(), None)?.is_layer() {
+        walk.signed_part(&mut BufReader::new(covered))
+    } else {
+        walk.message(headers, covered)
+    };
+    let (layers, _) = walk.into_found();
+    Ok(Contained { sha256: found?.sha256, compressed: layers.compressed })
+}
+
+/// A policy that demands nothing and allows everything.
+fn anything() -> AcceptPolicy {
+    AcceptPolicy {
+        require_signature: false,
+        require_encryption: false,
+        digests: DigestAlgorithm::READABLE.to_vec(),
+        schemes: SignatureScheme::ALL.to_vec(),
+        ciphers: ContentCipher::ALL.to_vec(),
+        gcm_in_enveloped: true,
+        ..AcceptPolicy::default()
+    }
 }

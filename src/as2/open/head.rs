@@ -127,6 +127,37 @@ pub(super) fn cms_kind(content_type: &ContentType, body: &mut dyn BufRead) -> Re
     Ok(CmsKind::Enveloped)
 }
 
+/// Whether the fields of a POST say that its body is an envelope.
+pub fn says_enveloped(headers: &Headers) -> bool {
+    let Ok(head) = Head::new(headers.clone(), None) else { return false };
+    // Without a word about it only the structure itself tells; most are envelopes.
+    let kind = head.content_type.param("smime-type").map(str::to_ascii_lowercase);
+    head.is_cms() && matches!(kind.as_deref(), Some("enveloped-data" | "authenveloped-data") | None)
+}
+
+/// Whether the body of a POST is an envelope, so that whoever sees it sees nothing of its payload: the structure itself,
+/// whatever is said about it. What cannot be read is none.
+pub fn is_enveloped(headers: &Headers, body: &mut dyn Read, limits: &Limits) -> bool {
+    let mut body = BufReader::with_capacity(BUFFER, body);
+    let head = Head::new(headers.clone(), None).and_then(|head| head.or_repeated(&mut body, limits));
+    let Some(head) = head.ok().filter(Head::is_cms) else { return false };
+    let Ok(mut structure) = decoded_cms(&head, &mut body) else { return false };
+    let mut start = Vec::new();
+    if (&mut structure).take(START).read_to_end(&mut start).is_err() {
+        return false;
+    }
+    // ContentInfo (RFC 5652 3): its content type is the first thing in the SEQUENCE.
+    let long = start.get(1).filter(|length| **length > 0x80).map_or(0, |length| usize::from(length & 0x7f));
+    let content_type = start.get(long.saturating_add(2)..).unwrap_or_default();
+    start.first() == Some(&0x30) && [OID_ENVELOPED, OID_AUTH_ENVELOPED].iter().any(|oid| content_type.starts_with(oid))
+}
+
+/// Bytes of a structure in which its content type ends.
+const START: u64 = 64;
+/// id-envelopedData, 1.2.840.113549.1.7.3 (RFC 5652 6.1), with tag and length.
+const OID_ENVELOPED: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03";
+/// id-ct-authEnvelopedData, 1.2.840.113549.1.9.16.1.23 (RFC 5083 2.1), with tag and length.
+const OID_AUTH_ENVELOPED: &[u8] = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x17";
 /// id-ct-compressedData, 1.2.840.113549.1.9.16.1.9 (RFC 3274 1.1), with tag and length.
 const OID_COMPRESSED: &[u8] = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09";
 /// id-signedData, 1.2.840.113549.1.7.2 (RFC 5652 5.1), with tag and length.

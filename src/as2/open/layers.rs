@@ -167,6 +167,12 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Walks what a signature covered, or would have: an entity with its header block, its other layers gone.
+    pub(super) fn signed_part(&mut self, octets: &mut dyn BufRead) -> Result<Payload, OpenError> {
+        self.signed = true;
+        self.inner_entity(octets, 0)
+    }
+
     /// An entity inside a layer: its header block is still to be read.
     fn inner_entity(&mut self, reader: &mut dyn BufRead, depth: usize) -> Result<Payload, OpenError> {
         let depth = depth.saturating_add(1);

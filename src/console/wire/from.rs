@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::backend::{BackupStatus, StateCount};
 use super::*;
-use crate::as2::MicVariant;
+use crate::as2::{MicVariant, says_enveloped};
 use crate::evidence::Exported;
 use crate::outbound::Action;
 use crate::store::record::{Body, Event, Evidence, LegalHold, Message, PublicationStage, Receipt};
@@ -58,6 +58,9 @@ impl From<&Message> for MessageDetail {
             line: MessageLine::from(message),
             payload: message.payload.as_ref().map(Bytes::from),
             wire: message.wire.as_ref().map(Bytes::from),
+            wire_shows_payload: message.wire.is_some()
+                && message.kind == JobKind::Payload
+                && !says_enveloped(&message.headers),
             receipt,
             keys: declaration.keys,
             cop_msg_id: declaration.cop_msg_id,

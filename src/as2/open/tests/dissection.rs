@@ -41,6 +41,21 @@ fn the_content_key_opens_every_permutation_again_without_a_private_key() {
                 let mic = opened.mic.expect(&what);
                 assert_eq!(mic.algorithm.digest(&covered), mic.value, "{what}: the MIC is the digest of what came out");
                 assert_eq!(found.digests.of(mic.algorithm), Some(mic.value.as_slice()), "{what}");
+
+                let mut inside = Vec::new();
+                let signed = scheme.is_some();
+                let limits = Limits::default();
+                let contained = payload_of(&mut covered.as_slice(), &wire.headers, signed, &limits, &mut inside);
+                let contained = contained.expect(&what);
+                assert_eq!((inside.as_slice(), contained.sha256), (PAYLOAD, found.payload_sha256), "{what}");
+                let in_it = compression == Compression::BeforeSigning && signed;
+                assert_eq!(contained.compressed, in_it, "{what}: elsewhere the MIC covers what was decompressed");
+                assert_eq!(
+                    is_enveloped(&wire.headers, &mut wire.body.as_slice(), &limits),
+                    envelope.is_some(),
+                    "{what}"
+                );
+                assert_eq!(says_enveloped(&wire.headers), envelope.is_some(), "{what}");
             }
         }
     }
@@ -90,4 +105,24 @@ fn what_was_accepted_in_another_form_comes_apart_in_that_form() {
         assert_eq!(covered, signed.as_bytes());
         assert!(covered.ends_with(&payload));
     }
+}
+
+#[test]
+fn what_only_says_that_it_is_an_envelope_is_none() {
+    let limits = Limits::default();
+    let sealed = enveloped(&payload_entity(), ContentCipher::Aes128Cbc, KeyTransport::RsaPkcs1);
+    let is = |wire: &Wire| is_enveloped(&wire.headers, &mut wire.body.as_slice(), &limits);
+    assert!(is(&sealed));
+    let compressed = compressed_entity(&payload_entity());
+    let start = memchr::memmem::find(&compressed, b"\r\n\r\n").unwrap() + 4;
+    for body in [PAYLOAD, &compressed[start..], b"", b"0", b"0\x84", &sealed.body[..6]] {
+        let lying = Wire { headers: sealed.headers.clone(), body: body.to_vec() };
+        assert!(!is(&lying) && says_enveloped(&lying.headers), "{body:?}");
+    }
+    let mislabelled = wire(&[("Content-Type", "application/xml")], &sealed.body);
+    assert!(!is(&mislabelled), "what is no CMS is the payload itself");
+    let mut encoded = sealed.clone();
+    encoded.headers.push("Content-Transfer-Encoding", "base64").unwrap();
+    encoded.body = openssl::base64::encode_block(&sealed.body).into_bytes();
+    assert!(is(&encoded));
 }
