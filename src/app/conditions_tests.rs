@@ -1,0 +1,143 @@
+//! What stands when, in which words.
+
+use super::*;
+use crate::as2::cem::CertUsage;
+use crate::ground::id::Id;
+use crate::store::exchange::{AskedCertificate, ExchangeAnswer, Word};
+use crate::store::record::Folder;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn code(left: SignedDuration, certificate: &Certificate) -> Option<(String, Level)> {
+    let now = certificate.not_after().checked_sub(left).unwrap();
+    expiry(&[certificate], now).map(|condition| (condition.reason.code, condition.level))
+}
+
+#[test]
+fn a_certificate_is_alerted_about_at_60_30_14_7_and_1_days_and_when_it_has_expired() {
+    let certificate = Certificate::read(include_bytes!("../../certs-example/station.crt")).unwrap();
+    let hour = |hours: i64| code(SignedDuration::from_hours(hours), &certificate);
+    assert_eq!(hour(60 * 24 + 1), None);
+    for (days, level) in
+        [(60, Level::Warning), (30, Level::Warning), (14, Level::Error), (7, Level::Error), (1, Level::Error)]
+    {
+        let wanted = Some((format!("certificate-expires-{days}d"), level));
+        assert_eq!((hour(days * 24), hour(days * 24 - 1)), (wanted.clone(), wanted), "{days}");
+    }
+    assert_eq!(hour(7 * 24 + 1).map(|found| found.0).as_deref(), Some("certificate-expires-14d"));
+    assert_eq!(hour(0).map(|found| found.0).as_deref(), Some("certificate-expires-1d"));
+    assert_eq!(hour(-1), Some(("certificate-expired".to_owned(), Level::Error)));
+}
+
+fn exchange_of(direction: Direction, respond_by: i64) -> CertificateExchange {
+    let asked = AskedCertificate {
+        fingerprint: "aa".to_owned(),
+        usages: vec![CertUsage::DigitalSignature],
+        respond_by: Some(at(respond_by)),
+        issuer: "CN=acme".to_owned(),
+        serial: "1".to_owned(),
+    };
+    CertificateExchange {
+        id: Id::derived(at(0), &[1; 10]),
+        partner: "acme".to_owned(),
+        direction,
+        request_id: "r".to_owned(),
+        asked: at(0),
+        certificates: vec![asked],
+        answer: None,
+        superseded_by: None,
+    }
+}
+
+#[test]
+fn an_open_request_is_told_and_is_urgent_near_its_end() {
+    let offered = exchange_of(Direction::Inbound, 86_400 * 10);
+    let told = |now: i64| exchanges(std::slice::from_ref(&offered), at(now)).pop().map(|found| found.level);
+    assert_eq!(told(86_400 * 7 - 1), Some(Level::Warning));
+    assert_eq!(told(86_400 * 7), Some(Level::Error));
+    let superseded = CertificateExchange { superseded_by: Some(offered.id), ..offered.clone() };
+    assert!(exchanges(&[superseded], at(0)).is_empty());
+}
+
+#[test]
+fn conditions_of_one_code_about_one_partner_are_one_that_names_each() {
+    let old = exchange_of(Direction::Inbound, 86_400 * 10);
+    let new = CertificateExchange { id: Id::derived(at(1), &[2; 10]), ..exchange_of(Direction::Inbound, 86_400 * 30) };
+    let other = CertificateExchange { partner: "other".to_owned(), ..old.clone() };
+    let open = [old.clone(), new.clone(), other];
+    let found = joined(exchanges(&open, at(86_400 * 8)));
+    let [acme, other] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((acme.level, other.level), (Level::Error, Level::Error));
+    assert_eq!(acme.subjects, BTreeSet::from([old.id.to_string(), new.id.to_string()]));
+    for id in [old.id, new.id] {
+        let (zh, en) = (format!("cert accept {id}"), format!("cert reject {id}"));
+        assert!(acme.reason.text.zh.contains(&zh) && acme.reason.text.en.contains(&en), "{}", acme.reason.text);
+    }
+    let many = (0..30).map(|n| condition(Level::Warning, "crl-stale", bilingual!("旧", "stale")).about(n)).collect();
+    let many = joined(many).pop().unwrap();
+    assert_eq!((many.subjects.len(), many.reason.text.en.matches("stale").count()), (30, SPELT_OUT));
+    assert!(many.reason.text.en.ends_with("stale …"), "{}", many.reason.text);
+}
+
+#[test]
+fn a_request_of_ours_is_told_when_it_is_late_or_rejected() {
+    let ours = exchange_of(Direction::Outbound, 100);
+    let code = |one: &CertificateExchange, now: i64| {
+        exchanges(std::slice::from_ref(one), at(now)).pop().map(|found| found.reason.code)
+    };
+    assert_eq!((code(&ours, 99), code(&ours, 100).as_deref()), (None, Some("certificate-unanswered")));
+    let answered = |accepted: bool| {
+        let words = vec![Word { fingerprint: "aa".to_owned(), accepted, reason: None }];
+        let answer = ExchangeAnswer { at: at(50), by: "acme".to_owned(), message: ours.id, words };
+        CertificateExchange { answer: Some(answer), ..ours.clone() }
+    };
+    assert_eq!(code(&answered(true), 200), None);
+    assert_eq!(code(&answered(false), 200).as_deref(), Some("certificate-rejected"));
+    assert_eq!(code(&answered(false), 86_400 * 31), None, "after a month it is history");
+}
+
+#[test]
+fn a_queue_is_old_from_the_configured_age_on() {
+    let backlog = Backlog { depth: 3, oldest: Some(at(0)), due: Vec::new() };
+    let hour = Duration::from_secs(3600);
+    assert_eq!(queue(&backlog, hour, at(3599)), None);
+    assert_eq!(queue(&backlog, hour, at(3600)).map(|found| found.reason.code).as_deref(), Some("queue-old"));
+    assert_eq!(queue(&backlog, Duration::ZERO, at(36_000)), None, "switched off");
+    assert_eq!(queue(&Backlog::default(), hour, at(36_000)), None, "nothing waits");
+}
+
+#[test]
+fn files_that_wait_for_minutes_are_told_by_partner_with_folders_count_and_cause() {
+    let waits = |partner: &str, folder: Folder, since: i64| Unpublished {
+        partner: partner.to_owned(),
+        folder,
+        since: at(since),
+        cause: format!("cause {since}"),
+    };
+    let waiting = vec![
+        waits("acme", Folder::Sent, 20),
+        waits("acme", Folder::Inbox, 10),
+        waits("acme", Folder::Inbox, 200),
+        waits("zebra", Folder::Inbox, 30),
+    ];
+    assert!(unpublished(waiting.clone(), at(189)).is_empty());
+    let [acme] = unpublished(waiting.clone(), at(190)).try_into().unwrap();
+    assert_eq!((acme.level, acme.partner.as_deref()), (Level::Error, Some("acme")));
+    assert_eq!(acme.reason.code, "not-published");
+    for text in [acme.reason.text.zh, acme.reason.text.en] {
+        assert!(text.contains("inbox/ × 2, sent/ × 1") && text.contains("cause 10"), "{text}");
+    }
+    assert_eq!(unpublished(waiting, at(210)).len(), 2);
+}
+
+#[test]
+fn the_journal_is_checked_an_hour_after_a_start_and_then_at_its_intervals() {
+    let mut checks = Checks::new(Duration::from_secs(7 * 86_400), at(0));
+    assert!(!checks.is_due(at(3599)));
+    assert!(checks.is_due(at(3600)));
+    assert!(!checks.is_due(at(3601)) && !checks.is_due(at(3599 + 7 * 86_400)));
+    assert!(checks.is_due(at(3600 + 7 * 86_400)));
+    assert!(!Checks::new(Duration::ZERO, at(0)).is_due(at(i64::from(i32::MAX))));
+}
