@@ -187,8 +187,8 @@ impl GatewayBackend {
         self.config.station.keys.signing_key(self.clock.now(), None).is_none().then(|| Unready {
             code: "no-signing-key".to_owned(),
             text: bilingual!(
-                "没有当前有效的签名密钥。请在 [[station.keys]] 中加入新密钥并重启。",
-                "no signing key is valid now. Add one to [[station.keys]] and restart."
+                "没有当前有效的签名密钥。请在 [[station.keys]] 中加入新密钥。",
+                "no signing key is valid now. Add one to [[station.keys]]."
             ),
         })
     }

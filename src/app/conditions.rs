@@ -195,8 +195,8 @@ pub(super) fn queue(backlog: &Backlog, most: Duration, now: Timestamp) -> Option
     }
     let (depth, hours) = (backlog.depth, age.as_hours());
     let text = bilingual!(
-        "最早的待发报文已等待 {hours} 小时以上，共有 {depth} 个报文未完成。用 dxgate messages list --state composed 查看原因。",
-        "the oldest open message waits for more than {hours} hours, {depth} messages are open. dxgate messages list --state composed shows why."
+        "最早的待发报文已等待 {hours} 小时以上，共有 {depth} 个报文未完成。用 dxgate messages list --state queued,composed,sending,awaiting-receipt 查看原因。",
+        "the oldest open message waits for more than {hours} hours, {depth} messages are open. dxgate messages list --state queued,composed,sending,awaiting-receipt shows why."
     );
     Some(condition(Level::Warning, "queue-old", text))
 }
@@ -341,6 +341,8 @@ mod tests {
         let hour = Duration::from_secs(3600);
         assert_eq!(queue(&backlog, hour, at(3599)), None);
         assert_eq!(queue(&backlog, hour, at(3600)).map(|found| found.reason.code).as_deref(), Some("queue-old"));
+        let text = queue(&backlog, hour, at(3600)).map(|found| found.reason.text.en).unwrap_or_default();
+        assert!(text.contains("--state queued,composed,sending,awaiting-receipt "), "all that is counted: {text}");
         assert_eq!(queue(&backlog, Duration::ZERO, at(36_000)), None, "switched off");
         assert_eq!(queue(&Backlog::default(), hour, at(36_000)), None, "nothing waits");
     }
