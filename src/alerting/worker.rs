@@ -23,21 +23,18 @@ pub(super) async fn work(telling: Telling, place: usize, shutdown: Shutdown) {
     let mut news = telling.0.news.subscribe();
     let batch = telling.0.ways.get(place).map(|(_, way)| way.batch()).unwrap_or_default();
     let batch = SignedDuration::try_from(batch).unwrap_or(SignedDuration::ZERO);
-    let (mut since, mut failures, mut again): (Option<Timestamp>, u32, Timestamp) = (None, 0, Timestamp::MIN);
+    let mut pace = Pace { since: None, failures: 0, again: Timestamp::MIN };
     while !shutdown.is_triggered() {
-        let now = telling.now();
         let due = telling.due(place);
-        let first = if due.is_empty() { None } else { Some(since.unwrap_or(now)) };
-        since = first;
-        if first.is_some_and(|first| now.duration_since(first) >= batch) && now >= again {
+        if pace.is_time(!due.is_empty(), batch, telling.now()) {
             let told = tokio::select! {
                 told = telling.tell(place, due) => told,
                 () = last_moment(&shutdown) => return,
             };
-            since = None;
+            pace.since = None;
             match told {
                 Ok(unreached) => {
-                    failures = 0;
+                    pace.failures = 0;
                     for one in &unreached {
                         tracing::warn!(channel = ?telling.name(place), code = "alert-untold", "an alert could not be told: {one}");
                     }
@@ -45,8 +42,9 @@ pub(super) async fn work(telling: Telling, place: usize, shutdown: Shutdown) {
                     continue;
                 }
                 Err(untold) => {
-                    failures = failures.saturating_add(1);
-                    again = telling.now().checked_add(pause(failures)).unwrap_or(Timestamp::MAX);
+                    let failures = pace.failures.saturating_add(1);
+                    let again = after(telling.now(), pause(failures));
+                    (pace.failures, pace.again) = (failures, again);
                     tracing::warn!(channel = ?telling.name(place), failures, %again, code = "alert-untold", "an alert could not be told: {untold}");
                     if failures >= PATIENCE {
                         telling.failing(place, &untold);
@@ -60,6 +58,30 @@ pub(super) async fn work(telling: Telling, place: usize, shutdown: Shutdown) {
             () = tokio::time::sleep(telling.0.clock.nap(TICK)) => {}
         }
     }
+}
+
+/// When a channel is told. The clock may be set back: what waits begins to wait anew then, and never waits for as long as
+/// the clock was set back.
+struct Pace {
+    /// Since when something is due.
+    since: Option<Timestamp>,
+    /// In a row.
+    failures: u32,
+    /// The end of the pause after the last of them.
+    again: Timestamp,
+}
+
+impl Pace {
+    /// Whether the channel is told at `now`, if something `waits`.
+    fn is_time(&mut self, waits: bool, batch: SignedDuration, now: Timestamp) -> bool {
+        self.since = waits.then(|| self.since.map_or(now, |since| since.min(now)));
+        self.again = self.again.min(after(now, pause(self.failures)));
+        now >= self.again && self.since.is_some_and(|since| now.duration_since(since) >= batch)
+    }
+}
+
+fn after(now: Timestamp, pause: SignedDuration) -> Timestamp {
+    now.checked_add(pause).unwrap_or(Timestamp::MAX)
 }
 
 async fn last_moment(shutdown: &Shutdown) {
@@ -76,6 +98,31 @@ fn pause(failures: u32) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_mail_wait_for_its_batch_and_no_longer() {
+        let (batch, hour) = (SignedDuration::from_secs(60), 3600);
+        let mut pace = Pace { since: None, failures: 0, again: Timestamp::MIN };
+        assert!(!pace.is_time(true, batch, at(0)) && !pace.is_time(true, batch, at(59)));
+        assert!(!pace.is_time(true, batch, at(-hour)), "it was set back");
+        assert!(!pace.is_time(true, batch, at(59 - hour)));
+        assert!(pace.is_time(true, batch, at(60 - hour)));
+        assert!(!pace.is_time(false, batch, at(120 - hour)), "nothing waits");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_a_channel_pause_for_its_pause_and_no_longer() {
+        let (now, hour) = (SignedDuration::ZERO, 3600);
+        let mut pace = Pace { since: None, failures: 2, again: at(10) };
+        assert!(!pace.is_time(true, now, at(9)));
+        assert!(!pace.is_time(true, now, at(-hour)), "it was set back");
+        assert!(!pace.is_time(true, now, at(9 - hour)));
+        assert!(pace.is_time(true, now, at(10 - hour)));
+    }
 
     #[test]
     fn a_failing_channel_is_tried_again_after_growing_pauses() {

@@ -149,8 +149,7 @@ impl GatewayBackend {
     /// The message of an earlier submission with this key, or the identifier for a new one.
     fn keyed_id(&self, partner: &str, key: &str) -> Id {
         let now = self.clock.now();
-        let earlier = (0..=KEY_HOURS).map(|hours| keyed_id(partner, key, now, hours));
-        let known = earlier.into_iter().find(|id| self.store.message(id).is_some());
+        let known = keyed_ids(partner, key, now).find(|id| self.store.message(id).is_some());
         known.unwrap_or_else(|| keyed_id(partner, key, now, 0))
     }
 
@@ -188,8 +187,8 @@ impl GatewayBackend {
         self.config.station.keys.signing_key(self.clock.now(), None).is_none().then(|| Unready {
             code: "no-signing-key".to_owned(),
             text: bilingual!(
-                "没有当前有效的签名密钥。请在 [[station.keys]] 中加入新密钥并重启。",
-                "no signing key is valid now. Add one to [[station.keys]] and restart."
+                "没有当前有效的签名密钥。请在 [[station.keys]] 中加入新密钥。",
+                "no signing key is valid now. Add one to [[station.keys]]."
             ),
         })
     }
@@ -381,6 +380,12 @@ impl Backend for GatewayBackend {
     }
 }
 
+/// What a submission key may have stood for: in this hour, in those before it, and in the next one, since the clock may have
+/// been set back in between.
+fn keyed_ids(partner: &str, key: &str, now: Timestamp) -> impl Iterator<Item = Id> {
+    (0..=KEY_HOURS).chain([-1]).map(move |hours| keyed_id(partner, key, now, hours))
+}
+
 /// The identifier that a submission key stands for in one hour, `hours` ago: the hour, then SHA-256 over partner and key
 /// (a partner's name holds no NUL). So messages submitted with keys sort by time like all others, to the hour.
 fn keyed_id(partner: &str, key: &str, now: Timestamp, hours: i64) -> Id {
@@ -472,5 +477,15 @@ mod tests {
         assert_ne!(keyed_id("customs", "k-2", at(7200), 0), id);
         assert_ne!(keyed_id("acme", "k-1", at(7200), 0), id);
         assert!(keyed_id("customs", "k-1", at(10_800), 0) > id, "sorts by time");
+    }
+
+    #[test]
+    fn a_submission_key_is_found_again_when_the_clock_was_set_back_over_the_edge_of_an_hour() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let id = keyed_id("customs", "k-1", at(90_000), 0);
+        let found = |second| keyed_ids("customs", "k-1", at(second)).any(|one| one == id);
+        assert!(found(89_999), "a second before the hour in which it was submitted");
+        assert!(found(90_000) && found(90_000 + 3600 * KEY_HOURS));
+        assert!(!found(86_399) && !found(90_000 + 3600 * (KEY_HOURS + 1)), "but not at any time");
     }
 }

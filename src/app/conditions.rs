@@ -244,8 +244,8 @@ pub(super) fn queue(backlog: &Backlog, most: Duration, now: Timestamp) -> Option
     }
     let (depth, hours) = (backlog.depth, age.as_hours());
     let text = bilingual!(
-        "最早的待发报文已等待 {hours} 小时以上，共有 {depth} 个报文未完成。用 dxgate messages list --state composed 查看原因。",
-        "the oldest open message waits for more than {hours} hours, {depth} messages are open. dxgate messages list --state composed shows why."
+        "最早的待发报文已等待 {hours} 小时以上，共有 {depth} 个报文未完成。用 dxgate messages list --state queued,composed,sending,awaiting-receipt 查看原因。",
+        "the oldest open message waits for more than {hours} hours, {depth} messages are open. dxgate messages list --state queued,composed,sending,awaiting-receipt shows why."
     );
     Some(condition(Level::Warning, "queue-old", text))
 }

@@ -104,6 +104,8 @@ fn a_queue_is_old_from_the_configured_age_on() {
     let hour = Duration::from_secs(3600);
     assert_eq!(queue(&backlog, hour, at(3599)), None);
     assert_eq!(queue(&backlog, hour, at(3600)).map(|found| found.reason.code).as_deref(), Some("queue-old"));
+    let text = queue(&backlog, hour, at(3600)).map(|found| found.reason.text.en).unwrap_or_default();
+    assert!(text.contains("--state queued,composed,sending,awaiting-receipt "), "all that is counted: {text}");
     assert_eq!(queue(&backlog, Duration::ZERO, at(36_000)), None, "switched off");
     assert_eq!(queue(&Backlog::default(), hour, at(36_000)), None, "nothing waits");
 }

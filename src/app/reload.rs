@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
 use super::changes::{self, Described};
 use super::listeners::Shown;
@@ -31,6 +32,9 @@ use crate::store::{CommitError, Store, Transaction};
 
 /// Time between two looks at the files.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// Time after which a change that could not be kept or recorded is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What is remembered of each file: changed when any part differs.
 type Stamps = BTreeMap<PathBuf, (u64, Option<SystemTime>, Option<(i64, i64)>)>;
@@ -55,6 +59,8 @@ struct Seen {
     partners: BTreeMap<String, Described>,
     /// As it knows our own side.
     ours: Described,
+    /// A change of our own side is taken and could not be recorded yet.
+    owing: bool,
     /// The trail has what was changed while the gateway was stopped.
     noted: bool,
 }
@@ -100,24 +106,30 @@ impl Reloading {
         let partners =
             directory.load().all().map(|partner| (partner.id.clone(), changes::of_partner(partner))).collect();
         let ours = changes::of_station(&config.station.keys, &certificates(&shown), &config.file);
-        let seen = Mutex::new(Seen { files: config.files.clone(), standing: None, partners, ours, noted: false });
+        let seen = Mutex::new(Seen {
+            files: config.files.clone(),
+            standing: None,
+            partners,
+            ours,
+            owing: false,
+            noted: false,
+        });
         Reloading { config, directory, shown, store, clock, seen }
     }
 
     /// Reads the files (blocking I/O), because `asked` wants it. Returns what was found, or why nothing was taken.
     pub(super) fn read_again(&self, asked: &Change) -> Result<Vec<Problem>, Untaken> {
+        self.read(asked, true)
+    }
+
+    /// The same; what goes wrong is said when it is read `aloud`.
+    fn read(&self, asked: &Change, aloud: bool) -> Result<Vec<Problem>, Untaken> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         self.note(&mut seen);
         let old = self.directory.load_full();
         let reload = config::reload(&self.config, (&old, seen.standing.as_ref()), &environment, self.clock.now());
-        for problem in &reload.problems {
-            let (file, line, key) = (problem.file.display(), problem.line.unwrap_or(0), problem.key.as_str());
-            match problem.severity {
-                Severity::Error => {
-                    tracing::error!(%file, line, key, code = problem.code, "the old settings stay: {}", problem.text)
-                }
-                Severity::Warning => tracing::warn!(%file, line, key, code = problem.code, "{}", problem.text),
-            }
+        if aloud {
+            reload.problems.iter().for_each(say);
         }
         let refused = conditions::refused(&reload.problems);
         alerts::note_reading(&self.store, conditions::CONFIGURATION_REFUSED, refused, self.clock.now());
@@ -127,18 +139,22 @@ impl Reloading {
         let kept = keep_certificates(&self.store, keys, &reload.partners).map_err(Untaken::from);
         let recorded = kept.and_then(|()| self.record(changes::of_partners(&seen.partners, &described, asked)));
         recorded.inspect_err(|error| {
-            tracing::error!(%error, code = error.code(), "the old settings stay");
+            if aloud {
+                tracing::error!(%error, code = error.code(), "the old settings stay");
+            }
         })?;
         seen.partners = described;
         if let Some(gateway) = reload.gateway {
             self.take(&gateway, seen.standing.as_ref());
             seen.standing = Some(gateway);
-            self.note_ours(&mut seen, asked);
+            self.note_ours(&mut seen, asked, aloud);
         }
         let partners = reload.partners.all().len();
         self.directory.store(Arc::new(reload.partners));
         // Whoever reads this finds it in force.
-        tracing::info!(partners, "the configuration was read again");
+        if aloud || !seen.owing {
+            tracing::info!(partners, "the configuration was read again");
+        }
         Ok(reload.problems)
     }
 
@@ -146,6 +162,14 @@ impl Reloading {
     /// example, the watch tries again.
     pub(super) fn note_stopped(&self) {
         self.note(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Reads the files by itself. Whether that is settled; otherwise it is to be tried again.
+    fn follow(&self, aloud: bool) -> bool {
+        let by_itself = Change { who: GATEWAY.to_owned(), ..Change::default() };
+        // What went wrong is in the log.
+        let read = self.read(&by_itself, aloud);
+        read.is_ok() && !self.seen.lock().unwrap_or_else(PoisonError::into_inner).owing
     }
 
     fn note(&self, seen: &mut Seen) {
@@ -173,11 +197,14 @@ impl Reloading {
     }
 
     /// Notes what changed of our own side: only what was taken, which a listener may refuse.
-    fn note_ours(&self, seen: &mut Seen, asked: &Change) {
+    fn note_ours(&self, seen: &mut Seen, asked: &Change, aloud: bool) {
         let ours = changes::of_station(&self.config.station.keys, &certificates(&self.shown), &self.config.file);
         let change = changes::of_ours(&seen.ours, &ours, asked);
-        match self.record(change.into_iter().collect()) {
+        let recorded = self.record(change.into_iter().collect());
+        seen.owing = recorded.is_err();
+        match recorded {
             Ok(()) => seen.ours = ours,
+            Err(_) if !aloud => {}
             Err(error) => tracing::error!(%error, code = error.code(), "a change of our keys could not be recorded"),
         }
     }
@@ -208,6 +235,16 @@ impl Reloading {
     }
 }
 
+fn say(problem: &Problem) {
+    let (file, line, key) = (problem.file.display(), problem.line.unwrap_or(0), problem.key.as_str());
+    match problem.severity {
+        Severity::Error => {
+            tracing::error!(%file, line, key, code = problem.code, "the old settings stay: {}", problem.text)
+        }
+        Severity::Warning => tracing::warn!(%file, line, key, code = problem.code, "{}", problem.text),
+    }
+}
+
 /// The partners as they will be; one whose file has a mistake stays as it was.
 fn describe(known: &BTreeMap<String, Described>, old: &Directory, new: &Directory) -> BTreeMap<String, Described> {
     let stays = |partner: &Arc<Partner>| old.by_id(&partner.id).is_some_and(|old| Arc::ptr_eq(old, partner));
@@ -234,7 +271,8 @@ impl Watch {
     }
 
     pub(super) async fn run(self, shutdown: Shutdown) {
-        let (mut known, mut known_tables) = (self.reloading.stamps(), self.table_stamps());
+        let mut files = Looked::new(self.reloading.stamps());
+        let mut tables = Looked::new(self.table_stamps());
         while !shutdown.is_triggered() {
             tokio::select! {
                 () = shutdown.triggered() => return,
@@ -242,24 +280,20 @@ impl Watch {
             }
             let reloading = self.reloading.clone();
             let _ = drain::blocking(move || reloading.note_stopped()).await;
-            let now = self.reloading.stamps();
-            if now != known {
-                // As they were before the reading: what changes during it, or is named by it, is read at the next look.
-                known = now;
+            // As they were before the reading: what changes during it, or is named by it, is read at the next look.
+            if let Some(aloud) = files.look(self.reloading.stamps()) {
                 let reloading = self.reloading.clone();
-                // What went wrong is in the log.
-                let by_itself = Change { who: GATEWAY.to_owned(), ..Change::default() };
-                let _ = drain::blocking(move || reloading.read_again(&by_itself)).await;
+                let settled = drain::blocking(move || reloading.follow(aloud)).await;
+                files.read(settled.unwrap_or(true));
             }
-            let now = self.table_stamps();
-            if now != known_tables {
-                known_tables = now;
-                self.reload_tables().await;
+            if let Some(aloud) = tables.look(self.table_stamps()) {
+                tables.read(self.reload_tables(aloud).await);
             }
         }
     }
 
-    async fn reload_tables(&self) {
+    /// Whether that is settled: `false` when the change could not be recorded, which is said when it is read `aloud`.
+    async fn reload_tables(&self, aloud: bool) -> bool {
         let folder = &self.reloading.config.precheck.tables;
         let loaded = config::tables::load_if_there(folder);
         let refused = loaded.as_ref().err().map(conditions::refused_tables);
@@ -267,22 +301,51 @@ impl Watch {
         alerts::note_reading(store, conditions::TABLES_REFUSED, refused, clock.now());
         match loaded {
             Ok(tables) => {
-                let folder = folder.display();
                 let before = config::tables::describe(&self.tables.load()).to_string();
                 let after = config::tables::describe(&tables).to_string();
-                tracing::info!(%folder, tables = %after, "code tables were read again");
                 if let Err(error) = self.reloading.store.record(changes::of_tables(&before, &after)).await {
-                    tracing::error!(code = error.code(), "the old code tables stay: the change could not be recorded");
-                    return;
+                    if aloud {
+                        let code = error.code();
+                        tracing::error!(code, "the old code tables stay: the change could not be recorded");
+                    }
+                    return false;
                 }
                 self.tables.store(Arc::new(tables));
+                tracing::info!(folder = %folder.display(), tables = %after, "code tables were read again");
             }
             Err(error) => tracing::error!(code = error.code(), "the old code tables stay: {}", error.text()),
         }
+        true
     }
 
     fn table_stamps(&self) -> Stamps {
         stamps_of(config::tables::files(&self.reloading.config.precheck.tables).map(|(_, file)| file))
+    }
+}
+
+/// Files that are looked at: read when they change, and again after a while when what they say could not be taken for a
+/// reason beside them, a full disk for example.
+struct Looked {
+    known: Stamps,
+    again: Option<Instant>,
+}
+
+impl Looked {
+    fn new(known: Stamps) -> Looked {
+        Looked { known, again: None }
+    }
+
+    /// Whether they are to be read, and then whether anything of it is news.
+    fn look(&mut self, now: Stamps) -> Option<bool> {
+        let changed = now != self.known;
+        self.known = now;
+        let due = self.again.is_some_and(|again| Instant::now() >= again);
+        (changed || due).then_some(changed)
+    }
+
+    /// They were read, and what they say is `settled` or to be tried again.
+    fn read(&mut self, settled: bool) {
+        self.again = if settled { None } else { Instant::now().checked_add(AGAIN) };
     }
 }
 

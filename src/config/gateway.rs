@@ -154,34 +154,60 @@ fn read_again(file: &Path, reading: &Reading<'_>) -> (Option<Draft>, Vec<Problem
     (draft, sheet.finish().0, files)
 }
 
-/// Tables whose changes count at the next start only.
+/// Tables whose changes count at the next start only. Every field is named here, so that none is forgotten.
 fn needs_restart(config: &Config, draft: &Draft, station: &Station) -> Vec<&'static str> {
+    let Config {
+        // Found anew by every reading, or taken at once.
+        file: _,
+        home: _,
+        partners: _,
+        warnings: _,
+        files: _,
+        proxy: _,
+        revocation: _,
+        station: ours,
+        folders,
+        as2,
+        console,
+        outbox,
+        limits,
+        server,
+        precheck: PrecheckSettings { tables: code_tables, codes: _, levels: _ },
+        delivery,
+        retention,
+        alerts,
+        telemetry,
+        onboarding,
+        log,
+    } = config;
     let identity = |station: &Station| {
-        let Station { dxpid, as2_name, message_id_host, receipt_url, .. } = station;
-        format!("{dxpid:?} {as2_name:?} {message_id_host:?} {receipt_url:?}")
+        let Station { dxpid, as2_name, name, environment: _, keys: _, message_id_host, receipt_url } = station;
+        format!("{dxpid:?} {as2_name:?} {name:?} {message_id_host:?} {receipt_url:?}")
     };
     let addresses = |as2: &As2Settings| {
+        let As2Settings { listen: _, path, public_url, tls: _, clients: _, listeners: _, trusted_proxies } = as2;
         let listeners: Vec<_> = as2.all_listeners().iter().map(|one| (one.listen, one.tls.is_some())).collect();
-        format!("{listeners:?} {} {:?} {:?}", as2.path, as2.public_url, as2.trusted_proxies)
+        format!("{listeners:?} {path} {public_url:?} {trusted_proxies:?}")
     };
-    let console = |console: &ConsoleSettings| {
+    let doors = |console: &ConsoleSettings| {
         let ConsoleSettings { listen, token_file, users_file, hosts, open_metrics, token_rate, tls } = console;
         format!("{listen} {token_file:?} {users_file:?} {hosts:?} {open_metrics} {token_rate} {}", tls.is_some())
     };
     let tables = [
-        ("station", identity(&config.station) == identity(station)),
-        ("folders", config.folders == draft.folders),
-        ("as2", addresses(&config.as2) == addresses(&draft.as2)),
-        ("console", console(&config.console) == console(&draft.console)),
-        ("outbox", config.outbox == draft.outbox),
-        ("limits", (config.limits, &config.server) == (draft.limits, &draft.server)),
-        ("precheck", config.precheck.tables == draft.precheck.tables),
-        ("delivery", config.delivery == draft.delivery),
-        ("retention", config.retention == draft.retention),
-        ("log", config.log == draft.log),
-        ("alerts", format!("{:?}", config.alerts) == format!("{:?}", draft.alerts)),
-        ("onboarding", config.onboarding == draft.onboarding),
-        ("telemetry", format!("{:?}", config.telemetry) == format!("{:?}", draft.telemetry)),
+        ("station", identity(ours) == identity(station)),
+        ("environment", ours.environment == station.environment),
+        ("folders", *folders == draft.folders),
+        ("as2", addresses(as2) == addresses(&draft.as2)),
+        ("console", doors(console) == doors(&draft.console)),
+        ("outbox", *outbox == draft.outbox),
+        ("limits", (limits, server) == (&draft.limits, &draft.server)),
+        ("precheck", *code_tables == draft.precheck.tables),
+        ("delivery", *delivery == draft.delivery),
+        ("retention", *retention == draft.retention),
+        ("log", *log == draft.log),
+        ("alerts", format!("{alerts:?}") == format!("{:?}", draft.alerts)),
+        ("onboarding", *onboarding == draft.onboarding),
+        ("telemetry", format!("{telemetry:?}") == format!("{:?}", draft.telemetry)),
     ];
     tables.into_iter().filter(|(_, same)| !same).map(|(table, _)| table).collect()
 }

@@ -156,8 +156,8 @@ impl KeyFileError {
                 "the key in {file} is neither RSA of 2048 to 8192 bits, nor EC on P-256 or P-384, nor SM2. Make a new one with dxgate cert generate."
             ),
             KeyFileError::NotForDeclarations { .. } => bilingual!(
-                "文件 {file} 中的密钥既不是 SM2 密钥，也不是 1024 至 8192 位的 RSA 密钥，不能用于报文签名。请使用海关核发的签名密钥；测试可用 dxgate cert generate --declarations 生成。",
-                "the key in {file} is neither SM2 nor RSA of 1024 to 8192 bits and cannot sign declarations. Use the one issued for that; for tests make one with dxgate cert generate --declarations."
+                "文件 {file} 中的密钥既不是 SM2 密钥，也不是 1024 至 8192 位的 RSA 密钥，不能用于报文签名。请使用海关核发的签名密钥；测试可用 dxgate cert generate --declarations --common-name 名称 生成。",
+                "the key in {file} is neither SM2 nor RSA of 1024 to 8192 bits and cannot sign declarations. Use the one issued for that; for tests make one with dxgate cert generate --declarations --common-name NAME."
             ),
             KeyFileError::Mismatch { .. } => bilingual!(
                 "私钥 {file} 与证书不匹配。请使用同一对密钥的两个文件。",

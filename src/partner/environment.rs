@@ -79,8 +79,8 @@ impl Environment {
         let until = self.until.filter(|until| now >= *until)?;
         let end = customs_time(until);
         let text = bilingual!(
-            "{zh}的时间窗口已于 {end} 结束，测试账号可能已分配给其他企业，不再发送。如已获得新的窗口，请修改 gateway.toml 的 [environment]。",
-            "the window of the {en} ended at {end}, and its account may be another enterprise's by now: nothing is sent. With a new window, change [environment] of gateway.toml."
+            "{zh}的时间窗口已于 {end} 结束，测试账号可能已分配给其他企业，不再发送。如已获得新的窗口，请修改 gateway.toml 的 [environment] 并重启网关。",
+            "the window of the {en} ended at {end}, and its account may be another enterprise's by now: nothing is sent. With a new window, change [environment] of gateway.toml and restart."
         );
         Some(Closed { code: "environment-window-over", text, opens: None })
     }

@@ -15,7 +15,7 @@ use crate::proof::skipped;
 use crate::proof::small_disk::{SmallDisk, mount_layers, mount_memory};
 use crate::proof::traffic::{Peers, Traffic};
 use crate::support::gateway::{Gateway, dxgate};
-use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::home::{Home, PartnerFile, Station, change};
 use crate::support::{DEADLINE, eventually, keys};
 
 const LIMITS: &str = "[limits]\nfree_space_floor = 0\ninline = \"16KiB\"\nreserve = \"8MiB\"";
@@ -183,4 +183,27 @@ fn a_partner_folder_on_another_filesystem_is_refused_at_the_start() {
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("different-filesystems") && said.contains("inbox"), "{said}");
+}
+
+#[test]
+fn a_change_of_a_partner_that_finds_the_disk_full_is_taken_once_there_is_room() {
+    let home = Home::ours();
+    let certificate = home.path("theirs.crt");
+    fs::copy(&keys::theirs().certificate_file, &certificate).unwrap();
+    home.partner("theirs", &PartnerFile::default());
+    let file = home.path("partners/theirs.toml");
+    change(&file, &keys::theirs().certificate_file.display().to_string(), &certificate.display().to_string());
+    let mut command = dxgate();
+    // A start keeps the certificates of both sides.
+    command.env("FAILPOINTS", "create@certificates=2*off->2*return(enospc)");
+    let mut gateway = Gateway::spawn_by(&home, command);
+    gateway.wait_ready();
+    fs::copy(&keys::stranger().certificate_file, &certificate).unwrap();
+    let log = || fs::read_to_string(home.log()).unwrap();
+    let taken = || log().contains("the configuration was read again").then_some(());
+    eventually("the new certificate is taken", taken);
+    let log = log();
+    assert_eq!(log.matches("failpoint").count(), 2, "it was tried twice in vain:\n{log}");
+    assert_eq!(log.matches("certificate-not-kept").count(), 1, "which is said once:\n{log}");
+    assert!(gateway.stop().success());
 }

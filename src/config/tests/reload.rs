@@ -100,6 +100,29 @@ fn our_keys_change_with_the_file_and_what_cannot_change_is_named() {
 }
 
 #[test]
+fn a_new_window_another_dxpid_of_ours_and_a_new_name_are_named_since_they_count_after_a_restart() {
+    let sandbox = Sandbox::new();
+    let window = |until: &str, others: &str| {
+        format!("[environment]\nname = \"test\"\nuntil = \"{until}\"\nother_dxpids = [{others}]\n")
+    };
+    let (march, june) = ("2026-03-06T18:00:00+08:00", "2026-06-06T18:00:00+08:00");
+    sandbox.gateway(&window(march, ""));
+    let config = sandbox.load().expect("loads");
+    let restart = || {
+        let read = reload(&config, &config.partners, &environment, sandbox.now);
+        read.gateway.expect("no mistake").restart
+    };
+    assert!(restart().is_empty(), "nothing has changed");
+    sandbox.gateway(&window(june, ""));
+    assert_eq!(restart(), ["environment"]);
+    sandbox.gateway(&window(march, "\"DXPENT0000054321\""));
+    assert_eq!(restart(), ["environment"]);
+    let named = GATEWAY.replacen("[station]\n", "[station]\nname = \"renamed\"\n", 1);
+    sandbox.write("gateway.toml", format!("{named}{}", window(march, "")).as_bytes());
+    assert_eq!(restart(), ["station"]);
+}
+
+#[test]
 fn while_gateway_toml_has_a_mistake_partners_are_judged_by_what_was_taken_of_it_last() {
     let sandbox = Sandbox::new();
     let config = sandbox.load().expect("loads");
