@@ -130,13 +130,14 @@ impl Alerts {
         self.stream.subscribe()
     }
 
-    /// A condition of the gateway, or of all exchange with a partner, has begun or goes on.
+    /// A condition of the gateway, or of all exchange with a partner, has begun or goes on: as it is by now.
     pub fn raise(&self, level: Level, reason: Reason, partner: Option<&str>, at: Timestamp) {
         let alert = Alert::new(&reason.code, level, reason.text, at);
         let raised = Raised { message: None, partner: partner.map(str::to_owned), alert };
         let mut conditions = self.conditions();
         if let Some(standing) = conditions.get_mut(&raised.name()) {
             standing.alert.times = standing.alert.times.saturating_add(1);
+            standing.alert.text = raised.alert.text;
             return;
         }
         conditions.insert(raised.name(), raised.clone());
