@@ -300,6 +300,7 @@ impl Outbound {
         match self.compose(partner, &Content { payload, file_name, kept }, id, now) {
             Ok(wire) => Ok(Ok(wire)),
             Err(NotComposed::Impossible(reason)) => Ok(Err(reason)),
+            Err(NotComposed::Later(reason)) => Err(io::Error::other(reason.text.en)),
             Err(NotComposed::Storage(error)) => Err(error),
         }
     }

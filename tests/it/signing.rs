@@ -12,6 +12,7 @@ use dxgate::ground::limits::Limits;
 use dxgate::keys::declarations;
 use dxgate::keys::generate::KeyRequest;
 use dxgate::mime::BytesSource;
+use dxgate::store::record::{Message, State};
 use jiff::Timestamp;
 
 use crate::support::correspondent::{Kind, acknowledge, letter, open, plan, receipt_in};
@@ -179,6 +180,33 @@ fn what_no_key_can_sign_is_an_alert_until_it_is_signed_and_so_is_the_end_of_the_
     assert!(found["text"]["en"].as_str().unwrap().contains("the first link.xml"), "{found:#}");
     fs::remove_file(link).unwrap();
     eventually("that is over too", || alert("outbox-stuck").is_none().then_some(()));
+}
+
+#[test]
+fn a_message_whose_envelope_cannot_be_signed_for_the_moment_waits_and_is_not_held() {
+    let peer = Scripted::start(|count, posted| {
+        Some(if count == 0 { answer(503, "", b"later") } else { acknowledge(posted, Kind::default()) })
+    });
+    let home = home(&peer, "envelope = true\n");
+    let file = home.path("partners/customs.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("[delivery]\n", "[delivery]\nfresh_message_id = true\n", 1)).unwrap();
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    gateway.submit("customs", "order.xml", &sample::order(1, DXPID, Timestamp::now(), 1));
+    gateway.until("customs", "tried", |message| message.state == State::Composed && message.attempts == 1);
+    let valid = replace_key(&home, expired());
+    assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
+    pass(&clock, Duration::from_secs(10));
+    let reason = |message: &Message| message.reason.as_ref().map(|reason| reason.code.clone());
+    let waiting = gateway
+        .until("customs", "tried again", |message| reason(message).as_deref() == Some("signing-certificate-expired"));
+    assert_eq!(waiting.state, State::Composed);
+    replace_key(&home, valid);
+    assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
+    pass(&clock, Duration::from_secs(61));
+    gateway.until("customs", "delivered", |message| message.state == State::Delivered);
+    assert_eq!(peer.posted().len(), 2);
 }
 
 #[test]
