@@ -278,9 +278,11 @@ impl Outbox {
         now.duration_since(seen.since) >= SignedDuration::try_from(quiet).unwrap_or(SignedDuration::MAX)
     }
 
-    /// Opens the file once, so that an unreadable one stays where its owner finds it, then moves it.
+    /// Opens each file once, so that what is unreadable stays where its owner finds it, then moves it.
     fn claim(&self, name: &str, path: &Path, is_folder: bool, now: Timestamp) -> io::Result<Claim> {
-        if !is_folder {
+        if is_folder {
+            bundle::open_each(path)?;
+        } else {
             drop(durable::open_regular(path)?);
         }
         let id = Id::new(now);

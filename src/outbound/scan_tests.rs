@@ -249,3 +249,17 @@ fn a_file_that_cannot_be_moved_is_reported_as_that_and_not_as_vanished() {
     assert_eq!(codes, ["outbox-file-unreadable"]);
     assert!(fixture.sweep(1000).troubles.is_empty(), "once");
 }
+
+#[test]
+fn a_folder_with_a_file_that_cannot_be_opened_is_not_claimed() {
+    let fixture = Fixture::new();
+    let folder = fixture.home.path().join("outbox/batch");
+    fs::create_dir(&folder).unwrap();
+    fixture.drop_file("batch/a.xml", "<a/>");
+    // Tests may run as root, to whom every mode is open; a link is opened by nobody.
+    std::os::unix::fs::symlink("/etc/hostname", folder.join("b.xml")).unwrap();
+    let error = fixture.outbox.claim("batch", &folder, true, fixture.now).unwrap_err();
+    assert!(error.to_string().contains("b.xml") && folder.join("a.xml").is_file(), "{error}");
+    fs::remove_file(folder.join("b.xml")).unwrap();
+    assert!(fixture.outbox.claim("batch", &folder, true, fixture.now).is_ok());
+}
