@@ -14,6 +14,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::backend::{GatewayBackend, refusal};
 use super::conditions::{self, Checks, Condition};
+use super::stuck;
 use crate::alerting::SilenceError;
 use crate::bilingual;
 use crate::console::{AlertQuery, Refusal};
@@ -110,7 +111,15 @@ impl Watch {
         exchanges.retain(|one| partners.by_id(&one.partner).is_some_and(|partner| partner.enabled));
         let exchanges = conditions::exchanges(&exchanges, now);
         let certificates = certificates.into_iter().chain(exchanges);
-        unready.chain(certificates).chain(revocation).chain(queue).chain(guessing).chain(unpublished).collect()
+        let stuck = stuck::conditions(self.backend.outbound.stuck());
+        unready
+            .chain(certificates)
+            .chain(revocation)
+            .chain(queue)
+            .chain(guessing)
+            .chain(unpublished)
+            .chain(stuck)
+            .collect()
     }
 
     /// Begins a check of the journal when it is time, and notes what one came to. It runs in a thread of its own, for

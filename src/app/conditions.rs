@@ -141,7 +141,7 @@ fn station(keys: &KeyRing) -> Vec<Certificate> {
     distinct([last(|uses| uses.sign), last(|uses| uses.decrypt)]).into_iter().cloned().collect()
 }
 
-/// The same for a partner, with what we show to its server.
+/// The same for a partner, with what we show to its server and what signs its declarations.
 fn lasting(partner: &Partner) -> Vec<&Certificate> {
     let held = partner.certificates.certificates();
     let last = |use_of: fn(&crate::keys::CertificateUses) -> bool| {
@@ -150,7 +150,8 @@ fn lasting(partner: &Partner) -> Vec<&Certificate> {
     };
     let own = partner.http.identity.as_ref().and_then(|identity| identity.chain.first());
     let (verify, encrypt) = (last(|uses| uses.verify), last(|uses| uses.encrypt));
-    distinct([verify, encrypt, last(|uses| uses.tls), last(|uses| uses.client), own])
+    let signs = partner.document_key().map(|key| key.signer.certificate());
+    distinct([verify, encrypt, last(|uses| uses.tls), last(|uses| uses.client), own, signs])
 }
 
 fn distinct<const N: usize>(certificates: [Option<&Certificate>; N]) -> Vec<&Certificate> {

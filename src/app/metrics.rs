@@ -210,7 +210,7 @@ impl Sources {
         labelled(out, "queue_overdue_seconds", due.collect())
     }
 
-    /// By owner: `station`, `partner`, and the listeners that serve TLS themselves.
+    /// By owner: `station`, `partner`, `declarations` (signed for that partner), and the listeners that serve TLS themselves.
     fn certificates(&self, now: Timestamp) -> Series<3, f64> {
         let of = |owner: &str, partner: &str, certificate: &Certificate| {
             let fingerprint: String = certificate.fingerprint().to_string().chars().take(16).collect();
@@ -226,6 +226,8 @@ impl Sources {
         for partner in self.directory.load().all() {
             let held = partner.certificates.certificates().iter();
             series.extend(held.map(|held| of("partner", &partner.id, &held.certificate)));
+            let signs = partner.document_key().map(|key| key.signer.certificate());
+            series.extend(signs.map(|signs| of("declarations", &partner.id, signs)));
         }
         series.sort_by(|a, b| a.0.cmp(&b.0));
         series.dedup_by(|a, b| a.0 == b.0);

@@ -26,6 +26,7 @@ mod partners;
 mod reload;
 mod runs;
 mod show;
+mod stuck;
 mod translate;
 mod trial;
 

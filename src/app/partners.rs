@@ -148,7 +148,7 @@ fn file_name(path: &std::path::Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Certificates of the station, of the console and of all partners.
+/// Certificates of the station, also of what signs declarations, of the console and of all partners.
 pub(super) fn certificates(backend: &GatewayBackend) -> Vec<CertificateWire> {
     let now = backend.clock.now();
     let keys = backend.config.station.keys.keys();
@@ -162,8 +162,12 @@ pub(super) fn certificates(backend: &GatewayBackend) -> Vec<CertificateWire> {
         certificate(owner, None, &[("tls", true)], shown, None, now)
     });
     let directory = backend.directory.load();
+    let declarations = directory.all().filter_map(|partner| {
+        let signs = partner.document_key()?.signer.certificate();
+        Some(certificate("station", Some(partner.id.clone()), &[("declarations", true)], signs, None, now))
+    });
     let partners = directory.all().flat_map(|partner| theirs(partner, now));
-    keys.chain(listeners).chain(partners).collect()
+    keys.chain(declarations).chain(listeners).chain(partners).collect()
 }
 
 fn theirs(partner: &Partner, now: Timestamp) -> Vec<CertificateWire> {

@@ -16,7 +16,7 @@ use super::compose::Content;
 use super::scan;
 use crate::as2::attachments::{self, Enclosure, Related};
 use crate::bilingual;
-use crate::ground::durable;
+use crate::ground::durable::{self, DurableError};
 use crate::ground::id::Id;
 use crate::ground::text::printable;
 use crate::mime::Source;
@@ -61,6 +61,17 @@ pub(super) fn look(folder: &Path, metadata: &Metadata, ignore: &[String], most: 
     // Two folders of as many bytes differ by the number of their files.
     let stamp = bytes.wrapping_add(count << 48);
     Ok(if count == 0 { Look::Unfinished } else { Look::Files(stamp, changed) })
+}
+
+/// Opens each file of a folder, as [`Outbound::pack`] will: the folder may be another user's, and so may its files.
+pub(super) fn open_each(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let failed = |error: DurableError| io::Error::other(format!("{}: {error}", printable(&name.to_string_lossy())));
+        durable::open_regular(&entry.path()).map_err(failed)?;
+    }
+    Ok(())
 }
 
 impl Outbound {

@@ -197,6 +197,8 @@ fn superseded(message: &Message) -> Vec<Id> {
 pub(super) enum NotComposed {
     /// Key, certificate or payload do not allow it: a person must look.
     Impossible(Reason),
+    /// The key that signs the envelope cannot be used now: it is tried again.
+    Later(Reason),
     /// Our own storage failed, or is full: it is tried again.
     Storage(io::Error),
 }
@@ -239,7 +241,7 @@ fn unsigned() -> Reason {
 impl From<NotSigned> for NotComposed {
     fn from(error: NotSigned) -> NotComposed {
         match error {
-            NotSigned::Later(reason) => NotComposed::Impossible(reason),
+            NotSigned::Later(reason) => NotComposed::Later(reason),
             NotSigned::Document(problem) => {
                 NotComposed::Impossible(Reason { code: problem.code().to_owned(), text: problem.text() })
             }

@@ -13,7 +13,7 @@ use super::earlier::Underway;
 use super::envelope::name_of;
 use super::precheck::{Decision, Declaration, Refusal};
 use super::scan::{Claim, Trouble};
-use super::signing::{self, NotSigned};
+use super::signing::NotSigned;
 use crate::bilingual;
 use crate::declaration::envelope::EnvelopeHead;
 use crate::ground::drain;
@@ -244,7 +244,7 @@ impl Outbound {
                 let wire = self.compose_content(partner, &payload, (name, true), (id, now))?;
                 Ok(Step::done(Prepared::Ready { payload, declaration, wire }))
             }
-            Decision::Wrap(head, declaration) if signing::signing_key(partner).is_some() => {
+            Decision::Wrap(head, declaration) if partner.document_key().is_some() => {
                 Ok(Step::Sign { payload, head: Box::new(head), declaration })
             }
             Decision::Wrap(head, declaration) => {
@@ -267,7 +267,7 @@ impl Outbound {
         let payload = Arc::new(payload);
         let (flow, of, document) = (self.clone(), partner.clone(), payload.clone());
         let to_be_signed = self.computing(move || flow.is_to_be_signed(&of, &document)).await?;
-        let payload = match signing::signing_key(partner) {
+        let payload = match partner.document_key() {
             Some(key) if to_be_signed => match self.signed(key, payload.clone()).await {
                 Ok(signed) => Arc::new(signed),
                 Err(NotSigned::Document(problem)) => {
@@ -300,6 +300,7 @@ impl Outbound {
         match self.compose(partner, &Content { payload, file_name, kept }, id, now) {
             Ok(wire) => Ok(Ok(wire)),
             Err(NotComposed::Impossible(reason)) => Ok(Err(reason)),
+            Err(NotComposed::Later(reason)) => Err(io::Error::other(reason.text.en)),
             Err(NotComposed::Storage(error)) => Err(error),
         }
     }

@@ -25,8 +25,8 @@
 //! | settled, before publication | `Delivered`/`Failed` and the promise | publishes |
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -61,6 +61,7 @@ mod signing;
 mod sweep;
 mod terms;
 mod trial;
+mod troubles;
 
 pub use exchange::{Asking, ExchangeError};
 pub use intake::IntakeError;
@@ -69,6 +70,7 @@ pub use receipt::Arrival;
 pub use send::client_settings;
 pub use sweep::prepare_folders;
 pub use trial::Repeated;
+pub use troubles::Stuck;
 
 /// Settings of the flow, translated from the configuration by `app`.
 #[derive(Debug, Clone)]
@@ -108,7 +110,7 @@ pub struct Outbound {
     /// Compositions at a time: they are pure computation.
     compositions: Arc<tokio::sync::Semaphore>,
     signing: Arc<signing::Signing>,
-    troubles: Arc<Mutex<Vec<scan::Trouble>>>,
+    troubles: Arc<troubles::Troubles>,
     /// Declarations that are not in the journal yet.
     preparing: Arc<earlier::Preparing>,
     losing: Arc<trial::Losing>,
@@ -142,9 +144,6 @@ fn disk_nearly_full(free: u64) -> Reason {
     Reason { code: "disk-nearly-full".to_owned(), text }
 }
 
-/// Most troubles kept for the operator.
-const TROUBLES: usize = 200;
-
 impl Outbound {
     /// Assembles the flow; nothing runs yet.
     pub fn new(parts: Parts, settings: Settings) -> Outbound {
@@ -162,7 +161,7 @@ impl Outbound {
             unproven: Arc::default(),
             compositions: Arc::new(tokio::sync::Semaphore::new(processors)),
             signing: Arc::default(),
-            troubles: Arc::new(Mutex::new(Vec::new())),
+            troubles: Arc::default(),
             preparing: Arc::default(),
             losing: Arc::default(),
             exchanging: Arc::default(),
@@ -177,24 +176,6 @@ impl Outbound {
     /// The code tables of the pre-check as they are by now.
     pub fn tables(&self) -> Arc<CodeTables> {
         self.tables.load_full()
-    }
-
-    /// Files in outboxes that cannot be taken, newest last.
-    pub fn troubles(&self) -> Vec<scan::Trouble> {
-        self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    fn remember_trouble(&self, trouble: scan::Trouble) {
-        if self.troubles().contains(&trouble) {
-            return;
-        }
-        tracing::warn!(path = %trouble.path.display(), code = %trouble.reason.code, "{}", trouble.reason.text);
-        let mut troubles = self.troubles.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        troubles.retain(|known| known.path != trouble.path);
-        if troubles.len() >= TROUBLES {
-            troubles.remove(0);
-        }
-        troubles.push(trouble);
     }
 
     /// Commits one fact about a message that must still be in one of `states`. `Ok(false)`: it no longer is.

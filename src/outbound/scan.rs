@@ -72,6 +72,8 @@ pub struct Sweep {
     pub claims: Vec<Claim>,
     /// Reported once each until they change.
     pub troubles: Vec<Trouble>,
+    /// Where what was reported before is over.
+    pub mended: Vec<PathBuf>,
     /// More settled files are there.
     pub more: bool,
     /// Files were seen that have not settled yet.
@@ -152,7 +154,7 @@ impl Outbox {
                     return sweep;
                 }
             }
-            self.reported.remove(&self.folder);
+            self.mend(&self.folder.clone(), &mut sweep);
         }
         let mut present = HashSet::new();
         while sweep.claims.len() < most.min(SWEEP_MAX) {
@@ -168,16 +170,22 @@ impl Outbox {
                 let path = self.folder.join(&name);
                 self.vanished(&name, &path, &mut sweep);
             }
-            self.reported.retain(|path| path.symlink_metadata().is_ok());
+            sweep.mended.extend(self.reported.extract_if(|path| path.symlink_metadata().is_err()));
         }
-        if !sweep.claims.is_empty()
-            && let Err(error) = durable::fsync_dir(&self.claimed).and_then(|()| durable::fsync_dir(&self.folder))
-        {
-            sweep.failed_sync = error.is_failed_sync().then(|| error.to_string());
-            self.report(&mut sweep, self.claimed.clone(), folder_unreadable(&self.claimed, &error.into()));
-            sweep.claims.clear();
+        if !sweep.claims.is_empty() {
+            self.sync(&mut sweep);
         }
         sweep
+    }
+
+    /// Makes the claims durable, or gives them up for now.
+    fn sync(&mut self, sweep: &mut Sweep) {
+        let Err(error) = durable::fsync_dir(&self.claimed).and_then(|()| durable::fsync_dir(&self.folder)) else {
+            return self.mend(&self.claimed.clone(), sweep);
+        };
+        sweep.failed_sync = error.is_failed_sync().then(|| error.to_string());
+        self.report(sweep, self.claimed.clone(), folder_unreadable(&self.claimed, &error.into()));
+        sweep.claims.clear();
     }
 
     /// Claims that an earlier process left behind, or that could not be recorded.
@@ -222,8 +230,8 @@ impl Outbox {
         let files = match self.files_of(&path, &metadata) {
             Ok(Some(Look::Files(len, modified))) => Some((len, modified)),
             Ok(Some(Look::Unfit(reason))) => return self.report(sweep, path, reason),
-            Ok(Some(Look::Unfinished)) => return,
-            Ok(None) if metadata.is_dir() => return,
+            Ok(Some(Look::Unfinished)) => return self.mend(&path, sweep),
+            Ok(None) if metadata.is_dir() => return self.mend(&path, sweep),
             Ok(None) => None,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.vanished(name, &path, sweep),
             Err(error) => return self.report(sweep, path.clone(), unreadable(&path, &error)),
@@ -240,10 +248,13 @@ impl Outbox {
         match self.claim(name, &path, metadata.is_dir(), now) {
             Ok(claim) => {
                 self.seen.remove(name);
-                self.reported.remove(&path);
+                self.mend(&path, sweep);
                 sweep.claims.push(claim);
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.vanished(name, &path, sweep),
+            // The folder of claimed files may be what is missing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => {
+                self.vanished(name, &path, sweep)
+            }
             Err(error) => self.report(sweep, path.clone(), unreadable(&path, &error)),
         }
     }
@@ -267,9 +278,11 @@ impl Outbox {
         now.duration_since(seen.since) >= SignedDuration::try_from(quiet).unwrap_or(SignedDuration::MAX)
     }
 
-    /// Opens the file once, so that an unreadable one stays where its owner finds it, then moves it.
+    /// Opens each file once, so that what is unreadable stays where its owner finds it, then moves it.
     fn claim(&self, name: &str, path: &Path, is_folder: bool, now: Timestamp) -> io::Result<Claim> {
-        if !is_folder {
+        if is_folder {
+            bundle::open_each(path)?;
+        } else {
             drop(durable::open_regular(path)?);
         }
         let id = Id::new(now);
@@ -286,7 +299,13 @@ impl Outbox {
                 "{shown} vanished before it was taken and was not sent. If that was not intended, drop it again."
             );
             sweep.troubles.push(Trouble { path: path.into(), reason: reason("outbox-file-vanished", text) });
+            // There is nothing left to be taken.
+            sweep.mended.push(path.into());
         }
+    }
+
+    fn mend(&mut self, path: &Path, sweep: &mut Sweep) {
+        sweep.mended.extend(self.reported.take(path));
     }
 
     fn report(&mut self, sweep: &mut Sweep, path: PathBuf, reason: Reason) {
@@ -325,7 +344,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Reason {
     reason("outbox-file-unreadable", text)
 }
 
-fn folder_unreadable(folder: &Path, error: &io::Error) -> Reason {
+pub(super) fn folder_unreadable(folder: &Path, error: &io::Error) -> Reason {
     let shown = printable(&folder.display().to_string());
     let text = bilingual!(
         "无法使用文件夹 {shown}：{error}。请检查它是否存在以及网关用户的权限。",
@@ -343,7 +362,8 @@ pub(super) fn is_ignored(name: &str, patterns: &[String]) -> bool {
     name.starts_with('.') || name.ends_with('~') || patterns.iter().any(|pattern| matches_pattern(pattern, name))
 }
 
-fn split_claimed(name: &str) -> Option<(Id, String)> {
+/// Id and name of a claimed file.
+pub(super) fn split_claimed(name: &str) -> Option<(Id, String)> {
     let (id, file_name) = name.split_once('~')?;
     Some((id.parse().ok()?, file_name.to_owned()))
 }

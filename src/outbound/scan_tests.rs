@@ -119,7 +119,8 @@ fn a_missing_outbox_is_reported_once_and_again_after_it_came_back() {
     assert_eq!(fixture.sweep(0).troubles.len(), 1);
     assert!(fixture.sweep(1000).troubles.is_empty());
     fs::create_dir(&folder).unwrap();
-    assert!(fixture.sweep(1000).troubles.is_empty());
+    let back = fixture.sweep(1000);
+    assert!(back.troubles.is_empty() && back.mended == [folder.clone()]);
     fs::remove_dir(&folder).unwrap();
     assert_eq!(fixture.sweep(1000).troubles.len(), 1);
 }
@@ -212,4 +213,53 @@ fn a_folder_that_cannot_be_one_message_stays_and_is_reported_once() {
     assert_eq!(codes, ["outbox-not-a-file", "outbox-folder-unfit", "outbox-folder-unfit", "outbox-folder-unfit"]);
     let again = fixture.sweep(5000);
     assert!(again.claims.is_empty() && again.troubles.is_empty());
+}
+
+#[test]
+fn what_was_reported_is_mended_once_it_is_gone_taken_or_no_longer_to_be_taken() {
+    let mut fixture = Fixture::new();
+    fixture.outbox.take_folders(Some(2));
+    let outbox = fixture.home.path().join("outbox");
+    let [link, file, folder] = ["a-link", "b-link", "folder"].map(|name| outbox.join(name));
+    for link in [&link, &file] {
+        std::os::unix::fs::symlink("/etc/hostname", link).unwrap();
+    }
+    fs::create_dir_all(folder.join("deeper")).unwrap();
+    let first = fixture.sweep(0);
+    assert!(first.troubles.len() == 3 && first.mended.is_empty());
+    fs::remove_file(&link).unwrap();
+    assert_eq!(fixture.sweep(1000).mended, [link]);
+    fs::remove_file(&file).unwrap();
+    fixture.drop_file("b-link", "1");
+    fixture.sweep(0);
+    let taken = fixture.sweep(1000);
+    assert!(names(&taken) == ["b-link"] && taken.mended == [file]);
+    fixture.outbox.take_folders(None);
+    assert_eq!(fixture.sweep(1000).mended, [folder]);
+}
+
+#[test]
+fn a_file_that_cannot_be_moved_is_reported_as_that_and_not_as_vanished() {
+    let mut fixture = Fixture::new();
+    fixture.drop_file("a.xml", "1");
+    fixture.sweep(0);
+    fs::remove_dir(fixture.home.path().join(CLAIMED)).unwrap();
+    let sweep = fixture.sweep(1000);
+    let codes: Vec<_> = sweep.troubles.iter().map(|trouble| trouble.reason.code.as_str()).collect();
+    assert_eq!(codes, ["outbox-file-unreadable"]);
+    assert!(fixture.sweep(1000).troubles.is_empty(), "once");
+}
+
+#[test]
+fn a_folder_with_a_file_that_cannot_be_opened_is_not_claimed() {
+    let fixture = Fixture::new();
+    let folder = fixture.home.path().join("outbox/batch");
+    fs::create_dir(&folder).unwrap();
+    fixture.drop_file("batch/a.xml", "<a/>");
+    // Tests may run as root, to whom every mode is open; a link is opened by nobody.
+    std::os::unix::fs::symlink("/etc/hostname", folder.join("b.xml")).unwrap();
+    let error = fixture.outbox.claim("batch", &folder, true, fixture.now).unwrap_err();
+    assert!(error.to_string().contains("b.xml") && folder.join("a.xml").is_file(), "{error}");
+    fs::remove_file(folder.join("b.xml")).unwrap();
+    assert!(fixture.outbox.claim("batch", &folder, true, fixture.now).is_ok());
 }

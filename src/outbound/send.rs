@@ -183,6 +183,11 @@ impl Outbound {
         match composed {
             Ok(()) => Ok(self.store.message(&message.id).map(Arc::new)),
             Err(ComposeLate::Not(NotComposed::Impossible(reason))) => self.hold(message, reason).await.map(|()| None),
+            Err(ComposeLate::Not(NotComposed::Later(reason))) => {
+                tracing::warn!(id = %message.id, code = %reason.code, "tried again in a minute: {}", reason.text);
+                self.postpone(message.id, reason).await;
+                Ok(None)
+            }
             Err(ComposeLate::Not(NotComposed::Storage(error))) => {
                 let error = self.store.judge_sync(error);
                 tracing::error!(id = %message.id, %error, code = "storage-failed", "composing is tried again in a minute");

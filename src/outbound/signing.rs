@@ -126,7 +126,7 @@ impl Signing {
 
     /// The places of a partner whose key has a rate; `None` for the others, which share places.
     pub(super) fn places(&self, partner: &Partner) -> Option<Arc<Semaphore>> {
-        let key = partner.dxp.as_ref().and_then(|dxp| dxp.signature.key.as_ref())?;
+        let key = partner.document_key()?;
         if key.interval.is_zero() {
             return None;
         }
@@ -212,7 +212,7 @@ impl Queue {
 impl Outbound {
     /// Whether a document is one that the partner's key is to sign.
     pub(super) fn is_to_be_signed(&self, partner: &Partner, document: &Draft) -> io::Result<bool> {
-        if signing_key(partner).is_none() {
+        if partner.document_key().is_none() {
             return Ok(false);
         }
         // A document that cannot be read is for the signature to refuse.
@@ -251,11 +251,6 @@ impl Outbound {
             sink.finish().map_err(NotSigned::Storage)
         })
     }
-}
-
-/// The key that signs a partner's declarations.
-pub(super) fn signing_key(partner: &Partner) -> Option<&DocumentKey> {
-    partner.dxp.as_ref()?.signature.key.as_ref()
 }
 
 fn later(code: &str, text: Bilingual) -> Reason {

@@ -157,12 +157,13 @@ impl Outbound {
             (outboxes, hints, swept) = self.sweep_all(outboxes, watch.take(), rooms).await;
             watch.give_back(hints);
             let (mut more, mut unsettled) = (false, false);
-            for (folder, sweep) in swept {
+            for (partner, folder, sweep) in swept {
                 watch.forget(&sweep.claims, &folder);
                 if let Some(cause) = sweep.failed_sync {
                     self.store.poison(cause);
                 }
-                sweep.troubles.into_iter().for_each(|trouble| self.remember_trouble(trouble));
+                sweep.troubles.iter().for_each(|trouble| self.remember_trouble(Some(&partner), trouble));
+                sweep.mended.iter().for_each(|path| self.troubles.forget(path));
                 claims.extend(sweep.claims);
                 more |= sweep.more;
                 unsettled |= sweep.unsettled;
@@ -211,12 +212,15 @@ impl Outbound {
             in_work.spawn(async move {
                 let taken = flow.take(claim.clone()).await;
                 match &taken {
-                    Ok(()) => flow.signing.resume(&claim.partner),
+                    Ok(()) => {
+                        flow.troubles.forget(&claim.path);
+                        flow.signing.resume(&claim.partner);
+                    }
                     Err(error) => {
                         if matches!(error, IntakeError::Signing(_)) {
                             flow.signing.pause(&claim.partner);
                         }
-                        flow.remember_trouble(error.trouble(&claim));
+                        flow.remember_trouble(Some(&claim.partner), &error.trouble(&claim));
                     }
                 }
                 flow.signing.leave(permit);
@@ -234,11 +238,12 @@ impl Outbound {
 
     /// Below the floor nothing new is taken; files wait in their outboxes.
     fn is_short_of_space(&self) -> bool {
-        let free = durable::free_space(&self.settings.data).unwrap_or(u64::MAX);
+        let (data, free) = (&self.settings.data, durable::free_space(&self.settings.data).unwrap_or(u64::MAX));
         if free >= self.settings.free_space_floor && !self.store.is_full() {
+            self.troubles.forget(data);
             return false;
         }
-        self.remember_trouble(scan::Trouble { path: self.settings.data.clone(), reason: disk_nearly_full(free) });
+        self.remember_trouble(None, &scan::Trouble { path: data.clone(), reason: disk_nearly_full(free) });
         true
     }
 
@@ -255,7 +260,9 @@ impl Outbound {
     /// One outbox per enabled partner of the current directory.
     fn renew(&self, outboxes: &mut Outboxes, watch: &mut Watch) {
         let directory = self.directory.load();
-        outboxes.retain(|id, _| directory.by_id(id).is_some_and(|partner| partner.enabled));
+        let is_swept = |id: &str| directory.by_id(id).is_some_and(|partner| partner.enabled);
+        outboxes.retain(|id, _| is_swept(id));
+        self.troubles.keep_partners(is_swept);
         for partner in directory.all().filter(|partner| partner.enabled) {
             let folders = partner.delivery.folders_as_messages.then_some(self.limits.attachments);
             if let Some(outbox) = outboxes.get_mut(&partner.id) {
@@ -267,9 +274,10 @@ impl Outbound {
             if let Err(error) = prepared {
                 let trouble = Reason { code: error.code().to_owned(), text: error.text() };
                 self.store.judge_sync(error.into());
-                self.remember_trouble(scan::Trouble { path: home, reason: trouble });
+                self.remember_trouble(Some(&partner.id), &scan::Trouble { path: home, reason: trouble });
                 continue;
             }
+            self.troubles.forget(&home);
             let mut outbox = Outbox::new(&partner.id, &home, self.settings.settle, &self.settings.ignore);
             outbox.take_folders(folders);
             watch.add(outbox.folder());
@@ -282,7 +290,7 @@ impl Outbound {
         mut outboxes: Outboxes,
         hints: Hints,
         rooms: Rooms,
-    ) -> (Outboxes, Hints, Vec<(PathBuf, Sweep)>) {
+    ) -> (Outboxes, Hints, Vec<(String, PathBuf, Sweep)>) {
         let clock = self.clock.clone();
         let work = move || {
             let mut swept = Vec::with_capacity(outboxes.len());
@@ -293,7 +301,7 @@ impl Outbound {
                     Some(room) => outbox.sweep_at_most(*room, clock.now(), &hints),
                     None => outbox.sweep(clock.now(), &hints),
                 };
-                swept.push((outbox.folder().to_owned(), sweep));
+                swept.push((partner.clone(), outbox.folder().to_owned(), sweep));
             }
             (outboxes, hints, swept)
         };
@@ -305,12 +313,19 @@ impl Outbound {
 
     fn leftovers(&self, outboxes: &Outboxes) -> Vec<Claim> {
         let mut claims = Vec::new();
-        for outbox in outboxes.values() {
+        for (partner, outbox) in outboxes {
+            let folder = outbox.folder().with_file_name(scan::CLAIMED);
             match outbox.leftovers() {
-                Ok(found) => claims.extend(found),
+                Ok(found) => {
+                    self.troubles.forget(&folder);
+                    self.troubles.keep_claimed(&folder, &found);
+                    claims.extend(found);
+                }
                 Err(error) => {
                     let error = self.store.judge_sync(error);
-                    tracing::error!(%error, folder = %outbox.folder().display(), "claimed files cannot be listed")
+                    tracing::error!(%error, folder = %folder.display(), "claimed files cannot be listed");
+                    let reason = scan::folder_unreadable(&folder, &error);
+                    self.remember_trouble(Some(partner), &scan::Trouble { path: folder, reason });
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Partner;
 use crate::declaration::dsig::DocumentSigner;
 use crate::declaration::precheck::Levels;
 use crate::declaration::schema;
@@ -134,6 +135,13 @@ pub struct DocumentKey {
     pub interval: Duration,
     /// The file the certificate came from, for reports.
     pub file: PathBuf,
+}
+
+impl Partner {
+    /// The key that signs declarations to this partner.
+    pub fn document_key(&self) -> Option<&DocumentKey> {
+        self.dxp.as_ref()?.signature.key.as_ref()
+    }
 }
 
 /// What the pre-check decides about a declaration.

@@ -152,7 +152,7 @@ impl Alerts {
         self.stream.subscribe()
     }
 
-    /// A condition of the gateway, or of all exchange with a partner, has begun or goes on.
+    /// A condition of the gateway, or of all exchange with a partner, has begun or goes on: as it is by now.
     pub fn raise(&self, level: Level, reason: Reason, partner: Option<&str>, at: Timestamp) {
         self.raise_about(BTreeSet::new(), level, reason, partner, at);
     }

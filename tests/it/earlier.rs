@@ -250,6 +250,7 @@ fn payment(order: &str, amount: &str) -> String {
     let mut piece = specimen::of(message, Fullness::Least);
     for (field, of_order) in [
         ("orderNo", "orderNo"),
+        ("ebpCode", "ebpCode"),
         ("payCode", "payCode"),
         ("payTransactionId", "payTransactionId"),
         ("payerName", "buyerName"),

@@ -12,11 +12,13 @@ use dxgate::ground::limits::Limits;
 use dxgate::keys::declarations;
 use dxgate::keys::generate::KeyRequest;
 use dxgate::mime::BytesSource;
+use dxgate::store::record::{Message, State};
 use jiff::Timestamp;
 
 use crate::support::correspondent::{Kind, acknowledge, letter, open, plan, receipt_in};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::inside::{self, Inside, pass};
 use crate::support::scripted::{Scripted, answer};
 use crate::support::{eventually, http, keys};
 
@@ -118,24 +120,93 @@ fn a_slow_key_keeps_its_own_outbox_waiting_and_no_other_and_ends_with_the_gatewa
 fn an_expired_key_signs_nothing_and_its_successor_takes_over_without_a_restart() {
     let peer = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
     let home = home(&peer, "");
-    let request =
-        KeyRequest { common_name: "declarant".into(), organization: None, hosts: Vec::new(), bits: 256, days: 1 };
-    let then = Timestamp::now() - jiff::SignedDuration::from_hours(48);
-    let old = declarations::generate(&request, Algorithm::Sm2Sm3, None, then).unwrap();
-    let (valid, key) =
-        (fs::read(home.path("declarations.crt")).unwrap(), fs::read(home.path("declarations.key")).unwrap());
-    fs::write(home.path("declarations.crt"), &old.certificate_pem).unwrap();
-    fs::write(home.path("declarations.key"), old.key_pem.expose()).unwrap();
+    let valid = replace_key(&home, expired());
     let gateway = Gateway::start(&home);
     home.submit("customs", "a.xml", &sample::order(1, DXPID, Timestamp::now(), 1));
     eventually("it says so", || gateway.log().contains("signing-certificate-expired").then_some(()));
     home.submit("customs", "b.xml", &sample::order(1, DXPID, Timestamp::now(), 2));
     assert!(peer.posted().is_empty() && home.names("customs", "rejected").is_empty());
-    fs::write(home.path("declarations.key"), &key).unwrap();
-    fs::write(home.path("declarations.crt"), &valid).unwrap();
+    replace_key(&home, valid);
     for name in ["a.xml", "b.xml"] {
         assert!(verify(&gateway.wait_for("customs", "sent", name)).is_ok());
     }
+}
+
+#[test]
+fn what_no_key_can_sign_is_an_alert_until_it_is_signed_and_so_is_the_end_of_the_key_before() {
+    let peer = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
+    let home = home(&peer, "");
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    let alert = |code: &str| {
+        let open = gateway.api("/api/v1/alerts")["alerts"].clone();
+        open.as_array().unwrap().iter().find(|alert| alert["code"] == code).cloned()
+    };
+    // The key is valid for 30 days, everything else for longer.
+    let ending = eventually("the key ends soon", || alert("certificate-expires-30d"));
+    assert_eq!(ending["partner"], "customs", "{ending:#}");
+    let certificates = gateway.api("/api/v1/certificates")["certificates"].clone();
+    let ours = certificates.as_array().unwrap().iter().find(|one| one["uses"] == serde_json::json!(["declarations"]));
+    let (owner, partner) = ours.map(|ours| (&ours["owner"], &ours["partner"])).unwrap();
+    assert!(owner == "station" && partner == "customs", "{certificates:#}");
+    let metrics = http::get(home.console, "/metrics", home.token().as_deref()).unwrap().text();
+    assert!(
+        metrics.contains("dxgate_certificate_left_seconds{owner=\"declarations\",partner=\"customs\""),
+        "{metrics}"
+    );
+
+    let valid = replace_key(&home, expired());
+    assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
+    eventually("it has ended", || alert("certificate-expired"));
+    home.submit("customs", "a.xml", &sample::order(1, DXPID, Timestamp::now(), 1));
+    let stuck = |what: &str| {
+        eventually(what, || {
+            pass(&clock, Duration::from_secs(60));
+            alert("outbox-stuck")
+        })
+    };
+    let found = stuck("a declaration is stuck");
+    let text = found["text"]["en"].as_str().unwrap();
+    assert_eq!((&found["partner"], &found["level"]), (&"customs".into(), &"error".into()));
+    assert!(text.contains(": 1, the first a.xml. the signing certificate"), "{text}");
+    replace_key(&home, valid);
+    assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
+    eventually("it is signed and sent", || (home.names("customs", "sent") == ["a.xml"]).then_some(()));
+    eventually("that is over", || alert("outbox-stuck").is_none().then_some(()));
+
+    let link = home.exchange("customs", "outbox").join("link.xml");
+    std::os::unix::fs::symlink("/etc/hostname", &link).unwrap();
+    let found = stuck("a link is stuck");
+    assert!(found["text"]["en"].as_str().unwrap().contains("the first link.xml"), "{found:#}");
+    fs::remove_file(link).unwrap();
+    eventually("that is over too", || alert("outbox-stuck").is_none().then_some(()));
+}
+
+#[test]
+fn a_message_whose_envelope_cannot_be_signed_for_the_moment_waits_and_is_not_held() {
+    let peer = Scripted::start(|count, posted| {
+        Some(if count == 0 { answer(503, "", b"later") } else { acknowledge(posted, Kind::default()) })
+    });
+    let home = home(&peer, "envelope = true\n");
+    let file = home.path("partners/customs.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("[delivery]\n", "[delivery]\nfresh_message_id = true\n", 1)).unwrap();
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    gateway.submit("customs", "order.xml", &sample::order(1, DXPID, Timestamp::now(), 1));
+    gateway.until("customs", "tried", |message| message.state == State::Composed && message.attempts == 1);
+    let valid = replace_key(&home, expired());
+    assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
+    pass(&clock, Duration::from_secs(10));
+    let reason = |message: &Message| message.reason.as_ref().map(|reason| reason.code.clone());
+    let waiting = gateway
+        .until("customs", "tried again", |message| reason(message).as_deref() == Some("signing-certificate-expired"));
+    assert_eq!(waiting.state, State::Composed);
+    replace_key(&home, valid);
+    assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
+    pass(&clock, Duration::from_secs(61));
+    gateway.until("customs", "delivered", |message| message.state == State::Delivered);
+    assert_eq!(peer.posted().len(), 2);
 }
 
 #[test]
@@ -203,6 +274,27 @@ fn signatures_of_what_arrives_are_noted_and_refuse_nothing() {
 
 fn verify(document: &[u8]) -> Result<dsig::Verified, dsig::SignatureProblem> {
     dsig::verify(&BytesSource(document), &Limits::default())
+}
+
+/// The key that signs declarations, as files hold it: certificate and private key.
+type KeyFiles = (Vec<u8>, Vec<u8>);
+
+/// One whose certificate ended yesterday.
+fn expired() -> KeyFiles {
+    let request =
+        KeyRequest { common_name: "declarant".into(), organization: None, hosts: Vec::new(), bits: 256, days: 1 };
+    let then = Timestamp::now() - jiff::SignedDuration::from_hours(48);
+    let pair = declarations::generate(&request, Algorithm::Sm2Sm3, None, then).unwrap();
+    (pair.certificate_pem, pair.key_pem.expose().clone())
+}
+
+/// Puts another key in place of the one that signs; the former one.
+fn replace_key(home: &Home, (certificate, key): KeyFiles) -> KeyFiles {
+    let [crt, private] = ["declarations.crt", "declarations.key"].map(|name| home.path(name));
+    let former = (fs::read(&crt).unwrap(), fs::read(&private).unwrap());
+    fs::write(private, key).unwrap();
+    fs::write(crt, certificate).unwrap();
+    former
 }
 
 /// A new key, as files and as a signer.

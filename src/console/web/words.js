@@ -310,6 +310,7 @@ export const WORDS = {
   "use.encrypt": ["加密", "encrypt"],
   "use.tls": ["TLS", "TLS"],
   "use.client": ["TLS 客户端", "TLS client"],
+  "use.declarations": ["报文签名", "declarations"],
   "rotation": ["轮换", "Rotation"],
   "rotation.explain": ["每种用途现在用哪一张，之后换成哪一张。旧密钥只要还在配置中就继续解密，旧证书在有效期内继续验签。", "Which one is used for what now, and which comes next. An old key decrypts for as long as it is configured; an old certificate verifies while its window lasts."],
   "rotation.now": ["现在使用", "used now"],

@@ -131,7 +131,7 @@ pub struct CertificateWire {
     /// The partner's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner: Option<String>,
-    /// `sign`, `decrypt`, `verify`, `encrypt`, `tls`, `client`.
+    /// `sign`, `decrypt`, `verify`, `encrypt`, `tls`, `client`, `declarations` (ours, for that partner).
     pub uses: Vec<String>,
     /// Distinguished name.
     pub subject: String,
