@@ -1,5 +1,7 @@
 //! What is stuck before the journal: nothing else counts files that no message names yet.
 
+use std::collections::BTreeSet;
+
 use super::conditions::Condition;
 use crate::ground::text::Bilingual;
 use crate::outbound::Stuck;
@@ -17,6 +19,6 @@ pub(super) fn conditions(stuck: Vec<Stuck>) -> impl Iterator<Item = Condition> {
             ),
         };
         let reason = Reason { code: "outbox-stuck".to_owned(), text };
-        Condition { level: Level::Error, reason, partner: Some(partner) }
+        Condition { level: Level::Error, reason, partner: Some(partner), subjects: BTreeSet::new() }
     })
 }
