@@ -15,7 +15,7 @@ use crate::as2::{As2Name, RequestError, headers};
 use crate::ground::drain;
 use crate::ground::space::{NoRoom, Promise};
 use crate::ground::text::printable;
-use crate::http::{Exchange, Reply};
+use crate::http::{BodyError, Exchange, Reply};
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
@@ -94,8 +94,10 @@ impl Inbound {
         let room = self.promise(announced.saturating_add(payload))?;
         exchange.body.limit(part.as_ref().map_or(self.limits.body, |part| part.range.len()));
         let pieced = part.as_ref().is_some_and(|part| part.range.from > 0);
+        // Without a Content-Length hyper takes any end for the body's.
+        let least = part.as_ref().map_or(0, |part| part.range.len());
         let (sink, turn) = self.begin(part).await?;
-        let (wire, room) = self.spool(&mut exchange, sink, announced, room).await?;
+        let (wire, room) = self.spool(&mut exchange, sink, (announced, least), room).await?;
         let mut prefix = Vec::new();
         let peeked = wire.open(&self.store).and_then(|body| body.take(PREFIX).read_to_end(&mut prefix));
         peeked.map_err(|error| unavailable("reading back a received body failed", &error))?;
@@ -191,12 +193,12 @@ impl Inbound {
         .map_err(no_room)
     }
 
-    /// Stores the body. What comes without an announced length is promised room while it comes.
+    /// Stores the body, which has `least` bytes. What comes without an announced length is promised room while it comes.
     async fn spool(
         &self,
         exchange: &mut Exchange,
         sink: Sink,
-        announced: u64,
+        (announced, least): (u64, u64),
         mut room: Promise,
     ) -> Result<(Draft, Promise), Reply> {
         let large = usize::try_from(announced).map_or(true, |announced| announced > self.store.inline_threshold());
@@ -211,7 +213,11 @@ impl Inbound {
         let mut spooling = Spooling { sink, gathered: Vec::new() };
         let (mut came, mut promised) = (0u64, announced);
         loop {
-            let chunk = match exchange.body.next().await {
+            let next = match exchange.body.next().await {
+                Ok(None) if came < least => Err(BodyError::Truncated),
+                next => next,
+            };
+            let chunk = match next {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
                 Err(error) => {

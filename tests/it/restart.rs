@@ -213,6 +213,23 @@ fn only_the_length_of_a_part_is_told_and_only_to_its_partner() {
 }
 
 #[test]
+fn a_part_without_a_length_that_ends_early_is_no_message_and_may_be_gone_on_with() {
+    let pair = Pair::new(SWITCHED_ON, &[]);
+    let receiver = Gateway::start(&pair.right);
+    let (host, total) = (pair.right.as2, 4_000_000);
+    let fields = "AS2-From: left\r\nAS2-To: right\r\nAS2-Version: 1.2\r\nETag: \"m\"\r\nConnection: close\r\n";
+    let chunked = format!(
+        "POST /as2 HTTP/1.1\r\nHost: {host}\r\n{fields}Message-ID: <m@left>\r\nContent-Type: text/plain\r\n\
+         Content-Range: bytes 0-{}/{total}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        total - 1
+    );
+    assert_eq!(http::exchange(host, chunked.as_bytes()).unwrap().status, 400);
+    let head = format!("HEAD /as2 HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n");
+    assert_eq!(held(&http::exchange(host, head.as_bytes()).unwrap()), Some(5));
+    assert_eq!(receiver.api("/api/v1/messages")["messages"].as_array().unwrap().len(), 0);
+}
+
+#[test]
 fn a_server_that_knows_nothing_of_this_or_talks_nonsense_gets_the_body_whole() {
     let told =
         |status: u16, fields: &str| format!("HTTP/1.1 {status} Told\r\nConnection: close\r\n{fields}\r\n").into_bytes();
