@@ -21,15 +21,26 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(6);
 const OPEN: [State; 4] = [State::Queued, State::Composed, State::Sending, State::AwaitingReceipt];
 const CODE: &str = "partner-missing";
 
-/// Partners that could be delivered to when this was last looked at.
+/// Messages of one look.
+const PAGE: usize = 500;
+
+/// Partners that could be delivered to when this was last looked at; none at a start, since files may have changed before it.
+#[derive(Default)]
 pub(super) struct Present(Arc<Directory>);
 
-impl Outbound {
-    /// Those of now.
-    pub(super) fn present(&self) -> Present {
-        Present(self.directory.load_full())
+impl Present {
+    /// Those of now that were not there at the last look.
+    pub(super) fn back(&mut self, now: Arc<Directory>) -> BTreeSet<String> {
+        if Arc::ptr_eq(&self.0, &now) {
+            return BTreeSet::new();
+        }
+        let back = enabled(&now).difference(&enabled(&self.0)).cloned().collect();
+        self.0 = now;
+        back
     }
+}
 
+impl Outbound {
     /// A message has nobody to go to.
     pub(super) async fn wait_for_partner(&self, message: &Message) -> Result<(), CommitError> {
         let now = self.clock.now();
@@ -40,29 +51,24 @@ impl Outbound {
         self.fact_if(message.id, &OPEN, fact).await.map(drop)
     }
 
-    /// Makes the messages due of partners that are back since the last look.
-    pub(super) async fn welcome_back(&self, present: &mut Present) {
-        let now = self.directory.load_full();
-        if Arc::ptr_eq(&present.0, &now) {
-            return;
-        }
-        let before = enabled(&present.0);
-        for partner in enabled(&now).difference(&before) {
-            let (store, of) = (self.store.clone(), partner.clone());
-            let waiting = move || {
-                let filter =
-                    Filter { states: OPEN.to_vec(), partner: Some(of), limit: usize::MAX, ..Filter::default() };
-                store.messages(&filter).into_iter().filter(is_waiting).collect::<Vec<_>>()
-            };
-            for message in drain::blocking(waiting).await.unwrap_or_default() {
-                let reason = message.reason.unwrap_or_else(|| partner_missing(partner));
+    /// Makes the messages due that waited for these partners.
+    pub(super) async fn welcome_back(self, partners: BTreeSet<String>) {
+        let mut filter = Filter { states: OPEN.to_vec(), limit: PAGE, ..Filter::default() };
+        loop {
+            let (store, asked) = (self.store.clone(), filter.clone());
+            let Ok(page) = drain::blocking(move || store.page(&asked)).await else { return };
+            for message in page.messages.iter().filter(|message| partners.contains(&message.partner)) {
+                let Some(reason) = message.reason.clone().filter(|_| is_waiting(message)) else { continue };
                 let fact = Fact::RetryAt { due: self.clock.now(), reason, came: Came::Unknown };
                 if let Err(error) = self.fact_if(message.id, &OPEN, fact).await {
                     tracing::error!(%error, id = %message.id, "a message goes on later than it could");
                 }
             }
+            filter.before = page.next;
+            if page.next.is_none() {
+                return;
+            }
         }
-        present.0 = now;
     }
 }
 

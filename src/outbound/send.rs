@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
+use super::absent::Present;
 use super::compose::{ComposeLate, NotComposed};
 use super::outcome::Examined;
 use super::restart::Transfer;
@@ -49,9 +50,12 @@ impl Outbound {
     /// Delivers until shutdown; then waits for the attempts in work.
     pub async fn run_senders(self, shutdown: Shutdown) {
         let mut work = Work::default();
-        let mut present = self.present();
+        let mut present = Present::default();
         while !shutdown.is_triggered() && self.store.poisoned().is_none() {
-            self.welcome_back(&mut present).await;
+            let back = present.back(self.directory.load_full());
+            if !back.is_empty() {
+                work.tasks.spawn(self.clone().welcome_back(back));
+            }
             let asked = self.clock.now();
             for lease in self.due_leases(&work, asked) {
                 let (partner, id) = (lease.message.partner.clone(), lease.message.id);

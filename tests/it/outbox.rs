@@ -323,6 +323,15 @@ fn a_partner_file_with_a_mistake_leaves_the_partner_as_it_was() {
 
 #[test]
 fn what_waits_for_a_partner_that_was_taken_away_goes_on_when_it_is_back() {
+    waits_and_goes_on(false);
+}
+
+#[test]
+fn what_waits_for_a_partner_goes_on_too_when_it_came_back_while_the_gateway_was_stopped() {
+    waits_and_goes_on(true);
+}
+
+fn waits_and_goes_on(by_restart: bool) {
     let peer = Scripted::start(|number, posted| match number {
         0 => None,
         _ => Some(acknowledge(posted, Kind::default())),
@@ -346,8 +355,15 @@ fn what_waits_for_a_partner_that_was_taken_away_goes_on_when_it_is_back() {
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360, 360]);
     fs::rename(&aside, &file).unwrap();
-    reload();
-    gateway.until("theirs", "it goes on at once", |message| message.state == State::Delivered);
+    let delivered = |message: &Message| message.state == State::Delivered;
+    if by_restart {
+        let clock = gateway.clock.clone();
+        drop(gateway);
+        Inside::start(&home, &clock).until("theirs", "it goes on at once", delivered);
+    } else {
+        reload();
+        gateway.until("theirs", "it goes on at once", delivered);
+    }
     assert_eq!(peer.posted().len(), 2);
 }
 
