@@ -10,15 +10,13 @@ use super::Outbound;
 use crate::bilingual;
 use crate::ground::drain;
 use crate::partner::Directory;
-use crate::store::record::{Came, Fact, Message, Reason, State};
-use crate::store::{CommitError, Filter};
+use crate::store::record::{Came, Fact, Message, Reason};
+use crate::store::{CommitError, Filter, OPEN};
 
 /// The first wait; each further one is twice as long.
 const FIRST: SignedDuration = SignedDuration::from_secs(60);
 /// The longest: each is a fact in the journal and a line in the message's history.
 const LONGEST: SignedDuration = SignedDuration::from_hours(6);
-/// Open messages.
-const OPEN: [State; 4] = [State::Queued, State::Composed, State::Sending, State::AwaitingReceipt];
 const CODE: &str = "partner-missing";
 
 /// Messages of one look.

@@ -29,7 +29,7 @@ use crate::mime::Headers;
 use crate::partner::{Authorization, Partner, PartnerUrl};
 use crate::store::alert::Level;
 use crate::store::record::{Body, Came, Fact, GATEWAY, JobKind, Message, Reason, State};
-use crate::store::{CommitError, Lease, Precondition, Transaction};
+use crate::store::{CommitError, Lease, OPEN, Precondition, Transaction};
 
 /// HTTP clients by TLS profile.
 #[derive(Default)]
@@ -127,8 +127,7 @@ impl Outbound {
     /// Makes an open message due again in a minute.
     async fn postpone(&self, id: Id, reason: Reason) {
         let due = self.clock.now().checked_add(POSTPONED).unwrap_or(Timestamp::MAX);
-        let open = [State::Queued, State::Composed, State::Sending, State::AwaitingReceipt];
-        if let Err(error) = self.fact_if(id, &open, Fact::RetryAt { due, reason, came: Came::Unknown }).await {
+        if let Err(error) = self.fact_if(id, &OPEN, Fact::RetryAt { due, reason, came: Came::Unknown }).await {
             tracing::error!(%error, %id, "a message could not be postponed");
         }
     }

@@ -6,7 +6,7 @@ use super::record::State;
 use super::{Store, index};
 
 /// States in which the gateway still has something to do for an outbound message by itself.
-const OPEN: [State; 4] = [State::Queued, State::Composed, State::Sending, State::AwaitingReceipt];
+pub const OPEN: [State; 4] = [State::Queued, State::Composed, State::Sending, State::AwaitingReceipt];
 
 /// The queue at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -82,7 +82,7 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 pub use self::alert::{Alerts, Raised};
 pub use self::apply::{BadTransition, TIMELINE_LINES, apply};
 pub use self::aside::RESTORED;
-pub use self::backlog::Backlog;
+pub use self::backlog::{Backlog, OPEN};
 pub use self::body::{BodyWriter, StoredBody};
 pub use self::committer::{Committed, FailedPart, Failure};
 pub use self::compaction::{Compacted, KeepError};
