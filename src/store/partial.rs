@@ -7,8 +7,8 @@
 //! should the answer get lost, the sender sends its last byte again. It shares its bytes with the body then, so it is
 //! copied rather than written on.
 //!
-//! An owner has at most [`MOST`] files, together no larger than one body may be; older ones give way. What nobody has
-//! asked for in [`AGE`] goes.
+//! An owner has at most [`MOST`] files that nobody is writing, together no larger than one body may be; older ones give
+//! way whenever one begins, goes on or is left. What nobody has asked for in [`AGE`] goes.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -103,7 +103,9 @@ pub struct Taken {
 #[derive(Debug)]
 pub struct Turn {
     partials: Partials,
+    owner: String,
     prefix: String,
+    room: u64,
 }
 
 impl Turn {
@@ -117,7 +119,9 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.partials.busy().remove(&self.prefix);
+        let mut busy = self.partials.busy();
+        busy.remove(&self.prefix);
+        self.partials.make_room(&busy, &self.owner, None, self.room);
     }
 }
 
@@ -127,6 +131,14 @@ struct Found {
     name: String,
     len: u64,
     changed: SystemTime,
+}
+
+impl Found {
+    /// It waits for a lost answer only.
+    fn is_whole(&self) -> bool {
+        let total = self.name.split('-').nth(2).and_then(|total| total.parse().ok());
+        total.is_some_and(|total: u64| self.len >= total)
+    }
 }
 
 impl Partials {
@@ -152,7 +164,8 @@ impl Partials {
         if !self.busy().insert(prefix.clone()) {
             return Err(NotTaken::Busy);
         }
-        let turn = Turn { partials: self.clone(), prefix: prefix.clone() };
+        let owner = format!("{}-", wanted.mark.owner);
+        let turn = Turn { partials: self.clone(), owner, prefix: prefix.clone(), room: wanted.room };
         let name = format!("{prefix}{}-{}", wanted.total, short_digest(wanted.message_id));
         let mut held = 0;
         for found in self.of(&prefix) {
@@ -165,9 +178,7 @@ impl Partials {
         if wanted.from > held {
             return Err(NotTaken::Beyond(held));
         }
-        if held == 0 {
-            self.make_room(wanted);
-        }
+        self.make_room(&self.busy(), &turn.owner, Some(wanted.total), wanted.room);
         let path = self.0.dir.join(&name);
         if held >= wanted.total {
             self.part_from_body(&path, wanted.from)?;
@@ -199,17 +210,17 @@ impl Partials {
         gone.map(|found| self.remove(&found.path)).count()
     }
 
-    /// Older files of the owner give way to a new one.
-    fn make_room(&self, wanted: &Wanted<'_>) {
-        let owner = format!("{}-", wanted.mark.owner);
-        let mut others = self.of(&owner);
-        others.sort_by_key(|found| std::cmp::Reverse(found.changed));
-        let (mut count, mut bytes) = (1usize, wanted.total);
-        for found in others {
-            let busy = self.busy().iter().any(|prefix| found.name.starts_with(prefix));
+    /// Older files of the owner that nobody is writing give way to later ones, and to one that will be so `long`; those
+    /// that are whole before those that are not.
+    fn make_room(&self, busy: &HashSet<String>, owner: &str, long: Option<u64>, room: u64) {
+        let mut idle = self.of(owner);
+        idle.retain(|found| !busy.iter().any(|prefix| found.name.starts_with(prefix)));
+        idle.sort_by_key(|found| (found.is_whole(), std::cmp::Reverse(found.changed)));
+        let (mut count, mut bytes) = (usize::from(long.is_some()), long.unwrap_or(0));
+        for found in idle {
             count = count.saturating_add(1);
             bytes = bytes.saturating_add(found.len);
-            if !busy && (count > MOST || bytes > wanted.room) {
+            if count > MOST || bytes > room {
                 self.remove(&found.path);
             }
         }

@@ -104,6 +104,39 @@ fn an_owners_files_are_counted_and_weighed_and_the_oldest_give_way() {
 }
 
 #[test]
+fn bodies_that_were_written_at_a_time_keep_to_the_room_of_one_once_they_are_left() {
+    let folder = Folder::new();
+    let marks: Vec<Mark> = (0..4).map(|number| mark(&number.to_string())).collect();
+    let wanted = |mark| Wanted { mark, message_id: "<1@a>", total: 900, from: 0, room: 1000 };
+    let mut taken: Vec<Taken> =
+        marks.iter().map(|mark| folder.partials.take(&wanted(mark), id()).ok().unwrap()).collect();
+    for taken in &mut taken {
+        taken.writer.write_all(&[0; 400]).unwrap();
+    }
+    assert_eq!(folder.files("partial"), 4);
+    drop(taken);
+    assert_eq!(folder.files("partial"), 2, "three would be more than one body may be");
+    // Nor does it push itself out by what is here of it already.
+    let kept = marks.iter().find(|mark| folder.partials.held(mark) == Some(400)).unwrap();
+    let Taken { mut writer, turn } = folder.partials.take(&Wanted { from: 400, ..wanted(kept) }, id()).ok().unwrap();
+    assert_eq!(folder.files("partial"), 1);
+    writer.write_all(&[0; 500]).unwrap();
+    writer.finish().unwrap();
+    drop(turn);
+    assert_eq!(folder.partials.held(kept), Some(900));
+}
+
+#[test]
+fn what_is_whole_gives_way_to_what_is_not() {
+    let folder = Folder::new();
+    folder.write(&mark("a"), 0, &[0; 400], 900);
+    folder.write(&mark("whole"), 0, &[0; 400], 400);
+    folder.write(&mark("b"), 0, &[0; 400], 500);
+    let held = ["a", "whole", "b"].map(|etag| folder.partials.held(&mark(etag)));
+    assert_eq!(held, [Some(400), Some(0), Some(400)]);
+}
+
+#[test]
 fn what_nobody_goes_on_with_expires() {
     let folder = Folder::new();
     folder.write(&mark("a"), 0, b"x", 2);
