@@ -111,7 +111,11 @@ impl Watch {
         exchanges.retain(|one| partners.by_id(&one.partner).is_some_and(|partner| partner.enabled));
         let exchanges = conditions::exchanges(&exchanges, now);
         let certificates = certificates.into_iter().chain(exchanges);
-        let stuck = stuck::conditions(self.backend.outbound.stuck());
+        let stuck = stuck::outboxes(self.backend.outbound.stuck());
+        let mut refused = self.backend.refused_lately();
+        refused.retain(|one| partners.by_id(&one.partner).is_some_and(|partner| partner.enabled));
+        let refused = refused.into_iter().map(stuck::refused);
+        let unsettled = stuck::receptions(self.backend.unsettled(), now);
         unready
             .chain(certificates)
             .chain(revocation)
@@ -119,6 +123,8 @@ impl Watch {
             .chain(guessing)
             .chain(unpublished)
             .chain(stuck)
+            .chain(unsettled)
+            .chain(refused)
             .collect()
     }
 

@@ -33,7 +33,7 @@ use crate::ground::id::Id;
 use crate::ground::space::{NoRoom, Space};
 use crate::ground::text::Bilingual;
 use crate::http::{BodyError, RequestBody};
-use crate::inbound::{Inbound, LimitLabels};
+use crate::inbound::{Inbound, LimitLabels, Refused, Unsettled};
 use crate::outbound::{ActionError, IntakeError, Outbound};
 use crate::partner::Directory;
 use crate::store::draft::{Draft, Sink};
@@ -117,6 +117,14 @@ impl GatewayBackend {
     }
 
     /// Partners in whose name too many messages failed to open.
+    pub(super) fn unsettled(&self) -> Vec<Unsettled> {
+        self.inbound.unsettled()
+    }
+
+    pub(super) fn refused_lately(&self) -> Vec<Refused> {
+        self.inbound.refused_lately()
+    }
+
     pub(super) fn pressed(&self) -> Vec<String> {
         self.inbound.pressed()
     }

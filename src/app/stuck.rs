@@ -1,15 +1,59 @@
-//! What is stuck before the journal: nothing else counts files that no message names yet.
+//! What does not get in: files of outboxes that no message names yet, messages that were taken and cannot be opened or
+//! answered, and messages that were refused.
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::conditions::Condition;
+use crate::bilingual;
 use crate::ground::text::Bilingual;
+use crate::inbound::{Refused, Unsettled};
 use crate::outbound::Stuck;
 use crate::store::alert::Level;
 use crate::store::record::Reason;
 
+/// After so long a message that cannot be settled is told.
+const UNSETTLED_FOR: SignedDuration = SignedDuration::from_mins(3);
+
+/// One condition for each partner whose messages were taken and cannot be opened or answered.
+pub(super) fn receptions(unsettled: Vec<Unsettled>, now: Timestamp) -> impl Iterator<Item = Condition> {
+    let of = move |one: Unsettled| {
+        let waits = now.duration_since(one.since);
+        if waits < UNSETTLED_FOR {
+            return None;
+        }
+        let (Unsettled { partner, count, why, .. }, minutes) = (one, waits.as_mins());
+        let (zh, en) = (why.zh, why.en);
+        let text = bilingual!(
+            "伙伴 {partner} 的 {count} 个已收下的报文已有 {minutes} 分钟无法打开或答以回执：{zh} 报文已保存，至少每五分钟重试一次。",
+            "messages of partner {partner} were taken and cannot be opened or answered for {minutes} minutes: {count}. {en} They are kept and tried again at least every five minutes."
+        );
+        let reason = Reason { code: "reception-stuck".to_owned(), text };
+        Some(Condition { level: Level::Error, reason, partner: Some(partner), subjects: BTreeSet::new() })
+    };
+    unsettled.into_iter().filter_map(of)
+}
+
+/// Messages in the name of a partner that were refused.
+pub(super) fn refused(refused: Refused) -> Condition {
+    let Refused { partner, count, untold, codes, reason, .. } = refused;
+    let (zh, en) = (reason.text.zh, reason.text.en);
+    let mut text = bilingual!(
+        "以伙伴 {partner} 名义发来的报文近日有 {count} 个被拒收，可用 dxgate messages list --state declined --partner {partner} 查看。最近一个：{zh}",
+        "messages in the name of partner {partner} were refused of late: {count}, see dxgate messages list --state declined --partner {partner}. The last one: {en}"
+    );
+    if untold > 0 {
+        text.zh.push_str(&format!("其中 {untold} 个未要求回执，对方并不知情。"));
+        text.en.push_str(&format!(" The sender does not know of {untold} of them, which asked for no receipt."));
+    }
+    let level = if untold > 0 { Level::Error } else { Level::Warning };
+    let reason = Reason { code: "messages-refused".to_owned(), text };
+    Condition { level, reason, partner: Some(partner), subjects: codes }
+}
+
 /// One condition for each partner whose files cannot be taken.
-pub(super) fn conditions(stuck: Vec<Stuck>) -> impl Iterator<Item = Condition> {
+pub(super) fn outboxes(stuck: Vec<Stuck>) -> impl Iterator<Item = Condition> {
     stuck.into_iter().map(|Stuck { partner, count, name, reason }| {
         let (zh, en) = (reason.text.zh, reason.text.en);
         let text = Bilingual {

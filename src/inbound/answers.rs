@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Inbound;
-use super::reply::NoAnswer;
+use super::no_answer::NoAnswer;
 use super::unwrap::Unwrapped;
 use crate::declaration::envelope::{self, TransportResponse};
 use crate::declaration::family;

@@ -1,6 +1,6 @@
 //! Receptions whose MDN goes out later: durable first, an empty 2xx, then the rest of the flow in the background.
 
-use std::io::Read;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,26 +8,29 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Inbound;
 use super::failures::Admission;
+use super::no_answer::NoAnswer;
 use super::receive::{MessageArrived, Reception, busy, too_many};
-use super::reply::NoAnswer;
+use super::refusals::LATELY;
+use super::reply::Answer;
 use super::terms;
 use crate::as2::request::{self, Incoming, Request};
 use crate::as2::{SentMics, headers};
-use crate::ground::durable;
+use crate::bilingual;
 use crate::ground::id::Id;
+use crate::ground::text::Bilingual;
 use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::Draft;
 use crate::store::record::{Body, Fact, JobKind, Message, State};
-use crate::store::{CommitError, Filter, Transaction};
+use crate::store::{Filter, Transaction};
 
 /// Pauses before a reception that our own storage failed is opened again.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_LAST: Duration = Duration::from_secs(300);
 /// The longest one while the disk is full.
 const RETRY_FULL: Duration = Duration::from_secs(10);
-/// Accepted messages, the latest, that tell where partners are at home.
+/// Accepted messages, the latest, that tell where partners are at home; as many refused ones tell what is refused.
 const LEARNT: usize = 1000;
 /// An MDN job waits for the connection on which the message came to end (RFC 4130 7.2: answered first).
 const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
@@ -65,7 +68,7 @@ impl Inbound {
             tracing::error!(%error, code = error.code(), "a message could not be recorded");
             return busy();
         }
-        self.open_later(id, partner, request, wire, Some(admission));
+        self.open_later(Later { id, partner: partner.id.clone(), request, wire }, Some(admission));
         Reply::new(202)
     }
 
@@ -78,79 +81,104 @@ impl Inbound {
             message.signer.is_some() || self.directory.load().by_id(&message.partner).is_some_and(unsigned)
         };
         self.failures.learn(self.store.messages(&accepted).iter().filter(proving));
+        let lately = self.clock.now().checked_sub(LATELY).ok();
+        let declined = Filter { states: vec![State::Declined], limit: LEARNT, from: lately, ..Filter::default() };
+        self.refusals.learn(self.store.messages(&declined).iter().rev());
         let received = Filter { states: vec![State::Received], limit: usize::MAX, ..Filter::default() };
         let taken = self.store.messages(&received);
         let mut count = 0;
         for message in taken.into_iter().chain(self.store.owing()).filter(|message| !message.restored) {
             count += 1;
-            if let Err(why) = self.resume_one(&message) {
-                tracing::error!(id = %message.id, partner = %message.partner, code = "resume-failed", "a received message waits: {why}");
-            }
+            self.resume_one(&message);
         }
         count
     }
 
     /// Takes up a reception that a restore had held, now that a person has released it.
     pub fn resume_released(&self, message: &Message) {
-        let waits = message.state == State::Received || message.owes_mdn();
-        if !waits || message.restored {
-            return;
-        }
-        if let Err(why) = self.resume_one(message) {
-            tracing::error!(id = %message.id, partner = %message.partner, code = "resume-failed", "a released message waits: {why}");
+        if is_unsettled(message) && !message.restored {
+            self.resume_one(message);
         }
     }
 
-    fn resume_one(&self, message: &Message) -> Result<(), String> {
-        let partner = self.directory.load().by_id(&message.partner).cloned();
-        let partner = partner.ok_or("its partner is not configured; restore the partner's file and restart")?;
-        let wire = message.wire.ok_or("it has no bytes")?;
+    fn resume_one(&self, message: &Message) {
+        if let Err(why) = self.try_to_resume(message) {
+            let (id, partner) = (message.id, &message.partner);
+            tracing::error!(%id, %partner, code = "resume-failed", "a received message waits: {why}");
+            self.unsettled.note(id, partner, why, self.clock.now());
+        }
+    }
+
+    fn try_to_resume(&self, message: &Message) -> Result<(), Bilingual> {
+        let unreadable =
+            |error: io::Error| bilingual!("其正文无法读取（{error}）。", "its bytes cannot be read ({error}).");
+        let wire = message.wire.ok_or_else(|| unreadable(io::ErrorKind::NotFound.into()))?;
         let mut prefix = Vec::new();
-        let body = self.store.read(&wire).map_err(|error| error.to_string())?;
-        body.take(8 * 1024).read_to_end(&mut prefix).map_err(|error| error.to_string())?;
-        match request::read_head(&message.headers, &prefix, &self.limits) {
-            Ok(Incoming::Message(request)) => {
-                self.open_later(message.id, partner, Arc::new(request), wire, None);
-                Ok(())
-            }
-            _ => Err("its head cannot be read again".to_owned()),
-        }
+        let body = self.store.read(&wire).map_err(unreadable)?;
+        body.take(8 * 1024).read_to_end(&mut prefix).map_err(unreadable)?;
+        let Ok(Incoming::Message(request)) = request::read_head(&message.headers, &prefix, &self.limits) else {
+            return Err(bilingual!("其报文头无法再次读取。", "its head cannot be read again."));
+        };
+        let later = Later { id: message.id, partner: message.partner.clone(), request: Arc::new(request), wire };
+        self.open_later(later, None);
+        Ok(())
     }
 
-    fn open_later(
-        &self,
-        id: Id,
-        partner: Arc<Partner>,
-        request: Arc<Request>,
-        wire: Body,
-        mut admission: Option<Admission>,
-    ) {
+    /// Opens a message as often as it takes, for its partner as that is configured at the time.
+    fn open_later(&self, later: Later, admission: Option<Admission>) {
         let flow = self.clone();
         self.tasks.spawn("open-received", async move {
-            let mut pause = RETRY_FIRST;
-            loop {
-                let (wire, admission) = (Draft::Stored(wire), admission.take());
-                let reception = Reception { wire, admission, remote: None, pieced: false };
-                let error = match flow.settle(id, &partner, &request, reception).await {
-                    Ok(answer) => {
-                        tracing::debug!(%id, queued = answer.queued, "opened");
-                        return;
-                    }
-                    Err(NoAnswer::Journal(CommitError::NoSpace)) => std::io::ErrorKind::StorageFull.into(),
-                    Err(NoAnswer::Journal(error)) => {
-                        tracing::error!(%id, %error, code = error.code(), "a received message waits for the next start");
-                        return;
-                    }
-                    Err(NoAnswer::Storage(error)) => error,
-                    Err(NoAnswer::Pieced(failure)) => std::io::Error::other(failure.cause),
-                };
-                let longest = if durable::is_full(&error) { RETRY_FULL } else { RETRY_LAST };
-                tracing::error!(%id, %error, code = "storage-failed", "a received message is opened again later");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(longest);
-            }
+            flow.open_in_the_end(&later, admission).await;
+            flow.unsettled.forget(&later.id);
         });
     }
+
+    async fn open_in_the_end(&self, later: &Later, mut admission: Option<Admission>) {
+        let (id, mut pause) = (later.id, RETRY_FIRST);
+        loop {
+            let error = match self.open_now(later, admission.take()).await {
+                Ok(answer) => {
+                    tracing::debug!(%id, queued = answer.queued, "opened");
+                    return;
+                }
+                Err(error) => error,
+            };
+            let why = error.text();
+            if error.is_for_good() {
+                tracing::error!(%id, code = error.code(), "a received message waits for the next start: {why}");
+                return;
+            }
+            if !self.store.message(&id).is_some_and(|message| is_unsettled(&message)) {
+                tracing::debug!(%id, code = error.code(), "settled otherwise");
+                return;
+            }
+            tracing::error!(%id, code = error.code(), "a received message is opened again later: {why}");
+            self.unsettled.note(id, &later.partner, why, self.clock.now());
+            let longest = if error.is_full() { RETRY_FULL } else { RETRY_LAST };
+            tokio::time::sleep(self.clock.nap(pause)).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    async fn open_now(&self, later: &Later, admission: Option<Admission>) -> Result<Answer, NoAnswer> {
+        let partner = self.directory.load().by_id(&later.partner).cloned().ok_or(NoAnswer::NoPartner)?;
+        let reception = Reception { wire: Draft::Stored(later.wire), admission, remote: None, pieced: false };
+        self.settle(later.id, &partner, &later.request, reception).await
+    }
+}
+
+/// A message that was taken and is opened in the background.
+struct Later {
+    id: Id,
+    /// Id of the partner it is from.
+    partner: String,
+    request: Arc<Request>,
+    wire: Body,
+}
+
+/// It is taken and not opened, or accepted and owed an MDN.
+fn is_unsettled(message: &Message) -> bool {
+    message.state == State::Received || message.owes_mdn()
 }
 
 /// The message asks for its MDN on a connection of its own.

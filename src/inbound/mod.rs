@@ -19,7 +19,7 @@
 //! | `Accepted` with `Answered` | wire, payload, the key, the MDN | publishes; a repetition gets these bytes |
 //! | `Accepted` alone (no key could sign) | wire, payload, the key | publishes; an asynchronous MDN that is owed is made, a synchronous one when the sender repeats |
 //!
-//! `failures` counts what could not be opened, and refuses those who guess. `restart` lets a sender whose connection broke off go on where it did.
+//! `unsettled` knows what waits there for a key, a partner's file or room, `refusals` what was refused lately. `failures` counts what could not be opened, and refuses those who guess. `restart` lets a sender whose connection broke off go on where it did.
 //! `strangers` answers what is refused by its head alone; `file_names` refuses names where the agreement wants each once.
 //!
 //! A refusal (`Declined`) claims nothing: the partner may send the message again.
@@ -46,21 +46,26 @@ mod asynchronous;
 mod exchange;
 mod failures;
 mod file_names;
+mod no_answer;
 mod open;
 mod publish;
 mod reasons;
 pub mod receive;
+mod refusals;
 mod reply;
 mod restart;
 mod signature;
 mod strangers;
 mod terms;
+mod unsettled;
 mod unwrap;
 mod waiting;
 
 use failures::Failures;
 pub use failures::{FailureLimits, LimitLabels};
 pub use receive::{Arrived, MdnArrived, MessageArrived};
+pub use refusals::Refused;
+pub use unsettled::Unsettled;
 
 /// Settings of the flow, translated from the configuration by `app`.
 #[derive(Debug, Clone)]
@@ -89,6 +94,8 @@ pub struct Inbound {
     openings: Arc<Semaphore>,
     keys: Arc<KeyLocks>,
     failures: Arc<Failures>,
+    unsettled: Arc<unsettled::Waiting>,
+    refusals: Arc<refusals::Refusals>,
 }
 
 /// What the flow stands on.
@@ -123,12 +130,24 @@ impl Inbound {
             openings: Arc::new(Semaphore::new(processors)),
             keys: Arc::new(KeyLocks::default()),
             failures: Arc::new(failures),
+            unsettled: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 
     /// Partners in whose name more messages failed to open within the hour than are tolerated.
     pub fn pressed(&self) -> Vec<String> {
         self.failures.pressed()
+    }
+
+    /// What was taken with a promise to answer later and cannot be opened or answered, by partner.
+    pub fn unsettled(&self) -> Vec<Unsettled> {
+        self.unsettled.by_partner()
+    }
+
+    /// What was refused of partners within the last day.
+    pub fn refused_lately(&self) -> Vec<Refused> {
+        self.refusals.lately(self.clock.now())
     }
 
     /// Messages that were refused unopened, because too many before them had failed.

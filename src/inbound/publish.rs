@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::Inbound;
 use super::exchange::Heard;
+use super::no_answer::NoAnswer;
 use super::open::{Verified, cipher_name};
-use super::reply::{Answer, Asked, NoAnswer, Refusal};
+use super::reply::{Answer, Asked, Refusal};
 use super::terms;
 use super::unwrap::{DxpMeta, Unwrapped};
 use crate::as2::Opened;

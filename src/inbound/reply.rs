@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use super::Inbound;
 use super::asynchronous::{add_mdn_job, asks_later};
 use super::failures::Admission;
+use super::no_answer::NoAnswer;
 use super::open::{NotOpened, Verified};
 use super::publish::{Published, dedup_key};
 use super::reasons::{repetition, signed_by_revoked};
-use super::receive::{MessageArrived, Reception, busy, too_many, unavailable};
+use super::receive::{MessageArrived, Reception, busy, too_many};
 use super::restart::not_judged;
 use super::waiting::wait_out;
 use crate::as2::headers;
@@ -27,9 +28,9 @@ use crate::ground::text::Bilingual;
 use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
+use crate::store::Transaction;
 use crate::store::draft::Draft;
 use crate::store::record::{Body, Fact, Message, Reason, Receipt, State};
-use crate::store::{CommitError, Transaction};
 
 /// Bytes kept of a message that is not accepted, refused or repeated: anybody can send one, and as often as they like,
 /// so it must not fill the disk.
@@ -52,14 +53,6 @@ pub(super) struct Asked<'a> {
     pub(super) asking: Id,
     pub(super) partner: &'a Arc<Partner>,
     pub(super) request: &'a Arc<Request>,
-}
-
-/// Why no answer can be given; the partner shall try again.
-pub(super) enum NoAnswer {
-    Storage(io::Error),
-    Journal(CommitError),
-    /// It came in parts and cannot be opened.
-    Pieced(Box<OpenFailure>),
 }
 
 impl Inbound {
@@ -85,10 +78,9 @@ impl Inbound {
                 reply
             }
             Ok(Answer { mdn: None, .. }) => Reply::new(200),
-            Err(NoAnswer::Storage(error)) => unavailable("a message could not be stored", &error),
             Err(NoAnswer::Pieced(failure)) => not_judged(&partner, &failure, turn),
-            Err(NoAnswer::Journal(error)) => {
-                tracing::error!(%error, code = error.code(), "a message could not be recorded");
+            Err(error) => {
+                tracing::error!(code = error.code(), "a message could not be answered: {}", error.text());
                 busy()
             }
         }
@@ -287,12 +279,13 @@ impl Inbound {
         let mut transaction = Transaction::new(now);
         let mdn = built.as_ref().map(|built| receipt_of(built, &refusal.told, mic.as_ref(), &mut transaction));
         let wire = wire.into_body(&mut transaction);
+        let reason = Reason { code: refusal.code.to_owned(), text: refusal.text };
         let fact = Fact::Declined {
             partner: partner.id.clone(),
             message_id: request.message_id.as_str().to_owned(),
             headers: request.headers.clone(),
             wire,
-            reason: Reason { code: refusal.code.to_owned(), text: refusal.text },
+            reason: reason.clone(),
             mdn,
         };
         transaction.fact(id, fact);
@@ -302,6 +295,7 @@ impl Inbound {
             add_mdn_job(&mut transaction, now, id, partner, &built.headers, built.body.clone());
         }
         self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
+        self.refusals.note(&partner.id, &reason, built.is_some(), now);
         Ok(Answer { mdn: built.map(|built| (built.headers, built.body)), queued })
     }
 
@@ -332,7 +326,7 @@ impl Inbound {
                 let awaited = self.store.awaited_certificates(&partner.id);
                 let signing = self.station.withholding(&awaited).signing(now, digest, partner.agreement.sign);
                 // An unsigned MDN would be no answer, and would be repeated for ever.
-                Some(signing.ok_or_else(|| NoAnswer::Storage(io::Error::other("no signing key is active")))?)
+                Some(signing.ok_or(NoAnswer::NoKey)?)
             }
         };
         let plan = MdnPlan {

@@ -205,6 +205,42 @@ fn a_receipt_that_is_owed_is_made_after_a_restart_however_much_came_later() {
     assert!(String::from_utf8_lossy(&peer.posted()[0].body).contains("<asking@theirs>"));
 }
 
+#[test]
+fn a_receipt_that_is_owed_to_a_partner_without_a_file_is_an_alert_and_is_made_once_the_file_is_back() {
+    let peer = Scripted::start(|_, _| Some(answer(204, "", b"")));
+    let home = Home::ours();
+    {
+        let config = StoreConfig {
+            allow_untrusted_filesystem: true,
+            ..StoreConfig::new(home.path("data"), Arc::new(SystemClock))
+        };
+        let (store, _) = Store::open(config).unwrap();
+        accept(&store, &asking(&peer.url()), "asking@theirs", false);
+    }
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    let stuck = || {
+        let open = gateway.api("/api/v1/alerts")["alerts"].clone();
+        open.as_array().unwrap().iter().find(|alert| alert["code"] == "reception-stuck").cloned()
+    };
+    let found = eventually("it is told", || {
+        inside::pass(&clock, Duration::from_secs(60));
+        stuck()
+    });
+    assert_eq!((&found["partner"], &found["level"]), (&"theirs".into(), &"error".into()), "{found:#}");
+    assert!(found["text"]["en"].as_str().unwrap().contains("minutes: 1. the partner is not configured"), "{found:#}");
+    assert_eq!(peer.posted().len(), 0);
+    let mdn = "mode = \"async\"\nsigned = true";
+    home.partner("theirs", &PartnerFile { url: peer.url(), mdn, ..PartnerFile::default() });
+    assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
+    eventually("it is over", || {
+        inside::pass(&clock, Duration::from_secs(2));
+        stuck().is_none().then_some(())
+    });
+    eventually("the receipt is sent", || (peer.posted().len() == 1).then_some(()));
+    assert!(String::from_utf8_lossy(&peer.posted()[0].body).contains("<asking@theirs>"));
+}
+
 /// As the gateway records what it has opened, with its answer or without.
 fn accept(store: &Store, letter: &Letter, message_id: &str, answered: bool) -> Id {
     let at = Timestamp::now();

@@ -70,6 +70,7 @@ mod quirks_certificates;
 mod quirks_http;
 mod reaching;
 mod rebuild;
+mod refusals;
 mod replays;
 mod restart;
 mod restored_receiver;

@@ -1,0 +1,72 @@
+//! Why a message got no answer yet.
+
+use std::io;
+
+use crate::as2::OpenFailure;
+use crate::bilingual;
+use crate::ground::durable;
+use crate::ground::text::Bilingual;
+use crate::store::CommitError;
+
+/// Why no answer can be given; the partner shall try again, or we do.
+pub(super) enum NoAnswer {
+    Storage(io::Error),
+    Journal(CommitError),
+    /// No key of ours can sign what shall be signed: unsigned it would be no answer, and be asked for again for ever.
+    NoKey,
+    /// The partner is not configured any more.
+    NoPartner,
+    /// It came in parts and cannot be opened.
+    Pieced(Box<OpenFailure>),
+}
+
+impl NoAnswer {
+    /// Only another start can help.
+    pub(super) fn is_for_good(&self) -> bool {
+        matches!(self, NoAnswer::Journal(CommitError::StorePoisoned(_) | CommitError::Closed))
+    }
+
+    /// There is no room on the disk.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            NoAnswer::Storage(error) => durable::is_full(error),
+            NoAnswer::Journal(error) => matches!(error, CommitError::NoSpace),
+            _ => false,
+        }
+    }
+
+    /// Stable code.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            NoAnswer::Storage(_) => "storage-failed",
+            NoAnswer::Journal(error) => error.code(),
+            NoAnswer::NoKey => "no-signing-key",
+            NoAnswer::NoPartner => "partner-missing",
+            NoAnswer::Pieced(failure) => failure.cause.code(),
+        }
+    }
+
+    /// What is wrong and what to do.
+    pub(super) fn text(&self) -> Bilingual {
+        match self {
+            NoAnswer::Storage(error) => bilingual!(
+                "无法读写（{error}）。请检查磁盘空间、所有者和权限。",
+                "reading or writing failed ({error}). Check space, owner and permissions of the disk."
+            ),
+            NoAnswer::Journal(error) => {
+                let text = error.text();
+                let (zh, en) = (text.zh, text.en);
+                bilingual!("{zh}。", "{en}.")
+            }
+            NoAnswer::NoKey => bilingual!(
+                "目前没有可用于签名的密钥。请在 [[station.keys]] 中加入一个。",
+                "no key can sign now. Add one to [[station.keys]]."
+            ),
+            NoAnswer::NoPartner => bilingual!(
+                "该伙伴已不在配置中。请恢复其文件。",
+                "the partner is not configured any more. Put its file back."
+            ),
+            NoAnswer::Pieced(failure) => failure.cause.text(),
+        }
+    }
+}
