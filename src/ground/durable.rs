@@ -2,8 +2,9 @@
 //!
 //! A file counts as written when: its bytes went into a temporary file of the same filesystem → `fdatasync` → rename
 //! that refuses to replace → `fsync` of the directory. Without the directory's sync the name may be lost although
-//! the bytes are safe; without the first sync the name may appear over an empty file. A directory counts when its
-//! parent was synced as well.
+//! the bytes are safe; without the first sync the name may appear over an empty file. Where a file counts only once
+//! something else names it, [`NewFile::place`] renames before both syncs. A directory counts when its parent was synced
+//! as well. What is left of a temporary name does not matter, so its directory is not synced.
 //!
 //! The first failed sync of a file is final: the kernel may have dropped the dirty pages, a second sync would answer
 //! "done". Callers stop acknowledging and start again from what is on disk.
@@ -20,6 +21,7 @@ use std::time::{Duration, SystemTime};
 use super::fault::{self, Fault, within};
 use super::random;
 
+pub use dir_sync::DirSync;
 pub use error::{DurableError, is_failed_sync, is_full};
 pub use past_cache::PastCache;
 
@@ -87,7 +89,7 @@ const WRITTEN_BACK: u64 = 8 * 1024 * 1024;
 pub struct NewFile {
     file: File,
     temporary: Option<PathBuf>,
-    /// It stays when it is dropped, and beside what it is published as.
+    /// It stays when it is dropped, and beside what it is placed as.
     stays: bool,
     /// Bytes from its beginning that it has, and those of them that are on their way to the disk.
     written: u64,
@@ -128,7 +130,7 @@ impl NewFile {
     }
 
     /// Goes on with the file at `path`, or begins it: what lies behind `len` bytes is cut off, those before are shown to
-    /// `seen`. It stays when it is dropped; published, it has both names where the filesystem knows links.
+    /// `seen`. It stays when it is dropped; [placed](NewFile::place), it has both names where the filesystem knows links.
     ///
     /// # Errors
     /// It cannot be opened, or is shorter.
@@ -156,12 +158,23 @@ impl NewFile {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when the name is taken; any failure of the disk. The bytes are removed.
     pub fn publish(self, path: &Path) -> Result<()> {
-        let stays = self.stays;
         let temporary = self.synced()?;
-        if stays && hard_link_unsynced(&temporary, path).is_ok() {
-            return fsync_dir(parent(path));
+        rename_noreplace_unsynced(&temporary, path).inspect_err(|_| discard(&temporary))?;
+        fsync_dir(parent(path))
+    }
+
+    /// Gives the file its name in `dir`, which must be free, and then syncs bytes and name: for a directory whose files
+    /// count only once something else names them. The filesystem's journal gets both at once.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when the name is taken; any failure of the disk. The bytes are removed.
+    pub fn place(mut self, dir: &DirSync, name: &str) -> Result<()> {
+        let path = &dir.dir().join(name);
+        let temporary = self.take_temporary();
+        if !self.stays || hard_link_unsynced(&temporary, path).is_err() {
+            rename_noreplace_unsynced(&temporary, path).inspect_err(|_| discard(&temporary))?;
         }
-        rename_noreplace(&temporary, path).inspect_err(|_| discard(&temporary))
+        self.sync_as(path).and_then(|()| dir.sync()).inspect_err(|_| discard(path))
     }
 
     /// Syncs the bytes and gives the file its name, over whatever has it, durably.
@@ -175,10 +188,17 @@ impl NewFile {
 
     /// The path of the temporary file, synced; from here the caller owns it.
     fn synced(mut self) -> Result<PathBuf> {
-        let temporary = self.temporary.take().expect("the path is taken only by the methods that consume the file");
-        let synced = fault::at(&within("sync", parent(&temporary)), || self.file.sync_data());
-        synced.at("sync", &temporary).inspect_err(|_| discard(&temporary))?;
+        let temporary = self.take_temporary();
+        self.sync_as(&temporary).inspect_err(|_| discard(&temporary))?;
         Ok(temporary)
+    }
+
+    fn take_temporary(&mut self) -> PathBuf {
+        self.temporary.take().expect("the path is taken only by the methods that consume the file")
+    }
+
+    fn sync_as(&self, path: &Path) -> Result<()> {
+        fault::at(&within("sync", parent(path)), || self.file.sync_data()).at("sync", path)
     }
 }
 
@@ -444,6 +464,8 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
+#[path = "durable/dir_sync.rs"]
+mod dir_sync;
 #[path = "durable/error.rs"]
 mod error;
 #[path = "durable/past_cache.rs"]

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::Store;
 use super::index::Location;
 use super::record::Body;
-use crate::ground::durable::{self, NewFile};
+use crate::ground::durable::{self, DirSync, NewFile};
 use crate::ground::id::Id;
 use crate::mime::Source;
 
@@ -25,7 +25,7 @@ pub(super) fn path(dir: &Path, id: &Id) -> PathBuf {
 #[derive(Debug)]
 pub struct BodyWriter {
     file: NewFile,
-    path: PathBuf,
+    bodies: Arc<DirSync>,
     id: Id,
     seen: Seen,
 }
@@ -67,14 +67,14 @@ impl Seen {
 }
 
 impl BodyWriter {
-    pub(super) fn new(temporary_dir: &Path, bodies: &Path, id: Id) -> io::Result<BodyWriter> {
+    pub(super) fn new(temporary_dir: &Path, bodies: &Arc<DirSync>, id: Id) -> io::Result<BodyWriter> {
         let file = NewFile::create_in(temporary_dir)?;
-        Ok(BodyWriter { file, path: path(bodies, &id), id, seen: Seen::default() })
+        Ok(BodyWriter::resumed(file, bodies, id, Seen::default()))
     }
 
     /// Goes on with a file that stays when this is dropped; its bytes were `seen`.
-    pub(super) fn resumed(file: NewFile, bodies: &Path, id: Id, seen: Seen) -> BodyWriter {
-        BodyWriter { file, path: path(bodies, &id), id, seen }
+    pub(super) fn resumed(file: NewFile, bodies: &Arc<DirSync>, id: Id, seen: Seen) -> BodyWriter {
+        BodyWriter { file, bodies: bodies.clone(), id, seen }
     }
 
     /// Makes the bytes durable: when this returns, a fact may name them.
@@ -88,7 +88,7 @@ impl BodyWriter {
             Digesting::Elsewhere(given) => given,
             Digesting::Nobody => None,
         };
-        self.file.publish(&self.path)?;
+        self.file.place(&self.bodies, &self.id.to_string())?;
         Ok(Body { id: self.id, len: self.seen.len, sha256, crc32c: Some(self.seen.crc32c) })
     }
 
@@ -112,7 +112,7 @@ impl BodyWriter {
     /// # Errors
     /// As [`finish`](BodyWriter::finish).
     pub(super) fn finish_guarded(self) -> io::Result<Finished> {
-        let path = self.path.clone();
+        let path = path(self.bodies.dir(), &self.id);
         let body = self.finish()?;
         Ok(Finished(Arc::new(Unnamed { body, path, named: AtomicBool::new(false) })))
     }

@@ -210,7 +210,7 @@ impl Store {
             leases: Arc::new(Leases::new(due)),
             certificates: Certificates::new(&layout.certificates),
             leaving,
-            partials: partial::Partials::new(&layout.partial, &layout.bodies),
+            partials: partial::Partials::new(&layout.partial, layout.body_names.clone()),
             config,
             layout,
             index,
@@ -280,7 +280,7 @@ impl Store {
     /// # Errors
     /// The file cannot be created.
     pub fn body_writer(&self) -> io::Result<BodyWriter> {
-        BodyWriter::new(&self.0.layout.temporary, &self.0.layout.bodies, Id::new(self.0.config.clock.now()))
+        BodyWriter::new(&self.0.layout.temporary, &self.0.layout.body_names, Id::new(self.0.config.clock.now()))
     }
 
     /// What came so far of bodies whose connection broke off.

@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::body::{BodyWriter, Seen};
-use crate::ground::durable::{self, NewFile};
+use crate::ground::durable::{self, DirSync, NewFile};
 use crate::ground::id::Id;
 
 /// Files of one owner, at most.
@@ -36,7 +36,7 @@ pub struct Partials(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     dir: PathBuf,
-    bodies: PathBuf,
+    bodies: Arc<DirSync>,
     /// Marks in work.
     busy: Mutex<HashSet<String>>,
 }
@@ -142,8 +142,8 @@ impl Found {
 }
 
 impl Partials {
-    pub(super) fn new(dir: &Path, bodies: &Path) -> Partials {
-        Partials(Arc::new(Shared { dir: dir.to_path_buf(), bodies: bodies.to_path_buf(), busy: Mutex::default() }))
+    pub(super) fn new(dir: &Path, bodies: Arc<DirSync>) -> Partials {
+        Partials(Arc::new(Shared { dir: dir.to_path_buf(), bodies, busy: Mutex::default() }))
     }
 
     /// Bytes that are here of a body; `None` while they are being written.

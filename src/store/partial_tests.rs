@@ -11,7 +11,7 @@ impl Folder {
         for name in ["partial", "bodies"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let partials = Partials::new(&dir.path().join("partial"), &dir.path().join("bodies"));
+        let partials = Partials::new(&dir.path().join("partial"), Arc::new(DirSync::new(&dir.path().join("bodies"))));
         Folder { dir, partials }
     }
 

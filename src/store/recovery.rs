@@ -18,7 +18,7 @@ use super::journal::segment_path;
 use super::journal::writer::SegmentFiles;
 use super::replay::{Taking, link_of, replay, replay_checked};
 use super::snapshot::{self, Snapshot};
-use crate::ground::durable::{self, TEMPORARY_PREFIX};
+use crate::ground::durable::{self, DirSync, TEMPORARY_PREFIX};
 use crate::ground::id::Id;
 
 /// What was found and done when the store was opened.
@@ -81,6 +81,8 @@ pub struct Progress {
 pub(super) struct Layout {
     pub(super) journal: PathBuf,
     pub(super) bodies: PathBuf,
+    /// Names in `bodies`, made durable for all who write one at a time.
+    pub(super) body_names: Arc<DirSync>,
     pub(super) temporary: PathBuf,
     pub(super) partial: PathBuf,
     pub(super) index: PathBuf,
@@ -93,6 +95,7 @@ impl Layout {
         Layout {
             journal: data_dir.join("journal"),
             bodies: data_dir.join("bodies"),
+            body_names: Arc::new(DirSync::new(&data_dir.join("bodies"))),
             temporary: data_dir.join("tmp"),
             partial: data_dir.join("partial"),
             index: data_dir.join("index"),

@@ -68,11 +68,12 @@ const WHOLE: &[Point] = &[
     ("index-open", &[0]),
     // Large bodies, and what composing makes on its way.
     ("create@tmp", &[0, 1, 3]),
-    ("sync@tmp", &[0, 1, 3]),
+    ("sync@tmp", &[0]),
     ("rename@tmp", &[0]),
     ("dirsync@tmp", &[0]),
     ("remove@tmp", &[0]),
     ("rename@bodies", &[0, 2]),
+    ("sync@bodies", &[0, 1, 3]),
     ("dirsync@bodies", &[0, 2]),
     ("scratch-create", &[0]),
     // The journal and the index.
