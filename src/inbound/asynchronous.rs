@@ -10,7 +10,6 @@ use super::Inbound;
 use super::failures::Admission;
 use super::no_answer::NoAnswer;
 use super::receive::{MessageArrived, Reception, busy, too_many};
-use super::refusals::LATELY;
 use super::reply::Answer;
 use super::terms;
 use crate::as2::request::{self, Incoming, Request};
@@ -30,7 +29,7 @@ const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_LAST: Duration = Duration::from_secs(300);
 /// The longest one while the disk is full.
 const RETRY_FULL: Duration = Duration::from_secs(10);
-/// Accepted messages, the latest, that tell where partners are at home; as many refused ones tell what is refused.
+/// Accepted messages, the latest, that tell where partners are at home.
 const LEARNT: usize = 1000;
 /// An MDN job waits for the connection on which the message came to end (RFC 4130 7.2: answered first).
 const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
@@ -81,9 +80,6 @@ impl Inbound {
             message.signer.is_some() || self.directory.load().by_id(&message.partner).is_some_and(unsigned)
         };
         self.failures.learn(self.store.messages(&accepted).iter().filter(proving));
-        let lately = self.clock.now().checked_sub(LATELY).ok();
-        let declined = Filter { states: vec![State::Declined], limit: LEARNT, from: lately, ..Filter::default() };
-        self.refusals.learn(self.store.messages(&declined).iter().rev());
         let received = Filter { states: vec![State::Received], limit: usize::MAX, ..Filter::default() };
         let taken = self.store.messages(&received);
         let mut count = 0;

@@ -260,6 +260,11 @@ impl Admission {
         self.failures.at_home(&self.partner, self.origin.address);
     }
 
+    /// It comes from where its partner is not known to be, without the partner's certificate.
+    pub(super) fn is_strange(&self) -> bool {
+        self.origin.address.is_some() && !self.failures.tables().is_at_home(&self.partner, &self.origin)
+    }
+
     /// The message did not open; to be called when the answer is about to leave.
     pub(super) fn note(admission: Option<Admission>, failure: &OpenFailure) {
         admission.filter(|_| failure.is_cryptographic()).into_iter().for_each(Admission::failed);

@@ -5,8 +5,6 @@ use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::store::record::Reason;
 
-const REPETITION: &str = "repetition";
-
 /// The signer is one whose certificate was taken back.
 pub(super) fn signed_by_revoked() -> Bilingual {
     bilingual!(
@@ -21,10 +19,5 @@ pub(super) fn repetition(earlier: Id) -> Reason {
         "对方重发了已接收的报文 {earlier}；已答复，未再次投递。",
         "the partner repeated message {earlier}, which was accepted before; it was answered and not delivered again."
     );
-    Reason { code: REPETITION.to_owned(), text }
-}
-
-/// That is no refusal.
-pub(super) fn is_repetition(reason: &Reason) -> bool {
-    reason.code == REPETITION
+    Reason { code: "repetition".to_owned(), text }
 }

@@ -1,25 +1,24 @@
 //! What was refused of partners lately. A partner that asked for no receipt does not know of it, and one that did may be
-//! unable to mend it: somebody here has to look.
+//! unable to mend it: somebody here has to look. What strangers send in a partner's name does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::reasons::is_repetition;
-use crate::store::record::{Message, Reason};
+use crate::store::record::Reason;
 
 /// A refusal counts for so long, and while others follow.
-pub(super) const LATELY: SignedDuration = SignedDuration::from_hours(24);
+const LATELY: SignedDuration = SignedDuration::from_hours(24);
 /// Codes that are remembered of a partner.
 const CODES: usize = 16;
 /// It has an alert of its own.
 const OTHER_CONTENT: &str = "duplicate-other-content";
 
-/// Messages in the name of one partner that were refused, none of them more than a day before the next.
+/// Messages of one partner that were refused, none of them more than a day before the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Whose name they bear.
+    /// Whose they are.
     pub partner: String,
     /// How many.
     pub count: usize,
@@ -40,7 +39,7 @@ pub(super) struct Refusals(Mutex<BTreeMap<String, Refused>>);
 impl Refusals {
     /// A message was refused at `now`; `told`: its sender gets a receipt that says so.
     pub(super) fn note(&self, partner: &str, reason: &Reason, told: bool, now: Timestamp) {
-        if reason.code == OTHER_CONTENT || is_repetition(reason) {
+        if reason.code == OTHER_CONTENT {
             return;
         }
         let mut refusals = self.refusals();
@@ -61,15 +60,6 @@ impl Refusals {
         }
         (refused.reason, refused.last) = (reason.clone(), now);
         refusals.insert(partner, refused);
-    }
-
-    /// Those of the last day, from what is recorded; the earliest first.
-    pub(super) fn learn<'m>(&self, declined: impl Iterator<Item = &'m Message>) {
-        for message in declined {
-            if let Some(reason) = &message.reason {
-                self.note(&message.partner, reason, message.receipt.is_some(), message.created);
-            }
-        }
     }
 
     /// Those that count at `now`.
@@ -119,9 +109,8 @@ mod tests {
     }
 
     #[test]
-    fn repetitions_and_what_has_an_alert_of_its_own_do_not_count() {
+    fn what_has_an_alert_of_its_own_does_not_count() {
         let refusals = Refusals::default();
-        refusals.note("theirs", &reason("repetition"), true, at(0));
         refusals.note("theirs", &reason("duplicate-other-content"), true, at(0));
         assert_eq!(refusals.lately(at(0)), []);
     }

@@ -96,8 +96,9 @@ impl Inbound {
     ) -> Result<Answer, NoAnswer> {
         let begun = Instant::now();
         let Reception { wire, admission, remote, pieced } = reception;
+        let known = admission.as_ref().is_some_and(|admission| !admission.is_strange());
         if let Some(refusal) = precondition(request, &partner.accept_policy(self.clock.now())) {
-            return self.decline(id, partner, request, self.evidence(wire)?, refusal).await;
+            return self.decline(id, (partner, known), request, self.evidence(wire)?, refusal).await;
         }
         let (wire, opened) = self.open(partner, request, wire).await;
         let refusal = match opened {
@@ -121,7 +122,7 @@ impl Inbound {
                 Refusal { code: "certificate-revoked", text: signed_by_revoked(), ..Refusal::of(*failure) }
             }
         };
-        self.decline(id, partner, request, self.evidence(wire)?, refusal).await
+        self.decline(id, (partner, known), request, self.evidence(wire)?, refusal).await
     }
 
     async fn record(
@@ -161,7 +162,8 @@ impl Inbound {
                 self.close_repetition(id, partner, existing.id, answer).await
             }
             Published::Refused(refusal, wire) => {
-                self.decline(id, partner, request, self.evidence(wire)?, refusal).await
+                let known = admission.as_ref().is_some_and(|admission| !admission.is_strange());
+                self.decline(id, (partner, known), request, self.evidence(wire)?, refusal).await
             }
         }
     }
@@ -257,11 +259,11 @@ impl Inbound {
         Ok(Answer { mdn: Some((built.headers, built.body)), queued })
     }
 
-    /// Records a refusal and its MDN.
+    /// Records a refusal and its MDN. `known`: it is the partner that sent it, and no stranger in its name.
     async fn decline(
         &self,
         id: Id,
-        partner: &Arc<Partner>,
+        (partner, known): (&Arc<Partner>, bool),
         request: &Arc<Request>,
         wire: Draft,
         refusal: Refusal,
@@ -295,7 +297,9 @@ impl Inbound {
             add_mdn_job(&mut transaction, now, id, partner, &built.headers, built.body.clone());
         }
         self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
-        self.refusals.note(&partner.id, &reason, built.is_some(), now);
+        if known {
+            self.refusals.note(&partner.id, &reason, built.is_some(), now);
+        }
         Ok(Answer { mdn: built.map(|built| (built.headers, built.body)), queued })
     }
 
