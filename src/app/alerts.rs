@@ -78,6 +78,7 @@ impl Watch {
     /// What there is to know about the gateway stands until it is over.
     fn look(&mut self) {
         let now = self.backend.now();
+        self.backend.outbound.forget_absent();
         let found = conditions::joined(self.found(now));
         let names = |condition: &Condition| (condition.reason.code.clone(), condition.partner.clone());
         let standing: BTreeSet<(String, Option<String>)> = found.iter().map(names).collect();

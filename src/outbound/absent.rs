@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::Outbound;
+use super::{Outbound, circuit};
 use crate::bilingual;
 use crate::ground::drain;
 use crate::partner::Directory;
@@ -39,6 +39,15 @@ impl Present {
 }
 
 impl Outbound {
+    /// Nobody is down who is not delivered to.
+    pub fn forget_absent(&self) {
+        let directory = self.directory.load();
+        let present = |partner: &str| directory.by_id(partner).is_some_and(|partner| partner.enabled);
+        for partner in self.circuits.keep(present) {
+            self.store.alerts().resolve(circuit::PARTNER_DOWN, Some(&partner));
+        }
+    }
+
     /// A message has nobody to go to.
     pub(super) async fn wait_for_partner(&self, message: &Message) -> Result<(), CommitError> {
         let now = self.clock.now();

@@ -66,6 +66,13 @@ impl Circuits {
         self.lock().get(partner).is_some_and(|circuit| circuit.failures >= DOWN)
     }
 
+    /// Forgets the other partners; returns those of them that counted as down.
+    pub(super) fn keep(&self, is_kept: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut circuits = self.lock();
+        let gone = circuits.extract_if(|partner, _| !is_kept(partner));
+        gone.filter(|(_, circuit)| circuit.failures >= DOWN).map(|(partner, _)| partner).collect()
+    }
+
     /// A person wants to know now.
     pub(super) fn probe_now(&self, partner: &str) {
         if let Some(circuit) = self.lock().get_mut(partner) {
@@ -156,6 +163,19 @@ mod tests {
         assert_eq!(circuits.wait(Some(at(57)), at(50), at(55)), Some(seconds(2)));
         assert_eq!(circuits.slots("acme", 4, 0, at(61)), 1);
         assert_eq!(circuits.wait(None, at(61), at(61)), None, "it has its slot, and may have nothing to send");
+    }
+
+    #[test]
+    fn a_partner_that_is_gone_is_forgotten_and_found_out_again_when_it_is_back() {
+        let circuits = Circuits::default();
+        circuits.unanswered("once", &schedule(), at(0));
+        for _ in 0..3 {
+            circuits.unanswered("acme", &schedule(), at(0));
+            circuits.unanswered("other", &schedule(), at(0));
+        }
+        assert_eq!(circuits.keep(|partner| partner == "other"), ["acme"]);
+        assert!(circuits.is_down("other") && !circuits.is_down("acme"));
+        assert_eq!(circuits.slots("acme", 4, 0, at(1)), 4);
     }
 
     #[test]

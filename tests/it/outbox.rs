@@ -431,3 +431,17 @@ fn reports(home: &Home) -> usize {
 fn json(text: &[u8]) -> Value {
     serde_json::from_slice(text).unwrap()
 }
+
+#[test]
+fn a_partner_that_is_down_is_an_alert_until_it_is_taken_away() {
+    let peer = Scripted::start(|_, _| None);
+    let home = plain_home(&peer);
+    let gateway = Inside::start(&home, &inside::clock());
+    for number in 0..3 {
+        gateway.submit("theirs", &format!("{number}.xml"), b"<order/>");
+    }
+    eventually("it counts as down", || (gateway.alerts() == ["partner-down"]).then_some(()));
+    fs::remove_file(home.path("partners/theirs.toml")).unwrap();
+    assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
+    eventually("it is no partner any more", || gateway.alerts().is_empty().then_some(()));
+}
