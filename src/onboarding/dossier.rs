@@ -203,7 +203,8 @@ impl Dossier {
             Stage::Test => self.is_granted(Stage::Opening).then_some(()).ok_or(Stage::Opening),
             Stage::Report => self.is_granted(Stage::Test).then_some(()).ok_or(Stage::Test),
             Stage::Access => {
-                let handed_in = self.shown(Stage::Report).is_some_and(|shown| shown.state != State::Saved);
+                let with_us = |shown: &Shown| matches!(shown.state, State::Saved | State::Returned);
+                let handed_in = self.shown(Stage::Report).is_some_and(|shown| !with_us(shown));
                 handed_in.then_some(()).ok_or(Stage::Report)
             }
         };

@@ -50,6 +50,10 @@ fn the_road_is_recorded_in_its_order_and_with_its_days() {
     let early = dossier.advance(Stage::Access, shown(State::Applied, date(2026, 12, 8)), later);
     assert_eq!(early.expect_err("the report first").code, "stage-out-of-order");
     dossier.advance(Stage::Report, shown(State::Applied, date(2026, 12, 14)), later).expect("handed in");
+    dossier.advance(Stage::Report, shown(State::Returned, date(2026, 12, 14)), later).expect("given back");
+    let early = dossier.advance(Stage::Access, shown(State::Applied, date(2026, 12, 15)), later);
+    assert_eq!(early.expect_err("it has to be mended").code, "stage-out-of-order");
+    dossier.advance(Stage::Report, shown(State::Applied, date(2026, 12, 15)), later).expect("handed in again");
     dossier.advance(Stage::Access, shown(State::Applied, date(2026, 12, 15)), later).expect("access");
     assert_eq!(dossier.due(Stage::Access), Some(date(2026, 12, 24)));
     let again: Dossier = serde_json::from_str(&serde_json::to_string(&dossier).expect("written")).expect("read");
