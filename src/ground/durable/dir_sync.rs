@@ -140,7 +140,7 @@ mod tests {
                 })
             };
             let others: Vec<_> = (0..others).map(|_| scope.spawn(other)).collect();
-            // Whoever holds the lock while the first is held up has not begun a sync.
+            // Those who ask only after the release make or share a later sync as well.
             while waiting.load(Ordering::SeqCst) < others.len() {
                 thread::yield_now();
             }
