@@ -39,14 +39,17 @@ pub(super) fn receptions(unsettled: Vec<Unsettled>, now: Timestamp) -> impl Iter
 pub(super) fn refused(refused: Refused) -> Condition {
     let Refused { partner, count, untold, codes, reason, .. } = refused;
     let (zh, en) = (reason.text.zh, reason.text.en);
-    let mut text = bilingual!(
-        "伙伴 {partner} 发来的报文近日有 {count} 个被拒收，可用 dxgate messages list --state declined --partner {partner} 查看。最近一个：{zh}",
-        "messages of partner {partner} were refused of late: {count}, see dxgate messages list --state declined --partner {partner}. The last one: {en}"
+    let (untold_zh, untold_en) = match untold {
+        0 => (String::new(), String::new()),
+        _ => (
+            format!("，其中 {untold} 个未要求回执，对方并不知情"),
+            format!("; it does not know of {untold} of them, which asked for no receipt"),
+        ),
+    };
+    let text = bilingual!(
+        "伙伴 {partner} 发来的报文近日有 {count} 个被拒收{untold_zh}。可用 dxgate messages list --state declined --partner {partner} 查看。最近一个：{zh}",
+        "messages of partner {partner} were refused of late: {count}{untold_en}. dxgate messages list --state declined --partner {partner} shows them. The last one: {en}"
     );
-    if untold > 0 {
-        text.zh.push_str(&format!("其中 {untold} 个未要求回执，对方并不知情。"));
-        text.en.push_str(&format!(" It does not know of {untold} of them, which asked for no receipt."));
-    }
     let level = if untold > 0 { Level::Error } else { Level::Warning };
     let reason = Reason { code: "messages-refused".to_owned(), text };
     Condition { level, reason, partner: Some(partner), subjects: codes }

@@ -43,13 +43,14 @@ impl Refusals {
             return;
         }
         let mut refusals = self.refusals();
-        let known = refusals.remove(partner).filter(|known| is_recent(known, now));
-        let (partner, none) = (partner.to_owned(), BTreeSet::new());
-        let mut refused = known.unwrap_or_else(|| Refused {
-            partner: partner.clone(),
+        if refusals.get(partner).is_some_and(|known| !is_recent(known, now)) {
+            refusals.remove(partner);
+        }
+        let refused = refusals.entry(partner.to_owned()).or_insert_with(|| Refused {
+            partner: partner.to_owned(),
             count: 0,
             untold: 0,
-            codes: none,
+            codes: BTreeSet::new(),
             reason: reason.clone(),
             last: now,
         });
@@ -59,7 +60,6 @@ impl Refusals {
             refused.codes.insert(reason.code.clone());
         }
         (refused.reason, refused.last) = (reason.clone(), now);
-        refusals.insert(partner, refused);
     }
 
     /// Those that count at `now`.

@@ -38,11 +38,11 @@ fn refused_messages_of_a_partner_are_an_alert_for_a_day_and_a_grave_one_when_it_
     let found = told("warning");
     let text = found["text"]["en"].as_str().unwrap();
     assert_eq!(found["partner"], "theirs", "{found:#}");
-    assert!(text.contains("of late: 1,") && !text.contains("does not know"), "{text}");
+    assert!(text.contains("of late: 1.") && !text.contains("does not know"), "{text}");
     post(MdnMode::None, false, "<untold@theirs>");
     let found = told("error");
     let text = found["text"]["en"].as_str().unwrap();
-    assert!(text.contains("of late: 2,") && text.contains("does not know of 1 of them"), "{text}");
+    assert!(text.contains("of late: 2;") && text.contains("does not know of 1 of them"), "{text}");
     pass(&clock, Duration::from_secs(24 * 3600));
     eventually("it is over", || gateway.alerts().is_empty().then_some(()));
 }
