@@ -11,7 +11,7 @@
 //! the reader tells.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 
 use super::segment_path;
@@ -23,6 +23,8 @@ pub(in crate::store) const ROOM: u8 = 0xee;
 /// Room is made by as many bytes as the segment has, within these bounds.
 const LEAST_ROOM: u64 = 64 * 1024;
 const MOST_ROOM: u64 = 1024 * 1024;
+/// Room is written in pieces that are made once.
+static ROOM_PIECE: [u8; 64 * 1024] = [ROOM; 64 * 1024];
 /// Behind a group of this many bytes no room is made: it would cost more than it spares the next such group. The group
 /// after it gets the least.
 const LONG_GROUP: u64 = 256 * 1024;
@@ -99,10 +101,15 @@ impl DiskSegment {
     }
 
     fn fill(&mut self, bytes: u64) -> io::Result<()> {
-        let mut room = Vec::new();
-        io::repeat(ROOM).take(bytes).read_to_end(&mut room)?;
-        let written = fault::write(&"journal-room", &mut self.file, &room)?;
-        self.file.write_all(room.get(written..).unwrap_or_default())
+        let mut left = bytes;
+        while left > 0 {
+            let piece = usize::try_from(left).map_or(ROOM_PIECE.len(), |left| left.min(ROOM_PIECE.len()));
+            let room = ROOM_PIECE.get(..piece).unwrap_or_default();
+            let written = fault::write(&"journal-room", &mut self.file, room)?;
+            self.file.write_all(room.get(written..).unwrap_or_default())?;
+            left = left.saturating_sub(u64::try_from(room.len()).unwrap_or(left));
+        }
+        Ok(())
     }
 }
 
