@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packaging/debian-packages.sh gcc libc6-dev pkg-config libssl-dev
+packaging/debian-packages.sh gcc libc6-dev make pkg-config libssl-dev
 command -v cargo >/dev/null || {
   echo "quickstart: cargo is not here; install Rust 1.95 or later (https://rustup.rs)" >&2
   exit 3

@@ -6,7 +6,7 @@
 #   tests/interop.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-packaging/debian-packages.sh gcc libc6-dev pkg-config libssl-dev openssl python3-venv
+packaging/debian-packages.sh gcc libc6-dev make pkg-config libssl-dev openssl python3-venv
 command -v npm >/dev/null || packaging/debian-packages.sh npm
 tests/peers/setup.sh --all
 

@@ -5,7 +5,7 @@
 # What each says is in target/proof/<name>.log; the table at the end goes into docs/reliability.md.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-packaging/debian-packages.sh gcc libc6-dev pkg-config libssl-dev openssl python3-venv e2fsprogs mount || exit 1
+packaging/debian-packages.sh gcc libc6-dev make pkg-config libssl-dev openssl python3-venv e2fsprogs mount || exit 1
 tests/peers/setup.sh || exit 1
 mkdir -p target/proof
 cargo test --locked --test it --no-run || exit 1

@@ -3,6 +3,12 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 /// The program's own, since some tests measure what the library does.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// The same where the size of pages is not known before.
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
