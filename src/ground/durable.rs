@@ -209,7 +209,7 @@ impl Write for NewFile {
         self.written = self.written.saturating_add(written as u64);
         let waiting = self.written.saturating_sub(self.begun);
         if waiting >= WRITTEN_BACK {
-            platform::begin_writing_back(&self.file, self.begun, waiting);
+            platform::leave_cache(&self.file, self.begun, waiting);
             self.begun = self.written;
         }
         Ok(written)
@@ -218,6 +218,11 @@ impl Write for NewFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// Bytes of a file leave the page cache as far as they are on the disk; of others the way there begins.
+pub fn leave_cache(file: &File, from: u64, len: u64) {
+    platform::leave_cache(file, from, len);
 }
 
 impl Drop for NewFile {

@@ -94,7 +94,7 @@ impl Inbound {
         // Whether an unknown signer is one who was taken back is looked at before it is taken for none.
         let policy = AcceptPolicy { unknown_signers: false, ..agreed.clone() };
         let attempt_under = |policy: &AcceptPolicy, open: Open| -> Result<(Opened, Sink), Failed> {
-            let mut body = wire.open(&self.store).map_err(Failed::Storage)?;
+            let mut body = wire.open_last(&self.store).map_err(Failed::Storage)?;
             let mut sink = Sink::hashed_by_writer(&self.store);
             // The content is not much shorter, and if it was compressed it is longer.
             match usize::try_from(wire.len()) {

@@ -138,7 +138,12 @@ impl Outbound {
             return false;
         }
         let original = original_path(&self.settings.exchange.join(&claim.partner), &claim.id);
-        durable::rename_noreplace_unsynced(&claim.path, &original).is_ok()
+        let kept = durable::rename_noreplace_unsynced(&claim.path, &original).is_ok();
+        // It is composed, and what goes to `sent/` is the claimed file.
+        if let (true, State::Composed, Some(payload)) = (kept, message.state, &message.payload) {
+            self.store.let_go(payload);
+        }
+        kept
     }
 
     /// Records a payload handed over by a program; durable when this returns. With an `id` of a message that exists

@@ -44,7 +44,7 @@ impl Transfer<'_> {
         let mut fields = self.fields.clone();
         fields.push((CONTENT_RANGE.to_owned(), range));
         let body = SendBody::reader(wire.len.saturating_sub(from), move || {
-            let mut bytes = store.read(&wire)?;
+            let mut bytes = store.read_last(&wire)?;
             // Read and not skipped: the digest of the whole is compared at its end.
             let passed = io::copy(&mut bytes.by_ref().take(from), &mut io::sink())?;
             if passed == from { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }

@@ -293,11 +293,11 @@ impl Outbound {
             let bytes = store.read_all(&wire, wire.len).map_err(|error| unusable(error.to_string()))?;
             SendBody::Bytes(bytes.into())
         } else if wire.len <= small {
-            let read = drain::blocking(move || store.read_all(&wire, wire.len)).await;
+            let read = drain::blocking(move || store.read_all_last(&wire, wire.len)).await;
             let bytes = read.map_err(io::Error::other).and_then(|bytes| bytes);
             SendBody::Bytes(bytes.map_err(|error| unusable(error.to_string()))?.into())
         } else {
-            SendBody::reader(wire.len, move || store.read(&wire))
+            SendBody::reader(wire.len, move || store.read_last(&wire))
         };
         let mut fields: Vec<(String, String)> =
             message.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

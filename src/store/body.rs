@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::Store;
 use super::index::Location;
+use super::publisher::PAST_CACHE_FROM;
 use super::record::Body;
 use crate::ground::durable::{self, DirSync, NewFile};
 use crate::ground::id::Id;
@@ -184,8 +185,77 @@ impl Source for StoredBody {
     }
 }
 
-/// Opens a body's bytes, see [`Checked`].
-pub(super) fn open(location: Location, body: &Body, journal: &Path, bodies: &Path) -> io::Result<Box<dyn Read + Send>> {
+impl Store {
+    /// The bytes of a body as a stream (blocking I/O). The last of them come only if all are those that were stored, so
+    /// who reads to the end has the true bytes or an error.
+    ///
+    /// # Errors
+    /// The store does not have the body, or not with this length; any failure of the disk.
+    pub fn read(&self, body: &Body) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(self.open_body(body)?))
+    }
+
+    /// [`read`](Store::read) for those behind whom nobody is expected to read a body again: what they have read of a long
+    /// one leaves the page cache, for the next message instead of somebody else's file.
+    ///
+    /// # Errors
+    /// As [`read`](Store::read).
+    pub fn read_last(&self, body: &Body) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(self.open_body(body)?.leaving_cache()))
+    }
+
+    /// The bytes of a body, checked against its digest, if they are at most `max`.
+    ///
+    /// # Errors
+    /// As [`read`](Store::read); [`io::ErrorKind::FileTooLarge`]; [`io::ErrorKind::InvalidData`] when the bytes on
+    /// disk are not those that were stored.
+    pub fn read_all(&self, body: &Body, max: u64) -> io::Result<Vec<u8>> {
+        read_whole(self.read(body)?, body, max)
+    }
+
+    /// [`read_all`](Store::read_all) as [`read_last`](Store::read_last) reads.
+    ///
+    /// # Errors
+    /// As [`read_all`](Store::read_all).
+    pub fn read_all_last(&self, body: &Body, max: u64) -> io::Result<Vec<u8>> {
+        read_whole(self.read_last(body)?, body, max)
+    }
+
+    /// Nobody is expected to read a body again: a long one leaves the page cache. Nothing hangs on it.
+    pub fn let_go(&self, body: &Body) {
+        if body.len >= PAST_CACHE_FROM
+            && let Ok(mut opened) = self.open_body(body)
+        {
+            opened.left = 0;
+            opened.leaving_cache().leave_cache();
+        }
+    }
+
+    /// A body as something that can be read again and again.
+    pub fn source(&self, body: &Body) -> StoredBody {
+        StoredBody { store: self.clone(), body: *body }
+    }
+
+    fn open_body(&self, body: &Body) -> io::Result<Checked> {
+        // A finished file that no fact names yet is not in the index.
+        let place = || {
+            let known = self.0.index.body(&body.id).map(|known| known.unwrap_or(Location::File));
+            known.map_err(|error| self.index_failed(error))
+        };
+        let location = place()?;
+        let open = |location| open(location, body, &self.0.layout.journal, &self.0.layout.bodies);
+        match open(location) {
+            // Its segment was compacted away between the two looks.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match place()? {
+                elsewhere if elsewhere != location => open(elsewhere),
+                _ => Err(error),
+            },
+            opened => opened,
+        }
+    }
+}
+
+fn open(location: Location, body: &Body, journal: &Path, bodies: &Path) -> io::Result<Checked> {
     let (path, offset, len) = match location {
         Location::Journal { segment, offset, len } => (super::journal::segment_path(journal, segment), offset, len),
         Location::File => {
@@ -200,7 +270,7 @@ pub(super) fn open(location: Location, body: &Body, journal: &Path, bodies: &Pat
     }
     let mut file = File::open(&path).map_err(|error| at(&path, error))?;
     file.seek(SeekFrom::Start(offset)).map_err(|error| at(&path, error))?;
-    Ok(Box::new(Checked::new(file, body)))
+    Ok(Checked::new(file, offset, body))
 }
 
 /// A body's bytes. The last of them are handed out only if all are those that were stored: whoever copies to the end
@@ -208,10 +278,17 @@ pub(super) fn open(location: Location, body: &Body, journal: &Path, bodies: &Pat
 /// the disk, by CRC-32C, at a tenth of the cost of SHA-256; evidence is verified by SHA-256 in [`verify`](super::verify).
 struct Checked {
     file: File,
+    /// Where in the file the body ends.
+    end: u64,
     left: u64,
     read: Check,
     body: Body,
+    /// From where on it is still in the page cache, when it shall leave it.
+    cached: Option<u64>,
 }
+
+/// Bytes read after which those leave the page cache that shall.
+const LEAVING: u64 = 8 * 1024 * 1024;
 
 /// What was read so far.
 enum Check {
@@ -220,12 +297,29 @@ enum Check {
 }
 
 impl Checked {
-    fn new(file: File, body: &Body) -> Checked {
+    /// A body that begins at `start` in a file, which is read from there on.
+    fn new(file: File, start: u64, body: &Body) -> Checked {
         let read = match body.crc32c {
             Some(stored) => Check::Crc32c { read: 0, stored },
             None => Check::Sha256(Sha256::new()),
         };
-        Checked { file, left: body.len, read, body: *body }
+        Checked { file, end: start.saturating_add(body.len), left: body.len, read, body: *body, cached: None }
+    }
+
+    fn leaving_cache(self) -> Checked {
+        let start = self.end.saturating_sub(self.body.len);
+        Checked { cached: (self.body.len >= PAST_CACHE_FROM).then_some(start), ..self }
+    }
+
+    /// What was read leaves the page cache, if it shall.
+    fn leave_cache(&mut self) {
+        let read = self.end.saturating_sub(self.left);
+        let Some(from) = self.cached else { return };
+        let len = read.saturating_sub(from);
+        if len >= LEAVING || self.left == 0 {
+            durable::leave_cache(&self.file, from, len);
+            self.cached = Some(read);
+        }
     }
 
     fn update(&mut self, bytes: &[u8]) {
@@ -257,16 +351,17 @@ impl Read for Checked {
             let id = self.body.id;
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("body {id} has been damaged on disk")));
         }
+        self.leave_cache();
         Ok(read)
     }
 }
 
-/// Whether a file holds exactly a body's bytes.
+/// Whether a file holds exactly a body's bytes; nobody is expected to read it again.
 pub(super) fn holds(file: File, body: &Body) -> io::Result<bool> {
     if file.metadata()?.len() != body.len {
         return Ok(false);
     }
-    let mut checked = Checked::new(file, body);
+    let mut checked = Checked::new(file, 0, body).leaving_cache();
     match io::copy(&mut checked, &mut io::sink()) {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(false),
         copied => copied.map(|_| true),

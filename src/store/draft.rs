@@ -210,6 +210,15 @@ impl Draft {
         }
     }
 
+    /// [`open`](Draft::open) for those behind whom nobody is expected to read them again, see [`Store::read_last`].
+    pub fn open_last<'a>(&'a self, store: &Store) -> io::Result<Box<dyn Read + Send + 'a>> {
+        match self {
+            Draft::File(file) => store.read_last(file.body()),
+            Draft::Stored(body) => store.read_last(body),
+            Draft::Inline(_) | Draft::Digested(..) => self.open(store),
+        }
+    }
+
     /// Makes the bytes part of `transaction`, which must have a fact that names them.
     pub fn into_body(self, transaction: &mut Transaction) -> Body {
         match self {

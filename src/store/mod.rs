@@ -71,7 +71,7 @@ pub mod trail;
 mod transaction;
 mod verify;
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -288,46 +288,9 @@ impl Store {
         &self.0.partials
     }
 
-    /// The bytes of a body as a stream (blocking I/O). The last of them come only if all are those that were stored, so
-    /// who reads to the end has the true bytes or an error.
-    ///
-    /// # Errors
-    /// The store does not have the body, or not with this length; any failure of the disk.
-    pub fn read(&self, body: &Body) -> io::Result<Box<dyn Read + Send>> {
-        // A finished file that no fact names yet is not in the index.
-        let place = || {
-            let known = self.0.index.body(&body.id).map(|known| known.unwrap_or(index::Location::File));
-            known.map_err(|error| self.index_failed(error))
-        };
-        let location = place()?;
-        let open = |location| body::open(location, body, &self.0.layout.journal, &self.0.layout.bodies);
-        match open(location) {
-            // Its segment was compacted away between the two looks.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match place()? {
-                elsewhere if elsewhere != location => open(elsewhere),
-                _ => Err(error),
-            },
-            opened => opened,
-        }
-    }
-
-    /// The bytes of a body, checked against its digest, if they are at most `max`.
-    ///
-    /// # Errors
-    /// As [`read`](Store::read); [`io::ErrorKind::FileTooLarge`]; [`io::ErrorKind::InvalidData`] when the bytes on
-    /// disk are not those that were stored.
-    pub fn read_all(&self, body: &Body, max: u64) -> io::Result<Vec<u8>> {
-        body::read_whole(self.read(body)?, body, max)
-    }
-
     /// Room for intermediate results beside the bodies; they vanish when dropped, or at the next start.
     pub fn scratch(&self) -> StoreScratch {
         StoreScratch { dir: self.0.layout.temporary.clone(), in_memory: self.0.config.inline_threshold }
-    }
-
-    /// A body as something that can be read again and again.
-    pub fn source(&self, body: &Body) -> StoredBody {
-        StoredBody { store: self.clone(), body: *body }
     }
 
     /// A message.

@@ -57,7 +57,7 @@ const BATCH: usize = 256;
 const SYNCFS_FROM: usize = 5;
 /// Bytes of a file from which on it is written past the page cache: a copy and a page for each 4 KiB cost more than a
 /// write that waits for the disk.
-const PAST_CACHE_FROM: u64 = 256 * 1024;
+pub(super) const PAST_CACHE_FROM: u64 = 256 * 1024;
 /// Longest time without looking for publications.
 const IDLE: Duration = Duration::from_secs(30);
 /// Originals that nobody will publish any more are looked for this often, and at the start.
@@ -357,7 +357,7 @@ impl Publisher {
     }
 
     fn copy(&self, body: &Body, out: &mut dyn Write) -> io::Result<()> {
-        let mut reader = self.store.read(body)?;
+        let mut reader = self.store.read_last(body)?;
         let copied = io::copy(&mut reader.by_ref().take(body.len), out)?;
         if copied == body.len {
             return Ok(());

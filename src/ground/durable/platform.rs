@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 pub(super) use system::{
-    allocate, begin_writing_back, filesystem_kind, free_space, fsync_dir, go_through_cache, identity, open_no_follow,
+    allocate, filesystem_kind, free_space, fsync_dir, go_through_cache, identity, leave_cache, open_no_follow,
     open_past_cache, rename_noreplace, same_filesystem, sync_filesystem, writes_in_place,
 };
 
@@ -68,7 +68,7 @@ mod system {
 
     /// The kernel begins to write dirty pages whose range is said not to be needed, and drops only what is clean. What goes
     /// wrong is told by the sync at the end.
-    pub(in super::super) fn begin_writing_back(file: &File, from: u64, len: u64) {
+    pub(in super::super) fn leave_cache(file: &File, from: u64, len: u64) {
         let len = std::num::NonZeroU64::new(len);
         let _ = rustix::fs::fadvise(file, from, len, rustix::fs::Advice::DontNeed);
     }
@@ -176,7 +176,7 @@ mod system {
         Ok(FilesystemKind::Local)
     }
 
-    pub(in super::super) fn begin_writing_back(_file: &File, _from: u64, _len: u64) {}
+    pub(in super::super) fn leave_cache(_file: &File, _from: u64, _len: u64) {}
 
     pub(in super::super) fn writes_in_place(_file: &File) -> io::Result<bool> {
         Ok(false)

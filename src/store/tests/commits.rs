@@ -137,6 +137,42 @@ fn large_bodies_are_files_and_read_the_same() {
     assert_eq!(store.read_all(&body, u64::MAX).unwrap_err().kind(), io::ErrorKind::InvalidData);
 }
 
+/// Whether the first page of a file is in the page cache; none where the filesystem does not tell.
+#[cfg(target_os = "linux")]
+fn is_cached(file: &std::path::Path) -> Option<bool> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    let file = std::fs::File::open(file).unwrap();
+    match preadv2(&file, &mut [io::IoSliceMut::new(&mut [0])], 0, ReadWriteFlags::NOWAIT) {
+        Ok(read) => Some(read > 0),
+        Err(Errno::AGAIN) => Some(false),
+        Err(_) => None,
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_long_body_leaves_the_page_cache_behind_who_reads_it_last_and_is_read_again_all_the_same() {
+    let beside = std::env::current_exe().unwrap();
+    let dir = tempfile::tempdir_in(beside.parent().unwrap()).unwrap();
+    let (store, _) = open(dir.path());
+    let bytes: Vec<u8> = (0..20_000_000u32).map(|n| n as u8).collect();
+    for (len, leaves) in [(20_000_000, true), (300_000, true), (200_000, false)] {
+        let mut writer = store.body_writer().unwrap();
+        writer.write_all(&bytes[..len]).unwrap();
+        let body = writer.finish().unwrap();
+        let file = dir.path().join("bodies").join(body.id.to_string());
+        let read = || store.read_all(&body, u64::MAX).unwrap() == bytes[..len];
+        let last = || store.read_all_last(&body, u64::MAX).unwrap() == bytes[..len];
+        assert!(read() && is_cached(&file) != Some(false));
+        assert!(last() && is_cached(&file) != Some(leaves), "{len}");
+        assert!(read() && is_cached(&file) != Some(false));
+        store.let_go(&body);
+        assert_ne!(is_cached(&file), Some(leaves), "{len}");
+        std::fs::write(&file, vec![0; len]).unwrap();
+        assert_eq!(store.read_all_last(&body, u64::MAX).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+}
+
 #[test]
 fn a_flipped_bit_of_a_body_is_seen_by_its_crc_or_its_sha_256() {
     let dir = tempfile::tempdir().unwrap();
