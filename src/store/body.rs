@@ -10,11 +10,14 @@ use sha2::{Digest, Sha256};
 
 use super::Store;
 use super::index::Location;
-use super::publisher::PAST_CACHE_FROM;
 use super::record::Body;
 use crate::ground::durable::{self, DirSync, NewFile};
 use crate::ground::id::Id;
 use crate::mime::Source;
+
+/// Bytes from which on a body leaves the page cache once nobody is expected to read it again, and is published past it: a
+/// copy and a page for each 4 KiB cost more than a write that waits for the disk.
+pub(super) const PAST_CACHE_FROM: u64 = 256 * 1024;
 
 /// The file of a body that is not in the journal.
 pub(super) fn path(dir: &Path, id: &Id) -> PathBuf {

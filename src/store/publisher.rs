@@ -33,6 +33,7 @@ use tokio::time::Instant;
 
 use self::folders::{Folders, one_of_each_filesystem, sync_folders};
 use self::waiting::{Seen, Waiting};
+use super::body;
 use super::record::{Body, Content, Fact, PublicationStage};
 use super::{CommitError, PendingPublication, Store, Transaction};
 use crate::ground::clock::Clock;
@@ -55,9 +56,6 @@ pub use waiting::Unpublished;
 const BATCH: usize = 256;
 /// From this many files on, one `syncfs` is cheaper than a sync for each.
 const SYNCFS_FROM: usize = 5;
-/// Bytes of a file from which on it is written past the page cache: a copy and a page for each 4 KiB cost more than a
-/// write that waits for the disk.
-pub(super) const PAST_CACHE_FROM: u64 = 256 * 1024;
 /// Longest time without looking for publications.
 const IDLE: Duration = Duration::from_secs(30);
 /// Originals that nobody will publish any more are looked for this often, and at the start.
@@ -342,7 +340,7 @@ impl Publisher {
     fn write_staged(&self, path: &Path, content: &Content) -> io::Result<File> {
         match content {
             // Nobody here reads it again.
-            Content::Body(body) if body.len >= PAST_CACHE_FROM => {
+            Content::Body(body) if body.len >= body::PAST_CACHE_FROM => {
                 let mut out = PastCache::create(path, body.len)?;
                 self.copy(body, &mut out)?;
                 out.finish()
