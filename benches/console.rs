@@ -24,7 +24,7 @@ use support::{http, population};
 
 /// The program's own.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: dxgate::ground::allocator::Allocator = dxgate::ground::allocator::ALLOCATOR;
 
 /// What a view asks for, besides the page's own files.
 const ANSWERS: [(&str, &str); 15] = [

@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 
 /// The program's own.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: dxgate::ground::allocator::Allocator = dxgate::ground::allocator::ALLOCATOR;
 
 /// Partners that take turns.
 const PARTNERS: usize = 8;

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 /// The program's own.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: dxgate::ground::allocator::Allocator = dxgate::ground::allocator::ALLOCATOR;
 
 fn main() {
     let smoke = std::env::args().any(|argument| argument == "--test");

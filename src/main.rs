@@ -2,15 +2,10 @@
 
 use std::process::ExitCode;
 
-/// A message is thousands of small allocations on several threads.
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+use dxgate::ground::allocator;
 
-/// The same where the size of pages is not known before.
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::ALLOCATOR;
 
 fn main() -> ExitCode {
     let _armed = dxgate::ground::fault::arm();

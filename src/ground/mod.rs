@@ -1,9 +1,11 @@
 //! Layer 0: what everything else stands on. Values and small tools without opinions about AS2.
 //!
 //! Core tier (pure): [`clock`], [`id`], [`limits`], [`network`], [`random`], [`secret`], [`text`].
-//! Server tier: [`durable`] (files that survive a power cut), [`drain`] (shutdown and tasks), [`fault`] (failpoints),
-//! [`sealed`] (documents that tell when they were damaged), [`space`] (room on the disk).
+//! Server tier: [`allocator`], [`durable`] (files that survive a power cut), [`drain`] (shutdown and tasks), [`fault`]
+//! (failpoints), [`sealed`] (documents that tell when they were damaged), [`space`] (room on the disk).
 
+#[cfg(feature = "server")]
+pub mod allocator;
 pub mod clock;
 #[cfg(feature = "server")]
 pub mod drain;

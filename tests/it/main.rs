@@ -3,14 +3,8 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 /// The program's own, since some tests measure what the library does.
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-/// The same where the size of pages is not known before.
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: dxgate::ground::allocator::Allocator = dxgate::ground::allocator::ALLOCATOR;
 
 mod agreed_terms;
 mod alerting;
