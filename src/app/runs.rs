@@ -67,11 +67,15 @@ impl RunJob {
         Some(Claim(self.clone()))
     }
 
-    fn detail(&self, run: Run) -> RunDetail {
-        let working =
-            self.working().as_ref().filter(|working| working.run == run.id).map(|working| working.case.clone());
-        RunDetail::of(run, working)
+    /// What goes on. Asked before a run is read, so that one which does not go on is shown as it ended.
+    fn now(&self) -> Option<Working> {
+        self.working().clone()
     }
+}
+
+fn detail(run: Run, working: Option<&Working>) -> RunDetail {
+    let case = working.filter(|working| working.run == run.id).map(|working| working.case.clone());
+    RunDetail::of(run, case)
 }
 
 /// The place of the one run.
@@ -104,15 +108,15 @@ impl Runs for GatewayBackend {
     }
 
     async fn runs(&self) -> Vec<RunDetail> {
-        let store = self.store.clone();
+        let (store, working) = (self.store.clone(), self.runs.now());
         let runs = drain::blocking(move || ledger::runs(&store)).await.unwrap_or_default();
-        runs.into_iter().map(|run| self.runs.detail(run)).collect()
+        runs.into_iter().map(|run| detail(run, working.as_ref())).collect()
     }
 
     async fn run(&self, id: Id) -> Option<RunDetail> {
-        let store = self.store.clone();
+        let (store, working) = (self.store.clone(), self.runs.now());
         let run = drain::blocking(move || ledger::run(&store, &id)).await.ok().flatten();
-        run.map(|run| self.runs.detail(run))
+        run.map(|run| detail(run, working.as_ref()))
     }
 
     async fn start_run(&self, order: Order, asked: Change) -> Result<RunDetail, Refusal> {
@@ -122,7 +126,7 @@ impl Runs for GatewayBackend {
         self.enter(&runner, asked).await?;
         let mut runner = runner;
         let begun = runner.begin().await.map_err(|error| cannot_run(&error))?.clone();
-        let (job, stop) = (self.runs.clone(), self.runs.stop.clone());
+        let (job, stop, working) = (self.runs.clone(), self.runs.stop.clone(), self.runs.now());
         job.tasks.spawn("connectivity-run", async move {
             let _claim = claim;
             let mut unwatched = |_: &Run, _: Option<&str>| {};
@@ -134,7 +138,7 @@ impl Runs for GatewayBackend {
                 () = stop.triggered() => tracing::warn!(%id, "a connectivity test is interrupted; it can be resumed"),
             }
         });
-        Ok(self.runs.detail(begun))
+        Ok(detail(begun, working.as_ref()))
     }
 
     async fn run_report(&self, id: Id, format: Format) -> Result<Download, Refusal> {
