@@ -1,5 +1,6 @@
 //! Changes that wait in memory for the index's map: whoever asks sees no difference.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -48,16 +49,23 @@ fn fact(kind: u8, number: u16, second: i64) -> Fact {
     }
 }
 
-/// Takes the facts in as one group, those that are lawful, each in a frame of its own; how many were.
+/// Takes the facts in as one group, those that are lawful, each in a frame of its own; how many were. Nothing happens to a
+/// message after the fact that forgets it: ids do not come back.
 fn take(index: &Index, facts: Vec<(Id, Fact)>, waits: bool) -> usize {
     let mut group = Group::new(index);
     let begin = index.applied().sequence;
     let mut sequence = begin;
+    let mut gone = HashSet::new();
     for fact in facts {
+        if gone.contains(&fact.0) {
+            continue;
+        }
+        let purged = matches!(fact.1, Fact::Purged { .. }).then_some(fact.0);
         let record = FactsRecord { at: at(1), facts: vec![fact], link: None, change: None };
         if let Ok(judged) = group.replay(&record, sequence + 1) {
             sequence += 1;
             group.accept(judged, sequence);
+            gone.extend(purged);
         }
     }
     if sequence > begin {
