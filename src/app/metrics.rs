@@ -57,7 +57,8 @@ pub const CATALOGUE: [(&str, &str, &[&str], &str); 30] = [
         "crypto_refusals_total",
         "counter",
         &["limit"],
-        "Messages refused unopened, because too many before them had failed: from their address, or in their partner's name",
+        "Messages refused unopened, because too many before them had failed: from their address (ip), or in their partner's name \
+         (partner); or because nothing more of strangers is kept in its name (kept)",
     ),
     ("alerts_raised_total", "counter", &["code", "level"], "Alerts raised"),
     ("alerts_standing", "gauge", &["code"], "Conditions of the gateway that stand and that nobody has acknowledged"),

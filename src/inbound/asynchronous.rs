@@ -44,6 +44,9 @@ impl Inbound {
             Ok(admission) => admission,
             Err(refusal) => return too_many(&partner, &origin, refusal),
         };
+        if let Some(refusal) = self.failures.keeps_no_more(&admission) {
+            return too_many(&partner, &origin, refusal);
+        }
         let (wire, admission) = match pieced {
             true => match self.proven(&partner, &request, (wire, &mut turn), admission).await {
                 Ok(proven) => proven,

@@ -7,7 +7,7 @@ use std::io;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Inbound;
-use super::reply::Refusal;
+use super::decline::Refusal;
 use crate::as2::cem::{self, CemError, CertificateReference, Exchange, ExchangeRequest, ExchangeResponse};
 use crate::as2::{Disposition, Mic, Opened};
 use crate::bilingual;

@@ -15,6 +15,10 @@
 //! that nobody has named shuts out no partner that has been heard through it. A message that merely repeats an accepted one
 //! proves nothing about where it comes from: it may have been recorded.
 //!
+//! **Records.** What is refused is kept for people to see, with up to 64 KiB of it, and anybody may send in a partner's name: of what
+//! does not come from where the partner is at home `failures_per_partner` refused messages are kept in an hour. Those behind them are told
+//! and logged alone; one that asks for a later answer would have to be kept first, and is not taken.
+//!
 //! **No oracle of its own.** What is counted is what is answered alike. A message takes its place before it is opened, and
 //! a failure keeps the place until its answer leaves; only then others may be refused for it. So neither that nor when
 //! others are refused tells more than the answer did.
@@ -48,7 +52,7 @@ pub struct FailureLimits {
 /// Which limit kept messages from being opened.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LimitLabels {
-    /// `ip` or `partner`.
+    /// `ip`, `partner` or `kept`.
     pub limit: &'static str,
 }
 
@@ -82,7 +86,7 @@ impl Origin {
 /// A message is not opened: too many before it have failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMany {
-    /// `ip` or `partner`.
+    /// `ip`, `partner` or `kept`.
     pub(super) limit: &'static str,
     /// Until it may be tried again.
     pub(super) seconds: u64,
@@ -111,6 +115,8 @@ struct Tables {
 enum Key {
     Ip(IpAddr),
     Partner(String),
+    /// What is kept of strangers in a partner's name.
+    Kept(String),
 }
 
 /// Failures of the last hour, and openings at this moment.
@@ -119,6 +125,17 @@ struct Count {
     /// Seconds of the latest failures, no more of them than the limit.
     failed: VecDeque<i64>,
     open: usize,
+}
+
+/// Whose a message is, as far as its way here tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The partner's: it is signed by it, or comes from where it is at home, or from where nobody can be told apart.
+    Partners,
+    /// Anybody's, in the partner's name.
+    Strangers,
+    /// It was taken before, and is opened again.
+    Untold,
 }
 
 /// Whether a message may be opened now.
@@ -204,6 +221,33 @@ impl Failures {
         pressed
     }
 
+    /// Whether a refused message is kept: of strangers' no more than may fail in the partner's name.
+    pub(super) fn keep(&self, partner: &str, whose: Whose) -> bool {
+        if whose != Whose::Strangers || self.limits.per_partner == 0 {
+            return true;
+        }
+        let (mut tables, now) = (self.tables(), self.clock.now().as_second());
+        let key = Key::Kept(partner.to_owned());
+        let room = tables.counts.get_mut(&key).is_none_or(|count| count.recent(now) < self.limits.per_partner);
+        if room {
+            tables.fail(key, self.limits.per_partner, now);
+        }
+        room
+    }
+
+    /// Whether a message that is kept before it is opened must not be taken: it is a stranger's, and nothing more of
+    /// strangers' is kept in this partner's name.
+    pub(super) fn keeps_no_more(&self, admission: &Admission) -> Option<TooMany> {
+        let (limit, now) = (self.limits.per_partner, self.clock.now().as_second());
+        if limit == 0 || !admission.is_strange() {
+            return None;
+        }
+        let mut tables = self.tables();
+        let count = tables.counts.get_mut(&Key::Kept(admission.partner.clone()))?;
+        let spent = count.recent(now) >= limit;
+        spent.then(|| self.refused(TooMany { limit: Key::KEPT, seconds: count.seconds_left(limit, now) }))
+    }
+
     /// Messages that were not opened, by limit.
     pub(super) fn figures(&self) -> Family<LimitLabels, Counter> {
         self.refused.clone()
@@ -261,8 +305,17 @@ impl Admission {
     }
 
     /// It comes from where its partner is not known to be, without the partner's certificate.
-    pub(super) fn is_strange(&self) -> bool {
+    fn is_strange(&self) -> bool {
         self.origin.address.is_some() && !self.failures.tables().is_at_home(&self.partner, &self.origin)
+    }
+
+    /// Whose the message is; none has been taken before.
+    pub(super) fn whose(admission: Option<&Admission>) -> Whose {
+        match admission.map(Admission::is_strange) {
+            None => Whose::Untold,
+            Some(true) => Whose::Strangers,
+            Some(false) => Whose::Partners,
+        }
     }
 
     /// The message did not open; to be called when the answer is about to leave.
@@ -361,11 +414,13 @@ impl Count {
 impl Key {
     const IP: &'static str = "ip";
     const PARTNER: &'static str = "partner";
+    const KEPT: &'static str = "kept";
 
     fn limit(&self) -> &'static str {
         match self {
             Key::Ip(_) => Key::IP,
             Key::Partner(_) => Key::PARTNER,
+            Key::Kept(_) => Key::KEPT,
         }
     }
 }

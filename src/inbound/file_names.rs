@@ -2,8 +2,8 @@
 //! does not come out as it was given (draft-harding-ediint-filename-preservation, profile FN-MDN).
 
 use super::Inbound;
+use super::decline::Refusal;
 use super::publish::dedup_key;
-use super::reply::Refusal;
 use crate::as2::request::Request;
 use crate::as2::{Disposition, Opened};
 use crate::bilingual;

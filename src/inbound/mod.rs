@@ -43,6 +43,7 @@ use crate::store::record::DedupKey;
 
 mod answers;
 mod asynchronous;
+mod decline;
 mod exchange;
 mod failures;
 mod file_names;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Inbound;
+use super::decline::Refusal;
 use super::exchange::Heard;
 use super::no_answer::NoAnswer;
 use super::open::{Verified, cipher_name};
-use super::reply::{Answer, Asked, Refusal};
+use super::reply::{Answer, Asked};
 use super::terms;
 use super::unwrap::{DxpMeta, Unwrapped};
 use crate::as2::Opened;

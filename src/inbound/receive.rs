@@ -298,7 +298,7 @@ pub(super) fn not_as2(partner: &Partner, error: &RequestError) -> Reply {
 /// Nothing was opened, so this tells nothing about keys.
 pub(super) fn too_many(partner: &Partner, origin: &Origin, refusal: TooMany) -> Reply {
     let (id, from, limit) = (&partner.id, &origin.remote, refusal.limit);
-    tracing::warn!(partner = %id, %from, limit, code = "too-many-failures", "not opened: too many messages before it could not be opened");
+    tracing::warn!(partner = %id, %from, limit, code = "too-many-failures", "not opened: too many messages before it were refused");
     let reply = Reply::plain(503, "temporarily unavailable\n");
     reply.header("Retry-After", refusal.seconds.to_string()).closing()
 }

@@ -1,13 +1,14 @@
 //! Step 4: the answer. A positive MDN needs the proofs of verification and storage; it is committed before it is sent.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::Inbound;
 use super::asynchronous::{add_mdn_job, asks_later};
-use super::failures::Admission;
+use super::decline::{Refusal, precondition};
+use super::failures::{Admission, Whose};
 use super::no_answer::NoAnswer;
 use super::open::{NotOpened, Verified};
 use super::publish::{Published, dedup_key};
@@ -19,22 +20,17 @@ use crate::as2::headers;
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
 use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
-use crate::as2::{AcceptPolicy, Disposition, MessageId, Mic, OpenFailure};
-use crate::bilingual;
+use crate::as2::{Disposition, MessageId, Mic};
 use crate::cms::DigestAlgorithm;
 use crate::ground::drain;
 use crate::ground::id::Id;
-use crate::ground::text::Bilingual;
 use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::Transaction;
 use crate::store::draft::Draft;
-use crate::store::record::{Body, Fact, Message, Reason, Receipt, State};
+use crate::store::record::{Fact, Message, Receipt, State};
 
-/// Bytes kept of a message that is not accepted, refused or repeated: anybody can send one, and as often as they like,
-/// so it must not fill the disk.
-const EVIDENCE: u64 = 64 * 1024;
 /// The human-readable part of a positive MDN.
 const RECEIVED: &str = "The message was received, verified and stored.";
 
@@ -96,9 +92,9 @@ impl Inbound {
     ) -> Result<Answer, NoAnswer> {
         let begun = Instant::now();
         let Reception { wire, admission, remote, pieced } = reception;
-        let known = admission.as_ref().is_some_and(|admission| !admission.is_strange());
+        let whose = Admission::whose(admission.as_ref());
         if let Some(refusal) = precondition(request, &partner.accept_policy(self.clock.now())) {
-            return self.decline(id, (partner, known), request, self.evidence(wire)?, refusal).await;
+            return self.decline(id, (partner, whose), request, self.evidence(wire)?, refusal).await;
         }
         let (wire, opened) = self.open(partner, request, wire).await;
         let refusal = match opened {
@@ -122,7 +118,7 @@ impl Inbound {
                 Refusal { code: "certificate-revoked", text: signed_by_revoked(), ..Refusal::of(*failure) }
             }
         };
-        self.decline(id, (partner, known), request, self.evidence(wire)?, refusal).await
+        self.decline(id, (partner, whose), request, self.evidence(wire)?, refusal).await
     }
 
     async fn record(
@@ -136,9 +132,10 @@ impl Inbound {
     ) -> Result<Answer, NoAnswer> {
         let _in_turn = self.keys.lock(&dedup_key(request)).await;
         let _names_in_turn = self.names_in_turn(partner, request, &verified.opened).await;
-        let proves = verified.opened.signature.is_some() || !partner.accept.signature;
+        let signed = verified.opened.signature.is_some();
         match self.publish(id, partner, request, verified, arrived).await? {
             Published::New(answer) => {
+                let proves = signed || !partner.accept.signature;
                 admission.iter().filter(|_| proves).for_each(Admission::proved);
                 answer
             }
@@ -162,8 +159,8 @@ impl Inbound {
                 self.close_repetition(id, partner, existing.id, answer).await
             }
             Published::Refused(refusal, wire) => {
-                let known = admission.as_ref().is_some_and(|admission| !admission.is_strange());
-                self.decline(id, (partner, known), request, self.evidence(wire)?, refusal).await
+                let whose = if signed { Whose::Partners } else { Admission::whose(admission.as_ref()) };
+                self.decline(id, (partner, whose), request, self.evidence(wire)?, refusal).await
             }
         }
     }
@@ -259,53 +256,9 @@ impl Inbound {
         Ok(Answer { mdn: Some((built.headers, built.body)), queued })
     }
 
-    /// Records a refusal and its MDN. `known`: it is the partner that sent it, and no stranger in its name.
-    async fn decline(
-        &self,
-        id: Id,
-        (partner, known): (&Arc<Partner>, bool),
-        request: &Arc<Request>,
-        wire: Draft,
-        refusal: Refusal,
-    ) -> Result<Answer, NoAnswer> {
-        let now = self.clock.now();
-        tracing::warn!(%id, partner = %partner.id, code = refusal.code, "refused: {}", refusal.text);
-        let told = Told {
-            disposition: refusal.told.clone(),
-            mic: refusal.mic,
-            explanation: refusal.explanation,
-            may_sign: refusal.may_sign,
-        };
-        let mic = told.mic.clone();
-        let built = self.build_mdn(partner, request, told).await?;
-        let mut transaction = Transaction::new(now);
-        let mdn = built.as_ref().map(|built| receipt_of(built, &refusal.told, mic.as_ref(), &mut transaction));
-        let wire = wire.into_body(&mut transaction);
-        let reason = Reason { code: refusal.code.to_owned(), text: refusal.text };
-        let fact = Fact::Declined {
-            partner: partner.id.clone(),
-            message_id: request.message_id.as_str().to_owned(),
-            headers: request.headers.clone(),
-            wire,
-            reason: reason.clone(),
-            mdn,
-        };
-        transaction.fact(id, fact);
-        self.let_go_of_the_rest(id, wire, &mut transaction);
-        let queued = asks_later(request) && built.is_some();
-        if let Some(built) = built.as_ref().filter(|_| queued) {
-            add_mdn_job(&mut transaction, now, id, partner, &built.headers, built.body.clone());
-        }
-        self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
-        if known {
-            self.refusals.note(&partner.id, &reason, built.is_some(), now);
-        }
-        Ok(Answer { mdn: built.map(|built| (built.headers, built.body)), queued })
-    }
-
     /// The MDN as the request asks for it; `None` when it asks for none. Signing is computation, so it runs on the
     /// blocking pool.
-    async fn build_mdn(
+    pub(super) async fn build_mdn(
         &self,
         partner: &Arc<Partner>,
         request: &Arc<Request>,
@@ -349,27 +302,6 @@ impl Inbound {
         mdn::build(&plan).map_err(|error| NoAnswer::Storage(io::Error::other(error)))
     }
 
-    /// A reception that is answered later has all its bytes, since it was taken with them; refused, it keeps `kept`.
-    fn let_go_of_the_rest(&self, id: Id, kept: Body, transaction: &mut Transaction) {
-        let taken = self.store.message(&id).filter(|record| record.legal_hold.is_none());
-        let Some(taken) = taken.and_then(|record| record.wire).filter(|taken| taken.id != kept.id) else { return };
-        let text =
-            bilingual!("未接收的报文只保留开头部分。", "of a message that is not accepted the beginning is kept.");
-        let why = Reason { code: "refused-shortened".to_owned(), text };
-        transaction.fact(id, Fact::BodiesDropped { why, bodies: vec![taken.id] });
-    }
-
-    /// What is kept of a message that is not accepted: its beginning.
-    fn evidence(&self, wire: Draft) -> Result<Draft, NoAnswer> {
-        if wire.len() <= EVIDENCE {
-            return Ok(wire);
-        }
-        let mut beginning = Vec::new();
-        let read = wire.open(&self.store).and_then(|body| body.take(EVIDENCE).read_to_end(&mut beginning));
-        read.map_err(NoAnswer::Storage)?;
-        Ok(Draft::Inline(beginning))
-    }
-
     /// The MDN that answered a message before, byte for byte, when the repetition asks for the same kind. `warned`: one that
     /// answered a repetition, where the agreement wants a warning.
     fn stored_answer(&self, existing: &Message, request: &Request, warned: bool) -> io::Result<Option<Answer>> {
@@ -392,12 +324,12 @@ impl Inbound {
 }
 
 /// What an MDN shall say.
-struct Told {
-    disposition: Disposition,
-    mic: Option<Mic>,
-    explanation: &'static str,
+pub(super) struct Told {
+    pub(super) disposition: Disposition,
+    pub(super) mic: Option<Mic>,
+    pub(super) explanation: &'static str,
     /// Signed if that was asked for. Not when the very request for a signature cannot be met (RFC 4130 7.5.3).
-    may_sign: bool,
+    pub(super) may_sign: bool,
 }
 
 fn is_signed(mdn: &Headers) -> bool {
@@ -408,68 +340,6 @@ fn is_warning(disposition: &str) -> bool {
     Disposition::parse_received(disposition).is_ok_and(|disposition| disposition.says("duplicate-document"))
 }
 
-/// Why a message is refused, for the partner and for us.
-pub(super) struct Refusal {
-    pub(super) may_sign: bool,
-    pub(super) told: Disposition,
-    /// The digest of what was received, where it may be told.
-    pub(super) mic: Option<Mic>,
-    pub(super) explanation: &'static str,
-    pub(super) code: &'static str,
-    pub(super) text: Bilingual,
-}
-
-impl Refusal {
-    fn of(failure: OpenFailure) -> Refusal {
-        Refusal {
-            may_sign: true,
-            told: failure.told,
-            mic: failure.mic.map(|mic| *mic),
-            explanation: failure.explanation,
-            code: failure.cause.code(),
-            text: failure.cause.text(),
-        }
-    }
-
-    pub(super) fn other_content(mic: Option<Mic>) -> Refusal {
-        Refusal {
-            may_sign: true,
-            told: Disposition::unexpected_processing_error(),
-            mic,
-            explanation: "A message with the same Message-ID and different content was received before.",
-            code: "duplicate-other-content",
-            text: bilingual!(
-                "对方用同一 Message-ID 发送了内容不同的报文，未投递。请联系对方：同一 Message-ID 只能用于相同内容的重发。",
-                "the partner reused a Message-ID for different content; it was not delivered. Ask the partner: a Message-ID may only be repeated for the same content."
-            ),
-        }
-    }
-}
-
-/// What can be refused before any cryptography.
-fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
-    if request.is_loop() {
-        return Some(Refusal {
-            may_sign: true,
-            told: Disposition::sender_equals_receiver(),
-            mic: None,
-            explanation: "AS2-From and AS2-To are the same.",
-            code: "sender-equals-receiver",
-            text: bilingual!(
-                "AS2-From 与 AS2-To 相同，未接收。",
-                "AS2-From equals AS2-To; the message was not accepted."
-            ),
-        });
-    }
-    let told = request.unmet(policy)?;
-    let explanation = "The receipt that the message asks for is not supported.";
-    let text = bilingual!(
-        "对方要求的回执格式或算法不受支持，未接收。请与对方商定回执选项。",
-        "the receipt that the partner asks for is not supported; the message was not accepted. Agree on the receipt options."
-    );
-    Some(Refusal { may_sign: false, told, mic: None, explanation, code: "mdn-options-unsupported", text })
-}
-
 /// The digest that signs the MDN: that of its MIC, else the sender's first choice, else SHA-256. SM2 has its own.
 pub(super) fn mdn_digest(asked: &MdnRequest, mic: Option<&Mic>) -> DigestAlgorithm {
     let floor = [DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512];
@@ -477,7 +347,7 @@ pub(super) fn mdn_digest(asked: &MdnRequest, mic: Option<&Mic>) -> DigestAlgorit
     by_mic.or_else(|| asked.options.preferred(&floor)).unwrap_or(DigestAlgorithm::Sha256)
 }
 
-fn receipt_of(
+pub(super) fn receipt_of(
     built: &BuiltMdn,
     disposition: &Disposition,
     mic: Option<&Mic>,

@@ -147,6 +147,43 @@ fn failures_that_are_answered_later_count_before_the_next_message_is_opened() {
     assert!(accepted(&post(&home, "198.51.100.2", &intact("other"))));
 }
 
+/// Unsigned, where the partner must sign.
+fn plain(id: &str) -> Letter {
+    let headers = fields(&format!("<{id}@theirs>"));
+    let kind = "application/pkcs7-mime; smime-type=enveloped-data; name=\"smime.p7m\"";
+    assert!(headers.contains(kind));
+    Letter { headers: headers.replace(kind, "text/plain"), body: vec![b'x'; 2000] }
+}
+
+#[test]
+fn of_unsigned_messages_in_a_partners_name_twenty_are_kept_in_an_hour_and_all_are_told() {
+    let home = home();
+    let gateway = Inside::start(&home, &inside::clock());
+    let told = |from: &str, id: String| {
+        let disposition = receipt_in(&post(&home, from, &plain(&id))).disposition;
+        assert_eq!(
+            disposition.to_string(),
+            "automatic-action/MDN-sent-automatically; processed/error: insufficient-message-security"
+        );
+    };
+    for number in 0..25 {
+        told(&format!("198.51.100.{number}"), format!("plain-{number}"));
+    }
+    assert_eq!(gateway.messages().len(), 20);
+    // One that is answered later would be kept first.
+    let later = plain("later");
+    let headers = format!("{}Receipt-Delivery-Option: http://127.0.0.1:9/as2\r\n", later.headers);
+    let later = Letter { headers, ..later };
+    assert_refused(&post(&home, "198.51.100.99", &later), 3600);
+    assert!(accepted(&post(&home, "198.51.100.98", &intact("signed"))), "nobody is kept out by that");
+    told("198.51.100.98", "at-home".to_owned());
+    assert_eq!(gateway.messages().len(), 22, "what comes from where the partner is at home is kept");
+    pass(&gateway.clock, HOUR);
+    told("198.51.100.1", "an-hour-later".to_owned());
+    assert_eq!(post(&home, "198.51.100.99", &later).status, 202);
+    eventually("both are kept", || (gateway.messages().len() == 24).then_some(()));
+}
+
 #[test]
 fn a_partner_that_shows_its_certificate_is_heard_from_anywhere_and_at_home_there_afterwards() {
     let (certificate, key) = (keys::ours().certificate_file.display(), keys::ours().key_file.display());
