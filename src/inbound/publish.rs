@@ -21,9 +21,9 @@ use crate::ground::clock::customs_time;
 use crate::ground::id::Id;
 use crate::ground::text::printable;
 use crate::partner::Partner;
+use crate::store::Transaction;
 use crate::store::draft::Draft;
 use crate::store::record::{Body, Content, DeclarationSummary, DedupKey, Fact, Folder, Message, Publication, State};
-use crate::store::{Precondition, Transaction};
 
 /// What a verified message turned out to be.
 pub(super) enum Published {
@@ -108,7 +108,6 @@ impl Inbound {
         let now = self.clock.now();
         let answers = self.heard(id, partner, unwrapped.as_mut(), now).await?;
         let mut transaction = Transaction::new(now);
-        transaction.require(Precondition::KeyFree(key.clone()));
         let meta = meta_text(id, partner, request, &opened, unwrapped.as_ref(), None, &customs_time(now));
         let declaration = unwrapped.as_ref().and_then(|unwrapped| summary(&unwrapped.dxp));
         let name = file_name(id, &opened, unwrapped.as_ref());

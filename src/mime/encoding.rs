@@ -118,7 +118,9 @@ struct Base64 {
 
 impl Decode for Base64 {
     fn decode(&mut self, encoded: &[u8], out: &mut VecDeque<u8>) -> Result<(), MimeError> {
-        self.pending.extend(encoded.iter().filter(|byte| !byte.is_ascii_whitespace()));
+        for run in encoded.split(u8::is_ascii_whitespace) {
+            self.pending.extend_from_slice(run);
+        }
         let rest = self.pending.split_off(self.pending.len() & !3);
         let quads = std::mem::replace(&mut self.pending, rest);
         if quads.is_empty() {

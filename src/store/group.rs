@@ -115,8 +115,8 @@ pub(super) struct Effects {
 /// How facts are taken.
 #[derive(Clone, Copy)]
 enum Mode<'m> {
-    /// They are new; tells whether bodies that are not in the store are files.
-    New(&'m dyn Fn(&Id) -> Result<Where, CommitError>),
+    /// They are those of this transaction; bodies that neither it nor the store has may be files.
+    New { transaction: &'m Transaction, file_exists: &'m dyn Fn(&Id) -> bool },
     /// They are in the journal, in the frame with this sequence. `settled` is the frame up to which a loaded snapshot
     /// may know them already, in part.
     Replayed { sequence: u64, settled: u64 },
@@ -144,17 +144,8 @@ impl<'a> Group<'a> {
         for precondition in &transaction.preconditions {
             self.check(precondition)?;
         }
-        let own = |id: &Id| transaction.bodies.iter().any(|(body, _)| body.id == *id);
-        let place = |id: &Id| {
-            if own(id) {
-                Ok(Where::Known)
-            } else if file_exists(id) {
-                Ok(Where::File)
-            } else {
-                Err(CommitError::UnknownBody(*id))
-            }
-        };
-        let mut judged = self.follow(transaction.at, &transaction.facts, Mode::New(&place))?;
+        let mode = Mode::New { transaction, file_exists };
+        let mut judged = self.follow(transaction.at, &transaction.facts, mode)?;
         judged.note(transaction.at, transaction.change.as_ref());
         Ok(judged)
     }
@@ -260,10 +251,6 @@ impl<'a> Group<'a> {
 
     fn check(&self, precondition: &Precondition) -> Result<(), Refusal> {
         match precondition {
-            Precondition::KeyFree(key) => match self.claimant(key)? {
-                Some(by) => Err(Conflict::KeyTaken { by }.into()),
-                None => Ok(()),
-            },
             Precondition::StateIs(id, states) => {
                 let state = self.current(id)?.map(|(_, message)| message.state);
                 let lawful = state.is_some_and(|state| states.contains(&state));
@@ -344,16 +331,19 @@ impl<'a> Group<'a> {
     ) -> Result<(), Refusal> {
         for body in fact.bodies() {
             let earlier = judged.named.iter().find(|(known, _)| *known == body.id).map(|(_, by)| *by);
-            let known = self.knows_body(&body.id)?;
-            if let Mode::New(place) = mode {
+            let added = matches!(mode, Mode::New { transaction, .. } if transaction.adds(&body.id));
+            let known = !added && self.knows_body(&body.id)?;
+            let is_file = !added && !known && earlier.is_none();
+            if let Mode::New { file_exists, .. } = mode {
                 let own = mine.iter().any(|mine| mine.id == body.id);
                 if earlier.is_some_and(|by| by != id) || (known && earlier.is_none() && !own) {
                     return Err(Conflict::BodyOfAnother(body.id).into());
                 }
-                if !known && earlier.is_none() && matches!(place(&body.id)?, Where::File) {
-                    judged.bodies.push((body.id, Location::File));
+                if is_file && !file_exists(&body.id) {
+                    return Err(CommitError::UnknownBody(body.id).into());
                 }
-            } else if !known && earlier.is_none() {
+            }
+            if is_file {
                 judged.bodies.push((body.id, Location::File));
             }
             judged.named.push((body.id, id));
@@ -412,12 +402,4 @@ impl Mode<'_> {
             None => !begins_message(fact),
         }
     }
-}
-
-/// Where a body is that neither index nor group know.
-enum Where {
-    /// In the transaction itself.
-    Known,
-    /// In a file.
-    File,
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::body::Finished;
 use super::index::Location;
 use super::journal::retired::Link;
-use super::record::{Body, DedupKey, Fact, State};
+use super::record::{Body, Fact, State};
 use super::trail::Change;
 use crate::ground::id::Id;
 
@@ -39,11 +39,10 @@ pub(super) struct Moved {
     pub(super) from: Location,
 }
 
-/// What must be true at the moment of the commit, judged after every transaction before this one.
+/// What must be true at the moment of the commit, judged after every transaction before this one. That nobody has claimed the
+/// key of a message follows from its `Accepted`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Precondition {
-    /// No accepted message has claimed the key. (`Accepted` facts imply it for their own key.)
-    KeyFree(DedupKey),
     /// The message is in one of these states.
     StateIs(Id, Vec<State>),
     /// The store does not know the message.
@@ -91,6 +90,11 @@ impl Transaction {
         let body = *file.body();
         self.finished.push(file);
         body
+    }
+
+    /// Whether it adds these bytes to the journal. Their id was made for them, so nobody can have named it before.
+    pub(super) fn adds(&self, body: &Id) -> bool {
+        self.bodies.iter().any(|(added, _)| added.id == *body)
     }
 
     /// Whether it needs no frame of facts.

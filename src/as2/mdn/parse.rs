@@ -202,10 +202,15 @@ fn signed_report(
         [b'M', b'I', ..] => decode_as(Some("base64"), &signature)?,
         _ => decode(&signature_headers, &signature)?,
     };
-    let verify = |octets: &[u8]| {
-        let mut hasher = MultiHasher::new(&DigestAlgorithm::READABLE);
+    let with = |octets: &[u8], digests: &[DigestAlgorithm]| {
+        let mut hasher = MultiHasher::new(digests);
         hasher.update(octets);
         cms::verify_detached(&signature, &hasher.finish(), trusted, limits)
+    };
+    // Nearly all are signed with SHA-256: the other digests are computed of the few that are not.
+    let verify = |octets: &[u8]| match with(octets, &[DigestAlgorithm::Sha256]) {
+        Err(SignatureError::DigestNotComputed(_)) => with(octets, &DigestAlgorithm::READABLE),
+        verdict => verdict,
     };
     let mut verdict = verify(&octets);
     if verdict.is_err() {

@@ -31,9 +31,6 @@ async fn of_two_commits_that_claim_one_key_at_once_one_wins() {
     let attempts = (1..=16).map(|number| {
         let mut transaction = Transaction::new(at(0));
         let body = transaction.body(vec![1]);
-        if number % 2 == 0 {
-            transaction.require(Precondition::KeyFree(key("same@customs")));
-        }
         transaction.fact(id(number), accepted("same@customs", body, body));
         let store = store.clone();
         async move { store.commit(transaction).await }
