@@ -15,10 +15,11 @@ mod court;
 use court::Court;
 
 /// Fields that documents are compared by.
-const FIELDS: [&str; 28] = [
+const FIELDS: [&str; 29] = [
     "guid",
     "appType",
     "appTime",
+    "appStatus",
     "orderNo",
     "ebpCode",
     "ebcCode",
@@ -70,6 +71,8 @@ pub struct Facts {
     whole: bool,
     /// Where it stands with customs, as far as changes are concerned; none when that is not known.
     standing: Option<Standing>,
+    /// Whether its newest receipt says that the platform has only saved it (暂存); none without a receipt.
+    saved: Option<bool>,
 }
 
 /// A field of a document's head.
@@ -138,6 +141,7 @@ impl Facts {
             total: None,
             whole: true,
             standing: None,
+            saved: None,
         }
     }
 
@@ -171,7 +175,7 @@ impl Facts {
     pub fn standing(self, standing: Standing, status: Option<&str>) -> Facts {
         // What the platform has only stored may be changed.
         let standing = if status == Some("1") { Standing::Accepted } else { standing };
-        Facts { standing: Some(standing), ..self }
+        Facts { standing: Some(standing), saved: status.map(|status| status == "1"), ..self }
     }
 
     pub(super) fn add_line(&mut self, node: &'static Node, line: &Record, ordinal: u32) {
@@ -235,6 +239,11 @@ impl Facts {
 
     fn is_new(&self) -> bool {
         self.get("appType") == Some("1")
+    }
+
+    /// It is saved on the platform and not declared: it may be sent again to be saved or declared.
+    fn is_only_saved(&self) -> bool {
+        self.saved.unwrap_or_else(|| self.get("appStatus") == Some("1"))
     }
 
     /// The fields that no other new document of its type may share: those by which its receipt names it.

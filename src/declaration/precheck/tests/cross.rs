@@ -33,6 +33,8 @@ const ORDER: &[(&str, &str)] = &[("orderNo", "orderNo"), ("ebpCode", "ebpCode")]
 fn beside(name: &str, head: &str, order: &str, shared: &[(&str, &str)]) -> String {
     let message = schema::current().find(Ns::Ceb, name).expect("a message");
     let mut piece = specimen::of(message, Fullness::All);
+    // Declared; the first value that the schema lists is that of a document which is only saved.
+    piece.at(&format!("{head}/appStatus")).expect("the field").text = "2".to_owned();
     for (field, of_order) in shared {
         let value = value_of(order, of_order).to_owned();
         piece.at(&format!("{head}/{field}")).expect("the field").text = value;
@@ -301,8 +303,8 @@ fn requests() -> impl Iterator<Item = &'static family::MessageType> {
 fn r43_and_r44_know_every_message_that_an_enterprise_sends() {
     let mut count = 0;
     for row in requests() {
-        let new = example_with(row, &[("appType", "1")]);
-        let change = example_with(row, &[("appType", "2")]);
+        let new = example_with(row, &[("appType", "1"), ("appStatus", "2")]);
+        let change = example_with(row, &[("appType", "2"), ("appStatus", "2")]);
         let told = |earlier: Vec<Facts>, xml: &str| -> Vec<String> {
             let found = after(earlier, xml).into_iter();
             found.filter(|(rule, ..)| rule == "R43" || rule == "R44").map(|(_, code, _)| code).collect()

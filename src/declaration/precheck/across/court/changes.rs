@@ -33,10 +33,11 @@ impl<'l> Court<'l> {
             for place in places {
                 let Some(facts) = self.at(place) else { continue };
                 if facts.is_new() {
-                    if new.is_some() {
+                    let declared = new.filter(|new| !new.is_only_saved());
+                    if declared.is_some() {
                         self.repeated((place, facts));
                     }
-                    (new, deleted) = (new.or(Some(facts)), None);
+                    (new, deleted) = (declared.or(Some(facts)), None);
                 } else if !self.is_earlier(place) {
                     self.change((place, facts), Before { new: new.or(first), standing, deleted, known });
                 }

@@ -47,6 +47,25 @@ fn r43_and_r44_know_what_was_sent_before_by_its_keys_alone() {
 }
 
 #[test]
+fn r43_lets_what_was_only_saved_be_declared_under_its_key() {
+    let declared = orders();
+    let saved = with(&declared, "appStatus", "1");
+    let repeated = |found| assert_eq!(found, said("R43", "key-repeated", "-301010"));
+    assert_eq!(after(facts_of(&saved), &declared), []);
+    assert_eq!(after(facts_of(&saved), &saved), [], "it is saved again");
+    assert_eq!(judged(&[saved.clone(), declared.clone()]), []);
+    repeated(after(facts_of(&declared), &saved));
+    repeated(after([facts_of(&saved), facts_of(&declared)].concat(), &declared));
+    let told = |xml: &str, status| {
+        let facts = facts_of(xml).into_iter().map(|facts| facts.standing(Standing::InProgress, Some(status)));
+        facts.collect::<Vec<_>>()
+    };
+    assert_eq!(after(told(&saved, "1"), &declared), []);
+    assert_eq!(after(told(&declared, "1"), &declared), [], "the receipt says what became of it");
+    repeated(after(told(&saved, "2"), &declared));
+}
+
+#[test]
 fn r44_wants_an_original_that_customs_has_accepted_and_that_may_still_be_changed() {
     let order = orders();
     let change = with(&order, "appType", "2");
