@@ -40,7 +40,7 @@ pub fn refused(response_code: &str, seen: Bilingual) -> Explanation {
 pub fn layer_of(code: &str) -> Layer {
     match code {
         "resolve-failed" => Layer::NameResolution,
-        "connect-failed" | "address-forbidden" | "proxy-failed" => Layer::Tcp,
+        "connect-failed" | "connect-timeout" | "address-forbidden" | "proxy-failed" => Layer::Tcp,
         "timeout" | "connection-closed" | "not-http" | "answer-too-large" | "bad-url" | "body-unreadable" => {
             Layer::Http
         }
@@ -461,6 +461,7 @@ mod tests {
         let rows = [
             ("resolve-failed", Layer::NameResolution),
             ("connect-failed", Layer::Tcp),
+            ("connect-timeout", Layer::Tcp),
             ("tls-certificate-refused", Layer::Tls),
             ("tls-version", Layer::Tls),
             ("http-503", Layer::Http),

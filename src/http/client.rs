@@ -214,7 +214,7 @@ impl Shared {
                 Err(failed) => return Err(failed.into_error().into()),
             }
         }
-        let late = |_| PostError::new(PostErrorKind::Timeout, "no connection in time");
+        let late = |_| PostError::new(PostErrorKind::ConnectTimeout, "no connection in time");
         let mut fresh = tokio::time::timeout(way.connect, self.connect(way)).await.map_err(late)??;
         let (request, course) = head.request(body);
         let response = fresh.send_request(request).await?;
@@ -334,7 +334,7 @@ async fn connect_tcp(target: &Target, addresses: Addresses, within: Duration) ->
                 return Ok(stream);
             }
             Ok(Err(error)) => PostError::new(PostErrorKind::Connect, format_args!("{address}: {error}")),
-            Err(_) => PostError::new(PostErrorKind::Timeout, format_args!("{address}: no connection in time")),
+            Err(_) => PostError::new(PostErrorKind::ConnectTimeout, format_args!("{address}: no connection in time")),
         };
     }
     Err(failure)

@@ -15,6 +15,8 @@ pub enum PostErrorKind {
     Resolve,
     /// No address accepted the connection. Nothing was sent.
     Connect,
+    /// No connection stood in time. Nothing was sent.
+    ConnectTimeout,
     /// The proxy does not let the request through. Nothing was sent.
     Proxy,
     /// The TLS handshake failed for another reason than the certificate. Nothing was sent.
@@ -47,6 +49,7 @@ impl PostErrorKind {
             PostErrorKind::Forbidden => "address-forbidden",
             PostErrorKind::Resolve => "resolve-failed",
             PostErrorKind::Connect => "connect-failed",
+            PostErrorKind::ConnectTimeout => "connect-timeout",
             PostErrorKind::Proxy => "proxy-failed",
             PostErrorKind::Tls => "tls-failed",
             PostErrorKind::TlsVersion => "tls-version",
@@ -64,7 +67,8 @@ impl PostErrorKind {
     /// No byte of the request can have reached the peer.
     pub fn nothing_sent(self) -> bool {
         use PostErrorKind::*;
-        self.is_certificate() || matches!(self, BadUrl | Forbidden | Resolve | Connect | Proxy | Tls | TlsVersion)
+        self.is_certificate()
+            || matches!(self, BadUrl | Forbidden | Resolve | Connect | ConnectTimeout | Proxy | Tls | TlsVersion)
     }
 
     /// Somebody answers who does not prove to be the partner.
@@ -124,6 +128,10 @@ impl PostError {
             PostErrorKind::Connect => bilingual!(
                 "无法连接对方（{detail}）；请检查网络、防火墙和地址",
                 "the partner cannot be connected to ({detail}); check network, firewall and address"
+            ),
+            PostErrorKind::ConnectTimeout => bilingual!(
+                "在期限内未能与对方建立连接（{detail}）；请检查网络、防火墙和地址，稍后重试",
+                "no connection to the partner stood in time ({detail}); check network, firewall and address; it is tried again later"
             ),
             PostErrorKind::Proxy => bilingual!(
                 "代理服务器没有放行（{detail}）；请检查 [proxy] 的地址和凭据，以及代理的放行规则",

@@ -425,8 +425,8 @@ fn answer_headers(answer: &Answer) -> Headers {
 /// The latest attempt ended before the connection stood: the partner cannot know its Message-ID.
 fn never_arrived(message: &Message) -> bool {
     let reason = message.reason.as_ref().map(|reason| reason.code.as_str());
-    use PostErrorKind::{Connect, Proxy, Resolve, Tls, TlsVersion};
-    let before = [Resolve, Connect, Proxy, Tls, TlsVersion];
+    use PostErrorKind::{Connect, ConnectTimeout, Proxy, Resolve, Tls, TlsVersion};
+    let before = [Resolve, Connect, ConnectTimeout, Proxy, Tls, TlsVersion];
     let before = before.map(PostErrorKind::code);
     message.state == State::Composed && reason.is_some_and(|code| before.contains(&code))
 }
