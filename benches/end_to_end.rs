@@ -39,6 +39,13 @@ const PAYLOADS: [(&str, usize, usize, usize); 4] =
     [("4k", 4 << 10, 4000, 64), ("1m", 1 << 20, 200, 16), ("100m", 100 << 20, 8, 4), ("1g", 1 << 30, 2, 2)];
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, flag, data, messages] = &arguments[..]
+        && flag == FILL
+    {
+        let start = Timestamp::now() - SignedDuration::from_mins(30);
+        return population::fill(Path::new(data), start, messages.parse().unwrap());
+    }
     let smoke = measure::is_smoke();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let primitives = Primitives::measure(if smoke { 1 } else { 3 });
@@ -229,10 +236,16 @@ fn wait_idle(gateway: &Gateway<'_>, patience: Duration) {
     }
 }
 
-/// Journals with messages of the last hour. What is open among them is not due before the run has ended.
+/// Fills a data directory with so many messages.
+const FILL: &str = "--fill";
+
+/// Journals with messages of the last hour. What is open among them is not due before the run has ended. A process of its own
+/// makes them: what an index takes in memory while it is made would be missing while the gateways are measured.
 fn fill(homes: [&Home; 2], messages: usize) {
     let [data, other] = homes.map(|home| home.path("data"));
-    population::fill(&data, Timestamp::now() - SignedDuration::from_mins(30), messages);
+    let own = std::env::current_exe().unwrap();
+    let filled = Command::new(own).arg(FILL).arg(&data).arg(messages.to_string()).status().unwrap();
+    assert!(filled.success(), "{} is filled", data.display());
     let copied = Command::new("cp").arg("-a").args([&data, &other]).status().unwrap();
     assert!(copied.success(), "{} is copied to {}", data.display(), other.display());
 }
