@@ -22,7 +22,7 @@
 //! `unsettled` knows what waits there for a key, a partner's file or room, `refusals` what was refused lately. `failures` counts what could not be opened, and refuses those who guess. `restart` lets a sender whose connection broke off go on where it did.
 //! `strangers` answers what is refused by its head alone; `file_names` refuses names where the agreement wants each once.
 //!
-//! A refusal (`Declined`) claims nothing: the partner may send the message again.
+//! A refusal (`Declined`, in `decline`) claims nothing: the partner may send the message again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
