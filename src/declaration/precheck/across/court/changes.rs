@@ -37,6 +37,10 @@ impl<'l> Court<'l> {
                     if declared.is_some() {
                         self.repeated((place, facts));
                     }
+                    if new.is_some() && declared.is_none() {
+                        // What customs said of what was only saved says nothing of this.
+                        standing = None;
+                    }
                     (new, deleted) = (declared.or(Some(facts)), None);
                 } else if !self.is_earlier(place) {
                     self.change((place, facts), Before { new: new.or(first), standing, deleted, known });

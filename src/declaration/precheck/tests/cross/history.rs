@@ -63,6 +63,10 @@ fn r43_lets_what_was_only_saved_be_declared_under_its_key() {
     assert_eq!(after(told(&saved, "1"), &declared), []);
     assert_eq!(after(told(&declared, "1"), &declared), [], "the receipt says what became of it");
     repeated(after(told(&saved, "2"), &declared));
+    let waiting = facts_of(&declared).into_iter().map(|facts| facts.standing(Standing::Waiting, None));
+    let sent: Vec<Facts> = told(&saved, "1").into_iter().chain(waiting).collect();
+    let found = after(sent, &with(&declared, "appType", "2"));
+    assert_eq!(found.first().map(|(rule, code, _)| (&**rule, &**code)), Some(("R44", "change-before-acceptance")));
 }
 
 #[test]
