@@ -250,7 +250,7 @@ impl Committer {
             for Moved { body, bytes, from } in &transaction.moved {
                 match group.location(&body.id) {
                     Ok(Some(found)) if found == *from => {
-                        group.replace_body(body.id, self.writer.add_body(body, bytes));
+                        group.place_body(body.id, self.writer.add_body(body, bytes));
                     }
                     Ok(_) => {}
                     Err(error) => broken = broken.or(Some(error)),

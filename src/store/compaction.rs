@@ -166,9 +166,9 @@ impl Store {
     /// Bytes of kept bodies in each segment.
     fn live_bytes(&self) -> Result<BTreeMap<u64, u64>, KeepError> {
         let mut live: BTreeMap<u64, u64> = BTreeMap::new();
-        for entry in self.0.index.entries(b'b') {
-            let (_, value) = entry.map_err(|error| self.index_error(&error))?;
-            if let Some(Location::Journal { segment, len, .. }) = Location::decode(&value) {
+        for body in self.0.index.bodies() {
+            let (_, location) = body.map_err(|error| self.index_error(&error))?;
+            if let Location::Journal { segment, len, .. } = location {
                 // A body without bytes keeps its segment too.
                 let bytes = live.entry(segment).or_default();
                 *bytes = bytes.saturating_add(len.max(1));
@@ -180,13 +180,9 @@ impl Store {
     /// Appends what is kept in these segments anew, but for `damaged` bodies.
     fn empty(&self, segments: &[u64], stop: Stop<'_>, damaged: &mut Option<KeepError>) -> Result<u64, KeepError> {
         let (mut moved, mut pending, mut bytes) = (0u64, Vec::new(), 0u64);
-        for entry in self.0.index.entries(b'b') {
-            let (key, value) = entry.map_err(|error| self.index_error(&error))?;
-            let (Some(Location::Journal { segment, offset, len }), Some(id)) =
-                (Location::decode(&value), key.last_chunk::<16>().copied().map(Id::from_bytes))
-            else {
-                continue;
-            };
+        for body in self.0.index.bodies() {
+            let (id, location) = body.map_err(|error| self.index_error(&error))?;
+            let Location::Journal { segment, offset, len } = location else { continue };
             if !segments.contains(&segment) {
                 continue;
             }

@@ -134,8 +134,10 @@ impl Db {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         backwards: bool,
     ) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
+        let failed = self.guarded(|_| Ok(fault::at(&"index-read", || Ok(()))?)).err();
         let mut range = self.db().range::<&[u8], _>(range);
-        Db::entries(std::iter::from_fn(move || if backwards { range.next_back() } else { range.next() }))
+        let entries = Db::entries(std::iter::from_fn(move || if backwards { range.next_back() } else { range.next() }));
+        failed.map(Err).into_iter().chain(entries)
     }
 
     /// Entries with keys from `from` on and before `to`, in order; to the end of the map when there is no `to`.

@@ -39,17 +39,10 @@ pub(super) struct Group<'a> {
     index: &'a Index,
     messages: HashMap<Id, Touched>,
     keys: HashMap<DedupKey, Id>,
-    bodies: HashMap<Id, Place>,
+    bodies: HashMap<Id, Location>,
     dropped: Vec<Id>,
     links: Vec<Link>,
     trail: Vec<Entry>,
-}
-
-/// Where a body is, and whether the index may know it already.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    location: Location,
-    known: bool,
 }
 
 /// A message before a transaction: as the index has it, if the group has not changed it, and as it is.
@@ -166,8 +159,7 @@ impl<'a> Group<'a> {
             self.trail.push(Entry { sequence, part, at, change });
         }
         self.keys.extend(judged.keys);
-        let files = judged.bodies.into_iter();
-        self.bodies.extend(files.map(|(id, location)| (id, Place { location, known: false })));
+        self.bodies.extend(judged.bodies);
         for id in &judged.dropped {
             self.bodies.remove(id);
         }
@@ -180,14 +172,9 @@ impl<'a> Group<'a> {
         changed
     }
 
-    /// A body came into the journal at this place.
-    pub(super) fn place_body(&mut self, id: Id, location: Location) {
-        self.bodies.insert(id, Place { location, known: false });
-    }
-
     /// A body, known before or not, is in the journal at this place from here on.
-    pub(super) fn replace_body(&mut self, id: Id, location: Location) {
-        self.bodies.insert(id, Place { location, known: true });
+    pub(super) fn place_body(&mut self, id: Id, location: Location) {
+        self.bodies.insert(id, location);
     }
 
     /// Where a body is.
@@ -195,7 +182,7 @@ impl<'a> Group<'a> {
         if self.dropped.contains(id) {
             return Ok(None);
         }
-        self.bodies.get(id).map_or_else(|| self.index.body(id), |place| Ok(Some(place.location)))
+        self.bodies.get(id).map_or_else(|| self.index.body(id), |location| Ok(Some(*location)))
     }
 
     /// The journal said something of itself.
@@ -230,16 +217,12 @@ impl<'a> Group<'a> {
                 effects.raised.extend(alert::newly_raised(before, &touched.after));
             }
         }
-        for (key, id) in self.keys.iter().filter(|(_, id)| !self.forgets(id)) {
-            changes.claim(key, id);
-        }
-        for (id, place) in &self.bodies {
-            let before = if place.known { self.index.body(id)? } else { None };
-            changes.body(id, before, place.location);
+        for (id, location) in &self.bodies {
+            changes.body(id, *location);
         }
         for id in &self.dropped {
             if let Some(location) = self.index.body(id)? {
-                changes.drop_body(id, location);
+                changes.drop_body(id);
                 effects.files.extend((location == Location::File).then_some(*id));
             }
         }

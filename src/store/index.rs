@@ -6,9 +6,9 @@
 //! | key | value | answers |
 //! |---|---|---|
 //! | `m` id | sequence, message as JSON | the message; every fact up to that frame is in it |
-//! | `s` state, id | | messages in a state, counts |
-//! | `p` partner 0, id | | messages of a partner |
-//! | `i` direction, hash of partner and Message-ID, id | | the message with a Message-ID |
+//! | `s` state, id | ids | messages in a state, counts |
+//! | `p` partner 0, id | ids | messages of a partner |
+//! | `i` direction, Message-ID as a word 0, digest, id | | messages with a Message-ID; who claimed a key |
 //! | `d` partner 0, due, id | | outbound messages with something to do |
 //! | `u` id, index | | publications not yet published |
 //! | `a` id | | messages with open alerts |
@@ -16,14 +16,13 @@
 //! | `e` standing, id | | messages with documents that stand so |
 //! | `f` hash of name and value, id, number | | documents with a key; number 0: messages with a `CopMsgId` |
 //! | `o` id | | accepted messages whose asynchronous MDN is owed |
-//! | `k` hash of the dedup key | id | who claimed a key |
-//! | `b` body id | place | where a body is |
+//! | `b` body id | body ids, places | where a body is |
 //! | `t` sequence, part | JSON | the audit trail |
-//! | `w` word 0, id | | messages whose file name, Message-ID or business key is this word |
+//! | `w` word 0, id | | messages whose file name or business key is this word |
 //! | `!applied` | format, sequence, hash, settled, count, sum | how much of the journal is in here |
 //! | `!marks` | JSON | removed segments, the latest snapshots |
 //!
-//! *hash* is that of the frame with that sequence: an index of another journal is noticed. *count* and *sum* cover
+//! `s`, `p` and `b` are [`lists`]: many records in an entry. *hash* is that of the frame with that sequence: an index of another journal is noticed. *count* and *sum* cover
 //! every other entry: a sled that lost or changed one behind our back does not add up, and is rebuilt. *settled* is the
 //! frame up to which a loaded [snapshot](super::snapshot) may be ahead of *sequence*. `d` begins with the partner so that a
 //! partner without free slots is skipped in one step; from when on a partner may have something due is known in memory
@@ -37,6 +36,8 @@ mod changes;
 mod floors;
 mod inspection;
 mod keys;
+mod listing;
+mod lists;
 mod pending;
 mod totals;
 
@@ -48,9 +49,10 @@ use jiff::Timestamp;
 
 use self::floors::Floors;
 use self::keys::{
-    DUE_TAIL, claim_key, document_prefix, due_and_id, id_and_document, id_and_number, key, message_id_prefix, millis,
-    partner_prefix, standing_byte, state_byte, trailing_id, word_prefix,
+    DUE_TAIL, document_prefix, due_and_id, id_and_document, id_and_number, key, message_id_prefix, message_ids, millis,
+    partner_prefix, state_byte, trailing_id,
 };
+use self::lists::BODIES;
 use self::pending::{Keys, Pending};
 use self::totals::{Totals, entry_sum};
 use super::db::{Bytes, Db, DbBatch, DbError};
@@ -58,12 +60,12 @@ use super::journal::retired::Marks;
 use super::recent::{Indexed, Recent};
 use super::record::{DedupKey, Direction, Message, State};
 use super::trail::Entry;
-use crate::declaration::standing::Standing;
 use crate::ground::id::Id;
 
 pub(super) use self::changes::{Changes, Entries};
 pub(super) use self::floors::Found;
 pub(super) use self::keys::{ALL_STATES, without_brackets, word, words};
+pub(super) use self::listing::View;
 pub(super) use self::totals::{Applied, Location};
 
 /// An entry of the map.
@@ -135,7 +137,8 @@ impl Index {
 
     /// Adds part of a snapshot. Until [`loaded`](Index::loaded) follows, the index does not say how far it goes, and a
     /// crash leaves one that is rebuilt.
-    pub(super) fn load(&self, entries: Entries) -> Result<(), DbError> {
+    pub(super) fn load(&self, mut entries: Entries) -> Result<(), DbError> {
+        entries.gather(&self.db)?;
         self.db.fill(entries.batch)?;
         *self.totals() = entries.totals;
         Ok(())
@@ -228,6 +231,7 @@ impl Index {
         applied: Applied,
         make: impl FnOnce(&Db, DbBatch) -> Result<(), DbError>,
     ) -> Result<(), DbError> {
+        entries.gather(&self.db)?;
         entries.totals.applied = applied;
         entries.batch.insert(APPLIED, &entries.totals.encode());
         make(&self.db, entries.batch)?;
@@ -282,12 +286,14 @@ impl Index {
 
     /// Who claimed a key.
     pub(super) fn claimant(&self, dedup: &DedupKey) -> Result<Option<Id>, DbError> {
-        let key = claim_key(dedup);
-        if let Some(waiting) = self.pending().claimant(&key) {
-            return Ok(Some(waiting));
-        }
-        let value = self.db.get(&key)?;
-        Ok(value.and_then(|value| value.first_chunk::<16>().copied()).map(Id::from_bytes))
+        let claims = |message: &Message| {
+            let claim = message.claim.as_ref();
+            claim.is_some_and(|claim| {
+                let ids = [&claim.message_id, &dedup.message_id].map(|id| without_brackets(id));
+                (&claim.from, &claim.to, ids[0]) == (&dedup.from, &dedup.to, ids[1])
+            })
+        };
+        self.known_under(Direction::Inbound, &dedup.message_id, claims)
     }
 
     /// Where a body is.
@@ -295,7 +301,7 @@ impl Index {
         if let Some(waiting) = self.pending().body(id) {
             return Ok(Some(waiting));
         }
-        Ok(self.db.get(&key(b'b', &[id.as_bytes()]))?.and_then(|value| Location::decode(&value)))
+        Ok(lists::find(&self.db, BODIES, id)?.and_then(|place| Location::decode(&place)))
     }
 
     /// The latest message of a partner with this Message-ID.
@@ -305,35 +311,29 @@ impl Index {
         partner: &str,
         message_id: &str,
     ) -> Result<Option<Id>, DbError> {
-        let prefix = message_id_prefix(direction, partner, message_id);
-        let mut end = prefix.clone();
-        end.extend_from_slice(&[0xff; 17]);
-        let latest = Keys::backwards(self, prefix, Some(end)).next().transpose()?;
-        Ok(latest.and_then(|key| trailing_id(&key)))
+        let wanted = without_brackets(message_id);
+        let is_meant = |message: &Message| {
+            message.partner == partner && message_ids(message).any(|known| without_brackets(known) == wanted)
+        };
+        self.known_under(direction, message_id, is_meant)
     }
 
-    /// Ids of a view, latest first, older than `before`.
-    pub(super) fn latest_first(
+    /// The latest message under this Message-ID that is meant.
+    fn known_under(
         &self,
-        view: &View<'_>,
-        before: Option<Id>,
-    ) -> impl Iterator<Item = Result<Id, DbError>> + use<> {
-        let prefix = match view {
-            View::All => vec![b'm'],
-            View::State(state) => vec![b's', state_byte(*state)],
-            View::Partner(partner) => partner_prefix(b'p', partner),
-            View::Alerting => vec![b'a'],
-            View::Declared => vec![b'c'],
-            View::Standing(standing) => vec![b'e', standing_byte(*standing)],
-            View::Owing => vec![b'o'],
-        };
-        let mut end = prefix.clone();
-        match before {
-            Some(id) => end.extend_from_slice(id.as_bytes()),
-            None => end.extend_from_slice(&[0xff; 17]),
+        direction: Direction,
+        message_id: &str,
+        is_meant: impl Fn(&Message) -> bool,
+    ) -> Result<Option<Id>, DbError> {
+        let prefix = message_id_prefix(direction, message_id);
+        let end = [&prefix[..], &[0xff; 17]].concat();
+        for key in Keys::backwards(self, prefix, Some(end)) {
+            let Some(id) = trailing_id(&key?) else { continue };
+            if self.message(&id)?.is_some_and(|known| is_meant(&known.message)) {
+                return Ok(Some(id));
+            }
         }
-        let view = self.whole(|db| db.back_from(&prefix, &end));
-        view.filter_map(|entry| entry.map(|(key, _)| trailing_id(&key)).transpose())
+        Ok(None)
     }
 
     /// Documents with this key: their messages and numbers, latest message first, none later than `last`.
@@ -348,18 +348,6 @@ impl Index {
         end.extend_from_slice(last.as_ref().map_or(&[0xff; 16], |last| last.as_bytes()));
         end.extend_from_slice(&[0xff; 5]);
         Keys::backwards(self, prefix, Some(end)).filter_map(|key| key.map(|key| id_and_document(&key)).transpose())
-    }
-
-    /// The oldest message in a state.
-    pub(super) fn oldest(&self, state: State) -> Result<Option<Id>, DbError> {
-        let first = self.whole(|db| db.scan(&[b's', state_byte(state)])).next().transpose()?;
-        Ok(first.and_then(|(key, _)| trailing_id(&key)))
-    }
-
-    /// Messages with a word that begins with `text`, those of one word in the order of time.
-    pub(super) fn mentioning(&self, text: &str) -> impl Iterator<Item = Result<Id, DbError>> + use<> {
-        let view = self.whole(|db| db.scan(&word_prefix(text)));
-        view.filter_map(|entry| entry.map(|(key, _)| trailing_id(&key)).transpose())
     }
 
     /// The audit trail, latest first, before a frame.
@@ -445,17 +433,6 @@ impl Index {
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A set of messages that has a key order of its own.
-pub(super) enum View<'a> {
-    All,
-    State(State),
-    Partner(&'a str),
-    Alerting,
-    Declared,
-    Standing(Standing),
-    Owing,
 }
 
 /// The sequence up to which a stored message holds every fact, and the message.

@@ -170,7 +170,7 @@ impl Replay<'_> {
     fn take(&mut self, parsed: Parsed) -> Result<(), StoreError> {
         let Parsed { segment, offset, at, bytes, content } = parsed;
         match content {
-            Parts::Body(id, location) => self.group.replace_body(id, location),
+            Parts::Body(id, location) => self.group.place_body(id, location),
             Parts::Facts(record) => {
                 let judged = self.group.replay(&record, at.sequence).map_err(|refusal| match refusal {
                     Refusal::Commit(error) => {

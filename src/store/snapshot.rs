@@ -1,6 +1,6 @@
 //! Snapshots: the view of the journal up to a frame, as a file, so that older segments may go and a rebuild is short.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //!
 //! `journal/<sequence>.snapshot`, twenty digits. Integers are little-endian. The file begins with `dxgatesn` and the
 //! version (4 bytes); records follow, each a kind (1 byte), a length n (4) and n bytes:
@@ -9,12 +9,13 @@
 //! |---|---|
 //! | 1 head | JSON: `sequence` and `hash` of the frame it begins with, `marks`: removed segments, earlier snapshots |
 //! | 2 message | sequence (8, big-endian) up to which every fact is in it, the message as JSON |
-//! | 3 claim | hash of a dedup key (32), message id (16) |
+//! | 3 claim | in version 1 only, and passed over: hash of a dedup key (32), message id (16) |
 //! | 4 body | body id (16), place as in the index |
 //! | 5 end | JSON: `upto`, and how many messages, claims, bodies and changes there are |
 //! | 6 change | sequence (8, big-endian), part (2), an entry of the audit trail as JSON |
 //!
-//! Behind the end record stands the SHA-256 of everything before it. A frame of the journal repeats it (`link` beside
+//! Version 1 says of each message that was accepted, beside the message, which key it claims; a program that knows nothing
+//! else must not read a snapshot without that. Behind the end record stands the SHA-256 of everything before it. A frame of the journal repeats it (`link` beside
 //! its `facts`): only a snapshot that the chain vouches for is used.
 //!
 //! # Taken while messages flow
@@ -32,6 +33,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -43,17 +45,16 @@ use super::journal::frame::{Hash, MAX_PAYLOAD};
 use super::journal::retired::{Marks, SnapshotLink};
 use super::record::hex_digest;
 use crate::ground::durable::{self, NewFile};
+use crate::ground::id::Id;
 
 const MAGIC: &[u8; 8] = b"dxgatesn";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD: u8 = 1;
 const MESSAGE: u8 = 2;
 const CLAIM: u8 = 3;
 const BODY: u8 = 4;
 const END: u8 = 5;
 const CHANGE: u8 = 6;
-/// The index's views that are written, with their kinds; the others follow from messages.
-const VIEWS: [(u8, u8); 4] = [(b'm', MESSAGE), (b'k', CLAIM), (b'b', BODY), (b't', CHANGE)];
 
 /// The first record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,6 +74,19 @@ struct End {
     bodies: u64,
     #[serde(default)]
     changes: u64,
+}
+
+impl End {
+    /// How many records of a kind there are; none of a kind that is not counted.
+    fn of(&mut self, kind: u8) -> Option<&mut u64> {
+        match kind {
+            MESSAGE => Some(&mut self.messages),
+            CLAIM => Some(&mut self.claims),
+            BODY => Some(&mut self.bodies),
+            CHANGE => Some(&mut self.changes),
+            _ => None,
+        }
+    }
 }
 
 /// A snapshot that is whole.
@@ -124,33 +138,44 @@ pub(super) fn write(index: &Index, journal: &Path, stop: &dyn Fn() -> bool) -> i
     out.write(MAGIC)?;
     out.write(&VERSION.to_le_bytes())?;
     let head = Head { sequence: from.sequence, hash: from.hash, marks: index.marks().map_err(io::Error::other)? };
-    out.record(HEAD, &[&serde_json::to_vec(&head)?])?;
-    let mut counts = [0u64; 4];
+    out.record(HEAD, &serde_json::to_vec(&head)?)?;
+    let mut counts = End::default();
     // A message may be ahead of what the index says of itself at that moment.
     let mut ahead = from.sequence;
-    for ((view, kind), count) in VIEWS.into_iter().zip(&mut counts) {
-        for entry in index.entries(view) {
-            let (key, value) = entry.map_err(io::Error::other)?;
-            let id = key.get(1..).unwrap_or_default();
-            if let (MESSAGE, Some(sequence)) = (kind, value.first_chunk::<8>()) {
-                ahead = ahead.max(u64::from_be_bytes(*sequence));
-            }
-            let parts: [&[u8]; 2] = if kind == MESSAGE { [&[], &value] } else { [id, &value] };
-            out.record(kind, &parts)?;
-            *count = count.saturating_add(1);
-            if *count % 1024 == 0 && stop() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
+    for record in records(index) {
+        let (kind, record) = record.map_err(io::Error::other)?;
+        if let (MESSAGE, Some(sequence)) = (kind, record.first_chunk::<8>()) {
+            ahead = ahead.max(u64::from_be_bytes(*sequence));
+        }
+        out.record(kind, &record)?;
+        let count = counts.of(kind).ok_or_else(|| io::Error::other("a record of an unknown kind"))?;
+        *count = count.saturating_add(1);
+        if *count % 1024 == 0 && stop() {
+            return Err(io::ErrorKind::Interrupted.into());
         }
     }
-    let [messages, claims, bodies, changes] = counts;
     let upto = index.applied().sequence.max(ahead);
-    out.record(END, &[&serde_json::to_vec(&End { upto, messages, claims, bodies, changes })?])?;
+    out.record(END, &serde_json::to_vec(&End { upto, ..counts })?)?;
     let sha256: Hash = out.digest.finalize().into();
     out.out.write_all(&sha256)?;
     let file = out.out.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.publish(&path(journal, from.sequence))?;
     Ok(SnapshotLink { from: from.sequence, upto, sha256 })
+}
+
+/// What is written of the index, with its kinds; everything else follows from messages. Each begins when the one before is
+/// written.
+fn records(index: &Index) -> impl Iterator<Item = Result<(u8, Vec<u8>), DbError>> {
+    let messages = index.entries(b'm').map(|entry| Ok((MESSAGE, entry?.1.to_vec())));
+    let bodies = iter::once_with(|| index.bodies()).flatten().map(|body| {
+        let (id, location) = body?;
+        Ok((BODY, [id.as_bytes(), &location.encode()[..]].concat()))
+    });
+    let changes = iter::once_with(|| index.entries(b't')).flatten().map(|entry| {
+        let (key, value) = entry?;
+        Ok((CHANGE, [key.get(1..).unwrap_or_default(), &value].concat()))
+    });
+    messages.chain(bodies).chain(changes)
 }
 
 /// Reads a snapshot whole and checks it.
@@ -174,11 +199,7 @@ pub(super) fn check(path: &Path) -> Result<Snapshot, String> {
                 end = Some(serde_json::from_slice(payload).map_err(|error| format!("its end: {error}"))?);
                 return Ok(());
             }
-            MESSAGE => &mut counts.messages,
-            CLAIM => &mut counts.claims,
-            BODY => &mut counts.bodies,
-            CHANGE => &mut counts.changes,
-            _ => return Err(format!("it has a record of the unknown kind {kind}")),
+            kind => counts.of(kind).ok_or_else(|| format!("it has a record of the unknown kind {kind}"))?,
         };
         *count = count.saturating_add(1);
         Ok(())
@@ -209,14 +230,13 @@ pub(super) fn load(snapshot: &Snapshot, index: &Index) -> Result<(), DbError> {
     let again = read(&snapshot.path, &mut |kind, payload| {
         let taken = match kind {
             MESSAGE => entries.stored(payload),
-            CLAIM | BODY | CHANGE => {
-                let (view, id) = match kind {
-                    CLAIM => (b'k', 32),
-                    BODY => (b'b', 16),
-                    _ => (b't', 10),
-                };
-                let split = payload.split_at_checked(id);
-                split.map(|(id, value)| entries.entry(view, id, value)).ok_or_else(too_short)
+            BODY => {
+                let split = payload.split_first_chunk();
+                split.map(|(id, place)| entries.stored_body(Id::from_bytes(*id), place)).ok_or_else(too_short)
+            }
+            CHANGE => {
+                let split = payload.split_at_checked(10);
+                split.map(|(id, change)| entries.stored_change(id, change)).ok_or_else(too_short)
             }
             _ => Ok(()),
         };
@@ -262,8 +282,8 @@ fn read(path: &Path, visit: Visit<'_>) -> Result<Hash, String> {
         return Err("it does not begin with the mark of a snapshot".to_owned());
     }
     match start.last_chunk::<4>().copied().map(u32::from_le_bytes) {
-        Some(VERSION) => {}
-        version => return Err(format!("it has format {}, this program knows {VERSION}", version.unwrap_or(0))),
+        Some(1..=VERSION) => {}
+        version => return Err(format!("it has format {}, this program knows 1 to {VERSION}", version.unwrap_or(0))),
     }
     let mut payload = Vec::new();
     while input.input.limit() > 0 {
@@ -306,12 +326,11 @@ impl<W: Write> Writing<W> {
         self.out.write_all(bytes)
     }
 
-    fn record(&mut self, kind: u8, parts: &[&[u8]]) -> io::Result<()> {
-        let length = parts.iter().map(|part| part.len()).fold(0, usize::saturating_add);
-        let length = u32::try_from(length).map_err(io::Error::other)?;
+    fn record(&mut self, kind: u8, content: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(content.len()).map_err(io::Error::other)?;
         self.write(&[kind])?;
         self.write(&length.to_le_bytes())?;
-        parts.iter().try_for_each(|part| self.write(part))
+        self.write(content)
     }
 }
 

@@ -60,15 +60,15 @@ impl Store {
         self.verify(Depth::Bodies)
     }
 
-    /// SHA-256 over every message, claimed key, place of a body and key of a document, in their order (blocking I/O): equal
-    /// for two indexes exactly when they answer alike. Meant for a store at rest.
+    /// SHA-256 over every message, what messages and documents are found by, and the places of bodies, in their order
+    /// (blocking I/O): equal for two indexes exactly when they answer alike. Meant for a store at rest.
     ///
     /// # Errors
     /// The index cannot be read.
     pub fn state_digest(&self) -> Result<[u8; 32], StoreError> {
         let mut digest = Sha256::new();
-        for view in [b'm', b'k', b'b', b'c', b'e', b'f'] {
-            for entry in self.0.index.entries(view) {
+        for view in *b"mspiwbcef" {
+            for entry in self.0.index.records(view) {
                 let (key, value) = entry.map_err(|error| self.index_error(&error))?;
                 // How far a message is known to be complete depends on how frames came in together.
                 let value = if view == b'm' { value.get(8..).unwrap_or_default() } else { &value[..] };

@@ -1,16 +1,18 @@
 //! What groups of facts do to the index, and the entries that this comes to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::floors::due_of;
-use super::keys::{business_views, claim_key, key, trail_key, views};
+use super::keys::{business_views, key, trail_key, views};
+use super::lists::{self, BODIES, Edits, lists_of};
 use super::totals::Totals;
 use super::{Index, Location, MARKS, decode};
 use crate::ground::id::Id;
-use crate::store::db::{DbBatch, DbError};
+use crate::store::db::{Db, DbBatch, DbError};
 use crate::store::journal::retired::{Link, Marks};
 use crate::store::recent::Indexed;
-use crate::store::record::{DedupKey, Message};
+use crate::store::record::Message;
 use crate::store::trail::Entry;
 
 /// What a group of facts does to the index.
@@ -18,7 +20,6 @@ use crate::store::trail::Entry;
 pub(in crate::store) struct Changes {
     upto: u64,
     pub(super) messages: Vec<Changed>,
-    pub(super) claims: Vec<(Vec<u8>, Id)>,
     pub(super) bodies: Vec<(Id, Location)>,
     rare: Rare,
 }
@@ -36,8 +37,7 @@ pub(super) struct Changed {
 #[derive(Default)]
 struct Rare {
     forgotten: Vec<Indexed>,
-    moved: Vec<(Id, Location, Location)>,
-    dropped: Vec<(Id, Location)>,
+    dropped: Vec<Id>,
     links: Vec<Link>,
     trail: Vec<Entry>,
 }
@@ -56,9 +56,8 @@ impl Changes {
 
     /// Whether they may wait in memory for others.
     pub(super) fn may_wait(&self) -> bool {
-        let Rare { forgotten, moved, dropped, links, trail } = &self.rare;
-        let none = forgotten.is_empty() && moved.is_empty() && dropped.is_empty();
-        none && links.is_empty() && trail.is_empty()
+        let Rare { forgotten, dropped, links, trail } = &self.rare;
+        forgotten.is_empty() && dropped.is_empty() && links.is_empty() && trail.is_empty()
     }
 
     /// A message changed from what the index has, none if it is new, to this one.
@@ -66,27 +65,19 @@ impl Changes {
         self.messages.push(Changed { before: before.cloned(), after: after.clone(), sequence: self.upto });
     }
 
-    /// A message is forgotten, with the key that it claimed.
+    /// A message is forgotten; the key that it claimed is free again.
     pub(in crate::store) fn forget(&mut self, before: &Indexed) {
         self.rare.forgotten.push(before.clone());
     }
 
-    /// A key was claimed for the first time.
-    pub(in crate::store) fn claim(&mut self, dedup: &DedupKey, id: &Id) {
-        self.claims.push((claim_key(dedup), *id));
-    }
-
     /// A body became known, or is somewhere else now.
-    pub(in crate::store) fn body(&mut self, id: &Id, before: Option<Location>, location: Location) {
-        match before {
-            None => self.bodies.push((*id, location)),
-            Some(before) => self.rare.moved.push((*id, before, location)),
-        }
+    pub(in crate::store) fn body(&mut self, id: &Id, location: Location) {
+        self.bodies.push((*id, location));
     }
 
     /// A body is no longer kept.
-    pub(in crate::store) fn drop_body(&mut self, id: &Id, location: Location) {
-        self.rare.dropped.push((*id, location));
+    pub(in crate::store) fn drop_body(&mut self, id: &Id) {
+        self.rare.dropped.push(*id);
     }
 
     /// The journal said something of itself.
@@ -102,7 +93,7 @@ impl Changes {
     /// The entries that this comes to, on top of what `totals` says of the index.
     pub(super) fn entries(self, index: &Index, totals: &Totals) -> Result<Entries, DbError> {
         let mut entries = Entries { totals: totals.clone(), ..Entries::default() };
-        let Rare { forgotten, moved, dropped, links, trail } = self.rare;
+        let Rare { forgotten, dropped, links, trail } = self.rare;
         for before in forgotten {
             let sum = index.sum_of(&before)?;
             entries.forget(&before.message, sum);
@@ -111,15 +102,11 @@ impl Changes {
             let sum = before.as_ref().map(|before| index.sum_of(before)).transpose()?;
             entries.message(before.as_ref().map(|before| &*before.message).zip(sum), &after, sequence)?;
         }
-        for (key, id) in self.claims {
-            entries.insert(&key, id.as_bytes());
+        for (id, location) in self.bodies {
+            entries.list(BODIES, id, Some(location.encode()));
         }
-        let moved = moved.into_iter().map(|(id, before, location)| (id, Some(before), location));
-        for (id, before, location) in self.bodies.into_iter().map(|(id, at)| (id, None, at)).chain(moved) {
-            entries.body(&id, before, location);
-        }
-        for (id, location) in dropped {
-            entries.remove(&key(b'b', &[id.as_bytes()]), &location.encode());
+        for id in dropped {
+            entries.list(BODIES, id, None);
         }
         if !links.is_empty() {
             let known = index.db.get(MARKS)?;
@@ -142,6 +129,8 @@ impl Changes {
 pub(in crate::store) struct Entries {
     pub(super) batch: DbBatch,
     pub(super) totals: Totals,
+    /// What is to be done to lists, by their prefixes; see [`Entries::gather`].
+    pub(super) lists: BTreeMap<Vec<u8>, Edits>,
     /// Messages and the lengths of their stored forms.
     pub(super) messages: Vec<(Indexed, usize)>,
     pub(super) forgotten: Vec<Id>,
@@ -151,6 +140,12 @@ impl Entries {
     fn message(&mut self, before: Option<(&Message, u64)>, after: &Arc<Message>, sequence: u64) -> Result<(), DbError> {
         let mut value = sequence.to_be_bytes().to_vec();
         serde_json::to_writer(&mut value, after.as_ref()).map_err(std::io::Error::from)?;
+        for list in before.map(|(before, _)| lists_of(before)).into_iter().flatten() {
+            self.list(&list, after.id, None);
+        }
+        for list in lists_of(after) {
+            self.list(&list, after.id, Some(Vec::new()));
+        }
         let old = before.map(|(before, _)| views(before)).unwrap_or_default();
         let new = views(after);
         for key in old.iter().filter(|key| !new.contains(key)) {
@@ -186,22 +181,36 @@ impl Entries {
 
     fn forget(&mut self, message: &Message, sum: u64) {
         self.forgotten.push(message.id);
+        for list in lists_of(message) {
+            self.list(&list, message.id, None);
+        }
         for key in views(message).iter().chain(&business_views(message)) {
             self.remove(key, &[]);
         }
         self.totals.subtract_sum(sum);
         self.batch.remove(&key(b'm', &[message.id.as_bytes()]));
-        if let Some(claim) = &message.claim {
-            self.remove(&claim_key(claim), message.id.as_bytes());
+    }
+
+    /// A record of a list is there from here on, or goes.
+    fn list(&mut self, prefix: &[u8], id: Id, record: Option<Vec<u8>>) {
+        match self.lists.get_mut(prefix) {
+            Some(edits) => drop(edits.insert(id, record)),
+            None => drop(self.lists.insert(prefix.to_vec(), Edits::from([(id, record)]))),
         }
     }
 
-    fn body(&mut self, id: &Id, before: Option<Location>, location: Location) {
-        let key = key(b'b', &[id.as_bytes()]);
-        if let Some(before) = before {
-            self.totals.subtract(&key, &before.encode());
+    /// Turns what is to be done to lists into entries of the map.
+    pub(super) fn gather(&mut self, db: &Db) -> Result<(), DbError> {
+        for (prefix, edits) in std::mem::take(&mut self.lists) {
+            lists::edit(db, &prefix, edits, &mut |key, before, after| {
+                before.into_iter().for_each(|before| self.totals.subtract(key, before));
+                match after {
+                    Some(after) => drop(self.insert(key, after)),
+                    None => self.batch.remove(key),
+                }
+            })?;
         }
-        self.insert(&key, &location.encode());
+        Ok(())
     }
 
     /// Sets what the journal said of itself.
@@ -214,14 +223,22 @@ impl Entries {
         Ok(())
     }
 
-    /// Adds an entry of a snapshot under its own key.
-    pub(in crate::store) fn entry(&mut self, view: u8, id: &[u8], value: &[u8]) {
-        self.insert(&key(view, &[id]), value);
+    /// Adds a change of the audit trail under its own key.
+    pub(in crate::store) fn stored_change(&mut self, id: &[u8], value: &[u8]) {
+        self.insert(&key(b't', &[id]), value);
+    }
+
+    /// Adds a body of a snapshot.
+    pub(in crate::store) fn stored_body(&mut self, id: Id, place: &[u8]) {
+        self.list(BODIES, id, Some(place.to_vec()));
     }
 
     /// Adds a message of a snapshot as it was stored.
     pub(in crate::store) fn stored(&mut self, value: &[u8]) -> Result<(), DbError> {
         let (_, message) = decode(value)?;
+        for list in lists_of(&message) {
+            self.list(&list, message.id, Some(Vec::new()));
+        }
         for key in views(&message).iter().chain(&business_views(&message)) {
             self.insert(key, &[]);
         }

@@ -9,16 +9,14 @@ use crate::declaration::standing::Standing;
 use crate::ground::id::Id;
 use crate::store::alert::Alert;
 use crate::store::declared::COP_MSG_ID;
-use crate::store::record::{DedupKey, Direction, JobKind, Message, PublicationStage, State};
+use crate::store::record::{Direction, JobKind, Message, PublicationStage, State};
 
-/// Keys without value under which a message is found.
+/// Keys without value under which a message is found, beside the [lists](super::lists) that it is in.
 pub(super) fn views(message: &Message) -> Vec<Vec<u8>> {
     let id = message.id.as_bytes();
-    let mut keys = Vec::with_capacity(6);
-    keys.push(key(b's', &[&[state_byte(message.state)], id]));
-    keys.push(with_id(partner_prefix(b'p', &message.partner), &message.id));
+    let mut keys = Vec::with_capacity(4);
     keys.extend(delivery_views(message));
-    for word in words(message) {
+    for word in other_words(message) {
         keys.push(key(b'w', &[word.as_bytes(), &[0], id]));
     }
     if message.alerts.iter().any(Alert::is_open) {
@@ -39,9 +37,8 @@ pub(super) fn delivery_views(message: &Message) -> BTreeSet<Vec<u8>> {
         key.extend_from_slice(&millis(due));
         keys.insert(with_id(key, &message.id));
     }
-    for message_id in message.message_id.iter().chain(message.earlier.iter().map(|earlier| &earlier.message_id)) {
-        let prefix = message_id_prefix(message.direction, &message.partner, message_id);
-        keys.insert(with_id(prefix, &message.id));
+    for message_id in message_ids(message) {
+        keys.insert(with_id(message_id_prefix(message.direction, message_id), &message.id));
     }
     for (index, (_, stage)) in (0u32..).zip(&message.publications) {
         if !message.restored && !matches!(stage, PublicationStage::Published(_)) {
@@ -93,18 +90,32 @@ pub(super) fn id_and_number(key: &[u8]) -> Option<(Id, u32)> {
 
 /// Words by which people look for a message, in lower case: file name, Message-ID without brackets, business keys.
 pub(in crate::store) fn words(message: &Message) -> Vec<String> {
+    let sent_as = message.message_id.as_deref().map(without_brackets).filter(|_| message.kind == JobKind::Payload);
+    let mut words = other_words(message);
+    words.extend(sent_as.map(word));
+    words
+}
+
+/// The same without the Message-ID, which has a view of its own.
+fn other_words(message: &Message) -> Vec<String> {
     if message.kind != JobKind::Payload {
         return Vec::new();
     }
     let declaration = message.declaration.as_ref();
     let keys = declaration.into_iter().flat_map(|declaration| declaration.keys.iter().map(|(_, value)| value.as_str()));
     let envelope = declaration.and_then(|declaration| declaration.cop_msg_id.as_deref());
-    let sent_as = message.message_id.as_deref().map(without_brackets);
-    let texts = std::iter::once(message.file_name.as_str()).chain(sent_as).chain(envelope).chain(keys);
+    let texts = std::iter::once(message.file_name.as_str()).chain(envelope).chain(keys);
     let mut words: Vec<String> = texts.map(word).filter(|word| !word.is_empty()).take(WORDS).collect();
     words.sort_unstable();
     words.dedup();
     words
+}
+
+/// Every Message-ID that a message is known under.
+pub(super) fn message_ids(message: &Message) -> impl Iterator<Item = &str> {
+    let earlier = message.earlier.iter().map(|earlier| earlier.message_id.as_str());
+    let claimed = message.claim.iter().map(|claim| claim.message_id.as_str());
+    message.message_id.as_deref().into_iter().chain(earlier).chain(claimed)
 }
 
 /// Words of one message, at most.
@@ -148,15 +159,22 @@ fn with_id(mut key: Vec<u8>, id: &Id) -> Vec<u8> {
     key
 }
 
-/// Ours and theirs are apart: a partner that sends our Message-ID back must not hide our message.
-pub(super) fn message_id_prefix(direction: Direction, partner: &str, message_id: &str) -> Vec<u8> {
-    let side = if direction == Direction::Outbound { b'o' } else { b'i' };
-    let hash = hash_of(&[partner, without_brackets(message_id)]);
-    key(b'i', &[&[side], hash.first_chunk::<16>().map_or(&hash[..], |half| &half[..])])
+/// Ours and theirs are apart: a partner that sends our Message-ID back must not hide our message. The word is for people
+/// who look for a part of it, the digest for what the word leaves out.
+pub(super) fn message_id_prefix(direction: Direction, message_id: &str) -> Vec<u8> {
+    let exact = without_brackets(message_id);
+    let digest = hash_of(&[exact]);
+    let short = digest.first_chunk::<8>().map_or(&digest[..], |short| &short[..]);
+    key(b'i', &[&[side(direction)], word(exact).as_bytes(), &[0], short])
 }
 
-pub(super) fn claim_key(dedup: &DedupKey) -> Vec<u8> {
-    key(b'k', &[&hash_of(&[&dedup.from, &dedup.to, without_brackets(&dedup.message_id)])])
+/// Keys of messages with a Message-ID that begins so.
+pub(super) fn message_id_beginning(direction: Direction, text: &str) -> Vec<u8> {
+    key(b'i', &[&[side(direction)], word(text).as_bytes()])
+}
+
+fn side(direction: Direction) -> u8 {
+    if direction == Direction::Outbound { b'o' } else { b'i' }
 }
 
 /// SHA-256 over the texts with their lengths, so that no two lists look alike.

@@ -34,7 +34,6 @@ pub(super) struct Pending {
     /// The last frame that the index shows.
     pub(super) applied: Applied,
     messages: HashMap<Id, Waiting>,
-    claims: HashMap<Vec<u8>, Id>,
     bodies: HashMap<Id, Location>,
     /// Keys of views, and whether they are there; those that the map has right are not in here.
     keys: BTreeMap<Vec<u8>, bool>,
@@ -67,7 +66,6 @@ impl Pending {
         for change in changes.messages {
             self.take_message(change);
         }
-        self.claims.extend(changes.claims);
         self.bodies.extend(changes.bodies);
         self.weight = self.weight.saturating_add(weight);
         self.applied = applied;
@@ -144,12 +142,11 @@ impl Pending {
 
     /// Everything that waits; none if nothing does.
     pub(super) fn all(&self) -> Option<Changes> {
-        if self.messages.is_empty() && self.claims.is_empty() && self.bodies.is_empty() && self.weight == 0 {
+        if self.messages.is_empty() && self.bodies.is_empty() && self.weight == 0 {
             return None;
         }
         let mut changes = Changes::default();
         changes.messages = self.messages.values().map(|waiting| waiting.change.clone()).collect();
-        changes.claims = self.claims.iter().map(|(key, id)| (key.clone(), *id)).collect();
         changes.bodies = self.bodies.iter().map(|(id, location)| (*id, *location)).collect();
         Some(changes)
     }
@@ -162,10 +159,6 @@ impl Pending {
     pub(super) fn message(&self, id: &Id) -> Option<Indexed> {
         let Changed { after, sequence, .. } = &self.messages.get(id)?.change;
         Some(Indexed { message: after.clone(), sum: None, sequence: *sequence })
-    }
-
-    pub(super) fn claimant(&self, key: &[u8]) -> Option<Id> {
-        self.claims.get(key).copied()
     }
 
     pub(super) fn body(&self, id: &Id) -> Option<Location> {

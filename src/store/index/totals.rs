@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::lists::count;
 use crate::store::journal::frame::Hash;
 
 /// Changes when keys or values do; another number means: rebuild. 2: messages carry the sequence they are up to. 4:
 /// documents are found by their keys. 5: owed MDNs are found. 6: words and the
-/// audit trail.
-pub(super) const FORMAT: u32 = 6;
+/// audit trail. 7: lists in blocks, Message-IDs as they are written.
+pub(super) const FORMAT: u32 = 7;
 
 /// Where a body's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +46,8 @@ impl Totals {
         self.entries = self.entries.wrapping_add(1);
         self.sum = self.sum.wrapping_add(sum);
         if let [b's', state, ..] = key {
-            let count = self.states.entry(*state).or_default();
-            *count = count.wrapping_add(1);
+            let all = self.states.entry(*state).or_default();
+            *all = all.wrapping_add(count(key, value));
         }
         sum
     }
@@ -70,8 +71,8 @@ impl Totals {
     pub(super) fn subtract(&mut self, key: &[u8], value: &[u8]) {
         self.subtract_sum(entry_sum(key, value));
         if let [b's', state, ..] = key {
-            let count = self.states.entry(*state).or_default();
-            *count = count.wrapping_sub(1);
+            let all = self.states.entry(*state).or_default();
+            *all = all.wrapping_sub(count(key, value));
         }
     }
 
@@ -97,6 +98,9 @@ impl Totals {
 }
 
 impl Location {
+    /// Bytes of the longest stored form.
+    pub(super) const LONGEST: usize = 25;
+
     pub(in crate::store) fn encode(self) -> Vec<u8> {
         match self {
             Location::File => Vec::from([2]),
@@ -110,9 +114,10 @@ impl Location {
         }
     }
 
+    /// Of a stored form, which in a list is as long as the longest.
     pub(in crate::store) fn decode(bytes: &[u8]) -> Option<Location> {
         match bytes.split_first()? {
-            (2, []) => Some(Location::File),
+            (2, _) => Some(Location::File),
             (1, rest) => {
                 let (numbers, []) = rest.as_chunks::<8>() else { return None };
                 let [segment, offset, len] = *numbers.first_chunk::<3>()?;

@@ -443,7 +443,7 @@ fn a_missing_segment_that_was_not_retired_is_damage_even_when_the_index_is_sound
     assert!(matches!(&error, StoreError::Damaged { path, .. } if *path == lost), "{error}");
 }
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/snapshot-v1.snapshot");
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/snapshot-v");
 
 /// An index with one message of each direction; nothing in it depends on chance or time.
 fn fixed_index(dir: &Path) -> index::Index {
@@ -471,30 +471,30 @@ fn fixed_index(dir: &Path) -> index::Index {
 }
 
 #[test]
-fn snapshot_format_1_is_read_for_ever() {
+fn snapshot_formats_1_and_2_are_read_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let written = fixed_index(&dir.path().join("index"));
     snapshot::write(&written, dir.path(), &go_on).unwrap();
-    let path = snapshot::path(dir.path(), 5);
-    if std::env::var_os("DXGATE_NEW_GOLDEN_FILES").is_some() && !Path::new(GOLDEN).exists() {
-        fs::copy(&path, GOLDEN).unwrap();
+    for (format, golden) in [1, 2].map(|format| (format, format!("{GOLDEN}{format}.snapshot"))) {
+        if std::env::var_os("DXGATE_NEW_GOLDEN_FILES").is_some() && !Path::new(&golden).exists() {
+            fs::copy(snapshot::path(dir.path(), 5), &golden).unwrap();
+        }
+        let other = tempfile::tempdir().unwrap();
+        let path = snapshot::path(other.path(), 5);
+        fs::copy(golden, &path).unwrap();
+        let found = snapshot::check(&path).unwrap();
+        assert_eq!((found.from.sequence, found.from.hash, found.link.upto), (5, [0xcd; 32], 5));
+        let (read, _) = index::Index::inspect(db::Db::open(&other.path().join("index"), 1 << 20).unwrap()).unwrap();
+        snapshot::load(&found, &read).unwrap();
+        for number in [1, 2] {
+            let [read, written] = [&read, &written].map(|index| index.message(&id(number)).unwrap().unwrap().message);
+            let reach = if format == 1 { Reach::Unknown } else { written.reach };
+            assert_eq!(*read, Message { reach, ..Message::clone(&written) });
+        }
+        assert_eq!(read.claimant(&key("2@customs")).unwrap(), Some(id(2)));
+        for number in [7, 8, 9] {
+            assert_eq!(read.body(&id(number)).unwrap(), written.body(&id(number)).unwrap());
+        }
+        assert_eq!(read.states(), written.states());
     }
-    let other = tempfile::tempdir().unwrap();
-    let path = snapshot::path(other.path(), 5);
-    fs::copy(GOLDEN, &path).unwrap();
-    let found = snapshot::check(&path).unwrap();
-    assert_eq!((found.from.sequence, found.from.hash, found.link.upto), (5, [0xcd; 32], 5));
-    let (read, _) = index::Index::inspect(db::Db::open(&other.path().join("index"), 1 << 20).unwrap()).unwrap();
-    snapshot::load(&found, &read).unwrap();
-    for number in [1, 2] {
-        let [read, written] = [&read, &written].map(|index| index.message(&id(number)).unwrap().unwrap().message);
-        // The one thing that snapshots of earlier versions do not say.
-        let written = Message { reach: Reach::Unknown, ..Message::clone(&written) };
-        assert_eq!(*read, written);
-    }
-    assert_eq!(read.claimant(&key("2@customs")).unwrap(), Some(id(2)));
-    for number in [7, 8, 9] {
-        assert_eq!(read.body(&id(number)).unwrap(), written.body(&id(number)).unwrap());
-    }
-    assert_eq!(read.states(), written.states());
 }

@@ -136,16 +136,20 @@ proptest! {
             }
         }
         prop_assert_eq!(looked_at(&waiting), looked_at(&at_once));
-        for view in 0..=u8::MAX {
+        // What the index says of itself is looked at below: the entries add up differently where blocks begin elsewhere.
+        for view in (0..=u8::MAX).filter(|view| *view != b'!') {
             let [one, other] = [&waiting, &at_once]
-                .map(|index| index.entries(view).map(Result::unwrap).collect::<Vec<_>>());
+                .map(|index| index.records(view).map(Result::unwrap).collect::<Vec<_>>());
             prop_assert!(one == other, "view {}", view);
         }
-        waiting.flush().unwrap();
-        drop(waiting);
-        let (_, condition) =
-            Index::inspect(db::Db::open(&dir.path().join("waiting"), 1 << 20).unwrap()).unwrap();
-        prop_assert!(matches!(condition, Condition::Sound(_) | Condition::Empty), "{:?}", condition);
+        for (name, index) in [("waiting", waiting), ("at_once", at_once)] {
+            index.flush().unwrap();
+            let (applied, states) = (index.applied(), index.states());
+            drop(index);
+            let (index, condition) = Index::inspect(db::Db::open(&dir.path().join(name), 1 << 20).unwrap()).unwrap();
+            let expected = if applied.sequence == 0 { Condition::Empty } else { Condition::Sound(applied) };
+            prop_assert_eq!((condition, index.states()), (expected, states));
+        }
     }
 }
 
