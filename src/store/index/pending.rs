@@ -23,6 +23,8 @@ use crate::store::record::Message;
 const MESSAGES: usize = 512;
 /// Bytes of facts that may wait: a message with very many documents is large.
 const WEIGHT: usize = 4 * 1024 * 1024;
+/// Bodies whose places may wait: compaction moves them without a word about messages.
+const BODIES: usize = 4096;
 /// Keys of the map that are gone, one after the other, from which on their range is remembered.
 const GAP: usize = 2;
 /// Ranges that are remembered; one for each partner whose queue is worked on is enough.
@@ -137,7 +139,7 @@ impl Pending {
 
     /// Whether the map should get it all.
     pub(super) fn is_full(&self) -> bool {
-        self.messages.len() >= MESSAGES || self.weight >= WEIGHT
+        self.messages.len() >= MESSAGES || self.bodies.len() >= BODIES || self.weight >= WEIGHT
     }
 
     /// Everything that waits; none if nothing does.

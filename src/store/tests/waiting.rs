@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::support::*;
 use crate::declaration::standing::Standing;
 use crate::store::group::{FactsRecord, Group};
-use crate::store::index::{Applied, Condition, Index, View};
+use crate::store::index::{Applied, Condition, Index, Location, View};
 use crate::store::record::Came;
 use crate::store::*;
 
@@ -227,4 +227,19 @@ fn much_that_waits_is_written_by_itself() {
     let (index, condition) = index;
     assert_eq!(condition, Condition::Sound(index.applied()));
     assert_eq!(index.applied().sequence, 512, "the rest is the journal's to tell");
+}
+
+#[test]
+fn so_are_many_places_of_bodies_without_a_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = index(dir.path());
+    for number in 1..=5000 {
+        let (sequence, mut group) = (u64::from(number), Group::new(&index));
+        group.place_body(body(number).id, Location::File);
+        let (changes, _) = group.finish(sequence).unwrap();
+        index.note(changes, Applied { sequence, hash: [7; 32] }, 0).unwrap();
+    }
+    drop(index);
+    let (index, _) = Index::inspect(db::Db::open(dir.path(), 1 << 20).unwrap()).unwrap();
+    assert_eq!(index.applied().sequence, 4096, "the rest is the journal's to tell");
 }
