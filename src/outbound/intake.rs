@@ -23,7 +23,7 @@ use crate::ground::id::Id;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
 use crate::store::publisher::{ORIGINAL_FROM, original_path};
-use crate::store::record::{self, Fact, Folder, GATEWAY, JobKind, Message, Reason, State};
+use crate::store::record::{self, Came, Fact, Folder, GATEWAY, JobKind, Message, Reason, State};
 use crate::store::trail::Change;
 use crate::store::{CommitError, Precondition, Transaction};
 
@@ -387,7 +387,7 @@ pub(super) fn record_of(
             }
             let next = match wire {
                 Ok(wire) => Outbound::composed_fact(id, wire, now, &mut transaction),
-                Err(reason) => Fact::Held { reason, by: GATEWAY.to_owned() },
+                Err(reason) => Fact::Held { reason, by: GATEWAY.to_owned(), came: Came::Unknown },
             };
             transaction.fact(id, next);
         }

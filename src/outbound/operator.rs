@@ -8,7 +8,7 @@ use super::outcome::failed_files;
 use crate::bilingual;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
-use crate::store::record::{Direction, Fact, Message, Reason, State};
+use crate::store::record::{Came, Direction, Fact, Message, Reason, State};
 use crate::store::trail::Change;
 use crate::store::{CommitError, Precondition, Transaction, apply};
 
@@ -301,7 +301,7 @@ impl Outbound {
             Action::LegalRelease => Fact::LegalReleased { reason, by },
             Action::Hold => {
                 let text = bilingual!("操作员 {by} 暂停：{reason}", "held by {by}: {reason}");
-                Fact::Held { reason: Reason { code: "held-by-operator".to_owned(), text }, by }
+                Fact::Held { reason: Reason { code: "held-by-operator".to_owned(), text }, by, came: Came::Unknown }
             }
             Action::Cancel => {
                 let text = bilingual!("操作员 {by} 取消：{reason}", "cancelled by {by}: {reason}");

@@ -123,7 +123,7 @@ fn follow_up(
         }
         Next::Await { deadline } => Fact::AwaitingReceipt { deadline, came },
         Next::RetryAt(due) => Fact::RetryAt { due, reason: why(), came },
-        Next::Hold => Fact::Held { reason: why(), by: GATEWAY.to_owned() },
+        Next::Hold => Fact::Held { reason: why(), by: GATEWAY.to_owned(), came },
         Next::Fail => {
             let reason = why();
             let files = failed_files(message, &reason, receipt.as_ref(), at, number);

@@ -271,7 +271,7 @@ impl Outbound {
         tracing::warn!(id = %message.id, partner = %message.partner, code = %reason.code, "held: {}", reason.text);
         let mut transaction = Transaction::new(self.clock.now());
         transaction.require(Precondition::StateIs(message.id, vec![message.state]));
-        transaction.fact(message.id, Fact::Held { reason, by: GATEWAY.to_owned() });
+        transaction.fact(message.id, Fact::Held { reason, by: GATEWAY.to_owned(), came: Came::Unknown });
         match self.store.commit(transaction).await {
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
             Err(error) => Err(error),

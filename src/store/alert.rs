@@ -231,7 +231,7 @@ pub(super) fn newly_raised(before: Option<&Message>, after: &Message) -> Vec<Rai
 /// not open.
 pub(super) fn follow(message: &mut Message, before: State, at: Timestamp, fact: &Fact) -> bool {
     match fact {
-        Fact::Held { reason, by } if by == GATEWAY => raise(message, reason, level(&reason.code), at),
+        Fact::Held { reason, by, .. } if by == GATEWAY => raise(message, reason, level(&reason.code), at),
         Fact::Failed { reason, .. } => raise(message, reason, level(&reason.code), at),
         Fact::Attempted { .. } | Fact::Recomposed { .. } if before == State::AwaitingReceipt => {
             raise(message, &deadline_missed(), Level::Warning, at);

@@ -13,7 +13,7 @@ fn reason(code: &str) -> Reason {
 }
 
 fn held(code: &str, by: &str) -> Fact {
-    Fact::Held { reason: reason(code), by: by.to_owned() }
+    Fact::Held { reason: reason(code), by: by.to_owned(), came: Came::Unknown }
 }
 
 fn released() -> Fact {

@@ -71,7 +71,7 @@ fn fact(name: &str) -> Fact {
         "awaiting-receipt" => Fact::AwaitingReceipt { deadline: at(90), came: Came::Answered },
         "delivered" => Fact::Delivered { receipt: Some(receipt()), note: None, files: vec![publication()] },
         "failed" => Fact::Failed { reason: reason("gave-up"), receipt: None, files: vec![] },
-        "held" => Fact::Held { reason: reason("held"), by },
+        "held" => Fact::Held { reason: reason("held"), by, came: Came::Unknown },
         "released" => Fact::Released { reason: "ok".to_owned(), by, due: at(70) },
         "cancelled" => Fact::Cancelled { reason: "no".to_owned(), by, files: vec![] },
         "received" => Fact::Received { partner, message_id, headers, wire: body(2) },
@@ -354,7 +354,7 @@ fn a_partner_can_have_had_whole_only_what_it_answered_in_an_earlier_attempt() {
 
 #[test]
 fn a_partner_whose_receipts_contradict_each_other_is_not_believed_about_duplicates_again() {
-    let held = |code: &str| Fact::Held { reason: reason(code), by: "gateway".to_owned() };
+    let held = |code: &str| Fact::Held { reason: reason(code), by: "gateway".to_owned(), came: Came::Unknown };
     let failed = |receipt| Fact::Failed { reason: reason("mdn-negative"), receipt, files: vec![] };
     let refused = Fact::RetryAt { due: at(60), reason: reason("mdn-negative"), came: Came::Refused };
     let table = [

@@ -147,7 +147,7 @@ pub(super) fn detail(fact: &Fact) -> String {
         | Fact::StrayReceipt { reason, .. }
         | Fact::UnknownReceipt { reason, .. } => reason.code.clone(),
         Fact::Delivered { note, .. } => note.as_ref().map(|note| note.code.clone()).unwrap_or_default(),
-        Fact::Held { reason, by } => format!("{by}: {}", reason.code),
+        Fact::Held { reason, by, .. } => format!("{by}: {}", reason.code),
         Fact::PayloadPurged { why, .. } | Fact::Purged { why, .. } | Fact::BodiesDropped { why, .. } => {
             why.code.clone()
         }

@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
     use crate::store::apply;
-    use crate::store::record::{Fact, JobKind, Reason};
+    use crate::store::record::{Came, Fact, JobKind, Reason};
 
     fn queued() -> Message {
         let fact = Fact::Queued {
@@ -98,7 +98,7 @@ mod tests {
         put(&mut recent, &message, 100);
         assert!(recent.get(&message.id).is_some());
         let reason = Reason { code: "test".to_owned(), text: crate::bilingual!("测试", "test") };
-        let held = Fact::Held { reason, by: "test".to_owned() };
+        let held = Fact::Held { reason, by: "test".to_owned(), came: Came::Unknown };
         let held = apply(Some(message), Id::new(Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH, &held).unwrap();
         put(&mut recent, &held, 100);
         assert!(recent.get(&held.id).is_none());

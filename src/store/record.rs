@@ -24,7 +24,7 @@ mod wires;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use self::business::{Answered, Documents, NAMED, PlatformAnswer, PlatformResult, Said};
+pub use self::business::{Answered, DeclarationSummary, Documents, NAMED, PlatformAnswer, PlatformResult, Said};
 pub use self::evidence::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
 pub use self::findings::Findings;
 pub use self::shared::Shared;
@@ -132,22 +132,6 @@ pub struct DedupKey {
     pub to: String,
     /// Message-ID without brackets.
     pub message_id: String,
-}
-
-/// What the pre-check learned about a declaration.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct DeclarationSummary {
-    /// `CEB311Message` and so on.
-    pub message_type: String,
-    /// Business documents in the message.
-    pub documents: u32,
-    /// `CopMsgId` of its envelope, when it travels in one.
-    pub cop_msg_id: Option<String>,
-    /// Business keys such as `orderNo=…`, at most a few.
-    pub keys: Vec<(String, String)>,
-    /// The DXPID under which it leaves (outbound).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dxpid: Option<String>,
 }
 
 /// An MDN kept as evidence, with what was found when it was checked.
@@ -272,7 +256,13 @@ pub enum Fact {
     /// Settled badly.
     Failed { reason: Reason, receipt: Option<Receipt>, files: Vec<Publication> },
     /// Waits for a person.
-    Held { reason: Reason, by: String },
+    Held {
+        reason: Reason,
+        by: String,
+        /// How far the attempt came, if one ended so.
+        #[serde(default, skip_serializing_if = "Came::is_unknown")]
+        came: Came,
+    },
     /// A person lets it go on; due at once.
     Released { reason: String, by: String, due: Timestamp },
     /// A person ends it.

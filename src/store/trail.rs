@@ -286,7 +286,7 @@ impl TrailFilter {
 /// What a fact says of a person's doing.
 pub(super) fn of_fact(id: Id, before: Option<State>, fact: &Fact, after: &Message) -> Option<Change> {
     let (who, reason) = match fact {
-        Fact::Held { reason, by } if by != GATEWAY => {
+        Fact::Held { reason, by, .. } if by != GATEWAY => {
             let said = &reason.text.en;
             (by, said.strip_prefix(&format!("held by {by}: ")).unwrap_or(said).to_owned())
         }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::store::record::Came;
 use crate::store::tests::support::{accept_one, at, compose_one, happen, id, open};
 use crate::store::{Direction, Filter, Store};
 
@@ -40,7 +41,7 @@ fn the_trail_has_changes_and_what_people_do_to_messages() {
     let message = compose_one(&store, 1, "customs", at(5));
     let text = crate::bilingual!("操作员 ann 暂停：look", "held by ann: look");
     let reason = crate::store::Reason { code: "held-by-operator".to_owned(), text };
-    happen(&store, message, 6, Fact::Held { reason, by: "ann".to_owned() }).expect("held");
+    happen(&store, message, 6, Fact::Held { reason, by: "ann".to_owned(), came: Came::Unknown }).expect("held");
     happen(&store, message, 7, Fact::Cancelled { reason: "no".to_owned(), by: "bob".to_owned(), files: vec![] })
         .expect("ended");
     let page = store.trail(&all());

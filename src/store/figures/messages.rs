@@ -261,7 +261,7 @@ fn failed_code(fact: &Fact) -> Option<&str> {
         | Fact::StrayReceipt { reason, .. }
         | Fact::RetryAt { reason, .. }
         | Fact::Failed { reason, .. } => Some(&reason.code),
-        Fact::Held { reason, by } if by == GATEWAY => Some(&reason.code),
+        Fact::Held { reason, by, .. } if by == GATEWAY => Some(&reason.code),
         _ => None,
     }
 }

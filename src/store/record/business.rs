@@ -10,6 +10,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::declaration::standing::{Document, Key};
 use crate::ground::id::Id;
 
+/// What the pre-check learned about a declaration.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeclarationSummary {
+    /// `CEB311Message` and so on.
+    pub message_type: String,
+    /// Business documents in the message.
+    pub documents: u32,
+    /// `CopMsgId` of its envelope, when it travels in one.
+    pub cop_msg_id: Option<String>,
+    /// Business keys such as `orderNo=…`, at most a few.
+    pub keys: Vec<(String, String)>,
+    /// The DXPID under which it leaves (outbound).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dxpid: Option<String>,
+}
+
 /// The business documents of a message. Copies share them: most facts leave them as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Documents(Arc<Vec<Document>>);

@@ -89,9 +89,11 @@ impl Reach {
         match fact {
             Fact::Composed { .. } | Fact::Recomposed { .. } => *self = Reach::Untried,
             Fact::Attempted { number } => self.begin(*number),
-            Fact::RetryAt { came, .. } | Fact::AwaitingReceipt { came, .. } => self.end(attempts, *came),
             Fact::Failed { receipt: Some(_), .. } => self.doubt(),
             Fact::Held { reason, .. } if CONTRARY.map(Doubt::code).contains(&reason.code.as_str()) => self.doubt(),
+            Fact::RetryAt { came, .. } | Fact::AwaitingReceipt { came, .. } | Fact::Held { came, .. } => {
+                self.end(attempts, *came);
+            }
             // Attempts after the backup are not known any more; what was answered before it was.
             Fact::Restored { .. } if !self.was_answered_before(u32::MAX) => {
                 *self = Reach::First { attempt: 0, answered: false };

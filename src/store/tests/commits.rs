@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use super::support::*;
 use crate::mime::Source as _;
 use crate::store::journal::frame::{BODY_HEAD, MAX_PAYLOAD};
+use crate::store::record::Came;
 use crate::store::*;
 
 #[tokio::test]
@@ -200,7 +201,7 @@ fn messages_are_found_and_paged_newest_first() {
         compose_one(&store, number, if number % 2 == 0 { "customs" } else { "acme" }, at(5));
     }
     accept_one(&store, 7);
-    happen(&store, id(6), 8, Fact::Held { reason: reason("why"), by: "ann".to_owned() }).unwrap();
+    happen(&store, id(6), 8, Fact::Held { reason: reason("why"), by: "ann".to_owned(), came: Came::Unknown }).unwrap();
     let ids = |filter: Filter| store.messages(&filter).iter().map(|message| message.id).collect::<Vec<_>>();
     let all = Filter { limit: 3, ..Filter::default() };
     assert_eq!(ids(all.clone()), [id(7), id(6), id(5)]);

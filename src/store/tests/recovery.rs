@@ -27,7 +27,8 @@ fn live(store: &Store, from: u16) {
     }
     happen(store, id(from), 10, Fact::Attempted { number: 1 }).unwrap();
     happen(store, id(from), 11, Fact::RetryAt { due: at(90), reason: reason("refused"), came: Came::Unknown }).unwrap();
-    happen(store, id(from + 1), 12, Fact::Held { reason: reason("hold"), by: "ann".to_owned() }).unwrap();
+    happen(store, id(from + 1), 12, Fact::Held { reason: reason("hold"), by: "ann".to_owned(), came: Came::Unknown })
+        .unwrap();
     happen(store, id(from + 100), 13, Fact::Staged { index: 0 }).unwrap();
     happen(store, id(from + 100), 14, Fact::Published { index: 0, name: "receipt.xml".to_owned() }).unwrap();
     let mut writer = store.body_writer().unwrap();

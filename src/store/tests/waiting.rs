@@ -43,7 +43,7 @@ fn fact(kind: u8, number: u16, second: i64) -> Fact {
         6 => Fact::Published { index: u32::from(number % 2), name: "order.xml".to_owned() },
         7 => Fact::Declared { documents: vec![vec![("orderNo".to_owned(), format!("order {}", number % 4))]] },
         8 => accepted(&format!("{number}@customs"), body(number), body(number)),
-        9 => Fact::Held { reason: reason("looked-at"), by: "operator".to_owned() },
+        9 => Fact::Held { reason: reason("looked-at"), by: "operator".to_owned(), came: Came::Unknown },
         10 => Fact::Purged { why: reason("expired"), bodies: vec![body(number).id] },
         _ => Fact::Cancelled { reason: "no".to_owned(), by: "operator".to_owned(), files: Vec::new() },
     }
