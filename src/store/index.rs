@@ -5,7 +5,7 @@
 //!
 //! | key | value | answers |
 //! |---|---|---|
-//! | `m` id | sequence, message as JSON | the message; every fact up to that frame is in it |
+//! | `m` id | sequence, message as JSON, [`packed`] | the message; every fact up to that frame is in it |
 //! | `s` state, id | ids | messages in a state, counts |
 //! | `p` partner 0, id | ids | messages of a partner |
 //! | `i` direction, Message-ID as a word 0, digest, id | | messages with a Message-ID; who claimed a key |
@@ -38,6 +38,7 @@ mod inspection;
 mod keys;
 mod listing;
 mod lists;
+mod packed;
 mod pending;
 mod totals;
 
@@ -66,6 +67,7 @@ pub(super) use self::changes::{Changes, Entries};
 pub(super) use self::floors::Found;
 pub(super) use self::keys::{ALL_STATES, without_brackets, word, words};
 pub(super) use self::listing::View;
+pub(super) use self::packed::decode;
 pub(super) use self::totals::{Applied, Location};
 
 /// An entry of the map.
@@ -433,11 +435,4 @@ impl Index {
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The sequence up to which a stored message holds every fact, and the message.
-pub(super) fn decode(value: &[u8]) -> Result<(u64, Message), DbError> {
-    let split = value.split_first_chunk::<8>();
-    let (sequence, json) = split.ok_or_else(|| DbError::from(std::io::Error::other("a message entry is too short")))?;
-    Ok((u64::from_be_bytes(*sequence), serde_json::from_slice(json).map_err(std::io::Error::from)?))
 }

@@ -166,7 +166,10 @@ pub(super) fn write(index: &Index, journal: &Path, stop: &dyn Fn() -> bool) -> i
 /// What is written of the index, with its kinds; everything else follows from messages. Each begins when the one before is
 /// written.
 fn records(index: &Index) -> impl Iterator<Item = Result<(u8, Vec<u8>), DbError>> {
-    let messages = index.entries(b'm').map(|entry| Ok((MESSAGE, entry?.1.to_vec())));
+    let messages = index.messages().map(|message| {
+        let (sequence, json) = message?;
+        Ok((MESSAGE, [&sequence.to_be_bytes()[..], &json].concat()))
+    });
     let bodies = iter::once_with(|| index.bodies()).flatten().map(|body| {
         let (id, location) = body?;
         Ok((BODY, [id.as_bytes(), &location.encode()[..]].concat()))
@@ -229,7 +232,10 @@ pub(super) fn load(snapshot: &Snapshot, index: &Index) -> Result<(), DbError> {
     let mut pending = 0usize;
     let again = read(&snapshot.path, &mut |kind, payload| {
         let taken = match kind {
-            MESSAGE => entries.stored(payload),
+            MESSAGE => {
+                let split = payload.split_first_chunk().ok_or_else(too_short);
+                split.and_then(|(sequence, json)| entries.stored(u64::from_be_bytes(*sequence), json))
+            }
             BODY => {
                 let split = payload.split_first_chunk();
                 split.map(|(id, place)| entries.stored_body(Id::from_bytes(*id), place)).ok_or_else(too_short)

@@ -7,7 +7,7 @@ use super::floors::due_of;
 use super::keys::{business_views, key, trail_key, views};
 use super::lists::{self, BODIES, Edits, lists_of};
 use super::totals::Totals;
-use super::{Index, Location, MARKS, decode};
+use super::{Index, Location, MARKS, packed};
 use crate::ground::id::Id;
 use crate::store::db::{Db, DbBatch, DbError};
 use crate::store::journal::retired::{Link, Marks};
@@ -138,8 +138,8 @@ pub(in crate::store) struct Entries {
 
 impl Entries {
     fn message(&mut self, before: Option<(&Message, u64)>, after: &Arc<Message>, sequence: u64) -> Result<(), DbError> {
-        let mut value = sequence.to_be_bytes().to_vec();
-        serde_json::to_writer(&mut value, after.as_ref()).map_err(std::io::Error::from)?;
+        let json = serde_json::to_vec(after.as_ref()).map_err(std::io::Error::from)?;
+        let value = packed::pack(sequence, &json)?;
         for list in before.map(|(before, _)| lists_of(before)).into_iter().flatten() {
             self.list(&list, after.id, None);
         }
@@ -160,7 +160,7 @@ impl Entries {
             self.totals.subtract_sum(sum);
         }
         let sum = Some(self.insert(&key, &value));
-        self.messages.push((Indexed { message: after.clone(), sum, sequence }, value.len()));
+        self.messages.push((Indexed { message: after.clone(), sum, sequence }, json.len()));
         Ok(())
     }
 
@@ -233,16 +233,16 @@ impl Entries {
         self.list(BODIES, id, Some(place.to_vec()));
     }
 
-    /// Adds a message of a snapshot as it was stored.
-    pub(in crate::store) fn stored(&mut self, value: &[u8]) -> Result<(), DbError> {
-        let (_, message) = decode(value)?;
+    /// Adds a message of a snapshot.
+    pub(in crate::store) fn stored(&mut self, sequence: u64, json: &[u8]) -> Result<(), DbError> {
+        let message: Message = serde_json::from_slice(json).map_err(std::io::Error::from)?;
         for list in lists_of(&message) {
             self.list(&list, message.id, Some(Vec::new()));
         }
         for key in views(&message).iter().chain(&business_views(&message)) {
             self.insert(key, &[]);
         }
-        self.insert(&key(b'm', &[message.id.as_bytes()]), value);
+        self.insert(&key(b'm', &[message.id.as_bytes()]), &packed::pack(sequence, json)?);
         Ok(())
     }
 

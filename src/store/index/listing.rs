@@ -2,6 +2,7 @@
 
 use super::keys::{message_id_beginning, partner_prefix, standing_byte, state_byte, trailing_id, word_prefix};
 use super::lists::{self, BODIES};
+use super::packed::unpack;
 use super::{Index, Location};
 use crate::declaration::standing::Standing;
 use crate::ground::id::Id;
@@ -78,6 +79,11 @@ impl Index {
             Ok((key, value)) => Vec::from([Ok((key.to_vec(), value.to_vec()))]),
             Err(error) => Vec::from([Err(error)]),
         })
+    }
+
+    /// All messages, oldest first: the sequence up to which every fact is in them, and their JSON.
+    pub(in crate::store) fn messages(&self) -> impl Iterator<Item = Result<(u64, Vec<u8>), DbError>> + use<> {
+        self.entries(b'm').map(|entry| unpack(&entry?.1))
     }
 
     /// All bodies and where they are, in the order of their identifiers; those added or moved meanwhile may be missing or
