@@ -8,7 +8,7 @@
 //! | `m` id | sequence, message as JSON, [`packed`] | the message; every fact up to that frame is in it |
 //! | `s` state, id | ids | messages in a state, counts |
 //! | `p` partner 0, id | ids | messages of a partner |
-//! | `i` direction, Message-ID as a word 0, digest, id | | messages with a Message-ID; who claimed a key |
+//! | `i` direction, Message-ID as a word 0, whether claimed, digest, id | | messages with a Message-ID; who claimed a key |
 //! | `d` partner 0, due, id | | outbound messages with something to do |
 //! | `u` id, index | | publications not yet published |
 //! | `a` id | | messages with open alerts |
@@ -22,7 +22,9 @@
 //! | `!applied` | format, sequence, hash, settled, count, sum | how much of the journal is in here |
 //! | `!marks` | JSON | removed segments, the latest snapshots |
 //!
-//! `s`, `p` and `b` are [`lists`]: many records in an entry. *hash* is that of the frame with that sequence: an index of another journal is noticed. *count* and *sum* cover
+//! `s`, `p` and `b` are [`lists`]: many records in an entry.
+//!
+//! *hash* is that of the frame with that sequence: an index of another journal is noticed. *count* and *sum* cover
 //! every other entry: a sled that lost or changed one behind our back does not add up, and is rebuilt. *settled* is the
 //! frame up to which a loaded [snapshot](super::snapshot) may be ahead of *sequence*. `d` begins with the partner so that a
 //! partner without free slots is skipped in one step; from when on a partner may have something due is known in memory
@@ -50,8 +52,8 @@ use jiff::Timestamp;
 
 use self::floors::Floors;
 use self::keys::{
-    DUE_TAIL, document_prefix, due_and_id, id_and_document, id_and_number, key, message_id_prefix, message_ids, millis,
-    partner_prefix, state_byte, trailing_id,
+    DUE_TAIL, claimed_prefix, document_prefix, due_and_id, id_and_document, id_and_number, key, message_id_prefix,
+    message_ids, millis, partner_prefix, state_byte, trailing_id,
 };
 use self::lists::BODIES;
 use self::pending::{Keys, Pending};
@@ -288,14 +290,13 @@ impl Index {
 
     /// Who claimed a key.
     pub(super) fn claimant(&self, dedup: &DedupKey) -> Result<Option<Id>, DbError> {
+        let wanted = without_brackets(&dedup.message_id);
         let claims = |message: &Message| {
-            let claim = message.claim.as_ref();
-            claim.is_some_and(|claim| {
-                let ids = [&claim.message_id, &dedup.message_id].map(|id| without_brackets(id));
-                (&claim.from, &claim.to, ids[0]) == (&dedup.from, &dedup.to, ids[1])
+            message.claim.as_ref().is_some_and(|claim| {
+                claim.from == dedup.from && claim.to == dedup.to && without_brackets(&claim.message_id) == wanted
             })
         };
-        self.known_under(Direction::Inbound, &dedup.message_id, claims)
+        self.known_under(claimed_prefix(wanted), claims)
     }
 
     /// Where a body is.
@@ -317,17 +318,15 @@ impl Index {
         let is_meant = |message: &Message| {
             message.partner == partner && message_ids(message).any(|known| without_brackets(known) == wanted)
         };
-        self.known_under(direction, message_id, is_meant)
+        let latest = self.known_under(message_id_prefix(direction, partner, wanted), is_meant)?;
+        match direction {
+            Direction::Outbound => Ok(latest),
+            Direction::Inbound => Ok(latest.max(self.known_under(claimed_prefix(wanted), is_meant)?)),
+        }
     }
 
-    /// The latest message under this Message-ID that is meant.
-    fn known_under(
-        &self,
-        direction: Direction,
-        message_id: &str,
-        is_meant: impl Fn(&Message) -> bool,
-    ) -> Result<Option<Id>, DbError> {
-        let prefix = message_id_prefix(direction, message_id);
+    /// The latest of these messages that is meant.
+    fn known_under(&self, prefix: Vec<u8>, is_meant: impl Fn(&Message) -> bool) -> Result<Option<Id>, DbError> {
         let end = [&prefix[..], &[0xff; 17]].concat();
         for key in Keys::backwards(self, prefix, Some(end)) {
             let Some(id) = trailing_id(&key?) else { continue };

@@ -38,7 +38,11 @@ pub(super) fn delivery_views(message: &Message) -> BTreeSet<Vec<u8>> {
         keys.insert(with_id(key, &message.id));
     }
     for message_id in message_ids(message) {
-        keys.insert(with_id(message_id_prefix(message.direction, message_id), &message.id));
+        let prefix = match message.claim {
+            Some(_) => claimed_prefix(message_id),
+            None => message_id_prefix(message.direction, &message.partner, message_id),
+        };
+        keys.insert(with_id(prefix, &message.id));
     }
     for (index, (_, stage)) in (0u32..).zip(&message.publications) {
         if !message.restored && !matches!(stage, PublicationStage::Published(_)) {
@@ -161,11 +165,21 @@ fn with_id(mut key: Vec<u8>, id: &Id) -> Vec<u8> {
 
 /// Ours and theirs are apart: a partner that sends our Message-ID back must not hide our message. The word is for people
 /// who look for a part of it, the digest for what the word leaves out.
-pub(super) fn message_id_prefix(direction: Direction, message_id: &str) -> Vec<u8> {
+pub(super) fn message_id_prefix(direction: Direction, partner: &str, message_id: &str) -> Vec<u8> {
     let exact = without_brackets(message_id);
-    let digest = hash_of(&[exact]);
+    known_as(direction, exact, 0, &hash_of(&[partner, exact]))
+}
+
+/// Messages that claimed a key with this Message-ID, whoever sent them: what is refused under it, as often as anybody
+/// likes, is not among them.
+pub(super) fn claimed_prefix(message_id: &str) -> Vec<u8> {
+    let exact = without_brackets(message_id);
+    known_as(Direction::Inbound, exact, 1, &hash_of(&[exact]))
+}
+
+fn known_as(direction: Direction, exact: &str, claimed: u8, digest: &[u8; 32]) -> Vec<u8> {
     let short = digest.first_chunk::<8>().map_or(&digest[..], |short| &short[..]);
-    key(b'i', &[&[side(direction)], word(exact).as_bytes(), &[0], short])
+    key(b'i', &[&[side(direction)], word(exact).as_bytes(), &[0, claimed], short])
 }
 
 /// Keys of messages with a Message-ID that begins so.

@@ -243,3 +243,25 @@ fn so_are_many_places_of_bodies_without_a_message() {
     let (index, _) = Index::inspect(db::Db::open(dir.path(), 1 << 20).unwrap()).unwrap();
     assert_eq!(index.applied().sequence, 4096, "the rest is the journal's to tell");
 }
+
+#[test]
+fn what_is_refused_under_a_message_id_is_apart_from_who_claimed_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = index(dir.path());
+    let declined = Fact::Declined {
+        partner: "customs".to_owned(),
+        message_id: "<1@customs>".to_owned(),
+        headers: crate::mime::Headers::new(),
+        wire: body(1),
+        reason: reason("bad-signature"),
+        mdn: None,
+    };
+    assert_eq!(take(&index, vec![(id(1), declined)], true), 1);
+    let received = || index.by_message_id(Direction::Inbound, "customs", "1@customs").unwrap();
+    assert_eq!((index.claimant(&key("1@customs")).unwrap(), received()), (None, Some(id(1))));
+    assert_eq!(take(&index, vec![(id(2), accepted("1@customs", body(2), body(2)))], true), 1);
+    assert_eq!((index.claimant(&key("1@customs")).unwrap(), received()), (Some(id(2)), Some(id(2))));
+    index.flush().unwrap();
+    let claimed = index.entries(b'i').map(|entry| entry.unwrap().0.split_last_chunk::<25>().unwrap().1[0]);
+    assert_eq!(claimed.collect::<Vec<_>>(), [0, 1], "a look for who claimed a key passes the claimed ones alone");
+}
