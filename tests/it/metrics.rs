@@ -88,7 +88,10 @@ fn what_happened_is_on_the_page_for_prometheus_and_nothing_undocumented_is() {
     let middle = broken.body.len() / 2;
     broken.body[middle] ^= 1;
     assert_eq!(http::post(home.as2, "/as2", &broken.headers, &broken.body).unwrap().status, 200);
-    let (text, values) = page(&home);
+    // The refusal comes to stand as a condition with the next look at them.
+    let (text, values) = eventually("the refusal stands as an alert", || {
+        Some(page(&home)).filter(|(_, values)| values.contains_key("dxgate_alerts_standing{code=\"messages-refused\"}"))
+    });
     let value = |series: &str| *values.get(series).unwrap_or_else(|| panic!("{series} is not in\n{text}"));
     let outcome = |direction: &str, outcome: &str| {
         let labels = format!("direction=\"{direction}\",kind=\"payload\",partner=\"theirs\",outcome=\"{outcome}\"");
@@ -123,14 +126,14 @@ fn what_happened_is_on_the_page_for_prometheus_and_nothing_undocumented_is() {
         let (_, _, documented, _) = METRICS.iter().find(|(known, ..)| *known == name).unwrap();
         assert_eq!(labels, documented.iter().map(|label| (*label).to_owned()).collect(), "labels of {series}");
     }
-    // Unused so far: nothing is due, nothing stands, nobody is told, nobody was refused.
+    assert_eq!(values.keys().filter(|series| series.starts_with("dxgate_alerts_standing")).count(), 1, "{text}");
+    // Unused so far: nothing is due, nobody is told, nobody was refused.
     let seen: BTreeSet<&str> = values.keys().filter_map(|series| Some(metric_of(series)?.0)).collect();
     let unused = METRICS.iter().map(|(name, ..)| *name).filter(|name| !seen.contains(name));
     let unused: Vec<&str> = unused.collect();
     let wanted = [
         "queue_overdue_seconds",
         "crypto_refusals_total",
-        "alerts_standing",
         "alert_deliveries_total",
         "alerts_waiting",
         "http_connections_refused_total",
