@@ -7,5 +7,6 @@ mod keeping;
 mod leases;
 mod recovery;
 pub(super) mod support;
+mod verifying;
 mod waiting;
 mod written_back;

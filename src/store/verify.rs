@@ -5,13 +5,14 @@ use std::sync::PoisonError;
 use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
+use super::index::Location;
 use super::journal::frame::{Kind, split_body};
 use super::journal::reader::{self, Frame, Range};
-use super::journal::retired::{Link, SnapshotLink};
+use super::journal::retired::{Link, Marks, SnapshotLink};
 use super::journal::segment_path;
 use super::record::Body;
 use super::replay::link_of;
-use super::{Store, body, recovery, snapshot};
+use super::{Store, body, snapshot};
 
 /// What a verification read and found whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,8 +83,33 @@ impl Store {
     }
 
     fn verify(&self, depth: Depth) -> Result<JournalReport, StoreError> {
+        let (mut report, links) = self.unless_retired(&mut |marks| self.verify_frames(depth, marks))?;
+        report.snapshots = self.verify_snapshots(&links)?;
+        if depth == Depth::Bodies {
+            report.bodies = report.bodies.saturating_add(self.verify_body_files()?);
+            report.certificates = self.verify_certificates()?;
+        }
+        Ok(report)
+    }
+
+    /// What a reading of the journal comes to. It begins anew when it failed and segments were retired meanwhile: their files
+    /// go while it is at work.
+    pub(super) fn unless_retired<T>(
+        &self,
+        read: &mut dyn FnMut(&Marks) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        loop {
+            let marks = self.marks()?;
+            let done = read(&marks);
+            if done.is_ok() || self.marks()?.retired == marks.retired {
+                return done;
+            }
+        }
+    }
+
+    /// Every frame, and the snapshots that they name.
+    fn verify_frames(&self, depth: Depth, marks: &Marks) -> Result<(JournalReport, Vec<SnapshotLink>), StoreError> {
         let applied = self.0.index.applied();
-        let marks = self.0.index.marks().map_err(|error| recovery::index_error(&self.0.layout, &error))?;
         let range = Range { from: 1, acknowledged: applied.sequence };
         let mut report = JournalReport::default();
         let mut links = Vec::new();
@@ -103,12 +129,7 @@ impl Store {
         })?;
         report.segments = reading.segments;
         report.retired = marks.retired.iter().map(|run| run.last.saturating_sub(run.first).saturating_add(1)).sum();
-        report.snapshots = self.verify_snapshots(&links)?;
-        if depth == Depth::Bodies {
-            report.bodies = report.bodies.saturating_add(self.verify_body_files()?);
-            report.certificates = self.verify_certificates()?;
-        }
-        Ok(report)
+        Ok((report, links))
     }
 
     fn verify_body_frame(&self, frame: &Frame<'_>) -> Result<(), StoreError> {
@@ -149,11 +170,16 @@ impl Store {
         for message in ids.map_while(|id| self.ask(id)).filter_map(|id| self.message(&id)) {
             for body in message.bodies() {
                 let path = body::path(&self.0.layout.bodies, &body.id);
-                if self.ask(self.0.index.body(&body.id)).flatten() != Some(super::index::Location::File) {
+                let is_file = || self.ask(self.0.index.body(&body.id)).flatten() == Some(Location::File);
+                if !is_file() {
                     continue;
                 }
                 let unreadable = |source| StoreError::Unreadable { path: path.clone(), source };
-                let file = std::fs::File::open(&path).map_err(unreadable)?;
+                let file = match std::fs::File::open(&path) {
+                    // It expired meanwhile.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_file() => continue,
+                    opened => opened.map_err(unreadable)?,
+                };
                 if !is_sound(file, &body).map_err(unreadable)? {
                     let what = "the bytes of a body do not have their digest".to_owned();
                     return Err(StoreError::Damaged { path, offset: 0, what });

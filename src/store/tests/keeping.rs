@@ -23,16 +23,16 @@ fn small(dir: &Path) -> StoreConfig {
     StoreConfig { segment_bytes: 6_000, snapshot_bytes: 1, ..config(dir) }
 }
 
-fn open_small(dir: &Path) -> (Store, RecoveryReport) {
+pub(super) fn open_small(dir: &Path) -> (Store, RecoveryReport) {
     Store::open(small(dir)).unwrap()
 }
 
-fn go_on() -> bool {
+pub(super) fn go_on() -> bool {
     false
 }
 
 /// Messages on their way, settled, published, with large bodies and stray receipts.
-fn live(store: &Store, from: u16) {
+pub(super) fn live(store: &Store, from: u16) {
     for number in from..from + 6 {
         let outbound = compose_one(store, number, "customs", at(50));
         happen(store, outbound, 60, Fact::Attempted { number: 1 }).unwrap();
@@ -68,7 +68,7 @@ fn receipt(body: Body) -> Receipt {
     }
 }
 
-fn keeper(store: &Store, day: i64) -> Keeper {
+pub(super) fn keeper(store: &Store, day: i64) -> Keeper {
     Keeper::new(store.clone(), POLICY, Arc::new(ManualClock::new(at(day * DAY))))
 }
 
