@@ -159,6 +159,23 @@ impl Db {
         Db::entries(self.db().range::<&[u8], _>(prefix..before).rev())
     }
 
+    /// The same, but each entry is looked up when it is asked for. What [`Db::back_from`] has read of the map ahead may be
+    /// older than where it goes on: it would pass what came to lie in between.
+    pub(super) fn back_from_anew(
+        &self,
+        prefix: &[u8],
+        before: &[u8],
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), DbError>> + use<> {
+        let (db, from, mut before) = (self.db().clone(), prefix.to_vec(), before.to_vec());
+        Db::entries(std::iter::from_fn(move || {
+            let found = db.range::<&[u8], _>(&from[..]..&before[..]).next_back()?;
+            if let Ok((key, _)) = &found {
+                before = key.to_vec();
+            }
+            Some(found)
+        }))
+    }
+
     /// Makes all changes visible together; they may all be lost in a crash.
     pub(super) fn apply(&self, batch: DbBatch) -> Result<(), DbError> {
         self.guarded(|db| {

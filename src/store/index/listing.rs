@@ -3,7 +3,7 @@
 use super::keys::{message_id_beginning, partner_prefix, standing_byte, state_byte, trailing_id, word_prefix};
 use super::lists::{self, BODIES};
 use super::packed::unpack;
-use super::{Index, Location};
+use super::{Index, Location, Stored};
 use crate::declaration::standing::Standing;
 use crate::ground::id::Id;
 use crate::store::db::DbError;
@@ -41,7 +41,13 @@ impl Index {
             Some(id) => end.extend_from_slice(id.as_bytes()),
             None => end.extend_from_slice(&[0xff; 17]),
         }
-        let entries = self.whole(|db| db.back_from(&prefix, &end));
+        let entries = self.whole(|db| -> Box<dyn Iterator<Item = Stored>> {
+            if lists::is_block(&prefix) {
+                // A block may be cut in two meanwhile.
+                return Box::new(db.back_from_anew(&prefix, &end));
+            }
+            Box::new(db.back_from(&prefix, &end))
+        });
         entries.flat_map(move |entry| match entry {
             Ok((key, block)) if lists::is_block(&key) => {
                 let ids = lists::records(&key, &block).map(|(id, _)| id).rev();

@@ -199,6 +199,43 @@ mod tests {
         assert_eq!(left, [300, 0, 300]);
     }
 
+    fn all(numbers: impl Iterator<Item = u32>, put_in: bool) -> Edits {
+        numbers.map(|number| (id(number), put_in.then(Vec::new))).collect()
+    }
+
+    /// 40 blocks, of which every other one was taken out; those before them reach into their places.
+    fn reaching_far(db: &Db) -> Edits {
+        change(db, b"s1", all((0..5_120).map(|number| number * 10), true));
+        let of_block = |number: u32| (number / 128) % 2;
+        change(db, b"s1", all((0..5_120).filter(|number| of_block(*number) == 1).map(|number| number * 10), false));
+        let more_than_30 = (0..5_120).filter(|number| of_block(*number) == 0 && number % 128 >= 30);
+        change(db, b"s1", all(more_than_30.map(|number| number * 10), false));
+        let more = (0..5_120).filter(|number| of_block(*number) == 1 && number % 128 < 90);
+        change(db, b"s1", all(more.map(|number| number * 10), true));
+        // What cuts each of them in two: the second part begins where the block was that is gone.
+        all((0..5_120).filter(|number| of_block(*number) == 0 && number % 128 < 20).map(|number| number * 10 + 5), true)
+    }
+
+    #[test]
+    fn a_list_that_is_read_backwards_is_whole_though_its_blocks_are_cut_in_two_meanwhile() {
+        for blocks_before in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let db = map(dir.path());
+            let cutting = reaching_far(&db);
+            let ids = |block: Result<(Bytes, Bytes), DbError>| {
+                let (key, block) = block.unwrap();
+                records(&key, &block).map(|(id, _)| id).collect::<Vec<Id>>()
+            };
+            let before: Vec<Id> = blocks(&db, b"s1").into_iter().flat_map(|block| ids(Ok(block))).collect();
+            let mut reading = db.back_from_anew(b"s1", b"s2");
+            let mut seen: std::collections::BTreeSet<Id> = reading.by_ref().take(blocks_before).flat_map(ids).collect();
+            change(&db, b"s1", cutting);
+            seen.extend(reading.flat_map(ids));
+            let missing = before.iter().filter(|id| !seen.contains(id)).count();
+            assert_eq!((missing, before.len()), (0, 20 * 120), "after {blocks_before} blocks");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
