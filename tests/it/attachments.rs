@@ -93,7 +93,8 @@ fn a_folder_in_the_outbox_is_one_message_and_its_files_arrive_with_their_names()
     let kept = gateway.wait_for("theirs", "sent", "batch 7.mime");
     assert!(kept.starts_with(b"--dxgate-files-"));
     assert_eq!(home.names("theirs", "outbox"), Vec::<String>::new());
-    assert!(std::fs::read_dir(home.exchange("theirs", ".claimed")).unwrap().next().is_none());
+    let claimed = || std::fs::read_dir(home.exchange("theirs", ".claimed")).unwrap().count();
+    crate::support::eventually(".claimed is empty", || (claimed() == 0).then_some(()));
     let messages = gateway.api("/api/v1/messages?partner=theirs")["messages"].clone();
     assert_eq!(messages.as_array().map(Vec::len), Some(1));
 

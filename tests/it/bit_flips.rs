@@ -36,7 +36,7 @@ use crate::support::correspondent::{Kind, Letter, acknowledge, letter, open, pla
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::scripted::{self, Scripted};
-use crate::support::{eventually, http, keys};
+use crate::support::{DEADLINE, eventually, http, keys};
 
 /// Longer than what lives in the journal.
 const LARGE: usize = 1_300_000;
@@ -402,7 +402,7 @@ impl Specimen {
         };
         let has_reported = || gateway.log().lines().any(|line| line.contains(" ERROR "));
         while missing("inbox", "staged") || missing("sent", "pending") {
-            if start.elapsed() > Duration::from_secs(15) || has_reported() {
+            if start.elapsed() > DEADLINE || has_reported() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(20));

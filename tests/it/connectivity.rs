@@ -232,7 +232,7 @@ const FAULTS: [(&str, &str, &str, &str); 22] = [
     ("fault = 'closed'", "large-file", "http", "connection-closed"),
     ("fault = 'http-status'\nstatus = 404", "signed", "http", "http-404"),
     ("fault = 'http-status'\nstatus = 503", "signed", "http", "http-503"),
-    ("fault = 'late'\ndelay = '4s'", "async-mdn", "mdn", "mdn-overdue"),
+    ("fault = 'late'\ndelay = '6s'", "async-mdn", "mdn", "mdn-overdue"),
 ];
 
 #[test]
@@ -240,9 +240,13 @@ fn each_fault_makes_exactly_its_case_fail_and_the_case_says_where_and_why() {
     let desk = Desk::new();
     let mut plan = format!("name = 'faults'\nwait = '20s'\n{HEAD}");
     let mut scenario = "receipts = 'none'\n".to_owned();
-    for (number, (fault, check, layer, _)) in FAULTS.iter().enumerate() {
-        // What is answered badly is tried again later: nothing comes in the case's time.
-        let wait = if *layer == "as2" { "20s" } else { "2s" };
+    for (number, (fault, check, _, code)) in FAULTS.iter().enumerate() {
+        // The first end as soon as they are answered. All else is tried again later: nothing comes in the case's time.
+        let wait = match (*check, *code) {
+            (_, "mdn-negative" | "mdn-mic-mismatch" | "http-404") => "20s",
+            ("large-file", _) => "10s",
+            _ => "3s",
+        };
         plan += &format!("[[case]]\nid = 'bad{number}'\nkind = 'interface'\ncheck = '{check}'\nwait = '{wait}'\n");
         plan += &format!("[[case]]\nid = 'good{number}'\nkind = 'interface'\ncheck = 'mic'\n");
         scenario += &format!("[[fault]]\n{fault}\nskip = {}\n", 2 * number);
@@ -339,13 +343,14 @@ fn explained(failure: &Value, layer: &str, code: &str) {
     }
 }
 
-/// A business plan of these types, and what each case says under a scenario.
-fn business(outcomes: &[(&str, &str)], wait: &str) -> Value {
+/// A business plan of these types, and what each case says under a scenario in its time.
+fn business(outcomes: &[(&str, &str, &str)]) -> Value {
     let desk = Desk::new();
-    let mut plan = format!("name = 'business'\nwait = '{wait}'\n{HEAD}");
+    let mut plan = format!("name = 'business'\n{HEAD}");
     let mut scenario = String::new();
-    for (kind, outcome) in outcomes {
+    for (kind, outcome, wait) in outcomes {
         plan += &format!("[[case]]\nid = '{kind}'\nkind = 'business'\nmessage_type = '{kind}Message'\n");
+        plan += &format!("wait = '{wait}'\n");
         scenario += &format!("[[outcome]]\ntype = '{kind}Message'\n{outcome}\n");
     }
     let (plan, scenario) = (desk.file("plan.toml", &plan), desk.file("scenario.toml", &scenario));
@@ -357,12 +362,12 @@ fn business(outcomes: &[(&str, &str)], wait: &str) -> Value {
 #[test]
 fn what_customs_does_not_take_is_explained_by_the_layer_that_says_so() {
     let outcomes = [
-        ("CEB311", "end = 'rejected'"),
-        ("CEB621", "end = 'format-error'"),
-        ("CEB303", "end = 'error'\nstatus = '-1'"),
-        ("CEB603", "end = 'silent'"),
+        ("CEB311", "end = 'rejected'", "60s"),
+        ("CEB621", "end = 'format-error'", "60s"),
+        ("CEB303", "end = 'error'\nstatus = '-1'", "60s"),
+        ("CEB603", "end = 'silent'", "15s"),
     ];
-    let said = business(&outcomes, "4s");
+    let said = business(&outcomes);
     let expected = [
         ("CEB311", "business", "business-refused"),
         ("CEB621", "format", "format-refused"),
@@ -459,7 +464,7 @@ fn what_does_not_fit_an_earlier_document_is_refused_by_the_testbed_as_customs_re
 fn an_envelope_that_the_platform_refuses_is_explained_whatever_the_class_of_its_code() {
     let outcomes = [("CEB311", "0001"), ("CEB621", "1001"), ("CEB303", "2001"), ("CEB603", "3001")];
     let texts = outcomes.map(|(kind, code)| (kind, format!("end = 'refused'\nstatus = '{code}'")));
-    let said = business(&texts.each_ref().map(|(kind, text)| (*kind, text.as_str())), "60s");
+    let said = business(&texts.each_ref().map(|(kind, text)| (*kind, text.as_str(), "60s")));
     for (id, status) in outcomes {
         let case = case(&said, id);
         let failure = &case["failure"];

@@ -153,7 +153,7 @@ fn a_run_that_the_end_of_the_gateway_interrupts_is_resumed_over_the_api() {
     (site.gateway, site.console, site.token) = serve(&site.enterprise);
     assert_eq!(site.shown(&format!("/runs/{id}"))["running"], false);
     // Nothing is heard this time either: the case ends when its time is over.
-    fs::write(folder.join("own.toml"), plan(&format!("{MIC}{}wait = '3s'\n", ORDER))).unwrap();
+    fs::write(folder.join("own.toml"), plan(&format!("{MIC}{}wait = '15s'\n", ORDER))).unwrap();
     let (status, resumed) = site.post(&format!("/runs/{id}/resume"), &json!({}));
     assert_eq!((status, &resumed["id"]), (202, &json!(id)), "{resumed:#}");
     let whole = site.ended(&id);

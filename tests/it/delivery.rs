@@ -120,7 +120,7 @@ fn what_a_person_must_look_at_is_held_and_sent_once() {
 fn a_partner_that_never_answers_well_is_given_up_in_the_end() {
     let peer = Scripted::start(|_, _| Some(answer(503, "", b"")));
     let home = Home::ours();
-    let delivery = "retry = [\"1s\"]\ngive_up_after = \"2s\"\njitter = 0.0";
+    let delivery = "retry = [\"1s\"]\ngive_up_after = \"10s\"\njitter = 0.0";
     home.partner("theirs", &PartnerFile { url: peer.url(), delivery, ..PartnerFile::default() });
     let gateway = Gateway::start(&home);
     home.submit("theirs", "order.xml", ORDER);

@@ -13,7 +13,7 @@ use crate::support::correspondent::{Kind, acknowledge};
 use crate::support::eventually;
 use crate::support::gateway::{Gateway, run};
 use crate::support::home::customs_home;
-use crate::support::scripted::Scripted;
+use crate::support::scripted::{Scripted, answer};
 
 const DXPID: &str = "DXPENT0000012345";
 
@@ -130,7 +130,7 @@ fn a_change_wants_an_original_that_was_sent_and_accepted_and_is_not_behind_a_lis
 #[test]
 fn what_was_cancelled_may_be_declared_anew_and_what_is_resent_is_no_repetition() {
     let peer = Scripted::start(|number, posted| match number {
-        0 => None,
+        0 => Some(answer(503, "Retry-After: 3600\r\n", b"")),
         _ => Some(acknowledge(posted, Kind::default())),
     });
     let home = customs_home(DXPID, peer.url(), "");

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use dxgate::as2::SendPlan;
@@ -256,7 +257,7 @@ fn nothing_that_lands_in_a_watched_folder_is_ever_run() {
     let home = home(&peer);
     let gateway = Gateway::start(&home);
     gateway_with_a_message(&home, &gateway);
-    let mark = home.path("it-ran");
+    let (mark, aside) = (home.path("it-ran"), home.path("aside"));
     let script = format!("#!/bin/sh\ntouch '{}'\n", mark.display());
     let kinds = [
         "sh", "bash", "py", "pl", "rb", "js", "mjs", "php", "jsp", "jar", "war", "class", "exe", "dll", "com", "bat",
@@ -278,7 +279,7 @@ fn nothing_that_lands_in_a_watched_folder_is_ever_run() {
             fs::create_dir_all(&place).unwrap();
             // A partner's file that is none keeps the gateway from starting, as it should.
             let kinds = kinds.iter().filter(|kind| **kind != "toml" || !place.ends_with("partners"));
-            kinds.for_each(|kind| executable(&place.join(format!("autorun.{kind}")), &script));
+            kinds.for_each(|kind| executable(&aside, &place.join(format!("autorun.{kind}")), &script));
         }
     }
     eventually("all of the outbox was sent as it is", || {
@@ -293,9 +294,11 @@ fn nothing_that_lands_in_a_watched_folder_is_ever_run() {
     assert!(gateway.is_ready() && !mark.exists(), "something that was dropped has run");
 }
 
-fn executable(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+/// Made aside: what lies in a watched folder may be taken the next moment.
+fn executable(aside: &Path, path: &Path, text: &str) {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(aside).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    fs::rename(aside, path).unwrap();
 }
 
 /// Ways to write "one up" and "further down" that some server took for it.

@@ -20,7 +20,7 @@ use crate::support::scripted::{Posted, Scripted, answer};
 use crate::support::{eventually, free_port, keys};
 
 const ORDER: &[u8] = b"<order/>\n";
-const RETRY: &str = "retry = [\"1m\", \"2m\", \"5m\"]\njitter = 0.0\ngive_up_after = \"72h\"\ntimeout = \"2s\"";
+const RETRY: &str = "retry = [\"1m\", \"2m\", \"5m\"]\njitter = 0.0\ngive_up_after = \"72h\"";
 
 /// Where redirects lead.
 const ELSEWHERE: &str = "http://127.0.0.1:9/elsewhere";

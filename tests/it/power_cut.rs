@@ -21,6 +21,7 @@ use crate::proof::account::{Judgement, python};
 use crate::proof::disk::Disk;
 use crate::proof::scene::Scene;
 use crate::proof::{Moments, size, skipped};
+use crate::support::eventually;
 use crate::support::gateway::{Gateway, dxgate};
 
 /// Cuts during the recovery from one.
@@ -66,7 +67,7 @@ fn a_gateway_whose_syncs_do_nothing_is_seen_to_lose_what_it_acknowledged() {
     let judgement = scene.run_expecting_losses(|| {
         for _ in 0..cuts {
             let mut gateway = Gateway::spawn_by(&scene.victim, without_sync());
-            std::thread::sleep(std::time::Duration::from_millis(1000));
+            eventually("ready, or it refuses", || (gateway.ended().is_some() || gateway.is_ready()).then_some(()));
             moments.pass(1000);
             // A store that lost too much refuses to start; then that is the end.
             let refuses = gateway.ended().is_some();

@@ -131,7 +131,7 @@ fn a_server_that_says_nothing_is_waited_for_as_long_as_its_partner_file_says() {
     let silent_first = |number| if number == 0 { Fault::HalfOpen } else { Fault::Pass };
     let between = Proxy::start(peer.address, silent_first);
     let home = Home::ours();
-    let delivery = format!("{RETRY}\ntimeout = \"1s\"");
+    let delivery = format!("{RETRY}\ntimeout = \"10s\"");
     home.partner("theirs", &PartnerFile { url: between.url(), delivery: &delivery, ..PartnerFile::default() });
     let gateway = Gateway::start(&home);
     home.submit("theirs", "a.xml", b"<a/>");

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::correspondent::{Letter, letter, plan, receipt_in};
+use crate::support::eventually;
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile};
 use crate::support::http::{self, Answer};
@@ -22,6 +23,8 @@ fn a_restored_receiver_hands_nothing_over_again_and_repeats_its_receipts() {
         let gateway = Gateway::start(&home);
         let first = accepted(&home, &taken);
         gateway.wait_for("theirs", "inbox", "taken.xml");
+        // The journal learns it a little later than the folder.
+        eventually("it is known to be published", || is_published(&gateway).then_some(()));
         // The second file finds no inbox, so the backup has it promised and not published.
         let (inbox, aside) = (home.exchange("theirs", "inbox"), home.path("aside"));
         fs::rename(&inbox, &aside).unwrap();
@@ -71,6 +74,14 @@ fn accepted(home: &Home, letter: &Letter) -> Answer {
     let answer = http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap();
     assert!(receipt_in(&answer).disposition.is_positive(), "{}", answer.text());
     answer
+}
+
+/// Whether the only message's files are where its users find them, by what the gateway knows.
+fn is_published(gateway: &Gateway<'_>) -> bool {
+    let messages = gateway.api("/api/v1/messages")["messages"].clone();
+    let shown = gateway.api(&format!("/api/v1/messages/{}", messages[0]["id"].as_str().unwrap()));
+    let files = shown["files"].as_array().unwrap();
+    !files.is_empty() && files.iter().all(|file| file["published"] == true)
 }
 
 fn payloads(home: &Home) -> Vec<String> {

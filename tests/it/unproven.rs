@@ -12,7 +12,7 @@ use crate::support::inside::{self, Inside, pass};
 use crate::support::scripted::{Posted, Scripted, answer};
 
 const ORDER: &[u8] = b"<order/>\n";
-const RETRY: &str = "retry = [\"1m\"]\njitter = 0.0\ngive_up_after = \"72h\"\ntimeout = \"2s\"";
+const RETRY: &str = "retry = [\"1m\"]\njitter = 0.0\ngive_up_after = \"72h\"";
 const UNPROVEN: &str = "mdn-duplicate-unproven";
 const SYNC: &str = "mode = \"sync\"\nsigned = true";
 const LATER: &str = "mode = \"async\"\nsigned = true\ndeadline = \"30m\"";

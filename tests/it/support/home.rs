@@ -81,7 +81,7 @@ settle = "200ms"
 
     /// Adds a partner.
     pub fn partner(&self, id: &str, partner: &PartnerFile<'_>) -> &Home {
-        fs::write(self.path("partners").join(format!("{id}.toml")), partner.to_toml()).unwrap();
+        replace(&self.path("partners").join(format!("{id}.toml")), &partner.to_toml());
         self
     }
 
@@ -197,7 +197,14 @@ impl PartnerFile<'_> {
 pub fn change(file: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(file).unwrap();
     assert!(text.contains(from), "{from} in {text}");
-    fs::write(file, text.replacen(from, to, 1)).unwrap();
+    replace(file, &text.replacen(from, to, 1));
+}
+
+/// Writes a file in one step, under a name that no gateway reads until then: nobody ever sees half of it.
+pub fn replace(file: &Path, text: &str) {
+    let aside = file.with_extension("new");
+    fs::write(&aside, text).unwrap();
+    fs::rename(&aside, file).unwrap();
 }
 
 /// A station with this DXPID and customs at `url`; `more` goes into its configuration.
