@@ -55,6 +55,7 @@ mod receipt;
 mod resend;
 mod restart;
 pub mod retry;
+mod revoked;
 pub mod scan;
 mod send;
 mod signing;

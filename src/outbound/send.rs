@@ -16,6 +16,7 @@ use super::compose::{ComposeLate, NotComposed};
 use super::outcome::Examined;
 use super::restart::Transfer;
 use super::retry::Outcome;
+use super::revoked::encrypted_to_revoked;
 use super::{Outbound, circuit};
 use crate::as2::headers;
 use crate::bilingual;
@@ -144,6 +145,9 @@ impl Outbound {
             Ok(url) => url,
             Err(reason) => return self.hold(&message, reason).await,
         };
+        if let Some(reason) = encrypted_to_revoked(&partner, &message) {
+            return self.hold(&message, reason).await;
+        }
         if message.state == State::AwaitingReceipt && self.is_overdue_for_good(&partner, &message) {
             return self.give_up_waiting(&partner, &message).await;
         }
@@ -423,7 +427,7 @@ fn answer_headers(answer: &Answer) -> Headers {
 }
 
 /// The latest attempt ended before the connection stood: the partner cannot know its Message-ID.
-fn never_arrived(message: &Message) -> bool {
+pub(super) fn never_arrived(message: &Message) -> bool {
     let reason = message.reason.as_ref().map(|reason| reason.code.as_str());
     use PostErrorKind::{Connect, ConnectTimeout, Proxy, Resolve, Tls, TlsVersion};
     let before = [Resolve, Connect, ConnectTimeout, Proxy, Tls, TlsVersion];

@@ -6,9 +6,10 @@ use std::process::Command;
 
 use dxgate::as2::SendPlan;
 
-use crate::support::correspondent::{letter, plan, receipt_in, signing};
+use crate::support::correspondent::{Kind, acknowledge, letter, plan, receipt_in, signing};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
+use crate::support::scripted::{Scripted, answer};
 use crate::support::{eventually, http, keys};
 
 /// `theirs` is its own issuer, as self-signed certificates are: it signs its own revocation list.
@@ -94,6 +95,44 @@ fn a_revoked_certificate_verifies_nothing_and_is_not_encrypted_to_from_the_momen
     eventually("the bad list is named", || log().contains("crl-unreadable").then_some(()));
     let refused = answer("<3@theirs>", b"<c/>").disposition.to_string();
     assert!(refused.ends_with("error: decryption-failed"), "{refused}");
+}
+
+/// What a person does over the API.
+fn act(home: &Home, what: &str) {
+    let headers = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", home.token().unwrap());
+    let answer = http::post(home.console, &format!("/api/v1/{what}"), &headers, br#"{"reason":"a test"}"#).unwrap();
+    assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+}
+
+#[test]
+fn what_was_encrypted_before_and_never_left_is_held_and_what_may_have_arrived_goes_on() {
+    let peer = Scripted::start(|number, posted| match number {
+        0 => Some(answer(503, "Retry-After: 3600\r\n", b"")),
+        _ => Some(acknowledge(posted, Kind::default())),
+    });
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[revocation]\nlists = \"crls\"\n" });
+    home.partner("theirs", &PartnerFile { url: peer.url(), delivery: "concurrency = 1", ..PartnerFile::default() });
+    publish(&home, false);
+    let gateway = Gateway::start(&home);
+    let message = |name: &str| {
+        let messages = gateway.api("/api/v1/messages")["messages"].as_array().unwrap().clone();
+        messages.into_iter().find(|message| message["file_name"] == name)
+    };
+    home.submit("theirs", "seen.xml", b"<a/>");
+    eventually("the first was answered", || message("seen.xml").filter(|one| one["reason"]["code"] == "http-503"));
+    act(&home, "partners/theirs/pause");
+    home.submit("theirs", "unseen.xml", b"<b/>");
+    eventually("the second waits", || message("unseen.xml").filter(|one| one["state"] == "composed"));
+    publish(&home, true);
+    let log = || fs::read_to_string(home.log()).unwrap();
+    eventually("the lists are read again", || log().contains("was read again").then_some(()));
+    act(&home, "partners/theirs/resume");
+    let held = eventually("the second is held", || message("unseen.xml").filter(|one| one["state"] == "held"));
+    assert_eq!((held["reason"]["code"].as_str(), held["attempts"].as_u64()), (Some("certificate-revoked"), Some(0)));
+    act(&home, &format!("messages/{}/retry", message("seen.xml").unwrap()["id"].as_str().unwrap()));
+    eventually("the first is sent again", || (peer.posted().len() == 2).then_some(()));
+    let posted = peer.posted();
+    assert!(posted[1].body == posted[0].body, "the same bytes");
 }
 
 #[test]
