@@ -118,7 +118,7 @@ pub(super) fn cms_type(smime_type: &str, file_name: &str) -> ContentType {
 
 /// A delimiter that occurs in no content written before it was drawn.
 pub(super) fn boundary() -> String {
-    format!("----=_dxgate_{}", random::hex(16))
+    format!("----=_dxgate_{}", random::noise_in_hex(16))
 }
 
 /// From the end of the first part to the end of the multipart.

@@ -15,6 +15,7 @@ use openssl::x509::{X509, X509Name, X509NameRef, X509Ref};
 use serde::{Deserialize, Serialize};
 
 use super::der::{self, DerError, Fields, Tlv};
+use super::operation::Contexts;
 use super::{CmsError, DigestAlgorithm, sm2};
 use crate::ground::text::printable;
 
@@ -77,6 +78,7 @@ struct Inner {
     fingerprint: Fingerprint,
     names: Names,
     key: Option<(KeyKind, PKey<Public>)>,
+    contexts: Contexts<Public>,
 }
 
 /// The kinds of keys that sign and encrypt here.
@@ -138,7 +140,14 @@ impl Certificate {
         let digest = DigestAlgorithm::Sha256.digest(der);
         let fingerprint = Fingerprint(digest.try_into().map_err(|_| CmsError::NotACertificate)?);
         let key = x509.public_key().ok().and_then(|key| Some((KeyKind::of(&key)?, key)));
-        Ok(Certificate(Arc::new(Inner { x509, der: der.to_vec(), fingerprint, names, key })))
+        Ok(Certificate(Arc::new(Inner {
+            x509,
+            der: der.to_vec(),
+            fingerprint,
+            names,
+            key,
+            contexts: Contexts::default(),
+        })))
     }
 
     /// The first certificate of a PEM text.
@@ -291,6 +300,11 @@ impl Certificate {
     /// The public key, if it is of a kind that signs or encrypts here.
     pub(super) fn key(&self) -> Option<(KeyKind, &PKeyRef<Public>)> {
         self.0.key.as_ref().map(|(kind, key)| (*kind, key.as_ref()))
+    }
+
+    /// What that key is used with.
+    pub(super) fn contexts(&self) -> &Contexts<Public> {
+        &self.0.contexts
     }
 }
 

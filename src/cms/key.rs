@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +15,8 @@ use openssl::pkey::{PKey, PKeyRef, Private};
 
 use super::ber::BerReader;
 use super::der::{self, Fields};
-use super::{Certificate, CmsError, KeyKind, KeyTransport};
+use super::operation::Contexts;
+use super::{Certificate, CmsError, DigestAlgorithm, KeyKind, KeyTransport, SignatureScheme};
 use crate::ground::limits::Limits;
 use crate::ground::secret::Secret;
 
@@ -29,7 +31,7 @@ const MAX_DEPTH: usize = 24;
 
 /// A private key of one of the kinds in [`KeyKind`]; cheap to clone, `Debug` shows nothing of it.
 #[derive(Clone)]
-pub struct PrivateKey(PKey<Private>, KeyKind);
+pub struct PrivateKey(PKey<Private>, KeyKind, Arc<Contexts<Private>>);
 
 impl PrivateKey {
     /// Reads a PEM key: PKCS#8, encrypted PKCS#8, PKCS#1 or SEC 1.
@@ -58,7 +60,7 @@ impl PrivateKey {
     /// [`CmsError::UnusableKey`] unless it is of a kind in [`KeyKind`].
     pub fn from_pkey(key: PKey<Private>) -> Result<PrivateKey, CmsError> {
         let kind = KeyKind::of(&key).ok_or(CmsError::UnusableKey(USABLE))?;
-        Ok(PrivateKey(key, kind))
+        Ok(PrivateKey(key, kind, Arc::default()))
     }
 
     /// Its kind.
@@ -68,7 +70,17 @@ impl PrivateKey {
 
     /// Whether the certificate holds this key's public half.
     pub fn matches(&self, certificate: &Certificate) -> bool {
-        certificate.x509().public_key().is_ok_and(|public| self.0.public_eq(&public))
+        certificate.key().is_some_and(|(_, public)| self.0.public_eq(public))
+    }
+
+    /// Signs a hash, by any scheme but SM2.
+    pub(super) fn sign(
+        &self,
+        hash: &[u8],
+        digest: DigestAlgorithm,
+        scheme: SignatureScheme,
+    ) -> Result<Vec<u8>, ErrorStack> {
+        self.2.sign(&self.0, hash, digest, scheme)
     }
 
     /// OpenSSL's view of it.

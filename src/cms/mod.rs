@@ -33,6 +33,7 @@ mod openssl_cli_tests;
 mod openssl_elliptic_tests;
 #[cfg(test)]
 mod openssl_legacy_tests;
+mod operation;
 mod revocation;
 pub mod signed;
 pub mod sm2;

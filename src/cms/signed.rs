@@ -22,11 +22,7 @@
 use std::io::Read;
 
 use jiff::Timestamp;
-use openssl::error::ErrorStack;
 use openssl::pkey::{PKeyRef, Public};
-use openssl::pkey_ctx::PkeyCtx;
-use openssl::rsa::Padding;
-use openssl::sign::RsaPssSaltlen;
 
 use super::algorithm::SignatureParameters;
 use super::ber::BerReader;
@@ -122,7 +118,7 @@ pub fn sign_detached(
     ]);
     let signature = match scheme {
         SignatureScheme::Sm2 => sm2::sign_encoded(key.key.pkey(), &attributes)?,
-        _ => sign(&digest.digest(&attributes), digest, key, scheme)?,
+        _ => key.key.sign(&digest.digest(&attributes), digest, scheme)?,
     };
     let signer_info = der::sequence(&[
         &der::integer(1),
@@ -316,9 +312,9 @@ impl SignerInfo {
             Some(signed) => (self.digest.digest(&signed.set), signed.signing_time),
             None => (content_digest.to_vec(), None),
         };
-        let is_by = |key: &PKeyRef<Public>| match (self.parameters, &signed) {
+        let is_by = |certificate: &Certificate, key: &PKeyRef<Public>| match (self.parameters, &signed) {
             (SignatureParameters::Sm2, Some(signed)) => sm2::verifies_encoded(key, &signed.set, &self.signature),
-            _ => is_signature(key, self.parameters, self.digest, &digest, &self.signature),
+            _ => certificate.contexts().is_signature(key, self.parameters, self.digest, &digest, &self.signature),
         };
         let mut named = trusted.iter().filter(|certificate| self.names(certificate)).peekable();
         if named.peek().is_none() {
@@ -331,7 +327,7 @@ impl SignerInfo {
                 refusal = SignatureError::WeakKey;
                 continue;
             };
-            if is_by(key) {
+            if is_by(certificate, key) {
                 return Ok(SignatureValid {
                     signer: certificate.fingerprint(),
                     digest: self.digest,
@@ -439,58 +435,6 @@ fn expect_oid(value: &[u8], expected: &[u8]) -> Result<(), SignatureError> {
     } else {
         Err(SignatureError::Malformed("another content type than expected"))
     }
-}
-
-fn sign(
-    hash: &[u8],
-    digest: DigestAlgorithm,
-    key: &SigningKey,
-    scheme: SignatureScheme,
-) -> Result<Vec<u8>, ErrorStack> {
-    let mut context = PkeyCtx::new(key.key.pkey())?;
-    context.sign_init()?;
-    match scheme {
-        SignatureScheme::RsaPkcs1 => context.set_rsa_padding(Padding::PKCS1)?,
-        SignatureScheme::RsaPss => {
-            context.set_rsa_padding(Padding::PKCS1_PSS)?;
-            context.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
-            context.set_rsa_mgf1_md(digest.md())?;
-        }
-        SignatureScheme::Ecdsa | SignatureScheme::Sm2 => {}
-    }
-    context.set_signature_md(digest.md())?;
-    let mut signature = Vec::new();
-    context.sign_to_vec(hash, &mut signature)?;
-    Ok(signature)
-}
-
-fn is_signature(
-    key: &PKeyRef<Public>,
-    parameters: SignatureParameters,
-    digest: DigestAlgorithm,
-    hash: &[u8],
-    signature: &[u8],
-) -> bool {
-    let check = || -> Result<bool, ErrorStack> {
-        let mut context = PkeyCtx::new(key)?;
-        context.verify_init()?;
-        match parameters {
-            SignatureParameters::Pkcs1 => context.set_rsa_padding(Padding::PKCS1)?,
-            SignatureParameters::Pss { mgf, salt } => {
-                context.set_rsa_padding(Padding::PKCS1_PSS)?;
-                let len = salt.map(|salt| RsaPssSaltlen::custom(i32::try_from(salt).unwrap_or(i32::MAX)));
-                // To a verifier this says "as long as it is".
-                context.set_rsa_pss_saltlen(len.unwrap_or(RsaPssSaltlen::MAXIMUM_LENGTH))?;
-                context.set_rsa_mgf1_md(mgf.md())?;
-            }
-            SignatureParameters::Ecdsa => {}
-            SignatureParameters::Sm2 => return Ok(false),
-        }
-        context.set_signature_md(digest.md())?;
-        context.verify(hash, signature)
-    };
-    // OpenSSL reports a malformed signature as an error and a wrong one as `false`: both are "no".
-    check().unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@ use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
-use openssl::rsa::Rsa;
+use openssl::pkey_ctx::PkeyCtx;
+use openssl::rsa::{Padding, Rsa};
+use openssl::sign::RsaPssSaltlen;
 use openssl::x509::extension::ExtendedKeyUsage;
 use openssl::x509::{X509, X509Name};
 
@@ -66,7 +68,7 @@ fn with_signers(signers: &[Vec<u8>]) -> Vec<u8> {
 fn with_attributes(attributes: Vec<Vec<u8>>) -> Vec<u8> {
     let attributes = der::set_of(attributes);
     let scheme = SignatureScheme::RsaPkcs1;
-    let signed = sign(&SHA256.digest(&attributes), SHA256, &ALICE, scheme).unwrap();
+    let signed = ALICE.key.sign(&SHA256.digest(&attributes), SHA256, scheme).unwrap();
     with_signers(&[der::sequence(&[
         &der::integer(1),
         &ALICE.certificate.issuer_and_serial(),
@@ -345,7 +347,7 @@ fn floods_of_attributes_are_refused_and_an_endless_identifier_is_merely_unknown(
 /// SignedData around `content`, signed without attributes by a signature made over `signed`.
 fn opaque(content: &[u8], signed: &[u8]) -> Vec<u8> {
     let scheme = SignatureScheme::RsaPkcs1;
-    let signature = sign(&SHA256.digest(signed), SHA256, &ALICE, scheme).unwrap();
+    let signature = ALICE.key.sign(&SHA256.digest(signed), SHA256, scheme).unwrap();
     let signer = der::sequence(&[
         &der::integer(1),
         &ALICE.certificate.issuer_and_serial(),

@@ -18,7 +18,7 @@ impl Id {
     /// A new identifier for something that happens at `now`.
     pub fn new(now: Timestamp) -> Id {
         let mut noise = [0u8; 10];
-        random::fill(&mut noise);
+        random::noise(&mut noise);
         Id::derived(now, &noise)
     }
 

@@ -5,8 +5,6 @@ use std::io::{self, Write};
 use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKeyRef, Public};
-use openssl::pkey_ctx::PkeyCtx;
-use openssl::rsa::Padding;
 use zeroize::Zeroizing;
 
 use super::{CHUNK, TAG_LEN, chunk_for};
@@ -206,7 +204,7 @@ impl Layout {
 fn recipient_info(recipient: &Recipient, content_key: &[u8]) -> Result<Vec<u8>, CmsError> {
     let (_, public) = fitting_key(recipient)?;
     let Some(digest) = recipient.transport.kdf_digest() else {
-        return Ok(key_transport_info(recipient, &encrypt_key(public, recipient.transport, content_key)?));
+        return Ok(key_transport_info(recipient, &encrypt_key(recipient, public, content_key)?));
     };
     let wrap = KeyWrap::for_key_len(content_key.len());
     let derivation = Derivation { digest, wrap, key_info: &wrap.identifier(), user_keying_material: None };
@@ -264,21 +262,10 @@ fn fitting_key(recipient: &Recipient) -> Result<(KeyKind, &PKeyRef<Public>), Cms
 }
 
 /// One encryption under an RSA or SM2 key.
-fn encrypt_key(public: &PKeyRef<Public>, transport: KeyTransport, key: &[u8]) -> Result<Vec<u8>, ErrorStack> {
-    if transport == KeyTransport::Sm2 {
+fn encrypt_key(recipient: &Recipient, public: &PKeyRef<Public>, key: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    let Recipient { certificate, transport } = recipient;
+    if *transport == KeyTransport::Sm2 {
         return sm2::encrypt(public, key);
     }
-    let mut context = PkeyCtx::new(public)?;
-    context.encrypt_init()?;
-    match transport.oaep_digest() {
-        None => context.set_rsa_padding(Padding::PKCS1)?,
-        Some(digest) => {
-            context.set_rsa_padding(Padding::PKCS1_OAEP)?;
-            context.set_rsa_oaep_md(digest.md())?;
-            context.set_rsa_mgf1_md(digest.md())?;
-        }
-    }
-    let mut encrypted = Vec::new();
-    context.encrypt_to_vec(key, &mut encrypted)?;
-    Ok(encrypted)
+    certificate.contexts().encrypt(public, *transport, key)
 }
