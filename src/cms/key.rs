@@ -83,6 +83,11 @@ impl PrivateKey {
         self.2.sign(&self.0, hash, digest, scheme)
     }
 
+    /// The bare RSA operation: [`Contexts::bare_decrypt`].
+    pub(super) fn bare_decrypt(&self, encrypted: &[u8], found: &mut [u8]) -> Result<usize, ErrorStack> {
+        self.2.bare_decrypt(&self.0, encrypted, found)
+    }
+
     /// OpenSSL's view of it.
     pub fn pkey(&self) -> &PKeyRef<Private> {
         &self.0

@@ -1,7 +1,8 @@
-//! Signing, verifying and encrypting under one key, by contexts of OpenSSL that are kept for the next time: to set one up it goes
+//! What is done under one key, by contexts of OpenSSL that are kept for the next time: to set one up it goes
 //! through the names of all that it has, which takes longer than some of the operations.
 //!
-//! Decrypting has none: whether one was given back could be told by the time that the next one takes.
+//! OAEP has none for decrypting: it fails by what it finds inside, and whether a context was given back could be told by the time
+//! that the next one takes. Bare RSA fails by what everybody sees.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -23,6 +24,7 @@ enum Operation {
     Sign(SignatureScheme, DigestAlgorithm),
     Verify(SignatureParameters, DigestAlgorithm),
     Encrypt(KeyTransport),
+    BareDecrypt,
 }
 
 /// Contexts of one key that nobody uses at the moment.
@@ -92,6 +94,22 @@ impl Contexts<Private> {
         let sign = |context: &mut PkeyCtxRef<Private>| context.sign_to_vec(hash, &mut signature).map(drop);
         self.with(Operation::Sign(scheme, digest), key, set_up, sign)?;
         Ok(signature)
+    }
+
+    /// The bare RSA operation, into a buffer as long as the modulus; whatever comes of it, padding is the caller's. Returns its
+    /// length.
+    pub(super) fn bare_decrypt(
+        &self,
+        key: &PKeyRef<Private>,
+        encrypted: &[u8],
+        found: &mut [u8],
+    ) -> Result<usize, ErrorStack> {
+        let set_up = |context: &mut PkeyCtxRef<Private>| {
+            context.decrypt_init()?;
+            context.set_rsa_padding(Padding::NONE)
+        };
+        let decrypt = |context: &mut PkeyCtxRef<Private>| context.decrypt(encrypted, Some(found));
+        self.with(Operation::BareDecrypt, key, set_up, decrypt)
     }
 }
 
@@ -186,7 +204,24 @@ mod tests {
             let other = SCHEMES[(turn + 1) % 2].1;
             assert!(!verifying.is_signature(public, other, digest, &HASH, &signature), "in one scheme alone");
         }
-        assert_eq!((kept(&signing), kept(&verifying)), (2, 2), "one for each scheme");
+        assert_eq!(kept(&signing), 2, "one for each scheme");
+        assert_eq!(kept(&verifying), 1, "what failed last is not used again");
+    }
+
+    #[test]
+    fn bare_decryption_gives_the_same_block_each_time_and_fails_by_what_everybody_sees() {
+        let (private, public) = (Contexts::default(), Contexts::default());
+        let (_, key) = ALICE.certificate.key().unwrap();
+        let encrypted = [0, 1].map(|_| public.encrypt(key, KeyTransport::RsaPkcs1, b"content key").unwrap());
+        assert_ne!(encrypted[0], encrypted[1], "padded with other bytes each time");
+        let mut block = vec![0u8; ALICE.key.pkey().size()];
+        let too_large = vec![0xff; block.len()];
+        for encrypted in [&encrypted[0], &encrypted[1], &encrypted[0]] {
+            assert!(private.bare_decrypt(ALICE.key.pkey(), &too_large, &mut block).is_err());
+            assert_eq!(private.bare_decrypt(ALICE.key.pkey(), encrypted, &mut block).unwrap(), block.len());
+            assert!(block.starts_with(&[0, 2]) && block.ends_with(b"\0content key"), "{block:?}");
+        }
+        assert_eq!((kept(&private), kept(&public)), (1, 1));
     }
 
     #[test]

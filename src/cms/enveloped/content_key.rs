@@ -61,19 +61,19 @@ struct Oaep {
 
 /// One private operation: bare RSA, or OAEP.
 fn rsa_decrypt(key: &DecryptionKey, encrypted: &[u8], oaep: Option<Oaep>) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
-    let mut context = PkeyCtx::new(key.key.pkey())?;
-    context.decrypt_init()?;
-    match oaep {
-        None => context.set_rsa_padding(Padding::NONE)?,
+    // Sized by the key, so that the length of the result tells nothing.
+    let mut found = Zeroizing::new(vec![0u8; key.key.pkey().size()]);
+    let n = match oaep {
+        None => key.key.bare_decrypt(encrypted, &mut found)?,
         Some(Oaep { hash, mgf }) => {
+            let mut context = PkeyCtx::new(key.key.pkey())?;
+            context.decrypt_init()?;
             context.set_rsa_padding(Padding::PKCS1_OAEP)?;
             context.set_rsa_oaep_md(hash.md())?;
             context.set_rsa_mgf1_md(mgf.md())?;
+            context.decrypt(encrypted, Some(&mut found))?
         }
-    }
-    // Sized by the key, so that the length of the result tells nothing.
-    let mut found = Zeroizing::new(vec![0u8; key.key.pkey().size()]);
-    let n = context.decrypt(encrypted, Some(&mut found))?;
+    };
     found.truncate(n);
     Ok(found)
 }
