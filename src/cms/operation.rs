@@ -27,7 +27,7 @@ enum Operation {
     BareDecrypt,
 }
 
-/// Contexts of one key that nobody uses at the moment.
+/// Contexts of one key that nobody uses at the moment; the one that was used last comes last.
 pub(super) struct Contexts<T>(Mutex<Vec<(Operation, PkeyCtx<T>)>>);
 
 impl<T> Default for Contexts<T> {
@@ -55,16 +55,18 @@ impl<T> Contexts<T> {
         };
         let done = work(&mut context)?;
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT {
-            kept.push((operation, context));
+        if kept.len() >= KEPT {
+            // What waits for longest goes: somebody may have sent what nobody else does.
+            kept.remove(0);
         }
+        kept.push((operation, context));
         Ok(done)
     }
 
     fn take(&self, operation: Operation) -> Option<PkeyCtx<T>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.iter().position(|(known, _)| *known == operation)?;
-        Some(kept.swap_remove(place).1)
+        let place = kept.iter().rposition(|(known, _)| *known == operation)?;
+        Some(kept.remove(place).1)
     }
 }
 
@@ -222,6 +224,24 @@ mod tests {
             assert!(block.starts_with(&[0, 2]) && block.ends_with(b"\0content key"), "{block:?}");
         }
         assert_eq!((kept(&private), kept(&public)), (1, 1));
+    }
+
+    #[test]
+    fn what_is_in_use_is_kept_whatever_else_comes_once() {
+        let verifying = Contexts::default();
+        let (_, public) = ALICE.certificate.key().unwrap();
+        let digest = DigestAlgorithm::Sha256;
+        let signature = ALICE.key.sign(&HASH, digest, SignatureScheme::RsaPkcs1).unwrap();
+        for salt in 0..100 {
+            let other = SignatureParameters::Pss { mgf: digest, salt: Some(salt) };
+            let set_up = |context: &mut PkeyCtxRef<Public>| context.verify_init();
+            verifying.with(Operation::Verify(other, digest), public, set_up, |_| Ok(())).unwrap();
+            assert!(verifying.is_signature(public, SignatureParameters::Pkcs1, digest, &HASH, &signature));
+            let wanted = Operation::Verify(SignatureParameters::Pkcs1, digest);
+            let kept = verifying.0.lock().unwrap().iter().filter(|(known, _)| *known == wanted).count();
+            assert_eq!(kept, 1);
+        }
+        assert_eq!(kept(&verifying), KEPT);
     }
 
     #[test]
