@@ -4,7 +4,6 @@
 //! What may have arrived already is sent again all the same: that gives nothing away that was not given before, and a new
 //! business message in its place could make the partner do it twice.
 
-use super::send::never_arrived;
 use crate::bilingual;
 use crate::partner::Partner;
 use crate::store::record::{CertificateRole, EvidenceStep, Message, Reason};
@@ -12,7 +11,7 @@ use crate::store::record::{CertificateRole, EvidenceStep, Message, Reason};
 /// Why a message that nobody has seen yet must not be seen: its envelope is for a key that does not count any more.
 pub(super) fn encrypted_to_revoked(partner: &Partner, message: &Message) -> Option<Reason> {
     let revoked = partner.certificates.revoked();
-    if revoked.is_empty() || (message.attempts > 0 && !never_arrived(message)) {
+    if revoked.is_empty() || !message.reach.is_none(message.attempts) {
         return None;
     }
     let composed = message.evidence.iter().rfind(|evidence| evidence.step == EvidenceStep::Composed)?;

@@ -427,7 +427,7 @@ fn answer_headers(answer: &Answer) -> Headers {
 }
 
 /// The latest attempt ended before the connection stood: the partner cannot know its Message-ID.
-pub(super) fn never_arrived(message: &Message) -> bool {
+fn never_arrived(message: &Message) -> bool {
     let reason = message.reason.as_ref().map(|reason| reason.code.as_str());
     use PostErrorKind::{Connect, ConnectTimeout, Proxy, Resolve, Tls, TlsVersion};
     let before = [Resolve, Connect, ConnectTimeout, Proxy, Tls, TlsVersion];

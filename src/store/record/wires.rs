@@ -84,6 +84,15 @@ impl Reach {
         matches!(self, Reach::First { attempt, answered: true } if attempt < number)
     }
 
+    /// Whether no attempt of so many can have reached the partner.
+    pub fn is_none(self, attempts: u32) -> bool {
+        match self {
+            Reach::Untried => true,
+            Reach::Unknown => attempts == 0,
+            Reach::First { .. } => false,
+        }
+    }
+
     /// What `fact` tells, of a message with so many attempts before it.
     pub(in crate::store) fn follow(&mut self, attempts: u32, fact: &Fact) {
         match fact {
@@ -130,3 +139,35 @@ impl Reach {
 
 /// Receipts after which nothing is believed about duplicates.
 const CONTRARY: [Doubt; 2] = [Doubt::Duplicate, Doubt::MicMismatch];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bilingual;
+    use crate::store::record::Reason;
+
+    /// What a composed message's attempts that came so far leave.
+    fn after(attempts: &[Came]) -> Reach {
+        let mut reach = Reach::Untried;
+        for (number, came) in (1..).zip(attempts) {
+            let reason = Reason { code: "test".to_owned(), text: bilingual!("测试", "a test") };
+            let due = jiff::Timestamp::UNIX_EPOCH;
+            reach.follow(number - 1, &Fact::Attempted { number });
+            reach.follow(number, &Fact::RetryAt { due, reason, came: *came });
+        }
+        reach
+    }
+
+    #[test]
+    fn what_may_have_arrived_once_may_have_arrived_however_later_attempts_end() {
+        assert!(after(&[]).is_none(0));
+        assert!(after(&[Came::Nowhere]).is_none(1));
+        assert!(after(&[Came::Nowhere, Came::Nowhere]).is_none(2));
+        for came in [Came::Unknown, Came::Answered, Came::Refused] {
+            assert!(!after(&[came]).is_none(1), "{came:?}");
+            assert!(!after(&[came, Came::Nowhere]).is_none(2), "{came:?}");
+            assert!(!after(&[Came::Nowhere, came, Came::Nowhere]).is_none(3), "{came:?}");
+        }
+        assert!(Reach::Unknown.is_none(0) && !Reach::Unknown.is_none(1), "an earlier version sent it");
+    }
+}
