@@ -15,8 +15,8 @@ cargo build --locked --release || exit 1
 # Name, what it is, its size, the tests, and the variables that set the size.
 proofs() {
   cat <<'TABLE'
-R1|kill -9 at random moments, 10,000 messages before|3,000 kills|kill9::|DXGATE_KILL_CYCLES=3000 DXGATE_KILL_ENTRIES=10000 DXGATE_KILL_RESTART_MS=5000 DXGATE_PROOF_MDNS=5000
-R1b|kill -9 at random moments, 100,000 messages before|200 kills|kill9::|DXGATE_KILL_CYCLES=200 DXGATE_KILL_ENTRIES=100000 DXGATE_KILL_RESTART_MS=5000
+R1|kill -9 at random moments, 10,000 messages before|3,000 kills|kill9::|DXGATE_KILL_CYCLES=3000 DXGATE_KILL_ENTRIES=10000 DXGATE_PROOF_MDNS=5000
+R1b|kill -9 at random moments, 100,000 messages before|200 kills|kill9::|DXGATE_KILL_CYCLES=200 DXGATE_KILL_ENTRIES=100000
 R2|power cuts, ext4 commit=5|500 cuts|commits_every_five_seconds|DXGATE_CUTS=500 DXGATE_PROOF_MDNS=5000
 R2b|power cuts, ext4 commit=300|500 cuts|commits_every_five_minutes|DXGATE_CUTS=500 DXGATE_PROOF_MDNS=5000
 R3|power cuts during recovery, four in a row|100 times|recovery_from_power_cuts|DXGATE_RECOVERY_CUTS=100

@@ -41,8 +41,9 @@ enum Expected {
     Cannot(&'static str),
     /// The same, but whether it shows depends on which of two things the peer does first.
     Races(&'static str),
-    /// One of these words, the first of which are shown, or `pass`, which depends on the same; and why.
-    IsOrPasses(&'static [&'static str], &'static str),
+    /// One of these words, if the details of the outcome show this of the peer, or `pass`, which depends on the same; the
+    /// first words are shown, and why.
+    IsOrPasses(&'static [(&'static str, &'static str)], &'static str),
     /// The peer itself says that it cannot, and why.
     Declines,
     /// Nothing to see: the peer has nothing that could do it, as said here.
@@ -65,7 +66,7 @@ const ENCODED: Expected = Cannot("libas2 writes such names as encoded words (RFC
 const NO_ZLIB: Expected = Cannot("Debian's openssl is built without zlib");
 const ANEW: Expected = Races("django-pyas2 repeats it under another Message-ID, so it arrives twice");
 const FRAGMENT: Expected = IsOrPasses(
-    &["held: mdn-duplicate-unproven", "delivered, `processed`, though it arrived 0 times"],
+    &[("held: mdn-duplicate-unproven", ""), ("delivered, `processed`, though it arrived 0 times", "Insufficient data")],
     "django-pyas2 may take what came for the message, and call the whole one that follows a duplicate, or put the failure of what came \
      in the place of the whole one",
 );
@@ -222,7 +223,7 @@ fn judge<'a>(
     let (mut shown, mut surprises) = (Vec::new(), Vec::new());
     for (case, outcome) in outcomes {
         let expected = expected(rows, case, kind);
-        match in_words(expected, &outcome.words) {
+        match in_words(expected, outcome) {
             Some(words) => shown.push((case.what, words)),
             None => {
                 surprises.push(format!("{}: {expected:?}\n    {}\n    {}", case.what, outcome.words, outcome.detail))
@@ -238,14 +239,15 @@ fn judge<'a>(
 }
 
 /// What is shown of an outcome; none when it is not the expected one.
-fn in_words(expected: Expected, words: &str) -> Option<String> {
+fn in_words(expected: Expected, Outcome { words, detail }: &Outcome) -> Option<String> {
     match expected {
         Is(wanted) => (words == wanted).then(|| wanted.to_owned()),
         Noted(wanted, note) => (words == wanted).then(|| format!("{wanted}; {note}")),
         Cannot(why) => (words != "pass").then(|| format!("– {why}")),
         Races(why) => Some(format!("– {why}")),
         IsOrPasses(wanted, why) => {
-            (words == "pass" || wanted.contains(&words)).then(|| format!("{}, or pass; {why}", wanted[0]))
+            let is_meant = wanted.iter().any(|(known, shown)| words == known && detail.contains(shown));
+            (words == "pass" || is_meant).then(|| format!("{}, or pass; {why}", wanted[0].0))
         }
         Declines => words.starts_with("– ").then(|| words.to_owned()),
         Lacks(_) => None,
