@@ -292,6 +292,9 @@ struct Checked {
 
 /// Bytes read after which those leave the page cache that shall.
 const LEAVING: u64 = 8 * 1024 * 1024;
+/// The longest piece of a file that Linux keeps whole: one that goes on past a range stays although the range leaves, so the
+/// next range begins this much earlier.
+const LONGEST_FOLIO: u64 = 2 * 1024 * 1024;
 
 /// What was read so far.
 enum Check {
@@ -321,7 +324,7 @@ impl Checked {
         let len = read.saturating_sub(from);
         if len >= LEAVING || self.left == 0 {
             durable::leave_cache(&self.file, from, len);
-            self.cached = Some(read);
+            self.cached = Some(from.max(read.saturating_sub(LONGEST_FOLIO)));
         }
     }
 
