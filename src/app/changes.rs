@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 
 use super::partners::agreement;
@@ -64,9 +65,8 @@ fn pinned(certificate: &Certificate, window: &Window) -> String {
 }
 
 fn digest(file: &Path) -> Value {
-    let digest = |bytes: Vec<u8>| DigestAlgorithm::Sha256.digest(&bytes);
-    let hex = |digest: Vec<u8>| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    std::fs::read(file).map_or(Value::Null, |bytes| json!(hex(digest(bytes))))
+    let digest = |bytes: Vec<u8>| HEXLOWER.encode(&DigestAlgorithm::Sha256.digest(&bytes));
+    std::fs::read(file).map_or(Value::Null, |bytes| json!(digest(bytes)))
 }
 
 /// What differs of the partners with these ids, each as `asked` wants it.

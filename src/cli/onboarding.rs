@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::Context;
@@ -103,7 +104,7 @@ fn take(voice: &mut Voice<'_>, home: &Path, material: Material, path: &Path) -> 
     let size = file.metadata().map_err(|error| Failure::file(path, &error))?.len();
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes).map_err(|error| Failure::file(path, &error))?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = HEXLOWER.encode(&Sha256::digest(&bytes));
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let findings = material.judge(&name, Content::Bytes { bytes, size });
     let on = today(SystemClock.now());

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use openssl::bn::BigNum;
 use openssl::nid::Nid;
@@ -26,7 +27,9 @@ pub struct Fingerprint(pub [u8; 32]);
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut text = [0; 64];
+        HEXLOWER.encode_mut(&self.0, &mut text);
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -211,7 +214,7 @@ impl Certificate {
 
     /// Serial number as lower-case hex.
     pub fn serial(&self) -> String {
-        self.0.names.serial.iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&self.0.names.serial)
     }
 
     /// First instant of validity.

@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
 use openssl::sha::sha256;
 
@@ -145,7 +146,7 @@ impl Access {
         if self.machine.matches(presented) {
             return Some(Principal::new("api-token", Scope::Admin, Credential::Machine));
         }
-        let digest = hex(&sha256(presented));
+        let digest = HEXLOWER.encode(&sha256(presented));
         let now = self.clock.now();
         let accounts = self.accounts.read();
         let token = accounts.tokens.iter().find(|token| token.sha256 == digest && token.expires > now)?;
@@ -344,7 +345,7 @@ impl Access {
             id: random::hex(6),
             name: name.to_owned(),
             scope,
-            sha256: hex(&sha256(text.as_bytes())),
+            sha256: HEXLOWER.encode(&sha256(text.as_bytes())),
             created,
             expires: created.checked_add(lasts).unwrap_or(Timestamp::MAX),
             by: by.to_owned(),
@@ -423,10 +424,6 @@ fn principal_of(user: &StoredUser, session: Session, cookie: &str) -> Principal 
 fn check_password(password: &Secret<String>) -> Result<(), Problem> {
     let fits = PASSWORD_LENGTH.contains(&password.expose().chars().count());
     if fits { Ok(()) } else { Err(Problem::weak_password()) }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

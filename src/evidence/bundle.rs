@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::bilingual;
@@ -173,7 +174,7 @@ impl Bundle {
             sums.push_str(&format!("{}  {name}\n", sum(&self.path(name)).map_err(at(&self.path(name)))?));
         }
         self.put(SUMS, sums.as_bytes())?;
-        self.put(SUM_OF_SUMS, hex(&Sha256::digest(sums.as_bytes())).as_bytes())?;
+        self.put(SUM_OF_SUMS, HEXLOWER.encode(&Sha256::digest(sums.as_bytes())).as_bytes())?;
         durable::sync_filesystem(&self.dir)?;
         Ok(self.names)
     }
@@ -184,16 +185,12 @@ pub(super) fn sum(path: &Path) -> io::Result<String> {
     let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0u8; 256 * 1024]);
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(hex(&hash.finalize())),
+            Ok(0) => return Ok(HEXLOWER.encode(&hash.finalize())),
             Ok(n) => hash.update(buffer.get(..n).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> EvidenceError + use<> {

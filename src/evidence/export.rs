@@ -6,9 +6,10 @@ use std::io::{self, BufReader, Read, Seek as _, Write};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
-use super::bundle::{Bundle, EvidenceError, at, hex};
+use super::bundle::{Bundle, EvidenceError, at};
 use super::readme::{self, Facts};
 use crate::as2::{Dissected, Form, Mic, OpenError, OpenKeys, Outlets, dissect};
 use crate::cms::{Certificate, DecryptionKey, Fingerprint, SignatureScheme, signed_attributes};
@@ -168,7 +169,7 @@ impl Exporter {
         let kept = message.bodies();
         let Some(payload) = message.payload.filter(|payload| kept.contains(payload)) else { return Ok(()) };
         let travelled = bundle.has("payload.bin").then(|| super::bundle::sum(&bundle.path("payload.bin")));
-        if payload.sha256.is_some_and(|sha256| travelled.and_then(Result::ok) == Some(hex(&sha256))) {
+        if payload.sha256.is_some_and(|sha256| travelled.and_then(Result::ok) == Some(HEXLOWER.encode(&sha256))) {
             return Ok(());
         }
         self.copy(message, &payload, bundle, "original.bin")
@@ -341,10 +342,10 @@ fn chain(frames: &[MessageFrame], bundle: &mut Bundle) -> Result<(), EvidenceErr
         };
         if let Some(bytes) = &frame.bytes {
             bundle.put(&name, bytes)?;
-            lines.push_str(&format!("{}  {name}\n", hex(&frame.hash)));
+            lines.push_str(&format!("{}  {name}\n", HEXLOWER.encode(&frame.hash)));
         }
         list.push(json!({
-            "sequence": frame.sequence, "hash": hex(&frame.hash), "previous": hex(&frame.previous), "kind": kind,
+            "sequence": frame.sequence, "hash": HEXLOWER.encode(&frame.hash), "previous": HEXLOWER.encode(&frame.previous), "kind": kind,
             "file": frame.bytes.as_ref().map(|_| name),
         }));
     }

@@ -6,10 +6,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::belonging;
-use super::bundle::{SUM_OF_SUMS, SUMS, hex, sum};
+use super::bundle::{SUM_OF_SUMS, SUMS, sum};
 use crate::bilingual;
 use crate::cms::{self, Certificate, Digests, MultiHasher};
 use crate::ground::limits::Limits;
@@ -52,7 +53,7 @@ pub fn verify(dir: &Path) -> io::Result<Verified> {
     let there = files(dir, "")?;
     let sums = small(&dir.join(SUMS))?;
     let stated = small(&dir.join(SUM_OF_SUMS)).unwrap_or_default();
-    if stated != hex(&Sha256::digest(&sums)).as_bytes() {
+    if stated != HEXLOWER.encode(&Sha256::digest(&sums)).as_bytes() {
         verified.add(SUMS, bilingual!("清单与其校验和不符", "the list does not have its own sum"));
     }
     let sums = String::from_utf8_lossy(&sums).into_owned();
@@ -177,10 +178,10 @@ mod tests {
     #[test]
     fn what_is_no_file_is_not_followed() {
         let dir = tempfile::tempdir().unwrap();
-        let list = format!("{}  content.bin\n", hex(&Sha256::digest(b"content")));
+        let list = format!("{}  content.bin\n", HEXLOWER.encode(&Sha256::digest(b"content")));
         fs::write(dir.path().join("content.bin"), b"content").unwrap();
         fs::write(dir.path().join(SUMS), &list).unwrap();
-        fs::write(dir.path().join(SUM_OF_SUMS), hex(&Sha256::digest(&list))).unwrap();
+        fs::write(dir.path().join(SUM_OF_SUMS), HEXLOWER.encode(&Sha256::digest(&list))).unwrap();
         assert_eq!(verify(dir.path()).unwrap().findings, []);
         fs::create_dir_all(dir.path().join("certificates/deeper")).unwrap();
         assert_eq!(verify(dir.path()).unwrap_err().kind(), io::ErrorKind::InvalidData);

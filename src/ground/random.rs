@@ -1,7 +1,8 @@
 //! The only source of randomness: OpenSSL's generator.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
+
+use data_encoding::HEXLOWER;
 
 /// Fills `buffer` with cryptographically strong bytes.
 pub fn fill(buffer: &mut [u8]) {
@@ -51,22 +52,14 @@ pub fn noise(buffer: &mut [u8]) {
 pub fn hex(bytes: usize) -> String {
     let mut buffer = vec![0u8; bytes];
     fill(&mut buffer);
-    in_hex(&buffer)
+    HEXLOWER.encode(&buffer)
 }
 
 /// `bytes` bytes of [`noise`] as lower-case hex.
 pub fn noise_in_hex(bytes: usize) -> String {
     let mut buffer = vec![0u8; bytes];
     noise(&mut buffer);
-    in_hex(&buffer)
-}
-
-fn in_hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    HEXLOWER.encode(&buffer)
 }
 
 /// A number below `bound` (0 when `bound` is 0); good enough for jitter, not for keys.

@@ -11,6 +11,7 @@
 
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::durable;
@@ -69,7 +70,7 @@ const LINE: usize = BEGIN.len() + 64 + "\"}\n".len();
 
 fn line(document: &[u8]) -> String {
     let mut line = String::from("{\"sha256\":\"");
-    line.extend(Sha256::digest(document).iter().map(|byte| format!("{byte:02x}")));
+    line.push_str(&HEXLOWER.encode(&Sha256::digest(document)));
     line.push_str("\"}\n");
     line
 }

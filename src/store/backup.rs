@@ -29,6 +29,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -87,7 +88,7 @@ impl Store {
             program: env!("CARGO_PKG_VERSION").to_owned(),
             made_at: at,
             sequence: frozen.applied.sequence,
-            chain: hex(&frozen.applied.hash),
+            chain: HEXLOWER.encode(&frozen.applied.hash),
             states: frozen.states,
             data,
             home,
@@ -164,7 +165,7 @@ impl Store {
     pub(super) fn is(&self, manifest: &Manifest) -> bool {
         let frozen = self.frozen();
         frozen.applied.sequence == manifest.sequence
-            && hex(&frozen.applied.hash) == manifest.chain
+            && HEXLOWER.encode(&frozen.applied.hash) == manifest.chain
             && frozen.states == manifest.states
     }
 }
@@ -210,10 +211,10 @@ impl Copy<'_> {
     fn continues(&self, journal: &Path, applied: &Applied) -> Result<(), BackupError> {
         let Some(earlier) = self.earlier.filter(|earlier| earlier.sequence > 0) else { return Ok(()) };
         let same = earlier.sequence < applied.sequence
-            || earlier.sequence == applied.sequence && earlier.chain == hex(&applied.hash);
+            || earlier.sequence == applied.sequence && earlier.chain == HEXLOWER.encode(&applied.hash);
         // The frame behind it carries its hash.
         let follows = match earlier.sequence.checked_add(1).filter(|next| *next <= applied.sequence) {
-            Some(next) => previous_hash(journal, next)?.is_none_or(|hash| hex(&hash) == earlier.chain),
+            Some(next) => previous_hash(journal, next)?.is_none_or(|hash| HEXLOWER.encode(&hash) == earlier.chain),
             None => true,
         };
         if same && follows { Ok(()) } else { Err(BackupError::OtherJournal(self.dir.to_path_buf())) }
@@ -359,14 +360,14 @@ fn pour(input: File, len: u64, out: &mut dyn Write) -> io::Result<String> {
         copied = copied.saturating_add(u64::try_from(n).unwrap_or(u64::MAX));
     }
     if copied == len {
-        return Ok(hex(&hash.finalize()));
+        return Ok(HEXLOWER.encode(&hash.finalize()));
     }
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it has {copied} bytes instead of {len}")))
 }
 
 /// A file of the home, under its sum. One that no earlier manifest names may have been cut off before it was synced.
 fn keep_file(files: &Path, file: &HomeFile, earlier: Option<&Manifest>) -> Result<Entry, BackupError> {
-    let sha256 = hex(&Sha256::digest(&file.bytes));
+    let sha256 = HEXLOWER.encode(&Sha256::digest(&file.bytes));
     let path = files.join(&sha256);
     let named = earlier.is_some_and(|manifest| manifest.home.iter().any(|entry| entry.sha256 == sha256));
     let whole = || sum(&path, file.bytes.len() as u64).ok().as_ref() == Some(&sha256);
@@ -415,8 +416,4 @@ fn len_of(path: &Path) -> u64 {
 pub(super) fn at_path(path: &Path) -> impl FnOnce(io::Error) -> BackupError + use<> {
     let path = path.to_path_buf();
     move |source| BackupError::Io { path, source }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

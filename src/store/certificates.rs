@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::Store;
@@ -33,7 +34,7 @@ impl Certificates {
     }
 
     fn keep(&self, der: &[u8]) -> io::Result<String> {
-        let fingerprint = hex(&Sha256::digest(der));
+        let fingerprint = HEXLOWER.encode(&Sha256::digest(der));
         if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&fingerprint) {
             return Ok(fingerprint);
         }
@@ -74,7 +75,7 @@ impl Certificates {
         let path = self.path(fingerprint);
         let fits = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX);
         let der = if fits { fs::read(&path).ok()? } else { return None };
-        (hex(&Sha256::digest(&der)) == fingerprint).then_some(der)
+        (HEXLOWER.encode(&Sha256::digest(&der)) == fingerprint).then_some(der)
     }
 }
 
@@ -101,8 +102,4 @@ impl Store {
     pub fn certificate(&self, fingerprint: &str) -> Option<Vec<u8>> {
         self.0.certificates.read(fingerprint)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -260,7 +261,7 @@ impl Partials {
 /// Enough of a digest to tell what peers name.
 fn short_digest(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    digest.first_chunk::<16>().map(|enough| HEXLOWER.encode(enough)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,8 +11,7 @@
 //! | `open` | `received` | `accepted`, `declined` |
 //! | `publish` | `delivered`, `failed`, `cancelled`, `rejected`, `accepted` with files | `published` |
 
-use std::fmt::Write as _;
-
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use openssl::sha::sha256;
 
@@ -43,7 +42,7 @@ pub struct Span {
 /// The whole of a message, then its steps in order.
 pub fn of(message: &Message) -> Vec<Span> {
     let (Some(first), Some(last)) = (message.timeline.first(), message.timeline.last()) else { return Vec::new() };
-    let trace = hex(message.id.as_bytes());
+    let trace = HEXLOWER.encode(message.id.as_bytes());
     let root = span_id(&trace, "message", 0);
     let whole = Span {
         trace: trace.clone(),
@@ -126,14 +125,7 @@ fn about(message: &Message) -> Vec<(&'static str, String)> {
 /// Eight bytes that are always the same for the same step.
 fn span_id(trace: &str, name: &str, at: i128) -> String {
     let digest = sha256(format!("{trace} {name} {at}").as_bytes());
-    digest.first_chunk::<8>().map(|id| hex(id)).unwrap_or_default()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest.first_chunk::<8>().map(|id| HEXLOWER.encode(id)).unwrap_or_default()
 }
 
 #[cfg(test)]

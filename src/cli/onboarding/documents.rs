@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -78,7 +79,7 @@ pub(in crate::cli) fn report(
 }
 
 fn filed(run: &Run, target: &Target, rendered: &Rendered) -> FiledReport {
-    let sha256 = Sha256::digest(&rendered.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = HEXLOWER.encode(&Sha256::digest(&rendered.bytes));
     FiledReport { run: run.id, file: target.out.display().to_string(), sha256, on: today(SystemClock.now()) }
 }
 

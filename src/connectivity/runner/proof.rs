@@ -1,5 +1,7 @@
 //! What the journal holds of a message, as evidence of a case.
 
+use data_encoding::HEXLOWER;
+
 use super::book::Book;
 use crate::as2::Mic;
 use crate::cms::Certificate;
@@ -29,7 +31,7 @@ fn proof_of(message: &Message, store: &Store) -> MessageEvidence {
         file_name: message.file_name.clone(),
         payload_bytes: message.payload.map_or(0, |payload| payload.len),
         wire_bytes: message.wire.map_or(0, |wire| wire.len),
-        wire_sha256: message.wire.and_then(|wire| wire.sha256).map(|sha256| hex(&sha256)),
+        wire_sha256: message.wire.and_then(|wire| wire.sha256).map(|sha256| HEXLOWER.encode(&sha256)),
         attempts: message.attempts,
         sent,
         confirmed,
@@ -39,7 +41,7 @@ fn proof_of(message: &Message, store: &Store) -> MessageEvidence {
         mic_ours: ours(message),
         mic_theirs: receipt.and_then(|receipt| receipt.mic.clone()),
         mic_matches: receipt.and_then(|receipt| receipt.mic_matches),
-        mdn_sha256: receipt.and_then(|receipt| receipt.body.sha256).map(|sha256| hex(&sha256)),
+        mdn_sha256: receipt.and_then(|receipt| receipt.body.sha256).map(|sha256| HEXLOWER.encode(&sha256)),
         certificates: certificates(message, store),
         platform: None,
         receipts: Vec::new(),
@@ -76,8 +78,4 @@ fn certificates(message: &Message, store: &Store) -> Vec<CertificateEvidence> {
         }
     };
     used.chain(mdn).map(known).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
 use openssl::sha::sha256;
 
-use super::super::access::hex;
 use crate::ground::random;
 use crate::ground::secret::Secret;
 
@@ -124,7 +124,7 @@ fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
 }
 
 fn digest(cookie: &str) -> String {
-    hex(&sha256(cookie.as_bytes()))
+    HEXLOWER.encode(&sha256(cookie.as_bytes()))
 }
 
 #[cfg(test)]

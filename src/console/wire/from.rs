@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 
 use super::super::backend::{BackupStatus, StateCount};
 use super::*;
@@ -102,8 +103,7 @@ impl From<Raised> for AlertWire {
 
 impl From<&Body> for Bytes {
     fn from(body: &Body) -> Bytes {
-        let hex = |sha256: [u8; 32]| sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        let sha256 = body.sha256.map(hex);
+        let sha256 = body.sha256.map(|sha256| HEXLOWER.encode(&sha256));
         Bytes { size: body.len, sha256 }
     }
 }
@@ -117,7 +117,7 @@ impl From<Exported> for ExportWire {
 impl From<JournalReport> for JournalWire {
     fn from(report: JournalReport) -> JournalWire {
         let JournalReport { frames, segments, last_sequence, head, bodies, .. } = report;
-        JournalWire { frames, segments, last_sequence, head: hex(&head), bodies }
+        JournalWire { frames, segments, last_sequence, head: HEXLOWER.encode(&head), bodies }
     }
 }
 
@@ -128,10 +128,6 @@ impl From<BackupStatus> for BackupWire {
         let failed = failed.map(|(code, text)| Reason { code, text });
         BackupWire { running, done_bytes, of_bytes, sequence, chain, bytes, files, left_out, failed }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl From<StateCount> for CountWire {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -118,7 +119,7 @@ impl Manifest {
     pub(super) fn sealed(mut self) -> Manifest {
         self.sha256 = None;
         let text = serde_json::to_vec(&self).expect("a manifest is plain data with string keys");
-        self.sha256 = Some(super::hex(&Sha256::digest(&text)));
+        self.sha256 = Some(HEXLOWER.encode(&Sha256::digest(&text)));
         self
     }
 

@@ -1,28 +1,36 @@
 //! SHA-256 values as hex text.
 
-use serde::{Deserialize, Deserializer, Serializer, de::Error};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use serde::{Deserializer, Serializer, de};
 
 pub(in crate::store) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-    let mut text = String::with_capacity(64);
-    for byte in digest {
-        text.extend([digit(byte >> 4), digit(byte & 0xf)]);
-    }
-    serializer.serialize_str(&text)
+    let mut text = [0; 64];
+    HEXLOWER.encode_mut(digest, &mut text);
+    serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
 }
 
 pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let mut digest = [0u8; 32];
-    let pairs = text.as_bytes().chunks_exact(2);
-    if text.len() != 64 || !text.is_ascii() {
-        return Err(D::Error::custom("a SHA-256 value has 64 hex digits"));
+    deserializer.deserialize_str(Digits)
+}
+
+/// Reads the digits where they are.
+struct Digits;
+
+impl de::Visitor<'_> for Digits {
+    type Value = [u8; 32];
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a SHA-256 value of 64 hex digits")
     }
-    for (byte, pair) in digest.iter_mut().zip(pairs) {
-        let pair = std::str::from_utf8(pair).map_err(D::Error::custom)?;
-        *byte = u8::from_str_radix(pair, 16).map_err(D::Error::custom)?;
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<[u8; 32], E> {
+        let mut digest = [0; 32];
+        let read = match text.len() {
+            64 => HEXLOWER_PERMISSIVE.decode_mut(text.as_bytes(), &mut digest).is_ok(),
+            _ => false,
+        };
+        if read { Ok(digest) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
     }
-    Ok(digest)
 }
 
 /// The same for a value that may be missing.
