@@ -5,6 +5,9 @@
 //! peer get it twice: it was given to a pooled connection that the peer had already closed, and not one byte of it was
 //! written; or its expectation was answered with 417 before its body was sent (RFC 9110 15.5.18). It then goes out once
 //! on a fresh connection.
+//!
+//! A peer that stops reading holds its connection, and the body that is on its way there, no longer than the request
+//! may take (`pool`).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -172,7 +175,8 @@ impl Client {
         let forwarded_by = proxy.filter(|_| !target.tls);
         let head = Head::new(method, (&target, &uri), headers, &body, settings, forwarded_by)?;
         let answered = AtomicBool::new(false);
-        let way = Way { target: &target, proxy, connect: timeouts.connect, answered: &answered };
+        let end = Instant::now() + timeouts.total;
+        let way = Way { target: &target, proxy, connect: timeouts.connect, end, answered: &answered };
         let exchange = self.0.exchange_or_insist(way, head, &body);
         let late = |_| PostError::new(PostErrorKind::Timeout, "no complete answer in time");
         let answer = tokio::time::timeout(timeouts.total, exchange).await.map_err(late).flatten();
@@ -187,6 +191,8 @@ struct Way<'a> {
     proxy: Option<&'a Proxy>,
     /// Time for a connection.
     connect: Duration,
+    /// When the time for everything is over.
+    end: Instant,
     /// Set when the body was sent and a status of 2xx has come.
     answered: &'a AtomicBool,
 }
@@ -207,7 +213,7 @@ impl Shared {
     async fn exchange(&self, way: Way<'_>, head: &Head, body: &SendBody) -> Result<Answer, PostError> {
         if let Some(mut pooled) = self.pool.take(way.target).await {
             let (request, course) = head.request(body);
-            match pooled.try_send_request(request).await {
+            match pooled.requests.try_send_request(request).await {
                 Ok(response) => return self.finish(way, pooled, response, &course).await,
                 // The request came back unwritten: the one case in which a second connection is right.
                 Err(unsent) if unsent.message().is_some() => {}
@@ -217,11 +223,11 @@ impl Shared {
         let late = |_| PostError::new(PostErrorKind::ConnectTimeout, "no connection in time");
         let mut fresh = tokio::time::timeout(way.connect, self.connect(way)).await.map_err(late)??;
         let (request, course) = head.request(body);
-        let response = fresh.send_request(request).await?;
+        let response = fresh.requests.send_request(request).await?;
         self.finish(way, fresh, response, &course).await
     }
 
-    /// Reads the answer and keeps the connection.
+    /// Reads the answer and keeps the connection, or sees to its end.
     async fn finish(
         &self,
         way: Way<'_>,
@@ -249,6 +255,12 @@ impl Shared {
         }
         if !early {
             self.pool.put(way.target, connection);
+        } else if head.status.is_success() {
+            // Such an answer does not say that the rest of the body is not wanted (RFC 9110 7.5).
+            connection.leave(way.end);
+        } else {
+            // Any other does, so nothing more is sent (RFC 9112 9.5).
+            drop(connection);
         }
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
@@ -310,8 +322,7 @@ impl Shared {
         builder.allow_spaces_after_header_name_in_responses(true);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         // Its errors reach us through the request.
-        self.pool.drive(async move { drop(connection.await) });
-        Ok(sender)
+        Ok(self.pool.drive(sender, async move { drop(connection.await) }))
     }
 }
 

@@ -1,18 +1,55 @@
-//! Connections that wait for their next request.
+//! Connections that wait for their next request, and how every connection ends.
+//!
+//! A task drives each connection. By itself it would wait for ever for a peer whose system is up but that reads no more:
+//! what was begun has to be written before hyper closes a connection, and TLS has to say that it ends. So long the body
+//! stays open, and with it its blocking thread. So the task ends with the `Connection` that belongs to it, at once or a
+//! little later.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::address::Target;
 use super::body::Sending;
 
-/// The handle through which requests enter a connection.
-pub(super) type Connection = SendRequest<Sending>;
+/// A connection, and the say over the task that drives it. Dropped in the midst of an exchange it is cut off. Dropped
+/// after one it is closed in good order (TLS says `close_notify`, RFC 8446 6.1) if that takes no longer than `FAREWELL`.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Through which requests enter it.
+    pub(super) requests: SendRequest<Sending>,
+    /// Tells the driver how long it may go on without us. `None`: it was told.
+    until: Option<oneshot::Sender<Instant>>,
+    /// An exchange may be in its midst.
+    in_use: bool,
+}
+
+impl Connection {
+    /// Gives the connection up, but lets it finish what is under way, for which it has time until `end`.
+    pub(super) fn leave(mut self, end: Instant) {
+        self.let_go_on_until(end);
+    }
+
+    fn let_go_on_until(&mut self, end: Instant) {
+        if let Some(until) = self.until.take() {
+            // A driver that has ended needs no word.
+            let _ = until.send(end);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.in_use {
+            self.let_go_on_until(Instant::now() + FAREWELL);
+        }
+    }
+}
 
 /// Idle connections per target, newest last, and the tasks that drive every connection of a client.
 #[derive(Debug)]
@@ -25,6 +62,8 @@ pub(super) struct Pool {
 
 /// How long a connection just used may take to become ready again before it is given up.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How long a connection may take to be closed in good order.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Pool {
     /// Keeps an unused connection for `keep`, and `per_target` of them.
@@ -35,7 +74,8 @@ impl Pool {
     /// A connection to `target` that was open a moment ago.
     pub(super) async fn take(&self, target: &Target) -> Option<Connection> {
         while let Some(mut connection) = self.newest(target) {
-            if let Ok(Ok(())) = tokio::time::timeout(SETTLE, connection.ready()).await {
+            if let Ok(Ok(())) = tokio::time::timeout(SETTLE, connection.requests.ready()).await {
+                connection.in_use = true;
                 return Some(connection);
             }
         }
@@ -49,11 +89,12 @@ impl Pool {
     }
 
     /// Keeps a connection whose answer was read to its end.
-    pub(super) fn put(&self, target: &Target, connection: Connection) {
+    pub(super) fn put(&self, target: &Target, mut connection: Connection) {
+        connection.in_use = false;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         self.sweep(&mut idle);
         let connections = idle.entry(target.clone()).or_default();
-        if !connection.is_closed() && connections.len() < self.per_target {
+        if !connection.requests.is_closed() && connections.len() < self.per_target {
             connections.push((connection, Instant::now()));
         }
     }
@@ -61,15 +102,37 @@ impl Pool {
     /// Drops what is closed or old.
     fn sweep(&self, idle: &mut HashMap<Target, Vec<(Connection, Instant)>>) {
         for connections in idle.values_mut() {
-            connections.retain(|(connection, since)| !connection.is_closed() && since.elapsed() < self.keep);
+            connections.retain(|(connection, since)| !connection.requests.is_closed() && since.elapsed() < self.keep);
         }
         idle.retain(|_, connections| !connections.is_empty());
     }
 
-    /// Drives a connection until it ends, or until the client is dropped.
-    pub(super) fn drive(&self, connection: impl Future<Output = ()> + Send + 'static) {
+    /// Drives a fresh connection until it ends, until what is given back here is dropped and its time is over, or
+    /// until the client is dropped.
+    pub(super) fn drive<F>(&self, requests: SendRequest<Sending>, connection: F) -> Connection
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (until, left) = oneshot::channel();
         let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
         while drivers.try_join_next().is_some() {}
-        drivers.spawn(connection);
+        drivers.spawn(async move {
+            tokio::select! {
+                () = connection => {}
+                () = time_is_up(left) => {}
+            }
+        });
+        Connection { requests, until: Some(until), in_use: true }
     }
 }
+
+/// Ends when the connection was given up and may go on no longer.
+async fn time_is_up(left: oneshot::Receiver<Instant>) {
+    if let Ok(end) = left.await {
+        tokio::time::sleep_until(end).await;
+    }
+}
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;
