@@ -192,6 +192,7 @@ fn open_with(
 ) -> Result<Opened, OpenFailure> {
     let choice = MicChoice::new(request, policy);
     let mut walk = Walk::new(policy, keys, limits, choice.algorithms(policy), sink);
+    walk.refuse_receipts();
     match way {
         Way::All => {}
         Way::AsNamed => walk.hash_as_named(choice.preferred),

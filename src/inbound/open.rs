@@ -108,23 +108,28 @@ impl Inbound {
             Ok((opened, sink))
         };
         let attempt = |open: Open| attempt_under(&policy, open);
+        let mut way: Open = as2::open;
         let opened = match attempt(as2::open_as_named) {
-            Err(Failed::Opening(failure)) if signer_is_unknown(&failure) => {
-                let distrusted = partner.distrusted(now);
-                let keys = OpenKeys { decryption: &decryption, trusted: &distrusted };
-                let signed = !distrusted.is_empty() && self.opens_with(&keys, &policy, request, wire)?;
-                match signed {
-                    true => return Err(NotOpened::Revoked(Box::new(failure))),
-                    false if agreed.unknown_signers => attempt_under(&agreed, as2::open),
-                    false => return Err(NotOpened::Refused(Box::new(failure))),
-                }
-            }
             Err(Failed::Opening(failure)) if failure.is_misnamed(&policy) => attempt(as2::open),
             other => other,
         };
         let opened = match opened {
             Err(Failed::Opening(failure)) if failure.lines_may_differ => {
+                way = as2::open_canonical;
                 in_canonical_lines(partner, request, failure, attempt(as2::open_canonical))
+            }
+            other => other,
+        };
+        let opened = match opened {
+            Err(Failed::Opening(failure)) if signer_is_unknown(&failure) => {
+                let distrusted = partner.distrusted(now);
+                let keys = OpenKeys { decryption: &decryption, trusted: &distrusted };
+                let signed = !distrusted.is_empty() && self.opens_with(&keys, &policy, (request, wire), way)?;
+                match signed {
+                    true => return Err(NotOpened::Revoked(Box::new(failure))),
+                    false if agreed.unknown_signers => attempt_under(&agreed, way),
+                    false => return Err(NotOpened::Refused(Box::new(failure))),
+                }
             }
             other => other,
         };
@@ -146,11 +151,11 @@ impl Inbound {
         &self,
         keys: &OpenKeys<'_>,
         policy: &AcceptPolicy,
-        request: &Request,
-        wire: &Draft,
+        (request, wire): (&Request, &Draft),
+        open: Open,
     ) -> Result<bool, NotOpened> {
         let mut body = wire.open(&self.store).map_err(NotOpened::Storage)?;
-        Ok(as2::open_as_named(request, &mut body, policy, keys, &self.limits, &mut io::sink()).is_ok())
+        Ok(open(request, &mut body, policy, keys, &self.limits, &mut io::sink()).is_ok())
     }
 
     /// The files of a multipart of files; none when the payload is no such multipart, or one that cannot be taken apart: it is delivered
@@ -185,8 +190,8 @@ impl Inbound {
     }
 }
 
-/// What a second opening, over canonical lines, comes to. Should it fail too, the first failure stands: the partner and the log
-/// hear nothing of the attempt.
+/// What a second opening, over canonical lines, comes to. Should it fail too, the first failure stands, and the partner and the log
+/// hear nothing of the attempt; but where the signature fits those lines and is by nobody who is known, that is what is wrong.
 fn in_canonical_lines<T>(
     partner: &Partner,
     request: &Request,
@@ -200,7 +205,9 @@ fn in_canonical_lines<T>(
             Ok(opened)
         }
         Err(Failed::Storage(error)) => Err(Failed::Storage(error)),
-        Err(Failed::Opening(again)) if again.cause.is_ours() => Err(Failed::Opening(again)),
+        Err(Failed::Opening(again)) if again.cause.is_ours() || signer_is_unknown(&again) => {
+            Err(Failed::Opening(again))
+        }
         Err(Failed::Opening(_)) => Err(Failed::Opening(failure)),
     }
 }

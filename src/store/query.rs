@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::Store;
 use super::index::{self, View};
 use super::record::{Direction, Message, Publication, PublicationStage, Shared, State};
+use crate::as2::request::mdn_request;
 use crate::ground::id::Id;
 
 /// Which messages are wanted; a field left empty wants all.
@@ -81,8 +82,8 @@ impl Counts {
 impl Message {
     /// It was accepted, asked for its MDN on a connection of its own, and there is none yet: no key could sign it.
     pub fn owes_mdn(&self) -> bool {
-        let asks = self.headers.get(crate::as2::headers::RECEIPT_DELIVERY).is_some();
-        self.state == State::Accepted && self.receipt.is_none() && asks
+        let asks = || mdn_request(&self.headers).is_some_and(|asked| asked.async_url.is_some());
+        self.state == State::Accepted && self.receipt.is_none() && asks()
     }
 }
 

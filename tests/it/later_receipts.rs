@@ -194,6 +194,12 @@ fn a_receipt_that_is_owed_is_made_after_a_restart_however_much_came_later() {
         let (store, _) = Store::open(config).unwrap();
         // Accepted when no key could sign, so without an answer; then far more than are in work at once, answered.
         let owed = accept(&store, &letter, "asking@theirs", false);
+        // Says where receipts go and asks for none.
+        let asks = |line: &&str| !line.starts_with("Disposition-Notification-To:");
+        let lines = letter.headers.lines().filter(asks).map(|line| format!("{line}\r\n"));
+        let silent = Letter { headers: lines.collect(), body: letter.body.clone() };
+        assert_ne!(silent.headers.len(), letter.headers.len());
+        accept(&store, &silent, "silent@theirs", false);
         for number in 0..2_100 {
             accept(&store, &letter, &format!("{number}@theirs"), true);
         }

@@ -16,13 +16,26 @@ use crate::support::{http, keys};
 
 /// multipart/signed by `theirs` that shows `part` and signs `signed`: its Content-Type and body.
 fn signed_parts(part: &[u8], signed: &[u8]) -> (String, Vec<u8>) {
-    let (digest, key) = (DigestAlgorithm::Sha256, signing(keys::theirs()).key);
+    signed_parts_by(keys::theirs(), part, signed)
+}
+
+fn signed_parts_by(party: &keys::Party, part: &[u8], signed: &[u8]) -> (String, Vec<u8>) {
+    let (digest, key) = (DigestAlgorithm::Sha256, signing(party).key);
     let scheme = SignatureScheme::RsaPkcs1;
     let signature = cms::sign_detached(digest, &digest.digest(signed), &key, scheme, Timestamp::now(), true).unwrap();
     let head = b"\r\n--sep\r\nContent-Type: application/pkcs7-signature\r\n\r\n";
     let body = [b"--sep\r\n".as_slice(), part, head, &signature, b"\r\n--sep--\r\n"].concat();
     let protocol = "protocol=\"application/pkcs7-signature\"; micalg=sha-256; boundary=sep";
     (format!("multipart/signed; {protocol}"), body)
+}
+
+/// The header fields of a message with a body of this type.
+fn fields(message_id: &str, content_type: &str) -> String {
+    let plan = SendPlan { signing: None, encryption: None, file_name: None, ..correspondent::plan() };
+    let fields = correspondent::letter(&plan, message_id, b"").headers;
+    let fields: String =
+        fields.lines().filter(|line| !line.starts_with("Content-")).map(|line| format!("{line}\r\n")).collect();
+    format!("{fields}Content-Type: {content_type}\r\n")
 }
 
 /// The only message of a gateway, exported: the folder of its bundle.
@@ -58,11 +71,7 @@ fn text_that_was_signed_in_canonical_lines_is_delivered_in_them_and_confirmed() 
         "Content-Type: application/EDIFACT\nContent-Disposition: attachment; filename=o.edi\n\nUNB+1\'\nUNZ+1\'\n";
     let canonical = part.replace('\n', "\r\n");
     let (content_type, body) = signed_parts(part.as_bytes(), canonical.as_bytes());
-    let plan = SendPlan { signing: None, encryption: None, file_name: None, ..correspondent::plan() };
-    let fields = correspondent::letter(&plan, "<lines@theirs>", b"").headers;
-    let fields: String =
-        fields.lines().filter(|line| !line.starts_with("Content-")).map(|line| format!("{line}\r\n")).collect();
-    let fields = format!("{fields}Content-Type: {content_type}\r\n");
+    let fields = fields("<lines@theirs>", &content_type);
     let answer = http::post(home.as2, "/as2", &fields, &body).unwrap();
     let receipt = receipt_in(&answer);
     assert!(receipt.disposition.is_positive(), "{}\n{}", answer.text(), gateway.log());
@@ -77,6 +86,28 @@ fn text_that_was_signed_in_canonical_lines_is_delivered_in_them_and_confirmed() 
     altered[at + 4] = b'2';
     let answer = http::post(home.as2, "/as2", &fields.replace("<lines@", "<altered@"), &altered).unwrap();
     assert!(receipt_in(&answer).disposition.says("integrity-check-failed"), "{}", answer.text());
+}
+
+#[test]
+fn a_stranger_who_signs_canonical_lines_is_called_a_stranger_and_taken_as_agreed() {
+    let home = Home::ours();
+    let part = "Content-Type: application/EDIFACT\n\nUNB+1'\nUNZ+1'\n";
+    let (content_type, body) =
+        signed_parts_by(keys::stranger(), part.as_bytes(), part.replace('\n', "\r\n").as_bytes());
+    for (accept, told) in [
+        ("signature = true\nencryption = false", "processed/error: authentication-failed"),
+        (
+            "signature = false\nencryption = false\nunknown_signer = \"warning\"",
+            "processed/warning: authentication-failed, processing continued",
+        ),
+    ] {
+        home.partner("theirs", &PartnerFile { accept, ..PartnerFile::default() });
+        let gateway = Gateway::start(&home);
+        let answer = http::post(home.as2, "/as2", &fields("<lines@theirs>", &content_type), &body).unwrap();
+        let disposition = receipt_in(&answer).disposition.to_string();
+        assert!(disposition.ends_with(told), "{accept}: {disposition}");
+        assert!(gateway.stop().success());
+    }
 }
 
 #[test]

@@ -59,6 +59,11 @@ impl Head {
         self.is_cms() || self.content_type.essence == "multipart/signed"
     }
 
+    /// The entity is a receipt (RFC 4130 7.4.3), whole or the part of it that programs read.
+    pub(super) fn is_receipt(&self) -> bool {
+        matches!(self.content_type.essence.as_str(), "multipart/report" | "message/disposition-notification")
+    }
+
     /// The body is said to be text in some encoding, whose lines end in CR LF in its canonical form.
     pub(super) fn says_text(&self) -> bool {
         self.transfer_encoding().is_some_and(|encoding| !is_binary(encoding))

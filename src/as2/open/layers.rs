@@ -82,6 +82,8 @@ pub(super) struct Walk<'a> {
     at_first_part: bool,
     /// The envelope that the agreement demands is not there. The message is read on for its MIC alone.
     lacks_envelope: bool,
+    /// A receipt may be what is inside.
+    receipts: bool,
     again: Again<'a>,
 }
 
@@ -118,6 +120,7 @@ impl<'a> Walk<'a> {
             veiled: false,
             at_first_part: false,
             lacks_envelope: false,
+            receipts: true,
             again: Again::default(),
         }
     }
@@ -130,6 +133,12 @@ impl<'a> Walk<'a> {
     /// The walk for evidence.
     pub(super) fn again(self, again: Again<'a>) -> Walk<'a> {
         Walk { again, ..self }
+    }
+
+    /// Refuses a receipt in the place of a message: the partner signs one for whoever asks, with any Message-ID in it, and a
+    /// signature does not say which of the two it covers.
+    pub(super) fn refuse_receipts(&mut self) {
+        self.receipts = false;
     }
 
     /// Computes of a `multipart/signed` only the digests that it names, and `receipt`.
@@ -359,8 +368,13 @@ impl<'a> Walk<'a> {
         if lacks_signature && (self.malleable() || self.found.compressed) {
             return Err(OpenError::NotSigned);
         }
-        let outcome = self.payload_octets(head, body, lacks_signature || self.lacks_envelope);
-        if lacks_signature { Err(OpenError::NotSigned) } else { outcome }
+        let receipt = !self.receipts && head.is_receipt();
+        let outcome = self.payload_octets(head, body, lacks_signature || self.lacks_envelope || receipt);
+        match outcome {
+            _ if lacks_signature => Err(OpenError::NotSigned),
+            Ok(_) if receipt => Err(OpenError::Layers("a receipt in the place of a message")),
+            outcome => outcome,
+        }
     }
 
     /// The octets of the payload, for the MIC and, unless `refused`, for the sink.

@@ -1,7 +1,8 @@
 //! The oracle rule: a message in an envelope without integrity fails in one way only; others say what is wrong.
 
 use super::*;
-use crate::cms::{MultiHasher, SignatureError, SigningKey, oid};
+use crate::as2::mdn::BuiltMdn;
+use crate::cms::{DecryptionKey, MultiHasher, SignatureError, SigningKey, oid};
 use crate::ground::limits::Limits;
 
 const CBC: ContentCipher = ContentCipher::Aes256Cbc;
@@ -254,6 +255,43 @@ fn what_is_refused_for_its_agreement_reaches_no_sink() {
         open(&request(&wire), &mut wire.body.as_slice(), &policy, &keys, &Limits::default(), &mut sink).unwrap_err();
     assert!(matches!(failure.cause, OpenError::NotEncrypted), "{}", failure.cause);
     assert_eq!(sink, b"");
+}
+
+#[test]
+fn a_receipt_that_the_partner_signed_is_no_message_however_it_is_wrapped() {
+    let told = Disposition::parse_received("automatic-action/MDN-sent-automatically; processed").unwrap();
+    let entity = |mdn: &BuiltMdn| {
+        let content_type = mdn.headers.get("Content-Type").unwrap();
+        [format!("Content-Type: {content_type}\r\n\r\n").as_bytes(), &mdn.body].concat()
+    };
+    let signed = answer(&told, None, Some(&ALICE));
+    let (receipt, unsigned) = (entity(&signed), entity(&answer(&told, None, None)));
+    let posted = wire(&[("Content-Type", signed.headers.get("Content-Type").unwrap())], &signed.body);
+    let table = [
+        ("as it came, asking for a receipt itself", posted),
+        ("in AES-CBC", enveloped(&receipt, CBC, V15)),
+        ("in AES-GCM", enveloped(&receipt, GCM, V15)),
+        ("compressed", enveloped(&compressed_entity(&receipt), GCM, V15)),
+        ("unsigned", enveloped(&unsigned, GCM, V15)),
+        ("the part for programs alone", {
+            let part = b"Content-Type: message/disposition-notification\r\n\r\nDisposition: x; processed\r\n";
+            enveloped(&signed_entity(part, &ALICE), GCM, V15)
+        }),
+    ];
+    let (certificate, key) = (BOB.certificate.clone(), BOB.key.clone());
+    let bob = [DecryptionKey { certificate, key, transports: KeyTransport::ALL.to_vec() }];
+    let trusted = [ALICE.certificate.clone()];
+    let keys = OpenKeys { decryption: &bob, trusted: &trusted };
+    for (what, wire) in table {
+        let mut sink = Vec::new();
+        let opened = open(&request(&wire), &mut wire.body.as_slice(), &lax(), &keys, &Limits::default(), &mut sink);
+        let failure = opened.expect_err(what);
+        assert!(matches!(failure.cause, OpenError::Layers(_)), "{what}: {}", failure.cause);
+        assert_eq!(failure.told, Disposition::unexpected_processing_error(), "{what}");
+        assert_eq!(sink, b"", "{what}");
+    }
+    let demanding = refused(&enveloped(&unsigned, GCM, V15), "an unsigned one where a signature is demanded");
+    assert!(matches!(demanding.cause, OpenError::NotSigned), "{}", demanding.cause);
 }
 
 #[test]
