@@ -112,7 +112,7 @@ pub struct TransportResponse {
     pub receiver_id: String,
     /// One or more responses, a thousand at most.
     pub responses: Vec<Response>,
-    /// Responses beyond those.
+    /// Responses that are not in here: beyond those, or too large with the others. A text that found no room is `…`.
     #[serde(default)]
     pub left_out: u32,
 }

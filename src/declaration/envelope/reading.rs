@@ -11,8 +11,20 @@ const MESSAGE_ORDER: [&str; 4] = ["TransInfo", "Data", "AddInfo", "Signature"];
 const HEAD_ORDER: [&str; 5] = ["CopMsgId", "SenderId", "ReceiverIds", "CreatTime", "MsgType"];
 /// Responses kept of one `DxpRep`.
 const MAX_RESPONSES: usize = 1000;
-/// Results kept of one response; real ones have at most one per receiver.
-const MAX_RESULTS: usize = 64;
+/// Bytes of what decides in the responses of one `DxpRep`: envelopes, receivers, codes, times. A thousand of the longest that
+/// the schema allows, each with the results of five receivers, take less.
+const MAX_DECIDING_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of what explains it (`ResponseInfo`, `Info`, `Note`). They have a room of their own, so that no text takes the place
+/// of a code.
+const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
+/// What a response takes beside its fields, about.
+const RESPONSE_BYTES: usize = 512;
+/// What a result takes beside its fields, about.
+const RESULT_BYTES: usize = 256;
+/// Stands for a text that found no room.
+const TEXT_LEFT_OUT: &str = "…";
+/// Depths below `DxpRep` and parents of the leaves of a response.
+const RESPONSE_PARENTS: [(usize, &str); 4] = [(2, "Response"), (3, "OriHead"), (4, "ReceiverIds"), (4, "Result")];
 
 /// Takes the document out of `Data`; what it leaves unread is read past.
 pub(in super::super) type OnData<'f> = &'f mut dyn FnMut(&mut DataReader<'_, '_>);
@@ -248,81 +260,151 @@ impl<'s, 'a> MessagePass<'s, 'a> {
 }
 
 /// Reads a `DxpRep`; unknown elements are passed over.
+///
+/// Memory is bounded whatever the file holds. Texts without room are replaced by a mark; a response without room for what
+/// decides is left out whole and counted, and never held in part: half of it could say something else.
 fn read_response(scanner: &mut Scanner<'_>) -> Result<TransportResponse, DeclarationError> {
-    let base = scanner.depth();
-    let mut response = TransportResponse::default();
-    let mut over = false;
+    let mut pass = ResponsePass::new(scanner.depth());
     loop {
         match scanner.next()? {
-            Event::Start => {
-                let Some(local) = scanner.element().map(|element| element.local()) else { continue };
-                if scanner.depth() == base.saturating_add(1) && local == "Response" {
-                    over = response.responses.len() >= MAX_RESPONSES;
-                    if over {
-                        response.left_out = response.left_out.saturating_add(1);
-                    } else {
-                        response.responses.push(Response::default());
-                    }
-                } else if scanner.depth() == base.saturating_add(3)
-                    && local == "Result"
-                    && !over
-                    && let Some(last) = response.responses.last_mut()
-                    && last.results.len() < MAX_RESULTS
-                {
-                    last.results.push(ResponseResult::default());
-                }
-            }
-            Event::End if scanner.depth() <= base => break,
-            Event::End if over => {}
-            Event::End => response_field(scanner, base, &mut response),
+            Event::Start => pass.start(scanner),
+            Event::End if scanner.depth() <= pass.base => break,
+            Event::End => pass.end(scanner),
             Event::Eof => break,
         }
     }
-    if response.responses.is_empty() {
+    if pass.response.responses.is_empty() && pass.response.left_out == 0 {
         return Err(scanner.error(Fault::MissingElement { element: "Response".into() }));
     }
-    Ok(response)
+    Ok(pass.response)
 }
 
-/// Takes the field whose end was just met.
-fn response_field(scanner: &Scanner<'_>, base: usize, response: &mut TransportResponse) {
-    let value = scanner.text().trim().to_owned();
-    if leaf(scanner, base.saturating_add(1), "DxpRep") == Some("RecevierId") {
-        response.receiver_id = value;
-        return;
+/// One reading of a `DxpRep`.
+struct ResponsePass {
+    /// Depth of the `DxpRep` element.
+    base: usize,
+    response: TransportResponse,
+    room: Room,
+    /// The room there was before the response that is being read.
+    before: Room,
+    /// The response that is being read is left out.
+    over: bool,
+}
+
+impl ResponsePass {
+    fn new(base: usize) -> ResponsePass {
+        let room = Room { deciding: MAX_DECIDING_BYTES, texts: MAX_TEXT_BYTES };
+        ResponsePass { base, response: TransportResponse::default(), room, before: room, over: false }
     }
-    let Some(last) = response.responses.last_mut() else { return };
-    let depth = |below: usize| base.saturating_add(below);
-    if let Some(name) = leaf(scanner, depth(2), "Response") {
-        match name {
-            "NodeId" => last.node_id = Some(value),
-            "ResponseCode" => last.code = value,
-            "ResponseInfo" => last.info = Some(value),
-            "NoticeTime" => last.notice_time = Some(value),
-            "Note" => last.note = Some(value),
-            _ => {}
+
+    fn start(&mut self, scanner: &Scanner<'_>) {
+        let Some(local) = scanner.element().map(|element| element.local()) else { return };
+        let depth = scanner.depth().saturating_sub(self.base);
+        if depth == 1 && local == "Response" {
+            (self.before, self.over) = (self.room, false);
+            let fits = self.response.responses.len() < MAX_RESPONSES && self.room.take(RESPONSE_BYTES);
+            self.response.responses.push(Response::default());
+            self.give_up_unless(fits);
+        } else if depth == 3
+            && local == "Result"
+            && !self.over
+            && let Some(last) = self.response.responses.last_mut()
+        {
+            let fits = self.room.take(RESULT_BYTES);
+            last.results.push(ResponseResult::default());
+            self.give_up_unless(fits);
         }
-    } else if let Some(name) = leaf(scanner, depth(3), "OriHead") {
-        match name {
-            "CopMsgId" => last.original.cop_msg_id = value,
-            "SenderId" => last.original.sender_id = value,
-            "CreatTime" => last.original.creat_time = value,
-            "MsgType" => last.original.msg_type = value,
-            _ => {}
+    }
+
+    /// Takes the field whose end was just met.
+    fn end(&mut self, scanner: &Scanner<'_>) {
+        let (base, value) = (self.base, scanner.text().trim());
+        if leaf(scanner, base.saturating_add(1), "DxpRep") == Some("RecevierId") {
+            value.clone_into(&mut self.response.receiver_id);
+            return;
         }
-    } else if leaf(scanner, depth(4), "ReceiverIds") == Some("ReceiverId") {
-        if last.original.receiver_ids.len() < MAX_RECEIVERS {
-            last.original.receiver_ids.push(value);
+        let named = |(below, parent): &(usize, &'static str)| {
+            leaf(scanner, base.saturating_add(*below), parent).map(|name| (*parent, name))
+        };
+        let Some(field) = RESPONSE_PARENTS.iter().find_map(named).filter(|_| !self.over) else { return };
+        let Some(last) = self.response.responses.last_mut() else { return };
+        let fits = take_field(last, &mut self.room, field, value);
+        self.give_up_unless(fits);
+    }
+
+    /// Leaves out the response that is being read unless it `fits`; its room is for those that follow.
+    fn give_up_unless(&mut self, fits: bool) {
+        if !fits {
+            self.response.responses.pop();
+            self.response.left_out = self.response.left_out.saturating_add(1);
+            (self.room, self.over) = (self.before, true);
         }
-    } else if let Some(name) = leaf(scanner, depth(4), "Result")
-        && let Some(result) = last.results.last_mut()
-    {
-        match name {
-            "RecId" => result.receiver_id = value,
-            "Code" => result.code = value,
-            "Info" => result.info = Some(value),
-            "Note" => result.note = Some(value),
-            _ => {}
+    }
+}
+
+/// Takes a field of a response. `false`: there is no room for it.
+fn take_field(last: &mut Response, room: &mut Room, (parent, name): (&str, &str), value: &str) -> bool {
+    let original = &mut last.original;
+    match (parent, name) {
+        ("Response", "NodeId") => room.word(last.node_id.get_or_insert_default(), value),
+        ("Response", "ResponseCode") => room.word(&mut last.code, value),
+        ("Response", "ResponseInfo") => room.text(&mut last.info, value),
+        ("Response", "NoticeTime") => room.word(last.notice_time.get_or_insert_default(), value),
+        ("Response", "Note") => room.text(&mut last.note, value),
+        ("OriHead", "CopMsgId") => room.word(&mut original.cop_msg_id, value),
+        ("OriHead", "SenderId") => room.word(&mut original.sender_id, value),
+        ("OriHead", "CreatTime") => room.word(&mut original.creat_time, value),
+        ("OriHead", "MsgType") => room.word(&mut original.msg_type, value),
+        ("ReceiverIds", "ReceiverId") if original.receiver_ids.len() < MAX_RECEIVERS => {
+            let fits = room.take(value.len());
+            original.receiver_ids.extend(fits.then(|| value.to_owned()));
+            fits
         }
+        ("Result", _) => last.results.last_mut().is_none_or(|result| take_result_field(result, room, name, value)),
+        _ => true,
+    }
+}
+
+/// The same for a field of a result.
+fn take_result_field(result: &mut ResponseResult, room: &mut Room, name: &str, value: &str) -> bool {
+    match name {
+        "RecId" => room.word(&mut result.receiver_id, value),
+        "Code" => room.word(&mut result.code, value),
+        "Info" => room.text(&mut result.info, value),
+        "Note" => room.text(&mut result.note, value),
+        _ => true,
+    }
+}
+
+/// Bytes that the rest of a `DxpRep` may take.
+#[derive(Clone, Copy)]
+struct Room {
+    deciding: usize,
+    texts: usize,
+}
+
+impl Room {
+    /// Takes room for what decides. `false`: there is none.
+    fn take(&mut self, bytes: usize) -> bool {
+        let rest = self.deciding.checked_sub(bytes);
+        self.deciding = rest.unwrap_or(self.deciding);
+        rest.is_some()
+    }
+
+    /// Fills a field that decides. `false`: there is no room.
+    fn word(&mut self, field: &mut String, value: &str) -> bool {
+        let fits = self.take(value.len());
+        if fits {
+            value.clone_into(field);
+        }
+        fits
+    }
+
+    /// Fills a field that explains, with [`TEXT_LEFT_OUT`] where there is no room: that costs no response.
+    fn text(&mut self, field: &mut Option<String>, value: &str) -> bool {
+        let rest = self.texts.checked_sub(value.len());
+        self.texts = rest.unwrap_or(self.texts);
+        *field = Some(rest.map_or(TEXT_LEFT_OUT, |_| value).to_owned());
+        true
     }
 }

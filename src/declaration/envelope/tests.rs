@@ -98,6 +98,113 @@ fn a_transport_response_about_very_many_envelopes_is_read_and_what_is_left_out_i
     assert_eq!(response.responses[999].original.cop_msg_id, "M999", "what is left out is nobody else's");
 }
 
+fn response(xml: &[u8]) -> TransportResponse {
+    match read(xml).expect("readable").0 {
+        Unwrapped::Response { response } => response,
+        Unwrapped::Message { .. } => panic!("a response"),
+    }
+}
+
+/// A response with every field as long as the schema allows, its texts left aside, and the results of five receivers.
+fn longest(number: usize) -> Response {
+    let result = |receiver: usize| ResponseResult {
+        receiver_id: format!("{receiver}{}", "订".repeat(15)),
+        code: "订".repeat(9),
+        ..ResponseResult::default()
+    };
+    let original = EnvelopeHead {
+        cop_msg_id: format!("{number:05}{}", "订".repeat(250)),
+        sender_id: "订".repeat(16),
+        receiver_ids: vec!["订".repeat(16); 5],
+        msg_type: "订".repeat(30),
+        file_name: None,
+        ..head()
+    };
+    Response {
+        node_id: Some("订".repeat(8)),
+        code: "订".repeat(9),
+        results: (1..=5).map(result).collect(),
+        notice_time: Some("2026-03-01".into()),
+        original,
+        ..Response::default()
+    }
+}
+
+#[test]
+fn a_transport_response_within_the_schema_loses_nothing_that_decides_and_a_small_one_nothing_at_all() {
+    let all = |responses| TransportResponse { receiver_id: "E".into(), responses, left_out: 0 };
+    let large = all((0..1000).map(longest).collect());
+    assert!(response(&write_response(&large)) == large, "a thousand of the longest");
+    let mut small = all((0..100).map(longest).collect());
+    for one in &mut small.responses {
+        (one.info, one.note) = (Some("文".repeat(300)), Some("注".repeat(500)));
+        for result in &mut one.results {
+            (result.info, result.note) = (one.info.clone(), one.note.clone());
+        }
+    }
+    assert!(response(&write_response(&small)) == small, "a hundred of the longest with all their texts");
+}
+
+#[test]
+fn a_transport_response_of_many_large_fields_is_cut_to_its_bounds_and_says_how_many_it_left_out() {
+    let mut one = longest(0);
+    one.results.iter_mut().for_each(|result| result.code = "7".repeat(60_000));
+    let mut responses: Vec<Response> = vec![one; 30];
+    responses.extend((1..=3).map(longest));
+    let written = TransportResponse { receiver_id: "E".into(), responses, left_out: 0 };
+    let read = response(&write_response(&written));
+    let bytes: usize = read.responses.iter().flat_map(|one| &one.results).map(|result| result.code.len()).sum();
+    assert!(read.responses.len() > 10 && bytes < 4 * 1024 * 1024, "{} responses, {bytes} bytes", read.responses.len());
+    assert_eq!(read.responses.len() + read.left_out as usize, 33);
+    // None is held in part, and there is room again for what is small.
+    let large = read.responses.len() - 3;
+    assert!(
+        read.responses[..large] == written.responses[..large] && read.responses[large..] == written.responses[30..]
+    );
+
+    let huge = Response { results: vec![written.responses[0].results[0].clone(); 80], ..longest(1) };
+    let read = response(&write_response(&TransportResponse { responses: vec![huge], ..written }));
+    assert_eq!((read.responses.len(), read.left_out), (0, 1), "one that is too large by itself is counted, not denied");
+}
+
+#[test]
+fn texts_of_a_transport_response_give_way_before_a_code_does() {
+    let one = |number: usize| {
+        let (info, note) = (Some("i".repeat(600)), Some("n".repeat(600)));
+        let result =
+            ResponseResult { receiver_id: "R".into(), code: "2001".into(), info: info.clone(), note: note.clone() };
+        let original = EnvelopeHead { cop_msg_id: format!("M{number}"), file_name: None, ..head() };
+        Response { code: "0002".into(), info, note, results: vec![result; 5], original, ..Response::default() }
+    };
+    let written = TransportResponse { receiver_id: "E".into(), responses: (0..1000).map(one).collect(), left_out: 0 };
+    let read = response(&write_response(&written));
+    assert_eq!((read.responses.len(), read.left_out), (1000, 0));
+    assert_eq!(read.responses[0].info, written.responses[0].info);
+    let last = &read.responses[999];
+    assert_eq!((last.code.as_str(), last.original.cop_msg_id.as_str(), last.results.len()), ("0002", "M999", 5));
+    assert_eq!(
+        (last.results[4].code.as_str(), last.info.as_deref(), last.results[4].note.as_deref()),
+        ("2001", Some("…"), Some("…"))
+    );
+    let texts = |one: &Response| {
+        let own = one.results.iter().flat_map(|result| [&result.info, &result.note]).chain([&one.info, &one.note]);
+        own.flatten().map(String::len).sum::<usize>()
+    };
+    assert!(read.responses.iter().map(texts).sum::<usize>() < 5 * 1024 * 1024);
+}
+
+#[test]
+fn no_result_of_a_transport_response_is_written_over_another_and_none_is_lost() {
+    let result = |number: usize| ResponseResult {
+        receiver_id: format!("R{number}"),
+        code: if number == 99 { "2001" } else { "0000" }.into(),
+        ..ResponseResult::default()
+    };
+    let one = Response { results: (0..100).map(result).collect(), ..longest(1) };
+    let written = TransportResponse { receiver_id: "E".into(), responses: vec![one], left_out: 0 };
+    assert_eq!(response(&write_response(&written)), written);
+}
+
 #[test]
 fn truncated_and_wrong_base64_are_refused_with_a_place() {
     let code = |data: &str| {
