@@ -7,14 +7,14 @@ use super::partners::Surroundings;
 use super::station::one_of;
 use crate::bilingual;
 use crate::ground::text::Bilingual;
-use crate::partner::{Authorization, HttpAccess, PartnerUrl, Proxy, Waived, Waivers};
+use crate::partner::{Agreement, Authorization, HttpAccess, PartnerUrl, Proxy, Waived, Waivers};
 
-/// `[http]` of a partner file.
+/// `[http]` of a partner file, with whose `agreement` it has to go together.
 pub(super) fn http(
     section: &Section<'_>,
     reading: &Reading<'_>,
     surroundings: &Surroundings<'_>,
-    waivers: &Waivers,
+    (agreement, waivers): (&Agreement, &Waivers),
 ) -> HttpAccess {
     let authorization = authorization(section, reading, true);
     let identity = reading.identity(section, false);
@@ -32,12 +32,20 @@ pub(super) fn http(
     if old_tls {
         agreement::named(section, "tls", &[Waived::OldTls], waivers);
     }
+    let restart = section.boolean("restart", false);
+    if restart && (agreement.sign.is_none() || !agreement.mdn.ask.signed) {
+        let text = bilingual!(
+            "续传只发送报文的剩余部分；如果对方误把它当作整个报文，只有我方签名和对方的签名回执才能发现。请在 [agreement] 中设置 sign 并请求签名回执（[agreement.mdn] 中 signed = true），或去掉 restart。",
+            "a body that goes on is sent without its beginning, and should the partner take that for the message, nothing but our signature and a signed MDN would show it. Set sign under [agreement] and ask for a signed MDN (signed = true under [agreement.mdn]), or leave restart out."
+        );
+        section.error("restart", "restart-unproven", text);
+    }
     HttpAccess {
         authorization,
         identity,
         chunked: section.boolean("chunked", false),
         expect_continue: section.boolean("expect_continue", false),
-        restart: section.boolean("restart", false),
+        restart,
         proxy,
         old_tls,
     }

@@ -49,7 +49,7 @@ pub(super) fn read(
     let certificates = certificates(root, reading, (surroundings, &lists), &agreement, &accept);
     let delivery_section = root.section("delivery");
     let delivery = delivery(&delivery_section, url.as_ref().is_some_and(PartnerUrl::is_inside));
-    let http = access::http(&root.section("http"), reading, surroundings, &waivers);
+    let http = access::http(&root.section("http"), reading, surroundings, (&agreement, &waivers));
     let (url, as2_name) = (url?, as2_name?);
     if surroundings.station.is_some_and(|station| station.as2_name == as2_name) {
         let text = bilingual!(

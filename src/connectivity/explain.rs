@@ -41,9 +41,8 @@ pub fn layer_of(code: &str) -> Layer {
     match code {
         "resolve-failed" => Layer::NameResolution,
         "connect-failed" | "connect-timeout" | "address-forbidden" | "proxy-failed" => Layer::Tcp,
-        "timeout" | "connection-closed" | "not-http" | "answer-too-large" | "bad-url" | "body-unreadable" => {
-            Layer::Http
-        }
+        "timeout" | "connection-closed" | "not-http" | "answer-too-large" | "answered-early" | "bad-url"
+        | "body-unreadable" => Layer::Http,
         "mdn-negative" | "wrong-certificate-accepted" => Layer::As2,
         "transport-receipt-missing" | "envelope-refused" | "no-receiver" | "environment-foreign-dxpid" => {
             Layer::Envelope

@@ -6,8 +6,8 @@
 //! 3. `compose` makes the wire bytes, **once**: Message-ID, Date, boundaries, ciphertext and MICs are fixed here.
 //! 4. `intake` commits payload, wire and the facts `Queued` + `Composed` in one transaction; only then the claimed
 //!    file goes away.
-//! 5. `send` leases due messages, commits `Attempted`, POSTs exactly the stored bytes.
-//!    While a partner cannot be reached, `circuit` lets one attempt at a time probe it; `restart` lets a transfer go on
+//! 5. `dispatch` leases due messages, `send` commits `Attempted` and POSTs exactly the stored bytes (`outgoing`).
+//!    While a server cannot be reached, `circuit` lets one attempt at a time probe it; `restart` lets a transfer go on
 //!    where it broke off.
 //! 6. `receipt` verifies the MDN (in the response, or POSTed later) and settles; [`retry`] decides what follows
 //!    otherwise.
@@ -43,6 +43,7 @@ mod absent;
 mod bundle;
 mod circuit;
 mod compose;
+mod dispatch;
 mod earlier;
 mod envelope;
 mod environment;
@@ -50,6 +51,7 @@ mod exchange;
 mod intake;
 mod operator;
 mod outcome;
+mod outgoing;
 mod precheck;
 mod receipt;
 mod resend;
@@ -169,7 +171,7 @@ impl Outbound {
         }
     }
 
-    /// Whether a partner did not answer several times.
+    /// Whether a partner's own server, which takes payloads, did not answer several times.
     pub fn is_down(&self, partner: &str) -> bool {
         self.circuits.is_down(partner)
     }

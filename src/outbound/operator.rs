@@ -234,6 +234,9 @@ impl Outbound {
         let mut transaction = Transaction::new(self.clock.now());
         transaction.require(Precondition::StateIs(id, vec![message.state]));
         transaction.change(self.entry(&message, action, &fact, &asked));
+        if message.restored && matches!(action, Action::Retry | Action::Cancel) {
+            transaction.fact(id, resumed(&asked));
+        }
         transaction.fact(id, fact);
         match self.store.commit(transaction).await {
             Ok(_) => {}
@@ -247,7 +250,7 @@ impl Outbound {
         self.store.message(&id).ok_or(ActionError::Unknown(id))
     }
 
-    /// Lets a message go on that a restore has held: it is sent, or its files are published. A reception that waits to be
+    /// Lets a message go on that a restore has held: it is sent, and its files are published. A reception that waits to be
     /// opened is in the inbound flow's hands then.
     async fn release_restored(&self, message: Message, asked: &Change) -> Result<Message, ActionError> {
         let (id, now) = (message.id, self.clock.now());
@@ -255,12 +258,13 @@ impl Outbound {
         let mut transaction = Transaction::new(now);
         transaction.require(Precondition::StateIs(id, vec![message.state]));
         tracing::info!(%id, by, "released after a restore");
-        let fact = match message.state {
-            State::Held => Fact::Released { reason, by, due: now },
-            _ => Fact::Resumed { reason, by, anew: true },
-        };
-        transaction.change(self.entry(&message, Action::Release, &fact, asked));
-        transaction.fact(id, fact);
+        let sent = (message.state == State::Held).then(|| Fact::Released { reason, by, due: now });
+        let resumed = resumed(asked);
+        transaction.change(self.entry(&message, Action::Release, sent.as_ref().unwrap_or(&resumed), asked));
+        transaction.fact(id, resumed);
+        if let Some(sent) = sent {
+            transaction.fact(id, sent);
+        }
         match self.store.commit(transaction).await {
             Ok(_) => self.store.message(&id).ok_or(ActionError::Unknown(id)),
             Err(CommitError::Conflict(_)) => {
@@ -312,3 +316,13 @@ impl Outbound {
         })
     }
 }
+
+/// A restored message goes on. What its backup had as staged is not in the folders of this home, so this comes before what
+/// lets it go on otherwise: absence would be taken for publication.
+pub(super) fn resumed(asked: &Change) -> Fact {
+    Fact::Resumed { reason: asked.reason.clone().unwrap_or_default(), by: asked.who.clone(), anew: true }
+}
+
+#[cfg(test)]
+#[path = "operator_tests.rs"]
+mod tests;

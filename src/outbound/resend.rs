@@ -5,7 +5,7 @@ use std::io;
 
 use super::Outbound;
 use super::intake::{IntakeError, Prepared, record_of};
-use super::operator::{Action, ActionError};
+use super::operator::{Action, ActionError, resumed};
 use crate::ground::id::Id;
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::{Body, Fact, JobKind, Message};
@@ -35,6 +35,9 @@ impl Outbound {
         transaction.require(Precondition::StateIs(message.id, vec![message.state]));
         let resent = Fact::Resent { reason, by: by.clone(), successor: id };
         transaction.change(self.entry(message, Action::Resend, &resent, asked));
+        if message.restored && !message.state.is_final() {
+            transaction.fact(message.id, resumed(asked));
+        }
         transaction.fact(message.id, resent);
         match self.store.commit(transaction).await {
             Ok(_) => {}

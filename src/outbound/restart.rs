@@ -2,11 +2,25 @@
 //! has a mark (`ETag`) and says which part of it is sent (`Content-Range`). Before it is sent again, `HEAD` asks the partner
 //! how much it has, and the rest follows; when it has all, the last byte fetches the receipt. A partner that knows nothing
 //! of this says nothing useful and gets the whole body, the same bytes as ever.
+//!
+//! Where the whole body goes, what the partner has is thrown away; a server that knows nothing of this and is sent a rest
+//! takes that for the message. So what comes of the question decides:
+//!
+//! | asked how much it has, the partner | this attempt |
+//! |---|---|
+//! | cannot be reached | ends; the next one asks again |
+//! | answers 429, 502, 503, 504, or 500 with `Retry-After` | ends with that answer: an earlier connection holds the part still, say |
+//! | closes the connection, or says nothing in time | asks once more, then sends the whole body |
+//! | answers without a usable length, or not in HTTP | sends the whole body |
+//! | tells a length | sends the rest, unless it tells a length of a body that nobody has sent as well |
 
 use std::io::{self, Read};
+use std::time::Duration;
 
+use super::outgoing::Reading;
 use crate::as2::headers;
 use crate::as2::restart::{CONTENT_RANGE, ETAG, Range};
+use crate::ground::random;
 use crate::http::{Answer, Client, PostError, PostErrorKind, SendBody, Timeouts};
 use crate::store::Store;
 use crate::store::record::Body;
@@ -20,14 +34,21 @@ pub(super) struct Transfer<'a> {
     pub(super) store: Store,
     pub(super) wire: Body,
     pub(super) timeouts: Timeouts,
+    /// Hears what comes of reading it.
+    pub(super) reading: Reading,
 }
+
+/// What an attempt came to that ended with the question.
+type Over = Result<Answer, PostError>;
 
 impl Transfer<'_> {
     /// Sends the body, or what the partner lacks of it; `seen`: it was sent before.
-    pub(super) async fn run(mut self, seen: bool) -> Result<Answer, PostError> {
-        // Other wire bytes of the same message have another mark.
-        self.fields.push((ETAG.to_owned(), format!("\"{}\"", self.wire.id)));
-        let from = if seen { self.held().await?.min(self.wire.len.saturating_sub(1)) } else { 0 };
+    pub(super) async fn run(self, seen: bool) -> Result<Answer, PostError> {
+        let held = if seen { self.held().await } else { Ok(0) };
+        let from = match held {
+            Ok(held) => held.min(self.wire.len.saturating_sub(1)),
+            Err(over) => return over,
+        };
         if from > 0 {
             let answer = self.send(from).await?;
             if answer.status != NOT_SATISFIABLE {
@@ -38,13 +59,14 @@ impl Transfer<'_> {
     }
 
     async fn send(&self, from: u64) -> Result<Answer, PostError> {
-        let (store, wire) = (self.store.clone(), self.wire);
+        let (store, wire, reading) = (self.store.clone(), self.wire, self.reading.clone());
         let range = Range { from, to: wire.len.saturating_sub(1), total: wire.len }.to_string();
         tracing::debug!(range, "a part of a body is sent");
         let mut fields = self.fields.clone();
+        fields.push((ETAG.to_owned(), self.mark()));
         fields.push((CONTENT_RANGE.to_owned(), range));
         let body = SendBody::reader(wire.len.saturating_sub(from), move || {
-            let mut bytes = store.read_last(&wire)?;
+            let mut bytes = reading.watch(store.read_last(&wire))?;
             // Read and not skipped: the digest of the whole is compared at its end.
             let passed = io::copy(&mut bytes.by_ref().take(from), &mut io::sink())?;
             if passed == from { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
@@ -52,31 +74,96 @@ impl Transfer<'_> {
         self.client.post(self.url, &fields, body, self.timeouts).await
     }
 
-    /// Bytes that the partner has; 0 when it does not say. Whoever cannot be reached is asked again at the next attempt:
-    /// to begin anew would throw away what it has.
-    async fn held(&self) -> Result<u64, PostError> {
+    /// Other wire bytes of the same message have another mark.
+    fn mark(&self) -> String {
+        format!("\"{}\"", self.wire.id)
+    }
+
+    /// Bytes that the partner has; 0 when it does not say.
+    async fn held(&self) -> Result<u64, Over> {
+        let Some(told) = self.ask(&self.mark()).await? else { return Ok(0) };
+        let held = length(&told).and_then(|length| length.parse::<u64>().ok());
+        let held = held.filter(|held| *held <= self.wire.len).unwrap_or(0);
+        if held == 0 {
+            return Ok(0);
+        }
+        // Many servers answer HEAD with the length of a page of theirs, whatever it is about.
+        let nobodys = format!("\"{}\"", random::noise_in_hex(16));
+        let control = self.ask(&nobodys).await?;
+        let is_none = |length: &str| length.parse::<u64>() == Ok(0);
+        if control.is_some_and(|control| length(&control).is_none_or(is_none)) {
+            return Ok(held);
+        }
+        tracing::info!(held, "the server does not tell one body from another: the whole one is sent");
+        Ok(0)
+    }
+
+    /// Asks by `HEAD` about the body with this mark. `None`: the server has no answer to that.
+    async fn ask(&self, mark: &str) -> Result<Option<Answer>, Over> {
         let asked = |name: &str| ASKED.iter().any(|asked| asked.eq_ignore_ascii_case(name));
-        let fields: Vec<_> = self.fields.iter().filter(|(name, _)| asked(name)).cloned().collect();
-        let answer = self.client.request("HEAD", self.url, &fields, SendBody::empty(), self.timeouts).await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            // What it says of the question says nothing of the message.
-            Err(error) if is_unreached(error.kind) => return Err(PostError { answered: false, ..error }),
-            Err(_) => return Ok(0),
-        };
-        let length = answer.header("Content-Length").and_then(|length| length.trim().parse::<u64>().ok());
-        Ok(length.filter(|held| (200..300).contains(&answer.status) && *held <= self.wire.len).unwrap_or(0))
+        let mut fields: Vec<_> = self.fields.iter().filter(|(name, _)| asked(name)).cloned().collect();
+        fields.push((ETAG.to_owned(), mark.to_owned()));
+        let timeouts = Timeouts { total: self.timeouts.total.min(PATIENCE), ..self.timeouts };
+        for _ in 0..TURNS {
+            let error = match self.client.request("HEAD", self.url, &fields, SendBody::empty(), timeouts).await {
+                Ok(answer) if is_for_now(&answer) => return Err(Ok(answer)),
+                Ok(answer) => return Ok(Some(answer)),
+                Err(error) => error,
+            };
+            match silence(error.kind) {
+                Silence::Unreached => return Err(Err(error)),
+                Silence::BrokenOff => {}
+                Silence::Senseless => return Ok(None),
+            }
+        }
+        Ok(None)
     }
 }
 
-fn is_unreached(kind: PostErrorKind) -> bool {
-    use PostErrorKind::{Connect, Proxy, Resolve, Timeout, Tls};
-    matches!(kind, Resolve | Connect | Proxy | Tls | Timeout)
+/// The length in a good answer, which the client does not judge where no body follows.
+fn length(answer: &Answer) -> Option<&str> {
+    answer.header("Content-Length").filter(|_| (200..300).contains(&answer.status)).map(str::trim)
+}
+
+/// The server, or what stands before it, cannot say at the moment. A 500 alone may be all that it ever says to `HEAD`;
+/// with the time to come again it says that another connection carries the body still, as our own receiver does.
+fn is_for_now(answer: &Answer) -> bool {
+    match answer.status {
+        429 | 502 | 503 | 504 => true,
+        500 => answer.header("Retry-After").is_some(),
+        _ => false,
+    }
+}
+
+/// What a question without an answer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// Nobody was asked, and the POST would fare no better. What the partner has is not to be thrown away for that.
+    Unreached,
+    /// The connection ended, or nothing came in time. A line that breaks seldom does so to two questions on end; a server
+    /// that cannot bear `HEAD` does so to each, and would never get the message if it were asked at every attempt.
+    BrokenOff,
+    /// The server takes `HEAD` for something else, today and tomorrow.
+    Senseless,
+}
+
+fn silence(kind: PostErrorKind) -> Silence {
+    use PostErrorKind as Kind;
+    match kind {
+        Kind::BadUrl | Kind::Forbidden | Kind::Resolve | Kind::Connect | Kind::ConnectTimeout | Kind::Proxy => {
+            Silence::Unreached
+        }
+        Kind::Tls | Kind::TlsVersion | Kind::Certificate | Kind::CertificateExpired | Kind::CertificateName => {
+            Silence::Unreached
+        }
+        // A question has no body; what is called so is a connection that went away with its request.
+        Kind::Closed | Kind::Timeout | Kind::Body => Silence::BrokenOff,
+        Kind::Protocol | Kind::TooLarge => Silence::Senseless,
+    }
 }
 
 /// Fields of the POST that `HEAD` has too.
-const ASKED: [&str; 7] = [
-    ETAG,
+const ASKED: [&str; 6] = [
     "Authorization",
     headers::AS2_FROM,
     headers::AS2_TO,
@@ -86,3 +173,46 @@ const ASKED: [&str; 7] = [
 ];
 /// The partner has less than it said, or nothing any more.
 const NOT_SATISFIABLE: u16 = 416;
+/// How often a question is asked in an attempt.
+const TURNS: usize = 2;
+/// The longest time for a question, to which no body belongs either way; a POST may take longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_could_not_be_asked_is_asked_at_the_next_attempt_and_nobody_else() {
+        use PostErrorKind::*;
+        let connecting = [BadUrl, Forbidden, Resolve, Connect, ConnectTimeout, Proxy, Tls, TlsVersion];
+        let certificates = [Certificate, CertificateExpired, CertificateName];
+        for kind in connecting.into_iter().chain(certificates) {
+            assert!(kind.nothing_sent() && silence(kind) == Silence::Unreached, "{kind:?}");
+        }
+        for (kind, wanted) in [
+            (Closed, Silence::BrokenOff),
+            (Timeout, Silence::BrokenOff),
+            (Body, Silence::BrokenOff),
+            (Protocol, Silence::Senseless),
+            (TooLarge, Silence::Senseless),
+        ] {
+            assert!(!kind.nothing_sent() && silence(kind) == wanted, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn only_who_cannot_say_at_the_moment_is_waited_for() {
+        let answer = |status: u16, later: bool| {
+            let headers = later.then(|| ("retry-after".to_owned(), "10".to_owned())).into_iter().collect();
+            Answer { status, headers, body: Default::default(), early: false }
+        };
+        for status in [429, 502, 503, 504] {
+            assert!(is_for_now(&answer(status, false)), "{status}");
+        }
+        assert!(is_for_now(&answer(500, true)));
+        for status in [200, 204, 301, 400, 403, 404, 405, 408, 500, 501, 505] {
+            assert!(!is_for_now(&answer(status, false)), "{status}");
+        }
+    }
+}

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | verified positive MDN with our MIC | deliver |
 //! | 2xx, asynchronous MDN agreed | await it until the deadline, then send the same bytes again |
-//! | 2xx, no MDN agreed | deliver |
+//! | 2xx, no MDN agreed, or to an MDN that we owe | deliver |
+//! | the same, but it came before the whole body was sent | retry: the body may never have left |
 //! | 2xx, but the synchronous MDN is missing, unsigned though asked, about another message, or unreadable | retry |
 //! | verified MDN with another MIC | hold: the content arrived altered |
 //! | verified MDN `duplicate-document` without a MIC: the first attempt that may have reached the partner was answered 2xx, and its receipt got lost, or `believe_duplicates` | deliver |
@@ -14,6 +15,9 @@
 //! | no connection, timeout, connection lost, 408 425 429 500 502 503 504 507 | retry (a `Retry-After` is kept) |
 //! | other 5xx | retry while there were fewer than three attempts, then hold |
 //! | TLS certificate not trusted, URL not usable | hold: no byte was sent |
+//! | our stored bytes are damaged or gone (`body-unreadable`) | hold: no attempt mends that |
+//! | our stored bytes cannot be read for now (`storage-failed`), found before the attempt begins | no attempt: again in a minute |
+//! | the same, found in the midst of the body | retry |
 //! | 3xx (never followed), other 4xx | hold, unless the agreement lists the status for retries |
 //!
 //! The schedule's last delay repeats until `give_up_after` has passed since the message was queued, released by a person,
@@ -28,8 +32,10 @@ use crate::partner::RetrySchedule;
 /// What an attempt came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Positive MDN, verified; or a 2xx where no MDN was agreed.
+    /// Positive MDN, verified; or a 2xx to all of the request where no MDN was agreed.
     Accepted,
+    /// 2xx before the whole body was sent, where no MDN is to tell whether it arrived.
+    Early,
     /// 2xx; the MDN comes later.
     Transferred,
     /// 2xx without the synchronous MDN that was asked for.
@@ -42,8 +48,11 @@ pub enum Outcome {
     Troubled,
     /// No usable answer: name resolution, connection, timeout, connection lost.
     Unreachable,
-    /// Nothing may be sent: the partner's TLS certificate is not the pinned or trusted one, or its URL is unusable.
+    /// Nothing may be sent: the partner's TLS certificate is not the pinned or trusted one, its URL is unusable, or our
+    /// stored bytes are damaged.
     Blocked,
+    /// Our stored bytes could not be read to their end for now.
+    Unread,
     /// Another status, with the seconds of a `Retry-After`.
     Status {
         /// HTTP status code.
@@ -95,7 +104,9 @@ pub fn next(outcome: Outcome, c: &Circumstances<'_>) -> Next {
         Outcome::Transferred => Next::Await { deadline: later(c.now, c.receipt_deadline) },
         Outcome::Refused => Next::Fail,
         Outcome::Contradicted | Outcome::Blocked => Next::Hold,
-        Outcome::NoReceipt | Outcome::Unreachable | Outcome::Troubled => retry(c, None),
+        Outcome::NoReceipt | Outcome::Early | Outcome::Unreachable | Outcome::Unread | Outcome::Troubled => {
+            retry(c, None)
+        }
         Outcome::Status { code, retry_after } => match class(code, &c.schedule.retry_status) {
             StatusClass::Transient => retry(c, retry_after),
             StatusClass::Doubtful if c.attempts < 3 => retry(c, retry_after),
@@ -225,6 +236,14 @@ mod tests {
         let status = |seconds| next(Outcome::Status { code: 503, retry_after: Some(seconds) }, &c);
         assert_eq!(status(300), Next::RetryAt(at(300)));
         assert_eq!(status(5), Next::RetryAt(at(60)));
+    }
+
+    #[test]
+    fn what_was_answered_early_or_could_not_be_read_for_now_is_sent_again() {
+        let schedule = schedule();
+        for outcome in [Outcome::Early, Outcome::Unread] {
+            assert_eq!(next(outcome, &circumstances(&schedule, 1, 0)), Next::RetryAt(at(60)), "{outcome:?}");
+        }
     }
 
     #[test]

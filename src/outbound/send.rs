@@ -1,30 +1,24 @@
-//! Step 5: due messages are leased, an attempt is recorded, exactly the stored bytes are POSTed.
-//!
-//! One dispatcher hands leases to tasks: at most `workers` in all, at most a partner's `concurrency` for it. Payloads
-//! and the asynchronous MDNs that we owe travel the same way.
+//! Step 5, second half: an attempt is recorded, exactly the stored bytes are POSTed, and the answer is examined. Payloads and
+//! the asynchronous MDNs that we owe travel the same way.
 
-use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::task::{Id as TaskId, JoinError, JoinSet};
 
-use super::absent::Present;
+use super::circuit::Destination;
 use super::compose::{ComposeLate, NotComposed};
 use super::outcome::Examined;
+use super::outgoing::{Outgoing, storage_failed};
 use super::restart::Transfer;
 use super::retry::Outcome;
 use super::revoked::encrypted_to_revoked;
 use super::{Outbound, circuit};
 use crate::as2::headers;
 use crate::bilingual;
-use crate::ground::drain::{self, Shutdown};
 use crate::ground::id::Id;
 use crate::http::{
-    Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, Proxy, SendBody,
-    Timeouts, Trust,
+    Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, Proxy, Timeouts, Trust,
 };
 use crate::mime::Headers;
 use crate::partner::{Authorization, Partner, PartnerUrl};
@@ -42,80 +36,10 @@ const POSTPONED: SignedDuration = SignedDuration::from_secs(60);
 const TRANSFERS: u32 = 10;
 /// How long a body waits for `100 Continue`: servers that know it answer at once, others never do.
 const EXPECTATION: Duration = Duration::from_secs(3);
-/// A wire of at most this is read at once: a few pages that were written a moment ago, and no thread is woken for them.
-const AT_ONCE: u64 = 64 * 1024;
-/// Longest nap of the dispatcher; new and due messages wake it.
-const NAP: Duration = Duration::from_secs(60);
 
 impl Outbound {
-    /// Delivers until shutdown; then waits for the attempts in work.
-    pub async fn run_senders(self, shutdown: Shutdown) {
-        let mut work = Work::default();
-        let mut present = Present::default();
-        while !shutdown.is_triggered() && self.store.poisoned().is_none() {
-            let back = present.back(self.directory.load_full());
-            if !back.is_empty() {
-                work.tasks.spawn(self.clone().welcome_back(back));
-            }
-            let asked = self.clock.now();
-            for lease in self.due_leases(&work, asked) {
-                let (partner, id) = (lease.message.partner.clone(), lease.message.id);
-                let flow = self.clone();
-                let task = work.tasks.spawn(async move { flow.work(lease).await });
-                work.running.insert(task.id(), (partner, id));
-            }
-            tokio::select! {
-                Some(finished) = work.tasks.join_next_with_id(), if !work.tasks.is_empty() => self.finished(&mut work, finished).await,
-                () = self.store.due_changed() => {}
-                () = tokio::time::sleep(self.nap(asked)) => {}
-                () = shutdown.triggered() => {}
-            }
-            while let Some(finished) = work.tasks.try_join_next_with_id() {
-                self.finished(&mut work, finished).await;
-            }
-        }
-        while work.tasks.join_next().await.is_some() {}
-    }
-
-    /// Frees the slot of a task. One that panicked left its message in an attempt: it is postponed like any other.
-    async fn finished(&self, work: &mut Work, finished: Result<(TaskId, ()), JoinError>) {
-        let (task, panicked) = match &finished {
-            Ok((task, ())) => (*task, false),
-            Err(error) => (error.id(), true),
-        };
-        if let (Some((_, id)), true) = (work.running.remove(&task), panicked) {
-            tracing::error!(%id, "a delivery ended unexpectedly");
-            self.postpone(id, internal_error()).await;
-        }
-    }
-
-    fn due_leases(&self, work: &Work, now: Timestamp) -> Vec<Lease> {
-        let free = self.settings.workers.saturating_sub(work.running.len());
-        if free == 0 {
-            return Vec::new();
-        }
-        let directory = self.directory.load();
-        let paused = self.store.pauses();
-        let slots = |partner: &str| {
-            if paused.contains_key(partner) {
-                return 0;
-            }
-            let allowed = directory.by_id(partner).map_or(1, |partner| partner.delivery.concurrency);
-            let running = work.of_partner(partner);
-            self.circuits.slots(partner, allowed.saturating_sub(running), running, now)
-        };
-        self.store.lease_due(now, free, &slots)
-    }
-
-    /// Until the next message is due or the next partner is probed that was not yet when leases were `asked` for; leased
-    /// ones come back through their tasks.
-    fn nap(&self, asked: Timestamp) -> Duration {
-        let wait = self.circuits.wait(self.store.next_due(), asked, self.clock.now());
-        self.clock.nap(wait.map_or(NAP, |wait| wait.clamp(Duration::from_millis(20), NAP)))
-    }
-
     /// One lease from beginning to end. Whatever goes wrong on our side, the message is not leased again at once.
-    async fn work(&self, lease: Lease) {
+    pub(super) async fn work(&self, lease: Lease) {
         let id = lease.message.id;
         let Err(error) = self.attempt(&lease.message).await else { return };
         // Without room nothing is leased; with room it is due as before.
@@ -126,7 +50,7 @@ impl Outbound {
     }
 
     /// Makes an open message due again in a minute.
-    async fn postpone(&self, id: Id, reason: Reason) {
+    pub(super) async fn postpone(&self, id: Id, reason: Reason) {
         let due = self.clock.now().checked_add(POSTPONED).unwrap_or(Timestamp::MAX);
         if let Err(error) = self.fact_if(id, &OPEN, Fact::RetryAt { due, reason, came: Came::Unknown }).await {
             tracing::error!(%error, %id, "a message could not be postponed");
@@ -153,6 +77,10 @@ impl Outbound {
         }
         let Some(message) = self.with_fresh_id(&partner, message).await? else { return Ok(()) };
         let Some(wire) = message.wire else { return Ok(()) };
+        let outgoing = match self.outgoing(wire).await {
+            Ok(outgoing) => outgoing,
+            Err(error) => return self.unreadable(&message, &error).await,
+        };
         let number = message.attempts.saturating_add(1);
         if !self
             .fact_if(message.id, &[State::Composed, State::Sending, State::AwaitingReceipt], Fact::Attempted { number })
@@ -161,10 +89,15 @@ impl Outbound {
             return Ok(());
         }
         tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
-        let answer = self.post(&partner, &url, &message, wire).await;
-        self.note_reach(&partner, answer.as_ref().err());
+        let reading = outgoing.reading.clone();
+        let answer = self.deliver(&partner, &url, &message, outgoing).await;
+        self.note_reach(&partner, &Destination::of(&partner, &url), answer.as_ref().err());
         let answer = self.losing.pass(&message.id, answer);
-        let examined = self.examine_answer(&partner, &message, answer).await;
+        let broke_off = answer.as_ref().is_err_and(|error| error.kind == PostErrorKind::Body);
+        let examined = match reading.passing_trouble().filter(|_| broke_off) {
+            Some(reason) => Examined { reason: Some(reason), ..Examined::plain(Outcome::Unread) },
+            None => self.examine_answer(&partner, &message, answer).await,
+        };
         self.settle(&partner, &message, number, examined).await.map(drop)
     }
 
@@ -221,24 +154,30 @@ impl Outbound {
         self.after_composing(&message, composed).await
     }
 
-    /// What an attempt says about the partner itself: whether it can be reached.
-    fn note_reach(&self, partner: &Partner, error: Option<&PostError>) {
+    /// What an attempt says about the server itself: whether it can be reached. What it says of another server than the
+    /// partner's own says nothing about the partner.
+    fn note_reach(&self, partner: &Partner, server: &Destination, error: Option<&PostError>) {
         let now = self.clock.now();
         match error {
             None => {
-                if self.circuits.answered(&partner.id) {
-                    tracing::info!(partner = %partner.id, "the partner answers again");
-                    self.store.alerts().resolve(circuit::PARTNER_DOWN, Some(&partner.id));
+                if self.circuits.answered(server) {
+                    tracing::info!(partner = %partner.id, server = server.elsewhere.as_deref(), "the partner's server answers again");
+                    if server.is_own() {
+                        self.store.alerts().resolve(circuit::PARTNER_DOWN, Some(&partner.id));
+                    }
                 }
             }
             Some(error) if outcome_of(error.kind) == Outcome::Unreachable => {
-                if self.circuits.unanswered(&partner.id, &partner.delivery.retry, now) {
+                let is_down = self.circuits.unanswered(server, &partner.delivery.retry, now);
+                if is_down && server.is_own() {
                     let reason = circuit::partner_down(&partner.id);
                     self.store.alerts().raise(Level::Warning, reason, Some(&partner.id), now);
                     // Another attempt may have been answered between the two.
                     if !self.circuits.is_down(&partner.id) {
                         self.store.alerts().resolve(circuit::PARTNER_DOWN, Some(&partner.id));
                     }
+                } else if is_down {
+                    tracing::warn!(partner = %partner.id, server = server.elsewhere.as_deref(), "a server for MDNs does not answer");
                 }
             }
             Some(_) => {}
@@ -247,7 +186,7 @@ impl Outbound {
 
     /// Where this message goes: the partner's URL, or, for an MDN that we owe, where the partner asked for it as far
     /// as the agreement allows that.
-    fn target(&self, partner: &Partner, message: &Message) -> Result<String, Reason> {
+    pub(super) fn target(&self, partner: &Partner, message: &Message) -> Result<String, Reason> {
         if message.kind == JobKind::Payload {
             return Ok(partner.url.as_str().to_owned());
         }
@@ -282,6 +221,7 @@ impl Outbound {
         }
     }
 
+    /// One POST of stored bytes, whatever becomes of it.
     pub(super) async fn post(
         &self,
         partner: &Partner,
@@ -289,31 +229,35 @@ impl Outbound {
         message: &Message,
         wire: Body,
     ) -> Result<Answer, PostError> {
+        match self.outgoing(wire).await {
+            Ok(outgoing) => self.deliver(partner, url, message, outgoing).await,
+            Err(error) => Err(PostError::new(PostErrorKind::Body, error)),
+        }
+    }
+
+    async fn deliver(
+        &self,
+        partner: &Partner,
+        url: &str,
+        message: &Message,
+        outgoing: Outgoing,
+    ) -> Result<Answer, PostError> {
         let unusable = |detail: String| PostError::new(PostErrorKind::Body, detail);
         let client = self.clients.for_partner(partner, url, self.clock.now()).map_err(unusable)?;
-        let store = self.store.clone();
-        let small = store.inline_threshold().saturating_mul(2) as u64;
-        let body = if wire.len <= AT_ONCE {
-            let bytes = store.read_all(&wire, wire.len).map_err(|error| unusable(error.to_string()))?;
-            SendBody::Bytes(bytes.into())
-        } else if wire.len <= small {
-            let read = drain::blocking(move || store.read_all_last(&wire, wire.len)).await;
-            let bytes = read.map_err(io::Error::other).and_then(|bytes| bytes);
-            SendBody::Bytes(bytes.map_err(|error| unusable(error.to_string()))?.into())
-        } else {
-            SendBody::reader(wire.len, move || store.read_last(&wire))
-        };
+        let Outgoing { wire, body, reading } = outgoing;
         let mut fields: Vec<(String, String)> =
             message.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if let Some(authorization) = partner.http.authorization.as_ref().filter(|_| may_see_credentials(partner, url)) {
             fields.push(("Authorization".to_owned(), authorization.header_value().expose().clone()));
         }
         let timeouts = Timeouts { connect: partner.delivery.connect_timeout, total: partner.delivery.timeout };
-        if partner.http.restart && wire.len > small {
+        if partner.http.restart && wire.len > self.short() {
             let seen = message.attempts > 0;
-            return Transfer { client, url, fields, store: self.store.clone(), wire, timeouts }.run(seen).await;
+            let (store, watched) = (self.store.clone(), reading.clone());
+            let transfer = Transfer { client, url, fields, store, wire, timeouts, reading: watched };
+            return reading.judge(transfer.run(seen).await);
         }
-        client.post(url, &fields, body, timeouts).await
+        reading.judge(client.post(url, &fields, body, timeouts).await)
     }
 
     pub(super) async fn examine_answer(
@@ -331,10 +275,15 @@ impl Outbound {
         }
         let asked = message.headers.get(headers::NOTIFICATION_TO).is_some();
         let later = message.headers.get(headers::RECEIPT_DELIVERY).is_some();
+        let whole = answer.is_of_whole_request();
         if message.kind == JobKind::Mdn || !asked {
-            return Examined::plain(Outcome::Accepted);
+            return if whole {
+                Examined::plain(Outcome::Accepted)
+            } else {
+                Examined { reason: Some(answered_early()), ..Examined::plain(Outcome::Early) }
+            };
         }
-        let came = if answer.is_of_whole_request() { Came::Answered } else { Came::Unknown };
+        let came = if whole { Came::Answered } else { Came::Unknown };
         if answer.body.is_empty() {
             return Examined { came, ..Examined::plain(if later { Outcome::Transferred } else { Outcome::NoReceipt }) };
         }
@@ -382,34 +331,12 @@ fn way_out(proxy: &crate::partner::Proxy) -> Result<Proxy, PostError> {
     Proxy::new(&proxy.url, authorization, proxy.no_proxy.clone())
 }
 
-/// Deliveries in work.
-#[derive(Default)]
-struct Work {
-    tasks: JoinSet<()>,
-    /// Partner and message of each task.
-    running: HashMap<TaskId, (String, Id)>,
-}
-
-impl Work {
-    fn of_partner(&self, partner: &str) -> usize {
-        self.running.values().filter(|(of, _)| of == partner).count()
-    }
-}
-
 /// The partner's credentials go to its own server alone, not to another URL at which it wants its receipts.
 fn may_see_credentials(partner: &Partner, url: &str) -> bool {
     PartnerUrl::parse(url).is_ok_and(|url| partner.url.same_origin(&url))
 }
 
-fn storage_failed(error: &io::Error) -> Reason {
-    let text = bilingual!(
-        "磁盘读写失败（{error}），一分钟后自动重试。请检查数据盘的空间和状态。",
-        "the disk failed or is full ({error}); tried again in a minute by itself. Check room and health of the data filesystem."
-    );
-    Reason { code: "storage-failed".to_owned(), text }
-}
-
-fn internal_error() -> Reason {
+pub(super) fn internal_error() -> Reason {
     let text = bilingual!(
         "网关内部错误，一分钟后重试。详情见日志；如反复出现，请报告。",
         "an internal error of the gateway; tried again in a minute. The log has the details; report it if it persists."
@@ -479,6 +406,14 @@ fn other_status(answer: &Answer, now: Timestamp) -> Examined {
     };
     let reason = Some(Reason { code: format!("http-{code}"), text });
     Examined { reason, ..Examined::plain(Outcome::Status { code, retry_after }) }
+}
+
+fn answered_early() -> Reason {
+    let text = bilingual!(
+        "正文尚未发完，对方的服务器就已应答成功，正文未必送达；将重发相同的字节。如反复出现，请对方检查其前置的防火墙或代理。",
+        "the partner's server answered before the body was sent, so the message may not have arrived. The same bytes are sent again. If it persists, ask the partner about the firewall or proxy before its server."
+    );
+    Reason { code: "answered-early".to_owned(), text }
 }
 
 fn mdn_overdue() -> Reason {

@@ -32,6 +32,8 @@ pub(super) fn composed(plan: &SendPlan, content_key: Option<&Secret<Vec<u8>>>, u
             .collect(),
         content_key: content_key.map(|key| ContentKey::new(key.expose())),
         remote: Some(url.to_owned()),
+        at_home: false,
+        ahead: 0,
     }
 }
 

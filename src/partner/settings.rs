@@ -176,7 +176,7 @@ pub struct Delivery {
     pub connect_timeout: Duration,
     /// The whole POST including its answer.
     pub timeout: Duration,
-    /// Connections at the same time.
+    /// Connections at the same time, to each of its servers.
     pub concurrency: usize,
     /// Repetition of failed attempts.
     pub retry: RetrySchedule,

@@ -225,6 +225,26 @@ fn bodies_go_on_over_connections_only_where_a_signature_proves_the_whole() {
 }
 
 #[test]
+fn a_rest_of_a_body_is_sent_only_where_our_signature_and_a_signed_receipt_prove_the_whole() {
+    let sandbox = Sandbox::new();
+    let restart = "[http]\nrestart = true\n";
+    let without =
+        ["[agreement]\nsign = \"none\"\n", "[agreement.mdn]\nsigned = false\n", "[agreement.mdn]\nmode = \"none\"\n"];
+    for agreed in without {
+        sandbox.partner(&format!("{agreed}{restart}"));
+        let wanted = ("restart-unproven", "customs.toml".to_owned(), Some(8), "http.restart".to_owned());
+        assert!(sandbox.places().contains(&wanted), "{agreed}: {:#?}", sandbox.problems());
+        assert!(sandbox.load().is_err(), "{agreed}");
+    }
+    sandbox.gateway("[as2]\npublic_url = \"http://localhost/as2\"\n");
+    for agreed in ["", "[agreement.mdn]\nmode = \"async\"\n"] {
+        sandbox.partner(&format!("{agreed}{restart}"));
+        let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(config.partners.by_id("customs").expect("there").http.restart, "{agreed}");
+    }
+}
+
+#[test]
 fn a_pinned_tls_certificate_needs_an_https_url() {
     let sandbox = Sandbox::new();
     sandbox.partner("use = [\"verify\", \"encrypt\", \"tls\"]\n");

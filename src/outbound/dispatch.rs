@@ -1,0 +1,303 @@
+//! Step 5, first half: due messages are leased and handed to tasks, which [`send`](super::send) them.
+//!
+//! At most `workers` in all, at most a partner's `concurrency` to each of its servers. Payloads and the asynchronous MDNs
+//! that we owe are in one queue, and an MDN may be owed to another server than the one that takes payloads. Such an MDN takes
+//! no place of a payload, however long that server keeps it: it has places of its own, waits here for one of them, and is put
+//! off while that server does not answer. Nor does it wait for the payloads of a partner that is down.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::{Id as TaskId, JoinError, JoinSet};
+
+use super::Outbound;
+use super::absent::Present;
+use super::circuit::Destination;
+use super::send::internal_error;
+use crate::bilingual;
+use crate::ground::drain::Shutdown;
+use crate::ground::id::Id;
+use crate::store::record::{Came, Fact, JobKind, Message, Reason};
+use crate::store::{Lease, OPEN};
+
+/// Longest nap of the dispatcher; new and due messages wake it.
+const NAP: Duration = Duration::from_secs(60);
+/// Leased MDNs that wait for a place at one server. What is beyond waits in the journal.
+const WAITING: usize = 256;
+/// Due messages of a partner that does not answer among which MDNs to other servers are looked for, with each probe.
+const LOOK: usize = 512;
+/// The first wait of an MDN that is put off; each further one is twice as long.
+const FIRST: SignedDuration = SignedDuration::from_secs(60);
+/// The longest: each is a fact in the journal and a line in the message's history.
+const LONGEST: SignedDuration = SignedDuration::from_mins(30);
+const PUT_OFF: &str = "mdn-put-off";
+
+/// Deliveries in work.
+#[derive(Default)]
+struct Work {
+    tasks: JoinSet<()>,
+    /// Message of each task, and where it goes; nowhere, if it is put off.
+    running: HashMap<TaskId, (Option<Destination>, Id)>,
+    /// Leased MDNs to other servers than their partner's own, which have no place free.
+    waiting: Vec<(Destination, Lease)>,
+}
+
+impl Work {
+    fn running_to(&self, server: &Destination) -> usize {
+        self.running.values().filter(|(to, _)| to.as_ref() == Some(server)).count()
+    }
+
+    fn running_elsewhere(&self) -> usize {
+        self.running.values().filter(|(to, _)| to.as_ref().is_some_and(|to| !to.is_own())).count()
+    }
+
+    fn waiting_for(&self, server: &Destination) -> usize {
+        self.waiting.iter().filter(|(to, _)| to == server).count()
+    }
+}
+
+/// What becomes of a leased message.
+enum Turn {
+    /// Its attempt begins.
+    Now,
+    /// It waits for a place.
+    Later,
+    /// It waits for longer than anybody holds a lease, and not for less than until then.
+    PutOff(Timestamp),
+}
+
+impl Outbound {
+    /// Delivers until shutdown; then waits for the attempts in work.
+    pub async fn run_senders(self, shutdown: Shutdown) {
+        let mut work = Work::default();
+        let mut present = Present::default();
+        while !shutdown.is_triggered() && self.store.poisoned().is_none() {
+            let back = present.back(self.directory.load_full());
+            if !back.is_empty() {
+                work.tasks.spawn(self.clone().welcome_back(back));
+            }
+            let asked = self.clock.now();
+            let more = self.begin_due(&mut work, asked);
+            tokio::select! {
+                Some(finished) = work.tasks.join_next_with_id(), if !work.tasks.is_empty() => self.finished(&mut work, finished).await,
+                () = std::future::ready(()), if more => {}
+                () = self.store.due_changed() => {}
+                () = tokio::time::sleep(self.nap(asked)) => {}
+                () = shutdown.triggered() => {}
+            }
+            while let Some(finished) = work.tasks.try_join_next_with_id() {
+                self.finished(&mut work, finished).await;
+            }
+        }
+        // Their messages are due at the next start.
+        work.waiting.clear();
+        while work.tasks.join_next().await.is_some() {}
+    }
+
+    /// Frees the slot of a task. One that panicked left its message in an attempt: it is postponed like any other.
+    async fn finished(&self, work: &mut Work, finished: Result<(TaskId, ()), JoinError>) {
+        let (task, panicked) = match &finished {
+            Ok((task, ())) => (*task, false),
+            Err(error) => (error.id(), true),
+        };
+        if let (Some((_, id)), true) = (work.running.remove(&task), panicked) {
+            tracing::error!(%id, "a delivery ended unexpectedly");
+            self.postpone(id, internal_error()).await;
+        }
+    }
+
+    /// Hands what is due to tasks. `true`: something of it takes no slot of its partner, so more may be leased at once.
+    fn begin_due(&self, work: &mut Work, now: Timestamp) -> bool {
+        for (server, lease) in std::mem::take(&mut work.waiting) {
+            let turn = self.turn(work, &server, now);
+            // While it waited somebody may have held it, or settled it.
+            let lease = if matches!(turn, Turn::Now) { self.as_it_is_now(lease, now) } else { Some(lease) };
+            if let Some(lease) = lease {
+                self.launch(work, server, lease, turn);
+            }
+        }
+        let mut more = false;
+        for lease in self.due_leases(work, now) {
+            more |= self.begin(work, lease, now);
+        }
+        more
+    }
+
+    /// One lease. `true`: it takes no slot of its partner.
+    fn begin(&self, work: &mut Work, lease: Lease, now: Timestamp) -> bool {
+        let server = self.destination(&lease.message);
+        let turn = self.turn(work, &server, now);
+        let is_probe = server.is_own() && matches!(turn, Turn::Now) && self.circuits.is_doubted(&server);
+        let (own, partner) = (server.is_own(), server.partner.clone());
+        self.launch(work, server, lease, turn);
+        !own || is_probe && self.look_behind(work, &partner, now)
+    }
+
+    /// A partner that does not answer has one slot: what of its queue goes to other servers gets no turn behind many
+    /// payloads, unless it is looked for. `true`: there is something.
+    fn look_behind(&self, work: &mut Work, partner: &str, now: Timestamp) -> bool {
+        let leases = self.store.lease_due(now, LOOK, &|of| if of == partner { LOOK } else { 0 });
+        let mut found = false;
+        for lease in leases {
+            let server = self.destination(&lease.message);
+            // Payloads are given back.
+            if !server.is_own() {
+                found = true;
+                let turn = self.turn(work, &server, now);
+                self.launch(work, server, lease, turn);
+            }
+        }
+        found
+    }
+
+    fn launch(&self, work: &mut Work, server: Destination, lease: Lease, turn: Turn) {
+        let (flow, id) = (self.clone(), lease.message.id);
+        match turn {
+            Turn::Now => {
+                let task = work.tasks.spawn(async move { flow.work(lease).await });
+                work.running.insert(task.id(), (Some(server), id));
+            }
+            Turn::PutOff(until) => {
+                let task = work.tasks.spawn(async move { flow.put_off(&lease, &server, until).await });
+                work.running.insert(task.id(), (None, id));
+            }
+            Turn::Later if !server.is_own() && work.waiting_for(&server) < WAITING => {
+                work.waiting.push((server, lease));
+            }
+            // It goes back.
+            Turn::Later => {}
+        }
+    }
+
+    /// Whether a message to this server may go.
+    fn turn(&self, work: &Work, server: &Destination, now: Timestamp) -> Turn {
+        let workers = self.settings.workers;
+        if work.running.len() >= workers || self.store.is_paused(&server.partner) {
+            return Turn::Later;
+        }
+        let (allowed, running) = (self.concurrency(&server.partner), work.running_to(server));
+        let mut free = allowed.saturating_sub(running);
+        if !server.is_own() {
+            // However many of these servers keep us waiting, half of the workers are for payloads.
+            free = free.min(workers.div_ceil(2).saturating_sub(work.running_elsewhere()));
+        }
+        if self.circuits.slots(server, free, running, now) > 0 {
+            return Turn::Now;
+        }
+        match self.circuits.closed_until(server, now) {
+            _ if server.is_own() => Turn::Later,
+            Some(probe) => Turn::PutOff(probe),
+            None if work.waiting_for(server) >= WAITING => Turn::PutOff(now),
+            None => Turn::Later,
+        }
+    }
+
+    fn due_leases(&self, work: &Work, now: Timestamp) -> Vec<Lease> {
+        let free = self.settings.workers.saturating_sub(work.running.len());
+        if free == 0 {
+            return Vec::new();
+        }
+        let slots = |partner: &str| {
+            if self.store.is_paused(partner) {
+                return 0;
+            }
+            let server = Destination::own(partner);
+            let running = work.running_to(&server);
+            self.circuits.slots(&server, self.concurrency(partner).saturating_sub(running), running, now)
+        };
+        self.store.lease_due(now, free, &slots)
+    }
+
+    fn concurrency(&self, partner: &str) -> usize {
+        self.directory.load().by_id(partner).map_or(1, |partner| partner.delivery.concurrency)
+    }
+
+    /// The server that a message goes to. Whoever has no such server, or must not get there, is turned away where the
+    /// partner's own messages begin.
+    fn destination(&self, message: &Message) -> Destination {
+        let directory = self.directory.load();
+        let partner = directory.by_id(&message.partner).filter(|partner| partner.enabled);
+        match partner {
+            Some(partner) if message.kind == JobKind::Mdn => {
+                let url = self.target(partner, message);
+                url.map_or_else(|_| Destination::own(&message.partner), |url| Destination::of(partner, &url))
+            }
+            _ => Destination::own(&message.partner),
+        }
+    }
+
+    /// A lease that waited, with its message as it is by now; none if that is not due any more.
+    fn as_it_is_now(&self, mut lease: Lease, now: Timestamp) -> Option<Lease> {
+        let message = self.store.message(&lease.message.id)?;
+        // To the millisecond, as leases are given.
+        let is_due = message.due.is_some_and(|due| due.as_millisecond() <= now.as_millisecond());
+        lease.message = Arc::new(message);
+        is_due.then_some(lease)
+    }
+
+    /// An MDN gives way, without an attempt: its server does not answer, or has more to do than it can.
+    async fn put_off(&self, lease: &Lease, server: &Destination, until: Timestamp) {
+        let (id, reason) = (lease.message.id, put_off(server.elsewhere.as_deref().unwrap_or_default()));
+        let due = next_turn(&lease.message, until, self.clock.now());
+        tracing::info!(%id, partner = %server.partner, code = %reason.code, %due, "put off: {}", reason.text);
+        if let Err(error) = self.fact_if(id, &OPEN, Fact::RetryAt { due, reason, came: Came::Unknown }).await {
+            tracing::error!(%error, %id, "a message could not be postponed");
+        }
+    }
+
+    /// Until the next message is due or the next server is probed that was not yet when leases were `asked` for; leased
+    /// ones come back through their tasks.
+    fn nap(&self, asked: Timestamp) -> Duration {
+        let wait = self.circuits.wait(self.store.next_due(), asked, self.clock.now());
+        self.clock.nap(wait.map_or(NAP, |wait| wait.clamp(Duration::from_millis(20), NAP)))
+    }
+}
+
+/// When a message that is put off at `now` is due again.
+fn next_turn(message: &Message, until: Timestamp, now: Timestamp) -> Timestamp {
+    let before = message.due.filter(|_| message.reason.as_ref().is_some_and(|reason| reason.code == PUT_OFF));
+    let waited = before.map(|due| due.duration_since(message.updated));
+    let wait = waited.map_or(FIRST, |waited| waited.saturating_mul(2).clamp(FIRST, LONGEST));
+    now.checked_add(wait).unwrap_or(Timestamp::MAX).max(until)
+}
+
+fn put_off(server: &str) -> Reason {
+    let text = bilingual!(
+        "接收回执的地址 {server} 没有应答或连接已占满；这份回执稍后自动再发，不影响报文的投递。请检查网络或联系对方。",
+        "{server}, where the partner wants its receipts, does not answer or has no connection free; this one goes later by itself and holds up no payload. Check the network or call the partner."
+    );
+    Reason { code: PUT_OFF.to_owned(), text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::apply;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn an_mdn_that_is_put_off_again_and_again_waits_longer_each_time_up_to_half_an_hour_and_for_the_probe() {
+        let id = Id::new(at(0));
+        let (partner, file_name) = ("acme".to_owned(), "1.mdn".to_owned());
+        let queued =
+            Fact::Queued { kind: JobKind::Mdn, partner, file_name, payload: None, declaration: None, about: None };
+        let mut message = apply(None, id, at(0), &queued).unwrap();
+        let mut now = at(10);
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            let due = next_turn(&message, now, now);
+            waits.push(due.duration_since(now).as_secs());
+            let reason = put_off("https://mdn.example:443");
+            message = apply(Some(message), id, now, &Fact::RetryAt { due, reason, came: Came::Unknown }).unwrap();
+            now = due;
+        }
+        assert_eq!(waits, [60, 120, 240, 480, 960, 1800, 1800]);
+        let probe = now.checked_add(SignedDuration::from_hours(1)).unwrap();
+        assert_eq!(next_turn(&message, probe, now), probe);
+    }
+}
