@@ -46,6 +46,7 @@ pub struct SignatureValid {
     digest: DigestAlgorithm,
     scheme: SignatureScheme,
     content_digest: Vec<u8>,
+    signed_digest: Vec<u8>,
     signing_time: Option<Timestamp>,
     unsigned_attributes: bool,
 }
@@ -69,6 +70,13 @@ impl SignatureValid {
     /// Digest of the content by [`digest`](Self::digest).
     pub fn content_digest(&self) -> &[u8] {
         &self.content_digest
+    }
+
+    /// Digest, by [`digest`](Self::digest), of what is signed: the signed attributes, or the content where there are none (RFC 5652
+    /// 5.4). A message that is sent again has the same one. Its signature need not be the same: of one by ECDSA, (r, s), anybody can
+    /// make another that is right, (r, -s).
+    pub fn signed_digest(&self) -> &[u8] {
+        &self.signed_digest
     }
 
     /// What the signer claims as time; recorded, never used to judge validity (RFC 5652 11.3).
@@ -333,6 +341,7 @@ impl SignerInfo {
                     digest: self.digest,
                     scheme: self.scheme(),
                     content_digest: content_digest.to_vec(),
+                    signed_digest: digest.clone(),
                     signing_time,
                     unsigned_attributes: self.unsigned_attributes,
                 });

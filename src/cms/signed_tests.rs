@@ -1,6 +1,9 @@
 use openssl::asn1::Asn1Time;
-use openssl::bn::BigNum;
+use openssl::bn::{BigNum, BigNumContext};
+use openssl::ec::EcGroup;
+use openssl::ecdsa::EcdsaSig;
 use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::{Padding, Rsa};
@@ -210,6 +213,31 @@ fn a_changed_ecdsa_signature_does_not_count() {
         changed[place] ^= 1;
         assert!(verify(&changed, &[&EVE_P256]).is_err(), "{back}");
     }
+}
+
+#[test]
+fn an_ecdsa_signature_in_its_other_form_is_right_and_tells_the_same_digest_of_what_is_signed() {
+    let digest = SHA256.digest(CONTENT);
+    let ber = sign_detached(SHA256, &digest, &EVE_P256, SignatureScheme::Ecdsa, at(), false).unwrap();
+    let limits = limits();
+    let mut reader = BerReader::new(ber.as_slice(), &limits);
+    assert!(!open_signed_data(&mut reader, &limits).unwrap().has_content);
+    let mut signer = close_signed_data(&mut reader, &limits).unwrap();
+    let trusted = [EVE_P256.certificate.clone()];
+    let genuine = signer.verify(&digests(CONTENT), &trusted).unwrap();
+    let signature = EcdsaSig::from_der(&signer.signature).unwrap();
+    let (mut order, mut negated) = (BigNum::new().unwrap(), BigNum::new().unwrap());
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    group.order(&mut order, &mut BigNumContext::new().unwrap()).unwrap();
+    negated.checked_sub(&order, signature.s()).unwrap();
+    let other = EcdsaSig::from_private_components(signature.r().to_owned().unwrap(), negated).unwrap();
+    signer.signature = other.to_der().unwrap();
+    assert_ne!(signer.signature, signature.to_der().unwrap());
+    let turned = signer.verify(&digests(CONTENT), &trusted).unwrap();
+    assert_eq!(turned.signed_digest(), genuine.signed_digest());
+    let later = Timestamp::from_second(at().as_second() + 1).unwrap();
+    let anew = sign_detached(SHA256, &digest, &EVE_P256, SignatureScheme::Ecdsa, later, false).unwrap();
+    assert_ne!(verify(&anew, &[&EVE_P256]).unwrap().signed_digest(), genuine.signed_digest());
 }
 
 #[test]

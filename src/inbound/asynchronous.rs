@@ -29,7 +29,7 @@ const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_LAST: Duration = Duration::from_secs(300);
 /// The longest one while the disk is full.
 const RETRY_FULL: Duration = Duration::from_secs(10);
-/// Accepted messages, the latest, that tell where partners are at home.
+/// Accepted messages, the latest, that tell where partners are at home and how far their clocks were ahead.
 const LEARNT: usize = 1000;
 /// An MDN job waits for the connection on which the message came to end (RFC 4130 7.2: answered first).
 const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
@@ -40,14 +40,11 @@ impl Inbound {
     pub(super) async fn accept_asynchronously(&self, arrived: MessageArrived) -> Reply {
         let MessageArrived { partner, request, wire, origin, room: _room, mut turn, pieced } = arrived;
         let request = Arc::new(request);
-        let admission = match self.failures.enter(&partner.id, origin.clone()).await {
+        let admission = match self.failures.enter_kept(&partner.id, origin.clone()).await {
             Ok(admission) => admission,
             Err(refusal) => return too_many(&partner, &origin, refusal),
         };
-        if let Some(refusal) = self.failures.keeps_no_more(&admission) {
-            return too_many(&partner, &origin, refusal);
-        }
-        let (wire, admission) = match pieced {
+        let (wire, mut admission) = match pieced {
             true => match self.proven(&partner, &request, (wire, &mut turn), admission).await {
                 Ok(proven) => proven,
                 Err(reply) => return reply,
@@ -70,6 +67,7 @@ impl Inbound {
             tracing::error!(%error, code = error.code(), "a message could not be recorded");
             return busy();
         }
+        admission.taken();
         self.open_later(Later { id, partner: partner.id.clone(), request, wire }, Some(admission));
         Reply::new(202)
     }
@@ -77,12 +75,7 @@ impl Inbound {
     /// Takes up receptions that a crash interrupted: taken but not opened, or accepted but not answered though an
     /// asynchronous MDN is owed. Opening the latter again finds their key and answers. Call once at start.
     pub fn resume(&self) -> usize {
-        let accepted = Filter { states: vec![State::Accepted], limit: LEARNT, ..Filter::default() };
-        let proving = |message: &&Message| {
-            let unsigned = |partner: &Arc<Partner>| !partner.accept.signature;
-            message.signer.is_some() || self.directory.load().by_id(&message.partner).is_some_and(unsigned)
-        };
-        self.failures.learn(self.store.messages(&accepted).iter().filter(proving));
+        self.learn();
         let received = Filter { states: vec![State::Received], limit: usize::MAX, ..Filter::default() };
         let taken = self.store.messages(&received);
         let mut count = 0;
@@ -91,6 +84,22 @@ impl Inbound {
             self.resume_one(&message);
         }
         count
+    }
+
+    /// Where partners are at home, and whose signing times are not believed yet, by what was accepted last.
+    fn learn(&self) {
+        let accepted = Filter { states: vec![State::Accepted], limit: LEARNT, ..Filter::default() };
+        let accepted = self.store.messages(&accepted);
+        for message in &accepted {
+            let ahead = message.evidence.iter().map(|evidence| evidence.ahead).max().unwrap_or(0);
+            self.recordings.unknown_until(&message.partner, message.updated, ahead);
+        }
+        let proving = |message: &&Message| {
+            let unsigned = |partner: &Arc<Partner>| !partner.accept.signature;
+            message.evidence.iter().any(|evidence| evidence.at_home)
+                || self.directory.load().by_id(&message.partner).is_some_and(unsigned)
+        };
+        self.failures.learn(accepted.iter().filter(proving));
     }
 
     /// Takes up a reception that a restore had held, now that a person has released it.

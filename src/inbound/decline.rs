@@ -61,8 +61,8 @@ impl Refusal {
 }
 
 impl Inbound {
-    /// Records a refusal and its MDN; of what strangers send in a partner's name so many in an hour, and the others are told
-    /// alone.
+    /// Records a refusal and its MDN; of what does not come from where the partner is known to be so many in an hour, signed or
+    /// not, and the others are told alone.
     pub(super) async fn decline(
         &self,
         id: Id,
@@ -72,8 +72,8 @@ impl Inbound {
         refusal: Refusal,
     ) -> Result<Answer, NoAnswer> {
         let now = self.clock.now();
-        // What is answered later was recorded when it was taken.
-        let kept = self.failures.keep(&partner.id, whose) || asks_later(request);
+        // What is answered later was recorded when it was taken, and has its place among what is kept.
+        let kept = asks_later(request) || self.failures.keep(&partner.id, whose);
         tracing::warn!(%id, partner = %partner.id, code = refusal.code, kept, "refused: {}", refusal.text);
         let told = Told {
             disposition: refusal.told.clone(),
@@ -105,7 +105,7 @@ impl Inbound {
             add_mdn_job(&mut transaction, now, id, partner, &built.headers, built.body.clone());
         }
         self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
-        if whose == Whose::Partners {
+        if matches!(whose, Whose::Partners | Whose::SignedElsewhere) {
             self.refusals.note(&partner.id, &reason, built.is_some(), now);
         }
         Ok(Answer { mdn: built.map(|built| (built.headers, built.body)), queued })

@@ -10,14 +10,18 @@
 //! | `failures_per_ip` from one address | that address |
 //! | `failures_per_partner` in the name of one partner | that name, from everywhere; and people are told |
 //!
-//! Neither where the partner is *at home*: at an address from which a message of it verified or its TLS client certificate
-//! was shown; nor where no address can be told ([`Exchange::client_address`](crate::http::Exchange::client_address)). So a proxy
-//! that nobody has named shuts out no partner that has been heard through it. A message that merely repeats an accepted one
-//! proves nothing about where it comes from: it may have been recorded.
+//! Neither where the partner is *at home*: at an address from which its TLS client certificate was shown, or a message of it
+//! was accepted whose signature no recording can have (`recordings`): one that repeats an accepted message, under whatever
+//! Message-ID, proves nothing about where it comes from. Nor where no address can be told
+//! ([`Exchange::client_address`](crate::http::Exchange::client_address)), so that a proxy that nobody has named shuts out no partner
+//! that has been heard through it. Whose signatures have no time, or one by a wrong clock, is at home by its TLS client certificate
+//! alone. Where the agreement demands no signature, any accepted message makes a home: whoever sends there is believed anyway.
 //!
-//! **Records.** What is refused is kept for people to see, with up to 64 KiB of it, and anybody may send in a partner's name: of what
-//! does not come from where the partner is at home `failures_per_partner` refused messages are kept in an hour. Those behind them are told
-//! and logged alone; one that asks for a later answer would have to be kept first, and is not taken.
+//! **Records.** What is refused is kept for people to see, with up to 64 KiB of it, and anybody may send in a partner's name, also
+//! what the partner has signed for once: of what does not come from where the partner is at home `failures_per_partner` messages
+//! are kept in an hour that are refused, or that repeat an accepted one and want its MDN later. Those behind them are told and
+//! logged alone; one that asks for a later answer has to be kept first, and is not taken. It has its place from when it comes, and
+//! gives it back when it turns out to be new.
 //!
 //! **No oracle of its own.** What is counted is what is answered alike. A message takes its place before it is opened, and
 //! a failure keeps the place until its answer leaves; only then others may be refused for it. So neither that nor when
@@ -130,8 +134,10 @@ struct Count {
 /// Whose a message is, as far as its way here tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
-    /// The partner's: it is signed by it, or comes from where it is at home, or from where nobody can be told apart.
+    /// The partner's: it comes from where it is at home, or from where nobody can be told apart.
     Partners,
+    /// The partner's, for it is signed by it; but it comes from elsewhere and may have been recorded.
+    SignedElsewhere,
     /// Anybody's, in the partner's name.
     Strangers,
     /// It was taken before, and is opened again.
@@ -154,7 +160,7 @@ impl Failures {
 
     /// Whether a message would be refused, whatever becomes of those that are being opened.
     pub(super) fn refusal(&self, partner: &str, origin: &Origin) -> Option<TooMany> {
-        match self.judge(&mut self.tables(), partner, origin) {
+        match self.judge(&mut self.tables(), partner, origin, false) {
             Verdict::Refuse(refusal) => Some(self.refused(refusal)),
             Verdict::Enter | Verdict::Wait => None,
         }
@@ -165,11 +171,23 @@ impl Failures {
     /// # Errors
     /// It must not be opened.
     pub(super) async fn enter(self: &Arc<Self>, partner: &str, origin: Origin) -> Result<Admission, TooMany> {
+        self.admit(partner, origin, false).await
+    }
+
+    /// The same for a message that is kept before it is opened: a stranger's takes a place among what is kept of strangers, too.
+    ///
+    /// # Errors
+    /// It must be neither kept nor opened.
+    pub(super) async fn enter_kept(self: &Arc<Self>, partner: &str, origin: Origin) -> Result<Admission, TooMany> {
+        self.admit(partner, origin, true).await
+    }
+
+    async fn admit(self: &Arc<Self>, partner: &str, origin: Origin, keeps: bool) -> Result<Admission, TooMany> {
         let entered = async {
             loop {
                 let mut moved = std::pin::pin!(self.moved.notified());
                 moved.as_mut().enable();
-                match self.try_enter(partner, &origin) {
+                match self.try_enter(partner, &origin, keeps) {
                     Some(outcome) => return outcome,
                     None => moved.await,
                 }
@@ -179,9 +197,9 @@ impl Failures {
         tokio::time::timeout(LONGEST_WAIT, entered).await.unwrap_or_else(|_| late())
     }
 
-    fn try_enter(self: &Arc<Self>, partner: &str, origin: &Origin) -> Option<Result<Admission, TooMany>> {
+    fn try_enter(self: &Arc<Self>, partner: &str, origin: &Origin, keeps: bool) -> Option<Result<Admission, TooMany>> {
         let mut tables = self.tables();
-        match self.judge(&mut tables, partner, origin) {
+        match self.judge(&mut tables, partner, origin, keeps) {
             Verdict::Wait => return None,
             Verdict::Refuse(refusal) => return Some(Err(self.refused(refusal))),
             Verdict::Enter => {}
@@ -189,10 +207,10 @@ impl Failures {
         let reserved = origin.address.is_some() && !tables.is_at_home(partner, origin);
         if reserved {
             let now = self.clock.now().as_second();
-            self.keys(partner, origin).for_each(|(key, _)| tables.open(key, now));
+            self.keys(partner, origin, keeps).for_each(|(key, _)| tables.open(key, now));
         }
         let (failures, partner, origin) = (self.clone(), partner.to_owned(), origin.clone());
-        Some(Ok(Admission { failures, partner, origin, reserved }))
+        Some(Ok(Admission { failures, partner, origin, reserved, keeps, kept: false }))
     }
 
     /// The partner is at home at this address.
@@ -221,31 +239,19 @@ impl Failures {
         pressed
     }
 
-    /// Whether a refused message is kept: of strangers' no more than may fail in the partner's name.
+    /// Whether a refused message is kept: of what comes from elsewhere no more than may fail in the partner's name.
     pub(super) fn keep(&self, partner: &str, whose: Whose) -> bool {
-        if whose != Whose::Strangers || self.limits.per_partner == 0 {
+        if matches!(whose, Whose::Partners | Whose::Untold) || self.limits.per_partner == 0 {
             return true;
         }
         let (mut tables, now) = (self.tables(), self.clock.now().as_second());
         let key = Key::Kept(partner.to_owned());
-        let room = tables.counts.get_mut(&key).is_none_or(|count| count.recent(now) < self.limits.per_partner);
+        let taken = tables.counts.get_mut(&key).map_or(0, |count| count.recent(now).saturating_add(count.open));
+        let room = taken < self.limits.per_partner;
         if room {
             tables.fail(key, self.limits.per_partner, now);
         }
         room
-    }
-
-    /// Whether a message that is kept before it is opened must not be taken: it is a stranger's, and nothing more of
-    /// strangers' is kept in this partner's name.
-    pub(super) fn keeps_no_more(&self, admission: &Admission) -> Option<TooMany> {
-        let (limit, now) = (self.limits.per_partner, self.clock.now().as_second());
-        if limit == 0 || !admission.is_strange() {
-            return None;
-        }
-        let mut tables = self.tables();
-        let count = tables.counts.get_mut(&Key::Kept(admission.partner.clone()))?;
-        let spent = count.recent(now) >= limit;
-        spent.then(|| self.refused(TooMany { limit: Key::KEPT, seconds: count.seconds_left(limit, now) }))
     }
 
     /// Messages that were not opened, by limit.
@@ -253,13 +259,13 @@ impl Failures {
         self.refused.clone()
     }
 
-    fn judge(&self, tables: &mut Tables, partner: &str, origin: &Origin) -> Verdict {
+    fn judge(&self, tables: &mut Tables, partner: &str, origin: &Origin, keeps: bool) -> Verdict {
         if origin.address.is_none() || tables.is_at_home(partner, origin) {
             return Verdict::Enter;
         }
         let now = self.clock.now().as_second();
         let mut waits = false;
-        for (key, limit) in self.keys(partner, origin) {
+        for (key, limit) in self.keys(partner, origin, keeps) {
             let limit_of = key.limit();
             let Some(count) = tables.counts.get_mut(&key) else { continue };
             let failed = count.recent(now);
@@ -271,11 +277,12 @@ impl Failures {
         if waits { Verdict::Wait } else { Verdict::Enter }
     }
 
-    /// What is counted of a message, each with its limit.
-    fn keys(&self, partner: &str, origin: &Origin) -> impl Iterator<Item = (Key, usize)> + use<> {
+    /// What is counted of a message, which may be kept before it is opened; each with its limit.
+    fn keys(&self, partner: &str, origin: &Origin, keeps: bool) -> impl Iterator<Item = (Key, usize)> + use<> {
         let by_ip = origin.address.map(|address| (Key::Ip(address), self.limits.per_ip));
         let by_partner = (Key::Partner(partner.to_owned()), self.limits.per_partner);
-        by_ip.into_iter().chain(std::iter::once(by_partner)).filter(|(_, limit)| *limit > 0)
+        let by_kept = keeps.then(|| (Key::Kept(partner.to_owned()), self.limits.per_partner));
+        by_ip.into_iter().chain([by_partner]).chain(by_kept).filter(|(_, limit)| *limit > 0)
     }
 
     fn refused(&self, refusal: TooMany) -> TooMany {
@@ -296,12 +303,29 @@ pub(super) struct Admission {
     origin: Origin,
     /// It holds a place that others may wait for.
     reserved: bool,
+    /// One of them among what is kept.
+    keeps: bool,
+    /// The message is kept, and counts unless it is accepted.
+    kept: bool,
 }
 
 impl Admission {
-    /// The message was accepted, and is no repetition: its partner is at home there.
-    pub(super) fn proved(&self) {
-        self.failures.at_home(&self.partner, self.origin.address);
+    /// The message is kept, before it is opened.
+    pub(super) fn taken(&mut self) {
+        self.kept = self.keeps;
+    }
+
+    /// The message was accepted, and is no repetition. `proves`: its partner is at home there.
+    pub(super) fn accepted(&mut self, proves: bool) {
+        self.kept = false;
+        if proves {
+            self.failures.at_home(&self.partner, self.origin.address);
+        }
+    }
+
+    /// Whether the message, once it is accepted, shows where its sender is: `fresh`, by a signature that no recording has.
+    pub(super) fn shows_home(&self, fresh: bool) -> bool {
+        self.origin.address.is_some() && (fresh || self.origin.shown)
     }
 
     /// It comes from where its partner is not known to be, without the partner's certificate.
@@ -326,18 +350,33 @@ impl Admission {
     fn failed(self) {
         let now = self.failures.clock.now().as_second();
         let mut tables = self.failures.tables();
-        for (key, limit) in self.failures.keys(&self.partner, &self.origin) {
+        for (key, limit) in self.failures.keys(&self.partner, &self.origin, false) {
             tables.fail(key, limit, now);
         }
         drop(tables);
     }
 }
 
+impl Whose {
+    /// Whose it is, when the partner has signed it besides.
+    pub(super) fn and_signed(self) -> Whose {
+        match self {
+            Whose::Strangers | Whose::SignedElsewhere => Whose::SignedElsewhere,
+            Whose::Partners | Whose::Untold => Whose::Partners,
+        }
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
         if self.reserved {
-            let mut tables = self.failures.tables();
-            self.failures.keys(&self.partner, &self.origin).for_each(|(key, _)| tables.close(&key));
+            let (mut tables, now) = (self.failures.tables(), self.failures.clock.now().as_second());
+            for (key, limit) in self.failures.keys(&self.partner, &self.origin, self.keeps) {
+                tables.close(&key);
+                if self.kept && matches!(key, Key::Kept(_)) {
+                    tables.fail(key, limit, now);
+                }
+            }
             drop(tables);
             self.failures.moved.notify_waiters();
         }

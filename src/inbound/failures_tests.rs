@@ -20,7 +20,7 @@ async fn fail(failures: &Arc<Failures>, partner: &str, address: &str) {
 }
 
 async fn prove(failures: &Arc<Failures>, partner: &str, address: &str) {
-    failures.enter(partner, from(address)).await.unwrap().proved();
+    failures.enter(partner, from(address)).await.unwrap().accepted(true);
 }
 
 fn refused(failures: &Arc<Failures>, partner: &str, address: &str) -> Option<(&'static str, u64)> {
@@ -129,6 +129,88 @@ async fn nobody_waits_for_ever_and_who_is_at_home_not_at_all() {
 
 fn prove_at(failures: &Arc<Failures>, address: &str) {
     failures.at_home("p", from(address).address);
+}
+
+async fn keep(failures: &Arc<Failures>, host: usize) -> Result<Admission, TooMany> {
+    let mut admission = failures.enter_kept("p", from(&format!("198.51.100.{host}"))).await?;
+    admission.taken();
+    Ok(admission)
+}
+
+#[tokio::test]
+async fn what_is_kept_of_strangers_before_it_is_opened_counts_once_unless_it_turns_out_to_be_new() {
+    let (failures, clock) = rule(LIMITS);
+    for host in 0..20 {
+        keep(&failures, host).await.unwrap().accepted(false);
+        drop(failures.enter_kept("p", from(&format!("198.51.100.{host}"))).await.unwrap());
+    }
+    assert!(failures.tables().counts.is_empty(), "what is new is no burden, and what could not be kept is none either");
+    keep(&failures, 1).await.unwrap().failed();
+    for host in 2..=5 {
+        drop(keep(&failures, host).await.unwrap());
+    }
+    assert_eq!(keep(&failures, 9).await.unwrap_err(), TooMany { limit: "kept", seconds: 3600 });
+    assert!(!failures.keep("p", Whose::Strangers) && !failures.keep("p", Whose::SignedElsewhere));
+    assert!(failures.enter("p", from("198.51.100.9")).await.is_ok(), "it may be answered at once");
+    assert!(failures.enter_kept("q", from("198.51.100.9")).await.is_ok(), "another partner");
+    prove(&failures, "p", "203.0.113.1").await;
+    let own = failures.enter_kept("p", from("203.0.113.1")).await;
+    own.unwrap().taken();
+    assert_eq!(failures.pressed(), Vec::<String>::new(), "one failure is none too many");
+    pass(&clock, 3600);
+    assert!(keep(&failures, 9).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_among_what_is_kept_is_waited_for_while_its_outcome_is_open() {
+    let (failures, _) = rule(FailureLimits { per_ip: 0, per_partner: 2 });
+    assert!(failures.keep("p", Whose::Strangers));
+    let mut open = keep(&failures, 1).await.unwrap();
+    assert!(!failures.keep("p", Whose::Strangers), "there is no place");
+    let mut second = Box::pin(keep(&failures, 2));
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut second).await.is_err(), "it waits");
+    open.accepted(false);
+    drop(open);
+    drop(second.await.unwrap());
+    assert_eq!(keep(&failures, 3).await.unwrap_err().limit, "kept", "both places are taken");
+}
+
+async fn whose_signed(failures: &Arc<Failures>, address: &str) -> Whose {
+    let admission = failures.enter("p", from(address)).await.unwrap();
+    Admission::whose(Some(&admission)).and_signed()
+}
+
+#[tokio::test]
+async fn what_the_partner_signed_and_sends_from_elsewhere_is_kept_as_often_as_what_strangers_send() {
+    let (failures, clock) = rule(LIMITS);
+    prove(&failures, "p", "203.0.113.1").await;
+    assert_eq!(whose_signed(&failures, "198.51.100.1").await, Whose::SignedElsewhere);
+    assert_eq!(whose_signed(&failures, "203.0.113.1").await, Whose::Partners);
+    assert_eq!(Admission::whose(None).and_signed(), Whose::Partners, "what was taken before");
+    let kept = (0..9).filter(|_| failures.keep("p", Whose::SignedElsewhere)).count();
+    assert_eq!((kept, failures.keep("p", Whose::Strangers), failures.keep("p", Whose::Partners)), (5, false, true));
+    pass(&clock, 3600);
+    assert!(failures.keep("p", Whose::SignedElsewhere));
+}
+
+#[tokio::test]
+async fn an_accepted_message_makes_a_home_only_where_it_shows_one() {
+    let (failures, _) = rule(LIMITS);
+    let shown = Origin { shown: true, ..from("198.51.100.2") };
+    let untold = Origin::new("127.0.0.1:1".parse().unwrap(), None, false);
+    for (origin, fresh, shows) in [
+        (from("198.51.100.1"), false, false),
+        (from("198.51.100.1"), true, true),
+        (shown, false, true),
+        (untold, true, false),
+    ] {
+        let mut admission = failures.enter("p", origin.clone()).await.unwrap();
+        assert_eq!(admission.shows_home(fresh), shows, "{origin:?}");
+        admission.accepted(false);
+    }
+    assert!(failures.tables().homes.is_empty());
+    prove(&failures, "p", "198.51.100.1").await;
+    assert_eq!(failures.tables().homes["p"], ["198.51.100.1".parse::<IpAddr>().unwrap()]);
 }
 
 #[tokio::test]

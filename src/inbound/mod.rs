@@ -19,7 +19,7 @@
 //! | `Accepted` with `Answered` | wire, payload, the key, the MDN | publishes; a repetition gets these bytes |
 //! | `Accepted` alone (no key could sign) | wire, payload, the key | publishes; an asynchronous MDN that is owed is made, a synchronous one when the sender repeats |
 //!
-//! `unsettled` knows what waits there for a key, a partner's file or room, `refusals` what was refused lately. `failures` counts what could not be opened, and refuses those who guess. `restart` lets a sender whose connection broke off go on where it did.
+//! `unsettled` knows what waits there for a key, a partner's file or room, `refusals` what was refused lately. `failures` counts what could not be opened, and refuses those who guess; `recordings` tells what a partner sends now from a recording of it. `restart` lets a sender whose connection broke off go on where it did.
 //! `strangers` answers what is refused by its head alone; `file_names` refuses names where the agreement wants each once.
 //!
 //! A refusal (`Declined`, in `decline`) claims nothing: the partner may send the message again.
@@ -52,6 +52,7 @@ mod open;
 mod publish;
 mod reasons;
 pub mod receive;
+mod recordings;
 mod refusals;
 mod reply;
 mod restart;
@@ -65,6 +66,7 @@ mod waiting;
 use failures::Failures;
 pub use failures::{FailureLimits, LimitLabels};
 pub use receive::{Arrived, MdnArrived, MessageArrived};
+use recordings::Recordings;
 pub use refusals::Refused;
 pub use unsettled::Unsettled;
 
@@ -95,6 +97,7 @@ pub struct Inbound {
     openings: Arc<Semaphore>,
     keys: Arc<KeyLocks>,
     failures: Arc<Failures>,
+    recordings: Arc<Recordings>,
     unsettled: Arc<unsettled::Waiting>,
     refusals: Arc<refusals::Refusals>,
 }
@@ -119,6 +122,7 @@ impl Inbound {
     /// Assembles the flow; nothing runs yet.
     pub fn new(parts: Parts, settings: Settings) -> Inbound {
         let failures = Failures::new(settings.failures, parts.clock.clone());
+        let recordings = Recordings::new(parts.clock.clone());
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Inbound {
             store: parts.store,
@@ -131,6 +135,7 @@ impl Inbound {
             openings: Arc::new(Semaphore::new(processors)),
             keys: Arc::new(KeyLocks::default()),
             failures: Arc::new(failures),
+            recordings: Arc::new(recordings),
             unsettled: Arc::default(),
             refusals: Arc::default(),
         }

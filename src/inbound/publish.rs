@@ -10,7 +10,7 @@ use super::exchange::Heard;
 use super::no_answer::NoAnswer;
 use super::open::{Verified, cipher_name};
 use super::reply::{Answer, Asked};
-use super::terms;
+use super::terms::{self, Provenance};
 use super::unwrap::{DxpMeta, Unwrapped};
 use crate::as2::Opened;
 use crate::as2::attachments::Attachment;
@@ -88,7 +88,7 @@ impl Inbound {
         partner: &Arc<Partner>,
         request: &Arc<Request>,
         verified: Verified,
-        (wire, remote): (Draft, Option<String>),
+        (wire, provenance): (Draft, Provenance),
     ) -> Result<Published, NoAnswer> {
         let Verified { opened, payload, mut unwrapped, heard, attachments } = verified;
         let key = dedup_key(request);
@@ -145,7 +145,7 @@ impl Inbound {
         if let Some(change) = heard.and_then(|heard| heard.change(id, partner)) {
             transaction.change(change);
         }
-        let evidence = terms::accepted(&partner.accept_policy(now), &opened, remote);
+        let evidence = terms::accepted(&partner.accept_policy(now), &opened, provenance);
         transaction.fact(id, Fact::Evidence { evidence });
         if let Some(answers) = answers {
             answers.record(&mut transaction, id);

@@ -8,20 +8,22 @@ use tokio::time::Instant;
 use super::Inbound;
 use super::asynchronous::{add_mdn_job, asks_later};
 use super::decline::{Refusal, precondition};
-use super::failures::{Admission, Whose};
+use super::failures::Admission;
 use super::no_answer::NoAnswer;
 use super::open::{NotOpened, Verified};
 use super::publish::{Published, dedup_key};
 use super::reasons::{repetition, signed_by_revoked};
 use super::receive::{MessageArrived, Reception, busy, too_many};
+use super::recordings::Sight;
 use super::restart::not_judged;
+use super::terms::Provenance;
 use super::waiting::wait_out;
 use crate::as2::headers;
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
 use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
 use crate::as2::{Disposition, MessageId, Mic};
-use crate::cms::DigestAlgorithm;
+use crate::cms::{DigestAlgorithm, SignatureValid};
 use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::http::Reply;
@@ -127,16 +129,26 @@ impl Inbound {
         partner: &Arc<Partner>,
         request: &Arc<Request>,
         verified: Verified,
-        arrived: (Draft, Option<String>),
-        admission: Option<Admission>,
+        (wire, remote): (Draft, Option<String>),
+        mut admission: Option<Admission>,
     ) -> Result<Answer, NoAnswer> {
-        let _in_turn = self.keys.lock(&dedup_key(request)).await;
+        let key = dedup_key(request);
+        let _in_turn = self.keys.lock(&key).await;
         let _names_in_turn = self.names_in_turn(partner, request, &verified.opened).await;
         let signed = verified.opened.signature.is_some();
-        match self.publish(id, partner, request, verified, arrived).await? {
+        let sight = self.sight(id, partner, &key, &verified.opened);
+        let fresh = sight == Some(Sight::Fresh);
+        let at_home = admission.as_ref().is_some_and(|admission| admission.shows_home(fresh));
+        let signed_at = verified.opened.signature.as_ref().and_then(SignatureValid::signing_time);
+        let provenance = Provenance { remote, at_home, ahead: self.recordings.ahead(signed_at) };
+        match self.publish(id, partner, request, verified, (wire, provenance)).await? {
             Published::New(answer) => {
-                let proves = signed || !partner.accept.signature;
-                admission.iter().filter(|_| proves).for_each(Admission::proved);
+                if let Some(admission) = &mut admission {
+                    admission.accepted(fresh || !partner.accept.signature);
+                }
+                if let Some(Sight::Reused(first)) = sight {
+                    self.tell_of_reuse(id, partner, first);
+                }
                 answer
             }
             Published::Duplicate(opened, stored, existing) => {
@@ -159,7 +171,8 @@ impl Inbound {
                 self.close_repetition(id, partner, existing.id, answer).await
             }
             Published::Refused(refusal, wire) => {
-                let whose = if signed { Whose::Partners } else { Admission::whose(admission.as_ref()) };
+                let whose = Admission::whose(admission.as_ref());
+                let whose = if signed { whose.and_signed() } else { whose };
                 self.decline(id, (partner, whose), request, self.evidence(wire)?, refusal).await
             }
         }

@@ -5,8 +5,18 @@ use std::fmt::Display;
 use crate::as2::{AcceptPolicy, Opened};
 use crate::store::record::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
 
-/// The evidence of a message that was opened under `policy`. `remote`: where it came from, unless an earlier step says that.
-pub(super) fn accepted(policy: &AcceptPolicy, opened: &Opened, remote: Option<String>) -> Evidence {
+/// Where an accepted message came from.
+pub(super) struct Provenance {
+    /// The address, unless an earlier step says that.
+    pub(super) remote: Option<String>,
+    /// See [`Evidence::at_home`].
+    pub(super) at_home: bool,
+    /// See [`Evidence::ahead`].
+    pub(super) ahead: u64,
+}
+
+/// The evidence of a message that was opened under `policy`.
+pub(super) fn accepted(policy: &AcceptPolicy, opened: &Opened, provenance: Provenance) -> Evidence {
     let signature = opened.signature.as_ref();
     let unsigned = if opened.unknown_signer { "by an unknown signer" } else { "none" };
     let found = signature.map_or(unsigned.to_owned(), |valid| format!("{} {}", valid.scheme(), valid.digest()));
@@ -29,7 +39,9 @@ pub(super) fn accepted(policy: &AcceptPolicy, opened: &Opened, remote: Option<St
             .map(|(role, fingerprint)| CertificateUse { role, fingerprint: fingerprint.to_string() })
             .collect(),
         content_key: opened.content_key.as_ref().map(|key| ContentKey::new(key.expose())),
-        remote,
+        remote: provenance.remote,
+        at_home: provenance.at_home,
+        ahead: provenance.ahead,
     }
 }
 
@@ -41,6 +53,8 @@ pub(super) fn received(remote: String) -> Evidence {
         certificates: Vec::new(),
         content_key: None,
         remote: Some(remote),
+        at_home: false,
+        ahead: 0,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 
 /// The step that an [`Evidence`] tells about.
@@ -34,6 +35,16 @@ pub struct Evidence {
     /// The other side: the address a request came from, or the URL that is posted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<String>,
+    /// It showed that its sender is where it came from: by a signature that no recording has, or by a TLS client certificate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_home: bool,
+    /// By so many seconds the signing time was ahead of our clock.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ahead: u64,
+}
+
+fn is_zero(seconds: &u64) -> bool {
+    *seconds == 0
 }
 
 /// One term of an agreement at the time of the step.
@@ -83,14 +94,12 @@ pub struct ContentKey(String);
 impl ContentKey {
     /// Keeps a key.
     pub fn new(key: &[u8]) -> ContentKey {
-        ContentKey(key.iter().map(|byte| format!("{byte:02x}")).collect())
+        ContentKey(HEXLOWER.encode(key))
     }
 
     /// The key's bytes; empty when the text is none of ours.
     pub fn bytes(&self) -> Vec<u8> {
-        let pairs = self.0.as_bytes().chunks_exact(2);
-        let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap_or_default(), 16));
-        bytes.collect::<Result<Vec<u8>, _>>().unwrap_or_default()
+        HEXLOWER_PERMISSIVE.decode(self.0.as_bytes()).unwrap_or_default()
     }
 }
 
@@ -110,5 +119,15 @@ mod tests {
         let text = serde_json::to_string(&key).unwrap();
         assert_eq!(serde_json::from_str::<ContentKey>(&text).unwrap().bytes(), [0, 15, 16, 255]);
         assert!(!format!("{key:?}").contains("0f10"));
+    }
+
+    #[test]
+    fn evidence_of_earlier_programs_shows_nobody_at_home_and_is_written_as_it_was() {
+        let text = r#"{"step":"accepted","remote":"203.0.113.1:5000"}"#;
+        let earlier: Evidence = serde_json::from_str(text).unwrap();
+        assert_eq!((earlier.at_home, earlier.ahead), (false, 0));
+        assert_eq!(serde_json::to_string(&earlier).unwrap(), text);
+        let shown = Evidence { at_home: true, ahead: 3, ..earlier };
+        assert_eq!(serde_json::from_str::<Evidence>(&serde_json::to_string(&shown).unwrap()).unwrap(), shown);
     }
 }

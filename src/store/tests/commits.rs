@@ -484,6 +484,8 @@ fn evidence_changes_nothing_but_is_there() {
         certificates: vec![CertificateUse { role: CertificateRole::Signer, fingerprint: "ab".to_owned() }],
         content_key: Some(ContentKey::new(&[1, 2])),
         remote: None,
+        at_home: true,
+        ahead: 3,
     };
     happen(&store, id, 9, Fact::Evidence { evidence: evidence.clone() }).unwrap();
     let after = store.message(&id).unwrap();
