@@ -351,9 +351,12 @@ impl Checks {
 
     /// Whether one is due at `now`; the next is due later then.
     pub(super) fn is_due(&mut self, now: Timestamp) -> bool {
+        let later = now.checked_add(self.every).ok();
+        // The clock may have been set back since: a check is never further away than the time between two.
+        self.next = self.next.map(|next| later.map_or(next, |later| next.min(later)));
         let due = self.next.is_some_and(|next| next <= now);
         if due {
-            self.next = now.checked_add(self.every).ok();
+            self.next = later;
         }
         due
     }

@@ -143,3 +143,13 @@ fn the_journal_is_checked_an_hour_after_a_start_and_then_at_its_intervals() {
     assert!(checks.is_due(at(3600 + 7 * 86_400)));
     assert!(!Checks::new(Duration::ZERO, at(0)).is_due(at(i64::from(i32::MAX))));
 }
+
+#[test]
+fn a_clock_that_was_set_back_does_not_put_the_next_check_off() {
+    let day = |days: i64| at(days * 86_400);
+    let mut checks = Checks::new(Duration::from_secs(7 * 86_400), day(1000));
+    assert!(checks.is_due(day(1001)) && !checks.is_due(day(1007)));
+    assert!(!checks.is_due(day(100)) && !checks.is_due(day(106)), "set back by years");
+    assert!(checks.is_due(day(107)));
+    assert!(!checks.is_due(day(113)) && checks.is_due(day(114)));
+}

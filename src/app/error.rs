@@ -1,5 +1,6 @@
 //! What keeps a gateway from starting.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::bilingual;
@@ -51,6 +52,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A certificate in use cannot be kept, so evidence could not tell of it later.
+    #[error("a certificate cannot be kept for evidence: {0}")]
+    Certificate(#[source] io::Error),
     /// The journal failed while starting.
     #[error(transparent)]
     Journal(#[from] CommitError),
@@ -65,7 +69,9 @@ impl StartError {
         match self {
             StartError::Files(error) => error.code() == "disk-full",
             StartError::Store(error) => error.is_disk_full(),
-            StartError::Access(AccessError::Token(TokenError::Unwritable { source, .. })) => durable::is_full(source),
+            StartError::Access(AccessError::Token(TokenError::Unwritable { source, .. }))
+            | StartError::Certificate(source) => durable::is_full(source),
+            StartError::Journal(error) => *error == CommitError::NoSpace,
             _ => false,
         }
     }
@@ -82,6 +88,7 @@ impl StartError {
             StartError::Dossier(error) => error.code(),
             StartError::Tls(error) => error.code(),
             StartError::Store(error) => error.code(),
+            StartError::Certificate(_) => "certificate-not-kept",
             StartError::Journal(_) => "journal-failed",
             StartError::Internal(_) => "internal",
         }
@@ -111,8 +118,40 @@ impl StartError {
             StartError::Dossier(error) => error.text(),
             StartError::Tls(error) => error.text(),
             StartError::Store(error) => error.text(),
+            StartError::Certificate(error) => bilingual!(
+                "证书无法存档：{error}。请检查数据目录所在的磁盘和权限。",
+                "a certificate cannot be kept for evidence: {error}. Check disk and permissions of the data folder."
+            ),
             StartError::Journal(error) => bilingual!("日志无法写入：{error}", "the journal cannot be written: {error}"),
             StartError::Internal(error) => bilingual!("内部错误：{error}", "internal error: {error}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_waits_for_room_whatever_found_none() {
+        let (full, quota) = (io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded);
+        let file = |kind: io::ErrorKind| DurableError { step: "write", path: PathBuf::from("x"), source: kind.into() };
+        for waits in [
+            StartError::Journal(CommitError::NoSpace),
+            StartError::Certificate(file(full).into()),
+            StartError::Certificate(file(quota).into()),
+            StartError::Files(file(full)),
+        ] {
+            assert!(waits.is_disk_full(), "{waits}");
+        }
+        let broken = io::ErrorKind::PermissionDenied;
+        for ends in [
+            StartError::Journal(CommitError::Closed),
+            StartError::Certificate(file(broken).into()),
+            StartError::Files(file(broken)),
+        ] {
+            assert!(!ends.is_disk_full(), "{ends}");
+        }
+        assert_eq!(StartError::Certificate(full.into()).code(), "certificate-not-kept");
     }
 }

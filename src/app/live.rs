@@ -66,7 +66,9 @@ impl Traffic {
         };
         *counted = counted.saturating_add(1);
         let oldest = hour_of(message.updated).saturating_sub(HOURS.saturating_mul(2));
-        *hours = hours.split_off(&oldest);
+        while hours.first_key_value().is_some_and(|(hour, _)| *hour < oldest) {
+            hours.pop_first();
+        }
     }
 
     /// Counts what came to its end before `started` (blocking I/O).

@@ -431,7 +431,7 @@ async fn open_store(config: &Arc<Config>, clock: &Arc<dyn Clock>) -> Result<(Sto
     let open = move || {
         let (store, recovery) = Store::open(settings)?;
         let kept = reload::keep_certificates(&store, &config.station.keys, &config.partners);
-        kept.map_err(|error| StartError::Internal(format!("a certificate cannot be kept for evidence: {error}")))?;
+        kept.map_err(StartError::Certificate)?;
         Ok((store, recovery))
     };
     drain::blocking(open).await.map_err(|error| StartError::Internal(error.to_string()))?

@@ -2,7 +2,7 @@
 //!
 //! After a restore nobody knows what happened after the backup: an open message may have been delivered, a file may have
 //! been taken. So [`Fact::Restored`] puts everything that would go on by itself on hold, and a person lets it go on:
-//! `Released` for an outbound message, [`Fact::Resumed`] for files that wait to be published and receptions that wait to
+//! `Resumed` and then `Released` for an outbound message, [`Fact::Resumed`] for files that wait to be published and receptions that wait to
 //! be opened or answered.
 
 use super::apply::BadTransition;

@@ -53,6 +53,11 @@ impl KeepError {
             KeepError::Stopped => "stopped",
         }
     }
+
+    /// The journal has no room for a fact.
+    pub(super) fn is_disk_full(&self) -> bool {
+        matches!(self, KeepError::Commit(CommitError::NoSpace))
+    }
 }
 
 /// Whether to stop early; asked often.
@@ -95,7 +100,7 @@ impl Store {
         let from = link.from;
         if let Err(error) = self.say(Link::Snapshot(link)) {
             if matches!(error, CommitError::NoSpace) {
-                // The journal does not vouch for it, and its name must be free for the next one.
+                // The journal does not vouch for it, and its room is wanted.
                 durable::remove_unsynced(&snapshot::path(journal, from)).map_err(|source| self.unreadable(source))?;
             }
             return Err(error.into());
@@ -118,8 +123,8 @@ impl Store {
     /// meanwhile).
     ///
     /// # Errors
-    /// A body that must move is damaged: it keeps its segment, and the others are seen to all the same. A file cannot be read,
-    /// the journal does not take a frame, or `stop` said so.
+    /// A body that must move is damaged: it keeps its segment. There is no room to append bodies anew: they stay where they are.
+    /// The other segments are seen to all the same. A file cannot be read, the journal does not take a frame, or `stop` said so.
     pub fn compact(&self, stop: &dyn Fn() -> bool) -> Result<Compacted, KeepError> {
         let _alone = self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let mut done = Compacted::default();
@@ -137,12 +142,19 @@ impl Store {
             })
             .map(|segment| segment.header.number)
             .collect();
-        let mut damaged = None;
+        let mut failed = None;
         if !emptied.is_empty() {
-            done.moved = self.empty(&emptied, stop, &mut damaged)?;
+            match self.empty(&emptied, stop, &mut failed) {
+                Ok(moved) => done.moved = moved,
+                // Segments that nothing is kept in any more are what makes room.
+                Err(full) if full.is_disk_full() => {
+                    failed.get_or_insert(full);
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.retire(&covered, stop, &mut done)?;
-        damaged.map_or(Ok(done), Err)
+        failed.map_or(Ok(done), Err)
     }
 
     /// Segments that the older of two snapshots covers wholly, in order.
@@ -312,3 +324,7 @@ struct Covered {
     /// The chain behind its last frame.
     to: Chain,
 }
+
+#[cfg(test)]
+#[path = "compaction_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ use super::error::StoreError;
 use super::group::FactsRecord;
 use super::journal::frame::{BODY_HEAD, FRAME_HEAD, FrameHead, Kind, split_body};
 use super::journal::reader::{self, Frame, Range};
+use super::journal::retired::Marks;
 use super::journal::segment_path;
 use super::record::Fact;
 use crate::ground::id::Id;
@@ -44,11 +45,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] when the journal does not hold.
     pub fn frames_of(&self, id: &Id) -> Result<Vec<MessageFrame>, StoreError> {
+        self.frames_told(id, &mut || {})
+    }
+
+    /// The same; `begins` is told of each reading before it. Segments may be retired while one is at work.
+    pub(super) fn frames_told(&self, id: &Id, begins: &mut dyn FnMut()) -> Result<Vec<MessageFrame>, StoreError> {
+        self.unless_retired(&mut |marks| {
+            begins();
+            self.read_frames_of(id, marks)
+        })
+    }
+
+    fn read_frames_of(&self, id: &Id, marks: &Marks) -> Result<Vec<MessageFrame>, StoreError> {
         let range = Range { from: 1, acknowledged: self.0.index.applied().sequence };
         let mut found = Vec::new();
         // Bodies stand directly before the facts that name them.
         let mut bodies: Vec<(Id, Located)> = Vec::new();
-        let marks = self.0.index.marks().map_err(|error| super::recovery::index_error(&self.0.layout, &error))?;
         reader::read(&self.0.layout.journal, range, &marks.retired, &mut |frame| {
             match frame.kind {
                 Kind::Body => {

@@ -222,11 +222,13 @@ fn fill(
     let mut usable = None;
     for sequence in snapshot::list(&layout.journal).map_err(unreadable)? {
         let path = snapshot::path(&layout.journal, sequence);
-        match snapshot::check(&path).and_then(|snapshot| vouched_for(layout, &snapshot).map(|()| snapshot)) {
-            Ok(snapshot) => {
+        match snapshot::check(&path).and_then(|found| Ok(vouched_for(layout, &found)?.then_some(found))) {
+            Ok(Some(snapshot)) => {
                 usable = Some(snapshot);
                 break;
             }
+            // A crash came before its frame: nothing counts on it, and the sweep removes it.
+            Ok(None) => {}
             Err(what) => {
                 tracing::warn!(code = "snapshot-damaged", path = %path.display(), %what, "a snapshot is passed over");
                 bad_snapshots.push((path, what));
@@ -253,8 +255,9 @@ fn blame(missing: StoreError, bad_snapshots: &[(PathBuf, String)]) -> StoreError
     }
 }
 
-/// Looks for the frame that names the snapshot; it stands soon behind the last frame that is in the snapshot.
-fn vouched_for(layout: &Layout, snapshot: &Snapshot) -> Result<(), String> {
+/// Looks for the frame that names the snapshot; it stands soon behind the last frame that is in the snapshot. `false`: the
+/// journal goes that far and has no such frame.
+fn vouched_for(layout: &Layout, snapshot: &Snapshot) -> Result<bool, String> {
     let mut found: Option<SnapshotLink> = None;
     let from = snapshot.link.upto.saturating_add(1);
     let mut begins = snapshot.from.sequence != 0;
@@ -275,10 +278,11 @@ fn vouched_for(layout: &Layout, snapshot: &Snapshot) -> Result<(), String> {
     });
     match (reading, found) {
         _ if begins => Err("the journal does not have its first frame".to_owned()),
-        (_, Some(link)) if link == snapshot.link => Ok(()),
+        (_, Some(link)) if link == snapshot.link => Ok(true),
         (_, Some(_)) => Err("the journal names another one in its place".to_owned()),
         (Err(error), None) => Err(format!("the journal cannot be read behind it: {error}")),
-        (Ok(_), None) => Err("the journal does not name it".to_owned()),
+        (Ok(reading), None) if reading.tail.chain.last() >= snapshot.link.upto => Ok(false),
+        (Ok(_), None) => Err("the journal ends before it".to_owned()),
     }
 }
 

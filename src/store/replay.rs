@@ -62,6 +62,7 @@ pub(super) fn replay(
         layout,
         taking,
         group: Group::new(index),
+        waiting: Vec::new(),
         pending: 0,
         last: applied,
         progress,
@@ -72,8 +73,11 @@ pub(super) fn replay(
         let reading = scope.spawn(|| read_all(layout, applied, &runs, frames));
         let taken = read.into_iter().flatten().try_for_each(|parsed: Parsed| replay.take(parsed));
         let reading = reading.join().unwrap_or_else(|panic| resume_unwind(panic));
-        taken.and_then(|()| replay.apply())?;
-        Ok((reading?, replay.done.frames))
+        taken?;
+        // What was read before damage is not the end: facts may follow that name the last bodies.
+        let reading = reading?;
+        replay.end()?;
+        Ok((reading, replay.done.frames))
     })
 }
 
@@ -119,7 +123,8 @@ struct Parsed {
 
 enum Parts {
     Body(Id, Location),
-    Facts(Box<FactsRecord<Vec<(Id, Fact)>>>),
+    /// Facts, and the bodies that they name.
+    Facts(Box<FactsRecord<Vec<(Id, Fact)>>>, Vec<Id>),
 }
 
 fn parse(layout: &Layout, frame: &Frame<'_>) -> Result<Parsed, StoreError> {
@@ -130,10 +135,11 @@ fn parse(layout: &Layout, frame: &Frame<'_>) -> Result<Parsed, StoreError> {
             Parts::Body(id, Location::Journal { segment: frame.segment, offset, len: length(bytes.len()) })
         }),
         Kind::Facts => {
-            let record = serde_json::from_slice(frame.payload).map_err(|error| {
+            let record: FactsRecord<Vec<(Id, Fact)>> = serde_json::from_slice(frame.payload).map_err(|error| {
                 damaged(layout, frame.segment, frame.offset, format!("its facts cannot be read: {error}"))
             })?;
-            Some(Parts::Facts(Box::new(record)))
+            let named = record.facts.iter().flat_map(|(_, fact)| fact.bodies()).map(|body| body.id).collect();
+            Some(Parts::Facts(Box::new(record), named))
         }
     };
     let short = || damaged(layout, frame.segment, frame.offset, "its body frame is too short".to_owned());
@@ -160,6 +166,8 @@ struct Replay<'a> {
     layout: &'a Layout,
     taking: Taking,
     group: Group<'a>,
+    /// Bodies behind the last facts: those of a transaction stand before its facts.
+    waiting: Vec<(Id, Location)>,
     pending: usize,
     last: Applied,
     progress: &'a dyn Fn(Progress),
@@ -170,8 +178,16 @@ impl Replay<'_> {
     fn take(&mut self, parsed: Parsed) -> Result<(), StoreError> {
         let Parsed { segment, offset, at, bytes, content } = parsed;
         match content {
-            Parts::Body(id, location) => self.group.place_body(id, location),
-            Parts::Facts(record) => {
+            Parts::Body(id, location) => {
+                self.waiting.push((id, location));
+                // Compaction may have moved very many in a row.
+                if self.waiting.len().is_multiple_of(self.taking.frames()) {
+                    self.place(&[])?;
+                }
+            }
+            Parts::Facts(record, named) => {
+                self.place(&named)?;
+                self.waiting.clear();
                 let judged = self.group.replay(&record, at.sequence).map_err(|refusal| match refusal {
                     Refusal::Commit(error) => {
                         damaged(self.layout, segment, offset, format!("its facts contradict those before: {error}"))
@@ -186,7 +202,32 @@ impl Replay<'_> {
         self.done.frames = self.done.frames.saturating_add(1);
         self.done.bytes = self.done.bytes.saturating_add(bytes);
         self.pending = self.pending.saturating_add(1);
-        if self.pending >= self.taking.frames() { self.apply() } else { Ok(()) }
+        // The index never ends between bodies and the facts that name them.
+        if self.pending >= self.taking.frames() && self.waiting.is_empty() { self.apply() } else { Ok(()) }
+    }
+
+    /// The bodies that wait are in the index from here on if these facts name them, or if it knows them: compaction moves
+    /// bodies without facts. Others are what a crash left of an append whose facts were cut off: nobody would ever drop
+    /// them, and compaction would carry them along.
+    fn place(&mut self, named: &[Id]) -> Result<(), StoreError> {
+        let mut unknown = Vec::new();
+        for (id, location) in std::mem::take(&mut self.waiting) {
+            let known = named.contains(&id)
+                || self.group.location(&id).map_err(|error| index_error(self.layout, &error))?.is_some();
+            if known {
+                self.group.place_body(id, location);
+            } else {
+                unknown.push((id, location));
+            }
+        }
+        self.waiting = unknown;
+        Ok(())
+    }
+
+    /// Nothing follows.
+    fn end(&mut self) -> Result<(), StoreError> {
+        self.place(&[])?;
+        self.apply()
     }
 
     fn apply(&mut self) -> Result<(), StoreError> {

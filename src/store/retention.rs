@@ -72,12 +72,9 @@ impl Keeper {
 
     /// Works until shutdown.
     pub async fn run(self, shutdown: Shutdown) {
-        let mut next = self.clock.now();
+        let mut passes = Passes { next: self.clock.now() };
         while !shutdown.is_triggered() {
-            let whole = self.clock.now() >= next;
-            if whole {
-                next = self.clock.now().saturating_add(PASS_EVERY).unwrap_or(Timestamp::MAX);
-            }
+            let whole = passes.is_due(self.clock.now());
             let (keeper, stop) = (self.clone(), shutdown.clone());
             let work = move || {
                 let stop = || stop.is_triggered();
@@ -102,7 +99,14 @@ impl Keeper {
     /// As [`Store::compact`].
     pub fn pass(&self, stop: &dyn Fn() -> bool) -> Result<Kept, KeepError> {
         self.store.partials().expire(self.clock.now());
-        let mut kept = self.expire(stop)?;
+        let mut kept = match self.expire(stop) {
+            // What expired earlier may be what makes room.
+            Err(full) if full.is_disk_full() => {
+                self.store.compact(stop)?;
+                return Err(full);
+            }
+            expired => expired?,
+        };
         let snapshot = if kept.payloads > 0 || kept.messages > 0 {
             self.store.take_snapshot(stop)
         } else {
@@ -180,6 +184,25 @@ impl Keeper {
     }
 }
 
+/// When the next pass is due.
+struct Passes {
+    next: Timestamp,
+}
+
+impl Passes {
+    /// Whether one is due at `now`; the next is due later then.
+    fn is_due(&mut self, now: Timestamp) -> bool {
+        let later = now.saturating_add(PASS_EVERY).unwrap_or(Timestamp::MAX);
+        // The clock may have been set back since: a pass is never further away than the time between two.
+        self.next = self.next.min(later);
+        let due = self.next <= now;
+        if due {
+            self.next = later;
+        }
+        due
+    }
+}
+
 impl RetentionPolicy {
     /// What expires of a message at `now`, as the fact that says so.
     pub fn expiry(&self, message: &Message, now: Timestamp) -> Option<Fact> {
@@ -221,5 +244,20 @@ fn log(kept: &Kept) {
     if *payloads > 0 || *messages > 0 || *compacted != Compacted::default() {
         let Compacted { moved, segments, bytes } = compacted;
         tracing::info!(payloads, messages, moved, segments, bytes, "retention let expire and gave back");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_put_the_next_pass_off() {
+        let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+        let mut passes = Passes { next: at(1000) };
+        assert!(passes.is_due(at(1000)) && !passes.is_due(at(1005)));
+        assert!(!passes.is_due(at(100)) && !passes.is_due(at(105)), "set back by weeks");
+        assert!(passes.is_due(at(106)));
+        assert!(!passes.is_due(at(111)) && passes.is_due(at(112)));
     }
 }

@@ -159,7 +159,8 @@ pub(super) fn write(index: &Index, journal: &Path, stop: &dyn Fn() -> bool) -> i
     let sha256: Hash = out.digest.finalize().into();
     out.out.write_all(&sha256)?;
     let file = out.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.publish(&path(journal, from.sequence))?;
+    // One that a crash kept from its frame may have the name; nobody vouches for it.
+    file.replace(&path(journal, from.sequence))?;
     Ok(SnapshotLink { from: from.sequence, upto, sha256 })
 }
 

@@ -207,3 +207,17 @@ fn a_change_of_a_partner_that_finds_the_disk_full_is_taken_once_there_is_room() 
     assert_eq!(log.matches("certificate-not-kept").count(), 1, "which is said once:\n{log}");
     assert!(gateway.stop().success());
 }
+
+#[test]
+fn a_start_that_finds_no_room_for_a_certificate_waits_for_it() {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile::default());
+    let mut command = dxgate();
+    command.env("FAILPOINTS", "create@certificates=1*return(enospc)");
+    let mut gateway = Gateway::spawn_by(&home, command);
+    gateway.wait_ready();
+    let log = fs::read_to_string(home.log()).unwrap();
+    assert_eq!(log.matches("failpoint").count(), 1, "it was tried once in vain:\n{log}");
+    assert!(log.contains("Make room on the data filesystem"), "{log}");
+    assert!(gateway.stop().success());
+}

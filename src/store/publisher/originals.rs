@@ -3,6 +3,9 @@
 //! whatever is not equal goes, and the payload is written as for any other message.
 //!
 //! Only the publisher gives it that place: a file there means that it was not published yet.
+//!
+//! Files of messages that the journal does not know are left behind by a restore: what was taken or received after the backup.
+//! They may be all that there is of them, and the journal that knows them may come back, so nobody but a person removes them.
 
 use std::fs::{self, File};
 use std::io;
@@ -54,25 +57,44 @@ fn open_equal(path: &Path, body: &Body) -> io::Result<Option<File>> {
 impl Publisher {
     /// Removes originals that nobody will publish any more: their message was cancelled for another in its place, or was
     /// delivered before its file was put here. One that is missed is found the next time. And what a crash has left of a
-    /// file that was being written again; nothing is while this runs.
-    pub(super) fn sweep_staging(&self) -> io::Result<()> {
+    /// file that was being written again; nothing is while this runs. Returns the files of messages that the journal does
+    /// not know: a file comes here once its message is committed.
+    pub(super) fn sweep_staging(&self) -> io::Result<Vec<PathBuf>> {
+        let mut unknown = Vec::new();
         for partner in fs::read_dir(&*self.exchange)? {
-            let staged = match fs::read_dir(partner?.path().join(STAGING)) {
-                Ok(staged) => staged,
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                    continue;
-                }
+            match fs::read_dir(partner?.path().join(STAGING)) {
+                Ok(staged) => self.sweep_staged(staged, &mut unknown)?,
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(error) => return Err(error),
-            };
-            for entry in staged {
-                let entry = entry?;
-                let name = entry.file_name();
-                let name = name.to_str().unwrap_or_default();
-                let id = name.strip_suffix(SUFFIX).and_then(|id| id.parse().ok());
-                let message = id.and_then(|id| self.store.message(&id));
-                if name.ends_with(AGAIN) || message.is_some_and(|message| is_done_with(&message)) {
-                    fs::remove_file(entry.path())?;
-                }
+            }
+        }
+        // An index that has failed knows nobody.
+        if self.store.poisoned().is_some() {
+            unknown.clear();
+        }
+        if let Some(first) = unknown.first() {
+            tracing::warn!(
+                files = unknown.len(), first = %first.display(), code = "staged-unknown",
+                "files in .staged are of messages that the journal does not know, as after a restore from an older backup: \
+                 they stay. Ask the partner, then take them out"
+            );
+        }
+        Ok(unknown)
+    }
+
+    fn sweep_staged(&self, staged: fs::ReadDir, unknown: &mut Vec<PathBuf>) -> io::Result<()> {
+        for entry in staged {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            let id = name.split('.').next().and_then(|id| id.parse::<Id>().ok());
+            let known = id.map(|id| self.store.message(&id));
+            let done = |message: &Message| name.ends_with(SUFFIX) && is_done_with(message);
+            match known {
+                _ if name.ends_with(AGAIN) => fs::remove_file(entry.path())?,
+                Some(Some(message)) if done(&message) => fs::remove_file(entry.path())?,
+                Some(None) => unknown.push(entry.path()),
+                _ => {}
             }
         }
         Ok(())

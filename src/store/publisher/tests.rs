@@ -192,6 +192,24 @@ async fn an_original_that_nobody_will_publish_goes() {
 }
 
 #[tokio::test]
+async fn files_of_messages_that_the_journal_does_not_know_stay_and_are_said() {
+    let bench = bench();
+    bench.promise(1, "acme", 1).await;
+    staged(&bench, 1).await;
+    let staging = bench.path("acme/.staged");
+    let copy = |suffix: &str| staging.join(format!("{}.0{suffix}", id(9)));
+    let unknown = [original_path(&bench.path("acme"), &id(8)), copy(""), copy(".meta.json")];
+    unknown.iter().for_each(|path| fs::write(path, "the only copy").unwrap());
+    fs::write(staging.join("notes.txt"), "a stranger's").unwrap();
+    let mut said = bench.publisher.sweep_staging().unwrap();
+    said.sort();
+    assert_eq!(said, unknown);
+    assert!(unknown.iter().all(|path| path.exists()));
+    bench.store.poison("the index failed".to_owned());
+    assert_eq!(bench.publisher.sweep_staging().unwrap(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
 async fn a_publication_that_fails_holds_up_no_other_and_is_tried_again() {
     let bench = bench();
     fs::create_dir_all(bench.path("customs")).unwrap();

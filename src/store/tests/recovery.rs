@@ -333,3 +333,70 @@ fn a_key_that_was_claimed_again_after_its_message_was_purged_is_claimed_in_an_in
     assert_eq!(store.by_dedup_key(&key("1@customs")).map(|message| message.id), Some(id(2)));
     assert_eq!(everything(&store), before);
 }
+
+/// The index is older, or gone.
+#[test]
+fn bodies_whose_facts_were_cut_off_are_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    compose_one(&store, 1, "customs", at(0));
+    drop(store);
+    let early = tempfile::tempdir().unwrap();
+    copy_dir(&dir.path().join("index"), early.path());
+    let (store, _) = open(dir.path());
+    compose_one(&store, 2, "customs", at(0));
+    drop(store);
+    let journal = segment_path(&dir.path().join("journal"), 1);
+    let len = fs::metadata(&journal).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&journal).unwrap().set_len(len - 1).unwrap();
+    let bodies = |store: &Store| store.0.index.bodies().map(Result::unwrap).count();
+    for is_older in [true, false] {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        let index = copy.path().join("index");
+        fs::remove_dir_all(&index).unwrap();
+        if is_older {
+            copy_dir(early.path(), &index);
+        }
+        let (store, report) = open(copy.path());
+        assert_eq!((report.messages, report.torn_tail.is_some(), bodies(&store)), (1, true, 2), "{report:?}");
+        assert_eq!(report.index == IndexRecovery::CaughtUp { frames: 2 }, is_older, "{report:?}");
+        compose_one(&store, 3, "customs", at(0));
+        let before = everything(&store);
+        drop(store);
+        fs::remove_dir_all(&index).unwrap();
+        let (store, _) = open(copy.path());
+        assert_eq!((everything(&store), bodies(&store)), (before, 4));
+        store.verify_journal_and_bodies().unwrap();
+    }
+}
+
+#[test]
+fn a_snapshot_that_a_crash_kept_from_its_frame_is_removed_and_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    live(&store, 1);
+    let journal = dir.path().join("journal");
+    snapshot::write(&store.0.index, &journal, &|| false).unwrap();
+    let before = everything(&store);
+    drop(store);
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (store, report) = open(dir.path());
+    assert_eq!((report.snapshot, report.bad_snapshots), (None, Vec::new()));
+    assert_eq!((everything(&store), snapshot::list(&journal).unwrap()), (before, Vec::new()));
+}
+
+#[test]
+fn a_snapshot_takes_the_place_of_one_that_nobody_vouches_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    live(&store, 1);
+    let from = store.0.index.applied().sequence;
+    fs::write(snapshot::path(&dir.path().join("journal"), from), "of a process that was killed").unwrap();
+    assert_eq!(store.take_snapshot(&|| false).unwrap(), Some(from));
+    let before = everything(&store);
+    drop(store);
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (store, report) = open(dir.path());
+    assert_eq!((report.snapshot, everything(&store)), (Some(from), before));
+}
