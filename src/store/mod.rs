@@ -22,6 +22,7 @@
 //! |---|---|---|---|
 //! | a large body was finished, before its fact | file without fact | sweeps it | `a_body_that_no_fact_names_is_swept` |
 //! | part of a group was appended | torn tail | cuts it off | `a_tail_torn_at_any_byte_is_cut_off` |
+//! | part of a group: bodies whole, their facts cut off | bodies that no fact names | passes over them | `bodies_whose_facts_were_cut_off_are_not_kept` |
 //! | all of it, before the sync returned | whole frames or a torn tail | keeps, writes again and syncs, or cuts; nobody was told | `a_copy_cut_anywhere_opens_with_a_prefix` |
 //! | the sync returned, before the index | journal ahead | adds the missing frames | `an_index_that_is_behind_is_caught_up` |
 //! | the index was written in part | sled behind or broken | catches up or rebuilds | `a_broken_index_is_rebuilt_equal` |
@@ -49,6 +50,7 @@ mod fact;
 mod failing;
 mod figures;
 pub mod frames;
+mod fresh;
 mod group;
 mod index;
 mod journal;
@@ -105,6 +107,7 @@ pub use self::verify::JournalReport;
 
 use self::certificates::Certificates;
 use self::committer::{Answer, Committer, Request, Signals};
+use self::fresh::Fresh;
 use self::index::{Index, View};
 use self::journal::segment::DiskSegments;
 use self::journal::writer::{SegmentFiles, Writer};
@@ -127,6 +130,7 @@ struct Inner {
     leases: Arc<Leases>,
     certificates: Certificates,
     leaving: Arc<Leaving>,
+    fresh: Arc<Fresh>,
     partials: partial::Partials,
     signals: Arc<Signals>,
     requests: Mutex<Option<mpsc::Sender<Request>>>,
@@ -197,11 +201,13 @@ impl Store {
         });
         let (requests, receiver) = mpsc::channel(committer::QUEUE);
         let leaving = Arc::new(Leaving::new(layout.bodies.clone()));
+        let fresh = Arc::new(Fresh::default());
         let committer = Committer {
             writer,
             index: index.clone(),
             bodies: layout.bodies.clone(),
             leaving: leaving.clone(),
+            fresh: fresh.clone(),
             signals: signals.clone(),
         };
         let threads = start(committer, receiver, &config)
@@ -210,6 +216,7 @@ impl Store {
             leases: Arc::new(Leases::new(due)),
             certificates: Certificates::new(&layout.certificates),
             leaving,
+            fresh,
             partials: partial::Partials::new(&layout.partial, layout.body_names.clone()),
             config,
             layout,
@@ -334,7 +341,8 @@ impl Store {
     /// Accepted messages whose asynchronous MDN is [owed](Message::owes_mdn), newest first.
     pub fn owing(&self) -> Vec<Message> {
         let ids = self.0.index.latest_first(&View::Owing, None).map_while(|id| self.ask(id));
-        ids.filter_map(|id| self.message(&id)).collect()
+        // An index made by an earlier program lists some that ask for none.
+        ids.filter_map(|id| self.message(&id)).filter(Message::owes_mdn).collect()
     }
 
     /// How many messages there are.
