@@ -329,7 +329,7 @@ impl Admission {
     }
 
     /// It comes from where its partner is not known to be, without the partner's certificate.
-    fn is_strange(&self) -> bool {
+    pub(super) fn is_strange(&self) -> bool {
         self.origin.address.is_some() && !self.failures.tables().is_at_home(&self.partner, &self.origin)
     }
 

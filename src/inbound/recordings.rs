@@ -26,7 +26,8 @@
 //!
 //! The message under another Message-ID is delivered all the same, for nothing shows that its partner did not mean it: with the
 //! same content within one second, or without a signing time, a partner signs the same twice. People are told
-//! (`signature-reused`), of each such signature once.
+//! (`signature-reused`), of each such signature once, where that is not what is likely: a signature with a time comes from where
+//! the partner is not known to be, or more than a minute after it was made.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -200,9 +201,20 @@ impl Inbound {
         Some(self.recordings.see(&Signed { partner: &partner.id, digest, at, key, id }))
     }
 
-    /// A message was accepted whose signature had come with another one, in the reception `first`.
-    pub(super) fn tell_of_reuse(&self, id: Id, partner: &Partner, first: Id) {
+    /// A message was accepted whose signature, made at `signed`, had come with another one, in the reception `first`.
+    /// `elsewhere`: not from where the partner is known to be.
+    pub(super) fn tell_of_reuse(
+        &self,
+        id: Id,
+        partner: &Partner,
+        first: Id,
+        (signed, elsewhere): (Option<Timestamp>, bool),
+    ) {
         let (partner, alerts) = (partner.id.as_str(), self.store.alerts());
+        if !is_suspicious(signed, elsewhere, self.clock.now()) {
+            tracing::info!(%id, %partner, %first, code = REUSED, "accepted with the signature of another message: the same content once more");
+            return;
+        }
         let standing = alerts.condition(&format!("gateway.{REUSED}.{partner}"));
         let mut subjects = standing.map(|standing| standing.subjects).unwrap_or_default();
         if subjects.len() < TOLD && subjects.insert(first.to_string()) {
@@ -211,14 +223,21 @@ impl Inbound {
             tracing::info!(%id, %partner, %first, code = REUSED, "the signature of another message once more");
         }
         let text = bilingual!(
-            "伙伴 {partner} 的报文 {id} 与此前收到的 {first} 签名相同，只有 Message-ID 不同，已再次投递。可能有人录下报文后重新发送（来源地址见 dxgate messages show {id} --format json），也可能是对方在一秒之内重复发送了相同内容，或其签名不带时间。请与对方核实，避免重复处理。",
-            "message {id} of partner {partner} has the signature that came as {first} before, under another Message-ID, and was delivered as well. Somebody may have recorded the message and sent it again (dxgate messages show {id} --format json has the address), or the partner sent the same content twice within a second, or signs without a time. Ask the partner, and see that the content is not processed twice."
+            "伙伴 {partner} 的报文 {id} 与此前收到的 {first} 签名相同，只有 Message-ID 不同，已再次投递。可能有人录下报文后重新发送（来源地址见 dxgate messages show {id} --format json），也可能是对方在一秒之内对相同内容签名两次。请与对方核实，避免重复处理。",
+            "message {id} of partner {partner} has the signature that came as {first} before, under another Message-ID, and was delivered as well. Somebody may have recorded the message and sent it again (dxgate messages show {id} --format json has the address), or the partner signed the same content twice within a second. Ask the partner, and see that the content is not processed twice."
         );
         let reason = Reason { code: REUSED.to_owned(), text };
         alerts.raise_about(subjects, Level::Security, reason, Some(partner), self.clock.now());
     }
 }
 
+/// Whether a signature that comes again, with another message, is likely to be a recording's.
+fn is_suspicious(signed: Option<Timestamp>, elsewhere: bool, now: Timestamp) -> bool {
+    signed.is_some_and(|signed| elsewhere || now.duration_since(signed) > AT_ONCE)
+}
+
+/// Whoever sends the same content twice at once may sign it within one second.
+const AT_ONCE: SignedDuration = SignedDuration::from_mins(1);
 /// A signature came with another message before.
 const REUSED: &str = "signature-reused";
 /// Signatures of which people are told one by one, for each partner, while the alert stands.
@@ -242,6 +261,20 @@ mod tests {
     fn begun() -> (Recordings, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::new(at(0)));
         (Recordings::new(clock.clone()), clock)
+    }
+
+    #[test]
+    fn the_same_content_signed_twice_at_once_or_without_a_time_is_no_news() {
+        let cases = [
+            (Some(0), false, 30, false),
+            (Some(0), true, 30, true),
+            (Some(0), false, 61, true),
+            (None, false, 30, false),
+            (None, true, 30, false),
+        ];
+        for (signed, elsewhere, now, told) in cases {
+            assert_eq!(is_suspicious(signed.map(at), elsewhere, at(now)), told, "{signed:?} {elsewhere} {now}");
+        }
     }
 
     /// What the signature with this number tells, with the message of the same name.

@@ -147,7 +147,8 @@ impl Inbound {
                     admission.accepted(fresh || !partner.accept.signature);
                 }
                 if let Some(Sight::Reused(first)) = sight {
-                    self.tell_of_reuse(id, partner, first);
+                    let elsewhere = admission.as_ref().is_some_and(Admission::is_strange);
+                    self.tell_of_reuse(id, partner, first, (signed_at, elsewhere));
                 }
                 answer
             }
