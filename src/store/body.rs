@@ -195,10 +195,7 @@ impl Store {
     /// # Errors
     /// The store does not have the body, or not with this length; any failure of the disk.
     pub fn read(&self, body: &Body) -> io::Result<Box<dyn Read + Send>> {
-        match self.fresh(body) {
-            Some(bytes) => Ok(bytes),
-            None => Ok(Box::new(self.open_body(body)?)),
-        }
+        Ok(Box::new(self.open_body(body)?))
     }
 
     /// [`read`](Store::read) for those behind whom nobody is expected to read a body again: what they have read of a long
@@ -207,10 +204,7 @@ impl Store {
     /// # Errors
     /// As [`read`](Store::read).
     pub fn read_last(&self, body: &Body) -> io::Result<Box<dyn Read + Send>> {
-        match self.fresh(body) {
-            Some(bytes) => Ok(bytes),
-            None => Ok(Box::new(self.open_body(body)?.leaving_cache())),
-        }
+        Ok(Box::new(self.open_body(body)?.leaving_cache()))
     }
 
     /// The bytes of a body, checked against its digest, if they are at most `max`.
@@ -243,13 +237,6 @@ impl Store {
     /// A body as something that can be read again and again.
     pub fn source(&self, body: &Body) -> StoredBody {
         StoredBody { store: self.clone(), body: *body }
-    }
-
-    /// A body that is in memory still, if a message names it still.
-    fn fresh(&self, body: &Body) -> Option<Box<dyn Read + Send>> {
-        let bytes = self.0.fresh.read(body)?;
-        let named = matches!(self.0.index.body(&body.id), Ok(Some(Location::Journal { .. })));
-        named.then(|| Box::new(bytes) as Box<dyn Read + Send>)
     }
 
     fn open_body(&self, body: &Body) -> io::Result<Checked> {

@@ -25,7 +25,6 @@ use super::alert::Alerts;
 use super::body;
 use super::error::CommitError;
 use super::figures::Counters;
-use super::fresh::Fresh;
 use super::group::{Effects, FactsRecord, Group, Refusal};
 use super::index::Index;
 use super::journal::frame::{BODY_HEAD, MAX_PAYLOAD};
@@ -170,7 +169,6 @@ pub(super) struct Committer {
     pub(super) index: Arc<Index>,
     pub(super) bodies: PathBuf,
     pub(super) leaving: Arc<Leaving>,
-    pub(super) fresh: Arc<Fresh>,
     pub(super) signals: Arc<Signals>,
 }
 
@@ -281,8 +279,6 @@ impl Committer {
                 Ok(effects)
             });
             let effects = applied.map_err(Failure::index)?;
-            let added = work.transactions.iter_mut().flat_map(|transaction| std::mem::take(&mut transaction.bodies));
-            self.fresh.keep(added.collect());
             self.leaving.remove(&effects.files);
             self.signals.notify(&effects);
             work.count(&self.signals);

@@ -50,7 +50,6 @@ mod fact;
 mod failing;
 mod figures;
 pub mod frames;
-mod fresh;
 mod group;
 mod index;
 mod journal;
@@ -107,7 +106,6 @@ pub use self::verify::JournalReport;
 
 use self::certificates::Certificates;
 use self::committer::{Answer, Committer, Request, Signals};
-use self::fresh::Fresh;
 use self::index::{Index, View};
 use self::journal::segment::DiskSegments;
 use self::journal::writer::{SegmentFiles, Writer};
@@ -130,7 +128,6 @@ struct Inner {
     leases: Arc<Leases>,
     certificates: Certificates,
     leaving: Arc<Leaving>,
-    fresh: Arc<Fresh>,
     partials: partial::Partials,
     signals: Arc<Signals>,
     requests: Mutex<Option<mpsc::Sender<Request>>>,
@@ -201,13 +198,11 @@ impl Store {
         });
         let (requests, receiver) = mpsc::channel(committer::QUEUE);
         let leaving = Arc::new(Leaving::new(layout.bodies.clone()));
-        let fresh = Arc::new(Fresh::default());
         let committer = Committer {
             writer,
             index: index.clone(),
             bodies: layout.bodies.clone(),
             leaving: leaving.clone(),
-            fresh: fresh.clone(),
             signals: signals.clone(),
         };
         let threads = start(committer, receiver, &config)
@@ -216,7 +211,6 @@ impl Store {
             leases: Arc::new(Leases::new(due)),
             certificates: Certificates::new(&layout.certificates),
             leaving,
-            fresh,
             partials: partial::Partials::new(&layout.partial, layout.body_names.clone()),
             config,
             layout,
