@@ -176,10 +176,16 @@ impl Client {
         let head = Head::new(method, (&target, &uri), headers, &body, settings, forwarded_by)?;
         let answered = AtomicBool::new(false);
         let end = Instant::now() + timeouts.total;
-        let way = Way { target: &target, proxy, connect: timeouts.connect, end, answered: &answered };
+        let half_done = Mutex::default();
+        let way = Way { target: &target, proxy, connect: timeouts.connect, answered: &answered, half_done: &half_done };
         let exchange = self.0.exchange_or_insist(way, head, &body);
         let late = |_| PostError::new(PostErrorKind::Timeout, "no complete answer in time");
-        let answer = tokio::time::timeout(timeouts.total, exchange).await.map_err(late).flatten();
+        let answer = tokio::time::timeout_at(end, exchange).await.map_err(late).flatten();
+        let half_done = half_done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = half_done {
+            // The caller counts it as long as it lasts.
+            connection.see_out(end).await;
+        }
         answer.map_err(|error| PostError { answered: answered.load(Ordering::Relaxed), ..error })
     }
 }
@@ -191,10 +197,10 @@ struct Way<'a> {
     proxy: Option<&'a Proxy>,
     /// Time for a connection.
     connect: Duration,
-    /// When the time for everything is over.
-    end: Instant,
     /// Set when the body was sent and a status of 2xx has come.
     answered: &'a AtomicBool,
+    /// Gets the connection on which the answer came, and the rest of the body may go.
+    half_done: &'a Mutex<Option<Connection>>,
 }
 
 impl Shared {
@@ -257,7 +263,7 @@ impl Shared {
             self.pool.put(way.target, connection);
         } else if head.status.is_success() {
             // Such an answer does not say that the rest of the body is not wanted (RFC 9110 7.5).
-            connection.leave(way.end);
+            *way.half_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
         } else {
             // Any other does, so nothing more is sent (RFC 9112 9.5).
             drop(connection);

@@ -30,9 +30,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Gives the connection up, but lets it finish what is under way, for which it has time until `end`.
-    pub(super) fn leave(mut self, end: Instant) {
-        self.let_go_on_until(end);
+    /// Lets what is under way be finished until `end`, and ends the connection.
+    pub(super) async fn see_out(mut self, end: Instant) {
+        // It is ready for another request once this one is out.
+        self.in_use = !matches!(tokio::time::timeout_at(end, self.requests.ready()).await, Ok(Ok(())));
     }
 
     fn let_go_on_until(&mut self, end: Instant) {

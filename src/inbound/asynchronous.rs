@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Inbound;
 use super::failures::Admission;
 use super::no_answer::NoAnswer;
+use super::publish::dedup_key;
 use super::receive::{MessageArrived, Reception, busy, too_many};
 use super::reply::Answer;
 use super::terms;
@@ -35,16 +36,23 @@ const LEARNT: usize = 1000;
 const MDN_DELAY: SignedDuration = SignedDuration::from_secs(2);
 
 impl Inbound {
-    /// Takes a message durably and answers 202; it is opened in the background. One that came in parts is opened before it is
-    /// taken: after a 202 its sender would not send it whole again.
+    /// Takes a message durably and answers 202; it is opened in the background. Two are opened before they are taken: one that
+    /// came in parts, since after a 202 its sender would not send it whole again, and one from elsewhere once so many of
+    /// those are kept that only a new message of the partner's is.
     pub(super) async fn accept_asynchronously(&self, arrived: MessageArrived) -> Reply {
         let MessageArrived { partner, request, wire, origin, room: _room, mut turn, pieced } = arrived;
         let request = Arc::new(request);
-        let admission = match self.failures.enter_kept(&partner.id, origin.clone()).await {
-            Ok(admission) => admission,
+        let (admission, is_full) = match self.failures.enter_kept(&partner.id, origin.clone()).await {
+            Ok(admission) => (admission, false),
+            Err(refusal) if refusal.is_of_what_is_kept() && self.store.by_dedup_key(&dedup_key(&request)).is_none() => {
+                match self.failures.enter(&partner.id, origin.clone()).await {
+                    Ok(admission) => (admission, true),
+                    Err(refusal) => return too_many(&partner, &origin, refusal),
+                }
+            }
             Err(refusal) => return too_many(&partner, &origin, refusal),
         };
-        let (wire, mut admission) = match pieced {
+        let (wire, mut admission) = match pieced || is_full {
             true => match self.proven(&partner, &request, (wire, &mut turn), admission).await {
                 Ok(proven) => proven,
                 Err(reply) => return reply,

@@ -20,8 +20,8 @@
 //! **Records.** What is refused is kept for people to see, with up to 64 KiB of it, and anybody may send in a partner's name, also
 //! what the partner has signed for once: of what does not come from where the partner is at home `failures_per_partner` messages
 //! are kept in an hour that are refused, or that repeat an accepted one and want its MDN later. Those behind them are told and
-//! logged alone; one that asks for a later answer has to be kept first, and is not taken. It has its place from when it comes, and
-//! gives it back when it turns out to be new.
+//! logged alone. One that asks for a later answer has to be kept first: it has its place from when it comes, and gives it back when it
+//! turns out to be new. Without a place it is opened first, and taken only if it is a new message of the partner's.
 //!
 //! **No oracle of its own.** What is counted is what is answered alike. A message takes its place before it is opened, and
 //! a failure keeps the place until its answer leaves; only then others may be refused for it. So neither that nor when
@@ -94,6 +94,13 @@ pub(super) struct TooMany {
     pub(super) limit: &'static str,
     /// Until it may be tried again.
     pub(super) seconds: u64,
+}
+
+impl TooMany {
+    /// Too much is kept of what comes from elsewhere.
+    pub(super) fn is_of_what_is_kept(self) -> bool {
+        self.limit == Key::KEPT
+    }
 }
 
 /// The counts, and where partners are at home.
@@ -313,6 +320,11 @@ impl Admission {
     /// The message is kept, before it is opened.
     pub(super) fn taken(&mut self) {
         self.kept = self.keeps;
+    }
+
+    /// It could not be judged for a reason of our own: whatever it turns out to be counts then.
+    pub(super) fn undecided(&mut self) {
+        self.kept = false;
     }
 
     /// The message was accepted, and is no repetition. `proves`: its partner is at home there.

@@ -93,7 +93,7 @@ impl Inbound {
         reception: Reception,
     ) -> Result<Answer, NoAnswer> {
         let begun = Instant::now();
-        let Reception { wire, admission, remote, pieced } = reception;
+        let Reception { wire, mut admission, remote, pieced } = reception;
         let whose = Admission::whose(admission.as_ref());
         if let Some(refusal) = precondition(request, &partner.accept_policy(self.clock.now())) {
             return self.decline(id, (partner, whose), request, self.evidence(wire)?, refusal).await;
@@ -103,7 +103,10 @@ impl Inbound {
             Ok(verified) => {
                 return self.record(id, partner, request, verified, (wire, remote), admission).await;
             }
-            Err(NotOpened::Storage(error)) => return Err(NoAnswer::Storage(error)),
+            Err(NotOpened::Storage(error)) => {
+                admission.iter_mut().for_each(Admission::undecided);
+                return Err(NoAnswer::Storage(error));
+            }
             Err(NotOpened::Refused(failure) | NotOpened::Revoked(failure)) if pieced => {
                 wait_out(begun, wire.len()).await;
                 Admission::note(admission, &failure);
@@ -141,7 +144,9 @@ impl Inbound {
         let at_home = admission.as_ref().is_some_and(|admission| admission.shows_home(fresh));
         let signed_at = verified.opened.signature.as_ref().and_then(SignatureValid::signing_time);
         let provenance = Provenance { remote, at_home, ahead: self.recordings.ahead(signed_at) };
-        match self.publish(id, partner, request, verified, (wire, provenance)).await? {
+        let published = self.publish(id, partner, request, verified, (wire, provenance)).await;
+        let published = published.inspect_err(|_| admission.iter_mut().for_each(Admission::undecided));
+        match published? {
             Published::New(answer) => {
                 if let Some(admission) = &mut admission {
                     admission.accepted(fresh || !partner.accept.signature);

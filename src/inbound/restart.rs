@@ -79,7 +79,8 @@ impl Inbound {
         }
     }
 
-    /// Opens a message that several connections carried, for the sake of whether it opens; returns its bytes.
+    /// Opens a message that several connections carried, or that is taken only if it is good, for the sake of whether it opens;
+    /// returns its bytes.
     ///
     /// # Errors
     /// The answer: it is to be sent again, whole if it does not open.
@@ -121,7 +122,7 @@ impl Inbound {
 /// The answer to a message that came in parts and does not open: nothing of it is offered any more.
 pub(super) fn not_judged(partner: &Partner, failure: &OpenFailure, turn: Option<Turn>) -> Reply {
     let (code, id) = (failure.cause.code(), &partner.id);
-    tracing::warn!(partner = %id, code, "not judged, since it came in parts: it is to be sent whole");
+    tracing::warn!(partner = %id, code, "not judged, since it came in parts, or from elsewhere when no more of that is kept: it is to be sent again, whole");
     turn.into_iter().for_each(Turn::forget);
     busy()
 }

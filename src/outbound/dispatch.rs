@@ -5,7 +5,7 @@
 //! no place of a payload, however long that server keeps it: it has places of its own, waits here for one of them, and is put
 //! off while that server does not answer. Nor does it wait for the payloads of a partner that is down.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,10 +25,12 @@ use crate::store::{Lease, OPEN};
 /// Longest nap of the dispatcher; new and due messages wake it.
 const NAP: Duration = Duration::from_secs(60);
 /// Leased MDNs that wait for a place at one server. What is beyond waits in the journal.
-const WAITING: usize = 256;
+const WAITING: usize = 1024;
+/// So long, while that server takes what waits: it is slow, not away.
+const BUSY: SignedDuration = SignedDuration::from_secs(30);
 /// Due messages of a partner that does not answer among which MDNs to other servers are looked for, with each probe.
 const LOOK: usize = 512;
-/// The first wait of an MDN that is put off; each further one is twice as long.
+/// The first wait of what is put off; each further one is twice as long.
 const FIRST: SignedDuration = SignedDuration::from_secs(60);
 /// The longest: each is a fact in the journal and a line in the message's history.
 const LONGEST: SignedDuration = SignedDuration::from_mins(30);
@@ -40,8 +42,8 @@ struct Work {
     tasks: JoinSet<()>,
     /// Message of each task, and where it goes; nowhere, if it is put off.
     running: HashMap<TaskId, (Option<Destination>, Id)>,
-    /// Leased MDNs to other servers than their partner's own, which have no place free.
-    waiting: Vec<(Destination, Lease)>,
+    /// Leased MDNs to other servers than their partner's own, which have no place free, by server.
+    waiting: HashMap<Destination, VecDeque<Lease>>,
 }
 
 impl Work {
@@ -54,7 +56,15 @@ impl Work {
     }
 
     fn waiting_for(&self, server: &Destination) -> usize {
-        self.waiting.iter().filter(|(to, _)| to == server).count()
+        self.waiting.get(server).map_or(0, VecDeque::len)
+    }
+
+    /// Servers for which something waits, those that are at work least first.
+    fn servers(&self) -> Vec<Destination> {
+        let mut servers: Vec<(usize, Destination)> =
+            self.waiting.keys().map(|server| (self.running_to(server), server.clone())).collect();
+        servers.sort_by_key(|(running, _)| *running);
+        servers.into_iter().map(|(_, server)| server).collect()
     }
 }
 
@@ -64,8 +74,17 @@ enum Turn {
     Now,
     /// It waits for a place.
     Later,
-    /// It waits for longer than anybody holds a lease, and not for less than until then.
-    PutOff(Timestamp),
+    /// It waits for longer than anybody holds a lease.
+    PutOff(Why),
+}
+
+/// Why an MDN is put off.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    /// Its server does not answer, and is asked next then.
+    Away(Timestamp),
+    /// Its server has more to do than it can.
+    Busy,
 }
 
 impl Outbound {
@@ -82,7 +101,7 @@ impl Outbound {
             let more = self.begin_due(&mut work, asked);
             tokio::select! {
                 Some(finished) = work.tasks.join_next_with_id(), if !work.tasks.is_empty() => self.finished(&mut work, finished).await,
-                () = std::future::ready(()), if more => {}
+                () = tokio::task::yield_now(), if more => {}
                 () = self.store.due_changed() => {}
                 () = tokio::time::sleep(self.nap(asked)) => {}
                 () = shutdown.triggered() => {}
@@ -110,19 +129,35 @@ impl Outbound {
 
     /// Hands what is due to tasks. `true`: something of it takes no slot of its partner, so more may be leased at once.
     fn begin_due(&self, work: &mut Work, now: Timestamp) -> bool {
-        for (server, lease) in std::mem::take(&mut work.waiting) {
-            let turn = self.turn(work, &server, now);
-            // While it waited somebody may have held it, or settled it.
-            let lease = if matches!(turn, Turn::Now) { self.as_it_is_now(lease, now) } else { Some(lease) };
-            if let Some(lease) = lease {
-                self.launch(work, server, lease, turn);
-            }
+        for server in work.servers() {
+            self.begin_waiting(work, &server, now);
         }
         let mut more = false;
         for lease in self.due_leases(work, now) {
             more |= self.begin(work, lease, now);
         }
         more
+    }
+
+    /// What waits for a server, as far as it has places; all of it is put off once the server does not answer.
+    fn begin_waiting(&self, work: &mut Work, server: &Destination, now: Timestamp) {
+        while let Some(lease) = work.waiting.get_mut(server).and_then(VecDeque::pop_front) {
+            let turn = self.turn(work, server, now);
+            match turn {
+                Turn::Later | Turn::PutOff(Why::Busy) => {
+                    work.waiting.entry(server.clone()).or_default().push_front(lease);
+                    break;
+                }
+                // While it waited somebody may have held it, or settled it.
+                Turn::Now => {
+                    if let Some(lease) = self.as_it_is_now(lease, now) {
+                        self.launch(work, server.clone(), lease, turn);
+                    }
+                }
+                Turn::PutOff(Why::Away(_)) => self.launch(work, server.clone(), lease, turn),
+            }
+        }
+        work.waiting.retain(|_, leases| !leases.is_empty());
     }
 
     /// One lease. `true`: it takes no slot of its partner.
@@ -159,12 +194,12 @@ impl Outbound {
                 let task = work.tasks.spawn(async move { flow.work(lease).await });
                 work.running.insert(task.id(), (Some(server), id));
             }
-            Turn::PutOff(until) => {
-                let task = work.tasks.spawn(async move { flow.put_off(&lease, &server, until).await });
+            Turn::PutOff(why) => {
+                let task = work.tasks.spawn(async move { flow.put_off(&lease, &server, why).await });
                 work.running.insert(task.id(), (None, id));
             }
             Turn::Later if !server.is_own() && work.waiting_for(&server) < WAITING => {
-                work.waiting.push((server, lease));
+                work.waiting.entry(server).or_default().push_back(lease);
             }
             // It goes back.
             Turn::Later => {}
@@ -180,16 +215,17 @@ impl Outbound {
         let (allowed, running) = (self.concurrency(&server.partner), work.running_to(server));
         let mut free = allowed.saturating_sub(running);
         if !server.is_own() {
-            // However many of these servers keep us waiting, half of the workers are for payloads.
-            free = free.min(workers.div_ceil(2).saturating_sub(work.running_elsewhere()));
+            // However many of these servers keep us waiting, half of the workers are for payloads; but each has one place.
+            let share = workers.div_ceil(2).saturating_sub(work.running_elsewhere());
+            free = free.min(share.max(usize::from(running == 0)));
         }
         if self.circuits.slots(server, free, running, now) > 0 {
             return Turn::Now;
         }
         match self.circuits.closed_until(server, now) {
             _ if server.is_own() => Turn::Later,
-            Some(probe) => Turn::PutOff(probe),
-            None if work.waiting_for(server) >= WAITING => Turn::PutOff(now),
+            Some(probe) => Turn::PutOff(Why::Away(probe)),
+            None if work.waiting_for(server) >= WAITING => Turn::PutOff(Why::Busy),
             None => Turn::Later,
         }
     }
@@ -238,9 +274,9 @@ impl Outbound {
     }
 
     /// An MDN gives way, without an attempt: its server does not answer, or has more to do than it can.
-    async fn put_off(&self, lease: &Lease, server: &Destination, until: Timestamp) {
+    async fn put_off(&self, lease: &Lease, server: &Destination, why: Why) {
         let (id, reason) = (lease.message.id, put_off(server.elsewhere.as_deref().unwrap_or_default()));
-        let due = next_turn(&lease.message, until, self.clock.now());
+        let due = next_turn(&lease.message, why, self.clock.now());
         tracing::info!(%id, partner = %server.partner, code = %reason.code, %due, "put off: {}", reason.text);
         if let Err(error) = self.fact_if(id, &OPEN, Fact::RetryAt { due, reason, came: Came::Unknown }).await {
             tracing::error!(%error, %id, "a message could not be postponed");
@@ -255,12 +291,20 @@ impl Outbound {
     }
 }
 
-/// When a message that is put off at `now` is due again.
-fn next_turn(message: &Message, until: Timestamp, now: Timestamp) -> Timestamp {
-    let before = message.due.filter(|_| message.reason.as_ref().is_some_and(|reason| reason.code == PUT_OFF));
+/// When an MDN that is put off at `now` is due again.
+fn next_turn(message: &Message, why: Why, now: Timestamp) -> Timestamp {
+    match why {
+        Why::Away(probe) => later_each_time(message, PUT_OFF, now).max(probe),
+        Why::Busy => now.checked_add(BUSY).unwrap_or(Timestamp::MAX),
+    }
+}
+
+/// When a message that is put off at `now` for a reason with this code is due again: twice as late as the last time.
+pub(super) fn later_each_time(message: &Message, code: &str, now: Timestamp) -> Timestamp {
+    let before = message.due.filter(|_| message.reason.as_ref().is_some_and(|reason| reason.code == code));
     let waited = before.map(|due| due.duration_since(message.updated));
     let wait = waited.map_or(FIRST, |waited| waited.saturating_mul(2).clamp(FIRST, LONGEST));
-    now.checked_add(wait).unwrap_or(Timestamp::MAX).max(until)
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 fn put_off(server: &str) -> Reason {
@@ -290,7 +334,7 @@ mod tests {
         let mut now = at(10);
         let mut waits = Vec::new();
         for _ in 0..7 {
-            let due = next_turn(&message, now, now);
+            let due = next_turn(&message, Why::Away(now), now);
             waits.push(due.duration_since(now).as_secs());
             let reason = put_off("https://mdn.example:443");
             message = apply(Some(message), id, now, &Fact::RetryAt { due, reason, came: Came::Unknown }).unwrap();
@@ -298,6 +342,8 @@ mod tests {
         }
         assert_eq!(waits, [60, 120, 240, 480, 960, 1800, 1800]);
         let probe = now.checked_add(SignedDuration::from_hours(1)).unwrap();
-        assert_eq!(next_turn(&message, probe, now), probe);
+        assert_eq!(next_turn(&message, Why::Away(probe), now), probe);
+        let soon = next_turn(&message, Why::Busy, now).duration_since(now);
+        assert_eq!(soon, BUSY, "a server that is slow takes what comes after the rest, however often it was put off");
     }
 }

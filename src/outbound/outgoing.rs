@@ -10,11 +10,13 @@ use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
 use super::Outbound;
+use super::dispatch::later_each_time;
 use crate::bilingual;
 use crate::ground::drain;
 use crate::http::{Answer, PostError, PostErrorKind, SendBody};
-use crate::store::CommitError;
-use crate::store::record::{Body, Message, Reason};
+use crate::partner::Partner;
+use crate::store::record::{Body, Came, Fact, Message, Reason};
+use crate::store::{CommitError, OPEN};
 
 /// A wire of at most this is read at once: a few pages that were written a moment ago, and no thread is woken for them.
 const AT_ONCE: u64 = 64 * 1024;
@@ -53,15 +55,24 @@ impl Outbound {
         self.store.inline_threshold().saturating_mul(2) as u64
     }
 
-    /// No attempt begins without the bytes: damage holds the message, anything else puts it off.
-    pub(super) async fn unreadable(&self, message: &Message, error: &io::Error) -> Result<(), CommitError> {
-        if is_damage(error) {
+    /// No attempt begins without the bytes: damage holds the message, anything else puts it off, for longer each time, until
+    /// it would have been given up.
+    pub(super) async fn unreadable(
+        &self,
+        partner: &Partner,
+        message: &Message,
+        error: &io::Error,
+    ) -> Result<(), CommitError> {
+        if is_damage(error) || self.has_waited_too_long(partner, message) {
             let error = PostError::new(PostErrorKind::Body, error);
             return self.hold(message, Reason { code: error.code().to_owned(), text: error.text() }).await;
         }
-        tracing::error!(id = %message.id, %error, code = STORAGE_FAILED, "what is to be sent is read again in a minute");
-        self.postpone(message.id, storage_failed(error)).await;
-        Ok(())
+        let (id, now) = (message.id, self.clock.now());
+        let due = later_each_time(message, STORAGE_FAILED, now);
+        tracing::error!(%id, %error, code = STORAGE_FAILED, %due, "what is to be sent cannot be read for now");
+        self.fact_if(id, &OPEN, Fact::RetryAt { due, reason: storage_failed(error), came: Came::Unknown })
+            .await
+            .map(drop)
     }
 }
 
@@ -128,8 +139,8 @@ impl Read for Watched {
 /// Our own disk failed, or is full; it is tried again in a minute.
 pub(super) fn storage_failed(error: &impl Display) -> Reason {
     let text = bilingual!(
-        "磁盘读写失败（{error}），一分钟后自动重试。请检查数据盘的空间和状态。",
-        "the disk failed or is full ({error}); tried again in a minute by itself. Check room and health of the data filesystem."
+        "磁盘读写失败（{error}），稍后自动重试。请检查数据盘的空间和状态。",
+        "the disk failed or is full ({error}); tried again by itself. Check room and health of the data filesystem."
     );
     Reason { code: STORAGE_FAILED.to_owned(), text }
 }

@@ -9,7 +9,7 @@
 //! | asked how much it has, the partner | this attempt |
 //! |---|---|
 //! | cannot be reached | ends; the next one asks again |
-//! | answers 429, 502, 503, 504, or 500 with `Retry-After` | ends with that answer: an earlier connection holds the part still, say |
+//! | answers 429, 502, 503, 504, or 500 with `Retry-After` | ends with that answer: an earlier connection holds the part still, say; without `Retry-After` sends the whole body after three attempts |
 //! | closes the connection, or says nothing in time | asks once more, then sends the whole body |
 //! | answers without a usable length, or not in HTTP | sends the whole body |
 //! | tells a length | sends the rest, unless it tells a length of a body that nobody has sent as well |
@@ -42,9 +42,9 @@ pub(super) struct Transfer<'a> {
 type Over = Result<Answer, PostError>;
 
 impl Transfer<'_> {
-    /// Sends the body, or what the partner lacks of it; `seen`: it was sent before.
-    pub(super) async fn run(self, seen: bool) -> Result<Answer, PostError> {
-        let held = if seen { self.held().await } else { Ok(0) };
+    /// Sends the body, or what the partner lacks of it, after so many attempts before.
+    pub(super) async fn run(self, attempts: u32) -> Result<Answer, PostError> {
+        let held = if attempts > 0 { self.held(attempts).await } else { Ok(0) };
         let from = match held {
             Ok(held) => held.min(self.wire.len.saturating_sub(1)),
             Err(over) => return over,
@@ -80,8 +80,8 @@ impl Transfer<'_> {
     }
 
     /// Bytes that the partner has; 0 when it does not say.
-    async fn held(&self) -> Result<u64, Over> {
-        let Some(told) = self.ask(&self.mark()).await? else { return Ok(0) };
+    async fn held(&self, attempts: u32) -> Result<u64, Over> {
+        let Some(told) = self.ask(&self.mark(), attempts).await? else { return Ok(0) };
         let held = length(&told).and_then(|length| length.parse::<u64>().ok());
         let held = held.filter(|held| *held <= self.wire.len).unwrap_or(0);
         if held == 0 {
@@ -89,7 +89,7 @@ impl Transfer<'_> {
         }
         // Many servers answer HEAD with the length of a page of theirs, whatever it is about.
         let nobodys = format!("\"{}\"", random::noise_in_hex(16));
-        let control = self.ask(&nobodys).await?;
+        let control = self.ask(&nobodys, attempts).await?;
         let is_none = |length: &str| length.parse::<u64>() == Ok(0);
         if control.is_some_and(|control| length(&control).is_none_or(is_none)) {
             return Ok(held);
@@ -99,14 +99,14 @@ impl Transfer<'_> {
     }
 
     /// Asks by `HEAD` about the body with this mark. `None`: the server has no answer to that.
-    async fn ask(&self, mark: &str) -> Result<Option<Answer>, Over> {
+    async fn ask(&self, mark: &str, attempts: u32) -> Result<Option<Answer>, Over> {
         let asked = |name: &str| ASKED.iter().any(|asked| asked.eq_ignore_ascii_case(name));
         let mut fields: Vec<_> = self.fields.iter().filter(|(name, _)| asked(name)).cloned().collect();
         fields.push((ETAG.to_owned(), mark.to_owned()));
         let timeouts = Timeouts { total: self.timeouts.total.min(PATIENCE), ..self.timeouts };
         for _ in 0..TURNS {
             let error = match self.client.request("HEAD", self.url, &fields, SendBody::empty(), timeouts).await {
-                Ok(answer) if is_for_now(&answer) => return Err(Ok(answer)),
+                Ok(answer) if is_for_now(&answer, attempts) => return Err(Ok(answer)),
                 Ok(answer) => return Ok(Some(answer)),
                 Err(error) => error,
             };
@@ -126,11 +126,13 @@ fn length(answer: &Answer) -> Option<&str> {
 }
 
 /// The server, or what stands before it, cannot say at the moment. A 500 alone may be all that it ever says to `HEAD`;
-/// with the time to come again it says that another connection carries the body still, as our own receiver does.
-fn is_for_now(answer: &Answer) -> bool {
+/// with the time to come again it says that another connection carries the body still, as our own receiver does. What says
+/// the same without a time after attempt upon attempt will not say more: a proxy before a server that cannot bear `HEAD`, say.
+fn is_for_now(answer: &Answer, attempts: u32) -> bool {
+    let says_when = answer.header("Retry-After").is_some();
     match answer.status {
-        429 | 502 | 503 | 504 => true,
-        500 => answer.header("Retry-After").is_some(),
+        429 | 502 | 503 | 504 => says_when || attempts <= BELIEVED,
+        500 => says_when,
         _ => false,
     }
 }
@@ -173,6 +175,8 @@ const ASKED: [&str; 6] = [
 ];
 /// The partner has less than it said, or nothing any more.
 const NOT_SATISFIABLE: u16 = 416;
+/// After so many attempts it counts as no answer that a server cannot say for now, and not when.
+const BELIEVED: u32 = 3;
 /// How often a question is asked in an attempt.
 const TURNS: usize = 2;
 /// The longest time for a question, to which no body belongs either way; a POST may take longer.
@@ -208,11 +212,13 @@ mod tests {
             Answer { status, headers, body: Default::default(), early: false }
         };
         for status in [429, 502, 503, 504] {
-            assert!(is_for_now(&answer(status, false)), "{status}");
+            assert!(is_for_now(&answer(status, false), 1) && is_for_now(&answer(status, false), BELIEVED), "{status}");
+            assert!(!is_for_now(&answer(status, false), BELIEVED + 1), "{status}: it says so whatever is asked");
+            assert!(is_for_now(&answer(status, true), BELIEVED + 1), "{status}");
         }
-        assert!(is_for_now(&answer(500, true)));
+        assert!(is_for_now(&answer(500, true), BELIEVED + 1));
         for status in [200, 204, 301, 400, 403, 404, 405, 408, 500, 501, 505] {
-            assert!(!is_for_now(&answer(status, false)), "{status}");
+            assert!(!is_for_now(&answer(status, false), 1), "{status}");
         }
     }
 }

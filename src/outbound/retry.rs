@@ -16,7 +16,7 @@
 //! | other 5xx | retry while there were fewer than three attempts, then hold |
 //! | TLS certificate not trusted, URL not usable | hold: no byte was sent |
 //! | our stored bytes are damaged or gone (`body-unreadable`) | hold: no attempt mends that |
-//! | our stored bytes cannot be read for now (`storage-failed`), found before the attempt begins | no attempt: again in a minute |
+//! | our stored bytes cannot be read for now (`storage-failed`), found before the attempt begins | no attempt: again in a minute, then later each time; held after `give_up_after` |
 //! | the same, found in the midst of the body | retry |
 //! | 3xx (never followed), other 4xx | hold, unless the agreement lists the status for retries |
 //!

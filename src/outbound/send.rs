@@ -79,7 +79,7 @@ impl Outbound {
         let Some(wire) = message.wire else { return Ok(()) };
         let outgoing = match self.outgoing(wire).await {
             Ok(outgoing) => outgoing,
-            Err(error) => return self.unreadable(&message, &error).await,
+            Err(error) => return self.unreadable(&partner, &message, &error).await,
         };
         let number = message.attempts.saturating_add(1);
         if !self
@@ -200,9 +200,13 @@ impl Outbound {
 
     /// The deadline of an asynchronous MDN has passed often enough, or long enough.
     fn is_overdue_for_good(&self, partner: &Partner, message: &Message) -> bool {
+        message.transfers >= TRANSFERS || self.has_waited_too_long(partner, message)
+    }
+
+    /// It would be given up by now.
+    pub(super) fn has_waited_too_long(&self, partner: &Partner, message: &Message) -> bool {
         let waited = self.clock.now().duration_since(self.patient_since(message));
-        let patience = SignedDuration::try_from(partner.delivery.retry.give_up_after).unwrap_or(SignedDuration::MAX);
-        message.transfers >= TRANSFERS || waited >= patience
+        waited >= SignedDuration::try_from(partner.delivery.retry.give_up_after).unwrap_or(SignedDuration::MAX)
     }
 
     async fn give_up_waiting(&self, partner: &Partner, message: &Message) -> Result<(), CommitError> {
@@ -252,10 +256,9 @@ impl Outbound {
         }
         let timeouts = Timeouts { connect: partner.delivery.connect_timeout, total: partner.delivery.timeout };
         if partner.http.restart && wire.len > self.short() {
-            let seen = message.attempts > 0;
             let (store, watched) = (self.store.clone(), reading.clone());
             let transfer = Transfer { client, url, fields, store, wire, timeouts, reading: watched };
-            return reading.judge(transfer.run(seen).await);
+            return reading.judge(transfer.run(message.attempts).await);
         }
         reading.judge(client.post(url, &fields, body, timeouts).await)
     }

@@ -198,6 +198,11 @@ fn of_repetitions_by_strangers_that_want_their_receipt_later_so_many_are_kept_in
     let statuses: Vec<u16> = (0..9).map(repeat).collect();
     assert_eq!(statuses, [202, 202, 202, 503, 503, 503, 503, 503, 503]);
     eventually("three are kept", || (count(&gateway, State::Declined) == 3).then_some(()));
+    let fresh = letter(&later(&peer), "<fresh@theirs>", b"<fresh/>");
+    assert_eq!(post(&home, ELSEWHERE, &fresh).status, 202, "a new message of the partner's is taken all the same");
+    eventually("the new one is accepted", || (count(&gateway, State::Accepted) == 2).then_some(()));
+    let unsigned = letter(&SendPlan { signing: None, ..later(&peer) }, "<unsigned@theirs>", b"<unsigned/>");
+    assert_eq!(post(&home, "198.51.100.20", &unsigned).status, 503, "anybody could send that");
     for _ in 0..5 {
         assert_eq!(post(&home, THEIRS, &recorded).status, 202, "the partner itself may ask as often as it likes");
     }
@@ -205,7 +210,7 @@ fn of_repetitions_by_strangers_that_want_their_receipt_later_so_many_are_kept_in
     assert_eq!(repeat(9), 202);
     eventually("all of these too", || (count(&gateway, State::Declined) == 9).then_some(()));
     inside::settle(&[&gateway], "all receipts are sent");
-    assert_eq!((peer.posted().len(), gateway.messages().len()), (10, 20), "each with its receipt");
+    assert_eq!((peer.posted().len(), gateway.messages().len()), (11, 22), "each with its receipt");
 }
 
 #[test]
