@@ -258,7 +258,7 @@ impl Outbound {
         let mut transaction = Transaction::new(now);
         transaction.require(Precondition::StateIs(id, vec![message.state]));
         tracing::info!(%id, by, "released after a restore");
-        let sent = (message.state == State::Held).then(|| Fact::Released { reason, by, due: now });
+        let sent = (message.state == State::Held).then_some(Fact::Released { reason, by, due: now });
         let resumed = resumed(asked);
         transaction.change(self.entry(&message, Action::Release, sent.as_ref().unwrap_or(&resumed), asked));
         transaction.fact(id, resumed);

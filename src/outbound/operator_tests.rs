@@ -70,7 +70,7 @@ async fn restored(flow: &Outbound, id: Id, again: bool) {
     };
     let mut facts =
         vec![queued, Fact::Failed { reason: why, receipt: None, files: vec![file] }, Fact::Staged { index: 0 }];
-    facts.extend(again.then(|| Fact::Released { reason, by, due: now }));
+    facts.extend(again.then_some(Fact::Released { reason, by, due: now }));
     facts.push(Fact::Restored { sequence: 7 });
     let mut transaction = Transaction::new(now);
     for fact in facts {
