@@ -42,20 +42,23 @@ impl Inbound {
     pub(super) async fn accept_asynchronously(&self, arrived: MessageArrived) -> Reply {
         let MessageArrived { partner, request, wire, origin, room: _room, mut turn, pieced } = arrived;
         let request = Arc::new(request);
-        let (admission, is_full) = match self.failures.enter_kept(&partner.id, origin.clone()).await {
-            Ok(admission) => (admission, false),
-            Err(refusal) if refusal.is_of_what_is_kept() && self.store.by_dedup_key(&dedup_key(&request)).is_none() => {
-                match self.failures.enter(&partner.id, origin.clone()).await {
-                    Ok(admission) => (admission, true),
-                    Err(refusal) => return too_many(&partner, &origin, refusal),
-                }
-            }
+        let full = self.failures.keeps_no_more(&partner.id, &origin);
+        let full = full.filter(|_| self.store.by_dedup_key(&dedup_key(&request)).is_none());
+        let entered = match full {
+            Some(_) => self.failures.enter(&partner.id, origin.clone()).await,
+            None => self.failures.enter_kept(&partner.id, origin.clone()).await,
+        };
+        let admission = match entered {
+            Ok(admission) => admission,
             Err(refusal) => return too_many(&partner, &origin, refusal),
         };
-        let (wire, mut admission) = match pieced || is_full {
+        let (wire, mut admission) = match pieced || full.is_some() {
             true => match self.proven(&partner, &request, (wire, &mut turn), admission).await {
                 Ok(proven) => proven,
-                Err(reply) => return reply,
+                Err(reply) => {
+                    let refused = |full| too_many(&partner, &origin, self.failures.refused(full));
+                    return full.map_or(reply, refused);
+                }
             },
             false => (wire, admission),
         };

@@ -96,13 +96,6 @@ pub(super) struct TooMany {
     pub(super) seconds: u64,
 }
 
-impl TooMany {
-    /// Too much is kept of what comes from elsewhere.
-    pub(super) fn is_of_what_is_kept(self) -> bool {
-        self.limit == Key::KEPT
-    }
-}
-
 /// The counts, and where partners are at home.
 #[derive(Debug)]
 pub(super) struct Failures {
@@ -169,6 +162,14 @@ impl Failures {
     pub(super) fn refusal(&self, partner: &str, origin: &Origin) -> Option<TooMany> {
         match self.judge(&mut self.tables(), partner, origin, false) {
             Verdict::Refuse(refusal) => Some(self.refused(refusal)),
+            Verdict::Enter | Verdict::Wait => None,
+        }
+    }
+
+    /// Why nothing more of what comes from there may be kept before it is opened, if that is so.
+    pub(super) fn keeps_no_more(&self, partner: &str, origin: &Origin) -> Option<TooMany> {
+        match self.judge(&mut self.tables(), partner, origin, true) {
+            Verdict::Refuse(refusal) => Some(refusal).filter(|refusal| refusal.limit == Key::KEPT),
             Verdict::Enter | Verdict::Wait => None,
         }
     }
@@ -292,7 +293,8 @@ impl Failures {
         by_ip.into_iter().chain([by_partner]).chain(by_kept).filter(|(_, limit)| *limit > 0)
     }
 
-    fn refused(&self, refusal: TooMany) -> TooMany {
+    /// A message is refused for this: it counts.
+    pub(super) fn refused(&self, refusal: TooMany) -> TooMany {
         self.refused.get_or_create(&LimitLabels { limit: refusal.limit }).inc();
         refusal
     }
