@@ -140,7 +140,7 @@ impl Inbound {
         at: Timestamp,
     ) -> Result<Option<Answers>, NoAnswer> {
         let Some(unwrapped) = unwrapped else { return Ok(None) };
-        let (receipt, response) = (unwrapped.receipt.take(), unwrapped.dxp.transport_response.clone());
+        let (receipt, response) = (unwrapped.receipt.take(), unwrapped.dxp.transport_response.take());
         if receipt.is_none() && response.is_none() {
             return Ok(None);
         }

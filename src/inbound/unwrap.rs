@@ -40,7 +40,7 @@ pub(super) struct DxpMeta {
     pub(super) kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) envelope: Option<EnvelopeHead>,
-    /// What a DxpRep says, for who hears it: all that was read.
+    /// What a DxpRep says, all that was read, until somebody has heard it.
     #[serde(skip)]
     pub(super) transport_response: Option<TransportResponse>,
     /// As much of it as the meta file holds; `left_out` counts the responses that are not in here.

@@ -136,7 +136,7 @@ impl Read for Watched {
     }
 }
 
-/// Our own disk failed, or is full; it is tried again in a minute.
+/// Our own disk failed, or is full; it is tried again by itself.
 pub(super) fn storage_failed(error: &impl Display) -> Reason {
     let text = bilingual!(
         "磁盘读写失败（{error}），稍后自动重试。请检查数据盘的空间和状态。",

@@ -79,3 +79,20 @@ fn bytes_that_are_gone_hold_their_message_before_an_attempt_begins() {
         assert_eq!(gateway.alerts(), ["body-unreadable"]);
     }
 }
+
+#[test]
+fn what_the_disk_never_gives_is_held_once_it_would_have_been_given_up() {
+    let (home, peer, clock) = (Home::ours(), peer(), inside::clock());
+    let delivery = "retry = [\"1m\"]\njitter = 0.0\ngive_up_after = \"1h\"";
+    home.partner("theirs", &PartnerFile { url: peer.url(), delivery, ..PartnerFile::default() });
+    let gateway = Inside::start(&home, &clock);
+    let file = tried_once(&gateway, LENGTHS[0]);
+    fs::remove_file(&file).unwrap();
+    symlink(&file, &file).unwrap();
+    pass(&clock, MINUTE);
+    gateway.until("theirs", "put off", |message| code(message) == Some("storage-failed"));
+    pass(&clock, 60 * MINUTE);
+    let held = gateway.until("theirs", "held", |message| message.state == State::Held);
+    assert_eq!((code(&held), held.attempts, peer.posted().len()), (Some("body-unreadable"), 1, 1));
+    assert_eq!(gateway.alerts(), ["body-unreadable"]);
+}
