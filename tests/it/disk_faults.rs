@@ -243,7 +243,8 @@ fn run<'h>(
     let trouble = endure(case, home, &mut traffic).err();
     let trouble = trouble.map(|what| {
         let log = fs::read_to_string(home.log()).unwrap_or_default();
-        format!("== {}: {what}\n{}\n{log}", case.arms, traffic.standing())
+        // What is wrong stands last: of a long text the end is read.
+        format!("== {}\n{log}\n{}\n== {}: {what}", case.arms, traffic.standing(), case.arms)
     });
     (traffic.accounts(), trouble)
 }
@@ -269,7 +270,10 @@ fn endure(case: &Case, home: &Home, traffic: &mut Traffic<'_>) -> Result<(), Str
             Ok(())
         })?;
         if !settled {
-            return Err("not everything arrived in time".to_owned());
+            let (ended, threads) = (gateway.ended(), gateway.threads());
+            return Err(format!(
+                "not everything arrived in time; restarted: {restarted}, ended: {ended:?}, threads: {threads}"
+            ));
         }
         if !case.is_of_index_writes() || round == MORE || !struck(home).is_empty() {
             break;

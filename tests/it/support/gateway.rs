@@ -101,6 +101,18 @@ impl<'h> Gateway<'h> {
         self.child.try_wait().unwrap()
     }
 
+    /// The name and state of each of its threads, for messages of failed tests.
+    pub fn threads(&self) -> String {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let text = |task: &fs::DirEntry, file: &str| fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        let state = |stat: &str| stat.rsplit_once(") ").map(|(_, rest)| rest.chars().take(1).collect::<String>());
+        let told = tasks.map(|task| {
+            let (stat, waits) = (text(&task, "stat"), text(&task, "wchan"));
+            format!("{} {} {waits}", text(&task, "comm").trim(), state(&stat).unwrap_or_default())
+        });
+        told.collect::<Vec<String>>().join(", ")
+    }
+
     /// Asks it to stop and waits.
     pub fn stop(mut self) -> ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.child);
