@@ -368,7 +368,14 @@ pub fn create_dir_all(dir: &Path) -> Result<()> {
 /// Proof that no other process works in a directory; given back when dropped or when the process dies.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Not by closing alone: a child that is being started has the file as well, for a moment.
+        let _ = self.file.unlock();
+    }
 }
 
 impl DirLock {
@@ -383,7 +390,7 @@ impl DirLock {
         file.try_lock().map_err(io::Error::from).at("lock", dir)?;
         // For people who look into the directory; the lock itself is the kernel's.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(DirLock { _file: file })
+        Ok(DirLock { file })
     }
 }
 

@@ -67,6 +67,16 @@ fn the_second_to_lock_a_directory_is_refused_until_the_first_lets_go() {
 }
 
 #[test]
+fn a_lock_is_let_go_although_a_child_that_is_being_started_still_has_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = DirLock::acquire(dir.path()).unwrap();
+    let of_the_child = lock.file.try_clone().unwrap();
+    drop(lock);
+    DirLock::acquire(dir.path()).unwrap();
+    drop(of_the_child);
+}
+
+#[test]
 fn a_directory_tells_what_it_can_do() {
     let dir = tempfile::tempdir().unwrap();
     probe(dir.path()).unwrap();
