@@ -105,6 +105,16 @@ impl DigestAlgorithm {
             _ => Ok(known),
         }
     }
+
+    /// The same of a signer's `digestAlgorithm`: some signers on .NET name their signature (`sha256WithRSAEncryption`) there, and
+    /// mean its digest.
+    pub(super) fn of_signer(identifier: Tlv<'_>) -> Result<Option<DigestAlgorithm>, DerError> {
+        let (algorithm, parameters) = algorithm_identifier(identifier)?;
+        match rsa_signature_digest(algorithm).filter(|_| parameters.as_ref().is_none_or(is_null)) {
+            Some(implied) => Ok(Some(implied)),
+            None => DigestAlgorithm::from_identifier(identifier),
+        }
+    }
 }
 
 impl SignatureScheme {
@@ -192,19 +202,29 @@ impl SignatureParameters {
             };
         }
         let plain = parameters.as_ref().is_none_or(is_null);
+        if algorithm == oid::EC_PUBLIC_KEY {
+            // Windows (CryptMsg, .NET Framework) names the key, with its curve or without, and means ECDSA with the signer's digest.
+            let curve = parameters.is_some_and(|parameters| parameters.tag == der::OID);
+            let known = ecdsa_oid(digest).is_some() && (plain || curve);
+            return Ok(known.then_some(SignatureParameters::Ecdsa));
+        }
         if ecdsa_oid(digest) == Some(algorithm) {
             return Ok(plain.then_some(SignatureParameters::Ecdsa));
         }
-        let implied = match algorithm {
-            oid::RSA_ENCRYPTION => Some(digest),
-            oid::MD5_WITH_RSA => Some(DigestAlgorithm::Md5),
-            oid::SHA1_WITH_RSA => Some(DigestAlgorithm::Sha1),
-            oid::SHA256_WITH_RSA => Some(DigestAlgorithm::Sha256),
-            oid::SHA384_WITH_RSA => Some(DigestAlgorithm::Sha384),
-            oid::SHA512_WITH_RSA => Some(DigestAlgorithm::Sha512),
-            _ => None,
-        };
+        let implied = if algorithm == oid::RSA_ENCRYPTION { Some(digest) } else { rsa_signature_digest(algorithm) };
         Ok((plain && implied == Some(digest)).then_some(SignatureParameters::Pkcs1))
+    }
+}
+
+/// The digest of …WithRSAEncryption (RFC 8017 A.2.4).
+fn rsa_signature_digest(algorithm: &[u8]) -> Option<DigestAlgorithm> {
+    match algorithm {
+        oid::MD5_WITH_RSA => Some(DigestAlgorithm::Md5),
+        oid::SHA1_WITH_RSA => Some(DigestAlgorithm::Sha1),
+        oid::SHA256_WITH_RSA => Some(DigestAlgorithm::Sha256),
+        oid::SHA384_WITH_RSA => Some(DigestAlgorithm::Sha384),
+        oid::SHA512_WITH_RSA => Some(DigestAlgorithm::Sha512),
+        _ => None,
     }
 }
 
@@ -235,12 +255,15 @@ fn pss_parameters(parameters: Tlv<'_>, digest: DigestAlgorithm) -> Result<Option
     }
     fields.end()?;
     match (hash, mgf) {
-        (Some(hash), Some(mgf)) if hash == digest && mgf != DigestAlgorithm::Sm3 && salt <= 512 => {
+        (Some(hash), Some(mgf)) if hash == digest && mgf != DigestAlgorithm::Sm3 && salt <= MAX_SALT => {
             Ok(Some(SignatureParameters::Pss { mgf, salt: Some(salt) }))
         }
         _ => Ok(None),
     }
 }
+
+/// Most bytes of salt: no RSA key here has a longer modulus.
+const MAX_SALT: u32 = 1024;
 
 /// AlgorithmIdentifier of MGF1 over a digest.
 pub(super) fn mgf1(digest: DigestAlgorithm) -> Vec<u8> {
@@ -333,6 +356,64 @@ mod tests {
         assert_eq!(read(&der::sequence(&[]), sha1), Ok(Some(defaults)));
         assert_eq!(read(&der::sequence(&[]), DigestAlgorithm::Sha256), Ok(None));
         assert!(read(&der::tlv(der::NULL, &[]), sha1).is_err(), "neither of them");
+    }
+
+    #[test]
+    fn windows_names_the_key_of_an_ecdsa_signature_and_means_the_signers_digest() {
+        let read = |parameters: &[u8], digest| {
+            let identifier = der::sequence(&[&der::object_identifier(oid::EC_PUBLIC_KEY), parameters]);
+            SignatureParameters::from_identifier(tlv(&identifier), digest)
+        };
+        let (null, curve) = (der::tlv(der::NULL, &[]), der::object_identifier(oid::SECP256R1));
+        for parameters in [&[][..], &null, &curve] {
+            for digest in DigestAlgorithm::ALL {
+                assert_eq!(read(parameters, digest), Ok(Some(SignatureParameters::Ecdsa)), "{digest}");
+            }
+            for digest in [DigestAlgorithm::Md5, DigestAlgorithm::Sm3] {
+                assert_eq!(read(parameters, digest), Ok(None), "{digest}");
+            }
+        }
+        assert_eq!(read(&der::integer(1), DigestAlgorithm::Sha256), Ok(None));
+    }
+
+    #[test]
+    fn a_signer_may_name_its_rsa_signature_for_the_digest() {
+        for (algorithm, digest) in [
+            (oid::SHA1_WITH_RSA, DigestAlgorithm::Sha1),
+            (oid::SHA256_WITH_RSA, DigestAlgorithm::Sha256),
+            (oid::SHA384_WITH_RSA, DigestAlgorithm::Sha384),
+            (oid::SHA512_WITH_RSA, DigestAlgorithm::Sha512),
+        ] {
+            let identifier = |parameters: &[u8]| der::sequence(&[&der::object_identifier(algorithm), parameters]);
+            for parameters in [&[][..], &der::tlv(der::NULL, &[])] {
+                let identifier = identifier(parameters);
+                assert_eq!(DigestAlgorithm::of_signer(tlv(&identifier)), Ok(Some(digest)));
+                assert_eq!(DigestAlgorithm::from_identifier(tlv(&identifier)), Ok(None), "elsewhere it is no digest");
+            }
+            assert_eq!(DigestAlgorithm::of_signer(tlv(&identifier(&der::integer(1)))), Ok(None));
+        }
+        for digest in DigestAlgorithm::READABLE {
+            assert_eq!(DigestAlgorithm::of_signer(tlv(&digest.identifier())), Ok(Some(digest)));
+        }
+    }
+
+    #[test]
+    fn pss_salts_may_be_as_long_as_the_longest_key() {
+        let sha256 = DigestAlgorithm::Sha256;
+        let read = |salt: u32| {
+            let parameters = der::sequence(&[
+                &der::tlv(der::context_constructed(0), &sha256.identifier_with_null()),
+                &der::tlv(der::context_constructed(1), &mgf1(sha256)),
+                &der::tlv(der::context_constructed(2), &der::integer(salt)),
+            ]);
+            let identifier = der::sequence(&[&der::object_identifier(oid::RSASSA_PSS), &parameters]);
+            SignatureParameters::from_identifier(tlv(&identifier), sha256)
+        };
+        // 8192 bits leave 990 bytes.
+        for salt in [512, 513, 990, 1024] {
+            assert_eq!(read(salt), Ok(Some(SignatureParameters::Pss { mgf: sha256, salt: Some(salt) })), "{salt}");
+        }
+        assert_eq!(read(1025), Ok(None));
     }
 
     #[test]

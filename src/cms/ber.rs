@@ -284,25 +284,38 @@ impl<R: Read> BerReader<R> {
         }
         if header.tag & 0x20 == 0 {
             let len = header.len.ok_or(BerError::Length)?;
-            out.extend(der::header(header.tag, len));
+            der::push_header(out, header.tag, len);
             return self.copy_bytes(len, out);
         }
         self.open(header)?;
-        let mut content = Vec::new();
-        if header.tag == SEGMENTED {
+        // Of DER the content comes out as long as it went in, so that its header can be written before it is known.
+        let segmented = header.tag == SEGMENTED;
+        let (tag, expected) = (if segmented { der::OCTET_STRING } else { header.tag }, header.len.unwrap_or(0));
+        let start = out.len();
+        der::push_header(out, tag, expected);
+        let content = out.len();
+        if segmented {
             self.octets = Some(Octets { base: self.frames.len().saturating_sub(1), left: 0, last });
-            self.copy_octets(&mut content, last)?;
-            out.extend(der::tlv(der::OCTET_STRING, &content));
-            return Ok(());
+            self.copy_octets(out, last)?;
+        } else {
+            self.copy_content(out, last)?;
         }
+        let len = out.len().saturating_sub(content) as u64;
+        if len != expected {
+            out.splice(start..content, der::header(tag, len));
+        }
+        Ok(())
+    }
+
+    /// Appends what is left of the innermost open value, and closes it.
+    fn copy_content(&mut self, out: &mut Vec<u8>, last: u64) -> Result<(), BerError> {
         while self.peek()?.is_some() {
-            self.copy_value(&mut content, last)?;
+            self.copy_value(out, last)?;
         }
         if self.position > last {
             return Err(BerError::TooLarge);
         }
         self.frames.pop();
-        out.extend(der::tlv(header.tag, &content));
         Ok(())
     }
 

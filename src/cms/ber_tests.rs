@@ -28,6 +28,14 @@ fn indefinite_lengths_and_segments_are_normalised() {
 }
 
 #[test]
+fn lengths_in_more_octets_than_they_need_come_out_in_the_fewest() {
+    let inner = [0x30, 0x81, 4, 2, 0x81, 1, 5];
+    let ber = [&[0x31, 0x82, 0, 13], inner.as_slice(), &[0x30, 0x80, 0, 0, 5, 0]].concat();
+    let expected = [der::sequence(&[&der::integer(5)]), der::sequence(&[]), der::tlv(der::NULL, &[])].concat();
+    assert_eq!(reader(&ber).value().unwrap(), der::tlv(der::SET, &expected));
+}
+
+#[test]
 fn octet_strings_stream_in_both_forms() {
     assert_eq!(octets(&[4, 2, b'h', b'i'], 4).unwrap(), b"hi");
     assert_eq!(octets(&[0xa0, 0x80, 4, 1, b'h', 4, 0, 4, 1, b'i', 0, 0], 0x80).unwrap(), b"hi");

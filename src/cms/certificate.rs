@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use openssl::bn::BigNum;
 use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKey, PKeyRef, Public};
@@ -124,6 +125,7 @@ struct Names {
     serial: Vec<u8>,
     issuer: Vec<u8>,
     subject: Vec<u8>,
+    public_key_digest: [u8; 32],
     not_before: Timestamp,
     not_after: Timestamp,
 }
@@ -202,6 +204,11 @@ impl Certificate {
         self.0.fingerprint
     }
 
+    /// SHA-256 of its SubjectPublicKeyInfo in DER (RFC 5280 4.1.2.7): the same in every certificate that was made of one key.
+    pub fn public_key_digest(&self) -> [u8; 32] {
+        self.0.names.public_key_digest
+    }
+
     /// Subject on one line, safe to print: `CN=DXPENT0000012345, O=…`.
     pub fn subject(&self) -> String {
         one_line(self.0.x509.subject_name())
@@ -222,7 +229,8 @@ impl Certificate {
         self.0.names.not_before
     }
 
-    /// Last instant of validity.
+    /// Last instant of validity; for a certificate without end (RFC 5280 4.1.2.5) the last that every zone can show,
+    /// 9999-12-30T22:00:00Z.
     pub fn not_after(&self) -> Timestamp {
         self.0.names.not_after
     }
@@ -262,6 +270,11 @@ impl Certificate {
             || X509Name::from_der(issuer).is_ok_and(|name| {
                 name.try_cmp(self.0.x509.issuer_name()).is_ok_and(|order| order == std::cmp::Ordering::Equal)
             })
+    }
+
+    /// Whether issuer and serial number name `other` as well, which is another certificate.
+    pub fn shares_its_name_with(&self, other: &Certificate) -> bool {
+        self != other && self.matches_issuer_serial(&other.0.names.issuer, &other.0.names.serial)
     }
 
     /// Whether `key_id` is the certificate's subject key identifier extension.
@@ -334,7 +347,7 @@ fn is_strong_rsa<T: HasPublic>(key: &PKeyRef<T>) -> bool {
     (2048..=8192).contains(&key.bits()) && exponent_is_large()
 }
 
-/// The fields of TBSCertificate up to the subject (RFC 5280 4.1).
+/// The fields of TBSCertificate up to the public key (RFC 5280 4.1).
 fn names(certificate: &[u8]) -> Result<Names, DerError> {
     let mut tbs = Fields::only(certificate, der::SEQUENCE)?.fields().expect(der::SEQUENCE)?.fields();
     tbs.optional(der::context_constructed(0))?;
@@ -342,17 +355,27 @@ fn names(certificate: &[u8]) -> Result<Names, DerError> {
     tbs.expect(der::SEQUENCE)?;
     let issuer = tbs.expect(der::SEQUENCE)?;
     let mut validity = tbs.expect(der::SEQUENCE)?.fields();
-    let mut time = || validity.take()?.as_ref().map_or(Err(DerError("validity")), Tlv::time);
-    let (not_before, not_after) = (time()?, time()?);
+    let mut bound = || validity.take()?.as_ref().map_or(Err(DerError("validity")), instant);
+    let (not_before, not_after) = (bound()?, bound()?);
     let subject = tbs.expect(der::SEQUENCE)?;
+    let public_key = DigestAlgorithm::Sha256.digest(tbs.expect(der::SEQUENCE)?.raw);
     Ok(Names {
         serial: serial.content.to_vec(),
         issuer: issuer.raw.to_vec(),
         subject: subject.raw.to_vec(),
+        public_key_digest: public_key.try_into().map_err(|_| DerError("public key"))?,
         not_before,
         not_after,
     })
 }
+
+/// Certificates without end say `99991231235959Z`, which is later than the last instant there is here.
+fn instant(bound: &Tlv<'_>) -> Result<Timestamp, DerError> {
+    Ok(Offset::UTC.to_timestamp(bound.date_time()?).unwrap_or(LAST))
+}
+
+/// [`Timestamp::MAX`] to the second.
+const LAST: Timestamp = Timestamp::constant(253_402_207_200, 0);
 
 fn one_line(name: &X509NameRef) -> String {
     let entries = name.entries().map(|entry| {
@@ -366,8 +389,11 @@ fn one_line(name: &X509NameRef) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::specimens::{ALICE, EVE_P256, FRANK_P384, GRACE_SM2, elliptic, same_name_as_alice};
+    use super::super::specimens::{
+        ALICE, EVE_P256, FRANK_P384, GRACE_SM2, certificate_until, elliptic, same_name_as_alice,
+    };
     use super::*;
+    use crate::ground::clock::customs_time;
 
     #[test]
     fn pem_and_der_give_the_same_certificate() {
@@ -400,6 +426,21 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_without_end_is_valid_until_the_last_instant_that_every_zone_can_show() {
+        let of = |until: &str| certificate_until("endless", 6, ALICE.key.pkey(), until);
+        for until in ["99991231235959Z", "99991230220001Z"] {
+            let endless = of(until);
+            assert_eq!(endless.not_after().to_string(), "9999-12-30T22:00:00Z", "{until}");
+            assert_eq!(customs_time(endless.not_after()), "9999-12-31T06:00:00+08:00");
+            assert_eq!(Offset::MAX.to_datetime(endless.not_after()).date().to_string(), "9999-12-31");
+            assert!(endless.is_valid_at(endless.not_after()) && endless.is_valid_at(ALICE.certificate.not_after()));
+            assert_eq!(Certificate::from_pem(endless.to_pem().as_bytes()).unwrap(), endless);
+        }
+        assert_eq!(LAST.as_second(), Timestamp::MAX.as_second());
+        assert_eq!(of("99991230215959Z").not_after().to_string(), "9999-12-30T21:59:59Z");
+    }
+
+    #[test]
     fn only_strong_keys_and_the_three_curves_have_a_kind() {
         assert_eq!(ALICE.certificate.key_kind(), Some(KeyKind::Rsa));
         assert_eq!(EVE_P256.certificate.key_kind(), Some(KeyKind::EcP256));
@@ -415,6 +456,23 @@ mod tests {
         let other = same_name_as_alice();
         assert_eq!(other.certificate.issuer_and_serial(), ALICE.certificate.issuer_and_serial());
         assert_ne!(other.certificate, ALICE.certificate);
+        assert!(other.certificate.shares_its_name_with(&ALICE.certificate));
+        for another in [&ALICE, &EVE_P256] {
+            assert!(!another.certificate.shares_its_name_with(&ALICE.certificate));
+        }
+    }
+
+    #[test]
+    fn certificates_of_one_key_have_one_public_key_digest() {
+        for who in [&ALICE, &EVE_P256, &FRANK_P384, &GRACE_SM2] {
+            let public_key = who.key.pkey().public_key_to_der().unwrap();
+            let digest = who.certificate.public_key_digest();
+            assert_eq!(digest.as_slice(), DigestAlgorithm::Sha256.digest(&public_key));
+            let anew = certificate_until("made anew", 7, who.key.pkey(), "20301231235959Z");
+            assert_eq!((anew.public_key_digest(), anew == who.certificate), (digest, false));
+        }
+        let other = same_name_as_alice().certificate;
+        assert_ne!(other.public_key_digest(), ALICE.certificate.public_key_digest());
     }
 
     #[test]

@@ -94,22 +94,29 @@ impl ContentCipher {
         }
     }
 
-    /// OpenSSL's name for it.
+    /// OpenSSL's implementation of it.
     pub(super) fn cipher(self) -> Result<&'static CipherRef, CmsError> {
-        Ok(match self {
-            ContentCipher::Aes128Cbc => Cipher::aes_128_cbc(),
-            ContentCipher::Aes192Cbc => Cipher::aes_192_cbc(),
-            ContentCipher::Aes256Cbc => Cipher::aes_256_cbc(),
-            ContentCipher::Aes128Gcm => Cipher::aes_128_gcm(),
-            ContentCipher::Aes192Gcm => Cipher::aes_192_gcm(),
-            ContentCipher::Aes256Gcm => Cipher::aes_256_gcm(),
-            ContentCipher::DesEde3Cbc => Cipher::des_ede3_cbc(),
-            ContentCipher::Rc2Cbc => match &*LEGACY {
-                Some(legacy) => &legacy.rc2_cbc,
-                None => return Err(CmsError::CipherUnavailable(self)),
-            },
-            ContentCipher::Sm4Cbc => SM4.as_deref().ok_or(CmsError::CipherUnavailable(self))?,
-        })
+        let fetched = match self {
+            ContentCipher::Rc2Cbc => LEGACY.as_ref().map(|legacy| &legacy.rc2_cbc),
+            _ => FETCHED.iter().find(|(cipher, _)| *cipher == self).map(|(_, fetched)| fetched),
+        };
+        let Some(cipher) = fetched else { return Err(CmsError::CipherUnavailable(self)) };
+        Ok(cipher)
+    }
+
+    /// OpenSSL's name for it.
+    fn openssl_name(self) -> &'static str {
+        match self {
+            ContentCipher::Aes128Cbc => "AES-128-CBC",
+            ContentCipher::Aes192Cbc => "AES-192-CBC",
+            ContentCipher::Aes256Cbc => "AES-256-CBC",
+            ContentCipher::Aes128Gcm => "AES-128-GCM",
+            ContentCipher::Aes192Gcm => "AES-192-GCM",
+            ContentCipher::Aes256Gcm => "AES-256-GCM",
+            ContentCipher::DesEde3Cbc => "DES-EDE3-CBC",
+            ContentCipher::Rc2Cbc => "RC2-CBC",
+            ContentCipher::Sm4Cbc => "SM4-CBC",
+        }
     }
 
     fn oid(self) -> &'static [u8] {
@@ -176,10 +183,11 @@ const LONG_BARE_NONCE: usize = 16;
 /// `rc2ParameterVersion` for 128 effective bits.
 const RC2_128_BITS: u32 = 58;
 
-/// RC2-CBC-Parameter; `None` for other than 128 effective bits (export ciphers of 40 and 64 bits are not read).
+/// RC2-CBC-Parameter; `None` for other than 128 effective bits (export ciphers of 40 and 64 bits are not read). Without a
+/// version it is read as 128 bits, as pyas2lib writes and means it; by RFC 8018 B.2.3 it would be 32, "for backward compatibility".
 fn rc2_nonce(parameters: Tlv<'_>) -> Result<Option<Tlv<'_>>, DerError> {
     let mut fields = sequence_fields(parameters)?;
-    let version = fields.expect(der::INTEGER)?.small_integer()?;
+    let version = fields.optional(der::INTEGER)?.map_or(Ok(RC2_128_BITS), |version| version.small_integer())?;
     let nonce = fields.expect(der::OCTET_STRING)?;
     fields.end()?;
     Ok((version == RC2_128_BITS).then_some(nonce))
@@ -194,8 +202,12 @@ fn gcm_nonce(parameters: Tlv<'_>) -> Result<Tlv<'_>, DerError> {
     if tag_len == 16 { Ok(nonce) } else { Err(DerError("tag length")) }
 }
 
-/// `None` where OpenSSL was built without it, as some distributions do.
-static SM4: LazyLock<Option<Cipher>> = LazyLock::new(|| Cipher::fetch(None, "SM4-CBC", None).ok());
+/// What OpenSSL has of them without its legacy provider, looked up once: a cipher that was not fetched is looked up by its name
+/// each time that a context begins with it. SM4 is absent where OpenSSL was built without it, as some distributions do.
+static FETCHED: LazyLock<Vec<(ContentCipher, Cipher)>> = LazyLock::new(|| {
+    let ciphers = ContentCipher::ALL.iter().copied().filter(|cipher| *cipher != ContentCipher::Rc2Cbc);
+    ciphers.filter_map(|cipher| Some((cipher, Cipher::fetch(None, cipher.openssl_name(), None).ok()?))).collect()
+});
 
 /// What OpenSSL keeps in its legacy provider. A context of its own, so that nothing else of it becomes available.
 struct Legacy {
@@ -209,7 +221,7 @@ static LEGACY: LazyLock<Option<Legacy>> = LazyLock::new(|| {
     let load = || -> Result<Legacy, ErrorStack> {
         let context = LibCtx::new()?;
         let provider = Provider::load(Some(&context), "legacy")?;
-        let rc2_cbc = Cipher::fetch(Some(&context), "RC2-CBC", None)?;
+        let rc2_cbc = Cipher::fetch(Some(&context), ContentCipher::Rc2Cbc.openssl_name(), None)?;
         Ok(Legacy { rc2_cbc, _provider: provider, _context: context })
     };
     load().ok()
@@ -283,5 +295,17 @@ mod tests {
             let identifier = der::sequence(&[&der::object_identifier(oid::RC2_CBC), &parameters]);
             assert_eq!(ContentCipher::from_identifier(tlv(&identifier), false), Ok(None), "{version}");
         }
+    }
+
+    #[test]
+    fn rc2_without_a_version_is_read_as_of_128_bits() {
+        let nonce = der::tlv(der::OCTET_STRING, &[7; 8]);
+        let read = |parameters: &[u8]| {
+            let identifier = der::sequence(&[&der::object_identifier(oid::RC2_CBC), parameters]);
+            ContentCipher::from_identifier(tlv(&identifier), false)
+        };
+        assert_eq!(read(&der::sequence(&[&nonce])), Ok(Some((ContentCipher::Rc2Cbc, vec![7; 8]))));
+        assert!(read(&der::sequence(&[&nonce, &der::integer(RC2_128_BITS)])).is_err(), "behind the vector");
+        assert!(read(&nonce).is_err(), "the bare vector");
     }
 }

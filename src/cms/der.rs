@@ -38,7 +38,13 @@ pub const fn context_constructed(number: u8) -> u8 {
 
 /// Tag and length octets of a value of `len` bytes.
 pub fn header(tag: u8, len: u64) -> Vec<u8> {
-    let mut out = Vec::with_capacity(10);
+    let mut out = Vec::with_capacity(MAX_HEADER);
+    push_header(&mut out, tag, len);
+    out
+}
+
+/// Appends tag and length octets of a value of `len` bytes.
+pub fn push_header(out: &mut Vec<u8>, tag: u8, len: u64) {
     out.push(tag);
     match u8::try_from(len) {
         Ok(short) if short < 0x80 => out.push(short),
@@ -50,25 +56,36 @@ pub fn header(tag: u8, len: u64) -> Vec<u8> {
             out.extend(significant);
         }
     }
-    out
 }
+
+/// Most tag and length octets of a value.
+pub const MAX_HEADER: usize = 10;
 
 /// A whole value: tag, length, content.
 pub fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut out = header(tag, u64::try_from(content.len()).unwrap_or(u64::MAX));
-    out.extend_from_slice(content);
-    out
+    joined(tag, &[content])
 }
 
 /// SEQUENCE of already encoded values.
 pub fn sequence(items: &[&[u8]]) -> Vec<u8> {
-    tlv(SEQUENCE, &items.concat())
+    joined(SEQUENCE, items)
 }
 
 /// SET OF already encoded values, sorted as DER demands (X.690 11.6).
 pub fn set_of(mut items: Vec<Vec<u8>>) -> Vec<u8> {
     items.sort_unstable();
-    tlv(SET, &items.concat())
+    joined(SET, &items)
+}
+
+/// A value of these pieces, in one buffer that fits.
+fn joined<P: AsRef<[u8]>>(tag: u8, pieces: &[P]) -> Vec<u8> {
+    let len = pieces.iter().fold(0usize, |len, piece| len.saturating_add(piece.as_ref().len()));
+    let mut out = Vec::with_capacity(len.saturating_add(MAX_HEADER));
+    push_header(&mut out, tag, u64::try_from(len).unwrap_or(u64::MAX));
+    for piece in pieces {
+        out.extend_from_slice(piece.as_ref());
+    }
+    out
 }
 
 /// OBJECT IDENTIFIER of its content octets (see [`oid`](super::oid)).
@@ -130,6 +147,11 @@ impl<'a> Tlv<'a> {
 
     /// The instant of a UTCTime or GeneralizedTime in the form of RFC 5280 4.1.2.5 (seconds present, `Z`).
     pub fn time(&self) -> Result<Timestamp, DerError> {
+        Offset::UTC.to_timestamp(self.date_time()?).map_err(|_| DerError("time"))
+    }
+
+    /// The same as date and time, which may be later than the last instant that every zone can show.
+    pub fn date_time(&self) -> Result<DateTime, DerError> {
         let bad = DerError("time");
         let text = std::str::from_utf8(self.content).map_err(|_| bad)?;
         if !text.strip_suffix('Z').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit())) {
@@ -140,8 +162,7 @@ impl<'a> Tlv<'a> {
             (GENERALIZED_TIME, 15) => text.to_owned(),
             _ => return Err(bad),
         };
-        let civil = DateTime::strptime("%Y%m%d%H%M%SZ", full).map_err(|_| bad)?;
-        Offset::UTC.to_timestamp(civil).map_err(|_| bad)
+        DateTime::strptime("%Y%m%d%H%M%SZ", full).map_err(|_| bad)
     }
 }
 

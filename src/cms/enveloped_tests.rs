@@ -2,7 +2,9 @@ use std::io::{Read, Write};
 
 use super::*;
 use crate::cms::der::Fields;
-use crate::cms::specimens::{ALICE, BOB, EVE_P256, FRANK_P384, GRACE_SM2, decryption_key, same_name_as_alice};
+use crate::cms::specimens::{
+    ALICE, BOB, EVE_P256, FRANK_P384, GRACE_SM2, certificate, decryption_key, same_name_as_alice,
+};
 use crate::cms::{CmsError, ContentCipher, DecryptionKey, KeyTransport, PrivateKey, SigningKey, der, oid};
 use crate::ground::limits::Limits;
 
@@ -95,6 +97,56 @@ fn an_envelope_for_others_is_refused_before_any_key_is_used() {
     let wire = sealed_for_bob(ContentCipher::Aes128Cbc, b"x");
     assert!(matches!(open_with(&wire, &[decryption_key(&ALICE)]), Err(CmsError::NotForUs)));
     assert!(matches!(open_with(&wire, &[]), Err(CmsError::NotForUs)));
+}
+
+/// The same envelope with the sender's point in compressed form (SEC 1 2.3.3), if it has one.
+fn with_compressed_point(der: &[u8]) -> Vec<u8> {
+    let mut fields = Fields::new(der);
+    let mut out = Vec::new();
+    while let Some(value) = fields.take().unwrap() {
+        match value.content {
+            [0, 4, point @ ..] if value.tag == der::BIT_STRING => {
+                let (x, y) = point.split_at(point.len() / 2);
+                let form = 2 + (y.last().unwrap() & 1);
+                out.extend(der::tlv(der::BIT_STRING, &[&[0, form][..], x].concat()));
+            }
+            content if value.tag & 0x20 != 0 => out.extend(der::tlv(value.tag, &with_compressed_point(content))),
+            _ => out.extend_from_slice(value.raw),
+        }
+    }
+    out
+}
+
+#[test]
+fn of_our_keys_with_one_issuer_and_serial_number_the_newest_that_fits_the_message_opens_it() {
+    // Bob's certificate made anew, with the same serial number and another key.
+    let anew = |who: &SigningKey| {
+        let certificate = certificate("bob", 0x00ab_cdef, who.key.pkey());
+        DecryptionKey { certificate, ..decryption_key(who) }
+    };
+    let newest_first = [anew(&GRACE_SM2), anew(&FRANK_P384), anew(&EVE_P256), decryption_key(&BOB)];
+    let mut newest_last = newest_first.clone();
+    newest_last.reverse();
+    let ways = [
+        (KeyTransport::Sm2, ContentCipher::Sm4Cbc),
+        (KeyTransport::EcdhSha384, ContentCipher::Aes256Gcm),
+        (KeyTransport::EcdhSha256, ContentCipher::Aes128Gcm),
+        (KeyTransport::RsaOaepSha256, ContentCipher::Aes128Gcm),
+    ];
+    for (key, (transport, cipher)) in newest_first.iter().zip(ways) {
+        let wire = seal(&[Recipient { certificate: key.certificate.clone(), transport }], cipher, b"x");
+        let compressed = with_compressed_point(&wire);
+        assert_eq!(compressed.len() < wire.len(), transport.kdf_digest().is_some(), "{transport}");
+        for keys in [&newest_first, &newest_last] {
+            assert_eq!(open_with(&wire, keys).unwrap(), b"x", "{transport}");
+            assert_eq!(open_with(&compressed, keys).unwrap(), b"x", "{transport}, compressed");
+        }
+    }
+    // Of one kind, what each is kept for decides; of two that fit the first is used, and the other is not tried.
+    let wire = sealed_for_bob(ContentCipher::Aes128Gcm, b"x");
+    let for_oaep = DecryptionKey { transports: vec![KeyTransport::RsaOaepSha256], ..anew(&ALICE) };
+    assert_eq!(open_with(&wire, &[for_oaep, decryption_key(&BOB)]).unwrap(), b"x");
+    assert!(matches!(open_with(&wire, &[anew(&ALICE), decryption_key(&BOB)]), Err(CmsError::Decrypt)));
 }
 
 #[test]

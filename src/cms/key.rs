@@ -1,6 +1,7 @@
 //! Private keys: read from PEM or PKCS#12, never shown, wiped by OpenSSL when dropped.
 //!
-//! A key file says itself how often its passphrase is to be hashed; the count is looked at before OpenSSL obeys.
+//! A key file says itself how often its passphrase is to be hashed; the count is looked at before OpenSSL obeys. One that is
+//! itself encrypted, of a key inside an encrypted safe of a PKCS#12, cannot be looked at.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,7 +17,7 @@ use openssl::pkey::{PKey, PKeyRef, Private};
 use super::ber::BerReader;
 use super::der::{self, Fields};
 use super::operation::Contexts;
-use super::{Certificate, CmsError, DigestAlgorithm, KeyKind, KeyTransport, SignatureScheme};
+use super::{Certificate, CmsError, DigestAlgorithm, KeyKind, KeyTransport, SignatureScheme, oid};
 use crate::ground::limits::Limits;
 use crate::ground::secret::Secret;
 
@@ -187,21 +188,26 @@ fn encrypted_pkcs8(pem: &[u8]) -> Result<Vec<Vec<u8>>, CmsError> {
 
 /// Refuses a PKCS#8 or PKCS#12 whose passphrase would take too long to check, in whatever form of BER it comes.
 fn check_rounds(file: &[u8]) -> Result<(), CmsError> {
-    let limits = Limits { ber_depth: MAX_DEPTH, ber_value: MAX_FILE, ..Limits::default() };
-    let normalised = BerReader::new(file, &limits).value().map_err(|_| CmsError::NotAKey)?;
-    match rounds(&normalised, MAX_DEPTH) {
-        Some(0..=MAX_ROUNDS_IN_ALL) => Ok(()),
+    match rounds(&normalised(file)?, MAX_DEPTH)? {
+        0..=MAX_ROUNDS_IN_ALL => Ok(()),
         _ => Err(TOO_MANY_ROUNDS),
     }
 }
 
+/// The value at the beginning, with definite lengths.
+fn normalised(ber: &[u8]) -> Result<Vec<u8>, CmsError> {
+    let limits = Limits { ber_depth: MAX_DEPTH, ber_value: MAX_FILE, ..Limits::default() };
+    BerReader::new(ber, &limits).value().map_err(|_| CmsError::NotAKey)
+}
+
 /// All the rounds that the structure asks for, by the numbers behind its salts: PBKDF2-params and PBEParameter (RFC 8018 A), MacData
-/// (RFC 7292 4), scrypt-params (RFC 7914 7). OCTET STRINGs that hold values are looked into, as PKCS#12 nests them. `None`: one
-/// hash alone has too many, or the values lie too deep.
-fn rounds(values: &[u8], depth: usize) -> Option<u64> {
+/// (RFC 7292 4), scrypt-params (RFC 7914 7). OCTET STRINGs that hold values are looked into, as PKCS#12 nests them; what OpenSSL
+/// reads out of one ([`data_octets`]) must be readable here too. An error: one hash alone has too many, or the values lie too deep.
+fn rounds(values: &[u8], depth: usize) -> Result<u64, CmsError> {
     let mut fields = Fields::new(values);
     let mut total = 0u64;
     let mut behind_salt: Option<Vec<u64>> = None;
+    let mut behind_data = false;
     while let Ok(Some(value)) = fields.take() {
         if let Some(numbers) = behind_salt.as_mut().filter(|_| value.tag == der::INTEGER) {
             numbers.push(number(&value));
@@ -209,23 +215,36 @@ fn rounds(values: &[u8], depth: usize) -> Option<u64> {
         }
         total = total.saturating_add(affordable(behind_salt.take())?);
         let octets = value.tag == der::OCTET_STRING;
-        if value.tag & 0x20 != 0 || (octets && value.content.first() == Some(&der::SEQUENCE)) {
-            total = total.saturating_add(rounds(value.content, depth.checked_sub(1)?)?);
+        let holds_values = value.tag & 0x20 != 0 || (octets && value.content.first() == Some(&der::SEQUENCE));
+        if holds_values {
+            let depth = depth.checked_sub(1).ok_or(TOO_MANY_ROUNDS)?;
+            let inside = match data_octets(&value).filter(|_| behind_data) {
+                Some(octets) => rounds(&normalised(octets)?, depth)?,
+                None => rounds(value.content, depth)?,
+            };
+            total = total.saturating_add(inside);
         }
         behind_salt = octets.then(Vec::new);
+        behind_data = value.tag == der::OID && value.content == oid::DATA;
     }
-    Some(total.saturating_add(affordable(behind_salt)?))
+    Ok(total.saturating_add(affordable(behind_salt)?))
+}
+
+/// The octets in `[0]` of a ContentInfo of data (RFC 5652 4): AuthenticatedSafe and SafeContents (RFC 7292 4), again in any form of BER.
+fn data_octets<'a>(value: &der::Tlv<'a>) -> Option<&'a [u8]> {
+    let explicit = value.tag == der::context_constructed(0);
+    explicit.then(|| Fields::only(value.content, der::OCTET_STRING).ok()).flatten().map(|octets| octets.content)
 }
 
 /// The rounds of one hash. Behind the count of PBKDF2 may stand a length; scrypt's work is the product of three numbers, and one of
 /// its steps takes about as long as a round.
-fn affordable(behind_salt: Option<Vec<u64>>) -> Option<u64> {
+fn affordable(behind_salt: Option<Vec<u64>>) -> Result<u64, CmsError> {
     let rounds = match behind_salt.as_deref() {
         None | Some([]) => 0,
         Some([count] | [count, _]) => *count,
         Some([cost, block, parallel, ..]) => cost.saturating_mul(*block).saturating_mul(*parallel),
     };
-    (rounds <= MAX_ROUNDS).then_some(rounds)
+    if rounds <= MAX_ROUNDS { Ok(rounds) } else { Err(TOO_MANY_ROUNDS) }
 }
 
 /// An INTEGER; a negative one, which OpenSSL refuses, counts nothing.
@@ -324,6 +343,39 @@ mod tests {
         assert!(matches!(refusal(&format!("{good}{}", pem(&indefinite))), CmsError::UnusableKey(_)));
         let fields = format!("Proc-Type: 4,ENCRYPTED\n\n{}", STANDARD.encode(&key));
         assert!(matches!(refusal(&pem(&fields)), CmsError::NotAKey));
+    }
+
+    /// ContentInfo of data.
+    fn data(content: &[u8]) -> Vec<u8> {
+        let octets = der::tlv(der::context_constructed(0), &der::tlv(der::OCTET_STRING, content));
+        der::sequence(&[&der::object_identifier(oid::DATA), &octets])
+    }
+
+    #[test]
+    fn rounds_are_counted_in_the_safes_of_a_pkcs12_in_every_form_of_ber() {
+        let pkcs12 = |safe: &[u8]| der::sequence(&[&der::integer(3), &data(safe)]);
+        let indefinite = |values: &[u8]| [&[0x30, 0x80], values, &[0, 0]].concat();
+        let forms = |count: u32| {
+            let hash = der::sequence(&[&der::tlv(der::OCTET_STRING, &[1; 8]), &der::integer(count)]);
+            let (definite, open) = (data(&der::sequence(&[&hash])), data(&indefinite(&hash)));
+            [der::sequence(&[&definite]), indefinite(&definite), der::sequence(&[&open]), indefinite(&open)]
+        };
+        for (few, many) in forms(2048).iter().zip(&forms(1 << 31)) {
+            assert!(check_rounds(&pkcs12(few)).is_ok());
+            assert!(matches!(check_rounds(&pkcs12(many)), Err(CmsError::UnusableKey(_))));
+        }
+        // What OpenSSL might read and we cannot: without an end, with a tag of two octets, or nested without measure.
+        let [content, ..] = forms(1 << 31);
+        let (begins, ends) = ([0x30, 0x80].repeat(40), [0, 0].repeat(40));
+        for unreadable in [
+            [&[0x30, 0x80], content.as_slice()].concat(),
+            indefinite(&[content.as_slice(), &[0x1f, 0x20, 0]].concat()),
+            indefinite(&[begins.as_slice(), &content, &ends].concat()),
+        ] {
+            assert!(matches!(check_rounds(&pkcs12(&unreadable)), Err(CmsError::NotAKey)));
+        }
+        // A salt or a ciphertext that looks like the beginning of a value is none.
+        assert!(check_rounds(&der::sequence(&[&der::tlv(der::OCTET_STRING, &[0x30, 0x80, 1, 2, 3])])).is_ok());
     }
 
     /// An encrypted PKCS#8 whose passphrase is hashed so often; behind the salt stand these numbers.

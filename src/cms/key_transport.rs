@@ -68,7 +68,8 @@ impl KeyTransport {
         }
     }
 
-    /// AlgorithmIdentifier of key transport; every OAEP parameter is written (RFC 3560 4), none of SM2.
+    /// AlgorithmIdentifier of key transport; of OAEP the parameters are written that are not the defaults, which must be left out
+    /// (RFC 4055 4.1): none with SHA-1. None of SM2.
     pub(super) fn identifier(self) -> Vec<u8> {
         if self == KeyTransport::Sm2 {
             return der::sequence(&[&der::object_identifier(oid::SM2_ENCRYPT)]);
@@ -76,10 +77,13 @@ impl KeyTransport {
         let Some(digest) = self.oaep_digest() else {
             return der::sequence(&[&der::object_identifier(oid::RSA_ENCRYPTION), &der::tlv(der::NULL, &[])]);
         };
-        let parameters = der::sequence(&[
-            &der::tlv(der::context_constructed(0), &digest.identifier_with_null()),
-            &der::tlv(der::context_constructed(1), &mgf1(digest)),
-        ]);
+        let parameters = match digest {
+            DigestAlgorithm::Sha1 => der::sequence(&[]),
+            _ => der::sequence(&[
+                &der::tlv(der::context_constructed(0), &digest.identifier_with_null()),
+                &der::tlv(der::context_constructed(1), &mgf1(digest)),
+            ]),
+        };
         der::sequence(&[&der::object_identifier(oid::RSAES_OAEP), &parameters])
     }
 
@@ -262,6 +266,19 @@ mod tests {
         let sha256 = DigestAlgorithm::Sha256;
         for hash in [DigestAlgorithm::Md5, DigestAlgorithm::Sm3] {
             assert_eq!(KeyTransport::from_identifier(tlv(&oaep(hash, sha256, &[]))), Ok(None), "{hash}");
+        }
+    }
+
+    #[test]
+    fn oaep_with_sha_1_is_written_without_parameters_and_any_other_with_all() {
+        for transport in KeyTransport::ALL.iter().copied() {
+            let Some(digest) = transport.oaep_digest() else { continue };
+            let parameters = algorithm_identifier(tlv(&transport.identifier())).unwrap().1.unwrap().raw.to_vec();
+            let expected = match digest {
+                DigestAlgorithm::Sha1 => vec![0x30, 0x00],
+                _ => Fields::only(&oaep(digest, digest, &[]), der::SEQUENCE).unwrap().content[11..].to_vec(),
+            };
+            assert_eq!(parameters, expected, "{transport}");
         }
     }
 

@@ -115,8 +115,17 @@ fn we_accept_openssl_signatures() {
     let pss = "-keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:-1";
     let pss_maximum_salt = "-keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:-2";
     let pss_other_mgf = "-keyopt rsa_padding_mode:pss -keyopt rsa_mgf1_md:sha512";
-    let options =
-        ["-md sha256", "-md sha1", "-md sha512 -keyid", "-md sha384 -noattr", "-md sha256 -nocerts -nosmimecap"];
+    // CAdES: the attribute that names the signer's certificate, by its SHA-1 or by another digest (RFC 5035).
+    let options = [
+        "-md sha256",
+        "-md sha1",
+        "-md sha512 -keyid",
+        "-md sha384 -noattr",
+        "-md sha256 -nocerts -nosmimecap",
+        "-md sha256 -cades",
+        "-md sha1 -cades",
+        "-md sha512 -cades -keyid -nocerts",
+    ];
     let options = options.map(str::to_owned).into_iter();
     let options = options.chain([pss, pss_maximum_salt, pss_other_mgf].map(|one| format!("-md sha256 {one}")));
     for option in options {

@@ -116,3 +116,21 @@ fn we_read_every_key_wrap_and_the_cofactor_schemes() {
         assert!(content == desk.content, "{option}");
     }
 }
+
+#[test]
+fn triple_des_for_an_elliptic_key_is_read_where_the_key_is_wrapped_by_aes() {
+    let desk = Desk::new();
+    let keys = [decryption_key(&EVE_P256)];
+    for (option, read) in [("-des3 -wrap aes192-wrap", true), ("-des3", false)] {
+        desk.cms(&format!("-encrypt -binary -outform DER -in content -out env.der {option} -recip eve.crt"));
+        let wire = desk.take("env.der");
+        match EnvelopeReader::open(wire.as_slice(), &keys, ContentCipher::ALL, &Limits::default()) {
+            Ok(mut reader) => {
+                let mut content = Vec::new();
+                reader.read_to_end(&mut content).unwrap();
+                assert!(read && content == desk.content, "{option}");
+            }
+            Err(error) => assert!(!read && matches!(error, CmsError::UnknownKeyTransport), "{option}: {error}"),
+        }
+    }
+}

@@ -52,7 +52,9 @@ impl Parts {
         let cipher = algorithm.expect(der::OID).unwrap().raw.to_vec();
         let parameters = algorithm.take().unwrap().unwrap();
         let nonce = if parameters.tag == der::SEQUENCE {
-            parameters.fields().expect(der::OCTET_STRING).unwrap().content
+            let mut fields = parameters.fields();
+            fields.optional(der::INTEGER).unwrap();
+            fields.expect(der::OCTET_STRING).unwrap().content
         } else {
             parameters.content
         };
@@ -236,6 +238,20 @@ fn rc2_is_read_with_the_legacy_provider_and_never_written() {
     let to = [Recipient { certificate: BOB.certificate.clone(), transport: KeyTransport::RsaPkcs1 }];
     let refused = EnvelopeWriter::new(Vec::new(), &to, ContentCipher::Rc2Cbc, 1);
     assert!(matches!(refused.err(), Some(CmsError::CipherNotAllowed(ContentCipher::Rc2Cbc))));
+}
+
+#[test]
+fn rc2_without_its_version_is_read_as_pyas2lib_means_it() {
+    let desk = Desk::new();
+    let legacy = "-provider legacy -provider default";
+    desk.cms(&format!("-encrypt -binary -outform DER -in content -out env.der {legacy} -rc2 -recip bob.crt"));
+    let parts = Parts::of(&desk.take("env.der"));
+    let parameters = der::sequence(&[&der::tlv(der::OCTET_STRING, &parts.nonce)]);
+    let ciphertext = [&parts.ciphertext[..], &parts.tag].concat();
+    let wire = parts.envelope(oid::ENVELOPED_DATA, &parameters, &ciphertext, &[]);
+    assert!(open(&wire, ANYTHING).unwrap() == desk.content);
+    let refused = open(&wire, ContentCipher::STANDARD.into());
+    assert!(matches!(refused, Err(CmsError::CipherNotAllowed(ContentCipher::Rc2Cbc))));
 }
 
 #[test]

@@ -9,7 +9,8 @@
 //! * the signature is right over the signed attributes *as received*, their tag rewritten to SET (RFC 5652 5.4);
 //! * the key is RSA of 2048 to 8192 bits with e ≥ 65537, PKCS#1 v1.5 or PSS with the digest of the SignerInfo, or EC on
 //!   P-256 or P-384, ECDSA with that digest, or SM2 with SM3 over signed attributes. PSS without parameters is read as MGF1
-//!   with that digest and a salt of any length.
+//!   with that digest and a salt of any length. An ECDSA signature may also name its key for the algorithm, as
+//!   Windows does, and an RSA signature's name may stand for its digest.
 //!
 //! SM2 does not sign a digest but a message, before which it hashes who signs ([`super::sm2`]). Signed attributes are
 //! such a message; a content of which only the digest is known is none, so SM2 without signed attributes is refused.
@@ -198,7 +199,7 @@ fn open_signed_data<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<
             return Err(SignatureError::Malformed("too many digest algorithms"));
         }
         let identifier = ber.value()?;
-        digests.extend(DigestAlgorithm::from_identifier(Fields::only(&identifier, der::SEQUENCE)?)?);
+        digests.extend(DigestAlgorithm::of_signer(Fields::only(&identifier, der::SEQUENCE)?)?);
     }
     ber.leave()?;
     ber.enter(der::SEQUENCE)?;
@@ -265,7 +266,7 @@ fn read_signer_info<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<
     Fields::only(&version, der::INTEGER)?;
     let sid = ber.value()?;
     let digest = ber.value()?;
-    let digest = DigestAlgorithm::from_identifier(Fields::only(&digest, der::SEQUENCE)?)?;
+    let digest = DigestAlgorithm::of_signer(Fields::only(&digest, der::SEQUENCE)?)?;
     let digest = digest.ok_or(SignatureError::UnknownDigest)?;
     let attributes = match ber.peek()? {
         Some(tag) if tag == der::context_constructed(0) => Some(counted(ber.value()?, limits)?),
@@ -433,8 +434,10 @@ fn attribute(kind: &[u8], value: &[u8]) -> Vec<u8> {
 
 /// The same value under another one-byte tag.
 fn retag(value: &[u8], tag: u8) -> Vec<u8> {
-    let mut out = vec![tag];
-    out.extend(value.iter().skip(1));
+    let mut out = value.to_vec();
+    if let Some(first) = out.first_mut() {
+        *first = tag;
+    }
     out
 }
 

@@ -82,6 +82,17 @@ fn with_attributes(attributes: Vec<Vec<u8>>) -> Vec<u8> {
     ])])
 }
 
+/// The same message, `other` in the place of `part` in its SignerInfo.
+fn replaced(ber: &[u8], part: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut data = signed_data(ber);
+    let signers = Fields::only(data.last().unwrap(), der::SET).unwrap().content;
+    let signer = Fields::only(signers, der::SEQUENCE).unwrap().content;
+    let at = memchr::memmem::find(signer, part).unwrap();
+    let changed = der::sequence(&[&signer[..at], other, &signer[at + part.len()..]]);
+    *data.last_mut().unwrap() = der::tlv(der::SET, &changed);
+    content_info(&data)
+}
+
 fn content_type() -> Vec<u8> {
     attribute(oid::CONTENT_TYPE, &der::object_identifier(oid::DATA))
 }
@@ -194,13 +205,48 @@ fn a_scheme_and_a_key_of_another_kind_do_not_go_together() {
     // A SignerInfo that names Eve's EC certificate and claims RSA.
     let ecdsa = sign_detached(SHA256, &SHA256.digest(CONTENT), &EVE_P256, SignatureScheme::Ecdsa, at(), false).unwrap();
     let (theirs, claimed) = (SignatureScheme::Ecdsa.identifier(SHA256), SignatureScheme::RsaPkcs1.identifier(SHA256));
-    let mut data = signed_data(&ecdsa);
-    let signers = Fields::only(data.last().unwrap(), der::SET).unwrap().content;
-    let signer = Fields::only(signers, der::SEQUENCE).unwrap().content;
-    let at = memchr::memmem::find(signer, &theirs).unwrap();
-    let forged = der::sequence(&[&signer[..at], &claimed, &signer[at + theirs.len()..]]);
-    *data.last_mut().unwrap() = der::tlv(der::SET, &forged);
-    assert!(matches!(verify(&content_info(&data), &[&EVE_P256]), Err(SignatureError::WeakKey)));
+    let forged = replaced(&ecdsa, &theirs, &claimed);
+    assert!(matches!(verify(&forged, &[&EVE_P256]), Err(SignatureError::WeakKey)));
+}
+
+#[test]
+fn an_ecdsa_signature_that_names_its_key_for_the_algorithm_counts_like_any_other() {
+    let scheme = SignatureScheme::Ecdsa;
+    let named = |parameters: &[u8]| der::sequence(&[&der::object_identifier(oid::EC_PUBLIC_KEY), parameters]);
+    for (key, curve) in [(&EVE_P256, oid::SECP256R1), (&FRANK_P384, oid::SECP384R1)] {
+        let ber = sign_detached(SHA256, &SHA256.digest(CONTENT), key, scheme, at(), false).unwrap();
+        for parameters in [Vec::new(), der::tlv(der::NULL, &[]), der::object_identifier(curve)] {
+            let of_windows = replaced(&ber, &scheme.identifier(SHA256), &named(&parameters));
+            let valid = verify(&of_windows, &[&BOB, key]).unwrap();
+            assert_eq!((valid.digest(), valid.scheme()), (SHA256, scheme));
+            let trusted = [key.certificate.clone()];
+            let other = verify_detached(&of_windows, &digests(b"other"), &trusted, &limits());
+            assert!(matches!(other, Err(SignatureError::DigestMismatch)));
+            let forged = replaced(&of_windows, &der::time(at()), &der::time(Timestamp::UNIX_EPOCH));
+            assert!(matches!(verify(&forged, &[key]), Err(SignatureError::BadSignature)));
+        }
+    }
+    let rsa = replaced(&signature(false), &SignatureScheme::RsaPkcs1.identifier(SHA256), &named(&[]));
+    assert!(matches!(verify(&rsa, &[&ALICE]), Err(SignatureError::WeakKey)));
+}
+
+#[test]
+fn a_signature_that_is_named_for_its_digest_counts_where_the_digest_does() {
+    let sha1 = DigestAlgorithm::Sha1;
+    for (digest, algorithm) in [(SHA256, oid::SHA256_WITH_RSA), (sha1, oid::SHA1_WITH_RSA)] {
+        let scheme = SignatureScheme::RsaPkcs1;
+        let ber = sign_detached(digest, &digest.digest(CONTENT), &ALICE, scheme, at(), false).unwrap();
+        let named = der::sequence(&[&der::object_identifier(algorithm), &der::tlv(der::NULL, &[])]);
+        let of_dotnet = replaced(&ber, &digest.identifier(), &named);
+        assert_eq!(verify(&of_dotnet, &[&ALICE]).unwrap().digest(), digest);
+        let mut hasher = MultiHasher::new(&DigestAlgorithm::STANDARD);
+        hasher.update(CONTENT);
+        let trusted = std::slice::from_ref(&ALICE.certificate);
+        match verify_detached(&of_dotnet, &hasher.finish(), trusted, &limits()) {
+            Ok(valid) => assert_eq!(valid.digest(), SHA256),
+            Err(error) => assert!(digest == sha1 && matches!(error, SignatureError::DigestNotComputed(_))),
+        }
+    }
 }
 
 #[test]

@@ -49,6 +49,11 @@ pub(super) fn station(name: &str, serial: u32, bits: u32) -> SigningKey {
 
 /// A self-signed certificate of `key`, valid from 2020 to 2049.
 pub(super) fn certificate(name: &str, serial: u32, key: &PKeyRef<Private>) -> Certificate {
+    certificate_until(name, serial, key, "20491231235959Z")
+}
+
+/// A self-signed certificate of `key`, valid from 2020.
+pub(super) fn certificate_until(name: &str, serial: u32, key: &PKeyRef<Private>, until: &str) -> Certificate {
     let mut subject = X509Name::builder().unwrap();
     subject.append_entry_by_text("CN", name).unwrap();
     let subject = subject.build();
@@ -58,7 +63,7 @@ pub(super) fn certificate(name: &str, serial: u32, key: &PKeyRef<Private>) -> Ce
     builder.set_subject_name(&subject).unwrap();
     builder.set_issuer_name(&subject).unwrap();
     builder.set_not_before(&Asn1Time::from_str("20200101000000Z").unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::from_str("20491231235959Z").unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_str(until).unwrap()).unwrap();
     builder.set_pubkey(key).unwrap();
     let key_id = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).unwrap();
     builder.append_extension(key_id).unwrap();

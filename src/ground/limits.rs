@@ -9,7 +9,7 @@ pub struct Limits {
     pub header_lines: usize,
     /// Layers of MIME/CMS nesting; AS2 needs four (RFC 4130 5, RFC 5402 3).
     pub mime_depth: usize,
-    /// Nesting of BER values.
+    /// Nesting of BER values; a CAdES signature (RFC 5035) has 17, for the issuer's name inside an attribute.
     pub ber_depth: usize,
     /// Bytes of one small BER value (certificates, signer infos, recipient infos) held in memory.
     pub ber_value: usize,
@@ -57,7 +57,7 @@ impl Default for Limits {
             header_block: 64 * 1024,
             header_lines: 128,
             mime_depth: 6,
-            ber_depth: 16,
+            ber_depth: 32,
             ber_value: 1024 * 1024,
             recipients: 16,
             certificates: 16,

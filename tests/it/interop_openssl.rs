@@ -67,6 +67,7 @@ fn we_open_what_openssl_signs() {
         &["-md", "sha256", "-noattr"],
         &["-md", "sha256", "-nocerts"],
         &["-md", "sha256", "-keyid"],
+        &["-md", "sha256", "-cades"],
         &["-md", "sha256", "-keyopt", "rsa_padding_mode:pss"],
         &["-md", "sha384", "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:-1"],
     ];

@@ -5,8 +5,8 @@ use std::io::Read;
 use crate::cms::algorithm::{algorithm_identifier, is_null};
 use crate::cms::ber::BerReader;
 use crate::cms::der::{self, DerError, Fields, Tlv};
-use crate::cms::ecdh::curve_oid;
-use crate::cms::key_transport::KeyWrap;
+use crate::cms::ecdh::{curve_oid, point_len};
+use crate::cms::key_transport::{AgreementScheme, KeyWrap};
 use crate::cms::{Certificate, CmsError, DecryptionKey, DigestAlgorithm, KeyKind, KeyTransport, identifies, oid};
 use crate::ground::limits::Limits;
 
@@ -78,13 +78,39 @@ fn read_key_transport<'k>(info: &[u8], keys: &'k [DecryptionKey]) -> Result<Opti
     let algorithm = fields.expect(der::SEQUENCE)?;
     let encrypted = fields.expect(der::OCTET_STRING)?.content.to_vec();
     fields.end()?;
+    let named = all_named(keys, |certificate| identifies(id.raw, certificate))?;
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let (transport, mgf) = KeyTransport::from_identifier(algorithm)?.unzip();
+    let key = chosen(&named, |key| transport.is_some_and(|transport| may_open(key, transport)));
+    let sealed = Sealed::Transported { encrypted, mgf: mgf.flatten() };
+    Ok(key.map(|key| Entry { key, transport, sealed }))
+}
+
+/// Our keys that an identifier names: more than one, where a certificate was made anew with the serial number of the old.
+fn all_named(
+    keys: &[DecryptionKey],
+    names: impl Fn(&Certificate) -> Result<bool, DerError>,
+) -> Result<Vec<&DecryptionKey>, DerError> {
+    let mut named = Vec::new();
     for key in keys {
-        if identifies(id.raw, &key.certificate)? {
-            let (transport, mgf) = KeyTransport::from_identifier(algorithm)?.unzip();
-            return Ok(Some(Entry { key, transport, sealed: Sealed::Transported { encrypted, mgf: mgf.flatten() } }));
+        if names(&key.certificate)? {
+            named.push(key);
         }
     }
-    Ok(None)
+    Ok(named)
+}
+
+/// The one of them that is used: the first that `fits`, by what stands in the message and in our configuration, or else the
+/// first. They are not tried in turn: a message gets one private operation, and nobody learns what others would have yielded.
+fn chosen<'k>(named: &[&'k DecryptionKey], fits: impl Fn(&DecryptionKey) -> bool) -> Option<&'k DecryptionKey> {
+    let fitting = if named.len() > 1 { named.iter().find(|key| fits(key)) } else { None };
+    fitting.or(named.first()).copied()
+}
+
+fn may_open(key: &DecryptionKey, transport: KeyTransport) -> bool {
+    transport.fits(key.key.kind()) && key.transports.contains(&transport)
 }
 
 /// `[1]` KeyAgreeRecipientInfo (RFC 5652 6.2.2, RFC 5753 3.1.1); `None` when it names no certificate of ours.
@@ -113,11 +139,20 @@ fn read_key_agreement<'k>(
         let id = encrypted.take()?.ok_or(CmsError::Malformed("recipient identifier missing"))?;
         let wrapped = encrypted.expect(der::OCTET_STRING)?.content;
         encrypted.end()?;
-        for key in keys {
-            if names_recipient(id, &key.certificate)? {
-                return Ok(Some(agreed_entry(key, originator, material, algorithm, wrapped)?));
-            }
+        let named = all_named(keys, |certificate| names_recipient(id, certificate))?;
+        if named.is_empty() {
+            continue;
         }
+        let known = KeyTransport::from_agreement_identifier(algorithm)?;
+        let key = chosen(&named, |key| {
+            let kind = key.key.kind();
+            let point = originator_point(originator, kind).ok().flatten();
+            // Uncompressed or, with one coordinate of the two, compressed (SEC 1 2.3.3).
+            let lens = [point_len(kind), point_len(kind).div_ceil(2)];
+            let on_curve = point.is_some_and(|point| lens.contains(&point.len()));
+            on_curve && known.is_some_and(|(transport, ..)| may_open(key, transport))
+        });
+        return key.map(|key| agreed_entry(key, originator, material, known, wrapped)).transpose();
     }
     Ok(None)
 }
@@ -135,11 +170,10 @@ fn agreed_entry<'k>(
     key: &'k DecryptionKey,
     originator: Tlv<'_>,
     user_keying_material: Option<Vec<u8>>,
-    algorithm: Tlv<'_>,
+    known: Option<AgreementScheme<'_>>,
     wrapped: &[u8],
 ) -> Result<Entry<'k>, CmsError> {
     let point = originator_point(originator, key.key.kind())?;
-    let known = KeyTransport::from_agreement_identifier(algorithm)?;
     let (Some(point), Some((transport, wrap, key_info))) = (point, known) else {
         let sealed = Sealed::Transported { encrypted: Vec::new(), mgf: None };
         return Ok(Entry { key, transport: None, sealed });

@@ -60,10 +60,9 @@ impl<W: Write> EnvelopeWriter<W> {
         form: GcmForm,
         content_len: u64,
     ) -> Result<Self, CmsError> {
-        let mut key = Zeroizing::new(vec![0u8; cipher.key_len()]);
-        let mut nonce = vec![0u8; cipher.nonce_len()];
+        let mut key = Zeroizing::new(vec![0u8; cipher.key_len().saturating_add(cipher.nonce_len())]);
         random::fill(&mut key);
-        random::fill(&mut nonce);
+        let nonce = key.split_off(cipher.key_len());
         if recipients.iter().any(|one| !one.transport.goes_with(cipher)) {
             return Err(CmsError::UnusableKey("SM2 transports keys of SM4 only, and nothing else does"));
         }
@@ -172,8 +171,7 @@ impl Layout {
         // From the inside out; what follows the head is the ciphertext and, for GCM, the tag.
         let mut layout = Layout { head: Vec::new(), total: encrypted_len };
         layout.wrap(der::context(0), &[])?;
-        layout.prepend(&[&der::object_identifier(oid::DATA), &cipher.identifier(nonce, form)]);
-        layout.wrap(der::SEQUENCE, &[])?;
+        layout.wrap(der::SEQUENCE, &[&der::object_identifier(oid::DATA), &cipher.identifier(nonce, form)])?;
         layout.total = layout.total.checked_add(tail).ok_or(CmsError::ContentLength)?;
         layout.wrap(der::SEQUENCE, &[&der::integer(version), &infos])?;
         layout.wrap(der::context_constructed(0), &[])?;
@@ -183,20 +181,21 @@ impl Layout {
 
     /// Puts `before` in front and a tag with the length of all around it.
     fn wrap(&mut self, tag: u8, before: &[&[u8]]) -> Result<(), CmsError> {
-        self.prepend(before);
-        if self.total > u64::MAX / 2 {
+        let before_len = before.iter().fold(0usize, |len, piece| len.saturating_add(piece.len()));
+        let inside = self.total.saturating_add(before_len as u64);
+        if inside > u64::MAX / 2 {
             return Err(CmsError::ContentLength);
         }
-        let header = der::header(tag, self.total);
-        self.prepend(&[&header]);
-        Ok(())
-    }
-
-    fn prepend(&mut self, before: &[&[u8]]) {
-        let mut head = before.concat();
-        self.total = self.total.saturating_add(head.len() as u64);
+        let room = self.head.len().saturating_add(before_len).saturating_add(der::MAX_HEADER);
+        let mut head = Vec::with_capacity(room);
+        der::push_header(&mut head, tag, inside);
+        self.total = inside.saturating_add(head.len() as u64);
+        for piece in before {
+            head.extend_from_slice(piece);
+        }
         head.append(&mut self.head);
         self.head = head;
+        Ok(())
     }
 }
 
