@@ -7,7 +7,9 @@ use memchr::memmem;
 
 use super::entity::boundary as fresh_boundary;
 use super::error::ComposeError;
-use super::headers::{CONTENT_DISPOSITION, CONTENT_ID, CONTENT_TRANSFER_ENCODING, CONTENT_TYPE, attachment_value};
+use super::headers::{
+    CONTENT_DISPOSITION, CONTENT_ID, CONTENT_TRANSFER_ENCODING, CONTENT_TYPE, attachment_value, shown,
+};
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::ground::text::printable;
@@ -57,7 +59,7 @@ pub fn split(
         }
         let mut part = BufReader::with_capacity(BUFFER, parts.first_part());
         let headers = read_entity_head(&mut part, limits)?;
-        let content_type = headers.get(CONTENT_TYPE).map(printable);
+        let content_type = headers.get(CONTENT_TYPE).map(shown);
         let file_name = file_name(&headers);
         let content_id = headers.get(CONTENT_ID).map(bare_content_id);
         sink(number, &[])?;

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use super::entity::{Entity, Piece, cms_type};
 use super::error::ComposeError;
 use super::headers::{self, date_value, text_value};
-use super::{Compression, Encryption, MdnMode, MicVariant, NotificationOptions, SendPlan, SentMics, Stamp};
+use super::{Compression, Encryption, MdnMode, MessageId, MicVariant, NotificationOptions, SendPlan, SentMics, Stamp};
 use crate::cms::{self, DigestAlgorithm, Digests, EnvelopeWriter, GcmForm, MultiHasher, Recipient};
 use crate::ground::secret::Secret;
 use crate::mime::{Base64Lines, Headers, LineEnds, Scratch, Source};
@@ -251,7 +251,7 @@ fn message_headers(plan: &SendPlan, stamp: &Stamp) -> Result<Headers, ComposeErr
     if plan.mdn.mode == MdnMode::None {
         return Ok(headers);
     }
-    headers.push(headers::NOTIFICATION_TO, &plan.from.header_value())?;
+    headers.push(headers::NOTIFICATION_TO, &mailbox(&stamp.message_id))?;
     if plan.mdn.signed {
         let options = NotificationOptions::value(&asked_algorithms(plan), plan.micalg_style);
         headers.push(headers::NOTIFICATION_OPTIONS, &options)?;
@@ -260,6 +260,15 @@ fn message_headers(plan: &SendPlan, stamp: &Stamp) -> Result<Headers, ComposeErr
         headers.push(headers::RECEIPT_DELIVERY, url)?;
     }
     Ok(headers)
+}
+
+/// What RFC 4130 7.3 and RFC 8098 2.1 want as the one who asks for a receipt: a mailbox, of the host in the Message-ID. Nobody
+/// writes to it; receivers look whether the field is there.
+fn mailbox(message_id: &MessageId) -> String {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let host = message_id.key().rsplit_once('@').map_or("", |(_, host)| host);
+    let host = if !host.is_empty() && host.bytes().all(allowed) { host } else { "localhost" };
+    format!("as2@{host}")
 }
 
 /// A plain message shows all fields of its entity; around a layer the type is enough.

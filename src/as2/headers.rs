@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::As2Version;
+use crate::ground::text::printable;
 use crate::mime::{Headers, MimeError};
 
 /// `AS2-Version`.
@@ -34,7 +35,7 @@ pub const CONTENT_TRANSFER_ENCODING: &str = "Content-Transfer-Encoding";
 pub const CONTENT_DISPOSITION: &str = "Content-Disposition";
 /// `Content-ID`.
 pub const CONTENT_ID: &str = "Content-ID";
-/// `Disposition-Notification-To`: asks for a receipt; its value means nothing.
+/// `Disposition-Notification-To`: asks for a receipt; its value, a mailbox, means nothing.
 pub const NOTIFICATION_TO: &str = "Disposition-Notification-To";
 /// `Disposition-Notification-Options`: asks for a signed receipt.
 pub const NOTIFICATION_OPTIONS: &str = "Disposition-Notification-Options";
@@ -60,6 +61,12 @@ pub fn push_version(headers: &mut Headers, version: As2Version) -> Result<(), Mi
         headers.push(AS2_PRODUCT, AS2_PRODUCT_VALUE)?;
     }
     Ok(())
+}
+
+/// A received value, printable. A TAB becomes a blank: where a field was folded either stands, and both mean the same (RFC 5322
+/// 2.2.3), but one that is shown as an escape would be read as part of what follows.
+pub fn shown(value: &str) -> String {
+    printable(&value.replace('\t', " "))
 }
 
 /// What dxgate calls itself.
@@ -153,6 +160,12 @@ mod tests {
     fn dates_are_written_as_rfc_2822_demands() {
         let date: Timestamp = "2026-11-22T06:00:00Z".parse().expect("valid");
         assert_eq!(date_value(date), "Sun, 22 Nov 2026 06:00:00 +0000");
+    }
+
+    #[test]
+    fn a_folded_value_is_shown_as_one_line_and_its_other_controls_as_escapes() {
+        assert_eq!(shown("a/b;\tc=d;  e=f"), "a/b; c=d;  e=f");
+        assert_eq!(shown("a\u{1b}\u{202e}b"), "a\\u{1b}\\u{202e}b");
     }
 
     #[test]

@@ -37,8 +37,14 @@ impl Stored {
 /// The positive disposition `processed` (RFC 4130 7.5.2), with a warning where the agreement takes a signature by somebody
 /// unknown for none (7.5.5): for a message that was opened under its policy and stored.
 ///
-/// There is no other constructor of a positive disposition for sending.
+/// There is no other for sending but [`processed_by_record`] and [`Disposition::duplicate_document`].
 pub fn processed(opened: &Opened, _stored: &Stored) -> Disposition {
     let Opened { policy: PolicyMet(()), unknown_signer, .. } = opened;
     if *unknown_signer { Disposition::processing_continued() } else { Disposition::processed_ok() }
+}
+
+/// The same for a message that was accepted before, by its record: it would not be accepted if it had not been opened under its
+/// policy then.
+pub fn processed_by_record(unknown_signer: bool, _stored: &Stored) -> Disposition {
+    if unknown_signer { Disposition::processing_continued() } else { Disposition::processed_ok() }
 }

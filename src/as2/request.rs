@@ -3,8 +3,7 @@
 use super::headers::{self, repeated_singleton};
 use super::{AcceptPolicy, As2Name, Disposition, MessageId, NotificationOptions, Unmet};
 use crate::ground::limits::Limits;
-use crate::ground::text::printable;
-use crate::mime::{ContentType, Headers, decode_words};
+use crate::mime::{ContentType, Headers, MimeError, decode_words, read_entity_head};
 
 use super::error::RequestError;
 
@@ -70,58 +69,140 @@ pub struct MdnEnvelope {
     pub headers: Headers,
 }
 
-/// Message or receipt: `multipart/report` or a bare notification, or `multipart/signed` that asks for no receipt itself
-/// and whose first part is one of these. `body_prefix` holds the first bytes of the body; 8 KiB are plenty.
+/// Message or receipt: `multipart/report` or a bare notification; or, where no receipt is asked for, `multipart/mixed` or
+/// `multipart/alternative` with a notification among its parts, or `multipart/signed` whose first part is one of all these.
+/// `body_prefix` holds the first bytes of the body; 8 KiB are plenty.
 pub fn classify(headers: &Headers, body_prefix: &[u8], limits: &Limits) -> Kind {
-    let Some(outer) = headers.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok()) else {
-        return Kind::Message;
-    };
-    let report = match outer.essence.as_str() {
-        "multipart/report" | "message/disposition-notification" => true,
-        "multipart/signed" if headers.count(headers::NOTIFICATION_TO) == 0 => {
-            first_part_type(&outer, body_prefix, limits)
-                .is_some_and(|inner| inner.is("multipart/report") || inner.is("message/disposition-notification"))
-        }
-        _ => false,
-    };
-    if report { Kind::Mdn } else { Kind::Message }
+    outer_type(headers).map_or(Kind::Message, |outer| kind_of(&outer, headers, body_prefix, limits))
 }
 
-/// The media type of the first part of a multipart whose first bytes are `prefix`.
-fn first_part_type(outer: &ContentType, prefix: &[u8], limits: &Limits) -> Option<ContentType> {
-    let delimiter = format!("--{}", outer.boundary().ok()?);
-    let at_line_start = |at: &usize| *at == 0 || prefix.get(at.saturating_sub(1)) == Some(&b'\n');
-    let at = memchr::memmem::find_iter(prefix, delimiter.as_bytes()).find(at_line_start)?;
-    let after = prefix.get(at..)?;
-    let line = memchr::memchr(b'\n', after)?;
-    let head = after.get(line.saturating_add(1)..)?;
-    // The prefix may end inside the head; whole lines are enough to find the type.
-    let end = memchr::memmem::find(head, b"\r\n\r\n").or_else(|| memchr::memmem::find(head, b"\n\n"));
-    let head = head.get(..end.unwrap_or(head.len()))?;
-    let head = Headers::parse(head, limits).ok()?;
-    ContentType::parse(head.get(headers::CONTENT_TYPE)?).ok()
+fn kind_of(outer: &ContentType, headers: &Headers, prefix: &[u8], limits: &Limits) -> Kind {
+    let receipt = match shell_of(outer) {
+        Some(Shell::Report) => true,
+        _ if headers.count(headers::NOTIFICATION_TO) > 0 => false,
+        Some(Shell::Signed) => {
+            let first = parts_begun(outer, prefix).first().copied().and_then(|part| part_begun(part, limits));
+            first.is_some_and(|(inner, body)| is_receipt(&inner, body, limits))
+        }
+        Some(Shell::Any) | None => is_receipt(outer, prefix, limits),
+    };
+    if receipt { Kind::Mdn } else { Kind::Message }
+}
+
+/// Whether an entity of this type whose body begins with `prefix` is a receipt, not looking into a signature.
+pub(super) fn is_receipt(content_type: &ContentType, prefix: &[u8], limits: &Limits) -> bool {
+    match shell_of(content_type) {
+        Some(Shell::Report) => true,
+        Some(Shell::Any) => holds_notification(content_type, prefix, limits),
+        Some(Shell::Signed) | None => false,
+    }
+}
+
+/// Whether the first bytes of its body, 8 KiB, show if an entity of this type is a receipt, and its type alone does not.
+pub(super) fn body_shows_receipt(content_type: &ContentType) -> bool {
+    matches!(shell_of(content_type), Some(Shell::Any))
+}
+
+/// What of a receipt an entity may be by its type.
+enum Shell {
+    /// The report, or the part of it for programs: nothing else has these types.
+    Report,
+    /// A signature over anything.
+    Signed,
+    /// Parts of any kind, in which some products send the report.
+    Any,
+}
+
+fn shell_of(content_type: &ContentType) -> Option<Shell> {
+    match content_type.essence.as_str() {
+        "multipart/report" | NOTIFICATION => Some(Shell::Report),
+        "multipart/signed" => Some(Shell::Signed),
+        "multipart/mixed" | "multipart/alternative" => Some(Shell::Any),
+        _ => None,
+    }
+}
+
+/// The part of a receipt for programs.
+const NOTIFICATION: &str = "message/disposition-notification";
+/// Parts of a multipart that are looked at; a receipt has two or three.
+const MOST_PARTS: usize = 8;
+
+/// Whether a part of the multipart whose first bytes are `prefix` is a notification. Text inside of a part does not count.
+fn holds_notification(multipart: &ContentType, prefix: &[u8], limits: &Limits) -> bool {
+    let parts = parts_begun(multipart, prefix);
+    parts.iter().filter_map(|part| part_begun(part, limits)).any(|(kind, _)| kind.is(NOTIFICATION))
+}
+
+/// The first parts of a multipart whose first bytes are `prefix`, as far as they are there: each ends before the next
+/// delimiter line, and nothing after the closing one is a part.
+fn parts_begun<'p>(multipart: &ContentType, prefix: &'p [u8]) -> Vec<&'p [u8]> {
+    let Ok(boundary) = multipart.boundary() else { return Vec::new() };
+    let (delimiter, closing) = (format!("--{boundary}"), format!("--{boundary}--"));
+    let mut parts: Vec<&[u8]> = Vec::new();
+    let mut begun: Option<&[u8]> = None;
+    let mut rest = prefix;
+    while let Some(end) = memchr::memchr(b'\n', rest).filter(|_| parts.len() < MOST_PARTS) {
+        let Some((line, after)) = rest.split_at_checked(end.saturating_add(1)) else { break };
+        let line = line.trim_ascii_end();
+        let closes = line == closing.as_bytes();
+        if closes || line == delimiter.as_bytes() {
+            let ended = begun.replace(after);
+            parts.extend(ended.and_then(|part| part.get(..part.len().saturating_sub(rest.len()))));
+        }
+        if closes {
+            return parts;
+        }
+        rest = after;
+    }
+    parts.extend(begun);
+    parts.truncate(MOST_PARTS);
+    parts
+}
+
+/// The media type of a part of which the first bytes are there, and what is there of its body.
+fn part_begun<'p>(part: &'p [u8], limits: &Limits) -> Option<(ContentType, &'p [u8])> {
+    let mut body = part;
+    let head = match read_entity_head(&mut body, limits) {
+        // The prefix may end inside the head; whole lines are enough to find the type.
+        Err(MimeError::TruncatedHead) => Headers::parse(part, limits),
+        read => read,
+    };
+    let content_type = ContentType::parse(head.ok()?.get(headers::CONTENT_TYPE)?).ok()?;
+    Some((content_type, body))
+}
+
+/// The Content-Type of a POST; one that is missing is that of any octets.
+fn outer_type(headers: &Headers) -> Result<ContentType, MimeError> {
+    ContentType::parse(headers.get(headers::CONTENT_TYPE).unwrap_or("application/octet-stream"))
 }
 
 /// Judges the header fields of a POST before anything of its body is read: what this refuses, [`read_head`] refuses
 /// whatever the body is.
 ///
-/// A receipt needs no `Message-ID`, and whether a `multipart/signed` without `Disposition-Notification-To` is one is
-/// known from its body only; for such a POST the fields of a message alone are left to [`read_head`].
+/// A receipt needs no `Message-ID`, and whether a multipart without `Disposition-Notification-To` is one is known from its
+/// body only; for such a POST the fields of a message alone are left to [`read_head`].
 ///
 /// # Errors
 /// [`RequestError`]: answer 400, no MDN, and read no body.
 pub fn check_head(headers: &Headers) -> Result<(), RequestError> {
     check_common(headers)?;
-    if may_be_mdn(headers) { Ok(()) } else { message_fields(headers).map(|_| ()) }
+    let outer = outer_type(headers);
+    if outer.as_ref().is_ok_and(|outer| may_be(outer, headers)) {
+        return Ok(());
+    }
+    message_fields(headers, outer).map(|_| ())
 }
 
 /// Whether these header fields may be those of a receipt: only the body shows then whether they are ([`classify`]).
 pub fn may_be_mdn(headers: &Headers) -> bool {
-    let essence = headers.get(headers::CONTENT_TYPE).and_then(|value| ContentType::parse(value).ok());
-    match essence.as_ref().map(|outer| outer.essence.as_str()) {
-        Some("multipart/report" | "message/disposition-notification") => true,
-        Some("multipart/signed") => headers.count(headers::NOTIFICATION_TO) == 0,
-        _ => false,
+    outer_type(headers).is_ok_and(|outer| may_be(&outer, headers))
+}
+
+fn may_be(outer: &ContentType, headers: &Headers) -> bool {
+    match shell_of(outer) {
+        Some(Shell::Report) => true,
+        Some(Shell::Signed | Shell::Any) => headers.count(headers::NOTIFICATION_TO) == 0,
+        None => false,
     }
 }
 
@@ -134,16 +215,17 @@ fn check_common(headers: &Headers) -> Result<(As2Name, As2Name), RequestError> {
 }
 
 /// What a message alone must have: identifier, version and content type.
-fn message_fields(headers: &Headers) -> Result<(MessageId, &str, ContentType), RequestError> {
+fn message_fields(
+    headers: &Headers,
+    outer: Result<ContentType, MimeError>,
+) -> Result<(MessageId, &str, ContentType), RequestError> {
     let message_id = headers.get(headers::MESSAGE_ID).ok_or(RequestError::Missing(headers::MESSAGE_ID))?;
     let message_id = MessageId::parse(message_id)?;
     let as2_version = headers.get(headers::AS2_VERSION).unwrap_or("1.0").trim();
     if as2_version.split('.').next().map(str::trim) != Some("1") {
         return Err(RequestError::Version);
     }
-    let content_type = headers.get(headers::CONTENT_TYPE).unwrap_or("application/octet-stream");
-    let content_type = ContentType::parse(content_type).map_err(|_| RequestError::ContentType)?;
-    Ok((message_id, as2_version, content_type))
+    Ok((message_id, as2_version, outer.map_err(|_| RequestError::ContentType)?))
 }
 
 /// Reads the header fields of a POST whose body begins with `body_prefix`.
@@ -151,13 +233,14 @@ fn message_fields(headers: &Headers) -> Result<(MessageId, &str, ContentType), R
 /// Errors mean that the request is not AS2 at all: answer 400, no MDN.
 pub fn read_head(headers: &Headers, body_prefix: &[u8], limits: &Limits) -> Result<Incoming, RequestError> {
     let (from, to) = check_common(headers)?;
-    if classify(headers, body_prefix, limits) == Kind::Mdn {
+    let outer = outer_type(headers);
+    if outer.as_ref().is_ok_and(|outer| kind_of(outer, headers, body_prefix, limits) == Kind::Mdn) {
         // A receipt is found by what it says about the original; its own identifier is decoration.
         let message_id = headers.get(headers::MESSAGE_ID).and_then(|value| MessageId::parse(value).ok());
         return Ok(Incoming::Mdn(MdnEnvelope { from, to, message_id, headers: headers.clone() }));
     }
-    let (message_id, as2_version, content_type) = message_fields(headers)?;
-    let subject = headers.get(headers::SUBJECT).map(|subject| printable(&decode_words(subject)));
+    let (message_id, as2_version, content_type) = message_fields(headers, outer)?;
+    let subject = headers.get(headers::SUBJECT).map(|subject| headers::shown(&decode_words(subject)));
     Ok(Incoming::Message(Request {
         from,
         to,
@@ -306,6 +389,22 @@ mod tests {
         assert_eq!(ask("").unwrap().mdn.unwrap().async_url, None);
         assert_eq!(ask("http://a/").unwrap().mdn.unwrap().async_url.as_deref(), Some("http://a/"));
         assert_eq!(read(&fields(&[("Receipt-Delivery-Option", "http://a/")])).unwrap().mdn, None);
+    }
+
+    #[test]
+    fn words_without_end_in_a_field_are_left_as_they_stand() {
+        let subject = |value: &str| read(&fields(&[("Subject", value)])).unwrap().subject.unwrap();
+        assert_eq!(subject("=?UTF-8?B?6K6i?= =?UTF-8?B?5Y2V?="), "订单");
+        assert_eq!(subject("folded\twith a TAB"), "folded with a TAB");
+        let many = "=?UTF-8?B?5Y2V?= ".repeat(65);
+        assert_eq!(subject(&many), many.trim_end());
+        let hostile = "=?aa?Q? ".repeat(8000);
+        assert_eq!(subject(&hostile), hostile.trim_end());
+        for value in [many.trim_end(), hostile.trim_end()] {
+            let mut headers = fields(&[]);
+            headers.set("Content-Type", &format!("a/b; x=\"{value}\"")).unwrap();
+            assert_eq!(read(&headers).unwrap().content_type.param("x"), Some(value));
+        }
     }
 
     #[test]

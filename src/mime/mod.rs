@@ -15,6 +15,7 @@ mod filename;
 mod header;
 mod line_ends;
 mod multipart;
+mod sections;
 mod source;
 
 pub use content_type::ContentType;
@@ -24,5 +25,5 @@ pub use filename::{FileName, decode_words, file_name, safe_file_name};
 pub use header::{Headers, read_entity_head};
 pub use line_ends::{CanonicalLines, LineEnds};
 pub(crate) use multipart::is_plain_text;
-pub use multipart::{FirstPart, Part, SignedParts, begins_with_delimiter, parts};
+pub use multipart::{FirstPart, Part, SignedParts, begins_with_delimiter, parts, parts_between};
 pub use source::{BytesSource, ChainSource, MemoryScratch, Scratch, ScratchWriter, Source};

@@ -403,10 +403,18 @@ pub struct Part {
 /// [`MimeError::PartTooLarge`] over `Limits::mdn`, [`MimeError::MalformedContentType`],
 /// [`MimeError::IllegalBoundary`], [`MimeError::MissingDelimiter`], [`MimeError::TooManyParts`].
 pub fn parts(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Vec<Part>, MimeError> {
+    let content_type = ContentType::parse(headers.get("Content-Type").unwrap_or_default())?;
+    parts_between(content_type.boundary()?, body, limits)
+}
+
+/// [`parts`] where the Content-Type was read already.
+///
+/// # Errors
+/// As for [`parts`], but for those of the Content-Type.
+pub fn parts_between(boundary: &str, body: &[u8], limits: &Limits) -> Result<Vec<Part>, MimeError> {
     if body.len() > limits.mdn {
         return Err(MimeError::PartTooLarge);
     }
-    let content_type = ContentType::parse(headers.get("Content-Type").unwrap_or_default())?;
     let part = |whole: Range<usize>| {
         let octets = body.get(whole.clone()).unwrap_or_default();
         let (head, _) = octets.split_at_checked(head_len(octets)).unwrap_or((octets, &[]));
@@ -417,7 +425,7 @@ pub fn parts(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Vec<Part
             body_range: content..whole.end,
         }
     };
-    Ok(between_delimiters(body, content_type.boundary()?)?.into_iter().map(part).collect())
+    Ok(between_delimiters(body, boundary)?.into_iter().map(part).collect())
 }
 
 /// Bytes of a part's header block and its blank line; a part without a blank line is all head.

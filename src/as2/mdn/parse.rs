@@ -108,12 +108,13 @@ pub fn parse(headers: &Headers, body: &[u8], trusted: &[Certificate], limits: &L
     let content_type =
         headers.get(headers::CONTENT_TYPE).ok_or_else(|| MdnError::NotMdn("no content type".to_owned()))?;
     let content_type = ContentType::parse(content_type)?;
-    let raw = content_type.boundary().is_ok_and(|boundary| begins_with_delimiter(body, boundary));
+    // A multipart that begins as it is has no encoding, whatever is said; a bare notification is decoded where it is read.
+    let raw = content_type.is(NOTIFICATION)
+        || content_type.boundary().is_ok_and(|boundary| begins_with_delimiter(body, boundary));
     let body = if raw { Cow::Borrowed(body) } else { Cow::Owned(decode(headers, body)?) };
     let (report, signature) = match content_type.essence.as_str() {
         "multipart/signed" => signed_report(content_type.boundary()?, &body, trusted, limits)?,
-        other if may_hold_report(other) => (report(headers, &body, limits)?, Ok(None)),
-        other => return Err(MdnError::NotMdn(printable(other))),
+        _ => (report(&content_type, headers, &body, limits)?, Ok(None)),
     };
     let Report { fields, text } = report;
     let Subject { original_message_id, mic } = subject(&fields)?;
@@ -152,7 +153,7 @@ pub fn parse_signed(mut octets: &[u8], limits: &Limits) -> Result<Subject, MdnEr
         return Err(MdnError::TooLarge);
     }
     let headers = read_entity_head(&mut octets, limits)?;
-    subject(&report(&headers, octets, limits)?.fields)
+    subject(&signed_octets(&headers, octets, limits)?.fields)
 }
 
 /// What decides the meaning of a receipt stands in it once.
@@ -223,12 +224,17 @@ fn signed_report(
     }
     let mut rest = octets.as_slice();
     let headers = read_entity_head(&mut rest, limits)?;
-    Ok((report(&headers, rest, limits)?, verdict.map(Some)))
+    Ok((signed_octets(&headers, rest, limits)?, verdict.map(Some)))
+}
+
+/// The report in what is signed.
+fn signed_octets(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, MdnError> {
+    let content_type = ContentType::parse(headers.get(headers::CONTENT_TYPE).unwrap_or_default())?;
+    report(&content_type, headers, body, limits)
 }
 
 /// The two parts of a multipart/report that matter.
-fn report(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, MdnError> {
-    let content_type = ContentType::parse(headers.get(headers::CONTENT_TYPE).unwrap_or_default())?;
+fn report(content_type: &ContentType, headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, MdnError> {
     if !may_hold_report(&content_type.essence) {
         return Err(MdnError::NotMdn(printable(&content_type.essence)));
     }
@@ -238,7 +244,7 @@ fn report(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, Mdn
     }
     let mut fields = None;
     let mut text = None;
-    for part in mime::parts(headers, body, limits)? {
+    for part in mime::parts_between(content_type.boundary()?, body, limits)? {
         // Words without a head and a blank line in front decide nothing.
         let Some(head) = &part.headers else { continue };
         let content = body.get(part.body_range.clone()).unwrap_or_default();

@@ -81,6 +81,81 @@ fn a_notification_in_another_multipart_is_found() {
 }
 
 #[test]
+fn a_bare_notification_in_a_transfer_encoding_is_decoded_once() {
+    use base64::Engine as _;
+    let (composed, mic) = composed();
+    let text = notification(&mic);
+    let encoded = base64::engine::general_purpose::STANDARD.encode(&text);
+    for (encoding, body) in
+        [("base64", encoded), ("quoted-printable", text.replace('=', "=3D")), ("8bit", text.clone())]
+    {
+        let mut headers = fields("message/disposition-notification");
+        headers.push("Content-Transfer-Encoding", encoding).unwrap();
+        let verdict = judged(&read_it(&headers, body.as_bytes()), &composed, false);
+        assert!(matches!(verdict, Verdict::Accepted { matched: Some(_) }), "{encoding}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_notification_in_another_multipart_is_a_receipt_when_it_is_posted_and_nothing_else_is() {
+    let (composed, mic) = composed();
+    let limits = Limits::default();
+    let report = format!(
+        "--b\r\nContent-Type: text/plain\r\n\r\nok\r\n--b\r\nContent-Type: message/disposition-notification\r\n\r\n{}\r\n--b--\r\n",
+        notification(&mic)
+    );
+    let line = "Content-Type: message/disposition-notification\r\n\r\nx\r\n";
+    for kind in ["multipart/mixed; boundary=b", "Multipart/Alternative; boundary=\"b\""] {
+        let part = format!("Content-Type: {kind}\r\n\r\n{report}");
+        let (signed_type, signed_body) = signed_parts(part.as_bytes(), part.as_bytes(), &BOB);
+        let posts = [(kind, report.as_bytes(), false), (signed_type.as_str(), signed_body.as_slice(), true)];
+        for (content_type, body, signed) in posts {
+            let headers = fields(content_type);
+            assert_eq!(check_head(&headers), Ok(()), "{content_type}");
+            assert!(matches!(read_head(&headers, body, &limits), Ok(Incoming::Mdn(_))), "{content_type}");
+            let verdict = judged(&read_it(&headers, body), &composed, signed);
+            assert!(matches!(verdict, Verdict::Accepted { .. }), "{content_type}: {verdict:?}");
+            let mut asking = headers.clone();
+            asking.push("Disposition-Notification-To", "x").unwrap();
+            assert_eq!(classify(&asking, body, &limits), Kind::Message, "what asks for a receipt is none");
+        }
+        for payload in [
+            report.replace("message/disposition-notification", "application/xml"),
+            format!("--b\r\nContent-Type: text/plain\r\n\r\n{line}--b--\r\n"),
+            format!("--b\r\nContent-Type: multipart/mixed; boundary=b1\r\n\r\n--b1\r\n{line}--b1--\r\n--b--\r\n"),
+            format!("--b1\r\n{line}--b1--\r\n"),
+            format!(" --b\r\n{line}"),
+            format!("--b\r\nContent-Type: application/xml\r\n\r\n<a/>\r\n--b--\r\n--b\r\n{line}"),
+            format!("--b--\r\n--b\r\n{line}"),
+            String::new(),
+        ] {
+            let part = format!("Content-Type: {kind}\r\n\r\n{payload}");
+            let (signed_type, signed_body) = signed_parts(part.as_bytes(), part.as_bytes(), &BOB);
+            assert_eq!(classify(&fields(kind), payload.as_bytes(), &limits), Kind::Message, "{payload}");
+            assert_eq!(classify(&fields(&signed_type), &signed_body, &limits), Kind::Message, "{payload}");
+        }
+    }
+    assert_eq!(classify(&fields("multipart/related; boundary=b"), report.as_bytes(), &limits), Kind::Message);
+}
+
+#[test]
+fn a_notification_behind_the_first_part_of_what_is_signed_makes_no_receipt() {
+    let line = "Content-Type: message/disposition-notification\r\n\r\nx\r\n";
+    for inner in ["multipart/mixed", "multipart/alternative"] {
+        let first = format!("Content-Type: {inner}; boundary=b\r\n\r\n--b\r\nContent-Type: text/xml\r\n\r\n<a/>\r\n");
+        let second = "--sep\r\nContent-Type: application/pkcs7-signature\r\n\r\n";
+        let signed = fields("multipart/signed; boundary=sep");
+        for (body, kind) in [
+            (format!("--sep\r\n{first}{second}--b\r\n{line}--sep--\r\n"), Kind::Message),
+            (format!("--sep\r\n{first}--sep--\r\n--b\r\n{line}"), Kind::Message),
+            (format!("--sep\r\n{first}--b\r\n{line}{second}"), Kind::Mdn),
+        ] {
+            assert_eq!(classify(&signed, body.as_bytes(), &Limits::default()), kind, "{body}");
+        }
+    }
+}
+
+#[test]
 fn another_recipient_in_the_notification_is_no_reason_to_doubt() {
     let (composed, mic) = composed();
     for recipient in ["Final-Recipient: rfc822; bob's department", "Original-Recipient: rfc822; \"nobody\"", ""] {

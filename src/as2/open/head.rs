@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 
 use super::super::error::OpenError;
 use super::super::headers::{CONTENT_TRANSFER_ENCODING, CONTENT_TYPE};
-use super::readers::{BUFFER, mime_error};
+use super::super::request;
+use super::readers::{BUFFER, Peeked};
 use crate::ground::limits::Limits;
 use crate::mime::{ContentType, Headers, begins_with_delimiter, read_entity_head, transfer_decoder};
 
@@ -36,8 +37,8 @@ impl Head {
 
     /// Some products send S/MIME as a file, its own header block in front: those fields say how the rest is encoded then. No CMS
     /// structure begins like a field, in base64 or not.
-    pub(super) fn or_repeated(self, body: &mut dyn BufRead, limits: &Limits) -> Result<Head, OpenError> {
-        let start = body.fill_buf().map_err(mime_error)?;
+    pub(super) fn or_repeated<R: BufRead>(self, body: &mut Peeked<R>, limits: &Limits) -> Result<Head, OpenError> {
+        let start = body.start();
         let begins = |field: &[u8]| start.get(..field.len()).is_some_and(|start| start.eq_ignore_ascii_case(field));
         if !self.is_cms() || !(begins(b"MIME-Version:") || begins(b"Content-")) {
             return Ok(self);
@@ -59,9 +60,15 @@ impl Head {
         self.is_cms() || self.content_type.essence == "multipart/signed"
     }
 
-    /// The entity is a receipt (RFC 4130 7.4.3), whole or the part of it that programs read.
-    pub(super) fn is_receipt(&self) -> bool {
-        matches!(self.content_type.essence.as_str(), "multipart/report" | "message/disposition-notification")
+    /// How much of the body shows whether the entity is a receipt: nothing, where its type says so.
+    pub(super) fn shows_receipt_within(&self) -> u64 {
+        if request::body_shows_receipt(&self.content_type) { RECEIPT_AHEAD } else { 0 }
+    }
+
+    /// The entity, whose body begins with `start`, is a receipt (RFC 4130 7.4.3): whole, the part of it that programs read, or
+    /// another multipart with that part in it.
+    pub(super) fn is_receipt(&self, start: &[u8], limits: &Limits) -> bool {
+        request::is_receipt(&self.content_type, start, limits)
     }
 
     /// The body is said to be text in some encoding, whose lines end in CR LF in its canonical form.
@@ -90,7 +97,8 @@ pub(super) fn decoded_multipart<'b>(
     boundary: &str,
     body: &'b mut dyn BufRead,
 ) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
-    let raw = begins_with_delimiter(body.fill_buf().map_err(mime_error)?, boundary);
+    let body = Peeked::new(body);
+    let raw = begins_with_delimiter(body.start(), boundary);
     let encoding = head.transfer_encoding().filter(|_| !raw);
     let content = transfer_decoder(encoding, Box::new(body)).map_err(OpenError::Mime)?;
     Ok(BufReader::with_capacity(BUFFER, content))
@@ -102,7 +110,8 @@ pub(super) fn decoded_cms<'b>(
     head: &Head,
     body: &'b mut dyn BufRead,
 ) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
-    let encoding = match body.fill_buf().map_err(mime_error)? {
+    let body = Peeked::new(body);
+    let encoding = match body.start() {
         [0x30, 0x80..=0xff, ..] => None,
         [b'M', b'I', ..] => Some("base64"),
         _ => head.transfer_encoding(),
@@ -111,25 +120,26 @@ pub(super) fn decoded_cms<'b>(
     Ok(BufReader::with_capacity(BUFFER, content))
 }
 
-/// By `smime-type`; where it is missing or unknown, by the content type inside the structure.
-pub(super) fn cms_kind(content_type: &ContentType, body: &mut dyn BufRead) -> Result<CmsKind, OpenError> {
-    match content_type.param("smime-type").map(str::to_ascii_lowercase).as_deref() {
-        Some("enveloped-data" | "authenveloped-data") => return Ok(CmsKind::Enveloped),
-        Some("compressed-data") => return Ok(CmsKind::Compressed),
-        Some("signed-data") => return Ok(CmsKind::Signed),
-        Some("certs-only") => return Err(OpenError::Layers("certificates instead of a message")),
-        Some(_) | None => {}
+/// By the content type inside the structure, which begins with `start`; where that is none of these, by `smime-type`. Of the two
+/// the structure cannot be wrong: some products have one label for everything.
+pub(super) fn cms_kind(content_type: &ContentType, start: &[u8]) -> Result<CmsKind, OpenError> {
+    let label = content_type.param("smime-type").map(str::to_ascii_lowercase);
+    match (kind_in(start), label.as_deref()) {
+        (None | Some(CmsKind::Signed), Some("certs-only")) => {
+            Err(OpenError::Layers("certificates instead of a message"))
+        }
+        (Some(kind), _) => Ok(kind),
+        (None, Some("compressed-data")) => Ok(CmsKind::Compressed),
+        (None, Some("signed-data")) => Ok(CmsKind::Signed),
+        (None, _) => Ok(CmsKind::Enveloped),
     }
-    let start = body.fill_buf().map_err(mime_error)?;
-    let start = start.get(..64).unwrap_or(start);
-    let has = |oid: &[u8]| memchr::memmem::find(start, oid).is_some();
-    if has(OID_COMPRESSED) {
-        return Ok(CmsKind::Compressed);
-    }
-    if has(OID_SIGNED) {
-        return Ok(CmsKind::Signed);
-    }
-    Ok(CmsKind::Enveloped)
+}
+
+/// What a structure with these first octets is: the content type of ContentInfo (RFC 5652 3) is the first thing in its SEQUENCE.
+fn kind_in(start: &[u8]) -> Option<CmsKind> {
+    let long = start.get(1).filter(|length| **length > 0x80).map_or(0, |length| usize::from(length & 0x7f));
+    let content_type = start.get(long.saturating_add(2)..).filter(|_| start.first() == Some(&0x30))?;
+    KINDS.iter().find(|(oid, _)| content_type.starts_with(oid)).map(|(_, kind)| *kind)
 }
 
 /// Whether the fields of a POST say that its body is an envelope.
@@ -143,22 +153,25 @@ pub fn says_enveloped(headers: &Headers) -> bool {
 /// Whether the body of a POST is an envelope, so that whoever sees it sees nothing of its payload: the structure itself,
 /// whatever is said about it. What cannot be read is none.
 pub fn is_enveloped(headers: &Headers, body: &mut dyn Read, limits: &Limits) -> bool {
-    let mut body = BufReader::with_capacity(BUFFER, body);
+    let mut body = Peeked::new(BufReader::with_capacity(BUFFER, body));
     let head = Head::new(headers.clone(), None).and_then(|head| head.or_repeated(&mut body, limits));
     let Some(head) = head.ok().filter(Head::is_cms) else { return false };
-    let Ok(mut structure) = decoded_cms(&head, &mut body) else { return false };
+    let Ok(structure) = decoded_cms(&head, &mut body) else { return false };
     let mut start = Vec::new();
-    if (&mut structure).take(START).read_to_end(&mut start).is_err() {
-        return false;
-    }
-    // ContentInfo (RFC 5652 3): its content type is the first thing in the SEQUENCE.
-    let long = start.get(1).filter(|length| **length > 0x80).map_or(0, |length| usize::from(length & 0x7f));
-    let content_type = start.get(long.saturating_add(2)..).unwrap_or_default();
-    start.first() == Some(&0x30) && [OID_ENVELOPED, OID_AUTH_ENVELOPED].iter().any(|oid| content_type.starts_with(oid))
+    structure.take(START).read_to_end(&mut start).is_ok() && kind_in(&start) == Some(CmsKind::Enveloped)
 }
 
+/// Bytes of a multipart in which the part of a receipt for programs begins, as [`request::classify`] wants them.
+const RECEIPT_AHEAD: u64 = 8 * 1024;
 /// Bytes of a structure in which its content type ends.
 const START: u64 = 64;
+/// The content types of the structures.
+const KINDS: [(&[u8], CmsKind); 4] = [
+    (OID_ENVELOPED, CmsKind::Enveloped),
+    (OID_AUTH_ENVELOPED, CmsKind::Enveloped),
+    (OID_COMPRESSED, CmsKind::Compressed),
+    (OID_SIGNED, CmsKind::Signed),
+];
 /// id-envelopedData, 1.2.840.113549.1.7.3 (RFC 5652 6.1), with tag and length.
 const OID_ENVELOPED: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03";
 /// id-ct-authEnvelopedData, 1.2.840.113549.1.9.16.1.23 (RFC 5083 2.1), with tag and length.

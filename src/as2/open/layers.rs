@@ -14,12 +14,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 
 use super::super::error::OpenError;
-use super::super::headers::CONTENT_TYPE;
+use super::super::headers::{CONTENT_TYPE, shown};
 use super::super::{AcceptPolicy, OpenKeys};
 use super::Form;
 use super::head::{CmsKind, Head, cms_kind, decoded_cms, decoded_multipart};
 use super::readers::{
-    BUFFER, Copying, Covered, Hashing, Recording, Watched, WithoutLastLineEnd, at_end, drain, mime_error,
+    BUFFER, Copying, Covered, Hashing, Peeked, Recording, Watched, WithoutLastLineEnd, at_end, drain, mime_error,
 };
 use crate::cms::{
     self, Allowed, CmsError, ContentCipher, DigestAlgorithm, Digests, EnvelopeReader, Fingerprint, InflateReader,
@@ -27,7 +27,6 @@ use crate::cms::{
 };
 use crate::ground::limits::Limits;
 use crate::ground::secret::Secret;
-use crate::ground::text::printable;
 use crate::mime::{
     CanonicalLines, FileName, Headers, LineEnds, SignedParts, file_name, is_plain_text, read_entity_head,
     transfer_decoder,
@@ -166,7 +165,7 @@ impl<'a> Walk<'a> {
     /// Walks a whole message: the fields of the POST and its body.
     pub(super) fn message(&mut self, headers: &Headers, body: &mut dyn Read) -> Result<Payload, OpenError> {
         let mut watched = Watched::new(body);
-        let mut reader = BufReader::with_capacity(BUFFER, &mut watched);
+        let mut reader = Peeked::new(BufReader::with_capacity(BUFFER, &mut watched));
         let head = Head::new(headers.clone(), None).and_then(|head| head.or_repeated(&mut reader, self.limits));
         let outcome = head.and_then(|head| self.entity(head, &mut reader, 0));
         match watched.into_parts() {
@@ -206,8 +205,8 @@ impl<'a> Walk<'a> {
         }
         match head.content_type.essence.as_str() {
             _ if head.is_cms() => {
-                let mut body = decoded_cms(&head, body)?;
-                match cms_kind(&head.content_type, &mut body)? {
+                let mut body = Peeked::new(decoded_cms(&head, body)?);
+                match cms_kind(&head.content_type, body.start())? {
                     CmsKind::Enveloped => self.enveloped(&mut body, outermost),
                     CmsKind::Compressed => self.compressed(&mut body, depth, outermost),
                     CmsKind::Signed => self.opaque(&mut body, depth, outermost),
@@ -368,8 +367,10 @@ impl<'a> Walk<'a> {
         if lacks_signature && (self.malleable() || self.found.compressed) {
             return Err(OpenError::NotSigned);
         }
-        let receipt = !self.receipts && head.is_receipt();
-        let outcome = self.payload_octets(head, body, lacks_signature || self.lacks_envelope || receipt);
+        let ahead = if self.receipts { 0 } else { head.shows_receipt_within() };
+        let mut body = Peeked::ahead_by(ahead, body);
+        let receipt = !self.receipts && head.is_receipt(body.start(), self.limits);
+        let outcome = self.payload_octets(head, &mut body, lacks_signature || self.lacks_envelope || receipt);
         match outcome {
             _ if lacks_signature => Err(OpenError::NotSigned),
             Ok(_) if receipt => Err(OpenError::Layers("a receipt in the place of a message")),
@@ -395,7 +396,7 @@ impl<'a> Walk<'a> {
         if !self.signed {
             self.found.digests = covered.finish();
         }
-        let content_type = head.headers.get(CONTENT_TYPE).map(printable);
+        let content_type = head.headers.get(CONTENT_TYPE).map(shown);
         Ok(Payload { content_type, file_name: file_name(&head.headers), len, sha256 })
     }
 

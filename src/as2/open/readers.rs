@@ -44,6 +44,76 @@ impl<R: Read> Read for Watched<R> {
     }
 }
 
+/// How much of a layer is looked at before it is read: a field's name, a delimiter, a content type end in it.
+const AHEAD: u64 = 256;
+
+/// A layer whose first octets decide how it is read, in however small pieces it comes. They come once more, and what went
+/// wrong behind them does so where it did.
+pub(super) struct Peeked<R> {
+    start: Vec<u8>,
+    given: usize,
+    fault: Option<io::Error>,
+    rest: R,
+}
+
+impl<R: BufRead> Peeked<R> {
+    pub(super) fn new(rest: R) -> Peeked<R> {
+        Peeked::ahead_by(AHEAD, rest)
+    }
+
+    /// Looks at this many octets.
+    pub(super) fn ahead_by(most: u64, mut rest: R) -> Peeked<R> {
+        let mut start = Vec::new();
+        let fault = rest.by_ref().take(most).read_to_end(&mut start).err();
+        Peeked { start, given: 0, fault, rest }
+    }
+
+    /// The first octets: all of a layer that has no more than [`AHEAD`], or than was asked for.
+    pub(super) fn start(&self) -> &[u8] {
+        &self.start
+    }
+
+    /// Those of them that were not read yet.
+    fn ahead(&self) -> &[u8] {
+        self.start.get(self.given..).unwrap_or_default()
+    }
+}
+
+impl<R: BufRead> Read for Peeked<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut ahead = self.ahead();
+        if !ahead.is_empty() {
+            let n = ahead.read(buf)?;
+            self.given = self.given.saturating_add(n);
+            return Ok(n);
+        }
+        match self.fault.take() {
+            Some(fault) => Err(fault),
+            None => self.rest.read(buf),
+        }
+    }
+}
+
+impl<R: BufRead> BufRead for Peeked<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.given < self.start.len() {
+            return Ok(self.ahead());
+        }
+        match self.fault.take() {
+            Some(fault) => Err(fault),
+            None => self.rest.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        if self.given < self.start.len() {
+            self.given = self.given.saturating_add(amount).min(self.start.len());
+        } else {
+            self.rest.consume(amount);
+        }
+    }
+}
+
 /// Copies everything that is read through it, where somebody wants it.
 pub(super) struct Copying<'c, R> {
     inner: R,

@@ -7,6 +7,7 @@ use super::super::*;
 use crate::cms::{ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
 
 mod attachments;
+mod beginnings;
 mod digests;
 mod dissection;
 mod downgrade;

@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use super::*;
 use crate::as2::attachments::{Attachment, Enclosure, Related, related_boundary, split, type_of_named};
+use crate::as2::cem::is_exchange;
 use crate::ground::limits::Limits;
 use crate::mime::{BytesSource, MemoryScratch, MimeError, Source as _};
 
@@ -59,6 +60,34 @@ fn encoded_parts_and_odd_frames_are_read() {
     let name = attachments[0].file_name.as_ref().unwrap();
     assert_eq!((name.original.as_str(), name.safe.as_str()), ("../../a.edi", "a.edi"));
     assert_eq!((&attachments[1].content_type, &attachments[1].file_name), (&None, &None));
+}
+
+#[test]
+fn a_type_that_was_folded_with_a_tab_is_that_of_files_or_of_an_exchange_too() {
+    let files = "------=_Part_1_2.3\r\nContent-Type: application/edifact;\r\n\tname=\"a.edi\"\r\n\r\nUNA\r\n\
+                 ------=_Part_1_2.3--\r\n";
+    for (content_type, exchange) in [
+        ("multipart/related; type=\"application/edifact\"; \r\n\tboundary=\"----=_Part_1_2.3\"", false),
+        ("multipart/related;\tboundary=\"----=_Part_1_2.3\"", false),
+        ("multipart/related; boundary=\"----=_Part_1_2.3\";\ttype=\"application/ediint-cert-exchange+xml\"", true),
+        (
+            "multipart/related;\r\n\ttype=\"application/ediint-cert-exchange+xml\";\r\n\tboundary=\"----=_Part_1_2.3\"",
+            true,
+        ),
+    ] {
+        let entity = format!("Content-Type: {content_type}\r\n\r\n{files}");
+        let signed = signed_entity(entity.as_bytes(), &ALICE);
+        let sealed = enveloped(&signed, ContentCipher::Aes256Cbc, KeyTransport::RsaPkcs1);
+        let plain = wire(&[("Content-Type", &content_type.replace("\r\n", ""))], files.as_bytes());
+        for wire in [sealed, plain] {
+            let (opened, payload) = receive(&wire, &lax()).unwrap_or_else(|failure| unreachable!("{}", failure.cause));
+            let read = opened.content_type.unwrap();
+            assert_eq!(is_exchange(Some(&read)), exchange, "{read}");
+            let (attachments, files) = take_apart(&read, &payload).unwrap();
+            assert_eq!(files, [b"UNA".to_vec()], "{read}");
+            assert_eq!(attachments[0].content_type.as_deref(), Some("application/edifact; name=\"a.edi\""));
+        }
+    }
 }
 
 #[test]

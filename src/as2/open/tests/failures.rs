@@ -267,7 +267,7 @@ fn a_receipt_that_the_partner_signed_is_no_message_however_it_is_wrapped() {
     let signed = answer(&told, None, Some(&ALICE));
     let (receipt, unsigned) = (entity(&signed), entity(&answer(&told, None, None)));
     let posted = wire(&[("Content-Type", signed.headers.get("Content-Type").unwrap())], &signed.body);
-    let table = [
+    let mut table = vec![
         ("as it came, asking for a receipt itself", posted),
         ("in AES-CBC", enveloped(&receipt, CBC, V15)),
         ("in AES-GCM", enveloped(&receipt, GCM, V15)),
@@ -278,6 +278,14 @@ fn a_receipt_that_the_partner_signed_is_no_message_however_it_is_wrapped() {
             enveloped(&signed_entity(part, &ALICE), GCM, V15)
         }),
     ];
+    for kind in ["multipart/mixed", "multipart/alternative"] {
+        let other = String::from_utf8(unsigned.clone()).unwrap().replacen("multipart/report", kind, 1).into_bytes();
+        let (content_type, body) = signed_parts(&other, &other, &ALICE);
+        let signed = signed_entity(&other, &ALICE);
+        table.push((kind, wire(&[("Content-Type", &content_type)], &body)));
+        table.extend([&signed, &compressed_entity(&signed), &other].map(|entity| (kind, enveloped(entity, GCM, V15))));
+        table.push((kind, enveloped(&signed, CBC, V15)));
+    }
     let (certificate, key) = (BOB.certificate.clone(), BOB.key.clone());
     let bob = [DecryptionKey { certificate, key, transports: KeyTransport::ALL.to_vec() }];
     let trusted = [ALICE.certificate.clone()];
@@ -292,6 +300,38 @@ fn a_receipt_that_the_partner_signed_is_no_message_however_it_is_wrapped() {
     }
     let demanding = refused(&enveloped(&unsigned, GCM, V15), "an unsigned one where a signature is demanded");
     assert!(matches!(demanding.cause, OpenError::NotSigned), "{}", demanding.cause);
+}
+
+#[test]
+fn a_multipart_that_holds_no_notification_is_delivered_as_it_came() {
+    let part = "Content-Type: message/disposition-notification\r\n\r\nx\r\n";
+    let text = format!("--r\r\nContent-Type: text/plain\r\n\r\n--r1\r\n{part}");
+    let order = "--r\r\nContent-Type: application/xml\r\n\r\n<a/>\r\n--r--\r\n";
+    for kind in ["multipart/mixed; boundary=r", "Multipart/Alternative; boundary=\"r\"", "multipart/mixed"] {
+        for body in [
+            order.to_owned(),
+            format!("{order}--r\r\n{part}"),
+            format!("{text}--r--\r\n"),
+            format!("{text}{}\r\n--r--\r\n", "<b/>\r\n".repeat(20_000)),
+            String::new(),
+        ] {
+            let entity = format!("Content-Type: {kind}\r\n\r\n{body}").into_bytes();
+            let signed = signed_entity(&entity, &ALICE);
+            let (content_type, parts) = signed_parts(&entity, &entity, &ALICE);
+            for wire in [
+                wire(&[("Content-Type", &content_type)], &parts),
+                enveloped(&entity, GCM, V15),
+                enveloped(&compressed_entity(&signed), GCM, V15),
+                enveloped(&signed, CBC, V15),
+            ] {
+                let received = receive(&wire, &lax());
+                let (opened, payload) =
+                    received.unwrap_or_else(|failure| unreachable!("{kind} {body}: {}", failure.cause));
+                assert!(payload == body.as_bytes(), "{kind} {body}");
+                assert_eq!(opened.mic, Some(mic_of(&entity)), "{kind} {body}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! | base64 of the whole body, or of the signature, without saying so; base64 declared over binary | libas2, BizTalk adapters |
 //! | the header fields of the envelope once more inside the body | asx-rs, S/MIME files as `openssl cms` writes them |
 //! | the whole Content-Type in quotes; tabs; upper case; `x-pkcs7-…`; no `smime-type` | Sterling, Cyclone, old mailers |
+//! | a wrong `smime-type` (`beginnings`) | one label for everything |
+//! | a Content-Type of the payload that is folded with a TAB (`attachments`) | JavaMail: mendelson |
 //! | a `Date` line as preamble of multipart/signed | mendelson |
 //! | line feeds without carriage returns around and in the payload | RSSBus, BizTalk |
 //! | a signature, or the MIC of an envelope, over lines that end in CR LF in front of text that has others (`lines`) | OpenAS2, phase2, mendelson |
@@ -12,9 +14,13 @@
 //! | names with `! ; # , < > [ ]`, quoted without need, blanks without quotes | Drummond rounds, libas2 |
 //! | a receipt asked for with `required`, tabs, no parameter names, an unknown algorithm first | pyas2, BizTalk, libas2 |
 //! | AS2-Version missing, 1.0 to 1.3 and beyond; EDIINT-Features with any word | libas2, RSSBus, pyas2 |
-//! | file names in RFC 2231, RFC 2047 and raw UTF-8, with blanks, without quotes | Cyclone, OpenAS2, mendelson |
+//! | file names in RFC 2231, RFC 2047 and raw UTF-8, with blanks, without quotes; in several words or sections | Cyclone, OpenAS2, mendelson; mail software |
 //! | a file name in doubled quotes | Drummond rounds |
 //! | line ends after a CMS structure, BER with indefinite lengths, binary signatures | Sterling, Bouncy Castle |
+//! | the attribute that names the signer's certificate (CAdES) (tested in `cms`) | `openssl cms -cades` |
+//! | id-ecPublicKey for ECDSA; sha256WithRSAEncryption for the digest (tested in `cms`) | Windows, .NET |
+//! | RC2 without its version (tested in `cms`) | pyas2lib |
+//! | certificates without end, 99991231235959Z (tested in `cms`) | RFC 5280 4.1.2.5 |
 //! | RSA-PSS without its parameters; RSA-OAEP with MGF1 of another digest (tested in `cms`) | pyas2; Java |
 
 use base64::Engine as _;
@@ -165,6 +171,8 @@ fn file_names_are_read_in_every_spelling_and_kept_as_they_were() {
         ("attachment; filename=\"a b.xml\"", "a b.xml", "a b.xml"),
         ("attachment; filename=a.xml", "a.xml", "a.xml"),
         ("attachment; filename=\"\"a b.xml\"\"", "a b.xml", "a b.xml"),
+        ("attachment; filename=\"=?UTF-8?B?5Y2V?=\r\n =?UTF-8?B?LnhtbA==?=\"", "单.xml", "单.xml"),
+        ("attachment; filename*0*=GB18030''%B5;\r\n\tfilename*1*=%A5;\r\n\tfilename*2=.xml", "单.xml", "单.xml"),
         ("attachment; filename=\"..\\\\..\\\\evil.exe\"", "..\\..\\evil.exe", "evil.exe"),
     ] {
         let entity = format!("Content-Type: application/xml\r\nContent-Disposition: {value}\r\n\r\n");

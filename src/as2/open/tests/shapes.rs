@@ -225,6 +225,7 @@ fn the_fields_of_a_message_are_those_of_rfc_4130() {
         ("Subject", "=?UTF-8?B?6K6i5Y2V?="),
         ("MIME-Version", "1.0"),
         ("Receipt-Delivery-Option", "https://alice.example/mdn?x=1"),
+        ("Disposition-Notification-To", "as2@alice"),
         (
             "Disposition-Notification-Options",
             "signed-receipt-protocol=optional, pkcs7-signature; signed-receipt-micalg=optional, sha-256",
@@ -246,6 +247,22 @@ fn the_fields_of_a_message_are_those_of_rfc_4130() {
         headers.iter().any(|(name, _)| name.starts_with("Disposition-") || name.starts_with("Receipt-"))
     };
     assert!(!asks(&quiet.headers));
+}
+
+#[test]
+fn a_receipt_is_asked_for_by_a_mailbox_whatever_the_message_id_is() {
+    for (message_id, mailbox) in [
+        ("<1@gate-way.example>", "as2@gate-way.example"),
+        ("<1@2@GATE_1>", "as2@GATE_1"),
+        ("<1@bob co>", "as2@localhost"),
+        ("<1@>", "as2@localhost"),
+        ("1", "as2@localhost"),
+    ] {
+        let stamp = Stamp { message_id: MessageId::parse(message_id).unwrap(), ..stamp() };
+        let source = crate::mime::BytesSource(PAYLOAD);
+        let composed = compose(&plain_plan(), &stamp, &source, &crate::mime::MemoryScratch, &mut Vec::new()).unwrap();
+        assert_eq!(composed.headers.get("Disposition-Notification-To"), Some(mailbox), "{message_id}");
+    }
 }
 
 #[test]
