@@ -7,20 +7,17 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Inbound;
-use super::no_answer::NoAnswer;
 use super::unwrap::Unwrapped;
 use crate::declaration::envelope::{self, TransportResponse};
 use crate::declaration::family;
 use crate::declaration::receipt::{self, Receipt, ReceiptEntry};
 use crate::declaration::standing::{self, FORMAT_RECEIPT, KEPT_INFO, Key, Standing};
 use crate::ground::clock::customs_time;
-use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
@@ -131,31 +128,23 @@ struct Origin<'a> {
 
 impl Inbound {
     /// What a message from a partner with profile `dxp` answers; none when it is no answer. Reads the index and may write a
-    /// draft, so it runs on the blocking pool.
-    pub(super) async fn heard(
+    /// draft (blocking I/O). Errors are those of our own storage.
+    pub(super) fn heard(
         &self,
         id: Id,
-        partner: &Arc<Partner>,
+        partner: &Partner,
         unwrapped: Option<&mut Unwrapped>,
         at: Timestamp,
-    ) -> Result<Option<Answers>, NoAnswer> {
+    ) -> io::Result<Option<Answers>> {
         let Some(unwrapped) = unwrapped else { return Ok(None) };
         let (receipt, response) = (unwrapped.receipt.take(), unwrapped.dxp.transport_response.take());
-        if receipt.is_none() && response.is_none() {
-            return Ok(None);
+        let cop_msg_id = unwrapped.dxp.envelope.as_ref().map(|head| head.cop_msg_id.as_str());
+        let origin = Origin { id, partner, at, cop_msg_id };
+        match (&receipt, &response) {
+            (Some(receipt), _) => self.answers(receipt, &origin).map(Some),
+            (None, Some(response)) => self.platform_answers(response, &origin).map(Some),
+            (None, None) => Ok(None),
         }
-        let cop_msg_id = unwrapped.dxp.envelope.as_ref().map(|head| head.cop_msg_id.clone());
-        let (flow, partner) = (self.clone(), partner.clone());
-        let work = move || {
-            let origin = Origin { id, partner: &partner, at, cop_msg_id: cop_msg_id.as_deref() };
-            match (&receipt, &response) {
-                (Some(receipt), _) => flow.answers(receipt, &origin).map(Some),
-                (None, Some(response)) => flow.platform_answers(response, &origin).map(Some),
-                (None, None) => Ok(None),
-            }
-        };
-        let done = drain::blocking(work).await;
-        done.map_err(|error| NoAnswer::Storage(io::Error::other(error)))?.map_err(NoAnswer::Storage)
     }
 
     /// What a business receipt answers. Errors are those of our own storage.

@@ -1,21 +1,27 @@
 //! Receptions whose MDN goes out later: durable first, an empty 2xx, then the rest of the flow in the background.
+//!
+//! However late that is, a message is judged by what was agreed when it was taken; but what was taken back since, and keys and
+//! certificates that are not there any more, do not count. What was accepted is never judged again: it is owed its MDN (`owed`).
 
-use std::io::{self, Read as _};
+use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Inbound;
+use super::candidate::{Candidate, dedup_key};
 use super::failures::Admission;
 use super::no_answer::NoAnswer;
-use super::publish::dedup_key;
-use super::receive::{MessageArrived, Reception, busy, too_many};
+use super::receive::{MessageArrived, Reception, beginning, busy, too_many};
+use super::recordings::Mark;
 use super::reply::Answer;
 use super::terms;
 use crate::as2::request::{self, Incoming, Request};
 use crate::as2::{SentMics, headers};
 use crate::bilingual;
+use crate::cms::Certificate;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::http::Reply;
@@ -52,18 +58,21 @@ impl Inbound {
             Ok(admission) => admission,
             Err(refusal) => return too_many(&partner, &origin, refusal),
         };
-        let (wire, mut admission) = match pieced || full.is_some() {
-            true => match self.proven(&partner, &request, (wire, &mut turn), admission).await {
-                Ok(proven) => proven,
-                Err(reply) => {
-                    let refused = |full| too_many(&partner, &origin, self.failures.refused(full));
-                    return full.map_or(reply, refused);
-                }
-            },
-            false => (wire, admission),
-        };
         let now = self.clock.now();
         let id = Id::new(now);
+        let (wire, mut admission) = match pieced || full.is_some() {
+            true => {
+                let candidate = Candidate::new(id, partner.clone(), request.clone(), now);
+                match self.proven(&candidate, (wire, &mut turn), admission).await {
+                    Ok(proven) => proven,
+                    Err(reply) => {
+                        let refused = |full| too_many(&partner, &origin, self.failures.refused(full));
+                        return full.map_or(reply, refused);
+                    }
+                }
+            }
+            false => (wire, admission),
+        };
         let mut transaction = Transaction::new(now);
         let wire = wire.into_body(&mut transaction);
         let fact = Fact::Received {
@@ -79,12 +88,12 @@ impl Inbound {
             return busy();
         }
         admission.taken();
-        self.open_later(Later { id, partner: partner.id.clone(), request, wire }, Some(admission));
+        self.open_later(Later { id, partner: partner.id.clone(), request, wire, received: now }, Some(admission));
         Reply::new(202)
     }
 
     /// Takes up receptions that a crash interrupted: taken but not opened, or accepted but not answered though an
-    /// asynchronous MDN is owed. Opening the latter again finds their key and answers. Call once at start.
+    /// asynchronous MDN is owed. Call once at start.
     pub fn resume(&self) -> usize {
         self.learn();
         let received = Filter { states: vec![State::Received], limit: usize::MAX, ..Filter::default() };
@@ -101,9 +110,12 @@ impl Inbound {
     fn learn(&self) {
         let accepted = Filter { states: vec![State::Accepted], limit: LEARNT, ..Filter::default() };
         let accepted = self.store.messages(&accepted);
+        let mut signers = HashMap::new();
         for message in &accepted {
             let ahead = message.evidence.iter().map(|evidence| evidence.ahead).max().unwrap_or(0);
-            self.recordings.unknown_until(&message.partner, message.updated, ahead);
+            let signer = message.signer.as_deref();
+            let signer = signer.and_then(|signer| *signers.entry(signer).or_insert_with(|| self.signer_of(signer)));
+            self.recordings.unknown_until(&message.partner, signer, message.updated, ahead);
         }
         let proving = |message: &&Message| {
             let unsigned = |partner: &Arc<Partner>| !partner.accept.signature;
@@ -111,6 +123,12 @@ impl Inbound {
                 || self.directory.load().by_id(&message.partner).is_some_and(unsigned)
         };
         self.failures.learn(accepted.iter().filter(proving));
+    }
+
+    /// A signer by its fingerprint: the store keeps all certificates.
+    fn signer_of(&self, fingerprint: &str) -> Option<Mark> {
+        let certificate = self.store.certificate(fingerprint).and_then(|der| Certificate::from_der(&der).ok());
+        Some(Mark::of_signer(fingerprint.parse().ok()?, certificate.as_ref()))
     }
 
     /// Takes up a reception that a restore had held, now that a person has released it.
@@ -132,14 +150,13 @@ impl Inbound {
         let unreadable =
             |error: io::Error| bilingual!("其正文无法读取（{error}）。", "its bytes cannot be read ({error}).");
         let wire = message.wire.ok_or_else(|| unreadable(io::ErrorKind::NotFound.into()))?;
-        let mut prefix = Vec::new();
-        let body = self.store.read(&wire).map_err(unreadable)?;
-        body.take(8 * 1024).read_to_end(&mut prefix).map_err(unreadable)?;
-        let Ok(Incoming::Message(request)) = request::read_head(&message.headers, &prefix, &self.limits) else {
+        let (stored, mut read) = (Draft::Stored(wire), Vec::new());
+        let prefix = beginning(&self.store, &stored, &mut read).map_err(unreadable)?;
+        let Ok(Incoming::Message(request)) = request::read_head(&message.headers, prefix, &self.limits) else {
             return Err(bilingual!("其报文头无法再次读取。", "its head cannot be read again."));
         };
-        let later = Later { id: message.id, partner: message.partner.clone(), request: Arc::new(request), wire };
-        self.open_later(later, None);
+        let (id, partner, request) = (message.id, message.partner.clone(), Arc::new(request));
+        self.open_later(Later { id, partner, request, wire, received: message.created }, None);
         Ok(())
     }
 
@@ -179,20 +196,28 @@ impl Inbound {
         }
     }
 
-    async fn open_now(&self, later: &Later, admission: Option<Admission>) -> Result<Answer, NoAnswer> {
+    pub(super) async fn open_now(&self, later: &Later, admission: Option<Admission>) -> Result<Answer, NoAnswer> {
         let partner = self.directory.load().by_id(&later.partner).cloned().ok_or(NoAnswer::NoPartner)?;
+        let candidate = Candidate::new(later.id, partner, later.request.clone(), later.received);
+        let accepted = || self.store.message(&later.id).is_some_and(|message| message.state == State::Accepted);
+        // With a place among those that are opened it was taken just now.
+        if admission.is_none() && accepted() {
+            return self.answer_owed(&candidate, later.wire).await;
+        }
         let reception = Reception { wire: Draft::Stored(later.wire), admission, remote: None, pieced: false };
-        self.settle(later.id, &partner, &later.request, reception).await
+        self.settle(&candidate, reception).await
     }
 }
 
 /// A message that was taken and is opened in the background.
-struct Later {
-    id: Id,
+pub(super) struct Later {
+    pub(super) id: Id,
     /// Id of the partner it is from.
-    partner: String,
-    request: Arc<Request>,
-    wire: Body,
+    pub(super) partner: String,
+    pub(super) request: Arc<Request>,
+    pub(super) wire: Body,
+    /// When it was taken.
+    pub(super) received: Timestamp,
 }
 
 /// It is taken and not opened, or accepted and owed an MDN.

@@ -1,10 +1,10 @@
 //! Step 4, where the answer is no: why a message is refused, and what is kept of it.
 
 use std::io::Read as _;
-use std::sync::Arc;
 
 use super::Inbound;
 use super::asynchronous::{add_mdn_job, asks_later};
+use super::candidate::Candidate;
 use super::failures::Whose;
 use super::no_answer::NoAnswer;
 use super::reply::{Answer, Told, receipt_of};
@@ -13,7 +13,6 @@ use crate::as2::{AcceptPolicy, Disposition, Mic, OpenFailure};
 use crate::bilingual;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
-use crate::partner::Partner;
 use crate::store::Transaction;
 use crate::store::draft::Draft;
 use crate::store::record::{Body, Fact, Reason};
@@ -65,13 +64,13 @@ impl Inbound {
     /// not, and the others are told alone.
     pub(super) async fn decline(
         &self,
-        id: Id,
-        (partner, whose): (&Arc<Partner>, Whose),
-        request: &Arc<Request>,
+        candidate: &Candidate,
+        whose: Whose,
         wire: Draft,
         refusal: Refusal,
     ) -> Result<Answer, NoAnswer> {
-        let now = self.clock.now();
+        let Candidate { partner, request, .. } = candidate;
+        let (id, now) = (candidate.id, self.clock.now());
         // What is answered later was recorded when it was taken, and has its place among what is kept.
         let kept = asks_later(request) || self.failures.keep(&partner.id, whose);
         tracing::warn!(%id, partner = %partner.id, code = refusal.code, kept, "refused: {}", refusal.text);

@@ -12,7 +12,6 @@ use crate::as2::cem::{self, CemError, CertificateReference, Exchange, ExchangeRe
 use crate::as2::{Disposition, Mic, Opened};
 use crate::bilingual;
 use crate::cms::Certificate;
-use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, printable};
 use crate::mime::MimeError;
@@ -143,15 +142,13 @@ impl Inbound {
     }
 
     /// What was heard in a message that is new: certificates are kept before an entry names them, and not of more requests
-    /// than are taken.
-    pub(super) async fn keep_heard(&self, partner: &Partner, heard: Heard) -> io::Result<Heard> {
+    /// than are taken (blocking I/O).
+    pub(super) fn keep_heard(&self, partner: &Partner, heard: Heard) -> io::Result<Heard> {
         let Heard::Asked(_, certificates) = &heard else { return Ok(heard) };
         if self.asks_too_often(partner) {
             return Ok(Heard::Unusable(Unusable::TooMany));
         }
-        let (store, certificates) = (self.store.clone(), certificates.clone());
-        let keep = move || certificates.iter().try_for_each(|one| store.keep_certificate(one.der()).map(drop));
-        drain::blocking(keep).await.map_err(io::Error::other)??;
+        certificates.iter().try_for_each(|one| self.store.keep_certificate(one.der()).map(drop))?;
         Ok(heard)
     }
 

@@ -21,7 +21,8 @@
 //! what the partner has signed for once: of what does not come from where the partner is at home `failures_per_partner` messages
 //! are kept in an hour that are refused, or that repeat an accepted one and want its MDN later. Those behind them are told and
 //! logged alone. One that asks for a later answer has to be kept first: it has its place from when it comes, and gives it back when it
-//! turns out to be new. Without a place it is opened first, and taken only if it is a new message of the partner's.
+//! turns out to be new, or when an error of ours keeps it from being judged. Without a place it is opened first, and taken only if it
+//! is a new message of the partner's.
 //!
 //! **No oracle of its own.** What is counted is what is answered alike. A message takes its place before it is opened, and
 //! a failure keeps the place until its answer leaves; only then others may be refused for it. So neither that nor when
@@ -324,7 +325,8 @@ impl Admission {
         self.kept = self.keeps;
     }
 
-    /// It could not be judged for a reason of our own: whatever it turns out to be counts then.
+    /// It could not be judged for a reason of our own, and counts for nothing: nor does it when it is opened again, for it has no
+    /// place then. What is sent again comes with a place of its own.
     pub(super) fn undecided(&mut self) {
         self.kept = false;
     }

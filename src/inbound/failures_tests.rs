@@ -175,6 +175,15 @@ async fn a_place_among_what_is_kept_is_waited_for_while_its_outcome_is_open() {
     assert_eq!(keep(&failures, 3).await.unwrap_err().limit, "kept", "both places are taken");
 }
 
+#[tokio::test]
+async fn what_could_not_be_judged_for_a_reason_of_our_own_leaves_its_place_to_others() {
+    let (failures, _) = rule(LIMITS);
+    for host in 0..20 {
+        keep(&failures, host).await.unwrap().undecided();
+    }
+    assert!(failures.tables().counts.is_empty(), "nothing counts of it, and no place is held");
+}
+
 async fn whose_signed(failures: &Arc<Failures>, address: &str) -> Whose {
     let admission = failures.enter("p", from(address)).await.unwrap();
     Admission::whose(Some(&admission)).and_signed()

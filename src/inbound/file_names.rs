@@ -2,9 +2,8 @@
 //! does not come out as it was given (draft-harding-ediint-filename-preservation, profile FN-MDN).
 
 use super::Inbound;
+use super::candidate::Candidate;
 use super::decline::Refusal;
-use super::publish::dedup_key;
-use crate::as2::request::Request;
 use crate::as2::{Disposition, Opened};
 use crate::bilingual;
 use crate::ground::text::printable;
@@ -13,20 +12,14 @@ use crate::partner::Partner;
 use crate::store::Filter;
 use crate::store::record::{DedupKey, State};
 
-impl Inbound {
-    /// Keeps two payloads of one name from being judged at once; nothing where any name is taken.
-    pub(super) async fn names_in_turn(
-        &self,
-        partner: &Partner,
-        request: &Request,
-        opened: &Opened,
-    ) -> Option<tokio::sync::OwnedMutexGuard<()>> {
-        let name = opened.file_name.as_ref().filter(|_| partner.accept.unique_file_names)?;
-        // No Message-ID holds a line end.
-        let key = DedupKey { message_id: format!("file name\n{}", name.safe), ..dedup_key(request) };
-        Some(self.keys.lock(&key).await)
-    }
+/// The key that keeps two payloads of one name from being judged at once; none where any name is taken.
+pub(super) fn name_key(candidate: &Candidate, opened: &Opened) -> Option<DedupKey> {
+    let name = opened.file_name.as_ref().filter(|_| candidate.partner.accept.unique_file_names)?;
+    // No Message-ID holds a line end.
+    Some(DedupKey { message_id: format!("file name\n{}", name.safe), ..candidate.key() })
+}
 
+impl Inbound {
     /// Why the payload is refused for its file name, where the agreement wants each once.
     pub(super) fn misnamed(&self, partner: &Partner, opened: &Opened) -> Option<Refusal> {
         let name = opened.file_name.as_ref().filter(|_| partner.accept.unique_file_names)?;

@@ -1,11 +1,14 @@
 //! The inbound flow: an HTTP request becomes a file in an inbox and an MDN.
 //!
 //! 1. [`receive`] finds the partner by its AS2 names, streams the body under caps, reads the head.
-//! 2. `open` decrypts, decompresses and verifies under the partner's agreement, into quarantine.
+//! 2. `open` decrypts, decompresses and verifies under the partner's agreement as of when the message came (`candidate`),
+//!    into quarantine.
 //! 3. `publish` commits wire, payload and the fact `Accepted` in one transaction, which claims the message's key
 //!    (AS2-From, AS2-To, Message-ID) **after** its signature verified; what this proves is [`Stored`](crate::as2::proof::Stored).
+//!    Of two copies each has its turn (`key_locks`).
 //! 4. `reply` builds the MDN; a positive one needs the proofs of steps 2 and 3. It is part of the same transaction
-//!    (`Answered`) and is sent once that is durable, so that a duplicate gets the same bytes.
+//!    (`Answered`) and is sent once that is durable, so that a duplicate gets the same bytes. All from decrypting to signing is
+//!    one job on the blocking pool.
 //! 5. The store's publisher renames the staged payload into `inbox/`; `unwrap` has put the declaration of a DxpMsg in
 //!    front of its envelope.
 //!
@@ -19,13 +22,12 @@
 //! | `Accepted` with `Answered` | wire, payload, the key, the MDN | publishes; a repetition gets these bytes |
 //! | `Accepted` alone (no key could sign) | wire, payload, the key | publishes; an asynchronous MDN that is owed is made, a synchronous one when the sender repeats |
 //!
-//! `unsettled` knows what waits there for a key, a partner's file or room, `refusals` what was refused lately. `failures` counts what could not be opened, and refuses those who guess; `recordings` tells what a partner sends now from a recording of it. `restart` lets a sender whose connection broke off go on where it did.
+//! `unsettled` knows what waits there for a key, a partner's file or room, `refusals` what was refused lately. `owed` answers what was accepted by its record, when it need not open any more. `failures` counts what could not be opened, and refuses those who guess; `recordings` tells what a partner sends now from a recording of it. `restart` lets a sender whose connection broke off go on where it did.
 //! `strangers` answers what is refused by its head alone; `file_names` refuses names where the agreement wants each once.
 //!
 //! A refusal (`Declined`, in `decline`) claims nothing: the partner may send the message again.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
@@ -39,16 +41,20 @@ use crate::ground::network::Network;
 use crate::ground::space::Space;
 use crate::partner::{Directory, Partner, Station};
 use crate::store::Store;
-use crate::store::record::DedupKey;
 
 mod answers;
 mod asynchronous;
+mod candidate;
 mod decline;
 mod exchange;
 mod failures;
 mod file_names;
+mod key_locks;
+#[cfg(test)]
+mod later_tests;
 mod no_answer;
 mod open;
+mod owed;
 mod publish;
 mod reasons;
 pub mod receive;
@@ -57,6 +63,8 @@ mod refusals;
 mod reply;
 mod restart;
 mod signature;
+#[cfg(test)]
+mod specimens;
 mod strangers;
 mod terms;
 mod unsettled;
@@ -65,6 +73,7 @@ mod waiting;
 
 use failures::Failures;
 pub use failures::{FailureLimits, LimitLabels};
+use key_locks::KeyLocks;
 pub use receive::{Arrived, MdnArrived, MessageArrived};
 use recordings::Recordings;
 pub use refusals::Refused;
@@ -167,28 +176,5 @@ impl Inbound {
             return None;
         }
         self.directory.load().by_as2_name(from).filter(|partner| partner.enabled).cloned()
-    }
-}
-
-/// One lock per message key in work, so that two copies of a message that arrive at once are judged one after the other
-/// and get the same MDN.
-#[derive(Default)]
-struct KeyLocks(Mutex<HashMap<DedupKey, Weak<tokio::sync::Mutex<()>>>>);
-
-impl KeyLocks {
-    async fn lock(&self, key: &DedupKey) -> tokio::sync::OwnedMutexGuard<()> {
-        let lock = {
-            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            locks.retain(|_, lock| lock.strong_count() > 0);
-            match locks.get(key).and_then(Weak::upgrade) {
-                Some(lock) => lock,
-                None => {
-                    let lock = Arc::new(tokio::sync::Mutex::new(()));
-                    locks.insert(key.clone(), Arc::downgrade(&lock));
-                    lock
-                }
-            }
-        };
-        lock.lock_owned().await
     }
 }

@@ -18,6 +18,8 @@ pub(super) enum NoAnswer {
     NoPartner,
     /// It came in parts and cannot be opened.
     Pieced(Box<OpenFailure>),
+    /// It was accepted, its record does not tell what its MDN says, and it does not open any more.
+    Accepted(Box<OpenFailure>),
 }
 
 impl NoAnswer {
@@ -43,6 +45,7 @@ impl NoAnswer {
             NoAnswer::NoKey => "no-signing-key",
             NoAnswer::NoPartner => "partner-missing",
             NoAnswer::Pieced(failure) => failure.cause.code(),
+            NoAnswer::Accepted(_) => "accepted-not-opened",
         }
     }
 
@@ -67,6 +70,14 @@ impl NoAnswer {
                 "the partner is not configured any more. Put its file back."
             ),
             NoAnswer::Pieced(failure) => failure.cause.text(),
+            NoAnswer::Accepted(failure) => {
+                let text = failure.cause.text();
+                let (zh, en) = (text.zh, text.en);
+                bilingual!(
+                    "报文已接收并投递，但现在无法再次打开，因此尚未生成应答的回执（{zh}）。请恢复接收时使用的证书或密钥。",
+                    "the message was accepted and delivered, but does not open any more, so the receipt that it is owed cannot be made ({en}). Put back the certificate or key of that time."
+                )
+            }
         }
     }
 }

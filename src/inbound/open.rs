@@ -1,10 +1,17 @@
 //! Step 2: decrypt, decompress, verify, on the blocking pool; then look into a DXP envelope.
+//!
+//! The rest of the work on a message, up to the transaction with its MDN ([`prepare`](Inbound::prepare)), follows in the same
+//! job where nobody else is at its key: the way to the blocking pool and back is a good part of what a short message costs.
 
 use std::io::{self, BufReader, Write as _};
-use std::sync::Arc;
 
 use super::Inbound;
+use super::candidate::{Arrival, Candidate};
 use super::exchange::Heard;
+use super::file_names::name_key;
+use super::key_locks::InTurn;
+use super::no_answer::NoAnswer;
+use super::publish::Prepared;
 use super::unwrap::Unwrapped;
 use crate::as2::attachments::{self, Attachment, related_boundary};
 use crate::as2::request::Request;
@@ -37,6 +44,24 @@ pub(super) enum NotOpened {
     Storage(io::Error),
 }
 
+/// What became of a message, as far as that can be told before anything is committed.
+pub(super) enum Examined {
+    /// It does not open; its bytes come back.
+    Unopened(Draft, NotOpened),
+    /// It opens. Nobody else is judged at its key until the turns are dropped.
+    Prepared(Turns, Result<Prepared, NoAnswer>),
+}
+
+/// A message's turn at its key, and at its file name where the agreement wants each once.
+pub(super) type Turns = (InTurn, Option<InTurn>);
+
+/// What one job on the blocking pool made of a message.
+enum Job {
+    Done(Examined),
+    /// It opens, and somebody else is at its key.
+    Opened(Box<(Verified, Arrival)>),
+}
+
 /// The ways of [`as2`] to open a message.
 type Open = fn(
     &Request,
@@ -64,19 +89,72 @@ impl From<Failed> for NotOpened {
 }
 
 impl Inbound {
-    /// Opens `wire`; returns it for the record.
-    pub(super) async fn open(
-        &self,
-        partner: &Arc<Partner>,
-        request: &Arc<Request>,
-        wire: Draft,
-    ) -> (Draft, Result<Verified, NotOpened>) {
-        let Ok(_permit) = self.openings.acquire().await else {
-            return (wire, Err(NotOpened::Storage(io::Error::other("the gateway stops"))));
+    /// Opens a message and finds out what it turns out to be.
+    pub(super) async fn examine(&self, candidate: &Candidate, arrival: Arrival) -> Examined {
+        let job = {
+            let Ok(_permit) = self.openings.acquire().await else {
+                return Examined::Unopened(arrival.wire, NotOpened::Storage(io::Error::other(STOPS)));
+            };
+            let (flow, candidate) = (self.clone(), candidate.clone());
+            drain::blocking(move || flow.open_and_prepare(&candidate, arrival)).await
         };
-        let (flow, partner, request) = (self.clone(), partner.clone(), request.clone());
+        match job {
+            Ok(Job::Done(examined)) => examined,
+            Ok(Job::Opened(opened)) => self.prepare_in_turn(candidate, *opened).await,
+            Err(error) => Examined::Unopened(Draft::Inline(Vec::new()), NotOpened::Storage(io::Error::other(error))),
+        }
+    }
+
+    fn open_and_prepare(&self, candidate: &Candidate, arrival: Arrival) -> Job {
+        let verified = match self.open_blocking(candidate, &arrival.wire) {
+            Ok(verified) => verified,
+            Err(why) => return Job::Done(Examined::Unopened(arrival.wire, why)),
+        };
+        match self.turns_at_once(candidate, &verified.opened) {
+            Some(turns) => {
+                let prepared = self.prepare(candidate, turns.0.key(), verified, arrival);
+                Job::Done(Examined::Prepared(turns, prepared))
+            }
+            None => Job::Opened(Box::new((verified, arrival))),
+        }
+    }
+
+    /// Waits for those who are at the key, for another copy of the message as a rule.
+    async fn prepare_in_turn(&self, candidate: &Candidate, (verified, arrival): (Verified, Arrival)) -> Examined {
+        let name = name_key(candidate, &verified.opened);
+        let message = self.keys.lock(candidate.key()).await;
+        let name = match name {
+            Some(name) => Some(self.keys.lock(name).await),
+            None => None,
+        };
+        let (flow, candidate) = (self.clone(), candidate.clone());
         let work = move || {
-            let verified = flow.open_blocking(&partner, &request, &wire);
+            let prepared = flow.prepare(&candidate, message.key(), verified, arrival);
+            Examined::Prepared((message, name), prepared)
+        };
+        match drain::blocking(work).await {
+            Ok(examined) => examined,
+            Err(error) => Examined::Unopened(Draft::Inline(Vec::new()), NotOpened::Storage(io::Error::other(error))),
+        }
+    }
+
+    fn turns_at_once(&self, candidate: &Candidate, opened: &Opened) -> Option<Turns> {
+        let message = self.keys.try_lock(candidate.key())?;
+        let name = match name_key(candidate, opened) {
+            Some(name) => Some(self.keys.try_lock(name)?),
+            None => None,
+        };
+        Some((message, name))
+    }
+
+    /// Opens a message, whatever it turns out to be; returns its bytes.
+    pub(super) async fn open(&self, candidate: &Candidate, wire: Draft) -> (Draft, Result<Verified, NotOpened>) {
+        let Ok(_permit) = self.openings.acquire().await else {
+            return (wire, Err(NotOpened::Storage(io::Error::other(STOPS))));
+        };
+        let (flow, candidate) = (self.clone(), candidate.clone());
+        let work = move || {
+            let verified = flow.open_blocking(&candidate, &wire);
             (wire, verified)
         };
         match drain::blocking(work).await {
@@ -85,14 +163,17 @@ impl Inbound {
         }
     }
 
-    fn open_blocking(&self, partner: &Partner, request: &Request, wire: &Draft) -> Result<Verified, NotOpened> {
-        let now = self.clock.now();
+    /// Opens it under what was agreed when it was received. A certificate that was taken back since counts no more.
+    fn open_blocking(&self, candidate: &Candidate, wire: &Draft) -> Result<Verified, NotOpened> {
+        let (partner, request) = (candidate.partner.as_ref(), candidate.request.as_ref());
+        let agreed = candidate.agreed.as_ref();
         let decryption = self.station.keys.decryption_keys();
-        let trusted = partner.trusted(now);
+        let trusted = partner.trusted(agreed.at);
         let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
-        let agreed = partner.accept_policy(now);
         // Whether an unknown signer is one who was taken back is looked at before it is taken for none.
-        let policy = AcceptPolicy { unknown_signers: false, ..agreed.clone() };
+        let strict = || AcceptPolicy { unknown_signers: false, ..agreed.policy.clone() };
+        let strict = agreed.policy.unknown_signers.then(strict);
+        let policy = strict.as_ref().unwrap_or(&agreed.policy);
         let attempt_under = |policy: &AcceptPolicy, open: Open| -> Result<(Opened, Sink), Failed> {
             let mut body = wire.open_last(&self.store).map_err(Failed::Storage)?;
             let mut sink = Sink::hashed_by_writer(&self.store);
@@ -107,10 +188,10 @@ impl Inbound {
             let sink = out.into_inner().map_err(|error| Failed::Storage(error.into_error()))?;
             Ok((opened, sink))
         };
-        let attempt = |open: Open| attempt_under(&policy, open);
+        let attempt = |open: Open| attempt_under(policy, open);
         let mut way: Open = as2::open;
         let opened = match attempt(as2::open_as_named) {
-            Err(Failed::Opening(failure)) if failure.is_misnamed(&policy) => attempt(as2::open),
+            Err(Failed::Opening(failure)) if failure.is_misnamed(policy) => attempt(as2::open),
             other => other,
         };
         let opened = match opened {
@@ -122,12 +203,12 @@ impl Inbound {
         };
         let opened = match opened {
             Err(Failed::Opening(failure)) if signer_is_unknown(&failure) => {
-                let distrusted = partner.distrusted(now);
+                let distrusted = partner.distrusted(agreed.at);
                 let keys = OpenKeys { decryption: &decryption, trusted: &distrusted };
-                let signed = !distrusted.is_empty() && self.opens_with(&keys, &policy, (request, wire), way)?;
+                let signed = !distrusted.is_empty() && self.opens_with(&keys, policy, (request, wire), way)?;
                 match signed {
                     true => return Err(NotOpened::Revoked(Box::new(failure))),
-                    false if agreed.unknown_signers => attempt_under(&agreed, way),
+                    false if agreed.policy.unknown_signers => attempt_under(&agreed.policy, way),
                     false => return Err(NotOpened::Refused(Box::new(failure))),
                 }
             }
@@ -211,6 +292,9 @@ fn in_canonical_lines<T>(
         Err(Failed::Opening(_)) => Err(Failed::Opening(failure)),
     }
 }
+
+/// Nothing is opened any more.
+const STOPS: &str = "the gateway stops";
 
 /// The signature is by none of the certificates that count.
 fn signer_is_unknown(failure: &OpenFailure) -> bool {

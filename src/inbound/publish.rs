@@ -1,21 +1,23 @@
-//! Step 3: the message becomes durable and claims its key; the only place where `Stored` is minted.
+//! Step 3: what a verified message turns out to be, and a new one becomes durable and claims its key; the only place where
+//! `Stored` is minted.
 
-use std::sync::Arc;
-
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Inbound;
+use super::candidate::{Arrival, Candidate};
 use super::decline::Refusal;
 use super::exchange::Heard;
 use super::no_answer::NoAnswer;
 use super::open::{Verified, cipher_name};
+use super::recordings::Sight;
 use super::reply::{Answer, Asked};
 use super::terms::{self, Provenance};
 use super::unwrap::{DxpMeta, Unwrapped};
-use crate::as2::Opened;
 use crate::as2::attachments::Attachment;
 use crate::as2::proof::{self, Stored};
 use crate::as2::request::Request;
+use crate::as2::{Disposition, Mic, Opened};
 use crate::cms::SignatureValid;
 use crate::ground::clock::customs_time;
 use crate::ground::id::Id;
@@ -25,14 +27,76 @@ use crate::store::Transaction;
 use crate::store::draft::Draft;
 use crate::store::record::{Body, Content, DeclarationSummary, DedupKey, Fact, Folder, Message, Publication, State};
 
-/// What a verified message turned out to be.
-pub(super) enum Published {
-    /// New: durable now together with its answer, and on its way into the inbox.
-    New(Result<Answer, NoAnswer>),
+/// What a verified message turned out to be. Nothing of it is durable yet.
+pub(super) enum Prepared {
+    /// New.
+    New(Box<New>),
     /// The same message with the same content was accepted before; here is its record.
-    Duplicate(Box<Opened>, Stored, Box<Message>),
-    /// It cannot be accepted, though it opens; the wire bytes come back.
-    Refused(Refusal, Draft),
+    Duplicate(Vouched, Box<Message>),
+    /// It cannot be accepted, though it opens; the wire bytes come back. `signed`: by the partner.
+    Refused { refusal: Box<Refusal>, wire: Draft, signed: bool },
+}
+
+impl Prepared {
+    fn refused(refusal: Refusal, wire: Draft, opened: &Opened) -> Prepared {
+        Prepared::Refused { refusal: Box::new(refusal), wire, signed: opened.signature.is_some() }
+    }
+}
+
+/// A new message with all that makes it durable. Its answer is handed out once that is done.
+pub(super) struct New {
+    transaction: Transaction,
+    answer: Result<Answer, NoAnswer>,
+    opened: Opened,
+    sight: Option<Sight>,
+}
+
+/// A new message that is durable, together with its answer, and on its way into the inbox.
+pub(super) struct Published {
+    pub(super) answer: Result<Answer, NoAnswer>,
+    /// What its signature tells of where it comes from.
+    pub(super) sight: Option<Sight>,
+    /// When it was signed, by its signer's clock.
+    pub(super) signed_at: Option<Timestamp>,
+}
+
+/// What the MDN of an accepted message says.
+pub(super) struct Vouched {
+    pub(super) disposition: Disposition,
+    pub(super) mic: Option<Mic>,
+    pub(super) stored: Stored,
+}
+
+impl Vouched {
+    /// Of a message that was opened again; `None`: that is not what the record has.
+    pub(super) fn opened_again(record: &Message, opened: &Opened) -> Option<Vouched> {
+        let same = record.payload.is_some_and(|payload| payload.sha256 == Some(opened.payload_sha256));
+        (same && record.state == State::Accepted).then(|| {
+            let stored = Stored::assertion();
+            Vouched { disposition: proof::processed(opened, &stored), mic: opened.mic.clone(), stored }
+        })
+    }
+
+    /// By the record alone: that a message is accepted says that it was opened under its policy and is stored. `None`: it is
+    /// not, or the record of an earlier program does not tell the MIC, and it was not answered.
+    pub(super) fn by_record(record: &Message) -> Option<Vouched> {
+        if record.state != State::Accepted {
+            return None;
+        }
+        let Some((unknown_signer, mic)) = terms::read_back(record) else { return Vouched::by_receipt(record) };
+        let stored = Stored::assertion();
+        Some(Vouched { disposition: proof::processed_by_record(unknown_signer, &stored), mic, stored })
+    }
+
+    /// What the first MDN of an accepted message said.
+    fn by_receipt(record: &Message) -> Option<Vouched> {
+        let receipt = record.receipt.as_ref()?;
+        let mic = receipt.mic.as_deref().map(str::parse::<Mic>).transpose().ok()?;
+        let stored = Stored::assertion();
+        let said = [false, true].map(|unknown| proof::processed_by_record(unknown, &stored));
+        let disposition = said.into_iter().find(|said| said.to_string() == receipt.disposition)?;
+        Some(Vouched { disposition, mic, stored })
+    }
 }
 
 /// What `<name>.meta.json` says.
@@ -80,38 +144,58 @@ impl Place<'_> {
 }
 
 impl Inbound {
-    /// Commits a verified message and its answer in one transaction, unless its key is taken. The caller holds the
-    /// key's lock. A message that cannot be answered for now is committed all the same: its repetition will be.
-    pub(super) async fn publish(
+    /// What a verified message turns out to be; a new one comes with the transaction that accepts it, its answer in it, unless
+    /// it cannot be answered for now: it is accepted all the same, and its repetition will be answered. The caller has the
+    /// turn at `key`, and keeps it until that is committed. Reads, writes and signs, so it runs on the blocking pool.
+    pub(super) fn prepare(
         &self,
-        id: Id,
-        partner: &Arc<Partner>,
-        request: &Arc<Request>,
+        candidate: &Candidate,
+        key: &DedupKey,
+        mut verified: Verified,
+        arrival: Arrival,
+    ) -> Result<Prepared, NoAnswer> {
+        let sight = self.sight(candidate, key, &verified.opened);
+        if let Some(existing) = self.store.by_dedup_key(key) {
+            return Ok(earlier(&verified.opened, existing, arrival.wire));
+        }
+        if let Some(refusal) = self.misnamed(&candidate.partner, &verified.opened) {
+            return Ok(Prepared::refused(refusal, arrival.wire, &verified.opened));
+        }
+        if let Some(heard) = verified.heard.take() {
+            match self.keep_heard(&candidate.partner, heard).map_err(NoAnswer::Storage)? {
+                Heard::Unusable(why) => {
+                    let refusal = Refusal::unusable(&why, verified.opened.mic.clone());
+                    return Ok(Prepared::refused(refusal, arrival.wire, &verified.opened));
+                }
+                heard => verified.heard = Some(heard),
+            }
+        }
+        self.accepting(candidate, key, verified, arrival, sight).map(Prepared::New)
+    }
+
+    /// The transaction that accepts a message, and its answer.
+    fn accepting(
+        &self,
+        candidate: &Candidate,
+        key: &DedupKey,
         verified: Verified,
-        (wire, provenance): (Draft, Provenance),
-    ) -> Result<Published, NoAnswer> {
+        arrival: Arrival,
+        sight: Option<Sight>,
+    ) -> Result<Box<New>, NoAnswer> {
+        let Candidate { partner, request, agreed, .. } = candidate;
         let Verified { opened, payload, mut unwrapped, heard, attachments } = verified;
-        let key = dedup_key(request);
-        if let Some(existing) = self.store.by_dedup_key(&key) {
-            return Ok(earlier(opened, existing, wire));
-        }
-        if let Some(refusal) = self.misnamed(partner, &opened) {
-            return Ok(Published::Refused(refusal, wire));
-        }
-        let heard = match heard {
-            Some(heard) => match self.keep_heard(partner, heard).await.map_err(NoAnswer::Storage)? {
-                Heard::Unusable(why) => return Ok(Published::Refused(Refusal::unusable(&why, opened.mic), wire)),
-                heard => Some(heard),
-            },
-            None => None,
+        let (id, now) = (candidate.id, self.clock.now());
+        let answers = self.heard(id, partner, unwrapped.as_mut(), now).map_err(NoAnswer::Storage)?;
+        let provenance = Provenance {
+            at_home: arrival.shows_home(sight == Some(Sight::Fresh)),
+            ahead: self.recordings.ahead(signing_time(&opened)),
+            remote: arrival.remote,
         };
-        let now = self.clock.now();
-        let answers = self.heard(id, partner, unwrapped.as_mut(), now).await?;
         let mut transaction = Transaction::new(now);
         let meta = meta_text(id, partner, request, &opened, unwrapped.as_ref(), None, &customs_time(now));
         let declaration = unwrapped.as_ref().and_then(|unwrapped| summary(&unwrapped.dxp));
         let name = file_name(id, &opened, unwrapped.as_ref());
-        let wire = wire.into_body(&mut transaction);
+        let wire = arrival.wire.into_body(&mut transaction);
         let payload = payload.into_body(&mut transaction);
         let enclosed = attachments.len();
         let enclosed = attachments.into_iter().enumerate().map(|(number, (attachment, draft))| {
@@ -132,7 +216,7 @@ impl Inbound {
         });
         let fact = Fact::Accepted {
             partner: partner.id.clone(),
-            key,
+            key: key.clone(),
             headers: request.headers.clone(),
             wire,
             payload,
@@ -145,7 +229,7 @@ impl Inbound {
         if let Some(change) = heard.and_then(|heard| heard.change(id, partner)) {
             transaction.change(change);
         }
-        let evidence = terms::accepted(&partner.accept_policy(now), &opened, provenance);
+        let evidence = terms::accepted(&agreed.policy, &opened, provenance);
         transaction.fact(id, Fact::Evidence { evidence });
         if let Some(answers) = answers {
             answers.record(&mut transaction, id);
@@ -153,12 +237,24 @@ impl Inbound {
         // The MDN becomes durable with what it vouches for, and leaves here after that.
         let disposition = proof::processed(&opened, &Stored::assertion());
         let asked = Asked { id, asking: id, partner, request };
-        let answer = self.answer_in(&mut transaction, &asked, &disposition, opened.mic.as_ref()).await;
+        let answer = self.answer_in(&mut transaction, &asked, &disposition, opened.mic.as_ref());
+        Ok(Box::new(New { transaction, answer, opened, sight }))
+    }
+
+    /// Makes a new message durable.
+    pub(super) async fn publish(&self, candidate: &Candidate, new: New) -> Result<Published, NoAnswer> {
+        let New { transaction, answer, opened, sight } = new;
         self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
+        let (id, partner) = (candidate.id, &candidate.partner);
         tracing::info!(%id, partner = %partner.id, bytes = opened.payload_len, "received");
         report_tolerated(id, partner, &opened);
-        Ok(Published::New(answer))
+        Ok(Published { answer, sight, signed_at: signing_time(&opened) })
     }
+}
+
+/// When a message was signed, by its signer's clock.
+fn signing_time(opened: &Opened) -> Option<Timestamp> {
+    opened.signature.as_ref().and_then(SignatureValid::signing_time)
 }
 
 /// The payload with its meta file, or the document from inside it with the envelope beside it.
@@ -193,20 +289,10 @@ fn report_tolerated(id: Id, partner: &Partner, opened: &Opened) {
 }
 
 /// A key that is taken: by the same content, which is stored, or by another.
-fn earlier(opened: Opened, existing: Message, wire: Draft) -> Published {
-    let same = existing.payload.is_some_and(|payload| payload.sha256 == Some(opened.payload_sha256));
-    if same && existing.state == State::Accepted {
-        return Published::Duplicate(Box::new(opened), Stored::assertion(), Box::new(existing));
-    }
-    Published::Refused(Refusal::other_content(opened.mic), wire)
-}
-
-/// What identifies a message of a partner.
-pub(super) fn dedup_key(request: &Request) -> DedupKey {
-    DedupKey {
-        from: request.from.as_str().to_owned(),
-        to: request.to.as_str().to_owned(),
-        message_id: request.message_id.key().to_owned(),
+fn earlier(opened: &Opened, existing: Message, wire: Draft) -> Prepared {
+    match Vouched::opened_again(&existing, opened) {
+        Some(vouched) => Prepared::Duplicate(vouched, Box::new(existing)),
+        None => Prepared::refused(Refusal::other_content(opened.mic.clone()), wire, opened),
     }
 }
 

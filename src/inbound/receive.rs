@@ -18,11 +18,12 @@ use crate::ground::text::printable;
 use crate::http::{BodyError, Exchange, Reply};
 use crate::mime::Headers;
 use crate::partner::Partner;
+use crate::store::Store;
 use crate::store::draft::{Draft, Sink};
 use crate::store::partial::Turn;
 
 /// Bytes of the body that show whether it is a message or an MDN.
-const PREFIX: u64 = 8 * 1024;
+const PREFIX: usize = 8 * 1024;
 /// Bytes of a body of unknown length that are promised room at a time; more than a chunk.
 const STEP: u64 = 8 * 1024 * 1024;
 /// Bytes of a large body written at a time.
@@ -98,10 +99,10 @@ impl Inbound {
         let least = part.as_ref().map_or(0, |part| part.range.len());
         let (sink, turn) = self.begin(part).await?;
         let (wire, room) = self.spool(&mut exchange, sink, (announced, least), room).await?;
-        let mut prefix = Vec::new();
-        let peeked = wire.open(&self.store).and_then(|body| body.take(PREFIX).read_to_end(&mut prefix));
-        peeked.map_err(|error| unavailable("reading back a received body failed", &error))?;
-        match request::read_head(&head, &prefix, &self.limits) {
+        let mut read = Vec::new();
+        let prefix = beginning(&self.store, &wire, &mut read);
+        let prefix = prefix.map_err(|error| unavailable("reading back a received body failed", &error))?;
+        match request::read_head(&head, prefix, &self.limits) {
             Ok(Incoming::Message(request)) => {
                 Ok(Arrived::Message(Box::new(MessageArrived { partner, request, wire, origin, room, turn, pieced })))
             }
@@ -149,11 +150,11 @@ impl Inbound {
     fn quoted_once(&self, head: &Headers, from: As2Name, to: As2Name) -> (As2Name, As2Name) {
         let inner = |name: &As2Name| name.unquoted_again().unwrap_or_else(|| name.clone());
         let known = |from: &As2Name, to: &As2Name| self.partner_of(from.as_str(), to.as_str()).is_some();
-        let (inner_from, inner_to) = (inner(&from), inner(&to));
-        if request::may_be_mdn(head) && !known(&from, &to) && known(&inner_from, &inner_to) {
-            return (inner_from, inner_to);
+        if known(&from, &to) || !request::may_be_mdn(head) {
+            return (from, to);
         }
-        (from, to)
+        let (inner_from, inner_to) = (inner(&from), inner(&to));
+        if known(&inner_from, &inner_to) { (inner_from, inner_to) } else { (from, to) }
     }
 
     /// The certificate of the TLS handshake, where the partner or the listener demands one, is the partner's own.
@@ -259,6 +260,18 @@ impl Inbound {
     }
 }
 
+/// The first bytes of a body, enough to tell a message from an MDN. `read` takes those that are not in memory.
+pub(super) fn beginning<'a>(store: &Store, body: &'a Draft, read: &'a mut Vec<u8>) -> std::io::Result<&'a [u8]> {
+    match body {
+        Draft::Inline(bytes) | Draft::Digested(bytes, _) => Ok(bytes.get(..PREFIX).unwrap_or(bytes)),
+        Draft::File(_) | Draft::Stored(_) => {
+            let most = u64::try_from(PREFIX).unwrap_or(u64::MAX);
+            body.open(store)?.take(most).read_to_end(read)?;
+            Ok(read)
+        }
+    }
+}
+
 /// A body on its way into the store. What goes to a file is gathered: each write is a step of a blocking thread.
 struct Spooling {
     sink: Sink,
@@ -337,18 +350,36 @@ mod tests {
 
     use super::*;
     use crate::ground::clock::ManualClock;
-    use crate::store::{Store, StoreConfig};
+    use crate::store::StoreConfig;
+
+    fn store(dir: &std::path::Path, inline_threshold: usize) -> Store {
+        let clock = Arc::new(ManualClock::new(jiff::Timestamp::UNIX_EPOCH));
+        let config = StoreConfig { inline_threshold, allow_untrusted_filesystem: true, ..StoreConfig::new(dir, clock) };
+        Store::open(config).unwrap().0
+    }
+
+    #[test]
+    fn the_beginning_of_a_body_in_memory_is_looked_at_where_it_lies_and_that_of_a_file_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path(), 100_000);
+        for len in [0, 5, PREFIX, PREFIX + 1, 50_000, 200_000] {
+            let bytes: Vec<u8> = (0..len).map(|place| u8::try_from(place % 251).unwrap()).collect();
+            let mut sink = Sink::new(&store);
+            sink.write_all(&bytes).unwrap();
+            let (draft, mut read) = (sink.finish().unwrap(), Vec::new());
+            let found = beginning(&store, &draft, &mut read).unwrap();
+            assert!(*found == bytes[..len.min(PREFIX)], "{len}");
+            if let Draft::Inline(held) = &draft {
+                assert_eq!(found.as_ptr(), held.as_ptr(), "{len}");
+            }
+            assert_eq!(matches!(draft, Draft::File(_)), len == 200_000);
+        }
+    }
 
     #[tokio::test]
     async fn chunks_of_any_size_come_into_the_store_in_their_order() {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(jiff::Timestamp::UNIX_EPOCH));
-        let config = StoreConfig {
-            inline_threshold: 1000,
-            allow_untrusted_filesystem: true,
-            ..StoreConfig::new(dir.path(), clock)
-        };
-        let (store, _) = Store::open(config).unwrap();
+        let store = store(dir.path(), 1000);
         for (first, second) in [(900, 50), (900, 200), (50, 900), (1001, 1), (70_000, 30), (300_000, 7)] {
             for spilt in [false, true] {
                 let sink = Sink::new(&store);

@@ -6,9 +6,13 @@
 //! | it must | because |
 //! |---|---|
 //! | have a signing time not before the start of this process | what was signed earlier may have been taken earlier, and no process remembers what another saw |
-//! | have one later than that of each signature of its partner that was forgotten | of so many signatures (`MOST`) the oldest gives way |
+//! | have one later than that of each signature of its partner, or by its certificate, that was forgotten | of so many signatures (`MOST`) the oldest gives way |
 //! | have one at most five minutes ahead of our clock | later it would be as good as new |
-//! | be none that is remembered | |
+//! | be none that is remembered of its partner, nor by its certificate | |
+//!
+//! By its certificate, for no signature covers the AS2 names either: of two partners with one certificate, a recording of the one
+//! would be new at the other. All certificates of one public key are one here: a renewed one verifies what was signed before. And of
+//! its partner, whatever certificate it is by.
 //!
 //! What counts is the signing time, not the time at which a message came: with that of what is forgotten everything up to it is in
 //! doubt, whenever it comes again. A partner's clock moves nobody but itself on.
@@ -36,8 +40,10 @@ use jiff::{SignedDuration, Timestamp};
 use openssl::sha::Sha256;
 
 use super::Inbound;
+use super::candidate::Candidate;
 use crate::as2::Opened;
 use crate::bilingual;
+use crate::cms::{Certificate, Fingerprint};
 use crate::ground::clock::Clock;
 use crate::ground::id::Id;
 use crate::partner::Partner;
@@ -48,6 +54,8 @@ use crate::store::record::{DedupKey, Reason};
 pub(super) struct Signed<'a> {
     /// Id of the partner.
     pub(super) partner: &'a str,
+    /// The key that it is by.
+    pub(super) signer: Mark,
     /// Digest of what is signed.
     pub(super) digest: &'a [u8],
     /// When its signer says that it was made.
@@ -82,24 +90,30 @@ pub(super) struct Recordings {
 
 #[derive(Debug, Default)]
 struct Memory {
-    known: HashMap<Mark, Known>,
+    /// Which of the signatures a mark is of, counted from the first of this process.
+    known: HashMap<Mark, u64>,
     /// All that are known, the oldest first.
-    order: VecDeque<Mark>,
-    /// Of each partner: from which signing time on all of its signatures are known.
-    since: HashMap<Arc<str>, Timestamp>,
+    order: VecDeque<Known>,
+    /// How many were forgotten: the number of the oldest that is known.
+    forgotten: u64,
+    /// Of each partner and each signer: from which signing time on all of its signatures are known.
+    since: HashMap<Mark, Timestamp>,
 }
 
 #[derive(Debug)]
 struct Known {
-    partner: Arc<str>,
+    /// As its partner's, and as its signer's.
+    marks: [Mark; 2],
+    /// These two.
+    owners: [Mark; 2],
     at: Option<Timestamp>,
     message: Mark,
     id: Id,
 }
 
-/// What stands for a signature of a partner, or for a message: half of a SHA-256, since there are many.
+/// What stands for a partner or signer, for a signature of one, or for a message: half of a SHA-256, since there are many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Mark([u8; 16]);
+pub(super) struct Mark([u8; 16]);
 
 impl Recordings {
     /// Nothing is remembered yet.
@@ -111,27 +125,31 @@ impl Recordings {
     /// What a signature tells; from now on it is known.
     pub(super) fn see(&self, signed: &Signed<'_>) -> Sight {
         let latest = later(self.clock.now(), AHEAD);
-        let mark = Mark::of([signed.partner.as_bytes(), signed.digest]);
+        let owners = [Mark::of_partner(signed.partner), signed.signer];
+        let marks = owners.map(|owner| Mark::of([&owner.0[..], signed.digest]));
         let DedupKey { from, to, message_id } = signed.key;
         let message = Mark::of([from.as_bytes(), to.as_bytes(), message_id.as_bytes()]);
         let mut memory = self.memory();
-        match memory.known.get(&mark) {
+        match memory.known(&marks) {
             Some(known) if known.message == message => return Sight::Repeated,
             Some(known) => return Sight::Reused(known.id),
             None => {}
         }
-        let (partner, since) = memory.partner(signed.partner, self.begun);
-        memory.remember(mark, Known { partner, at: signed.at, message, id: signed.id });
-        let tells = signed.at.is_some_and(|at| since <= at && at <= latest);
+        let [of_partner, of_signer] = owners.map(|owner| memory.since(owner, self.begun));
+        memory.remember(Known { marks, owners, at: signed.at, message, id: signed.id });
+        let tells = signed.at.is_some_and(|at| of_partner.max(of_signer) <= at && at <= latest);
         if tells { Sight::Fresh } else { Sight::Doubtful }
     }
 
-    /// An earlier process took messages of a partner until `at`, with signing times up to `ahead` seconds ahead of its clock.
-    pub(super) fn unknown_until(&self, partner: &str, at: Timestamp, ahead: u64) {
+    /// An earlier process took messages of a partner, signed by `signer`, until `at`, with signing times up to `ahead` seconds
+    /// ahead of its clock.
+    pub(super) fn unknown_until(&self, partner: &str, signer: Option<Mark>, at: Timestamp, ahead: u64) {
         let ahead = SignedDuration::from_secs(i64::try_from(ahead).unwrap_or(i64::MAX));
         let mut memory = self.memory();
-        let (partner, _) = memory.partner(partner, self.begun);
-        memory.forget_until(&partner, later(at.max(self.begun), ahead));
+        for owner in [Some(Mark::of_partner(partner)), signer].into_iter().flatten() {
+            memory.since(owner, self.begun);
+            memory.forget_until(owner, later(at.max(self.begun), ahead));
+        }
     }
 
     /// By how many seconds at most a signing time is ahead of our clock.
@@ -146,30 +164,37 @@ impl Recordings {
 }
 
 impl Memory {
-    /// The name of a partner as it is kept, and from when on all of its signatures are known.
-    fn partner(&mut self, name: &str, begun: Timestamp) -> (Arc<str>, Timestamp) {
-        if let Some((name, since)) = self.since.get_key_value(name) {
-            return (name.clone(), *since);
-        }
-        let name: Arc<str> = Arc::from(name);
-        self.since.insert(name.clone(), begun);
-        (name, begun)
+    /// From when on all signatures of a partner or signer are known.
+    fn since(&mut self, owner: Mark, begun: Timestamp) -> Timestamp {
+        *self.since.entry(owner).or_insert(begun)
     }
 
-    fn remember(&mut self, mark: Mark, known: Known) {
+    /// The signature that one of these marks is of.
+    fn known(&self, marks: &[Mark]) -> Option<&Known> {
+        let number = marks.iter().find_map(|mark| self.known.get(mark))?;
+        self.order.get(usize::try_from(number.checked_sub(self.forgotten)?).ok()?)
+    }
+
+    fn remember(&mut self, known: Known) {
         if self.order.len() >= MOST
-            && let Some(oldest) = self.order.pop_front()
-            && let Some(Known { partner, at: Some(at), .. }) = self.known.remove(&oldest)
+            && let Some(Known { marks, owners, at, .. }) = self.order.pop_front()
         {
-            self.forget_until(&partner, at);
+            self.forgotten = self.forgotten.saturating_add(1);
+            for mark in &marks {
+                self.known.remove(mark);
+            }
+            if let Some(at) = at {
+                owners.into_iter().for_each(|owner| self.forget_until(owner, at));
+            }
         }
-        self.order.push_back(mark);
-        self.known.insert(mark, known);
+        let number = self.forgotten.saturating_add(u64::try_from(self.order.len()).unwrap_or(u64::MAX));
+        self.known.extend(known.marks.map(|mark| (mark, number)));
+        self.order.push_back(known);
     }
 
-    /// Signatures of this partner with this signing time, or an earlier one, may have been seen.
-    fn forget_until(&mut self, partner: &str, at: Timestamp) {
-        if let Some(since) = self.since.get_mut(partner) {
+    /// Signatures of this partner or signer with this signing time, or an earlier one, may have been seen.
+    fn forget_until(&mut self, owner: Mark, at: Timestamp) {
+        if let Some(since) = self.since.get_mut(&owner) {
             // Signing times are of whole seconds (RFC 5652 11.3).
             *since = later(at, SignedDuration::from_secs(1)).max(*since);
         }
@@ -177,6 +202,16 @@ impl Memory {
 }
 
 impl Mark {
+    fn of_partner(id: &str) -> Mark {
+        Mark::of([&b"partner"[..], id.as_bytes()])
+    }
+
+    /// A signer by the public key of its certificate; by the certificate's fingerprint if that is all there is.
+    pub(super) fn of_signer(fingerprint: Fingerprint, certificate: Option<&Certificate>) -> Mark {
+        let key = certificate.map_or(fingerprint.0, Certificate::public_key_digest);
+        Mark::of([&b"signer"[..], &key])
+    }
+
     fn of<const N: usize>(parts: [&[u8]; N]) -> Mark {
         let mut hasher = Sha256::new();
         for part in parts {
@@ -195,10 +230,14 @@ fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
 
 impl Inbound {
     /// What the signature of a message that was opened tells of where it comes from; nothing can without one.
-    pub(super) fn sight(&self, id: Id, partner: &Partner, key: &DedupKey, opened: &Opened) -> Option<Sight> {
+    pub(super) fn sight(&self, candidate: &Candidate, key: &DedupKey, opened: &Opened) -> Option<Sight> {
         let valid = opened.signature.as_ref()?;
+        let (partner, id) = (candidate.partner.id.as_str(), candidate.id);
+        let mut trusted = candidate.partner.certificates.certificates().iter().map(|one| &one.certificate);
+        let certificate = trusted.find(|certificate| certificate.fingerprint() == valid.signer());
+        let signer = Mark::of_signer(valid.signer(), certificate);
         let (digest, at) = (valid.signed_digest(), valid.signing_time());
-        Some(self.recordings.see(&Signed { partner: &partner.id, digest, at, key, id }))
+        Some(self.recordings.see(&Signed { partner, signer, digest, at, key, id }))
     }
 
     /// A message was accepted whose signature, made at `signed`, had come with another one, in the reception `first`.
@@ -223,8 +262,8 @@ impl Inbound {
             tracing::info!(%id, %partner, %first, code = REUSED, "the signature of another message once more");
         }
         let text = bilingual!(
-            "伙伴 {partner} 的报文 {id} 与此前收到的 {first} 签名相同，只有 Message-ID 不同，已再次投递。可能有人录下报文后重新发送（来源地址见 dxgate messages show {id} --format json），也可能是对方在一秒之内对相同内容签名两次。请与对方核实，避免重复处理。",
-            "message {id} of partner {partner} has the signature that came as {first} before, under another Message-ID, and was delivered as well. Somebody may have recorded the message and sent it again (dxgate messages show {id} --format json has the address), or the partner signed the same content twice within a second. Ask the partner, and see that the content is not processed twice."
+            "伙伴 {partner} 的报文 {id} 与此前收到的 {first} 签名相同，只有 Message-ID 或 AS2 名称不同，已再次投递。可能有人录下报文后重新发送（来源地址见 dxgate messages show {id} --format json），也可能是对方在一秒之内对相同内容签名两次。请与对方核实，避免重复处理。",
+            "message {id} of partner {partner} has the signature that came as {first} before, under another Message-ID or AS2 name, and was delivered as well. Somebody may have recorded the message and sent it again (dxgate messages show {id} --format json has the address), or the partner signed the same content twice within a second. Ask the partner, and see that the content is not processed twice."
         );
         let reason = Reason { code: REUSED.to_owned(), text };
         alerts.raise_about(subjects, Level::Security, reason, Some(partner), self.clock.now());
@@ -242,13 +281,21 @@ const AT_ONCE: SignedDuration = SignedDuration::from_mins(1);
 const REUSED: &str = "signature-reused";
 /// Signatures of which people are told one by one, for each partner, while the alert stands.
 const TOLD: usize = 64;
-/// Signatures that are remembered, in seven megabytes at most.
+/// Signatures that are remembered, in eleven megabytes at most.
 const MOST: usize = 50_000;
 /// A partner's clock may be ahead of ours by so much.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 #[cfg(test)]
 mod tests {
+    use openssl::asn1::Asn1Time;
+    use openssl::bn::BigNum;
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::hash::MessageDigest;
+    use openssl::nid::Nid;
+    use openssl::pkey::{PKey, PKeyRef, Private};
+    use openssl::x509::X509;
+
     use super::*;
     use crate::ground::clock::ManualClock;
 
@@ -277,6 +324,40 @@ mod tests {
         }
     }
 
+    /// A key that the partner alone has.
+    fn own(partner: &str) -> Mark {
+        Mark::of([&b"signer"[..], partner.as_bytes()])
+    }
+
+    /// A certificate of `key`, the first one or a renewed one.
+    fn certificate_of(key: &PKeyRef<Private>, serial: u32) -> Certificate {
+        let mut builder = X509::builder().unwrap();
+        builder.set_serial_number(&BigNum::from_u32(serial).unwrap().to_asn1_integer().unwrap()).unwrap();
+        builder.set_not_before(&Asn1Time::from_unix(START).unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::from_unix(START + 3600).unwrap()).unwrap();
+        builder.set_pubkey(key).unwrap();
+        builder.sign(key, MessageDigest::sha256()).unwrap();
+        Certificate::from_x509(&builder.build()).unwrap()
+    }
+
+    #[test]
+    fn certificates_of_one_key_are_one_signer_at_every_partner() {
+        let key = || {
+            let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+            PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+        };
+        let (first_key, other_key) = (key(), key());
+        let (one, renewed) = (certificate_of(&first_key, 1), certificate_of(&first_key, 2));
+        let other = certificate_of(&other_key, 1);
+        let signer = |certificate: &Certificate| Mark::of_signer(certificate.fingerprint(), Some(certificate));
+        assert_ne!(one.fingerprint(), renewed.fingerprint());
+        let (recordings, first) = (begun().0, Id::new(at(1)));
+        let by = |partner, signer| see_by(&recordings, (partner, signer), 1, Some(0), ("a", first));
+        assert_eq!(by("p", signer(&one)), Sight::Fresh);
+        assert_eq!(by("q", signer(&renewed)), Sight::Reused(first), "a recording of what the other partner sent");
+        assert_eq!(by("r", signer(&other)), Sight::Fresh, "another key");
+    }
+
     /// What the signature with this number tells, with the message of the same name.
     fn see(recordings: &Recordings, partner: &str, number: usize, signed: Option<i64>) -> Sight {
         see_in(recordings, partner, number, signed, (&number.to_string(), Id::new(at(0))))
@@ -289,9 +370,19 @@ mod tests {
         signed: Option<i64>,
         (message_id, id): (&str, Id),
     ) -> Sight {
+        see_by(recordings, (partner, own(partner)), number, signed, (message_id, id))
+    }
+
+    fn see_by(
+        recordings: &Recordings,
+        (partner, signer): (&str, Mark),
+        number: usize,
+        signed: Option<i64>,
+        (message_id, id): (&str, Id),
+    ) -> Sight {
         let key = DedupKey { from: partner.to_owned(), to: "us".to_owned(), message_id: message_id.to_owned() };
         let digest = number.to_be_bytes();
-        recordings.see(&Signed { partner, digest: &digest, at: signed.map(at), key: &key, id })
+        recordings.see(&Signed { partner, signer, digest: &digest, at: signed.map(at), key: &key, id })
     }
 
     #[test]
@@ -321,6 +412,45 @@ mod tests {
     }
 
     #[test]
+    fn a_recording_of_one_partner_is_not_new_at_another_with_the_same_certificate() {
+        let (recordings, _) = begun();
+        let [first, second] = [at(1), at(2)].map(Id::new);
+        let by = |partner, signer, message_id, id| see_by(&recordings, (partner, signer), 1, Some(0), (message_id, id));
+        assert_eq!(by("p", own("shared"), "a", first), Sight::Fresh);
+        assert_eq!(by("q", own("shared"), "a", second), Sight::Reused(first), "no signature covers AS2-From");
+        assert_eq!(
+            by("q", own("q"), "a", second),
+            Sight::Fresh,
+            "the same content, signed by another in the same second"
+        );
+        // Its next certificate, of another key.
+        assert_eq!(by("p", own("renewed"), "b", second), Sight::Reused(first));
+        assert_eq!(by("p", own("renewed"), "a", second), Sight::Repeated);
+    }
+
+    #[test]
+    fn what_was_forgotten_of_a_certificate_is_in_doubt_at_every_partner_that_has_it() {
+        let (recordings, _) = begun();
+        let shared = |partner, number, signed| {
+            see_by(&recordings, (partner, own("shared")), number, Some(signed), ("a", Id::new(at(1))))
+        };
+        assert_eq!(shared("p", 1, 10), Sight::Fresh);
+        for number in 0..MOST {
+            assert_eq!(see(&recordings, "busy", number, Some(0)), Sight::Fresh);
+        }
+        assert_eq!(shared("q", 1, 10), Sight::Doubtful);
+        assert_eq!(shared("q", 2, 11), Sight::Fresh);
+        recordings.unknown_until("r", Some(own("kept")), at(0), 100);
+        let kept =
+            |number, signed| see_by(&recordings, ("s", own("kept")), number, Some(signed), ("a", Id::new(at(1))));
+        assert_eq!(
+            (kept(3, 100), kept(4, 101)),
+            (Sight::Doubtful, Sight::Fresh),
+            "before the start, of another partner"
+        );
+    }
+
+    #[test]
     fn what_was_forgotten_and_all_that_was_signed_before_it_tells_nothing_any_more() {
         let (recordings, _) = begun();
         assert_eq!(see(&recordings, "p", 0, Some(10)), Sight::Fresh);
@@ -329,7 +459,7 @@ mod tests {
             assert_eq!(see(&recordings, "busy", number, Some(20)), Sight::Fresh);
         }
         let remembered = |memory: &Memory| (memory.known.len(), memory.order.len());
-        assert_eq!(remembered(&recordings.memory()), (MOST, MOST));
+        assert_eq!(remembered(&recordings.memory()), (2 * MOST, MOST));
         assert_eq!(see(&recordings, "p", 0, Some(10)), Sight::Doubtful, "a recording of what was forgotten");
         assert_eq!(see(&recordings, "p", 2, Some(9)), Sight::Doubtful, "it may have been forgotten before");
         assert_eq!(see(&recordings, "p", 3, Some(11)), Sight::Fresh, "it cannot have been");
@@ -356,8 +486,8 @@ mod tests {
         assert_eq!([None, Some(at(-9)), Some(at(0))].map(|signed| recordings.ahead(signed)), [0; 3]);
         let half = at(2).checked_add(SignedDuration::from_millis(500)).unwrap();
         assert_eq!([Some(at(2)), Some(half)].map(|signed| recordings.ahead(signed)), [3, 3]);
-        recordings.unknown_until("fast", at(-3600), 28_800);
-        recordings.unknown_until("set back", at(100), 0);
+        recordings.unknown_until("fast", None, at(-3600), 28_800);
+        recordings.unknown_until("set back", None, at(100), 0);
         clock.set(at(28_800));
         assert_eq!(see(&recordings, "fast", 1, Some(28_800)), Sight::Doubtful);
         assert_eq!(see(&recordings, "fast", 2, Some(28_801)), Sight::Fresh);

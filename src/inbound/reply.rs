@@ -7,23 +7,23 @@ use tokio::time::Instant;
 
 use super::Inbound;
 use super::asynchronous::{add_mdn_job, asks_later};
+use super::candidate::{Arrival, Candidate};
 use super::decline::{Refusal, precondition};
 use super::failures::Admission;
 use super::no_answer::NoAnswer;
-use super::open::{NotOpened, Verified};
-use super::publish::{Published, dedup_key};
+use super::open::{Examined, NotOpened};
+use super::owed::Known;
+use super::publish::{Prepared, Published, Vouched};
 use super::reasons::{repetition, signed_by_revoked};
 use super::receive::{MessageArrived, Reception, busy, too_many};
 use super::recordings::Sight;
 use super::restart::not_judged;
-use super::terms::Provenance;
 use super::waiting::wait_out;
 use crate::as2::headers;
 use crate::as2::mdn::{self, BuiltMdn, MdnPlan};
-use crate::as2::proof;
 use crate::as2::request::{MdnRequest, Request};
 use crate::as2::{Disposition, MessageId, Mic};
-use crate::cms::{DigestAlgorithm, SignatureValid};
+use crate::cms::DigestAlgorithm;
 use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::http::Reply;
@@ -59,15 +59,15 @@ impl Inbound {
         if asks_later(&arrived.request) {
             return self.accept_asynchronously(arrived).await;
         }
-        let id = Id::new(self.clock.now());
+        let received = self.clock.now();
         let MessageArrived { partner, request, wire, origin, room: _room, turn, pieced } = arrived;
         let admission = match self.failures.enter(&partner.id, origin.clone()).await {
             Ok(admission) => admission,
             Err(refusal) => return too_many(&partner, &origin, refusal),
         };
+        let candidate = Candidate::new(Id::new(received), partner, Arc::new(request), received);
         let reception = Reception { wire, admission: Some(admission), remote: Some(origin.remote), pieced };
-        let settled = self.settle(id, &partner, &Arc::new(request), reception).await;
-        match settled {
+        match self.settle(&candidate, reception).await {
             Ok(Answer { mdn: Some((headers, body)), .. }) => {
                 let mut reply = Reply::new(200).body(body);
                 for (name, value) in headers.iter() {
@@ -76,7 +76,7 @@ impl Inbound {
                 reply
             }
             Ok(Answer { mdn: None, .. }) => Reply::new(200),
-            Err(NoAnswer::Pieced(failure)) => not_judged(&partner, &failure, turn),
+            Err(NoAnswer::Pieced(failure)) => not_judged(&candidate.partner, &failure, turn),
             Err(error) => {
                 tracing::error!(code = error.code(), "a message could not be answered: {}", error.text());
                 busy()
@@ -85,103 +85,110 @@ impl Inbound {
     }
 
     /// Opens, publishes and answers a message; everything the answer promises is durable when this returns.
-    pub(super) async fn settle(
-        &self,
-        id: Id,
-        partner: &Arc<Partner>,
-        request: &Arc<Request>,
-        reception: Reception,
-    ) -> Result<Answer, NoAnswer> {
+    pub(super) async fn settle(&self, candidate: &Candidate, reception: Reception) -> Result<Answer, NoAnswer> {
         let begun = Instant::now();
         let Reception { wire, mut admission, remote, pieced } = reception;
         let whose = Admission::whose(admission.as_ref());
-        if let Some(refusal) = precondition(request, &partner.accept_policy(self.clock.now())) {
-            return self.decline(id, (partner, whose), request, self.evidence(wire)?, refusal).await;
+        if let Some(refusal) = precondition(&candidate.request, &candidate.agreed.policy) {
+            return self.decline(candidate, whose, self.evidence(wire)?, refusal).await;
         }
-        let (wire, opened) = self.open(partner, request, wire).await;
-        let refusal = match opened {
-            Ok(verified) => {
-                return self.record(id, partner, request, verified, (wire, remote), admission).await;
+        let (wire, why) = match self.examine(candidate, Arrival::new(wire, remote, admission.as_ref())).await {
+            Examined::Prepared(turns, prepared) => {
+                let answer = self.record(candidate, prepared, admission).await;
+                drop(turns);
+                return answer;
             }
-            Err(NotOpened::Storage(error)) => {
+            Examined::Unopened(wire, why) => (wire, why),
+        };
+        let (failure, revoked) = match why {
+            NotOpened::Storage(error) => {
                 admission.iter_mut().for_each(Admission::undecided);
                 return Err(NoAnswer::Storage(error));
             }
-            Err(NotOpened::Refused(failure) | NotOpened::Revoked(failure)) if pieced => {
-                wait_out(begun, wire.len()).await;
-                Admission::note(admission, &failure);
-                return Err(NoAnswer::Pieced(failure));
-            }
-            Err(NotOpened::Refused(failure)) => {
-                wait_out(begun, wire.len()).await;
-                Admission::note(admission, &failure);
-                Refusal::of(*failure)
-            }
-            Err(NotOpened::Revoked(failure)) => {
-                wait_out(begun, wire.len()).await;
-                Admission::note(admission, &failure);
-                Refusal { code: "certificate-revoked", text: signed_by_revoked(), ..Refusal::of(*failure) }
-            }
+            NotOpened::Refused(failure) => (failure, false),
+            NotOpened::Revoked(failure) => (failure, true),
         };
-        self.decline(id, (partner, whose), request, self.evidence(wire)?, refusal).await
+        let len = wire.len();
+        let known = match self.known(candidate, wire).await {
+            Ok(Known::Accepted(earlier)) => {
+                let answer = self.answer_repetition(candidate, &earlier.record, &earlier.vouched).await;
+                drop(earlier);
+                return answer;
+            }
+            Ok(Known::Nothing(wire)) => Ok(wire),
+            Err(error) => Err(NoAnswer::Storage(error)),
+        };
+        // It did not open, whatever else goes wrong: that is neither told by the time of the answer nor left uncounted.
+        wait_out(begun, len).await;
+        Admission::note(admission, &failure);
+        let wire = known?;
+        if pieced {
+            return Err(NoAnswer::Pieced(failure));
+        }
+        let mut refusal = Refusal::of(*failure);
+        if revoked {
+            (refusal.code, refusal.text) = ("certificate-revoked", signed_by_revoked());
+        }
+        self.decline(candidate, whose, self.evidence(wire)?, refusal).await
     }
 
+    /// Makes durable what a message that opens turned out to be, and answers it. The caller keeps its turn until then.
     async fn record(
         &self,
-        id: Id,
-        partner: &Arc<Partner>,
-        request: &Arc<Request>,
-        verified: Verified,
-        (wire, remote): (Draft, Option<String>),
+        candidate: &Candidate,
+        prepared: Result<Prepared, NoAnswer>,
         mut admission: Option<Admission>,
     ) -> Result<Answer, NoAnswer> {
-        let key = dedup_key(request);
-        let _in_turn = self.keys.lock(&key).await;
-        let _names_in_turn = self.names_in_turn(partner, request, &verified.opened).await;
-        let signed = verified.opened.signature.is_some();
-        let sight = self.sight(id, partner, &key, &verified.opened);
-        let fresh = sight == Some(Sight::Fresh);
-        let at_home = admission.as_ref().is_some_and(|admission| admission.shows_home(fresh));
-        let signed_at = verified.opened.signature.as_ref().and_then(SignatureValid::signing_time);
-        let provenance = Provenance { remote, at_home, ahead: self.recordings.ahead(signed_at) };
-        let published = self.publish(id, partner, request, verified, (wire, provenance)).await;
-        let published = published.inspect_err(|_| admission.iter_mut().for_each(Admission::undecided));
-        match published? {
-            Published::New(answer) => {
+        let prepared = prepared.inspect_err(|_| admission.iter_mut().for_each(Admission::undecided));
+        match prepared? {
+            Prepared::New(new) => {
+                let published = self.publish(candidate, *new).await;
+                let published = published.inspect_err(|_| admission.iter_mut().for_each(Admission::undecided));
+                let Published { answer, sight, signed_at } = published?;
                 if let Some(admission) = &mut admission {
-                    admission.accepted(fresh || !partner.accept.signature);
+                    admission.accepted(sight == Some(Sight::Fresh) || !candidate.partner.accept.signature);
                 }
                 if let Some(Sight::Reused(first)) = sight {
                     let elsewhere = admission.as_ref().is_some_and(Admission::is_strange);
-                    self.tell_of_reuse(id, partner, first, (signed_at, elsewhere));
+                    self.tell_of_reuse(candidate.id, &candidate.partner, first, (signed_at, elsewhere));
                 }
                 answer
             }
-            Published::Duplicate(opened, stored, existing) => {
-                let unanswered = existing.receipt.is_none();
-                let warned = partner.accept.warned_of_repetitions && !unanswered;
-                let disposition = match warned {
-                    true => Disposition::duplicate_document(&stored),
-                    false => proof::processed(&opened, &stored),
-                };
-                tracing::info!(id = %existing.id, partner = %partner.id, warned, "a repetition; it is not delivered again");
-                let mic = opened.mic.as_ref();
-                let answer = match self.stored_answer(&existing, request, warned).map_err(NoAnswer::Storage)? {
-                    Some(answer) => answer,
-                    None if unanswered => {
-                        let asked = Asked { id: existing.id, asking: id, partner, request };
-                        self.answer(&asked, &disposition, mic).await?
-                    }
-                    None => self.answer_otherwise(existing.id, partner, request, &disposition, mic).await?,
-                };
-                self.close_repetition(id, partner, existing.id, answer).await
-            }
-            Published::Refused(refusal, wire) => {
+            Prepared::Duplicate(vouched, existing) => self.answer_repetition(candidate, &existing, &vouched).await,
+            Prepared::Refused { refusal, wire, signed } => {
                 let whose = Admission::whose(admission.as_ref());
                 let whose = if signed { whose.and_signed() } else { whose };
-                self.decline(id, (partner, whose), request, self.evidence(wire)?, refusal).await
+                self.decline(candidate, whose, self.evidence(wire)?, *refusal).await
             }
         }
+    }
+
+    /// The answer to a message that was accepted before: what answered it then, or, where nothing did or something else is asked
+    /// for, what is made now of what its MDN says.
+    pub(super) async fn answer_repetition(
+        &self,
+        candidate: &Candidate,
+        existing: &Message,
+        vouched: &Vouched,
+    ) -> Result<Answer, NoAnswer> {
+        let Candidate { id, partner, request, .. } = candidate;
+        let unanswered = existing.receipt.is_none();
+        let warned = partner.accept.warned_of_repetitions && !unanswered;
+        let disposition = match warned {
+            true => Disposition::duplicate_document(&vouched.stored),
+            false => vouched.disposition.clone(),
+        };
+        tracing::info!(id = %existing.id, partner = %partner.id, warned, "a repetition; it is not delivered again");
+        let mic = vouched.mic.as_ref();
+        let answer = match self.stored_answer(existing, request, warned).map_err(NoAnswer::Storage)? {
+            Some(answer) => answer,
+            None if unanswered => {
+                let asked = Asked { id: existing.id, asking: *id, partner, request };
+                self.answer(&asked, &disposition, mic).await?
+            }
+            None => self.answer_otherwise(existing.id, partner, request, &disposition, mic).await?,
+        };
+        self.close_repetition(*id, partner, existing.id, answer).await
     }
 
     /// A repetition that was taken for an asynchronous answer has a record of its own: it ends here, together with the
@@ -227,8 +234,7 @@ impl Inbound {
         disposition: &Disposition,
         mic: Option<&Mic>,
     ) -> Result<Answer, NoAnswer> {
-        let told = Told { disposition: disposition.clone(), mic: mic.cloned(), explanation: RECEIVED, may_sign: true };
-        let Some(built) = self.build_mdn(partner, request, told).await? else {
+        let Some(built) = self.build_mdn(partner, request, Told::accepted(disposition, mic)).await? else {
             return Ok(Answer { mdn: None, queued: false });
         };
         let mut transaction = Transaction::new(self.clock.now());
@@ -239,40 +245,35 @@ impl Inbound {
     }
 
     /// Builds the MDN of a message that was accepted earlier and commits it.
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         asked: &Asked<'_>,
         disposition: &Disposition,
         mic: Option<&Mic>,
     ) -> Result<Answer, NoAnswer> {
+        let built = self.build_mdn(asked.partner, asked.request, Told::accepted(disposition, mic)).await?;
+        let Some(built) = built else { return Ok(Answer { mdn: None, queued: false }) };
         let mut transaction = Transaction::new(self.clock.now());
-        let answer = self.answer_in(&mut transaction, asked, disposition, mic).await?;
-        if answer.mdn.is_some() {
-            self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
-        }
+        let answer = answered(&mut transaction, asked, built, disposition, mic);
+        self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
         Ok(answer)
     }
 
-    /// Builds the MDN of an accepted message and makes it part of `transaction`, without which it must not be sent.
-    pub(super) async fn answer_in(
+    /// Builds the MDN of a message that is being accepted and makes it part of `transaction`, without which it must not be
+    /// sent. Signs, so it runs on the blocking pool.
+    pub(super) fn answer_in(
         &self,
         transaction: &mut Transaction,
         asked: &Asked<'_>,
         disposition: &Disposition,
         mic: Option<&Mic>,
     ) -> Result<Answer, NoAnswer> {
-        let Asked { id, asking, partner, request } = *asked;
-        let told = Told { disposition: disposition.clone(), mic: mic.cloned(), explanation: RECEIVED, may_sign: true };
-        let Some(built) = self.build_mdn(partner, request, told).await? else {
+        if asked.request.mdn.is_none() {
             return Ok(Answer { mdn: None, queued: false });
-        };
-        let receipt = receipt_of(&built, disposition, mic, transaction);
-        transaction.fact(id, Fact::Answered { mdn: receipt });
-        let (queued, now) = (asks_later(request), transaction.at());
-        if queued {
-            add_mdn_job(transaction, now, asking, partner, &built.headers, built.body.clone());
         }
-        Ok(Answer { mdn: Some((built.headers, built.body)), queued })
+        let told = Told::accepted(disposition, mic);
+        let built = self.build_mdn_blocking(asked.partner, asked.request, &told)?;
+        Ok(answered(transaction, asked, built, disposition, mic))
     }
 
     /// The MDN as the request asks for it; `None` when it asks for none. Signing is computation, so it runs on the
@@ -349,6 +350,29 @@ pub(super) struct Told {
     pub(super) explanation: &'static str,
     /// Signed if that was asked for. Not when the very request for a signature cannot be met (RFC 4130 7.5.3).
     pub(super) may_sign: bool,
+}
+
+impl Told {
+    fn accepted(disposition: &Disposition, mic: Option<&Mic>) -> Told {
+        Told { disposition: disposition.clone(), mic: mic.cloned(), explanation: RECEIVED, may_sign: true }
+    }
+}
+
+/// Makes the MDN of an accepted message part of `transaction`.
+fn answered(
+    transaction: &mut Transaction,
+    asked: &Asked<'_>,
+    built: BuiltMdn,
+    disposition: &Disposition,
+    mic: Option<&Mic>,
+) -> Answer {
+    let receipt = receipt_of(&built, disposition, mic, transaction);
+    transaction.fact(asked.id, Fact::Answered { mdn: receipt });
+    let (queued, now) = (asks_later(asked.request), transaction.at());
+    if queued {
+        add_mdn_job(transaction, now, asked.asking, asked.partner, &built.headers, built.body.clone());
+    }
+    Answer { mdn: Some((built.headers, built.body)), queued }
 }
 
 fn is_signed(mdn: &Headers) -> bool {

@@ -3,20 +3,19 @@
 //!
 //! What arrived belongs to the pair of AS2 names, the `ETag` and the Message-ID, and only its length is told
 //! ([`crate::store::partial`]). Whoever guesses all of these could slip foreign bytes in; therefore a message that was put
-//! together of several connections and cannot be opened is not judged: its parts are dropped, and the sender, who hears a
-//! 503, sends it whole again. Nothing else depends on where its bytes came from, nor on whether the disk kept them: only
+//! together of several connections and cannot be opened is not judged, unless it has the very bytes of an accepted one: its parts
+//! are dropped, and the sender, who hears a 503, sends it whole again. Nothing else depends on where its bytes came from, nor on whether the disk kept them: only
 //! signed messages may come so (`restart-unsigned`).
-
-use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::Inbound;
+use super::candidate::Candidate;
 use super::failures::Admission;
 use super::open::NotOpened;
+use super::owed::Known;
 use super::receive::{busy, header_fields, unavailable};
 use super::waiting::wait_out;
-use crate::as2::request::Request;
 use crate::as2::restart::{BodyName, CONTENT_RANGE, Range};
 use crate::as2::{OpenFailure, headers};
 use crate::ground::drain;
@@ -80,26 +79,33 @@ impl Inbound {
     }
 
     /// Opens a message that several connections carried, or that is taken only if it is good, for the sake of whether it opens;
-    /// returns its bytes.
+    /// returns its bytes. Those of an accepted message are as good, see `owed`.
     ///
     /// # Errors
     /// The answer: it is to be sent again, whole if it does not open.
     pub(super) async fn proven(
         &self,
-        partner: &Arc<Partner>,
-        request: &Arc<Request>,
+        candidate: &Candidate,
         (wire, turn): (Draft, &mut Option<Turn>),
         admission: Admission,
     ) -> Result<(Draft, Admission), Reply> {
         let begun = Instant::now();
-        let (wire, opened) = self.open(partner, request, wire).await;
+        let (wire, opened) = self.open(candidate, wire).await;
         match opened {
             Ok(_) => Ok((wire, admission)),
             Err(NotOpened::Storage(error)) => Err(unavailable("a message could not be stored", &error)),
             Err(NotOpened::Refused(failure) | NotOpened::Revoked(failure)) => {
-                wait_out(begun, wire.len()).await;
+                let len = wire.len();
+                let known = match self.known(candidate, wire).await {
+                    Ok(Known::Accepted(earlier)) => return Ok((earlier.wire, admission)),
+                    known => known.map(drop),
+                };
+                wait_out(begun, len).await;
                 Admission::note(Some(admission), &failure);
-                Err(not_judged(partner, &failure, turn.take()))
+                Err(match known {
+                    Ok(()) => not_judged(&candidate.partner, &failure, turn.take()),
+                    Err(error) => unavailable("a message could not be compared with what was accepted", &error),
+                })
             }
         }
     }
