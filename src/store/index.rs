@@ -28,7 +28,7 @@
 //! every other entry: a sled that lost or changed one behind our back does not add up, and is rebuilt. *settled* is the
 //! frame up to which a loaded [snapshot](super::snapshot) may be ahead of *sequence*. `d` begins with the partner so that a
 //! partner without free slots is skipped in one step; from when on a partner may have something due is known in memory
-//! ([`floors`]).
+//! ([`floors`]), and so is who is next of it ([`line`]).
 //!
 //! What the committer adds waits in memory ([`pending`]) until the map gets much of it at once; whoever asks sees no
 //! difference. A crash takes it, like everything that sled has not written: the map then holds the journal up to an
@@ -38,6 +38,7 @@ mod changes;
 mod floors;
 mod inspection;
 mod keys;
+mod line;
 mod listing;
 mod lists;
 mod packed;
@@ -50,7 +51,7 @@ use std::{iter, option};
 
 use jiff::Timestamp;
 
-use self::floors::Floors;
+use self::floors::{Floors, Shift};
 use self::keys::{
     DUE_TAIL, claimed_prefix, document_prefix, due_and_id, id_and_document, id_and_number, key, message_id_prefix,
     message_ids, millis, partner_prefix, state_byte, trailing_id,
@@ -68,6 +69,7 @@ use crate::ground::id::Id;
 pub(super) use self::changes::{Changes, Entries};
 pub(super) use self::floors::Found;
 pub(super) use self::keys::{ALL_STATES, without_brackets, word, words};
+pub(super) use self::line::Taken;
 pub(super) use self::listing::View;
 pub(super) use self::packed::decode;
 pub(super) use self::totals::{Applied, Location};
@@ -87,7 +89,10 @@ pub(super) struct Index {
     /// Held for moments only, by readers too.
     pending: Mutex<Pending>,
     recent: Mutex<Recent>,
-    floors: Mutex<Floors>,
+    /// Held for moments only.
+    floors: Arc<Mutex<Floors>>,
+    /// Whoever looks for what is due in the map holds this.
+    looking: Mutex<()>,
 }
 
 /// How the index on disk compares with what it should be.
@@ -120,8 +125,8 @@ impl Index {
             }
         };
         let pending = Mutex::new(Pending::nothing(found.applied));
-        let (recent, floors) = (Mutex::default(), Mutex::default());
-        Ok((Index { db, totals: Mutex::new(found), pending, recent, floors }, condition))
+        let (recent, floors, looking) = (Mutex::default(), Arc::default(), Mutex::default());
+        Ok((Index { db, totals: Mutex::new(found), pending, recent, floors, looking }, condition))
     }
 
     /// The last frame in here.
@@ -175,12 +180,12 @@ impl Index {
             return self.apply(changes, applied);
         }
         let mut totals = self.totals();
-        let due = changes.due();
+        let shifts = changes.shifts();
         let mut pending = self.pending();
         pending.take(changes, applied, weight);
         let full = pending.is_full();
         drop(pending);
-        self.lower_floors(&due);
+        self.follow(&shifts);
         if full { self.write_pending(&mut totals) } else { Ok(()) }
     }
 
@@ -203,17 +208,17 @@ impl Index {
     ) -> Result<(), DbError> {
         let mut totals = self.totals();
         self.write_pending(&mut totals)?;
-        let due = changes.due();
+        let shifts = changes.shifts();
         let entries = changes.entries(self, &totals)?;
         self.write(&mut totals, entries, applied, make)?;
-        self.lower_floors(&due);
+        self.follow(&shifts);
         Ok(())
     }
 
-    /// These messages are visible now.
-    fn lower_floors(&self, due: &[Arc<Message>]) {
+    /// These messages are visible in their new places.
+    fn follow(&self, shifts: &[Shift]) {
         let mut floors = self.floors();
-        due.iter().for_each(|message| floors.note(message));
+        shifts.iter().for_each(|shift| floors.note(shift));
     }
 
     /// The map gets what waits for it.
@@ -239,10 +244,7 @@ impl Index {
         entries.totals.applied = applied;
         entries.batch.insert(APPLIED, &entries.totals.encode());
         make(&self.db, entries.batch)?;
-        let mut recent = self.recent();
-        entries.messages.into_iter().for_each(|(message, len)| recent.put(message, len));
-        entries.forgotten.iter().for_each(|id| recent.forget(id));
-        drop(recent);
+        self.recent().follow(entries.messages, &entries.forgotten);
         *totals = entries.totals;
         self.pending().written(applied);
         Ok(())
@@ -282,10 +284,33 @@ impl Index {
         if let Some(recent) = self.recent().get(id) {
             return Ok(Some(recent.clone()));
         }
+        Ok(self.stored(id)?.map(|(stored, _)| stored))
+    }
+
+    /// A message that somebody is about to work on: it is kept for the steps that follow, so that they do not decode it again.
+    pub(super) fn message_for_work(&self, id: &Id) -> Result<Option<Indexed>, DbError> {
+        if let Some(waiting) = self.pending().message(id) {
+            return Ok(Some(waiting));
+        }
+        let writes = {
+            let recent = self.recent();
+            if let Some(known) = recent.get(id) {
+                return Ok(Some(known.clone()));
+            }
+            recent.writes()
+        };
+        let Some((stored, len)) = self.stored(id)? else { return Ok(None) };
+        self.recent().learn(&stored, len, writes);
+        Ok(Some(stored))
+    }
+
+    /// A message as the map has it, and how long its JSON is.
+    fn stored(&self, id: &Id) -> Result<Option<(Indexed, usize)>, DbError> {
         let key = key(b'm', &[id.as_bytes()]);
         let Some(value) = self.db.get(&key)? else { return Ok(None) };
-        let (sequence, message) = decode(&value)?;
-        Ok(Some(Indexed { message: Arc::new(message), sum: Some(entry_sum(&key, &value)), sequence }))
+        let (sequence, message, len) = packed::read(&value)?;
+        let sum = Some(entry_sum(&key, &value));
+        Ok(Some((Indexed { message: Arc::new(message), sum, sequence }, len)))
     }
 
     /// Who claimed a key.

@@ -1,6 +1,5 @@
 //! Leases: who is working on which due message. They live in memory: after a crash nobody is working on anything.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,12 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::db::DbError;
-use super::index::{Found, Index};
+use super::index::{Found, Index, Taken};
 use super::recent::Indexed;
 use super::record::Message;
-use crate::ground::id::Id;
 
-/// Who holds what.
+/// Who is served when. Who holds what is known with the [lines](super::index) of the partners.
 #[derive(Debug)]
 pub(super) struct Leases {
     state: Mutex<LeaseState>,
@@ -22,8 +20,7 @@ pub(super) struct Leases {
 
 #[derive(Debug)]
 struct LeaseState {
-    taken: HashSet<Id>,
-    /// The latest instant that was asked about. What was due then and not leased waits for a slot, not for time.
+    /// The instant that was asked about last. What was due then and not leased waits for a slot, not for time.
     asked: Timestamp,
     /// The partner that was served last: the next call begins with the one after it.
     served: Option<String>,
@@ -34,6 +31,7 @@ struct LeaseState {
 pub struct Lease {
     /// The message as it was when it was leased.
     pub message: Arc<Message>,
+    taken: Taken,
     leases: Arc<Leases>,
 }
 
@@ -45,7 +43,7 @@ impl fmt::Debug for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.leases.state().taken.remove(&self.message.id);
+        self.taken.release();
         // A slot is free: something else of this partner may be due.
         self.leases.due.notify_one();
     }
@@ -53,7 +51,7 @@ impl Drop for Lease {
 
 impl Leases {
     pub(super) fn new(due: Arc<Notify>) -> Leases {
-        let state = LeaseState { taken: HashSet::new(), asked: Timestamp::UNIX_EPOCH, served: None };
+        let state = LeaseState { asked: Timestamp::UNIX_EPOCH, served: None };
         Leases { state: Mutex::new(state), due }
     }
 
@@ -68,7 +66,8 @@ impl Leases {
     ) -> Result<Vec<Lease>, DbError> {
         let served = {
             let mut state = self.state();
-            state.asked = state.asked.max(now);
+            // Also when the clock was set back: what is due before the later instant comes to be due once more.
+            state.asked = now;
             state.served.clone()
         };
         let mut leased = Vec::new();
@@ -94,48 +93,33 @@ impl Leases {
         mut slots: usize,
         leased: &mut Vec<Lease>,
     ) -> Result<(), DbError> {
-        if slots == 0 {
-            return Ok(());
-        }
-        let mut first = None;
-        for entry in index.due(&found.partner, None) {
-            let (due, id) = entry?;
-            first = first.or(Some(due));
-            if due > now || slots == 0 {
-                break;
-            }
-            if let Some(lease) = self.lease(index, id, now)? {
+        let mut looked = false;
+        while slots > 0 {
+            let Some(taken) = index.take(found, now, &mut looked)? else { break };
+            if let Some(lease) = self.lease(index, taken, now)? {
                 leased.push(lease);
                 slots = slots.saturating_sub(1);
             }
         }
-        index.raise_floor(found, first);
         Ok(())
     }
 
-    /// Leases one message unless it is taken or has changed since its entry was read.
-    fn lease(self: &Arc<Leases>, index: &Index, id: Id, now: Timestamp) -> Result<Option<Lease>, DbError> {
-        if !self.state().taken.insert(id) {
-            return Ok(None);
-        }
+    /// Leases a message that was taken, unless it has changed since.
+    fn lease(self: &Arc<Leases>, index: &Index, taken: Taken, now: Timestamp) -> Result<Option<Lease>, DbError> {
         // Read only now: the one who held it before has written what it did before letting go.
-        let message = index.message(&id).inspect_err(|_| self.release(&id))?;
+        let message = index.message_for_work(taken.id()).inspect_err(|_| taken.release())?;
         match message {
             // To the millisecond, as the index has it.
             Some(Indexed { message, .. })
                 if message.due.is_some_and(|due| due.as_millisecond() <= now.as_millisecond()) =>
             {
-                Ok(Some(Lease { message, leases: self.clone() }))
+                Ok(Some(Lease { message, taken, leases: self.clone() }))
             }
             _ => {
-                self.release(&id);
+                taken.reject();
                 Ok(None)
             }
         }
-    }
-
-    fn release(&self, id: &Id) {
-        self.state().taken.remove(id);
     }
 
     /// The earliest instant, after the one last asked about, at which some message becomes due.
@@ -145,7 +129,7 @@ impl Leases {
         let mut earliest: Option<Timestamp> = None;
         let mut next = index.first_floor(None)?;
         while let Some(found) = next.filter(|found| earliest.is_none_or(|earliest| found.due < earliest)) {
-            let first = index.due(&found.partner, Some(from)).next().transpose()?.map(|(due, _)| due);
+            let first = index.first_due(&found.partner, from)?;
             if found.due >= from {
                 // Nothing is due before that, so this is the first of all.
                 index.raise_floor(&found, first);

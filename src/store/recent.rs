@@ -1,4 +1,5 @@
-//! The messages changed last, as the index has them, so that a message in work is not read from its JSON at every step.
+//! The messages changed or taken up last, as the index has them, so that a message in work is not read from its JSON at every
+//! step.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,13 +23,15 @@ pub(super) struct Indexed {
     pub(super) sequence: u64,
 }
 
-/// What the committer wrote last. Only it puts messages in, after the index has them: a reader that did so could put an
-/// older one over a newer.
+/// What was written last, and what was read by those who are about to change it. What was read comes in only if the map was not
+/// written since: otherwise an older message could stand over a newer one. What is written later takes its place.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     messages: HashMap<Id, Indexed>,
     /// In the order in which they came in; those that left early are still in here.
     order: VecDeque<Id>,
+    /// Times that the map was written.
+    writes: u64,
 }
 
 impl Recent {
@@ -36,8 +39,29 @@ impl Recent {
         self.messages.get(id)
     }
 
+    /// How often the map was written: to be asked before a message is read from it.
+    pub(super) fn writes(&self) -> u64 {
+        self.writes
+    }
+
+    /// Somebody is about to work on this message, which was read from the map when that had been written `writes` times; its
+    /// stored form has `len` bytes.
+    pub(super) fn learn(&mut self, indexed: &Indexed, len: usize, writes: u64) {
+        if self.writes == writes && !self.messages.contains_key(&indexed.message.id) {
+            self.put(indexed.clone(), len);
+        }
+    }
+
+    /// The map has these messages now, with stored forms of so many bytes, and those no more. That has to be said before they no
+    /// longer wait in memory: from then on whoever asks is answered from here.
+    pub(super) fn follow(&mut self, written: Vec<(Indexed, usize)>, forgotten: &[Id]) {
+        self.writes = self.writes.wrapping_add(1);
+        written.into_iter().for_each(|(indexed, len)| self.put(indexed, len));
+        forgotten.iter().for_each(|id| drop(self.messages.remove(id)));
+    }
+
     /// The index has this message now; its stored form has `len` bytes.
-    pub(super) fn put(&mut self, indexed: Indexed, len: usize) {
+    fn put(&mut self, indexed: Indexed, len: usize) {
         let id = indexed.message.id;
         if len > LONGEST || is_at_rest(&indexed.message) {
             self.messages.remove(&id);
@@ -51,11 +75,6 @@ impl Recent {
                 self.messages.remove(&oldest);
             }
         }
-    }
-
-    /// The index has this message no more.
-    pub(super) fn forget(&mut self, id: &Id) {
-        self.messages.remove(id);
     }
 }
 
@@ -111,6 +130,42 @@ mod tests {
         put(&mut recent, &message, LONGEST);
         put(&mut recent, &message, LONGEST + 1);
         assert!(recent.get(&message.id).is_none());
+    }
+
+    fn indexed(message: &Message, sequence: u64) -> Indexed {
+        Indexed { message: Arc::new(message.clone()), sum: None, sequence }
+    }
+
+    fn sequence_of(recent: &Recent, message: &Message) -> Option<u64> {
+        recent.get(&message.id).map(|indexed| indexed.sequence)
+    }
+
+    #[test]
+    fn what_was_read_before_the_map_was_written_does_not_come_in_after_it() {
+        let mut recent = Recent::default();
+        let (message, other) = (queued(), queued());
+        let before = recent.writes();
+        recent.follow(vec![(indexed(&other, 2), 100)], &[]);
+        recent.learn(&indexed(&message, 1), 100, before);
+        assert_eq!(sequence_of(&recent, &message), None, "it may be what was written, or forgotten");
+        recent.learn(&indexed(&message, 1), 100, recent.writes());
+        assert_eq!(sequence_of(&recent, &message), Some(1));
+    }
+
+    #[test]
+    fn what_is_written_takes_the_place_of_what_was_read_and_what_is_forgotten_goes() {
+        let mut recent = Recent::default();
+        let message = queued();
+        recent.learn(&indexed(&message, 1), 100, recent.writes());
+        recent.follow(vec![(indexed(&message, 2), 100)], &[]);
+        assert_eq!(sequence_of(&recent, &message), Some(2));
+        recent.learn(&indexed(&message, 1), 100, recent.writes());
+        assert_eq!(sequence_of(&recent, &message), Some(2));
+        recent.follow(Vec::new(), &[message.id]);
+        assert_eq!(sequence_of(&recent, &message), None);
+        recent.learn(&indexed(&message, 2), 100, recent.writes());
+        recent.follow(vec![(indexed(&message, 3), LONGEST + 1)], &[]);
+        assert_eq!(sequence_of(&recent, &message), None, "it is too long now, and its older form is not answered with");
     }
 
     #[test]

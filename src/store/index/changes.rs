@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::floors::due_of;
-use super::keys::{business_views, key, trail_key, views};
+use super::floors::{Shift, due_of};
+use super::keys::{OTHER, QUICK, differences, key, trail_key, views};
 use super::lists::{self, BODIES, Edits, lists_of};
+use super::packed::Packer;
 use super::totals::Totals;
-use super::{Index, Location, MARKS, packed};
+use super::{Index, Location, MARKS};
 use crate::ground::id::Id;
 use crate::store::db::{Db, DbBatch, DbError};
 use crate::store::journal::retired::{Link, Marks};
@@ -43,10 +44,15 @@ struct Rare {
 }
 
 impl Changes {
-    /// Those messages that have something due.
-    pub(super) fn due(&self) -> Vec<Arc<Message>> {
-        let messages = self.messages.iter().map(|change| &change.after);
-        messages.filter(|message| due_of(message).is_some()).cloned().collect()
+    /// What they do to the lines of partners.
+    pub(super) fn shifts(&self) -> Vec<Shift> {
+        let changed = self.messages.iter().filter_map(|Changed { before, after, .. }| {
+            let from = before.as_ref().and_then(|before| due_of(&before.message));
+            Shift::new(after, from, due_of(after))
+        });
+        let forgotten = self.rare.forgotten.iter();
+        let forgotten = forgotten.filter_map(|before| Shift::new(&before.message, due_of(&before.message), None));
+        changed.chain(forgotten).collect()
     }
 
     /// Changes to messages whose facts up to frame `upto` are in them then.
@@ -134,48 +140,45 @@ pub(in crate::store) struct Entries {
     /// Messages and the lengths of their stored forms.
     pub(super) messages: Vec<(Indexed, usize)>,
     pub(super) forgotten: Vec<Id>,
+    pub(super) packer: Packer,
 }
 
 impl Entries {
     fn message(&mut self, before: Option<(&Message, u64)>, after: &Arc<Message>, sequence: u64) -> Result<(), DbError> {
-        let json = serde_json::to_vec(after.as_ref()).map_err(std::io::Error::from)?;
-        let value = packed::pack(sequence, &json)?;
-        for list in before.map(|(before, _)| lists_of(before)).into_iter().flatten() {
-            self.list(&list, after.id, None);
+        let (before, earlier_sum) = before.unzip();
+        let (old, new) = (before.map(lists_of), lists_of(after));
+        for list in old.iter().flatten().filter(|list| !new.contains(list)) {
+            self.list(list, after.id, None);
         }
-        for list in lists_of(after) {
-            self.list(&list, after.id, Some(Vec::new()));
+        for list in new.iter().filter(|list| old.as_ref().is_none_or(|old| !old.contains(list))) {
+            self.list(list, after.id, Some(Vec::new()));
         }
-        let old = before.map(|(before, _)| views(before)).unwrap_or_default();
-        let new = views(after);
-        for key in old.iter().filter(|key| !new.contains(key)) {
-            self.remove(key, &[]);
+        for part in QUICK.iter().chain(&OTHER) {
+            if before.is_some_and(|before| (part.are_alike)(before, after)) {
+                continue;
+            }
+            let old = before.map(part.keys).unwrap_or_default();
+            for (key, is_there) in differences(old, (part.keys)(after)) {
+                self.replace(&key, is_there);
+            }
         }
-        for key in new.iter().filter(|key| !old.contains(key)) {
-            self.insert(key, &[]);
-        }
-        self.documents(before.map(|(before, _)| before), after);
         let key = key(b'm', &[after.id.as_bytes()]);
-        if let Some((_, sum)) = before {
+        if let Some(sum) = earlier_sum {
             self.totals.subtract_sum(sum);
         }
-        let sum = Some(self.insert(&key, &value));
-        self.messages.push((Indexed { message: after.clone(), sum, sequence }, json.len()));
+        let (value, len) = self.packer.pack(sequence, after)?;
+        self.batch.insert(&key, value);
+        let sum = Some(self.totals.add(&key, value));
+        self.messages.push((Indexed { message: after.clone(), sum, sequence }, len));
         Ok(())
     }
 
-    /// What the documents of a message are found by; most facts leave them alone.
-    fn documents(&mut self, before: Option<&Message>, after: &Message) {
-        if before.is_some_and(|before| before.documents.are_shared_with(&after.documents)) {
-            return;
-        }
-        let old = before.map(business_views).unwrap_or_default();
-        let new = business_views(after);
-        for key in old.difference(&new) {
-            self.remove(key, &[]);
-        }
-        for key in new.difference(&old) {
+    /// A key without value is there from here on, or goes.
+    fn replace(&mut self, key: &[u8], is_there: bool) {
+        if is_there {
             self.insert(key, &[]);
+        } else {
+            self.remove(key, &[]);
         }
     }
 
@@ -184,8 +187,8 @@ impl Entries {
         for list in lists_of(message) {
             self.list(&list, message.id, None);
         }
-        for key in views(message).iter().chain(&business_views(message)) {
-            self.remove(key, &[]);
+        for key in views(message) {
+            self.remove(&key, &[]);
         }
         self.totals.subtract_sum(sum);
         self.batch.remove(&key(b'm', &[message.id.as_bytes()]));
@@ -239,10 +242,13 @@ impl Entries {
         for list in lists_of(&message) {
             self.list(&list, message.id, Some(Vec::new()));
         }
-        for key in views(&message).iter().chain(&business_views(&message)) {
-            self.insert(key, &[]);
+        for key in views(&message) {
+            self.insert(&key, &[]);
         }
-        self.insert(&key(b'm', &[message.id.as_bytes()]), &packed::pack(sequence, json)?);
+        let key = key(b'm', &[message.id.as_bytes()]);
+        let value = self.packer.pack_json(sequence, json)?;
+        self.batch.insert(&key, value);
+        self.totals.add(&key, value);
         Ok(())
     }
 

@@ -2,16 +2,19 @@
 //!
 //! A floor is never too high: a change becomes visible first, and lowers the floor of its partner then; who has looked from a
 //! partner's beginning raises its floor only if nothing lowered it meanwhile. Too low it may be, and costs a look then.
+//!
+//! Beside them are the [lines](super::line) of the partners, which are told of the same changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::line::{Line, Next};
 use crate::store::record::{Direction, Message};
 
-/// The floors of all partners that may have something due.
+/// The floors of all partners that may have something due, and what is known of who is next.
 #[derive(Debug, Default)]
 pub(super) struct Floors {
     /// Every partner of the map is in here.
@@ -21,6 +24,23 @@ pub(super) struct Floors {
     order: BTreeSet<(Timestamp, Arc<str>)>,
     /// Times that a floor was lowered, or might have been.
     changes: u64,
+    lines: HashMap<Arc<str>, Line>,
+}
+
+/// A message that has another place in its partner's line, or none any more, or had none.
+pub(super) struct Shift {
+    message: Arc<Message>,
+    /// When it was due.
+    from: Option<Timestamp>,
+    /// When it is.
+    to: Option<Timestamp>,
+}
+
+impl Shift {
+    /// None if the message neither was nor is in a line.
+    pub(super) fn new(message: &Arc<Message>, from: Option<Timestamp>, to: Option<Timestamp>) -> Option<Shift> {
+        (from.is_some() || to.is_some()).then(|| Shift { message: message.clone(), from, to })
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,14 +76,42 @@ impl Floors {
 
     /// The map was changed as a whole.
     pub(super) fn forget(&mut self) {
-        *self = Floors { changes: self.changes, ..Floors::default() };
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.values_mut().for_each(Line::forget);
+        *self = Floors { changes: self.changes, lines, ..Floors::default() };
     }
 
-    /// A message is visible as it is here.
-    pub(super) fn note(&mut self, message: &Message) {
-        if let Some(due) = due_of(message) {
-            self.lower(&message.partner, due);
+    /// A message is visible in its place.
+    pub(super) fn note(&mut self, Shift { message, from, to }: &Shift) {
+        if let Some(due) = to {
+            self.lower(&message.partner, *due);
         }
+        if let Some(line) = self.lines.get_mut(&*message.partner) {
+            line.note(message.id, *from, *to);
+        }
+    }
+
+    /// The line of a partner.
+    pub(super) fn line(&mut self, partner: &Arc<str>) -> &mut Line {
+        self.lines.entry(partner.clone()).or_default()
+    }
+
+    /// The next of a partner that is due at `now`; see [`Line::take`]. Where nobody is, its floor rises.
+    pub(super) fn take(&mut self, found: &Found, now: Timestamp) -> Next {
+        let line = self.line(&found.partner);
+        let next = line.take(now);
+        if next == Next::Nothing && line.is_unheld() {
+            let first = line.first();
+            self.raise(found, first);
+        }
+        next
+    }
+
+    /// The earliest instant from `from` on at which something of a partner is due, or that there is none; none if that is
+    /// not known here.
+    pub(super) fn first_due(&self, partner: &str, from: Timestamp) -> Option<Option<Timestamp>> {
+        let from = to_the_millisecond(from).unwrap_or(from);
+        self.lines.get(partner)?.first_due(from)
     }
 
     fn lower(&mut self, partner: &str, due: Timestamp) {
@@ -109,8 +157,12 @@ impl Floors {
 
 /// When a message is due, as the index has it: to the millisecond.
 pub(super) fn due_of(message: &Message) -> Option<Timestamp> {
-    let due = message.due.filter(|_| message.direction == Direction::Outbound)?;
-    Timestamp::from_millisecond(due.as_millisecond()).ok()
+    to_the_millisecond(message.due.filter(|_| message.direction == Direction::Outbound)?)
+}
+
+/// As a key has it.
+fn to_the_millisecond(instant: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_millisecond(instant.as_millisecond().max(0)).ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The keys of the index's views; the table is in [`index`](super).
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -11,62 +11,154 @@ use crate::store::alert::Alert;
 use crate::store::declared::COP_MSG_ID;
 use crate::store::record::{Direction, JobKind, Message, PublicationStage, State};
 
-/// Keys without value under which a message is found, beside the [lists](super::lists) that it is in.
-pub(super) fn views(message: &Message) -> Vec<Vec<u8>> {
-    let id = message.id.as_bytes();
-    let mut keys = Vec::with_capacity(4);
-    keys.extend(delivery_views(message));
-    for word in other_words(message) {
-        keys.push(key(b'w', &[word.as_bytes(), &[0], id]));
-    }
-    if message.alerts.iter().any(Alert::is_open) {
-        keys.push(key(b'a', &[id]));
-    }
-    if message.owes_mdn() {
-        keys.push(key(b'o', &[id]));
-    }
-    keys
+/// Some of the keys without value under which a message is found, beside the [lists](super::lists) that it is in. Most facts
+/// leave most of them as they are, and to see that costs less than to make them again.
+pub(super) struct Part {
+    /// Whether two states of one message have the same keys. `false` says nothing.
+    pub(super) are_alike: fn(&Message, &Message) -> bool,
+    /// The keys, in order and each once.
+    pub(super) keys: fn(&Message) -> Vec<Vec<u8>>,
 }
 
-/// Keys without value by which a message is delivered, published and answered.
-pub(super) fn delivery_views(message: &Message) -> BTreeSet<Vec<u8>> {
-    let id = message.id.as_bytes();
-    let mut keys = BTreeSet::new();
-    if let (Some(due), Direction::Outbound) = (message.due, message.direction) {
-        let mut key = partner_prefix(b'd', &message.partner);
-        key.extend_from_slice(&millis(due));
-        keys.insert(with_id(key, &message.id));
-    }
-    for message_id in message_ids(message) {
-        let prefix = match message.claim {
-            Some(_) => claimed_prefix(message_id),
-            None => message_id_prefix(message.direction, &message.partner, message_id),
+/// By what a message is delivered, answered and published, and by what its documents are found.
+pub(super) static QUICK: [Part; QUICK_PARTS] = [
+    Part { are_alike: are_due_alike, keys: due_keys },
+    Part { are_alike: are_named_alike, keys: name_keys },
+    Part { are_alike: are_published_alike, keys: unpublished_keys },
+    Part { are_alike: have_documents_in_common, keys: document_keys },
+];
+
+pub(super) const QUICK_PARTS: usize = 4;
+
+/// What only people look by.
+pub(super) static OTHER: [Part; 2] =
+    [Part { are_alike: are_worded_alike, keys: word_keys }, Part { are_alike: are_marked_alike, keys: mark_keys }];
+
+/// All keys without value under which a message is found, beside its lists.
+pub(super) fn views(message: &Message) -> impl Iterator<Item = Vec<u8>> {
+    QUICK.iter().chain(&OTHER).flat_map(move |part| (part.keys)(message))
+}
+
+/// The keys that one of two lists has and the other has not, both in order and each key once; whether it is the new one
+/// that has it.
+pub(super) fn differences(old: Vec<Vec<u8>>, new: Vec<Vec<u8>>) -> Vec<(Vec<u8>, bool)> {
+    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
+    let mut changed = Vec::new();
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => break changed,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(one), Some(other)) => one.cmp(other),
         };
-        keys.insert(with_id(prefix, &message.id));
-    }
-    for (index, (_, stage)) in (0u32..).zip(&message.publications) {
-        if !message.restored && !matches!(stage, PublicationStage::Published(_)) {
-            keys.insert(key(b'u', &[id, &index.to_be_bytes()]));
+        let gone = if order.is_le() { old.next() } else { None };
+        let come = if order.is_ge() { new.next() } else { None };
+        match (gone, come) {
+            (Some(key), None) => changed.push((key, false)),
+            (None, Some(key)) => changed.push((key, true)),
+            _ => {}
         }
     }
+}
+
+fn sorted(keys: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut keys: Vec<Vec<u8>> = keys.collect();
+    keys.sort_unstable();
+    keys.dedup();
     keys
 }
 
-/// Keys without value under which the documents of a message are found.
-pub(super) fn business_views(message: &Message) -> BTreeSet<Vec<u8>> {
-    let mut keys = BTreeSet::new();
-    let cop_msg_id = message.declaration.as_ref().and_then(|declaration| declaration.cop_msg_id.as_deref());
-    if let (Some(cop_msg_id), Direction::Outbound) = (cop_msg_id, message.direction) {
-        keys.insert(document_key(COP_MSG_ID, cop_msg_id, &message.id, 0));
+fn are_of_one_side(one: &Message, other: &Message) -> bool {
+    one.direction == other.direction && one.partner == other.partner
+}
+
+fn are_due_alike(one: &Message, other: &Message) -> bool {
+    one.due == other.due && are_of_one_side(one, other)
+}
+
+fn due_keys(message: &Message) -> Vec<Vec<u8>> {
+    let due = message.due.filter(|_| message.direction == Direction::Outbound);
+    let keys = due.map(|due| {
+        let mut key = partner_prefix(b'd', &message.partner);
+        key.extend_from_slice(&millis(due));
+        with_id(key, &message.id)
+    });
+    keys.into_iter().collect()
+}
+
+fn are_named_alike(one: &Message, other: &Message) -> bool {
+    let names = message_ids(one).eq(message_ids(other));
+    names && one.claim.is_some() == other.claim.is_some() && are_of_one_side(one, other)
+}
+
+fn name_keys(message: &Message) -> Vec<Vec<u8>> {
+    let prefixes = message_ids(message).map(|message_id| match message.claim {
+        Some(_) => claimed_prefix(message_id),
+        None => message_id_prefix(message.direction, &message.partner, message_id),
+    });
+    sorted(prefixes.map(|prefix| with_id(prefix, &message.id)))
+}
+
+fn are_published_alike(one: &Message, other: &Message) -> bool {
+    one.restored == other.restored && published(one).eq(published(other))
+}
+
+/// Of each publication whether it is done.
+fn published(message: &Message) -> impl Iterator<Item = bool> {
+    message.publications.iter().map(|(_, stage)| matches!(stage, PublicationStage::Published(_)))
+}
+
+fn unpublished_keys(message: &Message) -> Vec<Vec<u8>> {
+    let id = message.id.as_bytes();
+    let wanted = (0u32..).zip(published(message)).filter(|(_, published)| !message.restored && !published);
+    wanted.map(|(index, _)| key(b'u', &[id, &index.to_be_bytes()])).collect()
+}
+
+fn have_documents_in_common(one: &Message, other: &Message) -> bool {
+    let same = one.documents.are_shared_with(&other.documents) && one.direction == other.direction;
+    same && cop_msg_id(one) == cop_msg_id(other)
+}
+
+fn cop_msg_id(message: &Message) -> Option<&str> {
+    message.declaration.as_ref().and_then(|declaration| declaration.cop_msg_id.as_deref())
+}
+
+fn document_keys(message: &Message) -> Vec<Vec<u8>> {
+    let mut keys = Vec::new();
+    if let (Some(cop_msg_id), Direction::Outbound) = (cop_msg_id(message), message.direction) {
+        keys.push(document_key(COP_MSG_ID, cop_msg_id, &message.id, 0));
     }
     if !message.documents.are_none() {
-        keys.insert(key(b'c', &[message.id.as_bytes()]));
+        keys.push(key(b'c', &[message.id.as_bytes()]));
     }
     for (number, document) in (1u32..).zip(message.documents.iter()) {
-        keys.insert(key(b'e', &[&[standing_byte(document.standing)], message.id.as_bytes()]));
+        keys.push(key(b'e', &[&[standing_byte(document.standing)], message.id.as_bytes()]));
         keys.extend(document.findable().map(|(name, value)| document_key(name, value, &message.id, number)));
     }
-    keys
+    sorted(keys.into_iter())
+}
+
+fn are_worded_alike(one: &Message, other: &Message) -> bool {
+    one.kind == other.kind && one.file_name == other.file_name && one.declaration == other.declaration
+}
+
+fn word_keys(message: &Message) -> Vec<Vec<u8>> {
+    let id = message.id.as_bytes();
+    sorted(other_words(message).iter().map(|word| key(b'w', &[word.as_bytes(), &[0], id])))
+}
+
+fn are_marked_alike(one: &Message, other: &Message) -> bool {
+    is_alerting(one) == is_alerting(other) && one.owes_mdn() == other.owes_mdn()
+}
+
+fn is_alerting(message: &Message) -> bool {
+    message.alerts.iter().any(Alert::is_open)
+}
+
+fn mark_keys(message: &Message) -> Vec<Vec<u8>> {
+    let id = message.id.as_bytes();
+    let marks = [(b'a', is_alerting(message)), (b'o', message.owes_mdn())];
+    marks.into_iter().filter(|(_, is_set)| *is_set).map(|(view, _)| key(view, &[id])).collect()
 }
 
 /// Read backwards, the latest message comes first, and its documents in order: their numbers are inverted.
@@ -265,5 +357,56 @@ pub(super) fn standing_byte(standing: Standing) -> u8 {
         Standing::Released => 4,
         Standing::Rejected => 5,
         Standing::Error => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::apply;
+    use crate::store::record::{Body, Came, Fact, Folder, Publication};
+    use crate::store::tests::support::{at, composed, id, queued, reason};
+
+    #[test]
+    fn a_fact_moves_the_keys_that_it_is_about_and_no_others_are_made_again() {
+        let wire = Body { id: id(2), len: 4, sha256: None, crc32c: None };
+        let retry = Fact::RetryAt { due: at(9), reason: reason("unreachable"), came: Came::Unknown };
+        let files = vec![Publication { folder: Folder::Sent, name: "order.xml".to_owned(), files: Vec::new() }];
+        let facts = [
+            (Fact::Declared { documents: vec![vec![("orderNo".to_owned(), "1".to_owned())]] }, vec!["documents"]),
+            (composed("<1@station>", wire, at(5)), vec!["due", "names"]),
+            (Fact::Attempted { number: 1 }, vec![]),
+            (retry, vec!["due"]),
+            (Fact::Attempted { number: 2 }, vec![]),
+            (Fact::Delivered { receipt: None, note: None, files }, vec!["due", "unpublished"]),
+            (Fact::Staged { index: 0 }, vec![]),
+            (Fact::Published { index: 0, name: "order.xml".to_owned() }, vec!["unpublished"]),
+        ];
+        let mut message = apply(None, id(1), at(1), &queued("customs", None)).unwrap();
+        for (fact, expected) in facts {
+            let before = message.clone();
+            message = apply(Some(message), id(1), at(2), &fact).unwrap();
+            let names = ["due", "names", "unpublished", "documents"];
+            let moved = QUICK.iter().zip(names).filter(|(part, _)| !(part.are_alike)(&before, &message));
+            let moved: Vec<&str> = moved.map(|(_, name)| name).collect();
+            assert_eq!(moved, expected, "{fact:?}");
+            for part in QUICK.iter().chain(&OTHER).filter(|part| (part.are_alike)(&before, &message)) {
+                assert_eq!((part.keys)(&before), (part.keys)(&message), "{fact:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lists_differ_in_what_one_has_and_the_other_has_not() {
+        let keys = |text: &str| text.bytes().map(|byte| vec![byte]).collect::<Vec<Vec<u8>>>();
+        let told = |old, new| {
+            let changed = differences(keys(old), keys(new));
+            let sign = |is_there: bool| if is_there { '+' } else { '-' };
+            changed.iter().flat_map(|(key, is_there)| [sign(*is_there), char::from(key[0])]).collect::<String>()
+        };
+        assert_eq!(told("abd", "bcde"), "-a+c+e");
+        assert_eq!(told("", "ab"), "+a+b");
+        assert_eq!(told("ab", ""), "-a-b");
+        assert_eq!(told("ab", "ab"), "");
     }
 }

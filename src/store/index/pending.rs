@@ -7,17 +7,16 @@
 //! that was found, the next walk begins behind it.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use super::Index;
 use super::changes::{Changed, Changes};
-use super::keys::{business_views, delivery_views, state_byte};
+use super::keys::{QUICK, QUICK_PARTS, differences, state_byte};
 use super::totals::{Applied, Location};
 use crate::ground::id::Id;
 use crate::store::db::{Bytes, DbError};
 use crate::store::recent::Indexed;
-use crate::store::record::Message;
 
 /// Messages that may wait.
 const MESSAGES: usize = 512;
@@ -52,10 +51,12 @@ pub(super) struct Pending {
 #[derive(Debug)]
 struct Waiting {
     change: Changed,
-    /// What it adds to [`Pending::keys`], by what it is delivered by, and by its documents.
-    delivery: Vec<Vec<u8>>,
-    business: Vec<Vec<u8>>,
+    /// What it adds to [`Pending::keys`], by [part](super::keys::Part).
+    laid: [Laid; QUICK_PARTS],
 }
+
+/// Keys in order, and whether they are there.
+type Laid = Vec<(Vec<u8>, bool)>;
 
 impl Pending {
     /// The map has everything up to this frame.
@@ -77,40 +78,36 @@ impl Pending {
         let earlier = self.messages.remove(&change.after.id);
         let last = earlier.as_ref().map(|earlier| earlier.change.after.clone());
         // What the map has is what it had when the message began to wait.
-        let (before, delivery, business) = match earlier {
-            Some(Waiting { change: Changed { before, .. }, delivery, business }) => (before, delivery, business),
-            None => (change.before, Vec::new(), Vec::new()),
+        let (before, mut laid) = match earlier {
+            Some(Waiting { change: Changed { before, .. }, laid }) => (before, laid),
+            None => (change.before, Default::default()),
         };
         let change = Changed { before, ..change };
         let stored = change.before.as_ref().map(|before| before.message.as_ref());
         let left = last.as_deref().or(stored);
         self.count(left.map(|message| state_byte(message.state)), state_byte(change.after.state));
-        let stay = left.is_some_and(|message| message.documents.are_shared_with(&change.after.documents));
-        let business = if stay { business } else { self.replace(&business, stored, &change.after, business_views) };
-        let delivery = self.replace(&delivery, stored, &change.after, delivery_views);
-        self.messages.insert(change.after.id, Waiting { change, delivery, business });
+        for (part, laid) in QUICK.iter().zip(&mut laid) {
+            if left.is_none_or(|left| !(part.are_alike)(left, &change.after)) {
+                let (old, new) = (stored.map(part.keys).unwrap_or_default(), (part.keys)(&change.after));
+                *laid = self.replace(laid, differences(old, new));
+            }
+        }
+        self.messages.insert(change.after.id, Waiting { change, laid });
     }
 
-    /// Lays what keys a message has instead of those in the map over it.
-    fn replace(
-        &mut self,
-        earlier: &[Vec<u8>],
-        stored: Option<&Message>,
-        after: &Message,
-        views: impl Fn(&Message) -> BTreeSet<Vec<u8>>,
-    ) -> Vec<Vec<u8>> {
-        for key in earlier {
+    /// Lays over the map what the keys of a message differ in from those that it has there, instead of what they did earlier.
+    fn replace(&mut self, earlier: &[(Vec<u8>, bool)], now: Laid) -> Laid {
+        for (key, _) in earlier {
             self.keys.remove(key);
         }
-        let (old, new) = (stored.map(&views).unwrap_or_default(), views(after));
-        let changed: Vec<Vec<u8>> = old.symmetric_difference(&new).cloned().collect();
-        self.keys.extend(changed.iter().map(|key| (key.clone(), new.contains(key))));
-        if earlier.iter().any(|key| old.contains(key) && new.contains(key)) {
+        self.keys.extend(now.iter().cloned());
+        let differs = |key: &Vec<u8>| now.binary_search_by(|(other, _)| other.cmp(key)).is_ok();
+        if earlier.iter().any(|(key, is_there)| !is_there && !differs(key)) {
             // It is as the map has it again.
             self.gaps.clear();
             self.turns = self.turns.wrapping_add(1);
         }
-        changed
+        now
     }
 
     /// All keys of the map in this range are gone.

@@ -1,5 +1,7 @@
 //! Who may work on what is due.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::support::*;
 use crate::store::record::Came;
 use crate::store::*;
@@ -141,6 +143,106 @@ fn what_is_leased_is_what_is_due_whatever_came_and_went_before() {
         assert_eq!(store.next_due(), next, "round {round}");
     }
     assert!(number > 150, "much has happened: {number}");
+}
+
+/// Messages of one partner from the outbox to composed, in one transaction.
+fn compose_many(store: &Store, messages: &[(u16, Timestamp)]) {
+    let mut transaction = Transaction::new(at(1));
+    for (number, due) in messages {
+        let payload = transaction.body(format!("payload {number}").into_bytes());
+        let wire = transaction.body(format!("wire {number}").into_bytes());
+        transaction.fact(id(*number), queued("customs", Some(payload)));
+        transaction.fact(id(*number), composed(&format!("<{number}@station>"), wire, *due));
+    }
+    store.commit_blocking(transaction).unwrap();
+}
+
+fn all_happen(store: &Store, facts: Vec<(Id, Fact)>) {
+    let mut transaction = Transaction::new(at(1));
+    for (id, fact) in facts {
+        transaction.fact(id, fact);
+    }
+    store.commit_blocking(transaction).unwrap();
+}
+
+#[test]
+fn in_a_long_line_the_earliest_come_first_whoever_holds_what_and_whatever_people_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let mut seed = 11u32;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        usize::try_from(seed >> 8).unwrap() % below.max(1)
+    };
+    let second = |number: usize| i64::try_from(number).unwrap();
+    let first: Vec<(u16, Timestamp)> = (0..700).map(|number| (number, at(second(random(200))))).collect();
+    compose_many(&store, &first);
+    let mut line: BTreeMap<Id, Timestamp> = first.iter().map(|(number, due)| (id(*number), *due)).collect();
+    let (mut held, mut now, mut number) = (Vec::<Lease>::new(), 100, 700u16);
+    for round in 0..300 {
+        let chosen: BTreeSet<Id> = (0..4).filter_map(|_| line.keys().nth(random(line.len())).copied()).collect();
+        match random(6) {
+            0 => {
+                let new: Vec<(u16, Timestamp)> =
+                    (number..number + 8).map(|number| (number, at(now - 50 + second(random(100))))).collect();
+                compose_many(&store, &new);
+                line.extend(new.iter().map(|(number, due)| (id(*number), *due)));
+                number += 8;
+            }
+            1 => {
+                let end = || Fact::Cancelled { reason: "no".to_owned(), by: "ann".to_owned(), files: vec![] };
+                all_happen(&store, chosen.iter().map(|id| (*id, end())).collect());
+                line.retain(|id, _| !chosen.contains(id));
+            }
+            2 => {
+                let due = at(now - 20 + second(random(80)));
+                let retry = || Fact::RetryAt { due, reason: reason("http-503"), came: Came::Unknown };
+                all_happen(&store, chosen.iter().map(|id| (*id, retry())).collect());
+                line.extend(chosen.iter().map(|id| (*id, due)));
+            }
+            3 => {
+                let done: Vec<Lease> = held.drain(..held.len().min(6)).collect();
+                let open = done.iter().map(|lease| lease.message.id).filter(|id| line.contains_key(id));
+                let end = || Fact::Delivered { receipt: None, note: None, files: vec![] };
+                let facts = open.flat_map(|id| [(id, Fact::Attempted { number: 1 }), (id, end())]).collect();
+                all_happen(&store, facts);
+                line.retain(|id, _| done.iter().all(|lease| lease.message.id != *id));
+            }
+            4 => held.retain(|_| random(2) == 0),
+            _ => now += second(random(7)) - 2,
+        }
+        let in_work: BTreeSet<Id> = held.iter().map(|lease| lease.message.id).collect();
+        let due = line.iter().filter(|(id, due)| **due <= at(now) && !in_work.contains(id));
+        let mut expected: Vec<(Timestamp, Id)> = due.map(|(id, due)| (*due, *id)).collect();
+        let slots = random(30);
+        expected.sort_unstable();
+        expected.truncate(slots);
+        let leases = store.lease_due(at(now), 1000, &|_| slots);
+        let found: Vec<(Timestamp, Id)> =
+            leases.iter().map(|lease| (lease.message.due.unwrap(), lease.message.id)).collect();
+        assert_eq!(found, expected, "round {round}");
+        held.extend(leases);
+        let next = line.values().copied().filter(|due| *due > at(now)).min();
+        assert_eq!(store.next_due(), next, "round {round}");
+    }
+    assert!(number > 800, "much has come: {number}");
+}
+
+#[test]
+fn a_message_is_decoded_once_for_its_lease_and_for_the_commits_that_follow() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let id = compose_one(&store, 1, "customs", at(0));
+    drop(store);
+    // Nothing of it is in memory after a restart.
+    let (store, _) = open(dir.path());
+    let leases = store.lease_due(at(0), 1, &|_| 1);
+    let known = || store.0.index.message(&id).unwrap().unwrap().message;
+    assert!(std::sync::Arc::ptr_eq(&leases[0].message, &known()));
+    happen(&store, id, 1, Fact::Attempted { number: 1 }).unwrap();
+    assert_eq!((known().state, known().attempts), (State::Sending, 1));
+    store.0.index.flush().unwrap();
+    assert_eq!((known().state, known().attempts), (State::Sending, 1));
 }
 
 #[test]

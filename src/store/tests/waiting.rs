@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use proptest::prelude::*;
 
@@ -45,7 +46,27 @@ fn fact(kind: u8, number: u16, second: i64) -> Fact {
         8 => accepted(&format!("{number}@customs"), body(number), body(number)),
         9 => Fact::Held { reason: reason("looked-at"), by: "operator".to_owned(), came: Came::Unknown },
         10 => Fact::Purged { why: reason("expired"), bodies: vec![body(number).id] },
+        11 => Fact::Restored { sequence: 1 },
+        12 => Fact::Resumed { reason: "asked".to_owned(), by: "operator".to_owned(), anew: true },
+        13 => Fact::Released { reason: "asked".to_owned(), by: "operator".to_owned(), due },
+        14 => Fact::AwaitingReceipt { deadline: due, came: Came::Answered },
+        15 => recomposed(&format!("<{number}-again@station>"), body(100 + number), due),
+        16 => Fact::Received {
+            partner: "customs".to_owned(),
+            message_id: format!("<{number}@customs>"),
+            headers: crate::mime::Headers::new(),
+            wire: body(number),
+        },
         _ => Fact::Cancelled { reason: "no".to_owned(), by: "operator".to_owned(), files: Vec::new() },
+    }
+}
+
+fn recomposed(message_id: &str, wire: Body, due: Timestamp) -> Fact {
+    match composed(message_id, wire, due) {
+        Fact::Composed { message_id, headers, wire, mics, due } => {
+            Fact::Recomposed { message_id, headers, wire, mics, due }
+        }
+        other => other,
     }
 }
 
@@ -96,7 +117,8 @@ fn asked(index: &Index) -> impl PartialEq + std::fmt::Debug + use<> {
     let unpublished: Vec<_> = index.unpublished().map(Result::unwrap).collect();
     let named: Vec<_> = numbers
         .clone()
-        .map(|number| index.by_message_id(Direction::Outbound, partner(number), &format!("{number}@station")).unwrap())
+        .flat_map(|number| [format!("{number}@station"), format!("{number}-again@station")].map(|name| (number, name)))
+        .map(|(number, name)| index.by_message_id(Direction::Outbound, partner(number), &name).unwrap())
         .collect();
     let keys: Vec<_> =
         numbers.clone().map(|number| index.claimant(&key(&format!("{number}@customs"))).unwrap()).collect();
@@ -121,7 +143,7 @@ proptest! {
 
     #[test]
     fn what_waits_is_seen_as_if_the_map_had_it(
-        groups in prop::collection::vec((prop::collection::vec((0u8..12, 0..MESSAGES), 1..6), 0u8..8), 1..40)
+        groups in prop::collection::vec((prop::collection::vec((0u8..18, 0..MESSAGES), 1..6), 0u8..8), 1..50)
     ) {
         let dir = tempfile::tempdir().unwrap();
         let (waiting, at_once) = (index(&dir.path().join("waiting")), index(&dir.path().join("at_once")));
@@ -211,6 +233,41 @@ fn a_message_that_is_due_again_when_it_was_before_is_found_among_those_that_are_
     assert_eq!(begun.map(Result::unwrap).next(), Some((at(10), id(4))), "by a list that had begun");
     assert_eq!(due().first(), Some(&(at(10), id(4))));
     assert_eq!(due().len(), numbers.len());
+}
+
+#[test]
+fn a_message_that_is_read_to_be_worked_on_is_not_answered_with_once_it_has_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let index = index(dir.path());
+        let facts = (0..300).flat_map(|number| [0, 1].map(|kind| (id(number), fact(kind, number, 1))));
+        assert_eq!(take(&index, facts.collect(), true), 600);
+        index.flush().unwrap();
+    }
+    // Nothing is in memory of this one: it reads the map.
+    let index = index(dir.path());
+    let (at_work, done) = (AtomicU16::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                index.message_for_work(&id(at_work.load(Ordering::Relaxed))).unwrap();
+            }
+        });
+        let mut stale = Vec::new();
+        for number in 0..300 {
+            at_work.store(number, Ordering::Relaxed);
+            take(&index, vec![(id(number), Fact::Attempted { number: 1 })], true);
+            let is_stale = |index: &Index| index.message(&id(number)).unwrap().unwrap().message.attempts == 0;
+            let waiting = is_stale(&index);
+            // The map gets it with this.
+            index.oldest(State::Queued).unwrap();
+            if waiting || is_stale(&index) {
+                stale.push(number);
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(stale.is_empty(), "{stale:?}");
+    });
 }
 
 #[test]
