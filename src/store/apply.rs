@@ -15,7 +15,7 @@ use super::keeping;
 use super::record::Body;
 use super::record::{
     Direction, Documents, EARLIER, EarlierWire, Event, Fact, JobKind, Message, Publication, PublicationStage, Reach,
-    Reason, Receipt, STRAYS, Shared, State, Stray,
+    Reason, Receipt, STRAYS, Shared, State, Stray, Timeline,
 };
 use crate::as2::SentMics;
 use crate::ground::id::Id;
@@ -85,7 +85,7 @@ pub fn apply(message: Option<Message>, id: Id, at: Timestamp, fact: &Fact) -> Re
         (Some(message), Some(_)) => return Err(BadTransition::Exists { fact: fact.name(), state: message.state }),
         (None, None) => return Err(BadTransition::Missing { fact: fact.name() }),
     };
-    let named_before = message.bodies();
+    let shown = message.replaceable();
     let before = message.state;
     let applied = aside::apply(&mut message, fact).or_else(|| business::apply(&mut message, fact));
     match (applied, message.direction) {
@@ -102,13 +102,9 @@ pub fn apply(message: Option<Message>, id: Id, at: Timestamp, fact: &Fact) -> Re
     }
     if !keeping::is_keeping(fact) {
         message.updated = at;
-        message.remember(named_before, fact);
+        message.remember(shown, fact);
     }
-    if message.timeline.len() >= TIMELINE_LINES {
-        let surplus = message.timeline.len().saturating_sub(TIMELINE_LINES.saturating_sub(1));
-        message.timeline.drain(..surplus);
-    }
-    message.timeline.push(Event { at, fact: fact.name().to_owned(), detail: detail(fact) });
+    message.timeline.add(Event { at, fact: fact.name().to_owned(), detail: detail(fact) }, TIMELINE_LINES);
     Ok(message)
 }
 
@@ -177,7 +173,7 @@ fn blank(id: Id, direction: Direction, at: Timestamp) -> Message {
         payload_purged: None,
         legal_hold: None,
         gone: false,
-        timeline: Vec::new(),
+        timeline: Timeline::default(),
     }
 }
 
@@ -281,7 +277,7 @@ fn inbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), BadT
         Fact::Received { partner, message_id, headers, wire } => message.receive(partner, message_id, headers, *wire),
         Fact::Accepted { partner, key, headers, wire, payload, file_name, declaration, signer, files } => {
             message.receive(partner, &key.message_id, headers, *wire);
-            message.claim = Some(key.clone());
+            message.claim = Some(key.clone().into());
             message.payload = Some(*payload);
             message.file_name = file_name.clone();
             message.declaration = declaration.clone();

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::store::record::{Answered, Came, Content, DedupKey, Findings, Folder, PlatformAnswer, Said};
 
@@ -273,6 +275,48 @@ fn every_body_of_a_fact_is_known() {
     assert_eq!(fact("accepted").bodies(), [body(2), body(3)]);
     assert_eq!(fact("delivered").bodies(), [body(9), body(1)]);
     assert_eq!(fact("held").bodies(), []);
+}
+
+/// What happens to messages until they name all sorts of bodies.
+const NAMING: [&str; 9] = [
+    "queued",
+    "queued composed attempted recomposed",
+    "queued composed attempted recomposed bodies-dropped",
+    "queued composed attempted delivered",
+    "queued composed attempted delivered staged published stray-receipt",
+    "queued failed",
+    "received",
+    "received accepted answered",
+    "unknown-receipt",
+];
+
+/// The bodies that a message lists, which are those that it says to keep.
+fn kept(message: &Message) -> BTreeSet<Id> {
+    let kept: BTreeSet<Id> = message.bodies().iter().map(|body| body.id).collect();
+    for number in 0..=12 {
+        let id = body(number).id;
+        assert_eq!(message.keeps(&id), kept.contains(&id), "{number}");
+    }
+    kept
+}
+
+#[test]
+fn what_a_message_has_named_it_keeps_whatever_takes_its_place_and_a_fact_that_names_nothing_leaves_it() {
+    for (history, name) in NAMING.iter().flat_map(|history| NAMES.map(|name| (*history, name))) {
+        let Ok(message) = after(&format!("{history} {name}")) else { continue };
+        let mut named = kept(&after(history).unwrap());
+        named.extend(fact(name).bodies().iter().map(|body| body.id));
+        if name == "bodies-dropped" {
+            named.remove(&body(2).id);
+        }
+        assert_eq!(kept(&message), named, "{name} after [{history}]");
+    }
+    let purged = Fact::PayloadPurged { why: reason("expired"), bodies: vec![body(1).id] };
+    let mut message = after("queued composed attempted delivered staged published").unwrap();
+    for fact in [purged, fact("stray-receipt"), fact("resent")] {
+        message = apply(Some(message), Id::from_bytes(ID), at(9), &fact).unwrap();
+        assert_eq!(kept(&message), BTreeSet::from([body(2).id, body(9).id]));
+    }
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub(super) const QUEUE: usize = 256;
 const GROUP: usize = 256;
 /// Bytes of one group beyond which no further transaction joins it.
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that the facts of most transactions find room in.
+const FACTS: usize = 4 * 1024;
 
 /// A transaction became durable.
 #[derive(Debug, Clone)]
@@ -76,7 +78,8 @@ impl Request {
             link: transaction.link.clone(),
             change: transaction.change.clone(),
         };
-        let facts = serde_json::to_vec(&record).expect("facts are plain data with string keys");
+        let mut facts: Vec<u8> = Vec::with_capacity(FACTS);
+        serde_json::to_writer(&mut facts, &record).expect("facts are plain data with string keys");
         if facts.len() > MAX_PAYLOAD {
             let len = u64::try_from(facts.len()).unwrap_or(u64::MAX);
             return Err(CommitError::TooLarge { len, limit });

@@ -14,7 +14,7 @@ use super::error::{CommitError, Conflict};
 use super::index::{Changes, Index, Location};
 use super::journal::retired::Link;
 use super::recent::Indexed;
-use super::record::{Body, DedupKey, Fact, Message};
+use super::record::{Body, DedupKey, Fact, Message, PublicationStage, State};
 use super::trail::{self, Change, Changed, Entry};
 use super::transaction::{Precondition, Transaction};
 use crate::ground::id::Id;
@@ -47,6 +47,9 @@ pub(super) struct Group<'a> {
 
 /// A message before a transaction: as the index has it, if the group has not changed it, and as it is.
 type Current = (Option<Indexed>, Arc<Message>);
+
+/// What was looked up for a judgement: a message is read once, whatever is asked about it.
+type Seen = HashMap<Id, Option<Current>>;
 
 /// A message that the group changes.
 struct Touched {
@@ -93,7 +96,7 @@ impl From<DbError> for Refusal {
 pub(super) struct Effects {
     /// Some message has something to do.
     pub(super) due: bool,
-    /// Some message has files to publish.
+    /// Some message has files to publish that it had not before.
     pub(super) publications: bool,
     /// Files of bodies that are no longer kept.
     pub(super) files: Vec<Id>,
@@ -134,11 +137,12 @@ impl<'a> Group<'a> {
         transaction: &Transaction,
         file_exists: &dyn Fn(&Id) -> bool,
     ) -> Result<Judged, Refusal> {
+        let mut seen = Seen::default();
         for precondition in &transaction.preconditions {
-            self.check(precondition)?;
+            self.check(precondition, &mut seen)?;
         }
         let mode = Mode::New { transaction, file_exists };
-        let mut judged = self.follow(transaction.at, &transaction.facts, mode)?;
+        let mut judged = self.follow(transaction.at, &transaction.facts, mode, seen)?;
         judged.note(transaction.at, transaction.change.as_ref());
         Ok(judged)
     }
@@ -147,7 +151,7 @@ impl<'a> Group<'a> {
     /// files.
     pub(super) fn replay(&self, record: &FactsRecord<Vec<(Id, Fact)>>, sequence: u64) -> Result<Judged, Refusal> {
         let mode = Mode::Replayed { sequence, settled: self.index.settled() };
-        let mut judged = self.follow(record.at, &record.facts, mode)?;
+        let mut judged = self.follow(record.at, &record.facts, mode, Seen::default())?;
         judged.note(record.at, record.change.as_ref());
         Ok(judged)
     }
@@ -211,9 +215,9 @@ impl<'a> Group<'a> {
             effects.changed.push(changed);
             let due_before = before.and_then(|before| before.message.due);
             effects.due |= touched.after.due.is_some() && touched.after.due != due_before;
-            effects.publications |= !touched.after.publications.is_empty();
+            let before = before.map(|before| &*before.message);
+            effects.publications |= gives_to_publish(before, &touched.after);
             if !touched.after.alerts.is_empty() {
-                let before = before.map(|before| &*before.message);
                 effects.raised.extend(alert::newly_raised(before, &touched.after));
             }
         }
@@ -232,22 +236,35 @@ impl<'a> Group<'a> {
         Ok((changes, effects))
     }
 
-    fn check(&self, precondition: &Precondition) -> Result<(), Refusal> {
+    fn check(&self, precondition: &Precondition, seen: &mut Seen) -> Result<(), Refusal> {
         match precondition {
             Precondition::StateIs(id, states) => {
-                let state = self.current(id)?.map(|(_, message)| message.state);
+                let state = self.state(id, seen)?;
                 let lawful = state.is_some_and(|state| states.contains(&state));
                 if lawful { Ok(()) } else { Err(Conflict::WrongState { id: *id, state }.into()) }
             }
-            Precondition::Absent(id) => match self.current(id)? {
+            Precondition::Absent(id) => match self.state(id, seen)? {
                 Some(_) => Err(Conflict::AlreadyPresent(*id).into()),
                 None => Ok(()),
             },
         }
     }
 
+    /// The state of a message, none if there is no such message. What was read for it is kept for the facts.
+    fn state(&self, id: &Id, seen: &mut Seen) -> Result<Option<State>, DbError> {
+        let current = self.look(id, seen)?;
+        let state = current.as_ref().map(|(_, message)| message.state);
+        seen.insert(*id, current);
+        Ok(state)
+    }
+
+    /// A message as the group has it, from what was seen of it if it was.
+    fn look(&self, id: &Id, seen: &mut Seen) -> Result<Option<Current>, DbError> {
+        seen.remove(id).map_or_else(|| self.current(id), Ok)
+    }
+
     /// Lets the facts happen, aside from the group.
-    fn follow(&self, at: Timestamp, facts: &[(Id, Fact)], mode: Mode<'_>) -> Result<Judged, Refusal> {
+    fn follow(&self, at: Timestamp, facts: &[(Id, Fact)], mode: Mode<'_>, mut seen: Seen) -> Result<Judged, Refusal> {
         let mut judged = Judged::default();
         for (id, fact) in facts {
             if let Fact::PayloadPurged { bodies, .. }
@@ -257,13 +274,15 @@ impl<'a> Group<'a> {
                 judged.dropped.extend(bodies);
             }
             let earlier = judged.messages.iter().position(|(known, _)| known == id);
-            let stored = if earlier.is_none() { self.current(id)? } else { None };
+            let stored = if earlier.is_none() { self.look(id, &mut seen)? } else { None };
             if earlier.is_none() && mode.knows(stored.as_ref(), fact) {
                 continue;
             }
-            let before =
-                earlier.and_then(|place| judged.messages.get(place)).map(|(_, touched)| touched.after.bodies());
-            let mine = before.or_else(|| stored.as_ref().map(|(_, message)| message.bodies())).unwrap_or_default();
+            let named = fact.bodies();
+            let before = earlier.and_then(|place| judged.messages.get(place)).map(|(_, touched)| &touched.after);
+            let before = before.or_else(|| stored.as_ref().map(|(_, message)| message));
+            let keeps = |id: &Id| before.is_some_and(|message| message.keeps(id));
+            let mine: Vec<Id> = named.iter().map(|body| body.id).filter(keeps).collect();
             let transition = |cause| Conflict::Transition { id: *id, cause };
             match earlier {
                 // Taken out: what this transaction alone has is not copied. If the fact is refused, all of it is.
@@ -285,7 +304,7 @@ impl<'a> Group<'a> {
                 }
             }
             self.follow_key(&mut judged, *id, fact)?;
-            self.follow_bodies(&mut judged, *id, &mine, fact, mode)?;
+            self.follow_bodies(&mut judged, *id, &mine, &named, mode)?;
         }
         Ok(judged)
     }
@@ -303,22 +322,23 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// A body belongs to one message, `mine` to this one: they expire together.
+    /// A body belongs to one message, `mine` of the `named` ones to this one already: they expire together.
     fn follow_bodies(
         &self,
         judged: &mut Judged,
         id: Id,
-        mine: &[Body],
-        fact: &Fact,
+        mine: &[Id],
+        named: &[Body],
         mode: Mode<'_>,
     ) -> Result<(), Refusal> {
-        for body in fact.bodies() {
+        for body in named {
             let earlier = judged.named.iter().find(|(known, _)| *known == body.id).map(|(_, by)| *by);
             let added = matches!(mode, Mode::New { transaction, .. } if transaction.adds(&body.id));
-            let known = !added && self.knows_body(&body.id)?;
+            // What the message keeps, the store has: it need not be looked for.
+            let own = matches!(mode, Mode::New { .. }) && mine.contains(&body.id);
+            let known = !added && (own || self.knows_body(&body.id)?);
             let is_file = !added && !known && earlier.is_none();
             if let Mode::New { file_exists, .. } = mode {
-                let own = mine.iter().any(|mine| mine.id == body.id);
                 if earlier.is_some_and(|by| by != id) || (known && earlier.is_none() && !own) {
                     return Err(Conflict::BodyOfAnother(body.id).into());
                 }
@@ -362,6 +382,17 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Whether the publisher has something to do now that it had not before: files that were promised, or that a person lets go
+/// on. It tells itself what it has staged and published, and by when it tries again what failed.
+fn gives_to_publish(before: Option<&Message>, after: &Message) -> bool {
+    let waits = |message: &Message, place: usize| {
+        let stage = message.publications.get(place).map(|(_, stage)| stage);
+        !message.restored && stage.is_some_and(|stage| !matches!(stage, PublicationStage::Published(_)))
+    };
+    // Not by their number: one may be published in the same group in which another is promised.
+    (0..after.publications.len()).any(|place| waits(after, place) && before.is_none_or(|before| !waits(before, place)))
+}
+
 impl Judged {
     /// The change that the transaction is. What is derived from a fact about the same knows less of it.
     fn note(&mut self, at: Timestamp, change: Option<&Change>) {
@@ -386,3 +417,7 @@ impl Mode<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod tests;

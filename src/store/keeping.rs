@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 
 use super::apply::BadTransition;
-use super::fact::add_files;
-use super::record::{Body, Fact, LegalHold, Message, PayloadPurge, PublicationStage};
+use super::record::{Body, Content, Fact, LegalHold, Message, PayloadPurge, PublicationStage};
 use crate::ground::id::Id;
 
 /// Whether the fact is about how long a message is kept, not about its journey.
@@ -60,12 +59,23 @@ impl Message {
 
     /// Every body of the message whose bytes are kept.
     pub fn bodies(&self) -> Vec<Body> {
-        let mut bodies = self.shown();
+        let mut bodies: Vec<Body> = self.shown().collect();
+        bodies.sort_unstable_by_key(|body| *body.id.as_bytes());
+        bodies.dedup_by_key(|body| body.id);
         bodies.extend(self.others.iter().copied());
-        if let Some(purge) = &self.payload_purged {
-            bodies.retain(|body| !purge.bodies.contains(&body.id));
+        if self.payload_purged.is_some() {
+            bodies.retain(|body| !self.is_purged(&body.id));
         }
         bodies
+    }
+
+    /// Whether the body is one of [`bodies`](Message::bodies).
+    pub(super) fn keeps(&self, id: &Id) -> bool {
+        !self.is_purged(id) && self.shown().chain(self.others.iter().copied()).any(|body| body.id == *id)
+    }
+
+    fn is_purged(&self, id: &Id) -> bool {
+        self.payload_purged.as_ref().is_some_and(|purge| purge.bodies.contains(id))
     }
 
     /// The bodies that go when the payload's time is over: those that are not evidence as well.
@@ -87,25 +97,32 @@ impl Message {
         settled && self.legal_hold.is_none() && self.publications.iter().all(|(_, stage)| published(stage))
     }
 
-    /// Bodies that fields other than `others` name, each once.
-    fn shown(&self) -> Vec<Body> {
-        let mut bodies: Vec<Body> = Vec::new();
-        bodies.extend(self.payload);
-        bodies.extend(self.wire);
-        bodies.extend(self.receipt.as_ref().map(|receipt| receipt.body));
-        for (publication, _) in &self.publications {
-            add_files(&mut bodies, std::slice::from_ref(&**publication));
-        }
-        bodies.sort_unstable_by_key(|body| *body.id.as_bytes());
-        bodies.dedup_by_key(|body| body.id);
-        bodies
+    /// Bodies that fields other than `others` name; one may come more than once.
+    fn shown(&self) -> impl Iterator<Item = Body> {
+        let receipt = self.receipt.as_ref().map(|receipt| receipt.body);
+        let files = self.publications.iter().flat_map(|(publication, _)| &publication.files);
+        let published = files.filter_map(|(_, content)| match content {
+            Content::Body(body) => Some(*body),
+            Content::Text(_) => None,
+        });
+        self.payload.into_iter().chain(self.wire).chain(receipt).chain(published)
     }
 
-    /// Keeps the names of bodies that no field shows after a fact.
-    pub(super) fn remember(&mut self, before: Vec<Body>, fact: &Fact) {
-        let shown = self.shown();
-        for body in before.into_iter().chain(fact.bodies()) {
-            if !shown.contains(&body) && !self.others.contains(&body) {
+    /// Kept bodies of the fields in which a fact may put another one. What publications name is never replaced.
+    pub(super) fn replaceable(&self) -> [Option<Body>; 3] {
+        let receipt = self.receipt.as_ref().map(|receipt| receipt.body);
+        [self.payload, self.wire, receipt].map(|body| body.filter(|body| !self.is_purged(&body.id)))
+    }
+
+    /// Keeps the names of bodies that no field shows after a fact. `before` are those that it may have replaced: a fact that names
+    /// no body has replaced none.
+    pub(super) fn remember(&mut self, before: [Option<Body>; 3], fact: &Fact) {
+        let named = fact.bodies();
+        if named.is_empty() {
+            return;
+        }
+        for body in before.into_iter().flatten().chain(named) {
+            if !self.shown().any(|shown| shown == body) && !self.others.contains(&body) {
                 self.others.push(body);
             }
         }

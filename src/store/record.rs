@@ -19,6 +19,7 @@ mod evidence;
 mod findings;
 pub(super) mod hex_digest;
 mod shared;
+mod timeline;
 mod wires;
 
 use jiff::Timestamp;
@@ -28,6 +29,7 @@ pub use self::business::{Answered, DeclarationSummary, Documents, NAMED, Platfor
 pub use self::evidence::{CertificateRole, CertificateUse, ContentKey, Evidence, EvidenceStep, Term};
 pub use self::findings::Findings;
 pub use self::shared::Shared;
+pub use self::timeline::{Event, Timeline};
 pub use self::wires::{Came, EARLIER, EarlierWire, Reach};
 
 pub use super::alert::{Acknowledgement, Alert, Level};
@@ -337,17 +339,6 @@ pub enum Fact {
     BodiesDropped { why: Reason, bodies: Vec<Id> },
 }
 
-/// One line of a message's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// When.
-    pub at: Timestamp,
-    /// The fact's kebab-case name.
-    pub fact: String,
-    /// Code or short detail (attempt number, reason code, who).
-    pub detail: String,
-}
-
 /// A payload that is no longer kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PayloadPurge {
@@ -472,7 +463,7 @@ pub struct Message {
     pub publications: Vec<(Shared<Publication>, PublicationStage)>,
     /// The key it claimed by being accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claim: Option<DedupKey>,
+    pub claim: Option<Shared<DedupKey>>,
     /// Bodies that facts named and no other field shows: stray and earlier receipts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Body>,
@@ -486,5 +477,5 @@ pub struct Message {
     #[serde(skip)]
     pub gone: bool,
     /// History, newest last; the oldest lines are dropped from this view beyond a hundred, never from the journal.
-    pub timeline: Vec<Event>,
+    pub timeline: Timeline,
 }

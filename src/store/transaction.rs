@@ -120,9 +120,8 @@ impl Transaction {
 
     /// Lets go of added bytes that none of the facts added so far names.
     pub fn keep_named_bodies(&mut self) {
-        let facts = &self.facts;
-        let named = |body: &Body| facts.iter().flat_map(|(_, fact)| fact.bodies()).any(|named| named.id == body.id);
-        self.bodies.retain(|(body, _)| named(body));
+        let named: Vec<Id> = self.facts.iter().flat_map(|(_, fact)| fact.bodies()).map(|body| body.id).collect();
+        self.bodies.retain(|(body, _)| named.contains(&body.id));
     }
 
     /// Sets the change for the audit trail that the transaction is, or that its facts carry out.
