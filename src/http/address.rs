@@ -15,7 +15,8 @@ use crate::ground::network::url_host;
 /// Which addresses may be connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Addresses {
-    /// Globally reachable unicast addresses only, and only ports on which web servers live: 80, 443 and from 1024.
+    /// Globally reachable unicast addresses only, and only ports on which web servers live: 80, 443 and from 1024. A
+    /// client may be told that the port does not matter (`ClientSettings::any_port`).
     #[default]
     PublicOnly,
     /// Any; for partners that the operator marked as being inside.

@@ -30,7 +30,7 @@ use tokio_rustls::TlsConnector;
 use super::address::{Addresses, Target};
 use super::body::SendBody;
 use super::course::Course;
-use super::head::Head;
+use super::head::{Head, Heading};
 use super::old_tls::OldTls;
 use super::pool::{Connection, Pool};
 use super::post_error::{PostError, PostErrorKind};
@@ -46,6 +46,8 @@ pub struct ClientSettings {
     pub identity: Option<Identity>,
     /// Where connections may go.
     pub addresses: Addresses,
+    /// To any port all the same: the operator wrote the URL, no peer named it.
+    pub any_port: bool,
     /// Largest answer body in bytes.
     pub answer_limit: usize,
     /// How long an unused connection is kept.
@@ -68,6 +70,7 @@ impl Default for ClientSettings {
             trust: Trust::System,
             identity: None,
             addresses: Addresses::PublicOnly,
+            any_port: false,
             answer_limit: 1024 * 1024,
             idle: Duration::from_secs(20),
             idle_per_host: 4,
@@ -76,6 +79,13 @@ impl Default for ClientSettings {
             proxy: None,
             old_tls: false,
         }
+    }
+}
+
+impl ClientSettings {
+    /// By what the form of a URL is judged; what its host resolves to is judged by `addresses` alone.
+    pub(super) fn ports(&self) -> Addresses {
+        if self.any_port { Addresses::Any } else { self.addresses }
     }
 }
 
@@ -166,19 +176,68 @@ impl Client {
         body: SendBody,
         timeouts: Timeouts,
     ) -> Result<Answer, PostError> {
+        let fields: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let route = self.route(url)?;
+        route.request(method, &fields, body, timeouts).await
+    }
+
+    /// The way to `url`, for any number of requests.
+    ///
+    /// # Errors
+    /// The URL is not usable, or says by itself that it leads where this client may not go.
+    pub fn route(&self, url: &str) -> Result<Route, PostError> {
         let settings = &self.0.settings;
-        let (target, uri) = Target::parse(url, settings.addresses)?;
+        let (target, uri) = Target::parse(url, settings.ports())?;
         let proxy = settings.proxy.as_ref().filter(|proxy| proxy.serves(&target));
         if proxy.is_some() && target.is_literally_forbidden(settings.addresses) {
             return Err(forbidden());
         }
+        let by_proxy = proxy.is_some();
+        let heading = Heading::new(&target, &uri, by_proxy && !target.tls)?;
+        Ok(Route { client: self.clone(), target, by_proxy, heading })
+    }
+}
+
+/// A client's way to one URL: what all its requests have in common, found once. Where the host's name leads is asked for each
+/// connection.
+#[derive(Debug)]
+pub struct Route {
+    client: Client,
+    target: Target,
+    /// The client's proxy serves the target.
+    by_proxy: bool,
+    heading: Heading,
+}
+
+impl Route {
+    /// [`Client::post`] to this URL.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn post(&self, fields: &[(&str, &str)], body: SendBody, timeouts: Timeouts) -> Result<Answer, PostError> {
+        self.request("POST", fields, body, timeouts).await
+    }
+
+    /// The same with any method.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn request(
+        &self,
+        method: &str,
+        fields: &[(&str, &str)],
+        body: SendBody,
+        timeouts: Timeouts,
+    ) -> Result<Answer, PostError> {
+        let (shared, target) = (&self.client.0, &self.target);
+        let proxy = shared.settings.proxy.as_ref().filter(|_| self.by_proxy);
         let forwarded_by = proxy.filter(|_| !target.tls);
-        let head = Head::new(method, (&target, &uri), headers, &body, settings, forwarded_by)?;
+        let head = Head::new(method, &self.heading, fields, &body, &shared.settings, forwarded_by)?;
         let answered = AtomicBool::new(false);
         let end = Instant::now() + timeouts.total;
         let half_done = Mutex::default();
-        let way = Way { target: &target, proxy, connect: timeouts.connect, answered: &answered, half_done: &half_done };
-        let exchange = self.0.exchange_or_insist(way, head, &body);
+        let way = Way { target, proxy, connect: timeouts.connect, answered: &answered, half_done: &half_done };
+        let exchange = shared.exchange_or_insist(way, head, &body);
         let late = |_| PostError::new(PostErrorKind::Timeout, "no complete answer in time");
         let answer = tokio::time::timeout_at(end, exchange).await.map_err(late).flatten();
         let half_done = half_done.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -187,6 +246,12 @@ impl Client {
             connection.see_out(end).await;
         }
         answer.map_err(|error| PostError { answered: answered.load(Ordering::Relaxed), ..error })
+    }
+
+    /// Under which settings it goes.
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> &ClientSettings {
+        &self.client.0.settings
     }
 }
 
@@ -399,10 +464,10 @@ fn profile(settings: &ClientSettings) -> [u8; 32] {
     }
     hasher.update(&settings.identity.as_ref().map(Identity::digest).unwrap_or_default());
     hasher.update(&settings.proxy.as_ref().map(Proxy::digest).unwrap_or_default());
-    let ClientSettings { addresses, answer_limit, idle, idle_per_host, chunked, expect, old_tls, .. } = settings;
-    hasher.update(
-        format!("{addresses:?} {answer_limit} {idle:?} {idle_per_host} {chunked} {expect:?} {old_tls}").as_bytes(),
-    );
+    let ClientSettings { addresses, any_port, answer_limit, idle, idle_per_host, chunked, expect, old_tls, .. } =
+        settings;
+    let ways = format!("{addresses:?} {any_port} {chunked} {expect:?} {old_tls}");
+    hasher.update(format!("{ways} {answer_limit} {idle:?} {idle_per_host}").as_bytes());
     hasher.finish()
 }
 

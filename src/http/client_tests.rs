@@ -380,6 +380,10 @@ fn equal_settings_share_a_client() {
     let mut settings = ClientSettings::default();
     let first = cache.client(&settings).expect("usable");
     assert!(Arc::ptr_eq(&first.0, &cache.client(&settings).expect("usable").0));
+    settings.any_port = true;
+    let second = cache.client(&settings).expect("usable");
+    assert!(!Arc::ptr_eq(&first.0, &second.0));
     settings.addresses = Addresses::Any;
-    assert!(!Arc::ptr_eq(&first.0, &cache.client(&settings).expect("usable").0));
+    let third = cache.client(&settings).expect("usable");
+    assert!(!Arc::ptr_eq(&first.0, &third.0) && !Arc::ptr_eq(&second.0, &third.0));
 }

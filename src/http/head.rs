@@ -10,10 +10,29 @@ use super::post_error::{PostError, PostErrorKind};
 use super::proxy::Proxy;
 use crate::http::client::ClientSettings;
 
+/// What the heads of all requests to one URL have in common.
+#[derive(Debug)]
+pub(super) struct Heading {
+    /// The path, or the whole URL for a proxy that forwards the request.
+    uri: Uri,
+    host: HeaderValue,
+}
+
+impl Heading {
+    /// Whether requests are `forwarded`: a proxy gets them themselves rather than a tunnel.
+    pub(super) fn new(target: &Target, uri: &Uri, forwarded: bool) -> Result<Heading, PostError> {
+        let bad = |what: &str| PostError::new(PostErrorKind::BadUrl, what);
+        let (path, host) = (path_of(uri), target.host_header());
+        let form = if forwarded { format!("http://{host}{path}") } else { path };
+        let uri = form.parse().map_err(|_| bad("the path is not usable"))?;
+        let host = HeaderValue::from_str(&host).map_err(|_| bad("the host is not usable"))?;
+        Ok(Heading { uri, host })
+    }
+}
+
 /// A request's head, from which the request is made as often as it has to be.
 pub(super) struct Head {
     method: Method,
-    /// The path, or the whole URL for a proxy that forwards the request.
     uri: Uri,
     fields: Vec<(HeaderName, HeaderValue)>,
     chunked: bool,
@@ -36,20 +55,17 @@ impl Head {
     /// `forwarded_by`: the proxy that gets the request itself rather than a tunnel.
     pub(super) fn new(
         method: &str,
-        (target, uri): (&Target, &Uri),
-        headers: &[(String, String)],
+        heading: &Heading,
+        given: &[(&str, &str)],
         body: &SendBody,
         settings: &ClientSettings,
         forwarded_by: Option<&Proxy>,
     ) -> Result<Head, PostError> {
         let bad = |what: &str| PostError::new(PostErrorKind::BadUrl, what);
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad("not a method"))?;
-        let path = path_of(uri);
-        let form = if forwarded_by.is_some() { format!("http://{}{path}", target.host_header()) } else { path };
-        let form = form.parse().map_err(|_| bad("the path is not usable"))?;
-        let host = HeaderValue::from_str(&target.host_header()).map_err(|_| bad("the host is not usable"))?;
-        let mut fields = vec![(header::HOST, host)];
-        for (name, value) in headers {
+        let mut fields = Vec::with_capacity(given.len().saturating_add(3));
+        fields.push((header::HOST, heading.host.clone()));
+        for (name, value) in given {
             let field = HeaderName::from_bytes(name.as_bytes());
             let field = field.map_err(|_| bad("a header field has an unusable name"))?;
             let value = HeaderValue::from_bytes(value.as_bytes());
@@ -68,7 +84,7 @@ impl Head {
             fields.push((header::CONTENT_LENGTH, HeaderValue::from(body.len())));
         }
         let expect = settings.expect.filter(|_| !body.is_empty());
-        Ok(Head { method, uri: form, fields, chunked, expect })
+        Ok(Head { method, uri: heading.uri.clone(), fields, chunked, expect })
     }
 
     /// The same head without an expectation, for a peer that answered 417.

@@ -52,15 +52,25 @@ impl Drop for Connection {
     }
 }
 
-/// Idle connections per target, newest last, and the tasks that drive every connection of a client.
+/// Idle connections, and the tasks that drive every connection of a client.
 #[derive(Debug)]
 pub(super) struct Pool {
-    idle: Mutex<HashMap<Target, Vec<(Connection, Instant)>>>,
+    idle: Mutex<Idle>,
     drivers: Mutex<JoinSet<()>>,
     keep: Duration,
     per_target: usize,
 }
 
+#[derive(Debug, Default)]
+struct Idle {
+    /// Newest last, since when each waits.
+    by_target: HashMap<Target, Vec<(Connection, Instant)>>,
+    /// When all targets were looked at last.
+    swept: Option<Instant>,
+}
+
+/// How often the connections to all targets are looked at; those to one are whenever it is asked for.
+const SWEEP: Duration = Duration::from_secs(1);
 /// How long a connection just used may take to become ready again before it is given up.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long a connection may take to be closed in good order.
@@ -85,27 +95,42 @@ impl Pool {
 
     fn newest(&self, target: &Target) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        self.sweep(&mut idle);
-        idle.get_mut(target)?.pop().map(|(connection, _)| connection)
+        self.sweep(&mut idle, target, Instant::now());
+        idle.by_target.get_mut(target)?.pop().map(|(connection, _)| connection)
     }
 
     /// Keeps a connection whose answer was read to its end.
     pub(super) fn put(&self, target: &Target, mut connection: Connection) {
         connection.in_use = false;
+        let now = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        self.sweep(&mut idle);
-        let connections = idle.entry(target.clone()).or_default();
-        if !connection.requests.is_closed() && connections.len() < self.per_target {
-            connections.push((connection, Instant::now()));
+        self.sweep(&mut idle, target, now);
+        if connection.requests.is_closed() || self.per_target == 0 {
+            return;
+        }
+        match idle.by_target.get_mut(target) {
+            None => drop(idle.by_target.insert(target.clone(), vec![(connection, now)])),
+            Some(connections) if connections.len() < self.per_target => connections.push((connection, now)),
+            Some(_) => {}
         }
     }
 
-    /// Drops what is closed or old.
-    fn sweep(&self, idle: &mut HashMap<Target, Vec<(Connection, Instant)>>) {
-        for connections in idle.values_mut() {
-            connections.retain(|(connection, since)| !connection.requests.is_closed() && since.elapsed() < self.keep);
+    /// Drops what is closed or old: of this target, and from time to time of all.
+    fn sweep(&self, idle: &mut Idle, target: &Target, now: Instant) {
+        let is_fresh = |(connection, since): &(Connection, Instant)| {
+            !connection.requests.is_closed() && now.duration_since(*since) < self.keep
+        };
+        if idle.swept.is_some_and(|swept| now.duration_since(swept) < SWEEP) {
+            if let Some(connections) = idle.by_target.get_mut(target) {
+                connections.retain(is_fresh);
+            }
+            return;
         }
-        idle.retain(|_, connections| !connections.is_empty());
+        idle.swept = Some(now);
+        idle.by_target.retain(|_, connections| {
+            connections.retain(is_fresh);
+            !connections.is_empty()
+        });
     }
 
     /// Drives a fresh connection until it ends, until what is given back here is dropped and its time is over, or

@@ -249,3 +249,15 @@ async fn a_farewell_that_a_peer_does_not_take_is_cut_short_and_a_broken_exchange
     assert!(ended.await.is_err());
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_let_go_when_its_time_is_over_although_only_other_servers_are_asked_for() {
+    let target = |host: &str| Target { tls: true, host: host.to_owned(), port: 443 };
+    let pool = Pool::new(Duration::from_secs(20), 1);
+    let (connection, ended) = stubborn(&pool).await;
+    pool.put(&target("as2.partner.example"), connection);
+    tokio::time::advance(Duration::from_secs(21)).await;
+    assert!(pool.take(&target("as2.other.example")).await.is_none());
+    assert!(ended.await.is_err());
+    assert!(pool.idle.lock().unwrap().by_target.is_empty(), "nor is its server remembered");
+}

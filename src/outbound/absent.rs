@@ -39,9 +39,10 @@ impl Present {
 }
 
 impl Outbound {
-    /// Nobody is down who is not delivered to.
+    /// Nobody is down who is not delivered to, and how a partner was reached before its file was read again is forgotten.
     pub fn forget_absent(&self) {
         let directory = self.directory.load();
+        self.clients.forget(&directory);
         let present = |partner: &str| directory.by_id(partner).is_some_and(|partner| partner.enabled);
         for partner in self.circuits.keep(present) {
             self.store.alerts().resolve(circuit::PARTNER_DOWN, Some(&partner));

@@ -40,6 +40,9 @@ impl Destination {
 
     /// The server behind a URL to which something of this partner goes.
     pub(super) fn of(partner: &Partner, url: &str) -> Destination {
+        if url == partner.url.as_str() {
+            return Destination::own(&partner.id);
+        }
         let elsewhere = PartnerUrl::parse(url).ok().filter(|url| !partner.url.same_origin(url));
         Destination { elsewhere: elsewhere.as_ref().map(origin), ..Destination::own(&partner.id) }
     }

@@ -5,6 +5,7 @@
 //! no place of a payload, however long that server keeps it: it has places of its own, waits here for one of them, and is put
 //! off while that server does not answer. Nor does it wait for the payloads of a partner that is down.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,17 +43,42 @@ struct Work {
     tasks: JoinSet<()>,
     /// Message of each task, and where it goes; nowhere, if it is put off.
     running: HashMap<TaskId, (Option<Destination>, Id)>,
+    /// How many of them go to each server; none is not listed.
+    counts: HashMap<Destination, usize>,
     /// Leased MDNs to other servers than their partner's own, which have no place free, by server.
     waiting: HashMap<Destination, VecDeque<Lease>>,
 }
 
 impl Work {
+    /// A task began with a message that goes to this server, or nowhere.
+    fn began(&mut self, task: TaskId, server: Option<Destination>, id: Id) {
+        if let Some(server) = &server {
+            let count = self.counts.entry(server.clone()).or_default();
+            *count = count.saturating_add(1);
+        }
+        self.running.insert(task, (server, id));
+    }
+
+    /// A task has ended; this was its message.
+    fn ended(&mut self, task: TaskId) -> Option<Id> {
+        let (server, id) = self.running.remove(&task)?;
+        if let Some(server) = server
+            && let Entry::Occupied(mut count) = self.counts.entry(server)
+        {
+            match count.get().saturating_sub(1) {
+                0 => drop(count.remove_entry()),
+                left => *count.get_mut() = left,
+            }
+        }
+        Some(id)
+    }
+
     fn running_to(&self, server: &Destination) -> usize {
-        self.running.values().filter(|(to, _)| to.as_ref() == Some(server)).count()
+        self.counts.get(server).copied().unwrap_or_default()
     }
 
     fn running_elsewhere(&self) -> usize {
-        self.running.values().filter(|(to, _)| to.as_ref().is_some_and(|to| !to.is_own())).count()
+        self.counts.iter().filter(|(to, _)| !to.is_own()).map(|(_, count)| count).sum()
     }
 
     fn waiting_for(&self, server: &Destination) -> usize {
@@ -121,7 +147,7 @@ impl Outbound {
             Ok((task, ())) => (*task, false),
             Err(error) => (error.id(), true),
         };
-        if let (Some((_, id)), true) = (work.running.remove(&task), panicked) {
+        if let (Some(id), true) = (work.ended(task), panicked) {
             tracing::error!(%id, "a delivery ended unexpectedly");
             self.postpone(id, internal_error()).await;
         }
@@ -192,11 +218,11 @@ impl Outbound {
         match turn {
             Turn::Now => {
                 let task = work.tasks.spawn(async move { flow.work(lease).await });
-                work.running.insert(task.id(), (Some(server), id));
+                work.began(task.id(), Some(server), id);
             }
             Turn::PutOff(why) => {
                 let task = work.tasks.spawn(async move { flow.put_off(&lease, &server, why).await });
-                work.running.insert(task.id(), (None, id));
+                work.began(task.id(), None, id);
             }
             Turn::Later if !server.is_own() && work.waiting_for(&server) < WAITING => {
                 work.waiting.entry(server).or_default().push_back(lease);
@@ -322,6 +348,27 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_delivery_takes_a_place_at_its_server_from_its_beginning_to_its_end_and_what_is_put_off_takes_none() {
+        let own = Destination::own("acme");
+        let elsewhere = Destination { elsewhere: Some("https://mdn.example:443".to_owned()), ..own.clone() };
+        let mut work = Work::default();
+        let mut tasks = Vec::new();
+        for (number, to) in (1u8..).zip([Some(&own), Some(&own), Some(&elsewhere), None]) {
+            let task = work.tasks.spawn(async {}).id();
+            work.began(task, to.cloned(), Id::from_bytes([number; 16]));
+            tasks.push(task);
+        }
+        let places = |work: &Work| (work.running_to(&own), work.running_to(&elsewhere), work.running_elsewhere());
+        assert_eq!((places(&work), work.running.len()), ((2, 1, 1), 4));
+        assert_eq!(work.ended(tasks[0]), Some(Id::from_bytes([1; 16])));
+        assert_eq!((work.ended(tasks[0]), places(&work)), (None, (1, 1, 1)), "it ends once");
+        for task in &tasks[1..] {
+            work.ended(*task);
+        }
+        assert_eq!((places(&work), work.running.len(), work.counts.len()), ((0, 0, 0), 0, 0));
     }
 
     #[test]

@@ -62,6 +62,15 @@ impl IntakeError {
     }
 }
 
+/// When a file was claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claimed {
+    /// This moment, and its id was made then: nothing can be recorded under it.
+    Now,
+    /// Earlier, perhaps by another process.
+    Before,
+}
+
 /// What becomes of a file.
 #[allow(clippy::large_enum_variant, reason = "one for each file in work; none is kept")]
 pub(super) enum Prepared {
@@ -78,9 +87,10 @@ pub(super) enum Prepared {
 }
 
 impl Outbound {
-    /// Records a claimed file and removes it.
-    pub(super) async fn take(&self, claim: Claim) -> Result<(), IntakeError> {
-        if self.store.message(&claim.id).is_none() {
+    /// Records a claimed file and removes it; both are done when this returns.
+    pub(super) async fn take(&self, claim: Claim, claimed: Claimed) -> Result<(), IntakeError> {
+        let mut recorded = None;
+        if claimed == Claimed::Now || self.store.message(&claim.id).is_none() {
             let partner = self.enabled_partner(&claim.partner)?;
             let (path, id, of) = (claim.path.clone(), claim.id, partner.clone());
             let folder = claim.is_folder;
@@ -89,25 +99,44 @@ impl Outbound {
             };
             let name = if folder { format!("{}{SUFFIX}", claim.file_name) } else { claim.file_name.clone() };
             match self.accept(partner, claim.id, &name, None, read).await {
-                Ok(()) | Err(IntakeError::Journal(CommitError::Conflict(_))) => {}
+                Ok(message) => recorded = message,
+                Err(IntakeError::Journal(CommitError::Conflict(_))) => {}
                 Err(IntakeError::File(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
-        let flow = self.clone();
-        match drain::blocking(move || flow.dispose(&claim)).await {
-            Ok(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(self.store.judge_sync(error).into()),
+        match self.dispose_in_turn(claim, recorded).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.store.judge_sync(error).into()),
             _ => Ok(()),
         }
     }
 
+    /// Waits until the claimed file is disposed of, by whoever has the turn.
+    async fn dispose_in_turn(&self, claim: Claim, recorded: Option<Arc<Message>>) -> io::Result<()> {
+        let (disposed, turn) = self.disposal.add(claim, recorded);
+        if let Some(turn) = turn {
+            let flow = self.clone();
+            drop(drain::blocking(move || turn.run(|claim, recorded| flow.dispose(claim, recorded))));
+        }
+        disposed.await.map_err(|_| io::Error::other("what removes claimed files broke off"))?
+    }
+
     /// The claimed file has done its service, unless it is kept for `sent/`; one that was too large to be copied becomes the
-    /// rejected original.
-    fn dispose(&self, claim: &Claim) -> io::Result<()> {
-        // An index that has failed knows nobody; the file may be all that there is.
-        let message = self.store.message(&claim.id);
-        let message = message.ok_or_else(|| io::Error::other("the record of a claimed file cannot be read"))?;
-        if self.keep_original(claim, &message) {
+    /// rejected original. `recorded` is its message as it was committed.
+    fn dispose(&self, claim: &Claim, recorded: Option<&Message>) -> io::Result<()> {
+        // Of a short payload that says all that counts here. One that may be kept can have gone on since.
+        let recorded = recorded.filter(|message| message.payload.is_none_or(|payload| payload.len < ORIGINAL_FROM));
+        let looked_up;
+        let message = match recorded {
+            Some(message) => message,
+            None => {
+                // An index that has failed knows nobody; the file may be all that there is.
+                looked_up = self.store.message(&claim.id);
+                let unread = || io::Error::other("the record of a claimed file cannot be read");
+                looked_up.as_ref().ok_or_else(unread)?
+            }
+        };
+        if self.keep_original(claim, message) {
             return Ok(());
         }
         let refused_uncopied = message.state == State::Rejected && message.payload.is_none();
@@ -170,7 +199,7 @@ impl Outbound {
         match self.accept(partner, message, &name, change, move |_| Ok(Some(payload))).await {
             // The first one of two at the same time has won.
             Err(IntakeError::Journal(CommitError::Conflict(_))) if id.is_some() => Ok(message),
-            recorded => recorded.map(|()| message),
+            recorded => recorded.map(|_| message),
         }
     }
 
@@ -180,6 +209,7 @@ impl Outbound {
         partner.cloned().ok_or_else(|| IntakeError::Partner(id.to_owned()))
     }
 
+    /// Records a payload under a name, once it is checked and composed; the message as it is then.
     pub(super) async fn accept(
         &self,
         partner: Arc<Partner>,
@@ -187,15 +217,15 @@ impl Outbound {
         file_name: &str,
         change: Option<Change>,
         read: impl FnOnce(&Outbound) -> io::Result<Option<Draft>> + Send + 'static,
-    ) -> Result<(), IntakeError> {
+    ) -> Result<Option<Arc<Message>>, IntakeError> {
         let now = self.clock.now();
         let prepared = self.prepare(&partner, read, file_name, id, now).await?;
         let (mut transaction, _underway) = record_of(prepared, &partner, id, file_name, None, now);
         if let Some(change) = change {
             transaction.change(change);
         }
-        self.store.commit(transaction).await?;
-        Ok(())
+        let committed = self.store.commit(transaction).await?;
+        Ok(committed.messages.into_iter().find(|message| message.id == id))
     }
 
     /// A copy of a claimed file, unless it is longer than the limit.
@@ -394,3 +424,7 @@ pub(super) fn record_of(
     }
     (transaction, kept)
 }
+
+#[cfg(test)]
+#[path = "intake_tests.rs"]
+mod tests;

@@ -5,8 +5,9 @@
 //!    sent before; `signing` adds the signature that the partner's file asks for; what was bare is wrapped in a DxpMsg.
 //! 3. `compose` makes the wire bytes, **once**: Message-ID, Date, boundaries, ciphertext and MICs are fixed here.
 //! 4. `intake` commits payload, wire and the facts `Queued` + `Composed` in one transaction; only then the claimed
-//!    file goes away.
-//! 5. `dispatch` leases due messages, `send` commits `Attempted` and POSTs exactly the stored bytes (`outgoing`).
+//!    file goes away (`disposal`).
+//! 5. `dispatch` leases due messages, `send` commits `Attempted` and POSTs exactly the stored bytes (`outgoing`), as the
+//!    partner's file says that its server is reached (`clients`).
 //!    While a server cannot be reached, `circuit` lets one attempt at a time probe it; `restart` lets a transfer go on
 //!    where it broke off.
 //! 6. `receipt` verifies the MDN (in the response, or POSTed later) and settles; [`retry`] decides what follows
@@ -42,8 +43,10 @@ use crate::store::{CommitError, Precondition, Store, Transaction};
 mod absent;
 mod bundle;
 mod circuit;
+mod clients;
 mod compose;
 mod dispatch;
+mod disposal;
 mod earlier;
 mod envelope;
 mod environment;
@@ -61,16 +64,18 @@ mod revoked;
 pub mod scan;
 mod send;
 mod signing;
+#[cfg(test)]
+mod specimens;
 mod sweep;
 mod terms;
 mod trial;
 mod troubles;
 
+pub use clients::client_settings;
 pub use exchange::{Asking, ExchangeError};
 pub use intake::IntakeError;
 pub use operator::{Action, ActionError};
 pub use receipt::Arrival;
-pub use send::client_settings;
 pub use sweep::prepare_folders;
 pub use trial::Repeated;
 pub use troubles::Stuck;
@@ -106,7 +111,7 @@ pub struct Outbound {
     clock: Arc<dyn Clock>,
     limits: Limits,
     settings: Arc<Settings>,
-    clients: Arc<send::Clients>,
+    clients: Arc<clients::Clients>,
     circuits: Arc<circuit::Circuits>,
     /// MDNs dropped because nobody vouches for them.
     unproven: Arc<AtomicU64>,
@@ -117,6 +122,8 @@ pub struct Outbound {
     /// Declarations that are not in the journal yet.
     preparing: Arc<earlier::Preparing>,
     losing: Arc<trial::Losing>,
+    /// Claimed files that have done their service.
+    disposal: Arc<disposal::Disposal>,
     /// Held by whoever asks for or answers about certificates, so that an exchange is answered once.
     exchanging: Arc<tokio::sync::Mutex<()>>,
 }
@@ -159,7 +166,7 @@ impl Outbound {
             clock: parts.clock,
             limits: parts.limits,
             settings: Arc::new(settings),
-            clients: Arc::new(send::Clients::default()),
+            clients: Arc::default(),
             circuits: Arc::default(),
             unproven: Arc::default(),
             compositions: Arc::new(tokio::sync::Semaphore::new(processors)),
@@ -167,6 +174,7 @@ impl Outbound {
             troubles: Arc::default(),
             preparing: Arc::default(),
             losing: Arc::default(),
+            disposal: Arc::default(),
             exchanging: Arc::default(),
         }
     }

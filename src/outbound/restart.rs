@@ -21,16 +21,16 @@ use super::outgoing::Reading;
 use crate::as2::headers;
 use crate::as2::restart::{CONTENT_RANGE, ETAG, Range};
 use crate::ground::random;
-use crate::http::{Answer, Client, PostError, PostErrorKind, SendBody, Timeouts};
+use crate::http::client::Route;
+use crate::http::{Answer, PostError, PostErrorKind, SendBody, Timeouts};
 use crate::store::Store;
 use crate::store::record::Body;
 
 /// One body on its way.
 pub(super) struct Transfer<'a> {
-    pub(super) client: Client,
-    pub(super) url: &'a str,
+    pub(super) route: &'a Route,
     /// Those of the POST.
-    pub(super) fields: Vec<(String, String)>,
+    pub(super) fields: Vec<(&'a str, &'a str)>,
     pub(super) store: Store,
     pub(super) wire: Body,
     pub(super) timeouts: Timeouts,
@@ -62,16 +62,16 @@ impl Transfer<'_> {
         let (store, wire, reading) = (self.store.clone(), self.wire, self.reading.clone());
         let range = Range { from, to: wire.len.saturating_sub(1), total: wire.len }.to_string();
         tracing::debug!(range, "a part of a body is sent");
-        let mut fields = self.fields.clone();
-        fields.push((ETAG.to_owned(), self.mark()));
-        fields.push((CONTENT_RANGE.to_owned(), range));
+        let mark = self.mark();
+        let mut fields: Vec<(&str, &str)> = self.fields.clone();
+        fields.extend([(ETAG, mark.as_str()), (CONTENT_RANGE, range.as_str())]);
         let body = SendBody::reader(wire.len.saturating_sub(from), move || {
             let mut bytes = reading.watch(store.read_last(&wire))?;
             // Read and not skipped: the digest of the whole is compared at its end.
             let passed = io::copy(&mut bytes.by_ref().take(from), &mut io::sink())?;
             if passed == from { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
         });
-        self.client.post(self.url, &fields, body, self.timeouts).await
+        self.route.post(&fields, body, self.timeouts).await
     }
 
     /// Other wire bytes of the same message have another mark.
@@ -101,11 +101,11 @@ impl Transfer<'_> {
     /// Asks by `HEAD` about the body with this mark. `None`: the server has no answer to that.
     async fn ask(&self, mark: &str, attempts: u32) -> Result<Option<Answer>, Over> {
         let asked = |name: &str| ASKED.iter().any(|asked| asked.eq_ignore_ascii_case(name));
-        let mut fields: Vec<_> = self.fields.iter().filter(|(name, _)| asked(name)).cloned().collect();
-        fields.push((ETAG.to_owned(), mark.to_owned()));
+        let mut fields: Vec<(&str, &str)> = self.fields.iter().filter(|(name, _)| asked(name)).copied().collect();
+        fields.push((ETAG, mark));
         let timeouts = Timeouts { total: self.timeouts.total.min(PATIENCE), ..self.timeouts };
         for _ in 0..TURNS {
-            let error = match self.client.request("HEAD", self.url, &fields, SendBody::empty(), timeouts).await {
+            let error = match self.route.request("HEAD", &fields, SendBody::empty(), timeouts).await {
                 Ok(answer) if is_for_now(&answer, attempts) => return Err(Ok(answer)),
                 Ok(answer) => return Ok(Some(answer)),
                 Err(error) => error,

@@ -278,7 +278,7 @@ impl Outbox {
         now.duration_since(seen.since) >= SignedDuration::try_from(quiet).unwrap_or(SignedDuration::MAX)
     }
 
-    /// Opens each file once, so that what is unreadable stays where its owner finds it, then moves it.
+    /// Makes sure that each file can be read, so that what cannot stays where its owner finds it, then moves it.
     fn claim(&self, name: &str, path: &Path, is_folder: bool, now: Timestamp) -> io::Result<Claim> {
         if is_folder {
             bundle::open_each(path)?;
@@ -317,8 +317,9 @@ impl Outbox {
 
 /// Why an entry can never be taken, whatever its age.
 fn refusal(path: &Path, name: &str, metadata: &Metadata) -> Option<Reason> {
-    let shown = printable(&path.display().to_string());
+    let shown = || printable(&path.display().to_string());
     if !metadata.is_file() && !metadata.is_dir() {
+        let shown = shown();
         let text = bilingual!(
             "{shown} 不是普通文件（符号链接、管道等），不会发送。请放入文件本身。",
             "{shown} is not a regular file (a link, a pipe, …) and is not sent. Put the file itself there."
@@ -326,6 +327,7 @@ fn refusal(path: &Path, name: &str, metadata: &Metadata) -> Option<Reason> {
         return Some(reason("outbox-not-a-file", text));
     }
     if name.len() > NAME_MAX || name.contains('\u{FFFD}') || printable(name) != name {
+        let shown = shown();
         let text = bilingual!(
             "{shown} 的文件名过长（超过 {NAME_MAX} 字节）或含不可用字符，不会发送。请改名。",
             "the name of {shown} is longer than {NAME_MAX} bytes or has unusable characters; it is not sent. Rename it."

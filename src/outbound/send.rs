@@ -1,8 +1,8 @@
 //! Step 5, second half: an attempt is recorded, exactly the stored bytes are POSTed, and the answer is examined. Payloads and
 //! the asynchronous MDNs that we owe travel the same way.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,25 +17,17 @@ use super::{Outbound, circuit};
 use crate::as2::headers;
 use crate::bilingual;
 use crate::ground::id::Id;
-use crate::http::{
-    Addresses, Answer, Client, ClientCache, ClientSettings, Identity, PostError, PostErrorKind, Proxy, Timeouts, Trust,
-};
+use crate::http::{Answer, PostError, PostErrorKind, Timeouts};
 use crate::mime::Headers;
-use crate::partner::{Authorization, Partner, PartnerUrl};
+use crate::partner::Partner;
 use crate::store::alert::Level;
 use crate::store::record::{Body, Came, Fact, GATEWAY, JobKind, Message, Reason, State};
 use crate::store::{CommitError, Lease, OPEN, Precondition, Transaction};
-
-/// HTTP clients by TLS profile.
-#[derive(Default)]
-pub(super) struct Clients(ClientCache);
 
 /// Pause after a trouble of our own.
 const POSTPONED: SignedDuration = SignedDuration::from_secs(60);
 /// Transfers of a message whose asynchronous MDN never comes.
 const TRANSFERS: u32 = 10;
-/// How long a body waits for `100 Continue`: servers that know it answer at once, others never do.
-const EXPECTATION: Duration = Duration::from_secs(3);
 
 impl Outbound {
     /// One lease from beginning to end. Whatever goes wrong on our side, the message is not leased again at once.
@@ -186,14 +178,14 @@ impl Outbound {
 
     /// Where this message goes: the partner's URL, or, for an MDN that we owe, where the partner asked for it as far
     /// as the agreement allows that.
-    pub(super) fn target(&self, partner: &Partner, message: &Message) -> Result<String, Reason> {
+    pub(super) fn target<'p>(&self, partner: &'p Partner, message: &Message) -> Result<Cow<'p, str>, Reason> {
         if message.kind == JobKind::Payload {
-            return Ok(partner.url.as_str().to_owned());
+            return Ok(Cow::Borrowed(partner.url.as_str()));
         }
         let about = message.about.and_then(|id| self.store.message(&id));
         let asked = about.and_then(|about| about.headers.get(headers::RECEIPT_DELIVERY).map(str::to_owned));
         match asked {
-            Some(url) if partner.allows_async_mdn_to(&url) => Ok(url),
+            Some(url) if partner.allows_async_mdn_to(&url) => Ok(Cow::Owned(url)),
             _ => Err(mdn_url_refused()),
         }
     }
@@ -228,7 +220,7 @@ impl Outbound {
     /// One POST of stored bytes, whatever becomes of it.
     pub(super) async fn post(
         &self,
-        partner: &Partner,
+        partner: &Arc<Partner>,
         url: &str,
         message: &Message,
         wire: Body,
@@ -241,26 +233,24 @@ impl Outbound {
 
     async fn deliver(
         &self,
-        partner: &Partner,
+        partner: &Arc<Partner>,
         url: &str,
         message: &Message,
         outgoing: Outgoing,
     ) -> Result<Answer, PostError> {
-        let unusable = |detail: String| PostError::new(PostErrorKind::Body, detail);
-        let client = self.clients.for_partner(partner, url, self.clock.now()).map_err(unusable)?;
+        let road = self.clients.road(partner, url, self.clock.now())?;
         let Outgoing { wire, body, reading } = outgoing;
-        let mut fields: Vec<(String, String)> =
-            message.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        if let Some(authorization) = partner.http.authorization.as_ref().filter(|_| may_see_credentials(partner, url)) {
-            fields.push(("Authorization".to_owned(), authorization.header_value().expose().clone()));
+        let mut fields: Vec<(&str, &str)> = message.headers.iter().collect();
+        if let Some(credentials) = &road.credentials {
+            fields.push(("Authorization", credentials.expose().as_str()));
         }
         let timeouts = Timeouts { connect: partner.delivery.connect_timeout, total: partner.delivery.timeout };
         if partner.http.restart && wire.len > self.short() {
             let (store, watched) = (self.store.clone(), reading.clone());
-            let transfer = Transfer { client, url, fields, store, wire, timeouts, reading: watched };
+            let transfer = Transfer { route: &road.route, fields, store, wire, timeouts, reading: watched };
             return reading.judge(transfer.run(message.attempts).await);
         }
-        reading.judge(client.post(url, &fields, body, timeouts).await)
+        reading.judge(road.route.post(&fields, body, timeouts).await)
     }
 
     pub(super) async fn examine_answer(
@@ -299,44 +289,6 @@ impl Outbound {
             _ => Examined { came, ..examined },
         }
     }
-}
-
-impl Clients {
-    /// Connections to this partner, under its TLS rules.
-    fn for_partner(&self, partner: &Partner, url: &str, now: Timestamp) -> Result<Client, String> {
-        self.0.client(&client_settings(partner, url, now)?).map_err(|error| error.to_string())
-    }
-}
-
-/// How the partner's server wants to be reached, for a connection to `url`.
-///
-/// # Errors
-/// The proxy's address is unusable.
-pub fn client_settings(partner: &Partner, url: &str, now: Timestamp) -> Result<ClientSettings, String> {
-    let pinned = partner.certificates.pinned_tls(now);
-    let pinned = pinned.map(|pinned| pinned.iter().map(|certificate| certificate.der().to_vec()).collect());
-    Ok(ClientSettings {
-        trust: pinned.map_or(Trust::System, Trust::Pinned),
-        identity: partner.http.identity.as_ref().filter(|_| may_see_credentials(partner, url)).map(Identity::from),
-        addresses: if partner.delivery.private_network { Addresses::Any } else { Addresses::PublicOnly },
-        chunked: partner.http.chunked,
-        expect: partner.http.expect_continue.then_some(EXPECTATION),
-        proxy: partner.http.proxy.as_ref().map(way_out).transpose().map_err(|error| error.to_string())?,
-        old_tls: partner.http.old_tls && partner.waivers.allow_old_tls(now),
-        // As many as are in use at a time: with fewer, most deliveries would make a connection each and close it.
-        idle_per_host: partner.delivery.concurrency.max(ClientSettings::default().idle_per_host),
-        ..ClientSettings::default()
-    })
-}
-
-fn way_out(proxy: &crate::partner::Proxy) -> Result<Proxy, PostError> {
-    let authorization = proxy.authorization.as_ref().map(Authorization::header_value);
-    Proxy::new(&proxy.url, authorization, proxy.no_proxy.clone())
-}
-
-/// The partner's credentials go to its own server alone, not to another URL at which it wants its receipts.
-fn may_see_credentials(partner: &Partner, url: &str) -> bool {
-    PartnerUrl::parse(url).is_ok_and(|url| partner.url.same_origin(&url))
 }
 
 pub(super) fn internal_error() -> Reason {

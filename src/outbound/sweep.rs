@@ -10,7 +10,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use super::intake::IntakeError;
+use super::intake::{Claimed, IntakeError};
 use super::scan::{self, Claim, Hint, Outbox, Sweep};
 use super::{Outbound, disk_nearly_full};
 use crate::ground::drain::{self, Shutdown};
@@ -145,9 +145,11 @@ impl Outbound {
             let mut claims = Vec::new();
             let mut rooms = self.rooms();
             if leftovers_at <= tokio::time::Instant::now() {
-                claims.extend(self.leftovers(&outboxes).into_iter().filter(|claim| !ids.contains(&claim.id)));
+                let mut left = self.leftovers(&outboxes);
+                left.retain(|claim| !ids.contains(&claim.id));
                 leftovers_at = tokio::time::Instant::now() + LEFTOVERS_EVERY;
-                take_places(&mut rooms, &claims);
+                take_places(&mut rooms, &left);
+                claims.extend(left.into_iter().map(|claim| (claim, Claimed::Before)));
             }
             if self.is_short_of_space() {
                 self.rest(&watch, false, &shutdown).await;
@@ -164,11 +166,11 @@ impl Outbound {
                 }
                 sweep.troubles.iter().for_each(|trouble| self.remember_trouble(Some(&partner), trouble));
                 sweep.mended.iter().for_each(|path| self.troubles.forget(path));
-                claims.extend(sweep.claims);
+                claims.extend(sweep.claims.into_iter().map(|claim| (claim, Claimed::Now)));
                 more |= sweep.more;
                 unsettled |= sweep.unsettled;
             }
-            ids.extend(claims.iter().map(|claim| claim.id));
+            ids.extend(claims.iter().map(|(claim, _)| claim.id));
             for left in self.start_work(claims, &permits, &mut in_work).await {
                 ids.remove(&left);
                 leftovers_at = leftovers_at.min(tokio::time::Instant::now() + LEFTOVERS_SOON);
@@ -196,9 +198,14 @@ impl Outbound {
     }
 
     /// Starts work on claims as places come free; those that found none among their partner's are left claimed.
-    async fn start_work(&self, claims: Vec<Claim>, permits: &Arc<Semaphore>, in_work: &mut InWork) -> Vec<Id> {
+    async fn start_work(
+        &self,
+        claims: Vec<(Claim, Claimed)>,
+        permits: &Arc<Semaphore>,
+        in_work: &mut InWork,
+    ) -> Vec<Id> {
         let mut left = Vec::new();
-        for claim in claims {
+        for (claim, claimed) in claims {
             let own = self.enabled_partner(&claim.partner).ok().and_then(|partner| self.signing.places(&partner));
             let permit = match &own {
                 Some(places) => places.clone().try_acquire_owned().ok(),
@@ -210,7 +217,7 @@ impl Outbound {
             };
             let flow = self.clone();
             in_work.spawn(async move {
-                let taken = flow.take(claim.clone()).await;
+                let taken = flow.take(claim.clone(), claimed).await;
                 match &taken {
                     Ok(()) => {
                         flow.troubles.forget(&claim.path);

@@ -91,7 +91,7 @@ impl Outbound {
             ..change
         };
         let read = move |_: &Outbound| Ok(Some(Draft::Inline(payload)));
-        flow.accept(Arc::new(varied), id, &name, Some(change), read).await.map(|()| id)
+        flow.accept(Arc::new(varied), id, &name, Some(change), read).await.map(|_| id)
     }
 
     /// The station with a key that no partner has ever seen.
@@ -126,7 +126,7 @@ impl Outbound {
     pub async fn probe(&self, partner: &str, depth: Depth, patience: Duration) -> Result<Probe, IntakeError> {
         let partner = self.enabled_partner(partner)?;
         let url = partner.url.as_str();
-        match super::send::client_settings(&partner, url, self.clock.now()) {
+        match super::clients::client_settings(&partner, url, self.clock.now()) {
             Ok(settings) => Ok(probe(url, &settings, depth, patience).await),
             Err(detail) => {
                 let error = Some(PostError::new(PostErrorKind::BadUrl, detail));
