@@ -7,7 +7,7 @@ use ::http::{HeaderMap, Method, Uri, header};
 use super::body::{RequestBody, SendBody};
 use crate::ground::network::Network;
 
-/// What a listener does with each request. Runs in a task of its own: when the peer hangs up, the handler still runs
+/// What a listener does with each request. It belongs to no connection: when the peer hangs up, the handler still runs
 /// to its end (its body read fails), so that nothing durable is left half done.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request.

@@ -21,6 +21,7 @@ mod course;
 pub mod exchange;
 mod expectation;
 pub mod figures;
+mod handlers;
 mod head;
 mod old_tls;
 mod permits;

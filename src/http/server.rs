@@ -5,14 +5,14 @@
 //! body under a [`Pace`], and sending under a stall limit. A request whose framing can be read in two ways is refused
 //! (RFC 9112 6.3, 11.2).
 //!
-//! Each request is answered by a task of its own. The peer's hanging up does not cancel it, a panic in it becomes a
-//! 500, and the listener does not end before it.
+//! Each request is answered within the task of its connection. The peer's hanging up does not cancel it: it goes on in a
+//! task of its own then. A panic in it becomes a 500, and the listener does not end before it.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -32,6 +32,7 @@ use super::body::{Pace, RequestBody, SendBody, Sending};
 use super::connection::{self, Framing, Watched};
 use super::exchange::{ClientCertificate, Exchange, Handler, Reply};
 use super::figures::ListenerFigures;
+use super::handlers::{AtWork, Crew};
 use super::permits::Permits;
 use super::server_tls::ServerTls;
 use crate::bilingual;
@@ -332,7 +333,8 @@ impl<I: Inner> hyper::service::Service<Request<Incoming>> for Service<I> {
             client_required: self.client.1,
         };
         let door = Arc::clone(&self.door);
-        let answer = self.handlers.run(async move { door.inner.answer(exchange).await });
+        let work = async move { door.inner.answer(exchange).await };
+        let answer = AtWork::new(work, &self.handlers);
         Box::pin(async move {
             let mut answer = answer.await.unwrap_or_else(|| response(Reply::plain(500, "internal error\n").closing()));
             if head_only {
@@ -342,48 +344,6 @@ impl<I: Inner> hyper::service::Service<Request<Incoming>> for Service<I> {
             figures.answered(answer.status().as_u16());
             Ok(answer)
         })
-    }
-}
-
-/// The tasks of handlers: they outlive their connection but not their listener.
-#[derive(Debug, Clone, Default)]
-struct Crew(Arc<Mutex<JoinSet<()>>>);
-
-impl Crew {
-    /// Runs `work` in a task of its own; `None` when it panicked.
-    fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> impl Future<Output = Option<T>> + Send + 'static {
-        let (sender, receiver) = oneshot::channel();
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(ended) = tasks.try_join_next() {
-            report_panic(&ended);
-        }
-        tasks.spawn(async move { drop(sender.send(work.await)) });
-        async move { receiver.await.ok() }
-    }
-
-    fn take(&self) -> JoinSet<()> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Waits for every handler; when this is dropped early, those not yet finished are aborted.
-    async fn join(&self) {
-        let mut tasks = self.take();
-        while let Some(ended) = tasks.join_next().await {
-            report_panic(&ended);
-        }
-    }
-
-    async fn abort(&self) {
-        self.take().shutdown().await;
-    }
-}
-
-fn report_panic(ended: &Result<(), tokio::task::JoinError>) {
-    if ended.as_ref().is_err_and(tokio::task::JoinError::is_panic) {
-        tracing::error!(event = "handler-panicked", "a request handler panicked; the request was answered with 500");
     }
 }
 
