@@ -93,8 +93,8 @@ impl Watch {
     }
 
     fn found(&self, now: Timestamp) -> Vec<Condition> {
-        let unready = self.backend.unready().into_iter();
-        let unready = unready.map(|unready| Condition {
+        let hindered = self.backend.hindered().into_iter();
+        let hindered = hindered.map(|unready| Condition {
             level: Level::Error,
             reason: Reason { code: unready.code, text: unready.text },
             partner: None,
@@ -117,7 +117,7 @@ impl Watch {
         refused.retain(|one| partners.by_id(&one.partner).is_some_and(|partner| partner.enabled));
         let refused = refused.into_iter().map(stuck::refused);
         let unsettled = stuck::receptions(self.backend.unsettled(), now);
-        unready
+        hindered
             .chain(certificates)
             .chain(revocation)
             .chain(queue)

@@ -28,7 +28,6 @@ use crate::console::{Action, AlertQuery, Backend, BackupStatus, Download, Part, 
 use crate::evidence::Exported;
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Tasks};
-use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::space::{NoRoom, Space};
 use crate::ground::text::Bilingual;
@@ -39,7 +38,7 @@ use crate::partner::Directory;
 use crate::store::draft::{Draft, Sink};
 use crate::store::record::Message;
 use crate::store::trail::{Change, TrailFilter, TrailPage};
-use crate::store::{CommitError, DeclaredFilter, DeclaredPage, Filter, JournalReport, MessagePage, Raised, Store};
+use crate::store::{DeclaredFilter, DeclaredPage, Filter, JournalReport, MessagePage, Raised, Store};
 
 /// How long a submission key is remembered, in hours.
 const KEY_HOURS: i64 = 24;
@@ -159,46 +158,6 @@ impl GatewayBackend {
         let now = self.clock.now();
         let known = keyed_ids(partner, key, now).find(|id| self.store.message(id).is_some());
         known.unwrap_or_else(|| keyed_id(partner, key, now, 0))
-    }
-
-    /// What keeps the gateway from working.
-    pub(super) fn unready(&self) -> Vec<Unready> {
-        let mut unready: Vec<Unready> = self.unready_space().into_iter().chain(self.unready_keys()).collect();
-        if self.store.poisoned().is_some() {
-            let text = bilingual!(
-                "日志写入失败，进程即将退出。请检查磁盘后重启。",
-                "the journal failed and the process is about to end. Check the disk and start again."
-            );
-            unready.push(Unready { code: "journal-failed".to_owned(), text });
-        }
-        if self.store.is_full() {
-            let text = CommitError::NoSpace.text();
-            unready.push(Unready { code: CommitError::NoSpace.code().to_owned(), text });
-        }
-        unready
-    }
-
-    fn unready_space(&self) -> Option<Unready> {
-        let (folder, floor) = (&self.config.folders.data, self.config.server.free_space_floor);
-        let free = durable::free_space(folder).unwrap_or(0);
-        let shown = folder.display();
-        (free < floor).then(|| Unready {
-            code: "disk-nearly-full".to_owned(),
-            text: bilingual!(
-                "{shown} 仅剩 {free} 字节，低于下限 {floor}，暂不接收报文。请腾出空间。",
-                "{shown} has {free} bytes free, below the floor of {floor}; nothing is accepted. Make room."
-            ),
-        })
-    }
-
-    fn unready_keys(&self) -> Option<Unready> {
-        self.config.station.keys.signing_key(self.clock.now(), None).is_none().then(|| Unready {
-            code: "no-signing-key".to_owned(),
-            text: bilingual!(
-                "没有当前有效的签名密钥。请在 [[station.keys]] 中加入新密钥。",
-                "no signing key is valid now. Add one to [[station.keys]]."
-            ),
-        })
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +14,7 @@ use crate::config::tables::TableError;
 use crate::config::{Problem, Severity};
 use crate::ground::clock::customs_time;
 use crate::ground::text::{Bilingual, Language, printable};
-use crate::keys::KeyRing;
+use crate::keys::{KeyRing, PartnerCertificate, StationKey, Window};
 use crate::partner::{Directory, Partner};
 use crate::store::alert::Level;
 use crate::store::exchange::CertificateExchange;
@@ -91,14 +92,14 @@ pub(super) fn certificates(
     partners: &Directory,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let station = station(keys);
-    let ours: Vec<&Certificate> = station.iter().chain(shown).collect();
+    let keys = keys.keys();
+    let ours = station(&keys, partners, now).into_iter().chain(shown.iter().map(Ending::of)).collect();
     let enabled = partners.all().filter(|partner| partner.enabled);
     let theirs = enabled.filter_map(|partner| {
-        let condition = expiry(&lasting(partner), now)?;
+        let condition = expiry(lasting(partner, now), now)?;
         Some(Condition { partner: Some(partner.id.clone()), ..condition })
     });
-    expiry(&ours, now).into_iter().chain(theirs).collect()
+    expiry(ours, now).into_iter().chain(theirs).collect()
 }
 
 /// Certificates of partners that were taken back, lists that should have been replaced, and waivers that end.
@@ -131,54 +132,109 @@ pub(super) fn revocation(partners: &Directory, now: Timestamp) -> Vec<Condition>
     partners.all().filter(|partner| partner.enabled).flat_map(|partner| of(partner)).collect()
 }
 
-/// For each use the certificate that lasts longest: when it ends, the use ends.
-fn station(keys: &KeyRing) -> Vec<Certificate> {
-    let keys = keys.keys();
-    let last = |use_of: fn(&crate::keys::KeyUses) -> bool| {
-        let used = keys.iter().filter(|key| use_of(&key.uses)).map(|key| &key.certificate);
-        used.max_by_key(|certificate| certificate.not_after())
-    };
-    distinct([last(|uses| uses.sign), last(|uses| uses.decrypt)]).into_iter().cloned().collect()
+/// A certificate, and the instant at which a use ends with it: by its own end, or by the `until` that was written for it.
+#[derive(Debug, Clone, Copy)]
+struct Ending<'c> {
+    certificate: &'c Certificate,
+    at: Timestamp,
 }
 
-/// The same for a partner, with what we show to its server and what signs its declarations.
-fn lasting(partner: &Partner) -> Vec<&Certificate> {
+impl<'c> Ending<'c> {
+    /// Of one that nothing can take over from.
+    fn of(certificate: &'c Certificate) -> Ending<'c> {
+        Ending { certificate, at: certificate.not_after() }
+    }
+}
+
+/// Where a use ends that goes on from `now` for as long as one of these windows is followed by another. One that nothing
+/// holds now has ended already; one for which none has begun yet does not end.
+fn end<'c>(held: &[(&'c Certificate, Window)], now: Timestamp) -> Option<Ending<'c>> {
+    let mut end: Option<Ending<'c>> = None;
+    loop {
+        let reached = end.map_or(now, |end| end.at.max(now));
+        // Windows are written to the second: one that begins a second after another ended leaves no gap.
+        let reached = reached.checked_add(SignedDuration::from_secs(1)).unwrap_or(reached);
+        let begun = held.iter().filter(|(_, window)| window.from <= reached);
+        let next = begun.max_by_key(|(_, window)| window.until);
+        match next {
+            Some(&(certificate, window)) if end.is_none_or(|end| end.at < window.until) => {
+                end = Some(Ending { certificate, at: window.until });
+            }
+            _ => return end,
+        }
+    }
+}
+
+/// The ends of signing, in each way that an enabled partner wants, and of decrypting: by keys of the kind to which the
+/// partner's own certificates are held, since its product writes to others as it reads itself; by any of our keys where
+/// none is of that kind or nothing is encrypted to the partner. A key decrypts as long as it is configured, but nobody
+/// encrypts to a certificate that has expired.
+fn station<'k>(keys: &'k [StationKey], partners: &Directory, now: Timestamp) -> Vec<Ending<'k>> {
+    let mut ends = Vec::new();
+    for scheme in partners.signed_by() {
+        let fits = |key: &&StationKey| key.uses.sign && scheme.is_none_or(|scheme| scheme.fits(key.key.kind()));
+        let held: Vec<_> = keys.iter().filter(fits).map(|key| (&key.certificate, key.window)).collect();
+        ends.extend(end(&held, now));
+    }
+    let decrypting = || keys.iter().filter(|key| key.uses.decrypt);
+    let enabled = partners.all().filter(|partner| partner.enabled);
+    let transport = |partner: &Arc<Partner>| partner.agreement.encrypt.map(|_| partner.agreement.key_transport);
+    let mut transports: Vec<_> = enabled.map(transport).collect();
+    if transports.is_empty() {
+        transports.push(None);
+    }
+    for transport in transports {
+        let is_of_kind = |key: &StationKey| transport.is_none_or(|transport| transport.fits(key.key.kind()));
+        let none = !decrypting().any(is_of_kind);
+        let held = decrypting().filter(|key| none || is_of_kind(key));
+        let held: Vec<_> = held.map(|key| (&key.certificate, Window::of(&key.certificate))).collect();
+        ends.extend(end(&held, now));
+    }
+    ends
+}
+
+/// The same of a partner's uses, with what we show to its server and what signs its declarations. Where nothing is encrypted
+/// to the partner, no use of that kind ends.
+fn lasting(partner: &Partner, now: Timestamp) -> Vec<Ending<'_>> {
     let held = partner.certificates.certificates();
-    let last = |use_of: fn(&crate::keys::CertificateUses) -> bool| {
-        let used = held.iter().filter(|held| use_of(&held.uses) && !held.revoked).map(|held| &held.certificate);
-        used.max_by_key(|certificate| certificate.not_after())
+    let transport = partner.agreement.encrypt.map(|_| partner.agreement.key_transport);
+    let fits = |one: &PartnerCertificate| {
+        transport.zip(one.certificate.key_kind()).is_some_and(|(transport, kind)| transport.fits(kind))
     };
+    let used = |is_used: &dyn Fn(&PartnerCertificate) -> bool| {
+        let used = held.iter().filter(|one| is_used(one) && !one.revoked);
+        end(&used.map(|one| (&one.certificate, one.window)).collect::<Vec<_>>(), now)
+    };
+    let theirs = [
+        used(&|one| one.uses.verify),
+        used(&|one| one.uses.encrypt && fits(one)),
+        used(&|one| one.uses.tls),
+        used(&|one| one.uses.client),
+    ];
     let own = partner.http.identity.as_ref().and_then(|identity| identity.chain.first());
-    let (verify, encrypt) = (last(|uses| uses.verify), last(|uses| uses.encrypt));
     let signs = partner.document_key().map(|key| key.signer.certificate());
-    distinct([verify, encrypt, last(|uses| uses.tls), last(|uses| uses.client), own, signs])
+    theirs.into_iter().flatten().chain(own.into_iter().chain(signs).map(Ending::of)).collect()
 }
 
-fn distinct<const N: usize>(certificates: [Option<&Certificate>; N]) -> Vec<&Certificate> {
-    let mut found: Vec<&Certificate> = certificates.into_iter().flatten().collect();
-    found.sort_by_key(|certificate| certificate.fingerprint().to_string());
-    found.dedup_by_key(|certificate| certificate.fingerprint().to_string());
-    found
-}
-
-/// What there is to say about certificates of one owner.
-fn expiry(certificates: &[&Certificate], now: Timestamp) -> Option<Condition> {
-    let left = |certificate: &Certificate| certificate.not_after().duration_since(now);
+/// What there is to say about the certificates of one owner.
+fn expiry(mut endings: Vec<Ending<'_>>, now: Timestamp) -> Option<Condition> {
+    let left = |ending: &Ending<'_>| ending.at.duration_since(now);
     let horizon = SignedDuration::from_hours(24 * 60);
-    let mut ending: Vec<&&Certificate> =
-        certificates.iter().filter(|certificate| left(certificate) <= horizon).collect();
-    ending.sort_by_key(|certificate| certificate.not_after());
-    let first = left(ending.first()?);
-    let named = ending.iter().map(|certificate| {
-        let (subject, until) = (printable(&certificate.subject()), customs_time(certificate.not_after()));
+    endings.retain(|ending| left(ending) <= horizon);
+    endings.sort_by_key(|ending| ending.at);
+    let mut subjects = BTreeSet::new();
+    // Of several uses of one certificate the first counts that ends.
+    endings.retain(|ending| subjects.insert(ending.certificate.fingerprint().to_string()));
+    let first = left(endings.first()?);
+    let named = endings.iter().map(|ending| {
+        let (subject, until) = (printable(&ending.certificate.subject()), customs_time(ending.at));
         format!("{subject} ({until})")
     });
     let named = named.collect::<Vec<String>>().join("; ");
-    let subjects = ending.iter().map(|certificate| certificate.fingerprint().to_string()).collect();
     if first.is_negative() {
         let text = bilingual!(
-            "证书已过期：{named}。请立即加入新证书，并与对方协调。",
-            "certificates have expired: {named}. Add their successors now, and tell the other side."
+            "证书已过期，或其 until 已过：{named}。请立即加入新证书，并与对方协调。",
+            "certificates have expired, or their until is over: {named}. Add their successors now, and tell the other side."
         );
         return Some(Condition { subjects, ..condition(Level::Error, "certificate-expired", text) });
     }
@@ -186,8 +242,8 @@ fn expiry(certificates: &[&Certificate], now: Timestamp) -> Option<Condition> {
     let days = THRESHOLDS.into_iter().rev().find(within)?;
     let level = if days <= PRESSING { Level::Error } else { Level::Warning };
     let text = bilingual!(
-        "证书将在 {days} 天内过期，且没有配置接替的证书：{named}。请现在加入新证书：新旧证书可以同时配置。",
-        "certificates expire within {days} days and no successor is configured: {named}. Add it now: both may be configured at the same time."
+        "证书将在 {days} 天内过期或按其 until 停用，且没有配置届时接替的证书：{named}。请现在加入新证书：新旧证书可以同时配置。",
+        "certificates expire, or their until is over, within {days} days and no successor that takes over then is configured: {named}. Add it now: both may be configured at the same time."
     );
     Some(Condition { subjects, ..condition(level, &format!("certificate-expires-{days}d"), text) })
 }

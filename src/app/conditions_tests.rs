@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::as2::cem::CertUsage;
+use crate::config::Config;
+use crate::ground::durable;
 use crate::ground::id::Id;
+use crate::keys::generate::{KeyRequest, generate};
+use crate::keys::save;
 use crate::store::exchange::{AskedCertificate, ExchangeAnswer, Word};
 use crate::store::record::Folder;
 
@@ -12,7 +16,7 @@ fn at(second: i64) -> Timestamp {
 
 fn code(left: SignedDuration, certificate: &Certificate) -> Option<(String, Level)> {
     let now = certificate.not_after().checked_sub(left).unwrap();
-    expiry(&[certificate], now).map(|condition| (condition.reason.code, condition.level))
+    expiry(vec![Ending::of(certificate)], now).map(|condition| (condition.reason.code, condition.level))
 }
 
 #[test]
@@ -29,6 +33,91 @@ fn a_certificate_is_alerted_about_at_60_30_14_7_and_1_days_and_when_it_has_expir
     assert_eq!(hour(7 * 24 + 1).map(|found| found.0).as_deref(), Some("certificate-expires-14d"));
     assert_eq!(hour(0).map(|found| found.0).as_deref(), Some("certificate-expires-1d"));
     assert_eq!(hour(-1), Some(("certificate-expired".to_owned(), Level::Error)));
+}
+
+#[test]
+fn a_use_ends_where_its_window_ends_and_no_other_follows() {
+    let certificate = Certificate::read(include_bytes!("../../certs-example/station.crt")).unwrap();
+    let ends = |windows: &[(i64, i64)], now: i64| {
+        let window = |(from, until): &(i64, i64)| (&certificate, Window { from: at(*from), until: at(*until) });
+        let held: Vec<_> = windows.iter().map(window).collect();
+        end(&held, at(now)).map(|end| end.at.as_second())
+    };
+    assert_eq!(ends(&[(0, 100)], 50), Some(100));
+    assert_eq!(ends(&[(0, 100), (90, 200), (150, 300)], 50), Some(300), "each takes over from the one before");
+    assert_eq!(ends(&[(101, 200), (0, 100)], 50), Some(200), "without a gap");
+    assert_eq!(ends(&[(0, 100), (102, 200)], 50), Some(100), "with one");
+    assert_eq!(ends(&[(0, 100), (200, 300)], 150), Some(100), "within it the use has ended");
+    assert_eq!(ends(&[(0, 100), (200, 300)], 200), Some(300));
+    assert_eq!((ends(&[(200, 300)], 50), ends(&[], 50)), (None, None), "what has not begun does not end");
+}
+
+/// A home whose station and partner have RSA and EC keys, the RSA ones for so many days, and whose partner wants RSA.
+fn loaded(days: u32, station: &str, partner: &str, now: Timestamp) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    durable::create_dir_all(&file("partners")).unwrap();
+    for (name, bits, days) in [("rsa", 2048, days), ("ec", 256, 3650)] {
+        let request = KeyRequest { common_name: name.into(), organization: None, hosts: Vec::new(), bits, days };
+        let pair = generate(&request, None, now).unwrap();
+        save::private(&file(&format!("{name}.crt")), &pair.certificate_pem).unwrap();
+        save::private(&file(&format!("{name}.key")), pair.key_pem.expose()).unwrap();
+    }
+    let pair = |name: &str| format!("[[station.keys]]\ncertificate = \"{name}.crt\"\nprivate_key = \"{name}.key\"\n");
+    let gateway = format!("[station]\nas2_name = \"OURS\"\n{}{}{station}", pair("ec"), pair("rsa"));
+    let url = "url = \"http://127.0.0.1:4090/as2\"";
+    let held = "[[certificates]]\nfile = \"ec.crt\"\n[[certificates]]\nfile = \"rsa.crt\"\n";
+    let theirs = format!("as2_name = \"THEIRS\"\n{url}\n{held}{partner}");
+    save::private(&file("gateway.toml"), gateway.as_bytes()).unwrap();
+    save::private(&file("partners/theirs.toml"), theirs.as_bytes()).unwrap();
+    crate::config::load(&file("gateway.toml"), &|_| None, now).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Owner and code of what is told of certificates, and whether it names the RSA one.
+fn told(config: &Config, now: Timestamp) -> Vec<(Option<String>, String, bool)> {
+    let found = certificates(&config.station.keys, &[], &config.partners, now);
+    found.into_iter().map(|one| (one.partner, one.reason.code, one.reason.text.en.contains("CN=rsa ("))).collect()
+}
+
+#[test]
+fn a_lasting_key_of_another_kind_hides_no_certificate_that_a_partner_needs() {
+    let now = at(1_790_000_000);
+    let config = loaded(1, "", "[agreement]\nsign = \"rsa-pkcs1\"\nkey_transport = \"rsa-pkcs1\"\n", now);
+    let soon = |owner: Option<&str>| (owner.map(str::to_owned), "certificate-expires-1d".to_owned(), true);
+    assert_eq!(told(&config, now), [soon(None), soon(Some("theirs"))]);
+    let config = loaded(1, "", "[agreement]\nsign = \"ecdsa\"\nkey_transport = \"ecdh-sha256\"\n", now);
+    assert_eq!(told(&config, now), Vec::new(), "nobody needs the one that ends");
+}
+
+/// Of a partner to which nothing is encrypted: whether anything is told of our own side, and of the partner.
+fn told_without_encryption() -> (bool, bool) {
+    let now = at(1_790_000_000);
+    let config = loaded(1, "", "[agreement]\nsign = \"ecdsa\"\nencrypt = \"none\"\n", now);
+    let told = told(&config, now);
+    (told.iter().any(|one| one.0.is_none()), told.iter().any(|one| one.0.is_some()))
+}
+
+#[test]
+fn where_nothing_is_encrypted_to_a_partner_any_of_our_keys_decrypts_for_it() {
+    assert!(!told_without_encryption().0, "the EC key lasts");
+}
+
+#[test]
+fn where_nothing_is_encrypted_to_a_partner_no_certificate_is_told_that_would_be_for_it() {
+    assert!(!told_without_encryption().1, "the EC certificate verifies");
+}
+
+#[test]
+fn what_ends_by_its_until_is_told_like_what_expires() {
+    let now = at(1_790_000_000);
+    let until = now.checked_add(SignedDuration::from_hours(5 * 24)).unwrap();
+    let line = format!("until = \"{until}\"\n");
+    let config = loaded(3650, &line, &line, now);
+    let soon = |owner: Option<&str>| (owner.map(str::to_owned), "certificate-expires-7d".to_owned(), true);
+    assert_eq!(told(&config, now), [soon(None), soon(Some("theirs"))]);
+    let over = now.checked_add(SignedDuration::from_hours(6 * 24)).unwrap();
+    let codes: Vec<String> = told(&config, over).into_iter().map(|one| one.1).collect();
+    assert_eq!(codes, ["certificate-expired"; 2]);
 }
 
 fn exchange_of(direction: Direction, respond_by: i64) -> CertificateExchange {

@@ -12,7 +12,7 @@ use super::reload::environment;
 use super::show::blocking;
 use crate::as2::cem::CertUsage;
 use crate::bilingual;
-use crate::cms::Certificate;
+use crate::cms::{Certificate, ContentCipher, KeyKind};
 use crate::config::arrival::{Arrival, ArrivalError};
 use crate::config::home_of;
 use crate::console::Refusal;
@@ -130,7 +130,7 @@ impl GatewayBackend {
         for usage in usages {
             let certificate = match usage {
                 CertUsage::DigitalSignature | CertUsage::KeyEncipherment => {
-                    let key = self.own_key(usage, order.fingerprint.as_deref())?;
+                    let key = self.own_key(partner, usage, order.fingerprint.as_deref())?;
                     begins = begins.max(Some(key.window.from));
                     key.certificate
                 }
@@ -152,17 +152,25 @@ impl GatewayBackend {
         Ok((offered, begins))
     }
 
-    /// Of our keys the newest, or the one whose fingerprint begins as asked.
-    fn own_key(&self, usage: CertUsage, fingerprint: Option<&str>) -> Result<StationKey, Refusal> {
-        let named = |key: &&StationKey| {
-            fingerprint.is_none_or(|wanted| is_named(&key.certificate.fingerprint().to_string(), wanted))
-        };
-        let fits = |KeyUses { sign, decrypt }: KeyUses| match usage {
+    /// Of our keys the newest that is of use under the agreement and has not ended, or the one whose fingerprint begins as
+    /// asked. To be encrypted to, one of the kind of the partner's own certificates comes first: its product may read no
+    /// other.
+    fn own_key(&self, partner: &Partner, usage: CertUsage, fingerprint: Option<&str>) -> Result<StationKey, Refusal> {
+        let now = self.now();
+        let is_for = |KeyUses { sign, decrypt }: KeyUses| match usage {
             CertUsage::DigitalSignature => sign,
             _ => decrypt,
         };
+        let suits = |key: &StationKey| match fingerprint {
+            Some(wanted) => is_named(&key.certificate.fingerprint().to_string(), wanted),
+            None => key.window.until >= now && is_of_use(key.key.kind(), partner, usage),
+        };
         let keys = self.config.station.keys.keys();
-        keys.iter().filter(named).find(|key| fits(key.uses)).cloned().ok_or_else(|| nothing_for(usage))
+        let mut found = keys.iter().filter(|key| is_for(key.uses) && suits(key));
+        let transport = partner.agreement.key_transport;
+        let is_first = |key: &&StationKey| usage != CertUsage::KeyEncipherment || transport.fits(key.key.kind());
+        let found = found.clone().find(is_first).or_else(|| found.next());
+        found.cloned().ok_or_else(|| nothing_for(usage))
     }
 
     /// Takes certificates into the partner's file and into force (blocking I/O). All are looked at before the first of them
@@ -233,6 +241,18 @@ impl GatewayBackend {
                 Ok(Some(Arrival::of_partner(home, of, (&certificate, pem), &uses, window)))
             }
         }
+    }
+}
+
+/// Whether a key of ours of this kind is of use to a partner: what we sign for it is signed as agreed, and what it encrypts
+/// is encrypted to an SM2 key where SM4 is agreed, and only there.
+fn is_of_use(kind: KeyKind, partner: &Partner, usage: CertUsage) -> bool {
+    let is_sm2 = kind == KeyKind::Sm2;
+    match (usage, partner.agreement.sign) {
+        (CertUsage::DigitalSignature, Some(scheme)) => scheme.fits(kind),
+        (CertUsage::DigitalSignature, None) => !is_sm2,
+        _ if partner.agreement.encrypt == Some(ContentCipher::Sm4Cbc) => is_sm2,
+        _ => !is_sm2 || partner.accept.ciphers.contains(&ContentCipher::Sm4Cbc),
     }
 }
 
@@ -367,8 +387,8 @@ fn unknown() -> Refusal {
 fn nothing_for(usage: CertUsage) -> Refusal {
     let word = word(usage);
     let text = bilingual!(
-        "我方没有可用于 {word} 的证书，或所给指纹不符。用 dxgate cert list 查看。",
-        "none of our certificates is for {word}, or not the one with this fingerprint. dxgate cert list shows them."
+        "我方没有可用于 {word}、符合与该伙伴的协议且未停用的证书，或所给指纹不符。用 dxgate cert list 查看。",
+        "none of our certificates is for {word}, fits the agreement with this partner and has not ended; or none has the fingerprint that was given. dxgate cert list shows them."
     );
     refusal(422, "exchange-no-certificate", text)
 }

@@ -1,6 +1,7 @@
 //! The listeners: bound before anything else starts, served until the stop, their certificates replaced in between.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -9,8 +10,8 @@ use tokio::net::TcpListener;
 use super::StartError;
 use super::translate;
 use crate::cms::Certificate;
-use crate::config::{As2Settings, Config};
-use crate::ground::clock::Clock;
+use crate::config::{As2Settings, Config, ListenerSettings, Problem, Severity};
+use crate::ground::clock::{Clock, SystemClock};
 use crate::ground::drain::{Shutdown, Tasks};
 use crate::http::{self, ClientAuth, Handler, HttpFigures, Identity, ServerTls, TlsError};
 use crate::keys::TlsIdentity;
@@ -76,6 +77,7 @@ pub(super) enum Whose {
 /// What the listeners show, and what they ask for. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Shown {
+    /// In the order of the configuration at the start.
     as2: Vec<Option<ServerTls>>,
     console: Option<ServerTls>,
     directory: Arc<ArcSwap<Directory>>,
@@ -91,9 +93,8 @@ impl Shown {
     ) -> Result<Shown, TlsError> {
         let mut shown = Shown { as2: Vec::new(), console: None, directory, clock };
         for listener in config.as2.all_listeners() {
-            let clients = translate::client_auth(&listener.clients, &shown.directory, &shown.clock);
-            let tls = listener.tls.as_ref().map(|tls| ServerTls::new(&Identity::from(tls), &clients)).transpose()?;
-            shown.as2.push(tls);
+            let side = shown.side_of(&listener)?;
+            shown.as2.push(side);
         }
         shown.console = config.console.tls.as_ref().map(translate::server_tls).transpose()?;
         Ok(shown)
@@ -114,18 +115,71 @@ impl Shown {
         all.filter_map(|(whose, tls)| Some((whose, Certificate::from_der(&tls.certificate()).ok()?))).collect()
     }
 
-    /// Shows other certificates to connections from now on. A listener that had TLS keeps it.
-    pub(super) fn replace(&self, as2: &As2Settings, console: Option<&TlsIdentity>) -> Result<(), TlsError> {
-        for (listener, tls) in as2.all_listeners().iter().zip(&self.as2) {
-            let (Some(identity), Some(tls)) = (&listener.tls, tls) else { continue };
-            let clients = translate::client_auth(&listener.clients, &self.directory, &self.clock);
-            tls.replace(&Identity::from(identity), &clients)?;
+    /// Judges what the file lets every listener show, also those that begin at the next start only. `as2` are the running
+    /// ones in their order as they are to be by it: see [`As2Settings::with_tls_of`].
+    ///
+    /// # Errors
+    /// What cannot be used; nothing is shown of the others then.
+    pub(super) fn prepare(
+        &self,
+        as2: &As2Settings,
+        file: &As2Settings,
+        console: Option<&TlsIdentity>,
+    ) -> Result<Prepared, Unusable> {
+        for (index, listener) in file.all_listeners().iter().enumerate() {
+            let table = index.checked_sub(1).map_or("as2".to_owned(), |further| format!("as2.listeners[{further}]"));
+            self.side_of(listener).map_err(|error| Unusable { table, error })?;
         }
-        if let (Some(identity), Some(tls)) = (console, &self.console) {
-            tls.replace(&Identity::from(identity), &http::ClientAuth::None)?;
+        let mut sides = Vec::new();
+        for (listener, running) in as2.all_listeners().iter().zip(&self.as2) {
+            let next = self.side_of(listener).map_err(|error| Unusable { table: "as2".to_owned(), error })?;
+            sides.extend(running.clone().zip(next));
         }
-        Ok(())
+        let console = console.map(translate::server_tls).transpose();
+        let console = console.map_err(|error| Unusable { table: "console".to_owned(), error })?;
+        sides.extend(self.console.clone().zip(console));
+        Ok(Prepared(sides))
     }
+
+    /// What a listener is to show; nothing when it has no TLS.
+    fn side_of(&self, listener: &ListenerSettings) -> Result<Option<ServerTls>, TlsError> {
+        let clients = translate::client_auth(&listener.clients, &self.directory, &self.clock);
+        listener.tls.as_ref().map(|tls| ServerTls::new(&Identity::from(tls), &clients)).transpose()
+    }
+}
+
+/// The TLS sides of running listeners, each with what it is to show.
+pub(super) struct Prepared(Vec<(ServerTls, ServerTls)>);
+
+impl Prepared {
+    /// Shows it to connections from now on.
+    pub(super) fn show(&self) {
+        for (running, next) in &self.0 {
+            running.show_as(next);
+        }
+    }
+}
+
+/// TLS of `gateway.toml` that no listener can use.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    table: String,
+    error: TlsError,
+}
+
+impl Unusable {
+    /// The same as a mistake in this file.
+    pub(super) fn problem(&self, file: &Path) -> Problem {
+        let (code, text, key) = (self.error.code(), self.error.text(), format!("{}.tls.certificate", self.table));
+        Problem { severity: Severity::Error, code, file: file.to_owned(), line: None, key, text }
+    }
+}
+
+/// TLS of a configuration that no listener can use: what a start by it would fail at.
+pub fn unusable_tls(config: &Config) -> Option<Problem> {
+    let nobody = Shown { as2: Vec::new(), console: None, directory: Arc::default(), clock: Arc::new(SystemClock) };
+    let judged = nobody.prepare(&config.as2, &config.as2, config.console.tls.as_ref());
+    judged.err().map(|unusable| unusable.problem(&config.file))
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {

@@ -23,6 +23,7 @@ mod live;
 mod logging;
 mod metrics;
 mod partners;
+mod readiness;
 mod reload;
 mod runs;
 mod show;
@@ -60,8 +61,10 @@ use reload::Reloading;
 pub use backend::GatewayBackend;
 pub use error::StartError;
 pub use keeping::open_stopped;
+pub use listeners::unusable_tls;
 pub use logging::start_logging;
 pub use metrics::CATALOGUE as METRICS;
+pub use reload::InForce;
 
 /// Beyond the configured time, each part may carry out its own orderly end.
 const LAST_STEPS: std::time::Duration = std::time::Duration::from_secs(2);
@@ -97,7 +100,7 @@ pub struct Running {
     pub backend: GatewayBackend,
     /// The file with the link for the first admin, as long as there is no user.
     pub setup_file: Option<PathBuf>,
-    directory: Arc<ArcSwap<Directory>>,
+    tables: Arc<ArcSwap<CodeTables>>,
     store: Store,
     listeners: Tasks,
     flows: Tasks,
@@ -140,7 +143,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
         recovery,
         backend: parts.backend.clone(),
         setup_file: None,
-        directory: parts.directory.clone(),
+        tables: parts.tables.clone(),
         store,
         listeners: Tasks::new(),
         flows: parts.tasks.clone(),
@@ -150,45 +153,64 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
         stop_publishing: Shutdown::new(),
         drain: config.server.shutdown,
     };
-    running.flows.spawn("reserve", keep_reserve(reserve, running.store.clone(), running.stop_flows.clone()));
-    running.publishing.spawn("publisher", parts.publisher.clone().run(running.stop_publishing.clone()));
-    let watch = alerts::Watch::new(parts.backend.clone(), &running.store, parts.publisher.clone());
-    running.flows.spawn("alerts", watch.run(running.stop_flows.clone()));
-    running.flows.spawn("alerting", telling.clone().run(running.stop_flows.clone()));
-    for (name, worker) in telling.workers(&running.stop_flows) {
-        running.flows.spawn(&name, worker);
+    match running.set_going(bound, (&config, &parts, &telling), (role, reserve), &clock).await {
+        Ok(()) => Ok(running),
+        Err(error) => {
+            // What has begun would go on with the store.
+            running.stop().await;
+            Err(error)
+        }
     }
-    running.send_traces(&config)?;
-    alerts::report_recovery(&running.store, &running.recovery, clock.now());
-    parts.inbound.resume();
-    running.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(running.stop_flows.clone()));
-    running.flows.spawn("senders", parts.outbound.clone().run_senders(running.stop_flows.clone()));
-    let watch = reload::Watch::new(parts.reloading.clone(), parts.tables.clone());
-    let keeper = Keeper::new(running.store.clone(), translate::retention(&config), clock.clone());
-    running.flows.spawn("retention", keeper.run(running.stop_flows.clone()));
-    running.flows.spawn("reload", watch.run(running.stop_flows.clone()));
-    let bench = match role {
-        Role::Gateway => None,
-        Role::Testbed(setting) => Some(running.play(setting, &config, &parts, &clock).await?),
-    };
-    let (folder, tables) = (config.precheck.tables.display(), config::tables::describe(&config.precheck.codes));
-    tracing::info!(%folder, %tables, "code tables of the pre-check");
-    let router = running.console_router(&config, &parts, &clock)?;
-    running.serve(bound, (&config, &parts), router, bench, &clock);
-    tracing::info!(%as2, %console, partners = parts.directory.load().all().len(), "dxgate is ready");
-    Ok(running)
 }
 
 impl Running {
+    /// Begins all that goes on beside the store, the listeners last.
+    async fn set_going(
+        &mut self,
+        bound: listeners::Bound,
+        (config, parts, telling): (&Arc<Config>, &Assembled, &Telling),
+        (role, reserve): (Role, Reserve),
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(), StartError> {
+        self.flows.spawn("reserve", keep_reserve(reserve, self.store.clone(), self.stop_flows.clone()));
+        self.publishing.spawn("publisher", parts.publisher.clone().run(self.stop_publishing.clone()));
+        let watch = alerts::Watch::new(parts.backend.clone(), &self.store, parts.publisher.clone());
+        self.flows.spawn("alerts", watch.run(self.stop_flows.clone()));
+        self.flows.spawn("alerting", telling.clone().run(self.stop_flows.clone()));
+        for (name, worker) in telling.workers(&self.stop_flows) {
+            self.flows.spawn(&name, worker);
+        }
+        self.send_traces(config)?;
+        alerts::report_recovery(&self.store, &self.recovery, clock.now());
+        parts.inbound.resume();
+        self.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(self.stop_flows.clone()));
+        self.flows.spawn("senders", parts.outbound.clone().run_senders(self.stop_flows.clone()));
+        let watch = reload::Watch::new(parts.reloading.clone(), parts.tables.clone());
+        let keeper = Keeper::new(self.store.clone(), translate::retention(config), clock.clone());
+        self.flows.spawn("retention", keeper.run(self.stop_flows.clone()));
+        self.flows.spawn("reload", watch.run(self.stop_flows.clone()));
+        let bench = match role {
+            Role::Gateway => None,
+            Role::Testbed(setting) => Some(self.play(setting, config, parts, clock).await?),
+        };
+        let (folder, tables) = (config.precheck.tables.display(), config::tables::describe(&config.precheck.codes));
+        tracing::info!(%folder, %tables, "code tables of the pre-check");
+        let router = self.console_router(config, parts, clock)?;
+        self.serve(bound, (config, parts), router, bench, clock);
+        let (as2, console) = (self.as2, self.console);
+        tracing::info!(%as2, %console, partners = parts.directory.load().all().len(), "dxgate is ready");
+        Ok(())
+    }
+
     /// Completes when the store has failed: nothing can be acknowledged any more. If files failed the process must end
     /// and be started again; if only the index did, a new [`start`] in the same process is enough.
     pub async fn store_failed(&self) -> Failure {
         self.store.failed().await
     }
 
-    /// The partners as they are by now: their files may have been read again since the start.
-    pub fn partners(&self) -> Directory {
-        Directory::clone(&self.directory.load())
+    /// What is in force by now and until the stop: the files may have been read again since the start.
+    pub fn in_force(&self) -> InForce {
+        InForce::new(&self.backend.reloading, &self.tables)
     }
 
     /// The store, for those who want to know how it ended.

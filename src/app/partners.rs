@@ -93,7 +93,8 @@ pub(super) fn agreement(partner: &Partner) -> Vec<SettingWire> {
 pub(super) fn check(backend: &GatewayBackend, id: &str) -> Option<PartnerCheck> {
     let directory = backend.directory.load();
     let partner = directory.by_id(id)?;
-    let own = backend.config.warnings.iter().filter(|problem| problem.file == partner.file);
+    let problems = backend.reloading.problems();
+    let own = problems.iter().filter(|problem| problem.file == partner.file);
     let mut findings: Vec<ProblemLine> = own.map(problem_line).collect();
     let now = backend.clock.now();
     match partner.send_plan(&backend.config.station, now, None, None) {

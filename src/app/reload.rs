@@ -2,29 +2,33 @@
 //!
 //! Partner files, every key, certificate and secret they name, code tables, and of `gateway.toml` our keys, what the
 //! listeners show and ask for and the way out are taken at once. A file with a mistake leaves what it configures as it
-//! was, and says so.
+//! was, and says so; so does a listener's TLS that no listener can use. What a listener shows is found by its address: one
+//! that is not in the file any more keeps what it shows and asks for until the restart.
+//!
+//! Files are compared with how they were when the start read them, so that what changed since, during a long recovery for
+//! example, is found by the first look. A start within the process goes on with what was in force, and its first look reads
+//! them in any case: what counts after a restart only stays as it is until the process itself is started again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Metadata;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::changes::{self, Described};
-use super::listeners::Shown;
+use super::listeners::{Prepared, Shown};
 use super::{alerts, conditions};
 use crate::bilingual;
 use crate::cms::Certificate;
-use crate::config::{self, Config, GatewayReload, Problem, Severity};
+use crate::config::{self, As2Settings, Config, GatewayReload, Problem, Severity, Stamps};
 use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown};
 use crate::ground::text::Bilingual;
-use crate::keys::KeyRing;
+use crate::keys::{KeyRing, TlsIdentity};
 use crate::partner::{Directory, Partner};
 use crate::store::record::GATEWAY;
 use crate::store::trail::Change;
@@ -36,9 +40,6 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Time after which a change that could not be kept or recorded is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What is remembered of each file: changed when any part differs.
-type Stamps = BTreeMap<PathBuf, (u64, Option<SystemTime>, Option<(i64, i64)>)>;
-
 /// What reads the configuration again: the watch when files change, the console when a person asks.
 pub(super) struct Reloading {
     pub(super) config: Arc<Config>,
@@ -46,6 +47,8 @@ pub(super) struct Reloading {
     pub(super) shown: Shown,
     pub(super) store: Store,
     pub(super) clock: Arc<dyn Clock>,
+    /// What the last reading found.
+    problems: ArcSwap<Vec<Problem>>,
     seen: Mutex<Seen>,
 }
 
@@ -55,6 +58,9 @@ struct Seen {
     files: BTreeSet<PathBuf>,
     /// What was taken of `gateway.toml`; `None`: it stands as it did at the start.
     standing: Option<GatewayReload>,
+    /// The listeners of the start with the TLS that was taken of it, and that of the console.
+    as2: As2Settings,
+    console_tls: Option<TlsIdentity>,
     /// As the audit trail knows the partners.
     partners: BTreeMap<String, Described>,
     /// As it knows our own side.
@@ -109,12 +115,15 @@ impl Reloading {
         let seen = Mutex::new(Seen {
             files: config.files.clone(),
             standing: None,
+            as2: config.as2.clone(),
+            console_tls: config.console.tls.clone(),
             partners,
             ours,
             owing: false,
             noted: false,
         });
-        Reloading { config, directory, shown, store, clock, seen }
+        let problems = ArcSwap::from_pointee(config.warnings.clone());
+        Reloading { config, directory, shown, store, clock, problems, seen }
     }
 
     /// Reads the files (blocking I/O), because `asked` wants it. Returns what was found, or why nothing was taken.
@@ -124,15 +133,26 @@ impl Reloading {
 
     /// The same; what goes wrong is said when it is read `aloud`.
     fn read(&self, asked: &Change, aloud: bool) -> Result<Vec<Problem>, Untaken> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen();
         self.note(&mut seen);
         let old = self.directory.load_full();
-        let reload = config::reload(&self.config, (&old, seen.standing.as_ref()), &environment, self.clock.now());
+        let mut ready = None;
+        let mut judge = |gateway: &GatewayReload| {
+            let as2 = seen.as2.with_tls_of(&gateway.as2);
+            match self.shown.prepare(&as2, &gateway.as2, gateway.console_tls.as_ref()) {
+                Ok(prepared) => ready = Some((as2, prepared)),
+                Err(unusable) => return Some(unusable.problem(&self.config.file)),
+            }
+            None
+        };
+        let (standing, now) = (seen.standing.as_ref(), self.clock.now());
+        let reload = config::reload_judged(&self.config, (&old, standing), &environment, now, &mut judge);
         if aloud {
             reload.problems.iter().for_each(say);
         }
         let refused = conditions::refused(&reload.problems);
         alerts::note_reading(&self.store, conditions::CONFIGURATION_REFUSED, refused, self.clock.now());
+        self.problems.store(Arc::new(reload.problems.clone()));
         seen.files.extend(reload.files);
         let keys = reload.gateway.as_ref().map_or(&self.config.station.keys, |gateway| &gateway.station.keys);
         let described = describe(&seen.partners, &old, &reload.partners);
@@ -144,8 +164,11 @@ impl Reloading {
             }
         })?;
         seen.partners = described;
-        if let Some(gateway) = reload.gateway {
-            self.take(&gateway, seen.standing.as_ref());
+        if let Some((gateway, (as2, prepared))) = reload.gateway.zip(ready) {
+            self.take(&gateway, &prepared, seen.standing.as_ref());
+            seen.as2 = as2;
+            // Where nothing is said any more, what is shown stays.
+            seen.console_tls = seen.console_tls.take().map(|shown| gateway.console_tls.clone().unwrap_or(shown));
             seen.standing = Some(gateway);
             self.note_ours(&mut seen, asked, aloud);
         }
@@ -161,7 +184,35 @@ impl Reloading {
     /// Puts into the audit trail what was changed while the gateway was stopped (blocking I/O). Where that fails, a full disk for
     /// example, the watch tries again.
     pub(super) fn note_stopped(&self) {
-        self.note(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        self.note(&mut self.seen());
+    }
+
+    /// What the last reading found; that of the start while there was no other.
+    pub(super) fn problems(&self) -> Arc<Vec<Problem>> {
+        self.problems.load_full()
+    }
+
+    /// The configuration of the start with what was taken of its files since, and without stamps.
+    fn in_force(&self, tables: &ArcSwap<CodeTables>) -> Config {
+        let seen = self.seen();
+        let mut config = Config::clone(&self.config);
+        config.partners = Directory::clone(&self.directory.load());
+        config.precheck.codes = tables.load_full();
+        config.as2 = seen.as2.clone();
+        config.console.tls.clone_from(&seen.console_tls);
+        if let Some(standing) = &seen.standing {
+            config.proxy.clone_from(&standing.proxy);
+            config.revocation.clone_from(&standing.revocation);
+            config.precheck.levels.clone_from(&standing.levels);
+        }
+        config.files.clone_from(&seen.files);
+        config.warnings.clone_from(&self.problems.load());
+        (config.stamps, config.precheck.stamps) = Default::default();
+        config
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the files by itself. Whether that is settled; otherwise it is to be tried again.
@@ -169,7 +220,7 @@ impl Reloading {
         let by_itself = Change { who: GATEWAY.to_owned(), ..Change::default() };
         // What went wrong is in the log.
         let read = self.read(&by_itself, aloud);
-        read.is_ok() && !self.seen.lock().unwrap_or_else(PoisonError::into_inner).owing
+        read.is_ok() && !self.seen().owing
     }
 
     fn note(&self, seen: &mut Seen) {
@@ -196,7 +247,7 @@ impl Reloading {
         Ok(())
     }
 
-    /// Notes what changed of our own side: only what was taken, which a listener may refuse.
+    /// Notes what changed of our own side: only what was taken, since a listener may keep what it shows.
     fn note_ours(&self, seen: &mut Seen, asked: &Change, aloud: bool) {
         let ours = changes::of_station(&self.config.station.keys, &certificates(&self.shown), &self.config.file);
         let change = changes::of_ours(&seen.ours, &ours, asked);
@@ -210,11 +261,9 @@ impl Reloading {
     }
 
     /// The keys and certificates of `gateway.toml`.
-    fn take(&self, gateway: &GatewayReload, before: Option<&GatewayReload>) {
+    fn take(&self, gateway: &GatewayReload, prepared: &Prepared, before: Option<&GatewayReload>) {
         self.config.station.keys.replace(&gateway.station.keys);
-        if let Err(error) = self.shown.replace(&gateway.as2, gateway.console_tls.as_ref()) {
-            tracing::error!(code = error.code(), "a listener keeps the certificate that it shows: {}", error.text());
-        }
+        prepared.show();
         let said = before.is_some_and(|before| before.restart == gateway.restart);
         if !said && !gateway.restart.is_empty() {
             let tables = gateway.restart.join(", ");
@@ -223,15 +272,27 @@ impl Reloading {
     }
 
     fn stamps(&self) -> Stamps {
-        let named = self.seen.lock().unwrap_or_else(PoisonError::into_inner).files.clone();
-        let mut files: Vec<PathBuf> = vec![self.config.file.clone()];
-        for file in named.into_iter().chain([self.config.folders.partners.clone()]) {
-            // The entries of a folder; a plain file has none.
-            let entries = std::fs::read_dir(&file).into_iter().flatten();
-            files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
-            files.push(file);
-        }
-        stamps_of(files)
+        let named = self.seen().files.clone();
+        Stamps::of(named.into_iter().chain([self.config.folders.partners.clone(), self.config.file.clone()]))
+    }
+}
+
+/// What is in force, also after the gateway has stopped. Holds its store open.
+pub struct InForce {
+    reloading: Arc<Reloading>,
+    tables: Arc<ArcSwap<CodeTables>>,
+}
+
+impl InForce {
+    pub(super) fn new(reloading: &Arc<Reloading>, tables: &Arc<ArcSwap<CodeTables>>) -> InForce {
+        InForce { reloading: reloading.clone(), tables: tables.clone() }
+    }
+
+    /// The configuration for another start in this process: that of the last start with what was taken of its files
+    /// since, whatever they say by now. The first look of that start reads them, and tells as usual what is wrong with
+    /// them. Waits for the end of a reading, so nobody asks before blocking work has ended who has no time for that.
+    pub fn configuration(&self) -> Config {
+        self.reloading.in_force(&self.tables)
     }
 }
 
@@ -271,8 +332,11 @@ impl Watch {
     }
 
     pub(super) async fn run(self, shutdown: Shutdown) {
-        let mut files = Looked::new(self.reloading.stamps());
-        let mut tables = Looked::new(self.table_stamps());
+        let config = &self.reloading.config;
+        // Without stamps nobody knows what the files were: they are read in any case.
+        let anew = config.stamps == Stamps::default();
+        let looked = |stamps: &Stamps| Looked::new(stamps.clone(), anew);
+        let (mut files, mut tables) = (looked(&config.stamps), looked(&config.precheck.stamps));
         while !shutdown.is_triggered() {
             tokio::select! {
                 () = shutdown.triggered() => return,
@@ -319,7 +383,7 @@ impl Watch {
     }
 
     fn table_stamps(&self) -> Stamps {
-        stamps_of(config::tables::files(&self.reloading.config.precheck.tables).map(|(_, file)| file))
+        Stamps::of(config::tables::files(&self.reloading.config.precheck.tables).map(|(_, file)| file))
     }
 }
 
@@ -327,17 +391,19 @@ impl Watch {
 /// reason beside them, a full disk for example.
 struct Looked {
     known: Stamps,
+    /// To be read whatever their stamps.
+    anew: bool,
     again: Option<Instant>,
 }
 
 impl Looked {
-    fn new(known: Stamps) -> Looked {
-        Looked { known, again: None }
+    fn new(known: Stamps, anew: bool) -> Looked {
+        Looked { known, anew, again: None }
     }
 
     /// Whether they are to be read, and then whether anything of it is news.
     fn look(&mut self, now: Stamps) -> Option<bool> {
-        let changed = now != self.known;
+        let changed = std::mem::take(&mut self.anew) || now != self.known;
         self.known = now;
         let due = self.again.is_some_and(|again| Instant::now() >= again);
         (changed || due).then_some(changed)
@@ -347,26 +413,6 @@ impl Looked {
     fn read(&mut self, settled: bool) {
         self.again = if settled { None } else { Instant::now().checked_add(AGAIN) };
     }
-}
-
-fn stamps_of(files: impl IntoIterator<Item = PathBuf>) -> Stamps {
-    let stamp = |file: PathBuf| {
-        let metadata = std::fs::metadata(&file).ok()?;
-        Some((file, (metadata.len(), metadata.modified().ok(), status_change(&metadata))))
-    };
-    files.into_iter().filter_map(stamp).collect()
-}
-
-/// When owner, mode or name changed last: a file that could not be read for want of a permission is as it was otherwise.
-#[cfg(unix)]
-fn status_change(metadata: &Metadata) -> Option<(i64, i64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    Some((metadata.ctime(), metadata.ctime_nsec()))
-}
-
-#[cfg(not(unix))]
-fn status_change(_metadata: &Metadata) -> Option<(i64, i64)> {
-    None
 }
 
 /// Keeps every certificate that may be used from now on, so that facts may name it.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::exit_code::ExitCode;
 use super::voice::Voice;
+use crate::app;
 use crate::bilingual;
 use crate::config::{self, Config, Environment, Problem, Severity};
 use crate::ground::durable;
@@ -26,14 +27,19 @@ pub fn run(file: &Path, environment: Environment<'_>, now: Timestamp, voice: &mu
         }
     };
     let mut problems = config.warnings.clone();
-    let folders = folder_problems(&config);
-    let unusable = !folders.is_empty();
+    let (tls, folders) = (app::unusable_tls(&config), folder_problems(&config));
+    let code = match (&tls, folders.is_empty()) {
+        (Some(_), _) => ExitCode::Usage,
+        (None, false) => ExitCode::Unreachable,
+        (None, true) => ExitCode::Done,
+    };
+    problems.extend(tls);
     problems.extend(folders);
     print_problems(&problems, voice)?;
     if !voice.json {
         summary(&config, voice)?;
     }
-    Ok(if unusable { ExitCode::Unreachable } else { ExitCode::Done })
+    Ok(code)
 }
 
 /// All problems, one a line, or as a JSON document `{"errors": n, "warnings": n, "problems": […]}`.

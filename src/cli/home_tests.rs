@@ -13,7 +13,7 @@ use crate::declaration::dsig::Algorithm;
 use crate::ground::secret::Secret;
 use crate::ground::text::Language;
 use crate::keys::generate::{KeyRequest, generate};
-use crate::keys::load;
+use crate::keys::{load, save};
 use crate::partner::Profile;
 
 fn now() -> Timestamp {
@@ -100,6 +100,24 @@ fn the_doctor_reports_every_problem_in_both_forms() {
     assert_eq!(value["errors"], 2);
     assert_eq!(value["problems"][0]["key"], "as2.listen");
     assert!(value["problems"][0]["text"]["zh"].is_string() && value["problems"][0]["line"].is_u64());
+}
+
+#[test]
+fn the_doctor_finds_a_key_with_which_no_listener_would_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = home(folder.path());
+    let text = std::fs::read_to_string(&file).expect("read");
+    let listener = "[[as2.listeners]]\nlisten = \"127.0.0.1:4443\"\n";
+    let tls = "[as2.listeners.tls]\ncertificate = \"weak.crt\"\nprivate_key = \"weak.key\"\n";
+    crate::ground::durable::replace(&file, format!("{text}\n{listener}{tls}").as_bytes()).expect("written");
+    let (certificate, key) =
+        (include_bytes!("../../certs-example/weak.crt"), include_bytes!("../../certs-example/weak.key"));
+    save::private(&folder.path().join("weak.crt"), certificate).expect("written");
+    save::private(&folder.path().join("weak.key"), key).expect("written");
+    let (code, said) = spoken(Language::English, true, |voice| doctor::run(&file, &no_variables, now(), voice));
+    let value: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((code, &value["errors"]), (ExitCode::Usage, &1.into()), "{said}");
+    assert_eq!(value["problems"][0]["key"], "as2.listeners[0].tls.certificate", "{said}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! The first signal ends everything in order; a second one ends it at once, which loses nothing that was
 //! acknowledged. When a write or sync of journal, bodies or exchange folders fails, nothing can be acknowledged any more:
 //! the process ends with 3 and whoever supervises it starts it again. When only the index fails, its parts stop in
-//! order and start again in this process, which rebuilds the index. A start that finds no room says so and waits.
+//! order and start again in this process, which rebuilds the index. They start by what was in force, whatever the files say
+//! by then; if that does not succeed, by what was in force when the process started. A start that finds no room says so and
+//! waits.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +18,7 @@ use super::voice::Voice;
 use crate::app::{self, Role, Running, StartError};
 use crate::bilingual;
 use crate::config::{Config, LogFormat};
-use crate::ground::clock::SystemClock;
+use crate::ground::clock::{Clock, SystemClock};
 use crate::ground::drain;
 use crate::store::FailedPart;
 use crate::testbed::{Scenario, Setting};
@@ -47,18 +49,24 @@ pub fn run(context: &mut Context<'_>, role: Role) -> Result<ExitCode, Failure> {
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(stay(context, config, role))
+    let ended = runtime.block_on(stay(context, config, role));
+    // A reading that never comes to its end, on a filesystem that hangs, must not keep the process.
+    runtime.shutdown_timeout(BLOCKING_ENDS);
+    ended
 }
 
-/// For blocking work of tasks that were aborted: it may still write. What takes longer, a backup say, ends the process.
+/// For blocking work of tasks that were aborted: it may still write. What takes longer, a backup say, ends with the process.
 const BLOCKING_ENDS: std::time::Duration = std::time::Duration::from_secs(10);
 /// Tasks that write files outside of the journal.
 const WRITERS: [&str; 2] = ["publisher", "retention"];
 
 async fn stay(context: &mut Context<'_>, mut config: Config, role: Role) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (first, mut otherwise) = (Box::new(config.clone()), None);
     loop {
-        let Some(running) = start_with_room(context, &config, &role, &mut signals).await? else {
+        let configs = (&mut config, &mut otherwise);
+        let Some(running) = start_with_room(context, configs, &clock, &role, &mut signals).await? else {
             return Ok(ExitCode::Done);
         };
         announce(context, &running)?;
@@ -67,7 +75,7 @@ async fn stay(context: &mut Context<'_>, mut config: Config, role: Role) -> Resu
             failure = running.store_failed() => Some(failure),
         };
         let store = running.store();
-        config.partners = running.partners();
+        let in_force = running.in_force();
         let (in_order, busy) = tokio::select! {
             late = running.stop() => (true, late.iter().any(|task| WRITERS.contains(&task.as_str()))),
             () = signals.next() => (false, true),
@@ -83,6 +91,9 @@ async fn stay(context: &mut Context<'_>, mut config: Config, role: Role) -> Resu
                     && drain::blocking_ended(BLOCKING_ENDS).await =>
             {
                 tracing::warn!(cause = %failure.cause, code = "index-failed", "the index failed; it is rebuilt from the journal");
+                // Nobody reads files any more, so this waits for nobody.
+                config = in_force.configuration();
+                otherwise = Some(Box::new(Config { partners: config.partners.clone(), ..Config::clone(&first) }));
             }
             Some(failure) => return Err(journal_failed(&failure.cause)),
             None if in_order => return Ok(ExitCode::Done),
@@ -91,19 +102,26 @@ async fn stay(context: &mut Context<'_>, mut config: Config, role: Role) -> Resu
     }
 }
 
-/// Starts; on a full disk as soon as there is room. None: it was told to end before that.
+/// Starts; on a full disk as soon as there is room, and by the other configuration, if there is one, when no start by the
+/// first succeeds for another reason. None: it was told to end before that.
 async fn start_with_room(
     context: &mut Context<'_>,
-    config: &Config,
+    (config, otherwise): (&mut Config, &mut Option<Box<Config>>),
+    clock: &Arc<dyn Clock>,
     role: &Role,
     signals: &mut Signals,
 ) -> Result<Option<Running>, Failure> {
     let mut said = false;
     loop {
-        let error = match app::start(config.clone(), role.clone(), Arc::new(SystemClock)).await {
+        let error = match app::start(config.clone(), role.clone(), clock.clone()).await {
             Ok(running) => return Ok(Some(running)),
             Err(error) if error.is_disk_full() => error,
-            Err(error) => return Err(not_started(&error)),
+            Err(error) => {
+                let Some(other) = otherwise.take() else { return Err(not_started(&error)) };
+                tracing::error!(%error, code = error.code(), "it does not start with what was in force; once more as the process did");
+                *config = *other;
+                continue;
+            }
         };
         if !said {
             said = true;

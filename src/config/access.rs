@@ -6,7 +6,8 @@ use super::material::Reading;
 use super::partners::Surroundings;
 use super::station::one_of;
 use crate::bilingual;
-use crate::ground::text::Bilingual;
+use crate::ground::network::Network;
+use crate::ground::text::{Bilingual, printable};
 use crate::partner::{Agreement, Authorization, HttpAccess, PartnerUrl, Proxy, Waived, Waivers};
 
 /// `[http]` of a partner file, with whose `agreement` it has to go together.
@@ -54,7 +55,32 @@ pub(super) fn http(
 /// `[proxy]` of `gateway.toml`.
 pub(super) fn gateway_proxy(section: &Section<'_>, reading: &Reading<'_>) -> Option<Proxy> {
     let no_proxy = section.texts("no_proxy").unwrap_or_default();
+    for entry in no_proxy.iter().filter(|entry| !is_direct(entry)) {
+        let shown = printable(entry.get(..entry.floor_char_boundary(80)).unwrap_or_default());
+        let text = bilingual!(
+            "\"{shown}\" 不起作用：不是主机名、地址或网段。例如 \"partner.example.com\"、\"10.0.0.5\" 或 \"10.0.0.0/8\"，不含协议和端口；\"*\" 表示全部。",
+            "\"{shown}\" does nothing: it is neither a host name nor an address nor a network. Write \"partner.example.com\", \"10.0.0.5\" or \"10.0.0.0/8\", without scheme and port; \"*\" is everything."
+        );
+        section.warning("no_proxy", "no-proxy-useless", text);
+    }
     proxy(section, reading).map(|proxy| Proxy { no_proxy, ..proxy })
+}
+
+/// What can be reached without the proxy: a host name, with all below it and perhaps with the dot of the root, an address, a
+/// network, or `*` for everything.
+fn is_direct(text: &str) -> bool {
+    let entry = text.trim();
+    let name = entry.trim_start_matches("*.").trim_start_matches('.');
+    let name = name.strip_suffix('.').unwrap_or(name);
+    entry == "*" || entry.parse::<Network>().is_ok() || is_host_name(name)
+}
+
+/// Labels of letters, digits, hyphens and underscores. The last one is no number: that is the form of an address.
+fn is_host_name(name: &str) -> bool {
+    let of_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(of_name);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= 255 && name.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn proxy(section: &Section<'_>, reading: &Reading<'_>) -> Option<Proxy> {

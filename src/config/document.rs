@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::problem::{Problem, Severity};
 use super::quantity;
+use super::stamps::Stamps;
 use crate::bilingual;
 use crate::ground::text::{Bilingual, printable};
 
@@ -33,6 +34,8 @@ pub(crate) struct Sheet {
     asked: RefCell<BTreeSet<String>>,
     /// Files and folders that were named, whether they are there or not.
     files: RefCell<BTreeSet<PathBuf>>,
+    /// How they were when they were named.
+    stamps: RefCell<Stamps>,
 }
 
 impl Sheet {
@@ -46,6 +49,7 @@ impl Sheet {
             problems: RefCell::default(),
             asked: RefCell::default(),
             files: RefCell::default(),
+            stamps: RefCell::default(),
         }
     }
 
@@ -101,6 +105,11 @@ impl Sheet {
     /// The files and folders that were named so far.
     pub(crate) fn files(&self) -> BTreeSet<PathBuf> {
         self.files.borrow().clone()
+    }
+
+    /// How they were when they were named, which comes before any of them is read.
+    pub(crate) fn stamps(&self) -> Stamps {
+        self.stamps.borrow().clone()
     }
 
     /// The problems in the order of their lines, and the keys that were asked for.
@@ -163,8 +172,9 @@ impl<'s> Section<'s> {
         self.sheet.push_at(Severity::Warning, code, &self.place(key), text);
     }
 
-    /// Remembers a file that the section names.
+    /// Remembers a file that the section names, and looks at it: called before the file is read.
     pub(crate) fn names_file(&self, file: &Path) {
+        self.sheet.stamps.borrow_mut().add([file.to_owned()]);
         self.sheet.files.borrow_mut().insert(file.to_owned());
     }
 

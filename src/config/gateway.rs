@@ -58,21 +58,27 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let home = file.parent().map(Path::to_owned).unwrap_or_default();
     let reading = Reading { home: &home, environment, now };
+    // Each file is looked at before it is read: what changes later shows.
+    let mut stamps = Stamps::of([file.clone()]);
     let text = read_text(&file).map_err(|problem| Problems { problems: vec![*problem] })?;
     let sheet = Sheet::new(&file, &text);
     let Some(table) = sheet.parse(&text) else {
         return Err(Problems { problems: sheet.finish().0 });
     };
     let mut draft = read(&sheet.root(&table), &reading, &sheet);
+    draft.precheck.stamps = Stamps::of(tables::files(&draft.precheck.tables).map(|(_, file)| file));
     match tables::load_if_there(&draft.precheck.tables) {
         Ok(codes) => draft.precheck.codes = Arc::new(codes),
         Err(error) => sheet.push_at(Severity::Error, error.code(), &draft.tables, error.text()),
     }
     let mut files = sheet.files();
+    stamps.join(sheet.stamps());
     let mut problems = sheet.finish().0;
+    stamps.add([draft.folders.partners.clone()]);
     let read = partners::read_all(&draft.folders.partners, &reading, &surroundings(&draft), &Directory::default());
     problems.extend(read.problems);
     files.extend(read.files);
+    stamps.join(read.stamps);
     let Some(station) = draft.station.station else { return Err(Problems { problems }) };
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Problems { problems });
@@ -99,6 +105,7 @@ pub(super) fn load(file: &Path, environment: Environment<'_>, now: Timestamp) ->
         partners: Directory::new(read.partners),
         warnings: problems,
         files,
+        stamps,
     })
 }
 
@@ -108,6 +115,7 @@ pub(super) fn reload(
     (old, standing): (&Directory, Option<&GatewayReload>),
     environment: Environment<'_>,
     now: Timestamp,
+    judge: Judge<'_>,
 ) -> Reload {
     let reading = Reading { home: &config.home, environment, now };
     let (draft, mut problems, mut files) = read_again(&config.file, &reading);
@@ -125,6 +133,9 @@ pub(super) fn reload(
         revocation: draft.revocation,
         levels: draft.precheck.levels,
     });
+    let unfit = gateway.as_ref().and_then(judge);
+    let gateway = gateway.filter(|_| unfit.is_none());
+    problems.extend(unfit);
     let surroundings = match gateway.as_ref().or(standing) {
         Some(gateway) => Surroundings {
             station: Some(&gateway.station),
@@ -163,6 +174,7 @@ fn needs_restart(config: &Config, draft: &Draft, station: &Station) -> Vec<&'sta
         partners: _,
         warnings: _,
         files: _,
+        stamps: _,
         proxy: _,
         revocation: _,
         station: ours,
@@ -172,7 +184,7 @@ fn needs_restart(config: &Config, draft: &Draft, station: &Station) -> Vec<&'sta
         outbox,
         limits,
         server,
-        precheck: PrecheckSettings { tables: code_tables, codes: _, levels: _ },
+        precheck: PrecheckSettings { tables: code_tables, codes: _, levels: _, stamps: _ },
         delivery,
         retention,
         alerts,
@@ -309,7 +321,8 @@ fn folders(section: &Section<'_>, reading: &Reading<'_>) -> Folders {
 fn precheck(section: &Section<'_>, reading: &Reading<'_>) -> (PrecheckSettings, Place) {
     let tables = reading.path_or(section, "tables", "tables");
     let levels = levels::table(&section.section("levels"));
-    (PrecheckSettings { tables, codes: Arc::default(), levels }, section.place("tables"))
+    let precheck = PrecheckSettings { tables, codes: Arc::default(), levels, stamps: Stamps::default() };
+    (precheck, section.place("tables"))
 }
 
 fn console(section: &Section<'_>, reading: &Reading<'_>, as2: &As2Settings) -> ConsoleSettings {

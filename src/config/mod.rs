@@ -10,6 +10,7 @@
 //! - [`home`]: a new one
 //! - [`tables`]: code tables of the pre-check; `levels`: how much its findings weigh
 //! - `reach`: the little that a client of the running gateway needs
+//! - [`stamps`]: what tells a running gateway that files have changed
 //! - `partners`: the folder of partner files, and reading it again
 
 mod access;
@@ -30,6 +31,7 @@ pub mod problem;
 pub mod quantity;
 mod reach;
 mod signature;
+pub mod stamps;
 mod station;
 pub mod tables;
 mod text;
@@ -40,6 +42,7 @@ pub use environment::environment_at;
 pub use partners::is_folder_name as is_partner_id;
 pub use problem::{Problem, Problems, Severity};
 pub use reach::{Reach, reach};
+pub use stamps::Stamps;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -102,6 +105,8 @@ pub struct Config {
     pub warnings: Vec<Problem>,
     /// Every file and folder that the configuration names.
     pub files: BTreeSet<PathBuf>,
+    /// How `file`, the folder of partner files and `files` were when they were read.
+    pub stamps: Stamps,
 }
 
 /// `[folders]`
@@ -126,6 +131,8 @@ pub struct PrecheckSettings {
     pub codes: Arc<CodeTables>,
     /// Levels of findings that differ from the default ones; a partner's own stand over them.
     pub levels: Levels,
+    /// How the files of the folder were when they were read.
+    pub stamps: Stamps,
 }
 
 /// `[as2]`
@@ -191,6 +198,21 @@ impl As2Settings {
     pub fn all_listeners(&self) -> Vec<ListenerSettings> {
         let first = ListenerSettings { listen: self.listen, tls: self.tls.clone(), clients: self.clients.clone() };
         std::iter::once(first).chain(self.listeners.iter().cloned()).collect()
+    }
+
+    /// The same listeners, each with what `read`, a later reading of the file, says about TLS at its address. One whose
+    /// address is not there, or is there more than once as port 0 may be, stays as it is: another's settings are not its
+    /// own. So does one that has no TLS here or there.
+    pub fn with_tls_of(&self, read: &As2Settings) -> As2Settings {
+        let (ours, theirs) = (self.all_listeners(), read.all_listeners());
+        let times = |all: &[ListenerSettings], at: SocketAddr| all.iter().filter(|one| one.listen == at).count();
+        let mut now = ours.iter().map(|one| {
+            let alone = times(&ours, one.listen) == 1 && times(&theirs, one.listen) == 1;
+            let found = theirs.iter().find(|other| alone && other.listen == one.listen && other.tls.is_some());
+            found.filter(|_| one.tls.is_some()).unwrap_or(one).clone()
+        });
+        let Some(ListenerSettings { listen, tls, clients }) = now.next() else { return self.clone() };
+        As2Settings { listen, tls, clients, listeners: now.collect(), ..self.clone() }
     }
 
     /// Some listener asks its clients for certificates.
@@ -363,7 +385,21 @@ pub fn reload(
     environment: Environment<'_>,
     now: Timestamp,
 ) -> Reload {
-    gateway::reload(config, (old, standing), environment, now)
+    reload_judged(config, (old, standing), environment, now, &mut |_| None)
+}
+
+/// Finds what makes a `gateway.toml` without mistakes unusable all the same, as only the layers above can tell.
+pub type Judge<'j> = &'j mut dyn FnMut(&GatewayReload) -> Option<Problem>;
+
+/// The same as [`reload`]; what `judge` finds counts like a mistake in `gateway.toml`.
+pub fn reload_judged(
+    config: &Config,
+    (old, standing): (&Directory, Option<&GatewayReload>),
+    environment: Environment<'_>,
+    now: Timestamp,
+    judge: Judge<'_>,
+) -> Reload {
+    gateway::reload(config, (old, standing), environment, now, judge)
 }
 
 #[cfg(test)]

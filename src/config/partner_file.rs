@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::document::Section;
 use super::material::{Reading, note};
 use super::partners::Surroundings;
@@ -40,7 +42,8 @@ pub(super) fn read(
     let content_type = root.parsed("content_type", media_type).unwrap_or_else(|| default_type(profile).to_owned());
     let content_types = root.parsed_list("content_types", extension_type).unwrap_or_default();
     let waivers = waivers::read(root, reading.now);
-    let agreement = agreement::agreement(&root.section("agreement"), &waivers, surroundings);
+    let agreement_section = root.section("agreement");
+    let agreement = agreement::agreement(&agreement_section, &waivers, surroundings);
     let accept_section = root.section("accept");
     let accept = agreement::accept(&accept_section, &agreement, &waivers, surroundings);
     let own_lists = reading.path(root, "revocation");
@@ -84,7 +87,9 @@ pub(super) fn read(
         );
         delivery_section.error("folders_as_messages", "folders-not-for-dxp", text);
     }
+    judge_signing(&agreement_section, &partner, surroundings, reading.now);
     judge_transport(root, &partner, surroundings);
+    judge_tls_keys(root, &partner);
     judge_client(&accept_section, &partner, surroundings);
     Some(partner)
 }
@@ -357,6 +362,20 @@ fn delays(section: &Section<'_>) -> Vec<Duration> {
     standard()
 }
 
+/// Whether one of our keys signs now as it is agreed: that another one signs in another way does not help this partner.
+fn judge_signing(agreement: &Section<'_>, partner: &Partner, surroundings: &Surroundings<'_>, now: Timestamp) {
+    let Some((scheme, station)) = partner.agreement.sign.zip(surroundings.station) else { return };
+    let signs = |scheme| station.keys.signing_key(now, scheme).is_some();
+    let fits = station.keys.keys().iter().any(|key| key.uses.sign && scheme.fits(key.key.kind()));
+    if partner.enabled && fits && signs(None) && !signs(Some(scheme)) {
+        let text = bilingual!(
+            "当前没有可用于 {scheme} 签名的有效密钥（已过期、已停用或未到启用时间），无法与该伙伴收发。请在 gateway.toml 的 [[station.keys]] 中加入这类密钥。",
+            "no key that signs with {scheme} is active now (expired, ended or not yet begun): nothing can be exchanged with this partner. Add one of that kind under [[station.keys]] in gateway.toml."
+        );
+        agreement.warning("sign", "no-active-signing-key", text);
+    }
+}
+
 /// What the URL means for keys and secrecy.
 fn judge_transport(root: &Section<'_>, partner: &Partner, surroundings: &Surroundings<'_>) {
     if !partner.url.is_secure() && partner.certificates.certificates().iter().any(|one| one.uses.tls) {
@@ -389,6 +408,24 @@ fn judge_transport(root: &Section<'_>, partner: &Partner, surroundings: &Surroun
             "the credentials would travel over http:// in the clear. Use https://."
         );
         root.error("url", "credentials-in-clear", text);
+    }
+}
+
+/// Keys that no handshake of TLS 1.2 or 1.3 takes, of certificates that are for nothing else: others are refused.
+fn judge_tls_keys(root: &Section<'_>, partner: &Partner) {
+    let fails = |one: &&PartnerCertificate| {
+        let CertificateUses { verify, encrypt, tls, client } = one.uses;
+        let shown = client || (tls && !partner.http.old_tls);
+        let (algorithm, bits) = (one.certificate.key_algorithm(), one.certificate.key_bits());
+        shown && !verify && !encrypt && algorithm == "RSA" && !(2048..=8192).contains(&bits)
+    };
+    for one in partner.certificates.certificates().iter().filter(fails) {
+        let (file, bits) = (one.file.display(), one.certificate.key_bits());
+        let text = bilingual!(
+            "证书 {file} 的 RSA 密钥为 {bits} 位，TLS 只接受 2048 至 8192 位：以它握手的连接都会失败。请向对方索取新证书。",
+            "the RSA key of the certificate {file} has {bits} bits, and TLS takes 2048 to 8192: every handshake with it fails. Obtain a new one from the partner."
+        );
+        root.warning("certificates", "certificate-weak-for-tls", text);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::document::Sheet;
 use super::material::Reading;
 use super::text::read_text;
-use super::{Config, Problem, Severity, partner_file};
+use super::{Config, Problem, Severity, Stamps, partner_file};
 use crate::bilingual;
 use crate::declaration::precheck::Levels;
 use crate::ground::text::Bilingual;
@@ -51,6 +51,8 @@ pub(super) struct PartnersRead {
     pub(super) problems: Vec<Problem>,
     /// Files and folders that they name.
     pub(super) files: BTreeSet<PathBuf>,
+    /// How those were before they were read.
+    pub(super) stamps: Stamps,
     /// The folder itself could not be read.
     unreadable: bool,
 }
@@ -82,15 +84,16 @@ pub(super) fn read_all(
         );
         problems.push(whole_file(folder, Severity::Warning, "no-partner", text));
     }
-    let (mut candidates, mut named) = (Vec::new(), BTreeSet::new());
+    let (mut candidates, mut named, mut stamps) = (Vec::new(), BTreeSet::new(), Stamps::default());
     for (id, file) in files {
-        let (candidate, found) = read_one(&id, &file, reading, (surroundings, lists.as_ref()), &mut named);
+        let (candidate, found) =
+            read_one(&id, &file, reading, (surroundings, lists.as_ref()), (&mut named, &mut stamps));
         problems.extend(found);
         let kept = || old.by_id(&id).map(|partner| Candidate { partner: partner.clone(), name_line: None });
         candidates.extend(candidate.or_else(kept));
     }
     let partners = refuse_shared_names(candidates, old, &mut problems);
-    PartnersRead { partners, problems, files: named, unreadable: false }
+    PartnersRead { partners, problems, files: named, stamps, unreadable: false }
 }
 
 /// Reads the folder again, for a running gateway: a folder that cannot be read leaves the partners as they were.
@@ -138,7 +141,7 @@ fn read_one(
     file: &Path,
     reading: &Reading<'_>,
     (surroundings, lists): (&Surroundings<'_>, Option<&Arc<RevocationLists>>),
-    named: &mut BTreeSet<PathBuf>,
+    (named, stamps): (&mut BTreeSet<PathBuf>, &mut Stamps),
 ) -> (Option<Candidate>, Vec<Problem>) {
     if !is_folder_name(id) {
         let text = bilingual!(
@@ -158,6 +161,7 @@ fn read_one(
     let name_line = root.place("as2_name").line;
     drop(root);
     named.extend(sheet.files());
+    stamps.join(sheet.stamps());
     let sound = !sheet.has_errors();
     let candidate = partner.filter(|_| sound).map(|partner| Candidate { partner: Arc::new(partner), name_line });
     (candidate, sheet.finish().0)

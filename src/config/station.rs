@@ -5,7 +5,7 @@ use super::material::{Reading, note, note_pair};
 use super::quantity;
 use crate::as2::As2Name;
 use crate::bilingual;
-use crate::cms::{Certificate, DigestAlgorithm, KeyTransport, PrivateKey};
+use crate::cms::{Certificate, DecryptionKey, DigestAlgorithm, KeyTransport, PrivateKey};
 use crate::ground::text::Bilingual;
 use crate::keys::{KeyRing, KeyUses, StationKey, Window, load, specimen};
 use crate::partner::{Environment, Station};
@@ -116,6 +116,24 @@ fn check_ring(section: &Section<'_>, reading: &Reading<'_>, ring: &KeyRing) {
         );
         section.warning("keys", "no-decryption-key", text);
     }
+    if !are_told_apart(ring) {
+        let text = bilingual!(
+            "两把解密密钥的证书颁发者与序列号相同：收到的报文无法区分二者，按旧证书加密的报文将无法解密。请换用序列号不同的新证书。",
+            "two keys for \"decrypt\" have certificates with the same issuer and serial number: messages cannot tell them apart, and what is encrypted to the older cannot be opened. Issue the new one with another serial number."
+        );
+        section.warning("keys", "keys-share-serial-number", text);
+    }
+}
+
+/// Messages name the key that they are encrypted to by issuer and serial number; of those of one kind each has its own.
+fn are_told_apart(ring: &KeyRing) -> bool {
+    let keys = ring.decryption_keys();
+    let alike = |one: &DecryptionKey, other: &DecryptionKey| {
+        one.key.kind() == other.key.kind() && one.certificate.shares_its_name_with(&other.certificate)
+    };
+    keys.iter()
+        .enumerate()
+        .all(|(place, one)| !keys.iter().skip(place.saturating_add(1)).any(|other| alike(one, other)))
 }
 
 /// The key under which the certificate's file is named.

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ::http::{Method, Request, header};
+use ::http::{HeaderValue, Method, Request, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
@@ -21,6 +21,7 @@ use super::client::ClientSettings;
 use super::head::path_of;
 use super::old_tls::OldTls;
 use super::post_error::{PostError, PostErrorKind};
+use super::proxy::{self, Proxy};
 use super::tls;
 
 /// How far to go.
@@ -83,7 +84,7 @@ struct Steps<'p> {
 
 impl Steps<'_> {
     async fn go(&mut self, url: &str) -> Result<(), PostError> {
-        let (target, uri) = Target::parse(url, self.settings.addresses)?;
+        let (target, uri) = Target::parse(url, self.settings.ports())?;
         let proxy = self.settings.proxy.as_ref().filter(|proxy| proxy.serves(&target));
         let path = match proxy {
             // The absolute form (RFC 9112 3.2.2).
@@ -107,7 +108,7 @@ impl Steps<'_> {
             if self.depth == Depth::Handshake {
                 return Err(PostError::new(PostErrorKind::Tls, "the URL begins with http, so there is no handshake"));
             }
-            return self.request(stream, &target, &path).await;
+            return self.request(stream, &target, &path, proxy).await;
         }
         let begun = Instant::now();
         if self.settings.old_tls {
@@ -116,7 +117,11 @@ impl Steps<'_> {
             let stream = in_time(self.patience, "no handshake in time", old.connect(stream, &target)).await??;
             // Of an old server what was agreed on is not asked.
             self.probe.tls = Some((Handshake::default(), begun.elapsed()));
-            return if self.depth == Depth::Handshake { Ok(()) } else { self.request(stream, &target, &path).await };
+            return if self.depth == Depth::Handshake {
+                Ok(())
+            } else {
+                self.request(stream, &target, &path, None).await
+            };
         }
         let stream = self.handshake(&target, stream).await?;
         let (_, session) = stream.get_ref();
@@ -130,7 +135,7 @@ impl Steps<'_> {
         if self.depth == Depth::Handshake {
             return Ok(());
         }
-        self.request(stream, &target, &path).await
+        self.request(stream, &target, &path, None).await
     }
 
     async fn resolve(&mut self, target: &Target) -> Result<(), PostError> {
@@ -180,19 +185,31 @@ impl Steps<'_> {
         in_time(self.patience, "no handshake in time", handshake).await?.map_err(|error| PostError::from_tls(&error))
     }
 
-    async fn request<S>(&mut self, stream: S, target: &Target, path: &str) -> Result<(), PostError>
+    /// `forwarded_by`: the proxy that gets the request itself rather than a tunnel.
+    async fn request<S>(
+        &mut self,
+        stream: S,
+        target: &Target,
+        path: &str,
+        forwarded_by: Option<&Proxy>,
+    ) -> Result<(), PostError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let begun = Instant::now();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let unusable = |_| PostError::new(PostErrorKind::BadUrl, "the URL is not usable");
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::GET)
             .uri(path)
             .header(header::HOST, target.host_header())
             .body(Empty::<Bytes>::new())
             .map_err(unusable)?;
+        if let Some(authorization) = forwarded_by.and_then(Proxy::authorization) {
+            let value = HeaderValue::from_str(authorization.expose());
+            let value = value.map_err(|_| PostError::new(PostErrorKind::BadUrl, "unusable proxy credentials"))?;
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, value);
+        }
         let exchange = async {
             let mut response = sender.send_request(request).await?;
             // Whatever it says; the connection ends with this.
@@ -200,15 +217,21 @@ impl Steps<'_> {
             Ok::<u16, PostError>(response.status().as_u16())
         };
         let both = async {
+            let mut exchange = std::pin::pin!(exchange);
             tokio::select! {
-                status = exchange => status,
+                status = &mut exchange => status,
                 ended = connection => {
                     ended?;
-                    Err(PostError::new(PostErrorKind::Closed, "the connection ended before the answer"))
+                    // The answer may have come with the end.
+                    let none = |_| PostError::new(PostErrorKind::Closed, "the connection ended before the answer");
+                    exchange.await.map_err(none)
                 }
             }
         };
         let status = in_time(self.patience, "no answer in time", both).await??;
+        if forwarded_by.is_some() && status == StatusCode::PROXY_AUTHENTICATION_REQUIRED.as_u16() {
+            return Err(proxy::credentials_refused());
+        }
         self.probe.status = Some((status, begun.elapsed()));
         Ok(())
     }
@@ -217,3 +240,7 @@ impl Steps<'_> {
 async fn in_time<T>(patience: Duration, late: &str, work: impl Future<Output = T>) -> Result<T, PostError> {
     tokio::time::timeout(patience, work).await.map_err(|_| PostError::new(PostErrorKind::Timeout, late))
 }
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

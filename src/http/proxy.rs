@@ -117,6 +117,8 @@ fn is_listed(entry: &str, host: &str, address: Option<IpAddr>) -> bool {
         Some(address) => is_in_network(&entry, address),
         None => {
             let name = entry.trim_start_matches("*.").trim_start_matches('.');
+            // The dot of the root may stand behind either.
+            let [name, host] = [name, host].map(|name| name.strip_suffix('.').unwrap_or(name));
             !name.is_empty() && host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         }
     }

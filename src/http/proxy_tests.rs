@@ -49,6 +49,8 @@ fn what_is_listed_and_this_machine_are_reached_directly() {
     }
     let none = Proxy::new("http://proxy:3128", None, vec!["*".to_owned()]).expect("a proxy");
     assert!(!serves(&none, "as2.partner.org"));
+    let dotted = Proxy::new("http://proxy:3128", None, vec!["partner.org.".to_owned()]).expect("a proxy");
+    assert!(!serves(&dotted, "as2.partner.org") && !serves(&dotted, "partner.org.") && serves(&dotted, "other.org"));
     assert!(Proxy::new("https://proxy:3128", None, Vec::new()).is_err());
 }
 

@@ -17,7 +17,7 @@ use rustls::{
 };
 
 use super::exchange::ClientCertificate;
-use super::tls::{Identity, TlsError, provider};
+use super::tls::{Identity, TlsError, provider, verify_tls12_by_key, verify_tls13_by_key};
 
 /// What a server asks of its clients.
 #[derive(Clone, Default)]
@@ -37,7 +37,7 @@ pub enum ClientAuth {
 pub struct ClientTrust {
     /// DER of the certificates whose holders issue client certificates; may be empty.
     pub issuers: Vec<Vec<u8>>,
-    /// Whether somebody knows this certificate (DER) as its own; asked in each handshake, so it must be quick.
+    /// Whether somebody knows this certificate (DER) as its own; asked twice in each handshake, so it must be quick.
     pub known: Known,
 }
 
@@ -100,6 +100,12 @@ impl ServerTls {
     pub fn replace(&self, identity: &Identity, clients: &ClientAuth) -> Result<(), TlsError> {
         self.side.store(Arc::new(side(identity, clients)?));
         Ok(())
+    }
+
+    /// Shows what `other` shows, and asks what it asks, from now on: several listeners can be judged before the first of
+    /// them changes.
+    pub fn show_as(&self, other: &ServerTls) {
+        self.side.store(other.current());
     }
 
     /// From now on every client hears these bytes instead of a handshake, and the connection ends; `None`: no more of
@@ -216,6 +222,9 @@ impl ClientCertVerifier for HeldCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        if (self.known)(cert) {
+            return verify_tls12_by_key(message, cert, dss, &self.algorithms);
+        }
         verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
@@ -225,6 +234,9 @@ impl ClientCertVerifier for HeldCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        if (self.known)(cert) {
+            return verify_tls13_by_key(message, cert, dss, &self.algorithms);
+        }
         verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 

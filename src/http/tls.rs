@@ -3,8 +3,9 @@
 //!
 //! Partners of AS2 often use self-signed certificates and hand them over beforehand. [`Trust::Pinned`] is made for
 //! them: the certificate that the server shows must be one of those, byte for byte; host name and dates then add
-//! nothing, and the handshake signature proves that the server holds the key. There is no "accept any". The listener's
-//! side is in [`server_tls`](super::server_tls).
+//! nothing, and the handshake signature proves that the server holds the key. Nothing else of it is read, so that it may
+//! be of X.509 v1, as old products make them, or have critical extensions that rustls does not know. There is no "accept
+//! any". The listener's side is in [`server_tls`](super::server_tls).
 
 use std::sync::Arc;
 
@@ -13,11 +14,17 @@ use openssl::sha::sha256;
 use openssl::x509::X509;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
+};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, PeerMisbehaved, RootCertStore, SignatureScheme};
 
 use crate::bilingual;
+use crate::cms::der::{self, Fields};
 use crate::ground::secret::Secret;
 use crate::ground::text::Bilingual;
 
@@ -133,8 +140,8 @@ impl TlsError {
                 "the private key cannot be read; check its form and its passphrase"
             ),
             TlsError::Mismatch => bilingual!(
-                "私钥与证书不匹配，或其算法不能用于 TLS；请检查两个文件是否成对",
-                "the private key and the certificate cannot be used together; check that the two files are a pair"
+                "私钥与证书不匹配，或不能用于 TLS（RSA 密钥不足 2048 位，或证书不是 X.509 v3）；请检查两个文件是否成对",
+                "the private key and the certificate cannot be used together, or not for TLS (an RSA key of less than 2048 bits, a certificate that is not X.509 v3); check that the two files are a pair"
             ),
             TlsError::NoRoots => bilingual!(
                 "本机没有根证书；请安装 ca-certificates，或为合作方指定 TLS 证书",
@@ -200,6 +207,10 @@ impl PinnedCertificates {
             algorithms: provider.signature_verification_algorithms,
         }
     }
+
+    fn knows(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.fingerprints.contains(&sha256(certificate))
+    }
 }
 
 impl ServerCertVerifier for PinnedCertificates {
@@ -211,7 +222,7 @@ impl ServerCertVerifier for PinnedCertificates {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if self.fingerprints.contains(&sha256(end_entity)) {
+        if self.knows(end_entity) {
             return Ok(ServerCertVerified::assertion());
         }
         match &self.issuers {
@@ -226,6 +237,9 @@ impl ServerCertVerifier for PinnedCertificates {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if self.knows(cert) {
+            return verify_tls12_by_key(message, cert, dss, &self.algorithms);
+        }
         verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
@@ -235,6 +249,9 @@ impl ServerCertVerifier for PinnedCertificates {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if self.knows(cert) {
+            return verify_tls13_by_key(message, cert, dss, &self.algorithms);
+        }
         verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
@@ -242,3 +259,52 @@ impl ServerCertVerifier for PinnedCertificates {
         self.algorithms.supported_schemes()
     }
 }
+
+/// Verifies a handshake's signature (RFC 5246 7.4.3 and 7.4.8) with the public key of a certificate that is known byte for
+/// byte, and reads nothing else of it.
+pub(super) fn verify_tls12_by_key(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    let public_key = public_key_of(certificate)?;
+    let (kind, key) = kind_and_bits(&public_key).ok_or(CertificateError::BadEncoding)?;
+    let scheme = algorithms.mapping.iter().find(|(scheme, _)| *scheme == dss.scheme);
+    let (_, candidates) = scheme.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+    // In 1.2 a scheme says nothing about the curve (RFC 8422 5.1.1): it is that of the key.
+    let algorithm = candidates.iter().find(|algorithm| *algorithm.public_key_alg_id() == *kind);
+    match algorithm.map(|algorithm| algorithm.verify_signature(key, message, dss.signature())) {
+        Some(Ok(())) => Ok(HandshakeSignatureValid::assertion()),
+        _ => Err(CertificateError::BadSignature.into()),
+    }
+}
+
+/// The same for RFC 8446 4.4.3.
+pub(super) fn verify_tls13_by_key(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    let public_key = SubjectPublicKeyInfoDer::from(public_key_of(certificate)?);
+    verify_tls13_signature_with_raw_key(message, &public_key, dss, algorithms)
+}
+
+/// The SubjectPublicKeyInfo of a certificate of any version (RFC 5280 4.1.2.7), in DER.
+fn public_key_of(certificate: &[u8]) -> Result<Vec<u8>, CertificateError> {
+    let key = X509::from_der(certificate).and_then(|certificate| certificate.public_key()?.public_key_to_der());
+    key.map_err(|_| CertificateError::BadEncoding)
+}
+
+/// What is in its AlgorithmIdentifier, and the key itself.
+fn kind_and_bits(public_key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut fields = Fields::only(public_key, der::SEQUENCE).ok()?.fields();
+    let kind = fields.expect(der::SEQUENCE).ok()?.content;
+    let (unused, key) = fields.expect(der::BIT_STRING).ok()?.content.split_first()?;
+    (*unused == 0).then_some((kind, key))
+}
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

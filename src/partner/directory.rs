@@ -1,9 +1,10 @@
 //! Finding a partner by id or by the pair of AS2 names in a message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Partner;
+use crate::cms::SignatureScheme;
 
 /// All partners. Immutable; a reload makes a new one.
 #[derive(Debug, Clone, Default)]
@@ -32,5 +33,17 @@ impl Directory {
     /// All partners in the order of their ids.
     pub fn all(&self) -> impl ExactSizeIterator<Item = &Arc<Partner>> {
         self.by_id.values()
+    }
+
+    /// How what we send to the enabled partners is signed, messages and receipts alike. `None`: by any of our keys, as the
+    /// receipts are of those who get messages without a signature, and as nothing more is known of where there is no
+    /// partner.
+    pub fn signed_by(&self) -> BTreeSet<Option<SignatureScheme>> {
+        let schemes = self.all().filter(|partner| partner.enabled).map(|partner| partner.agreement.sign);
+        let mut schemes: BTreeSet<Option<SignatureScheme>> = schemes.collect();
+        if schemes.is_empty() {
+            schemes.insert(None);
+        }
+        schemes
     }
 }

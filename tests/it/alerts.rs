@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use dxgate::as2::Mic;
 use dxgate::cms::DigestAlgorithm;
+use dxgate::ground::clock::Clock as _;
 use dxgate::store::record::{JobKind, Message, State};
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::support::correspondent::{Kind, Letter, acknowledge, letter, open, plan, receipt_for};
 use crate::support::gateway::{Gateway, dxgate};
-use crate::support::home::{Home, PartnerFile};
+use crate::support::home::{Home, PartnerFile, Station, change};
 use crate::support::inside::{self, Inside, pass};
 use crate::support::scripted::{Posted, Scripted, answer};
 use crate::support::{eventually, http, keys};
@@ -355,4 +357,32 @@ fn said(output: &Output) -> String {
 
 fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(bytes)))
+}
+
+#[test]
+fn a_key_of_another_kind_does_not_hide_that_the_one_that_partners_need_has_ended() {
+    let (pair, clock) = (keys::p256(), inside::clock());
+    let until = |hours: i64| clock.now().checked_add(SignedDuration::from_hours(hours)).unwrap();
+    let (certificate, key) = (pair.ours.certificate_file.display(), pair.ours.key_file.display());
+    let pem = format!("certificate = \"{certificate}\"\nprivate_key = \"{key}\"\n");
+    let more = format!("[[station.keys]]\nuntil = \"{}\"\n{pem}", until(10));
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &more });
+    home.partner("theirs", &PartnerFile::default());
+    let (as2_name, party, agreement) = ("elliptic", pair.theirs, pair.agreement);
+    home.partner("elliptic", &PartnerFile { as2_name, party, agreement, ..PartnerFile::default() });
+    change(&home.config(), "[[station.keys]]\n", &format!("[[station.keys]]\nuntil = \"{}\"\n", until(1)));
+    let gateway = Inside::start(&home, &clock);
+    let ready = || http::get(home.console, "/readyz", None).unwrap().status;
+    let stands = |wanted: &[&str]| {
+        let found = gateway.alerts();
+        wanted.iter().all(|code| found.contains(&(*code).to_owned()))
+    };
+    assert_eq!(ready(), 200);
+    eventually("it is told that it ends", || stands(&["certificate-expires-1d"]).then_some(()));
+    pass(&clock, Duration::from_secs(2 * 3600));
+    assert_eq!(ready(), 200, "what goes to the other partner is signed");
+    eventually("it is told that it has ended", || stands(&["certificate-expired", "no-signing-key"]).then_some(()));
+    assert_eq!(ready(), 200);
+    pass(&clock, Duration::from_secs(10 * 3600));
+    assert_eq!(ready(), 503, "nothing is signed for anybody");
 }

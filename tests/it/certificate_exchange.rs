@@ -9,7 +9,7 @@ use dxgate::as2::{self, SendPlan};
 use dxgate::cms::Certificate;
 use dxgate::ground::id::Id;
 use dxgate::ground::limits::Limits;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::support::correspondent::{letter, plan, receipt_in};
@@ -159,6 +159,29 @@ fn a_rejected_certificate_is_not_used_and_the_reason_comes_back() {
     });
 }
 
+#[test]
+fn a_key_that_the_partner_could_not_use_or_that_has_ended_is_offered_only_when_it_is_named() {
+    let hours_ago = |hours: i64| Timestamp::now().checked_sub(SignedDuration::from_hours(hours)).unwrap();
+    let key = |party: &keys::Party, window: &str| {
+        let (certificate, key) = (party.certificate_file.display(), party.key_file.display());
+        format!("[[station.keys]]\ncertificate = \"{certificate}\"\nprivate_key = \"{key}\"\n{window}")
+    };
+    // Both begin later than our RSA key, so that they count as newer.
+    let ended = format!("from = \"{}\"\nuntil = \"{}\"\n", hours_ago(3), hours_ago(2));
+    let more = [key(keys::sm2_ours(), ""), key(keys::stranger(), &ended)].concat();
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &more });
+    home.partner("theirs", &PartnerFile { accept: ACCEPT, ..PartnerFile::default() });
+    let _gateway = Gateway::start(&home);
+    let asked = |more: &[&str]| {
+        let asked = said(&home, &[&["cert", "request", "theirs"], more].concat(), &[0]);
+        let certificates = asked["exchanges"][0]["certificates"].as_array().unwrap().clone();
+        certificates.iter().map(|one| one["fingerprint"].as_str().unwrap().to_owned()).collect::<Vec<String>>()
+    };
+    assert_eq!(asked(&[]), [fingerprint_of(keys::ours())]);
+    let sm2 = fingerprint_of(keys::sm2_ours());
+    assert_eq!(asked(&["--fingerprint", &sm2]), std::slice::from_ref(&sm2));
+}
+
 /// A request for the stranger's certificate, as `theirs` would send it.
 pub fn foreign_request(change: impl FnOnce(&mut ExchangeRequest)) -> (String, Vec<u8>) {
     let certificate = Certificate::from_x509(&keys::stranger().certificate).unwrap();
@@ -216,6 +239,24 @@ fn what_cannot_be_used_or_is_not_signed_is_refused_and_asks_nobody() {
     assert!(disposition.ends_with("processed"), "{disposition}");
     assert_eq!(exchanges(&gateway).len(), 32);
     assert!(gateway.stop().success());
+}
+
+#[test]
+fn the_key_to_which_a_partner_is_to_encrypt_is_of_the_kind_of_its_own_rather_than_the_newest() {
+    let elliptic = keys::p256().ours;
+    let (certificate, key) = (elliptic.certificate_file.display(), elliptic.key_file.display());
+    let from = Timestamp::now();
+    let more =
+        format!("[[station.keys]]\ncertificate = \"{certificate}\"\nprivate_key = \"{key}\"\nfrom = \"{from}\"\n");
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &more });
+    home.partner("theirs", &PartnerFile { accept: ACCEPT, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let asked = said(&home, &["cert", "request", "theirs", "--reason", "yearly"], &[0]);
+    let asked = asked["exchanges"][0]["certificates"].as_array().unwrap();
+    assert_eq!(asked.len(), 1, "one key for both: {asked:#?}");
+    assert_eq!(asked[0]["fingerprint"], fingerprint_of(keys::ours()).as_str());
+    assert_eq!(asked[0]["uses"], serde_json::json!(["verify", "encrypt"]));
+    drop(gateway);
 }
 
 #[test]

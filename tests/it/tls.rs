@@ -1,12 +1,15 @@
 //! Who may speak and how we prove who we are: client certificates in both directions, credentials, forms of the body.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use serde_json::{Value, json};
 
-use crate::support::gateway::Gateway;
-use crate::support::home::{Home, PartnerFile, Station, replace};
+use crate::support::gateway::{Gateway, dxgate};
+use crate::support::home::{Home, PartnerFile, Station, change, replace};
 use crate::support::keys::{self, Party};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::scripted::Scripted;
@@ -132,19 +135,133 @@ fn our_own_tls_certificate_and_key_are_changed_without_a_restart() {
     eventually("another certificate is refused", || says(&home, "tls-certificate-refused").then_some(()));
     let text = fs::read_to_string(their_home.config()).unwrap();
     replace(&their_home.config(), &text.replace(&pair(keys::stranger()), &pair(keys::theirs())));
-    // The console, and what watches over expiry, look at what is shown by now.
-    let shown = || {
-        let mut certificates = theirs.api("/api/v1/certificates")["certificates"].as_array().unwrap().clone();
-        certificates.retain(|one| one["uses"] == json!(["tls"]));
-        certificates
-    };
-    let is_theirs = |shown: &[Value]| shown.iter().any(|one| one["subject"].as_str().unwrap().contains("theirs"));
-    eventually("the other certificate is shown", || is_theirs(&shown()).then_some(()));
+    eventually("the other certificate is shown", || is_theirs(&shown(&theirs)).then_some(()));
     home.submit("theirs", "b.xml", b"<b/>");
     theirs.wait_for("ours", "inbox", "b.xml");
-    let shown = shown();
+    let shown = shown(&theirs);
     assert!(shown.len() == 1 && is_theirs(&shown), "{shown:#?}");
     drop(gateway);
+}
+
+/// What listeners show, as the console and what watches over expiry see it.
+fn shown(gateway: &Gateway<'_>) -> Vec<Value> {
+    let mut certificates = gateway.api("/api/v1/certificates")["certificates"].as_array().unwrap().clone();
+    certificates.retain(|one| one["uses"] == json!(["tls"]));
+    certificates
+}
+
+fn is_theirs(shown: &[Value]) -> bool {
+    shown.iter().any(|one| one["subject"].as_str().unwrap().contains("theirs"))
+}
+
+/// Whether a client without a certificate gets an answer at this port.
+fn hears_anybody(port: u16) -> bool {
+    let mut connector = SslConnector::builder(SslMethod::tls()).unwrap();
+    connector.set_verify(SslVerifyMode::NONE);
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    // In TLS 1.3 a client hears of its refusal when it reads.
+    let Ok(mut stream) = connector.build().connect("localhost", stream) else { return false };
+    http::over(&mut stream, b"GET /as2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").is_ok()
+}
+
+#[test]
+fn a_listener_that_is_taken_out_of_the_file_goes_on_demanding_certificates_until_the_restart() {
+    let (strict, open) = (free_port(), free_port());
+    let table = |port: u16, party: &Party, demand: &str| {
+        let pair = pair(party);
+        format!(
+            "[[as2.listeners]]\nlisten = \"127.0.0.1:{port}\"\n[as2.listeners.tls]\n{pair}client_certificates = \"{demand}\"\n"
+        )
+    };
+    let (first, second) = (table(strict, keys::theirs(), "require"), table(open, keys::stranger(), "none"));
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &format!("{first}{second}") });
+    home.partner("theirs", &PartnerFile::default());
+    let gateway = Gateway::start(&home);
+    assert!(!hears_anybody(strict) && hears_anybody(open));
+    change(&home.config(), &first, "");
+    eventually("the file is read again", || says(&home, "restart-needed").then_some(()));
+    assert!(!hears_anybody(strict), "it has the settings of the listener that took its place in the file");
+    assert!(hears_anybody(open));
+    assert!(is_theirs(&shown(&gateway)));
+}
+
+#[test]
+fn what_was_taken_of_the_files_is_in_force_after_another_start_within_the_process() {
+    for broken in [false, true] {
+        let peer =
+            Scripted::start(|_, posted| Some(correspondent::acknowledge(posted, correspondent::Kind::default())));
+        let more = format!("[as2.tls]\n{}", pair(keys::stranger()));
+        let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &more });
+        home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+        let mut gateway = with_an_index_that_fails(&home);
+        change(&home.config(), &pair(keys::stranger()), &pair(keys::theirs()));
+        eventually("the other certificate is shown", || is_theirs(&shown(&gateway)).then_some(()));
+        if broken {
+            change(&home.config(), "[as2]", "surprise = 1\n[as2]");
+            eventually("the mistake is told", || is_refused(&gateway).then_some(()));
+        }
+        start_again(&mut gateway);
+        assert!(is_theirs(&shown(&gateway)), "the certificate of the process's start is back:\n{}", gateway.log());
+        if broken {
+            eventually("the mistake is told again", || is_refused(&gateway).then_some(()));
+            assert!(is_theirs(&shown(&gateway)));
+        }
+    }
+}
+
+/// A gateway whose index will fail.
+fn with_an_index_that_fails(home: &Home) -> Gateway<'_> {
+    let mut command = dxgate();
+    command.env("FAILPOINTS", "index-apply=30*off->1*return(eio)");
+    let mut gateway = Gateway::spawn_by(home, command);
+    gateway.wait_ready();
+    gateway
+}
+
+/// Has its index fail, and waits for the next start within the process.
+fn start_again(gateway: &mut Gateway<'_>) {
+    let home = gateway.home;
+    assert!(!says(home, "index-failed"), "before anything was taken:\n{}", gateway.log());
+    eventually("the index fails", || {
+        // What is new is written into the index for whoever lists it.
+        let token = home.token()?;
+        let bearer = format!("Authorization: Bearer {token}\r\n");
+        let _ = http::post(home.console, "/api/v1/partners/theirs/messages?name=a.xml", &bearer, b"<a/>");
+        let _ = http::get(home.console, "/api/v1/messages", Some(&token));
+        says(home, "index-failed").then_some(())
+    });
+    eventually("it has started again", || {
+        if let Some(status) = gateway.ended() {
+            panic!("it ended with {status} instead:\n{}", gateway.log());
+        }
+        let log = fs::read_to_string(home.log()).unwrap();
+        (log.matches("dxgate is ready").count() == 2).then_some(())
+    });
+    gateway.wait_ready();
+}
+
+#[test]
+fn what_counts_after_a_restart_only_does_not_count_for_another_start_within_the_process() {
+    let peer = Scripted::start(|_, posted| Some(correspondent::acknowledge(posted, correspondent::Kind::default())));
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let mut gateway = with_an_index_that_fails(&home);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = |address: std::net::SocketAddr| format!("listen = \"{address}\"");
+    let text = fs::read_to_string(home.config()).unwrap();
+    let text = text.replace(&listen(home.as2), &listen(taken.local_addr().unwrap()));
+    replace(&home.config(), &text.replace("[folders]\n", "[folders]\ndata = \"elsewhere\"\n"));
+    eventually("the file is read again", || says(&home, "restart-needed").then_some(()));
+    start_again(&mut gateway);
+    assert_eq!(http::get(home.as2, "/as2", None).unwrap().status, 200, "where it listened before");
+    assert!(!home.path("elsewhere").exists(), "another journal:\n{}", gateway.log());
+    assert!(gateway.api("/api/v1/messages").to_string().contains("a.xml"), "what it had accepted is there");
+    drop(taken);
+}
+
+fn is_refused(gateway: &Gateway<'_>) -> bool {
+    gateway.api("/api/v1/alerts").to_string().contains("configuration-refused")
 }
 
 #[test]

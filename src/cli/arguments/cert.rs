@@ -74,7 +74,7 @@ pub struct RequestArguments {
     /// What they shall use it for: verify, encrypt, tls (our AS2 server), client (we at their server) [default: verify and encrypt]
     #[arg(long = "use", value_delimiter = ',', value_parser = ["verify", "encrypt", "tls", "client"])]
     pub uses: Vec<String>,
-    /// Of our keys the one whose fingerprint begins so [default: the newest]
+    /// Of our keys the one whose fingerprint begins so [default: the newest that fits the agreement]
     #[arg(long)]
     pub fingerprint: Option<String>,
     /// Until when an answer is wanted [default: when the key begins to sign, or in 14 days]

@@ -314,3 +314,85 @@ fn windows_outside_the_certificate_are_reported() {
     sandbox.gateway("from = \"tomorrow\"\n");
     sandbox.expect("value-invalid", "gateway.toml", Some(7), "station.keys[0].from");
 }
+
+#[test]
+fn what_is_reached_without_the_proxy_is_a_host_an_address_or_a_network() {
+    let sandbox = Sandbox::new();
+    let listed = |entry: &str| {
+        sandbox.gateway(&format!("[proxy]\nurl = \"http://proxy:3128\"\nno_proxy = [\"{entry}\"]\n"));
+    };
+    for wrong in [
+        "host:443",
+        "10.0.0.0/33",
+        "10.0.0.300",
+        "10.0.0",
+        "10.0.*",
+        "http://host",
+        "a b",
+        "",
+        ".",
+        "host..",
+        "主机",
+        "**",
+    ] {
+        listed(wrong);
+        sandbox.expect("no-proxy-useless", "gateway.toml", Some(9), "proxy.no_proxy");
+        assert!(sandbox.load().is_ok(), "{wrong}: it never kept a gateway from starting");
+    }
+    for right in [
+        "*",
+        "localhost",
+        "partner.example.com",
+        "partner.example.com.",
+        ".internal",
+        "*.internal",
+        "as2_test.example",
+        "4you.example",
+        " 10.0.0.5",
+        "10.0.0.0/8",
+        "2001:db8::7",
+        "[2001:db8::]/32",
+    ] {
+        listed(right);
+        assert_eq!(sandbox.places(), Vec::new(), "{right}");
+    }
+}
+
+#[test]
+fn keys_that_messages_cannot_tell_apart_are_told() {
+    let sandbox = Sandbox::new();
+    for name in ["older", "newer"] {
+        let (certificate, key) = (sandbox.path(&format!("keys/{name}.crt")), sandbox.path(&format!("keys/{name}.key")));
+        let made = std::process::Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-set_serial",
+                "1",
+                "-subj",
+                "/CN=own",
+                "-days",
+                "36500",
+            ])
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .expect("openssl runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        #[cfg(unix)]
+        set_mode(&key, 0o600);
+    }
+    let second = "[[station.keys]]\ncertificate = \"keys/newer.crt\"\nprivate_key = \"keys/newer.key\"\n";
+    let codes = |gateway: &str| {
+        sandbox.write("gateway.toml", gateway.as_bytes());
+        sandbox.places().into_iter().map(|place| place.0).collect::<Vec<_>>()
+    };
+    let alone = GATEWAY.replace("keys/station", "keys/older");
+    assert!(!codes(&alone).contains(&"keys-share-serial-number"));
+    assert!(codes(&format!("{alone}{second}")).contains(&"keys-share-serial-number"));
+}

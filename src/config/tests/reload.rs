@@ -1,7 +1,9 @@
 //! Partner files read again by a running gateway.
 
 use super::*;
-use crate::config::{Environment, Reload};
+use crate::config::{
+    As2Settings, ClientDemand, Environment, GatewayReload, ListenerSettings, Reload, Severity, Stamps, reload_judged,
+};
 use crate::partner::Directory;
 
 /// Of a gateway that has taken nothing since its start.
@@ -144,4 +146,111 @@ fn while_gateway_toml_has_a_mistake_partners_are_judged_by_what_was_taken_of_it_
     let read = again();
     assert!(read.problems.iter().any(|problem| problem.code == "crl-unreadable"), "{:?}", read.problems);
     assert_eq!(way_out(&read), (None, proxy), "the partners stay as they were");
+}
+
+/// Certificate and key of this name, and whether clients must show one.
+fn tls(name: &str, demand: &str) -> String {
+    format!(
+        "certificate = \"keys/{name}.crt\"\nprivate_key = \"keys/{name}.key\"\nclient_certificates = \"{demand}\"\n"
+    )
+}
+
+fn further(port: u16, tls: &str) -> String {
+    format!("[[as2.listeners]]\nlisten = \"127.0.0.1:{port}\"\n[as2.listeners.tls]\n{tls}")
+}
+
+#[test]
+fn a_listener_has_what_the_file_says_at_its_address_and_keeps_what_it_had_when_its_address_is_gone() {
+    let sandbox = Sandbox::new();
+    let (strict, open) = (further(4444, &tls("station", "require")), further(4445, &tls("customs", "none")));
+    let read = |listeners: &str| {
+        sandbox.gateway(listeners);
+        sandbox.load().unwrap_or_else(|problems| panic!("{problems}")).as2
+    };
+    let start = read(&format!("{strict}{open}"));
+    let told = |as2: &As2Settings| -> Vec<(u16, Option<String>, ClientDemand)> {
+        let subject = |one: &ListenerSettings| one.tls.as_ref().map(|tls| tls.chain[0].subject());
+        let all = as2.all_listeners();
+        all.iter().map(|one| (one.listen.port(), subject(one), one.clients.demand)).collect()
+    };
+    // The operator has taken the strict one away and means to restart.
+    assert_eq!(told(&start.with_tls_of(&read(&open))), told(&start));
+    assert_eq!(told(&start.with_tls_of(&read(&format!("{open}{strict}")))), told(&start), "in another order");
+    let changed = read(&further(4444, &tls("customs", "ask")));
+    let taken = start.with_tls_of(&changed);
+    assert_eq!(told(&taken)[1], told(&changed)[1], "what the file says of its address");
+    assert_eq!(told(&taken)[2], told(&start)[2]);
+    assert_eq!(
+        told(&taken.with_tls_of(&read(&open)))[1],
+        told(&changed)[1],
+        "what was taken stays, not what the start had"
+    );
+    let plain = read("[[as2.listeners]]\nlisten = \"127.0.0.1:4444\"\n");
+    assert_eq!(told(&start.with_tls_of(&plain)), told(&start), "TLS ends with the restart");
+    assert!(told(&plain.with_tls_of(&start)).iter().all(|one| one.1.is_none()), "and begins with it");
+    let nowhere = |tls: &str| further(0, tls);
+    let two = read(&format!("{}{}", nowhere(&tls("station", "require")), nowhere(&tls("customs", "none"))));
+    let one = read(&nowhere(&tls("customs", "none")));
+    assert_eq!(told(&two.with_tls_of(&one)), told(&two), "port 0 names none of them");
+}
+
+#[test]
+fn what_the_layers_above_find_counts_like_a_mistake_in_gateway_toml() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.load().expect("loads");
+    sandbox.gateway("[proxy]\nurl = \"http://proxy.example.com:3128\"\n");
+    let text = crate::bilingual!("不可用", "not usable");
+    let (file, key) = (config.file.clone(), "as2.tls.certificate".to_owned());
+    let found = Problem { severity: Severity::Error, code: "tls-key-mismatch", file, line: None, key, text };
+    let old = (&config.partners, None);
+    let mut judge = |_: &GatewayReload| Some(found.clone());
+    let read = reload_judged(&config, old, &environment, sandbox.now, &mut judge);
+    assert!(read.gateway.is_none());
+    assert_eq!(read.problems, [found]);
+    let partner = read.partners.by_id("customs").expect("there");
+    assert!(partner.http.proxy.is_none(), "partners are judged by what stands, not by what was refused");
+}
+
+/// How the files of this configuration are by now, its code tables left out.
+fn stamps_now(config: &Config) -> Stamps {
+    let files = config.files.iter().cloned();
+    Stamps::of(files.chain([config.file.clone(), config.folders.partners.clone()]))
+}
+
+#[test]
+fn what_changes_after_the_files_were_read_shows_in_their_stamps() {
+    let sandbox = Sandbox::new();
+    durable::create_dir_all(&sandbox.path("tables")).expect("made");
+    sandbox.write("tables/country.csv", b"code,name\n142,CN\n");
+    let config = sandbox.load().expect("loads");
+    let now = || {
+        let tables = crate::config::tables::files(&config.precheck.tables).map(|(_, file)| file);
+        (stamps_now(&config), Stamps::of(tables))
+    };
+    assert_eq!(now(), (config.stamps.clone(), config.precheck.stamps.clone()), "nothing has changed");
+    sandbox.write("tables/country.csv", b"code,name\n142,CN\n502,US\n");
+    assert!(now().0 == config.stamps && now().1 != config.precheck.stamps);
+    sandbox.write("keys/customs.crt", b"another");
+    assert!(now().0 != config.stamps, "a file that a partner names");
+}
+
+#[test]
+fn a_file_that_is_replaced_while_others_are_read_shows_in_the_stamps_of_that_reading() {
+    let sandbox = Sandbox::new();
+    let proxy = "url = \"http://proxy.example.com:3128\"\nuser = \"us\"\npassword_env = \"GATEWAY\"\n";
+    sandbox.gateway(&format!("[proxy]\n{proxy}"));
+    sandbox.partner("[http]\nuser = \"us\"\npassword_env = \"PARTNER\"\n");
+    // The variables are asked for after the certificates beside them were read.
+    for (variable, file) in [("GATEWAY", "keys/station.crt"), ("PARTNER", "keys/customs.crt")] {
+        let replacing = |name: &str| {
+            if name == variable {
+                let before = std::fs::read(sandbox.path(file)).expect("read");
+                sandbox.write(file, &[before.as_slice(), b"\n"].concat());
+            }
+            Some("secret".to_owned())
+        };
+        let config = load(&sandbox.path("gateway.toml"), &replacing, sandbox.now);
+        let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(stamps_now(&config) != config.stamps, "nobody would ever notice what {file} says by now");
+    }
 }

@@ -5,6 +5,7 @@ use crate::as2::AcceptPolicy;
 use crate::cms::{ContentCipher, DigestAlgorithm, KeyTransport, SignatureScheme};
 use crate::keys::generate::generate_sm2;
 
+const SM2_KEY: &str = "[[station.keys]]\ncertificate = \"keys/own-sm2.crt\"\nprivate_key = \"keys/own-sm2.key\"\n";
 const SM: &str = "[agreement]\nsign = \"sm2\"\nencrypt = \"sm4-cbc\"\n";
 
 /// A home whose station and partner have SM2 keys beside RSA ones.
@@ -17,8 +18,7 @@ fn sandbox() -> Sandbox {
         sandbox.write(&format!("keys/{name}.crt"), &pair.certificate_pem);
         sandbox.write(&format!("keys/{name}.key"), pair.key_pem.expose());
     }
-    let key = "[[station.keys]]\ncertificate = \"keys/own-sm2.crt\"\nprivate_key = \"keys/own-sm2.key\"\n";
-    sandbox.gateway(key);
+    sandbox.gateway(SM2_KEY);
     sandbox
 }
 
@@ -115,4 +115,18 @@ fn a_station_with_sm2_keys_alone_has_a_key_that_signs() {
     assert_eq!(config.warnings, Vec::new());
     let mdn = config.station.signing(sandbox.now, DigestAlgorithm::Sha256, None).expect("a key");
     assert_eq!((mdn.scheme, mdn.digest), (SignatureScheme::Sm2, DigestAlgorithm::Sm3));
+}
+
+#[test]
+fn a_key_that_signs_in_another_way_does_not_hide_that_the_one_a_partner_needs_has_ended() {
+    let sandbox = sandbox();
+    sandbox.gateway(&format!("until = \"2026-05-01T00:00:00Z\"\n{SM2_KEY}"));
+    sandbox.partner(&with_sm2("[agreement]\nsign = \"rsa-pkcs1\"\n"));
+    sandbox.expect("no-active-signing-key", "customs.toml", Some(8), "agreement.sign");
+    assert!(sandbox.load().is_ok(), "a matter of time is no mistake");
+    sandbox.partner(&with_sm2(SM));
+    assert_eq!(sandbox.places(), Vec::new(), "this one needs the other key");
+    let disabled = format!("enabled = false\n{PARTNER}{}", with_sm2("[agreement]\nsign = \"rsa-pkcs1\"\n"));
+    sandbox.write("partners/customs.toml", disabled.as_bytes());
+    assert_eq!(sandbox.places(), Vec::new());
 }

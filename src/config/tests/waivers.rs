@@ -67,3 +67,21 @@ fn the_end_of_a_waiver_is_announced() {
         sandbox.expect(code, "customs.toml", Some(7), "waivers[0].until");
     }
 }
+
+#[test]
+fn a_key_that_no_handshake_takes_is_told_unless_a_waiver_lets_old_tls_do() {
+    let sandbox = Sandbox::new();
+    let codes = |more: &str| -> Vec<&'static str> {
+        let partner = PARTNER.replace("http:", "https:");
+        sandbox.write("partners/customs.toml", format!("{partner}{more}").as_bytes());
+        assert!(sandbox.load().is_ok(), "{:#?}", sandbox.problems());
+        sandbox.places().into_iter().map(|one| one.0).collect()
+    };
+    let weak = |uses: &str| format!("[[certificates]]\nfile = \"keys/weak.crt\"\nuse = [{uses}]\n");
+    let waiver = "[[waivers]]\nalgorithm = \"old-tls\"\nuntil = \"2026-12-31\"\nreason = \"their upgrade\"\n";
+    let old = format!("[http]\ntls = \"old\"\n{waiver}");
+    assert_eq!(codes(&weak("\"tls\"")), ["certificate-weak-for-tls"]);
+    assert_eq!(codes(&weak("\"client\"")), ["certificate-weak-for-tls"]);
+    assert_eq!(codes(&format!("{}{old}", weak("\"tls\""))), Vec::<&str>::new());
+    assert_eq!(codes(&format!("{}{old}", weak("\"client\""))), ["certificate-weak-for-tls"], "we are the server there");
+}

@@ -339,7 +339,7 @@ export const WORDS = {
   "exchange.reject": ["拒绝证书", "Reject certificates"],
   "exchange.reject.explain": ["对方会看到此原因。", "The partner reads the reason."],
   "exchange.ask": ["请求伙伴信任本方证书", "Ask a partner to trust our certificate"],
-  "exchange.ask.explain": ["发送最新密钥的证书。对方接受之前仍以旧密钥为其签名。", "The certificate of the newest key is sent. Until the partner accepts, the old key signs for it."],
+  "exchange.ask.explain": ["发送符合约定的最新密钥的证书。对方接受之前仍以旧密钥为其签名。", "The certificate of the newest key that fits the agreement is sent. Until the partner accepts, the old key signs for it."],
   "certificate.past": ["此证书已不在配置中；其副本与用过它的报文一起保存。", "This certificate is no longer configured; a copy is kept with the messages that used it."],
   "certificate.role": ["角色", "role"],
   "certificate.role.signer": ["签名者", "signer"],
