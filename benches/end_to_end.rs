@@ -3,7 +3,7 @@
 //! AES-128-CBC, signed synchronous MDN.
 //!
 //! Beside each figure stands the bound: what the cryptography alone would allow on all cores of this machine by the
-//! `openssl speed` figures of the same run. On a machine that does other work too, the processor time of both processes
+//! `openssl speed` figures of the same run, taken before and behind it. On a machine that does other work too, the processor time of both processes
 //! says more than the clock: *cpu share* is the bound's processor time over theirs.
 //!
 //! The page cache's own speed stands beside them too: it is what a large payload meets, which is written five times.
@@ -48,17 +48,8 @@ fn main() {
     }
     let smoke = measure::is_smoke();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let primitives = Primitives::measure(if smoke { 1 } else { 3 });
-    let mega = |rate: f64| rate / 1e6;
-    println!(
-        "one core of {}: RSA-2048 private {:.0}/s, SHA-256 {:.0} MB/s, AES-128-CBC encrypt {:.0} MB/s, decrypt {:.0} MB/s",
-        primitives.cores,
-        primitives.rsa_private,
-        mega(primitives.sha256),
-        mega(primitives.encrypt),
-        mega(primitives.decrypt)
-    );
-    println!("page cache: {:.0} MB/s into new files", mega(measure::write_rate(measure::folder().path())));
+    let mut primitives = measure_primitives(smoke);
+    println!("page cache: {:.0} MB/s into new files", measure::write_rate(measure::folder().path()) / 1e6);
     let earlier = std::env::var("DXGATE_BENCH_MESSAGES").map_or(0, |text| text.parse().unwrap());
     println!(
         "{:>7} | {:>6} | {:>10} | {:>8} | {:>10} | {:>5} | {:>9} | {:>17} | {:>17}",
@@ -88,8 +79,24 @@ fn main() {
             },
         };
         let figures = Pair::start(concurrency, earlier).deliver(size, count);
-        print_line(name, size, count, &figures, &primitives);
+        let before = std::mem::replace(&mut primitives, measure_primitives(smoke));
+        print_line(name, size, count, &figures, &before.mean(&primitives));
     }
+}
+
+/// What the bound of the payload before and of that behind is made from.
+fn measure_primitives(smoke: bool) -> Primitives {
+    let primitives = Primitives::measure(if smoke { 1 } else { 3 });
+    let mega = |rate: f64| rate / 1e6;
+    println!(
+        "one core of {}: RSA-2048 private {:.0}/s, SHA-256 {:.0} MB/s, AES-128-CBC encrypt {:.0} MB/s, decrypt {:.0} MB/s",
+        primitives.cores,
+        primitives.rsa_private,
+        mega(primitives.sha256),
+        mega(primitives.encrypt),
+        mega(primitives.decrypt)
+    );
+    primitives
 }
 
 fn print_line(name: &str, size: usize, count: usize, figures: &Figures, primitives: &Primitives) {

@@ -41,6 +41,18 @@ impl Primitives {
         }
     }
 
+    /// Half way between two measurements: a shared machine's clock may change by a quarter within a minute.
+    pub fn mean(&self, other: &Primitives) -> Primitives {
+        let mean = |figure: fn(&Primitives) -> f64| f64::midpoint(figure(self), figure(other));
+        Primitives {
+            rsa_private: mean(|of| of.rsa_private),
+            sha256: mean(|of| of.sha256),
+            encrypt: mean(|of| of.encrypt),
+            decrypt: mean(|of| of.decrypt),
+            cores: self.cores,
+        }
+    }
+
     /// Exchanges a second if nothing but the cryptography took time: three private-key operations (signature,
     /// decryption, signature of the MDN), and every byte hashed twice, encrypted once and decrypted once.
     pub fn bound(&self, payload: f64) -> f64 {
