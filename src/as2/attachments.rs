@@ -14,7 +14,8 @@ use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::ground::text::printable;
 use crate::mime::{
-    ContentType, FileName, Headers, MimeError, SignedParts, Source, file_name, read_entity_head, transfer_decoder,
+    ContentType, FileName, Headers, MimeError, SignedParts, Source, file_name, percent_decoded, read_entity_head,
+    transfer_decoder,
 };
 
 /// What one part of a received multipart says about itself.
@@ -77,27 +78,8 @@ pub(super) fn bare_content_id(text: &str) -> String {
     let text = text.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("cid:")).map_or(text, |_| &text[4..]);
     let inner = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
     let inner = inner.unwrap_or(text).as_bytes();
-    printable(&percent_decoded(inner))
-}
-
-/// `%40` and so on, as URLs have them; what is none stands as it is.
-fn percent_decoded(text: &[u8]) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                out.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    // As URLs have them.
+    printable(&String::from_utf8_lossy(&percent_decoded(inner)))
 }
 
 fn pour(content: &mut dyn Read, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<u64, MimeError> {
@@ -228,5 +210,18 @@ impl Source for Related<'_> {
             all = Box::new(all.chain(next));
         }
         Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_is_the_same_bare_in_brackets_and_in_a_url_and_what_is_no_octet_stands() {
+        for text in ["a@b", "<a@b>", "cid:a%40b", "CID:a@b"] {
+            assert_eq!(bare_content_id(text), "a@b", "{text}");
+        }
+        assert_eq!(bare_content_id("cid:a%+fb%4"), "a%+fb%4");
     }
 }

@@ -26,4 +26,5 @@ pub use header::{Headers, read_entity_head};
 pub use line_ends::{CanonicalLines, LineEnds};
 pub(crate) use multipart::is_plain_text;
 pub use multipart::{FirstPart, Part, SignedParts, begins_with_delimiter, parts, parts_between};
+pub(crate) use sections::percent_decoded;
 pub use source::{BytesSource, ChainSource, MemoryScratch, Scratch, ScratchWriter, Source};

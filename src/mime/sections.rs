@@ -141,7 +141,7 @@ fn octets_together(sections: &[Section], parameter: &str) -> Vec<String> {
     for section in sections {
         let text = section.text.as_str();
         let (charset, mut octets) = match section.encoded {
-            true => (charset, percent_decoded(without_charset(text, charset))),
+            true => (charset, percent_decoded(without_charset(text, charset).as_bytes())),
             false if text.is_ascii() => (charset, text.as_bytes().to_vec()),
             false => (UTF_8, text.as_bytes().to_vec()),
         };
@@ -176,10 +176,10 @@ fn without_charset<'t>(text: &'t str, charset: &str) -> &'t str {
     }
 }
 
-/// What is no octet in percent form stands as it is.
-fn percent_decoded(text: &str) -> Vec<u8> {
+/// `%40` and so on; what is no octet in percent form stands as it is.
+pub(crate) fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
         let digits = after.get(..2).filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
         let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
