@@ -77,7 +77,12 @@ pub const CATALOGUE: [(&str, &str, &[&str], &str); 30] = [
     ("index_rebuilds_total", "counter", &[], "Rebuilds of the index at the start of this process"),
     ("disk_free_bytes", "gauge", &["folder"], "Free bytes of the filesystem of data and exchange"),
     ("disk_floor_bytes", "gauge", &[], "Free bytes below which nothing is accepted"),
-    ("http_connections", "gauge", &["listener"], "Connections now"),
+    (
+        "http_connections",
+        "gauge",
+        &["listener"],
+        "Connections now, and those that ended while their request is still at work",
+    ),
     ("http_connection_permits", "gauge", &["listener"], "Connections that there may be at a time"),
     ("http_connections_refused_total", "counter", &["listener", "why"], "Connections closed before a request"),
     ("http_answers_total", "counter", &["listener", "status"], "Answers by class of status"),

@@ -16,7 +16,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
-use super::course::AllSent;
+use super::course::Progress;
 use super::exchange::Reply;
 use super::expectation::Waiting;
 use crate::ground::drain;
@@ -72,11 +72,14 @@ pub struct Pace {
     pub total: Duration,
 }
 
+/// Bytes per second below which a body is too slow, whichever way it goes.
+pub(super) const LEAST_PACE: u64 = 1024;
+
 impl Default for Pace {
     fn default() -> Pace {
         Pace {
             idle: Duration::from_secs(60),
-            min_rate: 1024,
+            min_rate: LEAST_PACE,
             window: Duration::from_secs(30),
             total: Duration::from_secs(30 * 60),
         }
@@ -371,7 +374,7 @@ pub(super) struct Sending {
     chunked: bool,
     /// What has to happen before the first byte goes out.
     waiting: Option<Waiting>,
-    all_sent: AllSent,
+    progress: Progress,
 }
 
 enum SendState {
@@ -382,20 +385,19 @@ enum SendState {
 
 impl Sending {
     pub(super) fn new(body: &SendBody) -> Sending {
+        Sending::telling(body, Progress::default())
+    }
+
+    /// The same, and `progress` hears of what goes out.
+    pub(super) fn telling(body: &SendBody, progress: Progress) -> Sending {
         let state = match body {
             SendBody::Bytes(bytes) => SendState::Bytes(Some(bytes.clone()).filter(|bytes| !bytes.is_empty())),
             SendBody::Reader { open, .. } => SendState::Unopened(Arc::clone(open)),
         };
-        let all_sent = AllSent::default();
         if body.is_empty() {
-            all_sent.note();
+            progress.went(0, 0);
         }
-        Sending { left: body.len(), state, chunked: false, waiting: None, all_sent }
-    }
-
-    /// Tells when the last bytes have been handed out.
-    pub(super) fn all_sent(&self) -> AllSent {
-        self.all_sent.clone()
+        Sending { left: body.len(), state, chunked: false, waiting: None, progress }
     }
 
     /// Sends the body chunked (RFC 9112 7.1).
@@ -425,7 +427,7 @@ impl Body for Sending {
             let piece = match &mut self.state {
                 SendState::Bytes(bytes) => {
                     let bytes = bytes.take();
-                    self.all_sent.note();
+                    self.progress.went(left, 0);
                     return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
                 }
                 SendState::Unopened(_) | SendState::Pieces(_) if left == 0 => return Poll::Ready(None),
@@ -438,10 +440,9 @@ impl Body for Sending {
             };
             let piece = piece.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()));
             if let Ok(bytes) = &piece {
-                self.left = left.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-                if self.left == 0 {
-                    self.all_sent.note();
-                }
+                let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                self.left = left.saturating_sub(len);
+                self.progress.went(len, self.left);
             }
             return Poll::Ready(Some(piece.map(Frame::data)));
         }

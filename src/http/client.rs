@@ -7,7 +7,7 @@
 //! on a fresh connection.
 //!
 //! A peer that stops reading holds its connection, and the body that is on its way there, no longer than the request
-//! may take (`pool`).
+//! may take (`pool`, `deadline`).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,9 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ::http::{HeaderValue, Response, StatusCode};
-use bytes::Bytes;
-use http_body_util::BodyExt;
+use ::http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -28,14 +26,17 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::address::{Addresses, Target};
+use super::answer::Answer;
 use super::body::SendBody;
 use super::course::Course;
+use super::deadline::Deadline;
 use super::head::{Head, Heading};
 use super::old_tls::OldTls;
 use super::pool::{Connection, Pool};
 use super::post_error::{PostError, PostErrorKind};
 use super::proxy::{self, Proxy};
 use super::tls::{self, Identity, TlsError, Trust};
+use super::tls_end::{Cut, Ending};
 
 /// How a client behaves; one per TLS profile.
 #[derive(Debug, Clone)]
@@ -94,38 +95,14 @@ impl ClientSettings {
 pub struct Timeouts {
     /// For name lookup, TCP and TLS together.
     pub connect: Duration,
-    /// For everything, from lookup to the answer's last byte.
+    /// From lookup to the first piece of the body that goes out, from each to the next, and from the last to the answer's last
+    /// byte. A body that goes out below the least pace of bodies gets less.
     pub total: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts { connect: Duration::from_secs(30), total: Duration::from_secs(600) }
-    }
-}
-
-/// A complete answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Status code; redirects are answers like any other.
-    pub status: u16,
-    /// Fields in order; values that are not UTF-8 are kept lossily.
-    pub headers: Vec<(String, String)>,
-    /// At most `answer_limit` bytes.
-    pub body: Bytes,
-    /// It came before all of the body was sent: to the head alone, or in the midst of it.
-    pub early: bool,
-}
-
-impl Answer {
-    /// A status of 2xx: the peer has read the request to its end.
-    pub fn is_of_whole_request(&self) -> bool {
-        (200..300).contains(&self.status) && !self.early
-    }
-
-    /// The first field called `name`, in any case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
@@ -234,16 +211,19 @@ impl Route {
         let forwarded_by = proxy.filter(|_| !target.tls);
         let head = Head::new(method, &self.heading, fields, &body, &shared.settings, forwarded_by)?;
         let answered = AtomicBool::new(false);
-        let end = Instant::now() + timeouts.total;
+        let deadline = Deadline::new(timeouts.total);
         let half_done = Mutex::default();
-        let way = Way { target, proxy, connect: timeouts.connect, answered: &answered, half_done: &half_done };
-        let exchange = shared.exchange_or_insist(way, head, &body);
-        let late = |_| PostError::new(PostErrorKind::Timeout, "no complete answer in time");
-        let answer = tokio::time::timeout_at(end, exchange).await.map_err(late).flatten();
+        let connect = timeouts.connect;
+        let way = Way { target, proxy, connect, deadline: &deadline, answered: &answered, half_done: &half_done };
+        let answer = {
+            let exchange = std::pin::pin!(shared.exchange_or_insist(way, head, &body));
+            deadline.limit(exchange).await
+        };
+        let answer = answer.unwrap_or_else(|| Err(deadline.missed(body.len())));
         let half_done = half_done.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = half_done {
             // The caller counts it as long as it lasts.
-            connection.see_out(end).await;
+            connection.see_out(&deadline).await;
         }
         answer.map_err(|error| PostError { answered: answered.load(Ordering::Relaxed), ..error })
     }
@@ -262,6 +242,8 @@ struct Way<'a> {
     proxy: Option<&'a Proxy>,
     /// Time for a connection.
     connect: Duration,
+    /// What the body moves.
+    deadline: &'a Deadline,
     /// Set when the body was sent and a status of 2xx has come.
     answered: &'a AtomicBool,
     /// Gets the connection on which the answer came, and the rest of the body may go.
@@ -283,17 +265,17 @@ impl Shared {
 
     async fn exchange(&self, way: Way<'_>, head: &Head, body: &SendBody) -> Result<Answer, PostError> {
         if let Some(mut pooled) = self.pool.take(way.target).await {
-            let (request, course) = head.request(body);
+            let (request, course) = head.request(body, way.deadline);
             match pooled.requests.try_send_request(request).await {
                 Ok(response) => return self.finish(way, pooled, response, &course).await,
                 // The request came back unwritten: the one case in which a second connection is right.
                 Err(unsent) if unsent.message().is_some() => {}
-                Err(failed) => return Err(failed.into_error().into()),
+                Err(failed) => return Err(PostError::from(failed.into_error()).under_way()),
             }
         }
         let late = |_| PostError::new(PostErrorKind::ConnectTimeout, "no connection in time");
         let mut fresh = tokio::time::timeout(way.connect, self.connect(way)).await.map_err(late)??;
-        let (request, course) = head.request(body);
+        let (request, course) = head.request(body, way.deadline);
         let response = fresh.requests.send_request(request).await?;
         self.finish(way, fresh, response, &course).await
     }
@@ -307,35 +289,19 @@ impl Shared {
         course: &Course,
     ) -> Result<Answer, PostError> {
         let early = course.end();
-        let (head, mut incoming) = response.into_parts();
-        way.answered.store(head.status.is_success() && !early, Ordering::Relaxed);
-        let limit = self.settings.answer_limit;
-        let mut body = Vec::new();
-        while let Some(frame) = incoming.frame().await {
-            let data = match frame {
-                Ok(frame) => frame.into_data(),
-                // The connection ends because of the body that is not wanted; the status says enough.
-                Err(_) if early => break,
-                Err(error) => return Err(error.into()),
-            };
-            let Ok(data) = data else { continue };
-            if body.len().saturating_add(data.len()) > limit {
-                return Err(PostError::new(PostErrorKind::TooLarge, format_args!("more than {limit} bytes")));
-            }
-            body.extend_from_slice(&data);
-        }
+        let is_success = response.status().is_success();
+        way.answered.store(is_success && !early, Ordering::Relaxed);
+        let answer = Answer::read(response, self.settings.answer_limit, early, &connection.cut).await?;
         if !early {
             self.pool.put(way.target, connection);
-        } else if head.status.is_success() {
+        } else if is_success {
             // Such an answer does not say that the rest of the body is not wanted (RFC 9110 7.5).
             *way.half_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
         } else {
             // Any other does, so nothing more is sent (RFC 9112 9.5).
             drop(connection);
         }
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        Ok(Answer { status: head.status.as_u16(), headers, body: body.into(), early })
+        Ok(answer)
     }
 
     async fn connect(&self, way: Way<'_>) -> Result<Connection, PostError> {
@@ -350,18 +316,19 @@ impl Shared {
                 stream
             }
         };
+        let cut = Cut::default();
         if !target.tls {
-            return self.handshake(stream).await;
+            return self.handshake(stream, cut).await;
         }
         if self.settings.old_tls {
             let stream = self.old_tls()?.connect(stream, target).await?;
-            return self.handshake(stream).await;
+            return self.handshake(Ending::tolerated(stream, &cut), cut).await;
         }
         let name = ServerName::try_from(target.host.clone());
         let name = name.map_err(|_| PostError::new(PostErrorKind::BadUrl, "the host is not a DNS name or address"))?;
         let connector = TlsConnector::from(self.tls_config()?);
         let stream = connector.connect(name, stream).await.map_err(|error| PostError::from_tls(&error))?;
-        self.handshake(stream).await
+        self.handshake(Ending::tolerated(stream, &cut), cut).await
     }
 
     fn old_tls(&self) -> Result<Arc<OldTls>, PostError> {
@@ -382,7 +349,8 @@ impl Shared {
         Ok(Arc::clone(self.tls.get_or_init(|| config)))
     }
 
-    async fn handshake<S>(&self, stream: S) -> Result<Connection, PostError>
+    /// `cut`: what `stream` notes.
+    async fn handshake<S>(&self, stream: S, cut: Cut) -> Result<Connection, PostError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -391,9 +359,11 @@ impl Shared {
         // Old products fold the Content-Type of an MDN, or write a blank before the colon.
         builder.allow_obsolete_multiline_headers_in_responses(true);
         builder.allow_spaces_after_header_name_in_responses(true);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+        let (sender, driver) = builder.handshake(TokioIo::new(stream)).await?;
         // Its errors reach us through the request.
-        Ok(self.pool.drive(sender, async move { drop(connection.await) }))
+        let mut connection = self.pool.drive(sender, async move { drop(driver.await) });
+        connection.cut = cut;
+        Ok(connection)
     }
 }
 

@@ -57,6 +57,10 @@ impl<S> Watched<S> {
         if self.framing.load() != AWAITED {
             return;
         }
+        // hyper passes over empty lines in front of a head (RFC 9112 2.2): they end none.
+        let is_blank = |byte: &&u8| self.head.is_empty() && matches!(byte, b'\r' | b'\n');
+        let blanks = bytes.iter().take_while(is_blank).count();
+        let bytes = bytes.get(blanks..).unwrap_or_default();
         let known = self.head.len();
         let room = self.head_limit.saturating_sub(known);
         self.head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
@@ -190,6 +194,18 @@ mod tests {
         ];
         for (head, ambiguous) in table {
             assert_eq!(is_ambiguous(head), ambiguous, "{}", String::from_utf8_lossy(head));
+        }
+    }
+
+    #[tokio::test]
+    async fn blank_lines_in_front_of_a_head_hide_nothing_of_it() {
+        for blank in ["\n\n", "\r\n\r\n", "\n\r\n\n"] {
+            let head = format!("{blank}POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n");
+            for piece in [1, head.len()] {
+                let mut connection = Watched::new(tokio::io::empty(), Duration::ZERO, 1024);
+                head.as_bytes().chunks(piece).for_each(|bytes| connection.look_at(bytes));
+                assert!(connection.framing().is_ambiguous(), "{blank:?} in pieces of {piece}");
+            }
         }
     }
 

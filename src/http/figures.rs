@@ -33,7 +33,7 @@ pub struct RefusedLabels {
 /// The counts of all listeners.
 #[derive(Debug, Clone, Default)]
 pub struct HttpFigures {
-    /// Connections now.
+    /// Connections now, with those that ended and whose handler is at work.
     pub connections: Family<ListenerLabels, Gauge>,
     /// Connections that there may be.
     pub permits: Family<ListenerLabels, Gauge>,

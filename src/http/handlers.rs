@@ -49,7 +49,8 @@ impl<T: 'static> Drop for AtWork<T> {
     }
 }
 
-/// The handlers whose connections have ended: they outlive these but not their listener.
+/// The handlers whose connections have ended: they outlive these but not their listener. What they hold of it, the place of
+/// their connection, bounds how many they are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Crew(Arc<Mutex<JoinSet<()>>>);
 

@@ -4,7 +4,8 @@ use ::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 
 use super::address::Target;
 use super::body::{SendBody, Sending};
-use super::course::Course;
+use super::course::{Course, Progress};
+use super::deadline::Deadline;
 use super::expectation::Expectation;
 use super::post_error::{PostError, PostErrorKind};
 use super::proxy::Proxy;
@@ -97,9 +98,10 @@ impl Head {
         self.expect.is_some()
     }
 
-    /// The request, and how its body goes.
-    pub(super) fn request(&self, body: &SendBody) -> (Request<Sending>, Course) {
-        let mut sending = Sending::new(body);
+    /// The request, whose body moves `deadline`, and how that goes.
+    pub(super) fn request(&self, body: &SendBody, deadline: &Deadline) -> (Request<Sending>, Course) {
+        let progress = Progress::moving(deadline);
+        let mut sending = Sending::telling(body, progress.clone());
         if self.chunked {
             sending.forget_length();
         }
@@ -108,7 +110,6 @@ impl Head {
             sending.wait_for(waiting);
             expectation
         });
-        let all_sent = sending.all_sent();
         let mut request = Request::new(sending);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
@@ -119,7 +120,7 @@ impl Head {
             request.headers_mut().append(header::EXPECT, HeaderValue::from_static("100-continue"));
             expectation.listen(&mut request);
         }
-        (request, Course { expectation, all_sent })
+        (request, Course { expectation, progress })
     }
 }
 

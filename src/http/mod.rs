@@ -13,11 +13,13 @@
 //! **Invariant:** `hyper` and `rustls` are named nowhere outside this module.
 
 pub mod address;
+mod answer;
 pub mod body;
 pub mod client;
 mod connect_answer;
 mod connection;
 mod course;
+mod deadline;
 pub mod exchange;
 mod expectation;
 pub mod figures;
@@ -34,10 +36,12 @@ pub mod server_tls;
 #[cfg(test)]
 mod specimens;
 pub mod tls;
+mod tls_end;
 
 pub use address::Addresses;
+pub use answer::Answer;
 pub use body::{BodyError, Pace, RequestBody, SendBody};
-pub use client::{Answer, Client, ClientCache, ClientSettings, Timeouts};
+pub use client::{Client, ClientCache, ClientSettings, Timeouts};
 pub use exchange::{ClientCertificate, Exchange, Handler, Reply};
 pub use figures::{HttpFigures, ListenerFigures};
 pub use post_error::{PostError, PostErrorKind};

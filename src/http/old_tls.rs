@@ -18,6 +18,7 @@ use tokio_openssl::SslStream;
 use super::address::Target;
 use super::post_error::{PostError, PostErrorKind};
 use super::tls::{Identity, TlsError, Trust};
+use super::tls_end::Ending;
 
 /// Everything that OpenSSL still has with authentication and encryption. Level 0 allows the MD5 and SHA-1 that TLS 1.0
 /// and 1.1 are made of.
@@ -79,12 +80,17 @@ impl OldTls {
         Ok(OldTls { connector: builder.build(), pinned })
     }
 
-    /// The handshake with `target` at the other end of `stream`.
-    pub(super) async fn connect(&self, stream: TcpStream, target: &Target) -> Result<SslStream<TcpStream>, PostError> {
+    /// The handshake with `target` at the other end of `stream`. Like rustls, what comes of it fails at an end without
+    /// `close_notify`.
+    pub(super) async fn connect(
+        &self,
+        stream: TcpStream,
+        target: &Target,
+    ) -> Result<SslStream<Ending<TcpStream>>, PostError> {
         let failed = |error: &dyn std::fmt::Display| PostError::new(PostErrorKind::Tls, error);
         let ssl = self.connector.configure().and_then(|configured| configured.into_ssl(&target.host));
         let ssl = ssl.map_err(|error| failed(&error))?;
-        let mut stream = SslStream::new(ssl, stream).map_err(|error| failed(&error))?;
+        let mut stream = SslStream::new(ssl, Ending::failing(stream)).map_err(|error| failed(&error))?;
         Pin::new(&mut stream).connect().await.map_err(|error| failed(&error))?;
         self.judge(stream.ssl())?;
         Ok(stream)

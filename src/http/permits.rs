@@ -17,7 +17,7 @@ pub(super) struct Permits {
     by_ip: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// One connection's places; given back when dropped.
+/// One connection's places; given back when dropped, which is when its handler has ended as well.
 #[derive(Debug)]
 pub(super) struct Permit {
     _total: OwnedSemaphorePermit,

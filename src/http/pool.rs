@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 use super::address::Target;
 use super::body::Sending;
+use super::deadline::Deadline;
+use super::tls_end::Cut;
 
 /// A connection, and the say over the task that drives it. Dropped in the midst of an exchange it is cut off. Dropped
 /// after one it is closed in good order (TLS says `close_notify`, RFC 8446 6.1) if that takes no longer than `FAREWELL`.
@@ -27,13 +29,15 @@ pub(super) struct Connection {
     until: Option<oneshot::Sender<Instant>>,
     /// An exchange may be in its midst.
     in_use: bool,
+    /// Whether the server ended TLS by cutting it off.
+    pub(super) cut: Cut,
 }
 
 impl Connection {
-    /// Lets what is under way be finished until `end`, and ends the connection.
-    pub(super) async fn see_out(mut self, end: Instant) {
+    /// Lets what is under way be finished before `deadline`, and ends the connection.
+    pub(super) async fn see_out(mut self, deadline: &Deadline) {
         // It is ready for another request once this one is out.
-        self.in_use = !matches!(tokio::time::timeout_at(end, self.requests.ready()).await, Ok(Ok(())));
+        self.in_use = !matches!(deadline.limit(self.requests.ready()).await, Some(Ok(())));
     }
 
     fn let_go_on_until(&mut self, end: Instant) {
@@ -148,7 +152,7 @@ impl Pool {
                 () = time_is_up(left) => {}
             }
         });
-        Connection { requests, until: Some(until), in_use: true }
+        Connection { requests, until: Some(until), in_use: true, cut: Cut::default() }
     }
 }
 

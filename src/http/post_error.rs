@@ -1,5 +1,8 @@
 //! Why a request has no answer, told by the step that failed and never by the words of an error.
 
+use std::error::Error;
+use std::io;
+
 use super::address::BadTarget;
 use crate::bilingual;
 use crate::ground::text::{Bilingual, printable};
@@ -19,7 +22,8 @@ pub enum PostErrorKind {
     ConnectTimeout,
     /// The proxy does not let the request through. Nothing was sent.
     Proxy,
-    /// The TLS handshake failed for another reason than the certificate. Nothing was sent.
+    /// The TLS handshake failed for another reason than the server's certificate; or the server does not take ours, of which a
+    /// client of TLS 1.3 hears when it has sent already (RFC 8446 4.4.2.4). Nothing was taken.
     Tls,
     /// Both sides have no TLS version in common. Nothing was sent.
     TlsVersion,
@@ -64,7 +68,7 @@ impl PostErrorKind {
         }
     }
 
-    /// No byte of the request can have reached the peer.
+    /// The peer cannot have taken the request, nor any of it.
     pub fn nothing_sent(self) -> bool {
         use PostErrorKind::*;
         self.is_certificate()
@@ -97,9 +101,15 @@ impl PostError {
     }
 
     /// A refused certificate is told apart from every other failure: somebody else may be answering.
-    pub(super) fn from_tls(error: &std::io::Error) -> PostError {
+    pub(super) fn from_tls(error: &io::Error) -> PostError {
         let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         PostError::new(cause.map_or(PostErrorKind::Tls, kind_of_tls), error)
+    }
+
+    /// The same where the peer has answered on this connection before: it had let us in, and may have everything.
+    pub(super) fn under_way(self) -> PostError {
+        let kind = if self.kind == PostErrorKind::Tls { PostErrorKind::Closed } else { self.kind };
+        PostError { kind, ..self }
     }
 
     /// Stable name.
@@ -138,8 +148,8 @@ impl PostError {
                 "the proxy does not let the request through ({detail}); check address and credentials in [proxy], and the proxy's rules"
             ),
             PostErrorKind::Tls => bilingual!(
-                "TLS 握手失败（{detail}）；请检查双方支持的版本和算法",
-                "the TLS handshake failed ({detail}); check versions and algorithms on both sides"
+                "TLS 握手失败（{detail}）；请检查双方支持的版本和算法；对方要求客户端证书时，请核对 [http] certificate",
+                "the TLS handshake failed ({detail}); check versions and algorithms on both sides, and [http] certificate where the partner asks for one"
             ),
             PostErrorKind::TlsVersion => bilingual!(
                 "双方没有共同的 TLS 版本（{detail}）；网关使用 TLS 1.2 和 1.3，请对方启用",
@@ -164,7 +174,10 @@ impl PostError {
                 )
             }
             PostErrorKind::Timeout => {
-                bilingual!("等待超时（{detail}）；稍后重试", "a deadline passed ({detail}); it is tried again later")
+                bilingual!(
+                    "等待超时（{detail}）；收发报文的期限见合作方配置的 [delivery] timeout；稍后重试",
+                    "a deadline passed ({detail}); that of messages is [delivery] timeout in the partner's file; it is tried again later"
+                )
             }
             PostErrorKind::Closed => bilingual!(
                 "连接在应答完整之前中断（{detail}）；稍后重试",
@@ -210,7 +223,9 @@ impl From<BadTarget> for PostError {
 
 impl From<hyper::Error> for PostError {
     fn from(error: hyper::Error) -> PostError {
-        let kind = if error.is_parse() || error.is_parse_too_large() {
+        let kind = if causes(&error).any(|cause| cause.downcast_ref().is_some_and(is_refusal)) {
+            PostErrorKind::Tls
+        } else if error.is_parse() || error.is_parse_too_large() {
             PostErrorKind::Protocol
         } else if error.is_user() {
             PostErrorKind::Body
@@ -219,6 +234,47 @@ impl From<hyper::Error> for PostError {
         } else {
             PostErrorKind::Closed
         };
-        PostError::new(kind, error)
+        // What hyper says is where it failed, not why.
+        PostError::new(kind, deepest(&error))
     }
 }
+
+/// The server does not take our certificate, or wants one (RFC 8446 6.2).
+fn is_refusal(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription::*;
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    matches!(
+        alert,
+        AccessDenied
+            | BadCertificate
+            | CertificateExpired
+            | CertificateRequired
+            | CertificateRevoked
+            | CertificateUnknown
+            | DecryptError
+            | HandshakeFailure
+            | UnknownCA
+            | UnsupportedCertificate
+    )
+}
+
+/// An error and what lies below it, to the deepest cause.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| below(error))
+}
+
+/// What an [`io::Error`] wraps is no source of it: its source is that of what it wraps.
+fn below<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>() {
+        Some(wrapper) => wrapper.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => error.source(),
+    }
+}
+
+fn deepest<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    causes(error).last().unwrap_or(error)
+}
+
+#[cfg(test)]
+#[path = "post_error_tests.rs"]
+mod tests;

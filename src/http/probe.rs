@@ -23,6 +23,7 @@ use super::old_tls::OldTls;
 use super::post_error::{PostError, PostErrorKind};
 use super::proxy::{self, Proxy};
 use super::tls;
+use super::tls_end::{Cut, Ending};
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +116,7 @@ impl Steps<'_> {
             let old = OldTls::new(&self.settings.trust, self.settings.identity.as_ref());
             let old = old.map_err(|error| PostError::new(PostErrorKind::Tls, error))?;
             let stream = in_time(self.patience, "no handshake in time", old.connect(stream, &target)).await??;
+            let stream = Ending::tolerated(stream, &Cut::default());
             // Of an old server what was agreed on is not asked.
             self.probe.tls = Some((Handshake::default(), begun.elapsed()));
             return if self.depth == Depth::Handshake {
@@ -135,7 +137,7 @@ impl Steps<'_> {
         if self.depth == Depth::Handshake {
             return Ok(());
         }
-        self.request(stream, &target, &path, None).await
+        self.request(Ending::tolerated(stream, &Cut::default()), &target, &path, None).await
     }
 
     async fn resolve(&mut self, target: &Target) -> Result<(), PostError> {

@@ -1,6 +1,7 @@
 //! The listener: limits first, then requests.
 //!
-//! A place in the total is taken before a connection is accepted, the place of its address right after; then come the
+//! A place in the total is taken before a connection is accepted, the place of its address right after; both are given back
+//! when the connection and its handler have ended, so that whoever hangs up has no more at work than who stays. Then come the
 //! TLS handshake under a deadline, each head under a deadline (the same one ends idle kept-alive connections), the
 //! body under a [`Pace`], and sending under a stall limit. A request whose framing can be read in two ways is refused
 //! (RFC 9112 6.3, 11.2).
@@ -31,9 +32,9 @@ use tokio_rustls::TlsAcceptor;
 use super::body::{Pace, RequestBody, SendBody, Sending};
 use super::connection::{self, Framing, Watched};
 use super::exchange::{ClientCertificate, Exchange, Handler, Reply};
-use super::figures::ListenerFigures;
+use super::figures::{Connected, ListenerFigures};
 use super::handlers::{AtWork, Crew};
-use super::permits::Permits;
+use super::permits::{Permit, Permits};
 use super::server_tls::ServerTls;
 use crate::bilingual;
 use crate::ground::text::Bilingual;
@@ -53,7 +54,7 @@ pub struct ServerSettings {
     pub pace: Pace,
     /// Longest time without progress while we send.
     pub write_stall: Duration,
-    /// Connections at a time; further ones wait in the kernel's backlog.
+    /// Connections at a time, with those that ended and whose handler is at work; further ones wait in the kernel's backlog.
     pub max_connections: usize,
     /// Connections at a time from one address; further ones are closed at once.
     pub max_per_ip: usize,
@@ -182,12 +183,9 @@ async fn accept<I: Inner>(listener: TcpListener, door: Door<I>, shutdown: impl F
             tracing::warn!(event = "too-many-connections", %peer, "closed: too many connections from this address");
             continue;
         };
-        let link = Link { door: Arc::clone(&door), peer, handlers: handlers.clone(), stopped: stopped.clone() };
-        let connected = door.settings.figures.connected();
-        connections.spawn(async move {
-            link.run(stream).await;
-            drop((permit, connected));
-        });
+        let place = Arc::new((permit, door.settings.figures.connected()));
+        let link = Link { door: Arc::clone(&door), peer, place, handlers: handlers.clone(), stopped: stopped.clone() };
+        connections.spawn(link.run(stream));
     }
     drop(listener);
     let _ = stop.send(true);
@@ -210,10 +208,14 @@ struct Door<I> {
     inner: I,
 }
 
+/// What a connection takes of its listener, held by it and by its handler.
+type Place = Arc<(Permit, Connected)>;
+
 /// One accepted connection.
 struct Link<I> {
     door: Arc<Door<I>>,
     peer: SocketAddr,
+    place: Place,
     handlers: Crew,
     stopped: watch::Receiver<bool>,
 }
@@ -253,6 +255,7 @@ impl<I: Inner> Link<I> {
         let watched = Watched::new(stream, settings.write_stall, settings.max_header_bytes);
         let service = Service {
             door: Arc::clone(&self.door),
+            place: Arc::clone(&self.place),
             handlers: self.handlers,
             framing: watched.framing(),
             peer: self.peer,
@@ -302,6 +305,7 @@ const READ_BUFFER: usize = 128 * 1024;
 /// hyper's view of one connection.
 struct Service<I> {
     door: Arc<Door<I>>,
+    place: Place,
     handlers: Crew,
     framing: Framing,
     peer: SocketAddr,
@@ -332,8 +336,13 @@ impl<I: Inner> hyper::service::Service<Request<Incoming>> for Service<I> {
             client: self.client.0.clone(),
             client_required: self.client.1,
         };
-        let door = Arc::clone(&self.door);
-        let work = async move { door.inner.answer(exchange).await };
+        let (door, place) = (Arc::clone(&self.door), Arc::clone(&self.place));
+        let work = async move {
+            let answer = door.inner.answer(exchange).await;
+            // The connection may have ended long ago.
+            drop(place);
+            answer
+        };
         let answer = AtWork::new(work, &self.handlers);
         Box::pin(async move {
             let mut answer = answer.await.unwrap_or_else(|| response(Reply::plain(500, "internal error\n").closing()));

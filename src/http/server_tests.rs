@@ -12,6 +12,8 @@ use crate::http::BodyError;
 /// Reads the whole body, answers with its length; special paths misbehave on request.
 #[derive(Default)]
 struct Counting {
+    /// Of `/slow`.
+    begun: AtomicUsize,
     finished: AtomicUsize,
     entered: Notify,
     go_on: Notify,
@@ -22,6 +24,7 @@ impl Handler for Counting {
         match request.uri.path() {
             "/panic" => panic!("asked for"),
             "/slow" => {
+                self.begun.fetch_add(1, Ordering::SeqCst);
                 self.entered.notify_one();
                 self.go_on.notified().await;
             }
@@ -312,6 +315,34 @@ async fn a_handler_ends_even_when_its_peer_hung_up() {
     let handler = Arc::clone(&server.handler);
     server.stop().await;
     assert_eq!(handler.finished.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_has_no_more_handlers_at_work_than_connections() {
+    let drain = Duration::from_secs(20);
+    let server = start(ServerSettings { max_per_ip: 2, header_timeout: drain, drain, ..quick() }).await;
+    for _ in 0..6 {
+        let mut stream = server.connect().await;
+        // The third and those behind it are closed at once.
+        let _ = stream.write_all(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").await;
+        let _ = stream.shutdown().await;
+        assert_eq!(read_to_end(&mut stream).await, "", "the server sees that its peer is gone, and closes");
+    }
+    assert_eq!(server.handler.begun.load(Ordering::SeqCst), 2);
+    server.handler.go_on.notify_waiters();
+    let again = async {
+        let request = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx";
+        loop {
+            let answer = server.talk(request).await;
+            if !answer.is_empty() {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(20), again).await.expect("their places come back");
+    assert!(answer.ends_with("1 bytes"), "{answer}");
+    assert_eq!(server.handler.finished.load(Ordering::SeqCst), 3);
+    server.stop().await;
 }
 
 #[tokio::test]

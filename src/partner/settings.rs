@@ -174,7 +174,7 @@ pub struct RetrySchedule {
 pub struct Delivery {
     /// Resolve, connect and TLS handshake.
     pub connect_timeout: Duration,
-    /// The whole POST including its answer.
+    /// For the answer once the message is out, and for each silence of the line while it goes out.
     pub timeout: Duration,
     /// Connections at the same time, to each of its servers.
     pub concurrency: usize,

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use dxgate::as2::SendPlan;
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 
-use crate::support::correspondent::{self, Letter, receipt_in};
+use crate::support::correspondent::{self, Kind, Letter, receipt_in};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::{eventually, free_port, http, keys, scripted};
@@ -109,6 +109,33 @@ fn chunked(fields: &str, body: &[u8], size: fn(usize) -> String) -> (String, Vec
     }
     chunks.extend(b"0\r\n\r\n");
     (format!("{fields}Transfer-Encoding: chunked\r\n"), chunks)
+}
+
+/// RFC 9112 2.3: without a `Host`, the answer closed by the end of its connection, and no length in either.
+#[test]
+fn http_1_0_is_spoken_with_clients_and_servers_that_know_no_other() {
+    let home = Home::ours();
+    let mut servers = Vec::new();
+    for (id, version) in [("theirs", "HTTP/1.0"), ("newer", "HTTP/1.1")] {
+        let peer = scripted::Scripted::start(move |_, posted| {
+            let Letter { headers, body } = correspondent::receipt_for(posted, Kind::default());
+            Some([format!("{version} 200 OK\r\n{headers}\r\n").as_bytes(), &body].concat())
+        });
+        let mdn = "mode = \"sync\"\nsigned = true";
+        home.partner(id, &PartnerFile { as2_name: id, url: peer.url(), mdn, ..PartnerFile::default() });
+        servers.push((id, peer));
+    }
+    let gateway = Gateway::start(&home);
+    let Letter { headers, body } = letter(1);
+    let head = format!("POST /as2 HTTP/1.0\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+    let answer = http::exchange(home.as2, &[head.as_bytes(), &body].concat()).unwrap();
+    assert!(receipt_in(&answer).disposition.is_positive(), "{}\n{}", answer.text(), gateway.log());
+    assert!(!answer.head.to_ascii_lowercase().contains("transfer-encoding"), "no chunks to HTTP/1.0: {}", answer.head);
+    for (id, peer) in servers {
+        home.submit(id, "order.xml", b"<order/>");
+        assert_eq!(gateway.wait_for(id, "sent", "order.xml"), b"<order/>", "{id}");
+        assert_eq!(peer.posted().len(), 1, "{id}");
+    }
 }
 
 /// A client that waits for the end of TLS (close_notify) and gets none waits for ever, or takes the answer for cut off.

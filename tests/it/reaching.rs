@@ -10,6 +10,7 @@ use dxgate::cms::Certificate;
 use dxgate::ground::limits::Limits;
 use dxgate::mime::Headers;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslVersion};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::correspondent::{self, letter, plan};
 use crate::support::gateway::Gateway;
@@ -20,6 +21,9 @@ use crate::support::scripted::{Posted, Scripted};
 use crate::support::{eventually, http};
 
 const RETRY: &str = "retry = [\"1s\"]\ngive_up_after = \"1h\"\njitter = 0.0";
+
+/// Lines of a partner whose server is spoken to by OpenSSL.
+const OLD_TLS: &str = "[http]\ntls = \"old\"\n[[waivers]]\nalgorithm = \"old-tls\"\nuntil = \"2099-12-31\"\nreason = \"until they upgrade\"";
 
 /// `theirs`, with `ours` as its partner.
 fn their_home() -> Home {
@@ -66,11 +70,20 @@ fn a_partner_behind_a_proxy_is_reached_by_a_name_that_only_the_proxy_knows() {
     assert!(log.contains("proxy-failed") && !log.contains("sesame") && !log.contains("ZHhnYXRl"), "{log}");
 }
 
-/// Speaks TLS 1.0 and nothing newer, and hands what comes on to `upstream`.
-fn old_server(party: &Party, upstream: SocketAddr) -> SocketAddr {
+/// How a server ends a connection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    /// TLS is told.
+    Orderly,
+    /// It is closed behind the answer, without `close_notify`.
+    Bare,
+}
+
+/// Speaks this version of TLS alone, and hands what comes on to `upstream`.
+fn server(party: &Party, version: SslVersion, upstream: SocketAddr, end: End) -> SocketAddr {
     let mut builder = SslContext::builder(SslMethod::tls_server()).unwrap();
-    builder.set_min_proto_version(Some(SslVersion::TLS1)).unwrap();
-    builder.set_max_proto_version(Some(SslVersion::TLS1)).unwrap();
+    builder.set_min_proto_version(Some(version)).unwrap();
+    builder.set_max_proto_version(Some(version)).unwrap();
     builder.set_cipher_list("ALL:@SECLEVEL=0").unwrap();
     builder.set_certificate(&party.certificate).unwrap();
     builder.set_private_key(&party.key).unwrap();
@@ -81,13 +94,13 @@ fn old_server(party: &Party, upstream: SocketAddr) -> SocketAddr {
         for client in listener.incoming().flatten() {
             let context = context.clone();
             // What cannot speak so is turned away.
-            std::thread::spawn(move || relay(client, &context, upstream).is_ok());
+            std::thread::spawn(move || relay(client, &context, upstream, end).is_ok());
         }
     });
     address
 }
 
-fn relay(client: TcpStream, context: &SslContext, upstream: SocketAddr) -> std::io::Result<()> {
+fn relay(client: TcpStream, context: &SslContext, upstream: SocketAddr, end: End) -> std::io::Result<()> {
     client.set_nonblocking(true)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let ssl = Ssl::new(context).map_err(std::io::Error::other)?;
@@ -95,14 +108,25 @@ fn relay(client: TcpStream, context: &SslContext, upstream: SocketAddr) -> std::
         let mut client = tokio_openssl::SslStream::new(ssl, client).map_err(std::io::Error::other)?;
         Pin::new(&mut client).accept().await.map_err(std::io::Error::other)?;
         let mut there = tokio::net::TcpStream::connect(upstream).await?;
-        tokio::io::copy_bidirectional(&mut client, &mut there).await.map(drop)
+        if end == End::Orderly {
+            return tokio::io::copy_bidirectional(&mut client, &mut there).await.map(drop);
+        }
+        let (mut hear, mut say) = tokio::io::split(client);
+        let (mut answers, mut requests) = there.split();
+        let mut answer = Vec::new();
+        tokio::select! {
+            read = answers.read_to_end(&mut answer) => read?,
+            gone = tokio::io::copy(&mut hear, &mut requests) => return gone.map(drop),
+        };
+        say.write_all(&answer).await?;
+        say.flush().await
     })
 }
 
 #[test]
 fn a_server_of_tls_1_0_is_reached_under_a_waiver_and_without_one_not() {
     let their_home = their_home();
-    let old = old_server(keys::theirs(), their_home.as2);
+    let old = server(keys::theirs(), SslVersion::TLS1, their_home.as2, End::Orderly);
     let home = Home::ours();
     let write = |http: &str| {
         let delivery = format!("{RETRY}\n{http}");
@@ -118,10 +142,33 @@ fn a_server_of_tls_1_0_is_reached_under_a_waiver_and_without_one_not() {
     let (theirs, gateway) = (Gateway::start(&their_home), Gateway::start(&home));
     home.submit("theirs", "a.xml", b"<a/>");
     eventually("it is not reached", || reasons(&gateway).contains(&"tls-version".to_owned()).then_some(()));
-    let waiver = "[[waivers]]\nalgorithm = \"old-tls\"\nuntil = \"2099-12-31\"\nreason = \"until they upgrade\"";
-    write(&format!("[http]\ntls = \"old\"\n{waiver}"));
+    write(OLD_TLS);
     assert_eq!(theirs.wait_for("ours", "inbox", "a.xml"), b"<a/>");
     gateway.wait_for("theirs", "sent", "a.xml");
+}
+
+#[test]
+fn a_receipt_that_ends_with_its_connection_counts_although_the_server_forgets_to_end_tls() {
+    for http in ["", OLD_TLS] {
+        let peer = Scripted::start(|_, posted| {
+            let receipt = correspondent::receipt_for(posted, correspondent::Kind::default());
+            Some([b"HTTP/1.1 200 OK\r\n".as_slice(), receipt.headers.as_bytes(), b"\r\n", &receipt.body].concat())
+        });
+        let forgetful = server(keys::theirs(), SslVersion::TLS1_2, peer.address, End::Bare);
+        let home = Home::ours();
+        let delivery = format!("{RETRY}\n{http}");
+        let partner = PartnerFile {
+            url: format!("https://{forgetful}/as2"),
+            certificate: "use = [\"verify\", \"encrypt\", \"tls\"]",
+            delivery: &delivery,
+            ..PartnerFile::default()
+        };
+        home.partner("theirs", &partner);
+        let gateway = Gateway::start(&home);
+        home.submit("theirs", "a.xml", b"<a/>");
+        gateway.wait_for("theirs", "sent", "a.xml");
+        assert_eq!(peer.posted().len(), 1, "it is not sent again: {http}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The rows of the table of outcomes in which no HTTP status comes back, for synchronous and for asynchronous MDNs:
 //! nobody listens, nobody has the name, nobody answers, somebody else answers.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use openssl::bn::{BigNum, MsbOption};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
-use openssl::ssl::{SslAcceptor, SslMethod};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode};
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509NameBuilder};
 
@@ -80,11 +80,8 @@ impl Listener {
     }
 
     /// Proves itself by a certificate, and counts the bytes that somebody believed it with.
-    fn proving((key, certificate): (PKey<Private>, X509)) -> Listener {
-        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
-        acceptor.set_private_key(&key).unwrap();
-        acceptor.set_certificate(&certificate).unwrap();
-        let acceptor = acceptor.build();
+    fn proving(identity: (PKey<Private>, X509)) -> Listener {
+        let acceptor = acceptor(identity).build();
         Listener::start(move |stream, arrived| {
             if let Ok(mut stream) = acceptor.accept(stream) {
                 let mut bytes = [0; 4096];
@@ -92,6 +89,21 @@ impl Listener {
                     arrived.fetch_add(read, Ordering::Relaxed);
                 }
             }
+            None::<()>
+        })
+    }
+
+    /// Proves itself, and lets nobody in without a certificate, of which a client of TLS 1.3 hears when it has sent already.
+    fn demanding(identity: (PKey<Private>, X509)) -> Listener {
+        let mut acceptor = acceptor(identity);
+        acceptor.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+        let acceptor = acceptor.build();
+        Listener::start(move |stream, arrived| {
+            if acceptor.accept(stream.try_clone().unwrap()).is_ok() {
+                arrived.fetch_add(1, Ordering::Relaxed);
+            }
+            // To close with the request unread would reset the connection, and why would be lost.
+            let _ = io::copy(&mut &stream, &mut io::sink());
             None::<()>
         })
     }
@@ -106,6 +118,13 @@ impl Drop for Listener {
         self.stop.store(true, Ordering::Relaxed);
         let _ = TcpStream::connect(self.address);
     }
+}
+
+fn acceptor((key, certificate): (PKey<Private>, X509)) -> SslAcceptorBuilder {
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+    acceptor.set_private_key(&key).unwrap();
+    acceptor.set_certificate(&certificate).unwrap();
+    acceptor
 }
 
 /// An issuer that the partner's file names for its server.
@@ -209,6 +228,9 @@ fn rows() -> Vec<Row> {
     });
     let (url, listener) = over("https", Listener::resetting());
     rows.push(row("no TLS", "tls-failed", Retry, listener, url));
+    let (url, listener) = over("https", Listener::demanding(issued("127.0.0.1", DAY)));
+    let demanding = row("a certificate of ours is demanded", "tls-failed", Retry, listener, url);
+    rows.push(Row { trusts_issuer: true, ..demanding });
     let servers = [
         ("a stranger's certificate", "tls-certificate-refused", stranger()),
         ("a certificate for another name", "tls-certificate-name", issued("elsewhere.example", DAY)),
