@@ -174,6 +174,8 @@ impl Reloading {
         }
         let partners = reload.partners.all().len();
         self.directory.store(Arc::new(reload.partners));
+        // Whoever is back is delivered to at once.
+        self.store.wake_due();
         // Whoever reads this finds it in force.
         if aloud || !seen.owing {
             tracing::info!(partners, "the configuration was read again");

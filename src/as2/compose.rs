@@ -177,12 +177,9 @@ fn asked_algorithms(plan: &SendPlan) -> Vec<DigestAlgorithm> {
     vec![plan.signing.as_ref().map_or(DigestAlgorithm::Sha256, |signing| signing.digest)]
 }
 
-/// The algorithm a receipt should use: the signature's digest when the list allows it, else the first of the list
-/// (RFC 4130 7.4.3).
 fn receipt_algorithm(plan: &SendPlan) -> DigestAlgorithm {
-    let asked = asked_algorithms(plan);
-    let signature = plan.signing.as_ref().map(|signing| signing.digest).filter(|digest| asked.contains(digest));
-    signature.or(asked.first().copied()).unwrap_or(DigestAlgorithm::Sha256)
+    let signature = plan.signing.as_ref().map(|signing| signing.digest);
+    NotificationOptions::expected(&asked_algorithms(plan), signature).unwrap_or(DigestAlgorithm::Sha256)
 }
 
 /// Signed entities beyond this are hashed with the algorithms of signature and receipt alone where the others can be

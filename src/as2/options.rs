@@ -76,6 +76,12 @@ impl NotificationOptions {
         self.micalgs.iter().copied().find(|algorithm| supported.contains(algorithm))
     }
 
+    /// The algorithm that a receipt should use which was asked for with `listed` (RFC 4130 7.4.3): that of the message's
+    /// signature where it is listed, else the first of the list. `None`: nothing is listed.
+    pub fn expected(listed: &[DigestAlgorithm], signature: Option<DigestAlgorithm>) -> Option<DigestAlgorithm> {
+        signature.filter(|digest| listed.contains(digest)).or(listed.first().copied())
+    }
+
     /// What cannot be met when only `supported` algorithms are.
     pub fn unmet(&self, supported: &[DigestAlgorithm]) -> Option<Unmet> {
         let none = self.micalgs_listed && self.preferred(supported).is_none();
@@ -186,5 +192,14 @@ mod tests {
         assert!(value.ends_with("optional, sha512, sha1"));
         let options = NotificationOptions::parse(&value);
         assert_eq!((options.signed, options.micalgs.as_slice()), (true, [Sha512, Sha1].as_slice()));
+    }
+
+    #[test]
+    fn a_receipt_should_use_the_signatures_digest_unless_the_list_leaves_it_out() {
+        let expected = NotificationOptions::expected;
+        assert_eq!(expected(&[Sha512, Sha256], Some(Sha256)), Some(Sha256));
+        assert_eq!(expected(&[Sha512], Some(Sha256)), Some(Sha512));
+        assert_eq!(expected(&[Sha512, Sha256], None), Some(Sha512));
+        assert_eq!(expected(&[], Some(Sha256)), None);
     }
 }

@@ -87,6 +87,9 @@ pub enum Doubt {
     Duplicate,
     /// It is positive and its digest is not that of our message: what arrived is not what was sent.
     MicMismatch,
+    /// It is negative and about an earlier Message-ID of a message that is sent under another one by now. [`judge`] knows no
+    /// Message-ID but one: whoever knows the others says so.
+    Superseded,
 }
 
 impl Doubt {
@@ -102,6 +105,7 @@ impl Doubt {
             Doubt::UnreadableMic => "mdn-mic-unreadable",
             Doubt::Duplicate => "mdn-duplicate-unproven",
             Doubt::MicMismatch => "mdn-mic-mismatch",
+            Doubt::Superseded => "mdn-superseded",
         }
     }
 
@@ -143,6 +147,10 @@ impl Doubt {
             Doubt::MicMismatch => bilingual!(
                 "对方收到的内容与发出的不一致（MIC 不符）：请勿重发，联系对方核对",
                 "what the partner received is not what was sent (MIC mismatch): do not resend, contact the partner"
+            ),
+            Doubt::Superseded => bilingual!(
+                "对方拒收的是先前以另一 Message-ID 进行的一次发送，报文此后已以新的 Message-ID 发送：以对新 Message-ID 的回执为准，此回执已保存，不改变状态",
+                "the partner refuses an earlier attempt, and the message was sent under another Message-ID since: the receipt about that one counts, this one is kept, without effect"
             ),
         }
     }

@@ -1,5 +1,5 @@
 //! Messages for a partner whose file is gone, or who is disabled: they wait, ever less often in the way, and go on at once when
-//! it is back.
+//! it is back. How long they could not go is no fault of theirs: [`retry::patient_since`](super::retry::patient_since).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::{Outbound, circuit};
 use crate::bilingual;
 use crate::ground::drain;
 use crate::partner::Directory;
-use crate::store::record::{Came, Fact, Message, Reason};
+use crate::store::record::{Came, Fact, Message, Reason, State};
 use crate::store::{CommitError, Filter, OPEN};
 
 /// The first wait; each further one is twice as long.
@@ -22,19 +22,38 @@ const CODE: &str = "partner-missing";
 /// Messages of one look.
 const PAGE: usize = 500;
 
-/// Partners that could be delivered to when this was last looked at; none at a start, since files may have changed before it.
+/// States in which a message waits. One that is on its way becomes due, or does not, by what its attempt comes to.
+const WAITING: [State; 3] = [State::Queued, State::Composed, State::AwaitingReceipt];
+
+/// Partners that something could be sent to when this was last looked at; none at a start, since files may have changed before
+/// it, and nothing was sent.
 #[derive(Default)]
-pub(super) struct Present(Arc<Directory>);
+pub(super) struct Present {
+    directory: Arc<Directory>,
+    paused: BTreeSet<String>,
+}
 
 impl Present {
     /// Those of now that were not there at the last look.
-    pub(super) fn back(&mut self, now: Arc<Directory>) -> BTreeSet<String> {
-        if Arc::ptr_eq(&self.0, &now) {
+    pub(super) fn back(&mut self, directory: Arc<Directory>, paused: BTreeSet<String>) -> BTreeSet<String> {
+        if Arc::ptr_eq(&self.directory, &directory) && self.paused == paused {
             return BTreeSet::new();
         }
-        let back = enabled(&now).difference(&enabled(&self.0)).cloned().collect();
-        self.0 = now;
+        let now = Present { directory, paused };
+        let back = now.open().difference(&self.open()).cloned().collect();
+        *self = now;
         back
+    }
+
+    /// Whether nothing was to be sent to the partner at the last look.
+    pub(super) fn is_paused(&self, partner: &str) -> bool {
+        self.paused.contains(partner)
+    }
+
+    /// The ids of those that are enabled and not paused.
+    fn open(&self) -> BTreeSet<String> {
+        let open = self.directory.all().filter(|partner| partner.enabled && !self.paused.contains(&partner.id));
+        open.map(|partner| partner.id.clone()).collect()
     }
 }
 
@@ -61,14 +80,15 @@ impl Outbound {
 
     /// Makes the messages due that waited for these partners.
     pub(super) async fn welcome_back(self, partners: BTreeSet<String>) {
-        let mut filter = Filter { states: OPEN.to_vec(), limit: PAGE, ..Filter::default() };
+        let mut filter = Filter { states: WAITING.to_vec(), limit: PAGE, ..Filter::default() };
         loop {
             let (store, asked) = (self.store.clone(), filter.clone());
             let Ok(page) = drain::blocking(move || store.page(&asked)).await else { return };
             for message in page.messages.iter().filter(|message| partners.contains(&message.partner)) {
                 let Some(reason) = message.reason.clone().filter(|_| is_waiting(message)) else { continue };
                 let fact = Fact::RetryAt { due: self.clock.now(), reason, came: Came::Unknown };
-                if let Err(error) = self.fact_if(message.id, &OPEN, fact).await {
+                // One that has begun its way since is not to be sent a second time.
+                if let Err(error) = self.fact_if(message.id, &WAITING, fact).await {
                     tracing::error!(%error, id = %message.id, "a message goes on later than it could");
                 }
             }
@@ -78,10 +98,6 @@ impl Outbound {
             }
         }
     }
-}
-
-fn enabled(directory: &Directory) -> BTreeSet<String> {
-    directory.all().filter(|partner| partner.enabled).map(|partner| partner.id.clone()).collect()
 }
 
 fn is_waiting(message: &Message) -> bool {
@@ -94,4 +110,72 @@ fn partner_missing(partner: &str) -> Reason {
         "partner {partner} is not configured or disabled; delivery goes on by itself once its file is restored."
     );
     Reason { code: CODE.to_owned(), text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::as2::SentMics;
+    use crate::ground::id::Id;
+    use crate::mime::Headers;
+    use crate::outbound::specimens::{Home, now};
+    use crate::store::Transaction;
+    use crate::store::record::JobKind;
+
+    fn customs() -> BTreeSet<String> {
+        BTreeSet::from(["customs".to_owned()])
+    }
+
+    #[test]
+    fn a_partner_is_back_once_after_a_start_a_pause_and_the_return_of_its_file() {
+        let (partners, nobody) = (Arc::new(Home::new().load().partners), BTreeSet::new());
+        let mut present = Present::default();
+        let looks = [
+            ("the start", partners.clone(), nobody.clone(), customs()),
+            ("nothing has changed", partners.clone(), nobody.clone(), nobody.clone()),
+            ("paused", partners.clone(), customs(), nobody.clone()),
+            ("its file is gone meanwhile", Arc::default(), customs(), nobody.clone()),
+            ("its file is there, and it is paused", partners.clone(), customs(), nobody.clone()),
+            ("let go on", partners.clone(), nobody.clone(), customs()),
+            ("its file is gone", Arc::default(), nobody.clone(), nobody.clone()),
+            ("its file is there", partners, nobody.clone(), customs()),
+        ];
+        for (what, directory, paused, back) in looks {
+            assert_eq!(present.back(directory, paused), back, "{what}");
+        }
+    }
+
+    /// A message that waits for its partner until `due`, and is on its way perhaps since it was there.
+    async fn waiting(flow: &Outbound, number: u8, due: jiff::Timestamp, on_its_way: bool) -> Id {
+        let id = Id::from_bytes([number; 16]);
+        let mut transaction = Transaction::new(now());
+        let wire = transaction.body(b"a wire".to_vec());
+        let queued = Fact::Queued {
+            kind: JobKind::Payload,
+            partner: "customs".to_owned(),
+            file_name: format!("{number}.xml"),
+            payload: None,
+            declaration: None,
+            about: None,
+        };
+        let (headers, mics) = (Headers::default(), SentMics::default());
+        let composed = Fact::Composed { message_id: format!("<{number}@ours>"), headers, wire, mics, due: now() };
+        let missing = Fact::RetryAt { due, reason: partner_missing("customs"), came: Came::Unknown };
+        for fact in [queued, composed, missing].into_iter().chain(on_its_way.then_some(Fact::Attempted { number: 1 })) {
+            transaction.fact(id, fact);
+        }
+        flow.store.commit(transaction).await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn what_is_on_its_way_when_its_partner_is_back_once_more_is_not_made_due_a_second_time() {
+        let home = Home::new();
+        let flow = home.flow();
+        let due = now() + SignedDuration::from_mins(5);
+        let ids = [waiting(&flow, 1, due, true).await, waiting(&flow, 2, due, false).await];
+        flow.clone().welcome_back(customs()).await;
+        let found = ids.map(|id| flow.store.message(&id).map(|message| (message.state, message.due)).unwrap());
+        assert_eq!(found, [(State::Sending, Some(due)), (State::Composed, Some(now()))]);
+    }
 }

@@ -1,14 +1,14 @@
 //! A server that cannot be reached is probed by one attempt at a time, so that it holds one worker and not all.
 //!
-//! Every HTTP answer, whatever its status, closes the circuit. Attempts that end without an answer open it: from the
-//! first on the server has one slot, from the third on it is left alone until the next probe, after the pause that
-//! the partner's schedule plans, five minutes at most. What a person retries or releases is a probe at once. All of it
-//! lives in memory: after a restart the first attempts find out again.
+//! Every HTTP answer, whatever its status, closes the circuit, also a 2xx whose body does not come whole. Attempts that end
+//! without an answer open it: from the first on the server has one slot, from the third on it is left alone until the next
+//! probe, after the pause that the partner's schedule plans, five minutes at most. What a person retries or releases is a
+//! probe at once. All of it lives in memory: after a restart the first attempts find out again.
 //!
 //! A partner is down when its own server is, the one that takes payloads. Another server at which it wants its
 //! asynchronous MDNs has a circuit of its own: neither says anything about the other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,9 +60,12 @@ fn origin(url: &PartnerUrl) -> String {
     if host.contains(':') { format!("{scheme}://[{host}]:{port}") } else { format!("{scheme}://{host}:{port}") }
 }
 
-/// The servers that did not answer lately.
+/// The servers that did not answer lately, and since when something may be sent to each partner at all.
 #[derive(Debug, Default)]
-pub(super) struct Circuits(Mutex<HashMap<Destination, Circuit>>);
+pub(super) struct Circuits {
+    servers: Mutex<HashMap<Destination, Circuit>>,
+    opened: Mutex<HashMap<String, Timestamp>>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Circuit {
@@ -115,8 +118,20 @@ impl Circuits {
         self.lock().get(server).map(|circuit| circuit.probe).filter(|probe| now < *probe)
     }
 
+    /// From now on something may be sent to these partners: the gateway was started, their pause is over, or their files are
+    /// back.
+    pub(super) fn opened(&self, partners: &BTreeSet<String>, now: Timestamp) {
+        self.openings().extend(partners.iter().map(|partner| (partner.clone(), now)));
+    }
+
+    /// Since when something may be sent to the partner.
+    pub(super) fn open_since(&self, partner: &str) -> Option<Timestamp> {
+        self.openings().get(partner).copied()
+    }
+
     /// Forgets the servers of other partners; returns those of these partners that counted as down.
     pub(super) fn keep(&self, is_kept: impl Fn(&str) -> bool) -> Vec<String> {
+        self.openings().retain(|partner, _| is_kept(partner));
         let mut circuits = self.lock();
         let gone = circuits.extract_if(|server, _| !is_kept(&server.partner));
         let down = gone.filter(|(server, circuit)| server.is_own() && circuit.failures >= DOWN);
@@ -143,7 +158,11 @@ impl Circuits {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Destination, Circuit>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn openings(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::ground::id::Id;
 use crate::store::record::{Came, Fact, JobKind, Message, Reason};
 use crate::store::{Lease, OPEN};
 
-/// Longest nap of the dispatcher; new and due messages wake it.
+/// Longest nap of the dispatcher; new and due messages wake it, and partners whose files were read again.
 const NAP: Duration = Duration::from_secs(60);
 /// Leased MDNs that wait for a place at one server. What is beyond waits in the journal.
 const WAITING: usize = 1024;
@@ -47,6 +47,8 @@ struct Work {
     counts: HashMap<Destination, usize>,
     /// Leased MDNs to other servers than their partner's own, which have no place free, by server.
     waiting: HashMap<Destination, VecDeque<Lease>>,
+    /// To whom something can be sent in this turn.
+    present: Present,
 }
 
 impl Work {
@@ -117,10 +119,10 @@ impl Outbound {
     /// Delivers until shutdown; then waits for the attempts in work.
     pub async fn run_senders(self, shutdown: Shutdown) {
         let mut work = Work::default();
-        let mut present = Present::default();
         while !shutdown.is_triggered() && self.store.poisoned().is_none() {
-            let back = present.back(self.directory.load_full());
+            let back = work.present.back(self.directory.load_full(), self.store.pauses().into_keys().collect());
             if !back.is_empty() {
+                self.circuits.opened(&back, self.clock.now());
                 work.tasks.spawn(self.clone().welcome_back(back));
             }
             let asked = self.clock.now();
@@ -262,7 +264,8 @@ impl Outbound {
             return Vec::new();
         }
         let slots = |partner: &str| {
-            if self.store.is_paused(partner) {
+            // Who is let go on in the midst of a turn has the next one, which notes it.
+            if work.present.is_paused(partner) || self.store.is_paused(partner) {
                 return 0;
             }
             let server = Destination::own(partner);

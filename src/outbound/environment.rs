@@ -5,9 +5,10 @@
 
 use jiff::Timestamp;
 
-use super::Outbound;
 use super::precheck::other_environment;
+use super::{Outbound, retry};
 use crate::as2::{As2Name, headers};
+use crate::partner::Partner;
 use crate::store::CommitError;
 use crate::store::record::{Came, Fact, JobKind, Message, Reason, State};
 
@@ -34,12 +35,15 @@ impl Outbound {
         }
     }
 
-    /// Since when its delivery is tried: what waits for the window is not given up for having waited.
-    pub(super) fn patient_since(&self, message: &Message) -> Timestamp {
-        match message.kind {
+    /// Since when its delivery is tried: what waits for the window, or could not be sent to its partner at all, is not given up
+    /// for having waited.
+    pub(super) fn patient_since(&self, partner: &Partner, message: &Message) -> Timestamp {
+        let since = match message.kind {
             JobKind::Payload => self.station.environment.open_since(message.patient_since),
             _ => message.patient_since,
-        }
+        };
+        let opened = self.circuits.open_since(&partner.id);
+        opened.map_or(since, |opened| retry::patient_since(since, opened, &partner.delivery.retry))
     }
 
     /// It was made under a DXPID that the station has in another environment.

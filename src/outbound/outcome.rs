@@ -56,7 +56,7 @@ impl Outbound {
             examined.outcome,
             &Circumstances {
                 attempts,
-                patient_since: self.patient_since(message),
+                patient_since: self.patient_since(partner, message),
                 now,
                 receipt_deadline: partner.agreement.mdn.deadline,
                 schedule: &partner.delivery.retry,

@@ -11,6 +11,7 @@
 //! | with another MIC, message settled | stays | as stray receipt | `mdn-mic-mismatch` |
 //! | `duplicate-document` without a MIC, and nothing shows that the partner had the message whole | Held | as stray receipt | `mdn-duplicate-unproven` |
 //! | the same about an earlier Message-ID (`fresh_message_id`) | stays | a few | a warning that ends with delivery |
+//! | negative about an earlier Message-ID, message not delivered | stays | as stray receipt | `mdn-superseded`, which ends with delivery |
 //! | unsigned though asked, bad signature, other parties, no MIC | stays | a few | a warning that ends with delivery |
 //! | about no message of ours, signed by the partner | – | as a record of its own | `mdn-unknown-message` |
 //! | about no message of ours, not proven to be the partner's; unreadable | – | counted and logged: anybody can send it | – |
@@ -21,9 +22,10 @@ use super::Outbound;
 use super::outcome::{Examined, Seen, is_worth_keeping};
 use super::retry::Outcome;
 use crate::as2::mdn::{self, Mdn};
-use crate::as2::verdict::{self, Doubt, Sent, Verdict};
-use crate::as2::{As2Name, MessageId, SentMics, headers};
+use crate::as2::verdict::{self, Doubt, MicMatch, Sent, Verdict};
+use crate::as2::{As2Name, MessageId, MicVariant, NotificationOptions, SentMics, headers};
 use crate::bilingual;
+use crate::cms::DigestAlgorithm;
 use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, printable};
@@ -72,7 +74,7 @@ impl Outbound {
             }
             Verdict::Accepted { matched } => {
                 let variant = matched.filter(|matched| !matched.is_ordinary());
-                let variant = variant.map(|matched| mic_variant(&format!("{:?}", matched.variant)));
+                let variant = variant.map(|matched| mic_variant(matched, expected_algorithm(partner, message)));
                 (Outcome::Accepted, variant.or_else(|| other_recipient(message, &parsed)))
             }
             Verdict::Refused { disposition } => {
@@ -139,11 +141,14 @@ impl Outbound {
             // What is delivered is no fragment; what went out under an earlier Message-ID went out once.
             had_before: message.state == State::Delivered || (believed && !superseded),
             digests: &partner.signature_digests(self.clock.now()),
-            algorithm: partner.agreement.sign.map(|_| partner.agreement.digest),
+            algorithm: expected_algorithm(partner, message),
         };
         match verdict::judge(parsed, &sent) {
-            // It says nothing about the message as it is on its way now.
+            // They say nothing about the message as it is on its way now.
             Verdict::Doubtful(Doubt::Duplicate) if superseded => Verdict::Doubtful(Doubt::NoMic),
+            Verdict::Refused { .. } if superseded && message.state != State::Delivered => {
+                Verdict::Doubtful(Doubt::Superseded)
+            }
             verdict => verdict,
         }
     }
@@ -280,6 +285,13 @@ fn asked_for_signature(message: &Message) -> bool {
     message.headers.get(headers::NOTIFICATION_OPTIONS).is_some()
 }
 
+/// The algorithm that the receipt should use. Where the message lists none, that of its signature; `None`: any.
+fn expected_algorithm(partner: &Partner, message: &Message) -> Option<DigestAlgorithm> {
+    let signature = partner.agreement.sign.map(|_| partner.agreement.digest);
+    let asked = message.headers.get(headers::NOTIFICATION_OPTIONS).map(NotificationOptions::parse);
+    asked.map_or(signature, |asked| NotificationOptions::expected(&asked.micalgs, signature))
+}
+
 fn seen(head: &Headers, body: &[u8], parsed: &Mdn, verdict: &Verdict) -> Seen {
     let mut raw = head.to_bytes();
     raw.extend_from_slice(b"\r\n");
@@ -311,11 +323,18 @@ fn unreadable(error: &str) -> Reason {
     reason("mdn-unreadable", text)
 }
 
-fn mic_variant(variant: &str) -> Reason {
-    let text = bilingual!(
-        "MIC 与另一种计算方式（{variant}）相符，已接受。建议请对方核对其 MIC 算法。",
-        "the MIC matches in another variant ({variant}) and was accepted. The partner should check how it computes MICs."
-    );
+fn mic_variant(matched: MicMatch, expected: Option<DigestAlgorithm>) -> Reason {
+    let MicMatch { algorithm, variant, .. } = matched;
+    let text = match (variant, expected) {
+        (MicVariant::Exact, Some(expected)) => bilingual!(
+            "MIC 相符，但对方使用的算法是 {algorithm}，而非所要求的 {expected}，已接受。建议与对方核对 micalg。",
+            "the MIC matches, in {algorithm} instead of {expected} that was asked for, and was accepted. Settle micalg with the partner."
+        ),
+        _ => bilingual!(
+            "MIC 与另一种计算方式（{variant:?}）相符，已接受。建议请对方核对其 MIC 算法。",
+            "the MIC matches in another variant ({variant:?}) and was accepted. The partner should check how it computes MICs."
+        ),
+    };
     reason("mic-variant", text)
 }
 
@@ -344,6 +363,10 @@ fn refused(verdict: &Verdict, parsed: &Mdn) -> Bilingual {
 /// Who does not know us cannot sign for us: a receipt that proves nothing often says all the same what is wrong.
 fn doubted(doubt: Doubt, parsed: &Mdn) -> Bilingual {
     let Bilingual { zh, en } = doubt.text();
+    if doubt == Doubt::Superseded {
+        let said = printable(&parsed.disposition.to_string());
+        return bilingual!("{zh}。该回执称：{said}", "{en}. It says: {said}");
+    }
     if parsed.disposition.is_positive() || !matches!(doubt, Doubt::Unsigned | Doubt::BadSignature) {
         return Bilingual { zh, en };
     }
@@ -357,7 +380,7 @@ fn doubted(doubt: Doubt, parsed: &Mdn) -> Bilingual {
 fn late(message: &Message, positive: bool) -> Reason {
     let state = message.state;
     let text = match (positive, state, message.successor) {
-        (true, State::Failed, Some(successor)) => bilingual!(
+        (true, State::Failed | State::Cancelled, Some(successor)) => bilingual!(
             "报文已处于 {state:?} 状态，并已作为新报文 {successor} 重发，对方此后才确认收到原报文：对方可能收到两份。请与对方核对以哪一份为准；新报文若尚未发出，可用 dxgate messages cancel {successor} 取消。",
             "the message is {state:?} and was resent as {successor}, and only now the partner confirms it: it may have both. Ask which of the two it counts; if the new one has not left yet, end it with dxgate messages cancel {successor}."
         ),

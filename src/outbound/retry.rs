@@ -6,11 +6,13 @@
 //! | 2xx, asynchronous MDN agreed | await it until the deadline, then send the same bytes again |
 //! | 2xx, no MDN agreed, or to an MDN that we owe | deliver |
 //! | the same, but it came before the whole body was sent | retry: the body may never have left |
-//! | 2xx, but the synchronous MDN is missing, unsigned though asked, about another message, or unreadable | retry |
+//! | any of these, but the body of the answer breaks off, stalls or is too large | the same: its status is all that was wanted |
+//! | 2xx, but the synchronous MDN is missing, broken off, unsigned though asked, about another message, or unreadable | retry |
 //! | verified MDN with another MIC | hold: the content arrived altered |
 //! | verified MDN `duplicate-document` without a MIC: the first attempt that may have reached the partner was answered 2xx, and its receipt got lost, or `believe_duplicates` | deliver |
 //! | the same otherwise | hold: the partner may have a fragment of an attempt that broke off |
 //! | verified negative MDN | fail: it is the partner's answer, and final |
+//! | the same about an earlier Message-ID (`fresh_message_id`), in an answer | what follows an answer without an MDN: it says nothing of the message as it is on its way now |
 //! | verified `processed/error: unexpected-processing-error`, with `retry_processing_error` | retry |
 //! | no connection, timeout, connection lost, 408 425 429 500 502 503 504 507 | retry (a `Retry-After` is kept) |
 //! | other 5xx | retry while there were fewer than three attempts, then hold |
@@ -21,7 +23,8 @@
 //! | 3xx (never followed), other 4xx | hold, unless the agreement lists the status for retries |
 //!
 //! The schedule's last delay repeats until `give_up_after` has passed since the message was queued, released by a person,
-//! or let out by the window of its environment; then it fails.
+//! or let out by the window of its environment; then it fails. Time in which nothing could be sent to its partner (a pause, its
+//! file gone or disabled, the gateway stopped) gives nothing up: see [`patient_since`].
 
 use std::time::Duration;
 
@@ -85,7 +88,8 @@ pub enum Next {
 pub struct Circumstances<'a> {
     /// Attempts begun, this one included.
     pub attempts: u32,
-    /// Since when delivery is tried: queued, released by a person, or let out by the environment's window.
+    /// Since when delivery is tried: queued, released by a person, or let out by the environment's window; later, where
+    /// [`patient_since`] says so.
     pub patient_since: Timestamp,
     /// Now.
     pub now: Timestamp,
@@ -135,6 +139,16 @@ pub fn planned(schedule: &RetrySchedule, attempts: u32) -> Duration {
     let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
     let delays = &schedule.delays;
     delays.get(step).or(delays.last()).copied().unwrap_or(Duration::from_secs(60))
+}
+
+/// Since when a message counts as tried that is tried since `since`, where something may be sent to its partner only since
+/// `opened`: it is not given up before twice the schedule's longest delay has passed since then, so that the first attempt
+/// after a pause is not the last. No more than `give_up_after` is granted, so that what was queued later is given up as ever.
+/// A gateway that is started again and again before that time is over gives up nothing that is older.
+pub fn patient_since(since: Timestamp, opened: Timestamp, schedule: &RetrySchedule) -> Timestamp {
+    let longest = schedule.delays.iter().max().copied().unwrap_or_default();
+    let used = schedule.give_up_after.saturating_sub(longest.saturating_mul(2));
+    since.max(opened.checked_sub(signed(used)).unwrap_or(Timestamp::MIN))
 }
 
 fn retry(c: &Circumstances<'_>, retry_after: Option<u32>) -> Next {
@@ -208,6 +222,29 @@ mod tests {
     fn after_the_last_hour_delivery_gives_up() {
         let schedule = schedule();
         assert_eq!(next(Outcome::Unreachable, &circumstances(&schedule, 99, 72 * 3600)), Next::Fail);
+    }
+
+    #[test]
+    fn after_a_time_in_which_nothing_could_be_sent_nothing_is_given_up_before_twice_the_longest_delay() {
+        let (schedule, hour) = (schedule(), 3600);
+        let tried = |since: i64, opened: i64, now: i64| {
+            let patient_since = patient_since(at(since), at(opened), &schedule);
+            next(Outcome::Unreachable, &Circumstances { patient_since, ..circumstances(&schedule, 9, now) })
+        };
+        // Nothing was sent from the first hour to the hundredth; the longest delay is ten minutes.
+        for passed in [0, 1, 1199] {
+            assert!(matches!(tried(0, 100 * hour, 100 * hour + passed), Next::RetryAt(_)), "{passed}");
+        }
+        assert_eq!(tried(0, 100 * hour, 100 * hour + 1200), Next::Fail);
+        // What was tried ever since, or was queued later, is given up as ever.
+        for (since, opened) in [(0, -hour), (0, 0), (0, hour), (0, 71 * hour)] {
+            assert!(matches!(tried(since, opened, 72 * hour - 1), Next::RetryAt(_)), "{opened}");
+            let end = (72 * hour).max(opened + 1200);
+            assert_eq!(tried(since, opened, end), Next::Fail, "{opened}");
+        }
+        // A schedule that is longer than the patience grants the patience.
+        let short = RetrySchedule { give_up_after: Duration::from_secs(60), ..schedule.clone() };
+        assert_eq!(patient_since(at(0), at(500), &short), at(500));
     }
 
     #[test]

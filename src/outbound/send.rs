@@ -151,7 +151,7 @@ impl Outbound {
     fn note_reach(&self, partner: &Partner, server: &Destination, error: Option<&PostError>) {
         let now = self.clock.now();
         match error {
-            None => {
+            None | Some(PostError { answered: true, .. }) => {
                 if self.circuits.answered(server) {
                     tracing::info!(partner = %partner.id, server = server.elsewhere.as_deref(), "the partner's server answers again");
                     if server.is_own() {
@@ -197,7 +197,7 @@ impl Outbound {
 
     /// It would be given up by now.
     pub(super) fn has_waited_too_long(&self, partner: &Partner, message: &Message) -> bool {
-        let waited = self.clock.now().duration_since(self.patient_since(message));
+        let waited = self.clock.now().duration_since(self.patient_since(partner, message));
         waited >= SignedDuration::try_from(partner.delivery.retry.give_up_after).unwrap_or(SignedDuration::MAX)
     }
 
@@ -261,15 +261,14 @@ impl Outbound {
     ) -> Examined {
         let answer = match answer {
             Ok(answer) => answer,
+            Err(error) if error.answered => return broken_answer(message, &error),
             Err(error) => return no_answer(&error),
         };
         if !(200..300).contains(&answer.status) {
             return other_status(&answer, self.clock.now());
         }
-        let asked = message.headers.get(headers::NOTIFICATION_TO).is_some();
-        let later = message.headers.get(headers::RECEIPT_DELIVERY).is_some();
-        let whole = answer.is_of_whole_request();
-        if message.kind == JobKind::Mdn || !asked {
+        let (wanted, whole) = (Wanted::by(message), answer.is_of_whole_request());
+        if wanted == Wanted::Status {
             return if whole {
                 Examined::plain(Outcome::Accepted)
             } else {
@@ -278,15 +277,47 @@ impl Outbound {
         }
         let came = if whole { Came::Answered } else { Came::Unknown };
         if answer.body.is_empty() {
-            return Examined { came, ..Examined::plain(if later { Outcome::Transferred } else { Outcome::NoReceipt }) };
+            return Examined { came, ..Examined::plain(wanted.without_mdn()) };
         }
         let attempt = message.attempts.saturating_add(1);
         let examined = self.examine_mdn(partner, message, attempt, &answer_headers(&answer), &answer.body).await;
         // Whoever answers with a receipt of another kind has perhaps not taken the message.
         let came = if examined.receipt.is_none() { came } else { examined.came };
         match examined.outcome {
-            Outcome::NoReceipt if later => Examined { came, outcome: Outcome::Transferred, ..examined },
+            Outcome::NoReceipt => Examined { came, outcome: wanted.without_mdn(), ..examined },
             _ => Examined { came, ..examined },
+        }
+    }
+}
+
+/// What a message wants of the answer to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// Its status alone: no MDN is agreed, or it is one.
+    Status,
+    /// Its status; the MDN comes on a connection of its own.
+    StatusFirst,
+    /// The MDN.
+    Mdn,
+}
+
+impl Wanted {
+    fn by(message: &Message) -> Wanted {
+        let asks = |field: &str| message.headers.get(field).is_some();
+        match message.kind {
+            JobKind::Payload if !asks(headers::NOTIFICATION_TO) => Wanted::Status,
+            JobKind::Payload if asks(headers::RECEIPT_DELIVERY) => Wanted::StatusFirst,
+            JobKind::Payload => Wanted::Mdn,
+            JobKind::Mdn => Wanted::Status,
+        }
+    }
+
+    /// What a 2xx to the whole request comes to that brings no MDN which counts.
+    fn without_mdn(self) -> Outcome {
+        match self {
+            Wanted::Status => Outcome::Accepted,
+            Wanted::StatusFirst => Outcome::Transferred,
+            Wanted::Mdn => Outcome::NoReceipt,
         }
     }
 }
@@ -308,7 +339,7 @@ fn answer_headers(answer: &Answer) -> Headers {
     headers
 }
 
-/// The latest attempt ended before the connection stood: the partner cannot know its Message-ID.
+/// The latest attempt ended before the connection stood, or the server let nobody in: the partner cannot know its Message-ID.
 fn never_arrived(message: &Message) -> bool {
     let reason = message.reason.as_ref().map(|reason| reason.code.as_str());
     use PostErrorKind::{Connect, ConnectTimeout, Proxy, Resolve, Tls, TlsVersion};
@@ -326,14 +357,18 @@ fn outcome_of(kind: PostErrorKind) -> Outcome {
 }
 
 fn no_answer(error: &PostError) -> Examined {
-    let outcome = outcome_of(error.kind);
     let reason = Some(Reason { code: error.code().to_owned(), text: error.text() });
-    let came = match error.kind {
-        _ if error.answered => Came::Answered,
-        kind if kind.nothing_sent() => Came::Nowhere,
-        _ => Came::Unknown,
-    };
-    Examined { reason, came, ..Examined::plain(outcome) }
+    let came = if error.kind.nothing_sent() { Came::Nowhere } else { Came::Unknown };
+    Examined { reason, came, ..Examined::plain(outcome_of(error.kind)) }
+}
+
+/// A 2xx to the whole request whose own body did not come whole: where no MDN was to be in it, nothing is missing.
+fn broken_answer(message: &Message, error: &PostError) -> Examined {
+    let outcome = Wanted::by(message).without_mdn();
+    let missed = || Reason { code: error.code().to_owned(), text: error.text() };
+    tracing::info!(id = %message.id, %error, ?outcome, "the body of a good answer did not come whole");
+    let reason = (outcome == Outcome::NoReceipt).then(missed);
+    Examined { reason, came: Came::Answered, ..Examined::plain(outcome) }
 }
 
 /// Seconds, or an HTTP date (RFC 9110 10.2.3).

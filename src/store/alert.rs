@@ -291,9 +291,8 @@ fn level(code: &str) -> Level {
     match code {
         "tls-certificate-refused" | "tls-certificate-expired" | "tls-certificate-name" => Level::Security,
         "mdn-mic-mismatch" | OTHER_CONTENT => Level::Security,
-        "mdn-unsigned" | "mdn-bad-signature" | "mdn-wrong-partner" | "mdn-without-mic" | "mdn-mic-unreadable" => {
-            Level::Warning
-        }
+        "mdn-unsigned" | "mdn-bad-signature" | "mdn-wrong-partner" | "mdn-without-mic" | "mdn-mic-unreadable"
+        | "mdn-superseded" => Level::Warning,
         _ => Level::Error,
     }
 }

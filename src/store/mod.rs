@@ -374,6 +374,11 @@ impl Store {
         self.0.signals.due.notified().await;
     }
 
+    /// Lets who waits for [`due_changed`](Store::due_changed) look again: what may be sent to whom has changed.
+    pub fn wake_due(&self) {
+        self.0.signals.due.notify_one();
+    }
+
     /// Notified when there may be publications to do.
     pub fn wake_publications(&self) -> Arc<Notify> {
         self.0.signals.publications.clone()

@@ -68,3 +68,47 @@ fn a_digest_over_other_octets_of_the_same_message_delivers_it_with_a_remark() {
     assert_eq!(message["reason"]["code"], "mic-variant", "{message:#}");
     assert!(std::fs::read_to_string(home.log()).unwrap().contains("mic-variant"));
 }
+
+/// The digest of a plain message's body (RFC 4130 7.3.1).
+fn of_body(posted: &Posted) -> Mic {
+    Mic { algorithm: DigestAlgorithm::Sha256, value: Sha256::digest(&posted.body).to_vec() }
+}
+
+#[test]
+fn a_receipt_is_remarked_on_where_its_algorithm_is_not_the_one_that_the_message_asked_for() {
+    type Digest = fn(&Posted) -> Option<Mic>;
+    let signed = PartnerFile::default().agreement;
+    let table: [(&str, &str, &str, Digest, Option<&str>); 5] = [
+        ("signed", signed, "[\"sha-512\"]", |_| None, None),
+        ("both", signed, "[\"sha-512\", \"sha-256\"]", |_| None, None),
+        ("plain", OPEN, "[\"sha-512\"]", |_| None, None),
+        ("other", OPEN, "[\"sha-512\"]", |posted| Some(of_body(posted)), Some("mic-variant")),
+        ("asked", OPEN, "[\"sha-256\"]", |posted| Some(of_body(posted)), None),
+    ];
+    let home = Home::ours();
+    let mut peers = Vec::new();
+    for (id, agreement, micalg, digest, _) in table {
+        let peer = Scripted::start(move |_, posted| {
+            Some(acknowledge(posted, Kind { mic: digest(posted), ..Kind::default() }))
+        });
+        let mdn = &format!("mode = \"sync\"\nsigned = true\nmicalg = {micalg}");
+        home.partner(id, &PartnerFile { as2_name: id, url: peer.url(), agreement, mdn, ..PartnerFile::default() });
+        peers.push(peer);
+    }
+    let gateway = Gateway::start(&home);
+    for (id, ..) in table {
+        home.submit(id, "order.xml", b"<order/>");
+    }
+    for (id, _, micalg, _, remark) in table {
+        gateway.wait_for(id, "sent", "order.xml");
+        let message = eventually("it is delivered", || {
+            let message = gateway.api(&format!("/api/v1/messages?partner={id}"))["messages"][0].clone();
+            (message["state"] == "delivered").then_some(message)
+        });
+        assert_eq!(message["reason"]["code"].as_str(), remark, "{id}: {message:#}");
+        if remark.is_some() {
+            let reason = message["reason"].to_string();
+            assert!(reason.contains("sha-256 instead of sha-512"), "{id}, {micalg}: {reason}");
+        }
+    }
+}

@@ -1,15 +1,20 @@
 //! What follows each kind of answer, and what a person can do about it.
 
+use std::fs;
 use std::process::Output;
+use std::time::Duration;
 
 use dxgate::as2::Mic;
 use dxgate::cms::DigestAlgorithm;
+use dxgate::ground::clock::Clock as _;
+use dxgate::store::record::{Message, State};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::support::correspondent::{Kind, acknowledge, open};
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile};
+use crate::support::inside::{self, Inside, pass};
 use crate::support::scripted::{Posted, Scripted, answer};
 use crate::support::{eventually, keys};
 
@@ -131,6 +136,81 @@ fn a_partner_that_never_answers_well_is_given_up_in_the_end() {
     assert!(error["text"]["zh"].is_string() && error["text"]["en"].is_string(), "{error:#}");
     assert!(peer.posted().len() >= 2, "it was tried again before");
     assert_eq!(home.names("theirs", "sent"), Vec::<String>::new());
+}
+
+/// Why nothing can be sent to a partner for a time.
+#[derive(Debug, Clone, Copy)]
+enum Obstacle {
+    Paused,
+    FileGone,
+    Stopped,
+}
+
+/// Longer than the patience with a partner.
+const LONG: Duration = Duration::from_secs(80 * 3600);
+
+#[test]
+fn time_in_which_nothing_could_be_sent_gives_no_message_up_and_after_it_patience_has_an_end_all_the_same() {
+    let later = "mode = \"async\"\nsigned = true\ndeadline = \"30m\"";
+    for obstacle in [Obstacle::Paused, Obstacle::FileGone, Obstacle::Stopped] {
+        goes_on_and_is_given_up(obstacle, "mode = \"sync\"\nsigned = true", 503);
+        goes_on_and_is_given_up(obstacle, later, 202);
+    }
+}
+
+fn goes_on_and_is_given_up(obstacle: Obstacle, mdn: &str, status: u16) {
+    let what = &format!("{obstacle:?}, {status}");
+    let (home, clock) = (Home::ours(), inside::clock());
+    let peer = Scripted::start(move |_, _| Some(answer(status, "", b"")));
+    let other = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
+    let delivery = "retry = [\"1m\", \"2m\", \"5m\"]\njitter = 0.0\ngive_up_after = \"72h\"";
+    home.partner("theirs", &PartnerFile { url: peer.url(), mdn, delivery, ..PartnerFile::default() });
+    home.partner("other", &PartnerFile { as2_name: "other", url: other.url(), ..PartnerFile::default() });
+    let gateway = Inside::start(&home, &clock);
+    gateway.submit("theirs", "order.xml", ORDER);
+    gateway.until("theirs", what, |message| message.attempts == 1 && message.state != State::Sending);
+    let gateway = overcome(obstacle, gateway);
+    let back = clock.now();
+    let tried_again = |message: &Message| message.attempts > 1 && message.state != State::Sending;
+    let message = gateway.until("theirs", what, |message| tried_again(message) || message.state.is_final());
+    assert_eq!((message.attempts, message.state.is_final()), (2, false), "{what}: {message:#?}");
+    inside::settle(&[&gateway], what);
+    let (failed, minutes) = (gateway.sent_to("theirs"), clock.now().duration_since(back).as_mins());
+    // Twice the longest pause is ten minutes; the receipt may take thirty.
+    assert_eq!(failed.state, State::Failed, "{what}: {failed:#?}");
+    assert!((10..=30).contains(&minutes), "{what}: given up after {minutes} minutes");
+}
+
+/// The obstacle comes, and after a long time it goes.
+fn overcome(obstacle: Obstacle, gateway: Inside<'_>) -> Inside<'_> {
+    let (home, clock) = (gateway.home, gateway.clock.clone());
+    let ask = |path: &str, body: &[u8]| assert_eq!(gateway.post(&format!("/api/v1/partners/{path}"), body).0, 200);
+    match obstacle {
+        Obstacle::Paused => {
+            ask("theirs/pause", br#"{"reason":"a long weekend"}"#);
+            // Whoever has delivered this has seen the pause.
+            gateway.submit("other", "order.xml", ORDER);
+            gateway.until("other", "delivered", |message| message.state == State::Delivered);
+            pass(&clock, LONG);
+            ask("theirs/resume", br#"{"reason":"it is over"}"#);
+        }
+        Obstacle::FileGone => {
+            let (file, aside) = (home.path("partners/theirs.toml"), home.path("theirs.toml"));
+            fs::rename(&file, &aside).unwrap();
+            ask("reload", b"{}");
+            pass(&clock, LONG);
+            let missing = |message: &Message| message.reason.as_ref().is_some_and(|why| why.code == "partner-missing");
+            gateway.until("theirs", "it waits for its partner", missing);
+            fs::rename(&aside, &file).unwrap();
+            ask("reload", b"{}");
+        }
+        Obstacle::Stopped => {
+            drop(gateway);
+            pass(&clock, LONG);
+            return Inside::start(home, &clock);
+        }
+    }
+    gateway
 }
 
 #[test]

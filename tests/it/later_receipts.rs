@@ -1,4 +1,5 @@
-//! Receipts that travel on a connection of their own: early, twice, forged, about nothing; and those that we owe.
+//! Receipts that travel on a connection of their own: early, twice, forged, about nothing; and those that we owe. What is wanted of
+//! an answer that brings none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use dxgate::store::{Store, StoreConfig, Transaction};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::support::correspondent::{Kind, Letter, letter, plan, receipt_for};
+use crate::support::correspondent::{Kind, Letter, acknowledge, letter, plan, receipt_for};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile};
 use crate::support::inside::{self, Inside};
@@ -245,6 +246,94 @@ fn a_receipt_that_is_owed_to_a_partner_without_a_file_is_an_alert_and_is_made_on
     });
     eventually("the receipt is sent", || (peer.posted().len() == 1).then_some(()));
     assert!(String::from_utf8_lossy(&peer.posted()[0].body).contains("<asking@theirs>"));
+}
+
+/// Good answers whose bodies do not come whole: one breaks off, one is longer than any receipt.
+fn broken_answers() -> [Vec<u8>; 2] {
+    let long = answer(200, "Content-Type: text/html\r\n", &b"x".repeat(2 << 20));
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort".to_vec(), long]
+}
+
+#[test]
+fn a_good_status_is_enough_where_nothing_else_is_wanted_however_the_body_behind_it_ends() {
+    for broken in broken_answers() {
+        let home = Home::ours();
+        let peer = Scripted::start(move |_, _| Some(broken.clone()));
+        home.partner("theirs", &PartnerFile { url: peer.url(), mdn: "mode = \"none\"", ..PartnerFile::default() });
+        let clock = inside::clock();
+        let gateway = Inside::start(&home, &clock);
+        gateway.submit("theirs", "order.xml", ORDER);
+        let delivered = settled(&gateway, State::Delivered, 1).remove(0);
+        assert_eq!((delivered.kind, delivered.attempts, delivered.reason), (JobKind::Payload, 1, None));
+        assert_eq!(post(&home, &asking(&peer.url())), 202);
+        settled(&gateway, State::Composed, 1);
+        inside::pass(&clock, Duration::from_secs(2));
+        settled(&gateway, State::Delivered, 2);
+        assert_eq!(peer.posted().len(), 2, "the payload and our receipt, each once");
+    }
+}
+
+#[test]
+fn a_transfer_whose_answer_does_not_come_whole_awaits_its_receipt_and_is_not_sent_twice() {
+    for broken in broken_answers() {
+        let home = Home::ours();
+        let peer = Scripted::start(move |_, _| Some(broken.clone()));
+        let mdn = "mode = \"async\"\nsigned = true\ndeadline = \"30m\"";
+        home.partner("theirs", &PartnerFile { url: peer.url(), mdn, ..PartnerFile::default() });
+        let clock = inside::clock();
+        let gateway = Inside::start(&home, &clock);
+        for number in 0..3 {
+            gateway.submit("theirs", &format!("{number}.xml"), ORDER);
+        }
+        let deadline = clock.now() + SignedDuration::from_mins(30);
+        for message in settled(&gateway, State::AwaitingReceipt, 3) {
+            assert_eq!((message.attempts, message.due), (1, Some(deadline)), "{message:#?}");
+        }
+        assert_eq!(gateway.alerts(), Vec::<String>::new(), "who answers is not down");
+        for posted in peer.posted() {
+            assert_eq!(post(&home, &receipt_for(&posted, Kind::default())), 200);
+        }
+        settled(&gateway, State::Delivered, 3);
+        assert_eq!(peer.posted().len(), 3);
+    }
+}
+
+#[test]
+fn a_partner_whose_receipts_break_off_is_tried_again_and_does_not_count_as_down() {
+    let home = Home::ours();
+    let peer = Scripted::start(|_, posted| {
+        let whole = acknowledge(posted, Kind::default());
+        Some(whole[..whole.len() / 2].to_vec())
+    });
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let gateway = Inside::start(&home, &inside::clock());
+    for number in 0..3 {
+        gateway.submit("theirs", &format!("{number}.xml"), ORDER);
+    }
+    let tried = |message: &Message| message.attempts == 1 && message.state == State::Composed;
+    eventually("all were tried", || gateway.messages().iter().all(tried).then_some(()));
+    let codes: Vec<_> = gateway.messages().into_iter().filter_map(|message| Some(message.reason?.code)).collect();
+    assert_eq!((codes, gateway.alerts()), (vec!["connection-closed".to_owned(); 3], vec![]));
+}
+
+#[test]
+fn a_receipt_for_what_was_held_and_then_resent_says_that_the_partner_may_have_both() {
+    let (home, peer) = (Home::ours(), Scripted::start(|_, _| Some(answer(202, "", b""))));
+    let mdn = "mode = \"async\"\nsigned = true";
+    home.partner("theirs", &PartnerFile { url: peer.url(), mdn, ..PartnerFile::default() });
+    let gateway = Inside::start(&home, &inside::clock());
+    gateway.submit("theirs", "order.xml", ORDER);
+    let first = gateway.until("theirs", "awaited", |message| message.state == State::AwaitingReceipt);
+    let posted = peer.posted().remove(0);
+    for action in ["hold", "resend"] {
+        let done = gateway.post(&format!("/api/v1/messages/{}/{action}", first.id), br#"{"reason":"they ask for it"}"#);
+        assert_eq!(done.0, 200, "{action}: {:#}", done.1);
+    }
+    assert_eq!(post(&home, &receipt_for(&posted, Kind::default())), 200);
+    let ended = gateway.messages().into_iter().find(|message| message.id == first.id).unwrap();
+    let (told, successor) = (&ended.strays[0].reason, ended.successor.unwrap().to_string());
+    assert_eq!((ended.state, told.code.as_str()), (State::Cancelled, "mdn-late"));
+    assert!(told.text.en.contains(&successor) && told.text.zh.contains(&successor), "{told:?}");
 }
 
 /// As the gateway records what it has opened, with its answer or without.

@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dxgate::declaration::envelope::{self, AddInfo, BizKey, EnvelopeHead, Unwrapped};
@@ -19,8 +21,8 @@ use crate::support::correspondent::{Kind, acknowledge, open};
 use crate::support::gateway::{Gateway, run};
 use crate::support::home::{Home, PartnerFile, change, customs_home};
 use crate::support::inside::{self, Inside};
-use crate::support::scripted::Scripted;
-use crate::support::{eventually, keys};
+use crate::support::scripted::{Scripted, answer};
+use crate::support::{eventually, eventually_within, keys};
 
 const DXPID: &str = "DXPENT0000012345";
 const IMPORT: &str = "DXPEDCCEB0000002";
@@ -365,6 +367,29 @@ fn waits_and_goes_on(by_restart: bool) {
         gateway.until("theirs", "it goes on at once", delivered);
     }
     assert_eq!(peer.posted().len(), 2);
+}
+
+#[test]
+fn what_waits_for_a_partner_goes_on_as_soon_as_its_file_is_read_again_and_not_when_it_would_be_due() {
+    let open = Arc::new(AtomicBool::new(false));
+    let is_open = open.clone();
+    let peer = Scripted::start(move |_, posted| match is_open.load(Ordering::Relaxed) {
+        true => Some(acknowledge(posted, Kind::default())),
+        false => Some(answer(503, "", b"")),
+    });
+    let home = plain_home(&peer);
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "order.xml", b"<order/>");
+    let code = || gateway.api("/api/v1/messages")["messages"][0]["reason"]["code"].clone();
+    eventually("it was refused", || (code() == "http-503").then_some(()));
+    let (file, aside) = (home.path("partners/theirs.toml"), home.path("theirs.toml"));
+    fs::rename(&file, &aside).unwrap();
+    eventually("it waits for its partner", || (code() == "partner-missing").then_some(()));
+    open.store(true, Ordering::Relaxed);
+    fs::rename(&aside, &file).unwrap();
+    // It is due in a minute, for which the dispatcher sleeps.
+    let sent = || home.names("theirs", "sent").contains(&"order.xml".to_owned()).then_some(());
+    assert!(eventually_within(Duration::from_secs(30), sent).is_some(), "it waits still:\n{}", gateway.log());
 }
 
 #[test]

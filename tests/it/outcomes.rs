@@ -97,6 +97,7 @@ fn receipts() -> Vec<Row> {
         let kept = fields.lines().skip(3).map(|line| format!("{line}\r\n")).collect::<String>();
         Some(answer(200, &kept, &body[4..body.len() / 2]))
     };
+    let cut = |_: &Posted| Some(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_vec());
     let html = |_: &Posted| Some(answer(200, "Content-Type: text/html\r\n", b"<p>Thank you!</p>"));
     let informed = |posted: &Posted| {
         let whole = acknowledge(posted, Kind::default());
@@ -124,6 +125,7 @@ fn receipts() -> Vec<Row> {
         row("no MDN, 204", "mdn-missing", retry, status(204)),
         row("words instead of an MDN", "mdn-unreadable", retry, html),
         row("half an MDN", "mdn-unreadable", retry, half),
+        row("an answer that breaks off", "connection-closed", retry, cut),
         row("an unsigned MDN", "mdn-unsigned", retry, unsigned),
         row("a stranger's MDN", "mdn-bad-signature", retry, forged),
         row("an MDN without MIC", "mdn-without-mic", retry, without),

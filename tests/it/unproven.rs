@@ -1,5 +1,6 @@
-//! Receipts that call a message a repetition and say nothing of its content. django-pyas2 keeps the Message-ID of a request
-//! that broke off in the middle, and calls the whole message that follows its duplicate: to believe it would lose the message.
+//! Receipts that call a message a repetition and say nothing of its content, and those about an earlier Message-ID. django-pyas2
+//! keeps the Message-ID of a request that broke off in the middle, and calls the whole message that follows its duplicate: to
+//! believe it would lose the message.
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ const LATER: &str = "mode = \"async\"\nsigned = true\ndeadline = \"30m\"";
 /// Longer than any pause between attempts and any wait for a receipt.
 const LONG: Duration = Duration::from_secs(1860);
 const DUPLICATE: &str = "automatic-action/MDN-sent-automatically; processed/warning: duplicate-document";
+const NEGATIVE: &str = "automatic-action/MDN-sent-automatically; processed/error: decryption-failed";
 const PASSING: &str = "automatic-action/MDN-sent-automatically; processed/error: unexpected-processing-error";
 
 type Script = fn(&Posted) -> Option<Vec<u8>>;
@@ -187,6 +189,38 @@ fn a_duplicate_about_an_earlier_message_id_changes_nothing_and_the_receipt_for_t
         assert_eq!(post(&home, &receipt_for(&posted[0], unproven())), 200);
         assert_eq!((gateway.sent_to("theirs").strays.len(), gateway.alerts()), (1, vec![]), "what is delivered is");
     }
+}
+
+#[test]
+fn a_refusal_about_an_earlier_message_id_changes_nothing_and_the_receipt_for_the_present_one_still_delivers() {
+    for (more, disposition, other) in [("", NEGATIVE, PASSING), ("\nretry_processing_error = true", PASSING, NEGATIVE)]
+    {
+        let home = Home::ours();
+        let (gateway, posted) = awaited_twice(&home, &format!("fresh_message_id = true{more}"));
+        let refusal = receipt_for(&posted[0], Kind { disposition, ..Kind::default() });
+        assert_eq!(post(&home, &refusal), 200);
+        let message = gateway.sent_to("theirs");
+        let strays: Vec<_> = message.strays.iter().map(|stray| stray.reason.code.as_str()).collect();
+        let found = (message.state, message.attempts, strays);
+        assert_eq!(found, (State::AwaitingReceipt, 2, vec!["mdn-superseded"]), "{disposition}");
+        let said = disposition.rsplit(' ').next().unwrap();
+        let text = &message.strays[0].reason.text;
+        assert!(text.en.contains(said) && text.zh.contains(said), "{text:?}");
+        assert_eq!(post(&home, &receipt_for(&posted[1], Kind::default())), 200);
+        assert_eq!((gateway.sent_to("theirs").state, gateway.alerts()), (State::Delivered, vec![]), "{disposition}");
+        // Once it is delivered, a refusal under whatever Message-ID contradicts that.
+        let contrary = receipt_for(&posted[0], Kind { disposition: other, ..Kind::default() });
+        assert_eq!(post(&home, &contrary), 200);
+        assert_eq!(gateway.alerts(), ["mdn-contradicts"], "{disposition}");
+    }
+}
+
+#[test]
+fn a_refusal_of_the_present_message_id_is_final_also_where_there_are_earlier_ones() {
+    let home = Home::ours();
+    let (gateway, posted) = awaited_twice(&home, "fresh_message_id = true");
+    assert_eq!(post(&home, &receipt_for(&posted[1], Kind { disposition: NEGATIVE, ..Kind::default() })), 200);
+    assert_eq!(state(&gateway.sent_to("theirs")), (State::Failed, "mdn-negative"));
 }
 
 #[test]
