@@ -1,5 +1,6 @@
 //! Several files in one message (RFC 6362): a payload of type `multipart/related` (RFC 2387), each part a file with its
-//! own type and name. The whole multipart is what is signed and what the MIC covers; only afterwards it is taken apart.
+//! own type and name. The whole multipart is what is signed and what the MIC covers; only afterwards it is taken apart, and so
+//! is one that is wrapped in a `multipart/mixed` ([`Container`]).
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -38,6 +39,69 @@ pub fn related_boundary(content_type: Option<&str>) -> Option<String> {
         return None;
     }
     parsed.boundary().ok().map(str::to_owned)
+}
+
+/// A payload in which files may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    boundary: String,
+    /// They are not in it, but in a multipart of files that is all that it holds: what mendelson makes of several files that it
+    /// does not sign.
+    wrapped: bool,
+}
+
+impl Container {
+    /// What a payload of this type may be; `None` where it holds no files.
+    pub fn of(content_type: Option<&str>) -> Option<Container> {
+        if let Some(boundary) = related_boundary(content_type) {
+            return Some(Container { boundary, wrapped: false });
+        }
+        let mixed = ContentType::parse(content_type?).ok().filter(|parsed| parsed.is("multipart/mixed"))?;
+        Some(Container { boundary: mixed.boundary().ok()?.to_owned(), wrapped: true })
+    }
+
+    /// Takes the files apart, as [`split`] does. There are none in a `multipart/mixed` of any other kind than the one that
+    /// [`Container`] knows: whatever the sink got of it means nothing.
+    ///
+    /// # Errors
+    /// As for [`split`].
+    pub fn split(
+        &self,
+        payload: &mut dyn BufRead,
+        limits: &Limits,
+        sink: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+    ) -> Result<Vec<Attachment>, MimeError> {
+        if !self.wrapped {
+            return split(payload, &self.boundary, limits, sink);
+        }
+        let mut outer = SignedParts::new(payload, &self.boundary, limits)?;
+        let Some(attachments) = split_wrapped(&mut outer, limits, sink)? else { return Ok(Vec::new()) };
+        // With another part beside it, it is no wrapping.
+        Ok(if outer.next_part()? { Vec::new() } else { attachments })
+    }
+}
+
+/// The files of the first part, if that is a multipart of files.
+fn split_wrapped<R: BufRead>(
+    outer: &mut SignedParts<R>,
+    limits: &Limits,
+    sink: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
+) -> Result<Option<Vec<Attachment>>, MimeError> {
+    if matches!(none_if_unreadable(outer.next_part())?, None | Some(false)) {
+        return Ok(None);
+    }
+    let mut part = BufReader::with_capacity(BUFFER, outer.first_part());
+    let headers = none_if_unreadable(read_entity_head(&mut part, limits))?;
+    let boundary = headers.and_then(|headers| related_boundary(headers.get(CONTENT_TYPE)));
+    boundary.map(|boundary| split(&mut part, &boundary, limits, sink)).transpose()
+}
+
+/// What is no multipart, or has a part that cannot be read, is not taken apart, and nothing is wrong with that.
+fn none_if_unreadable<T>(read: Result<T, MimeError>) -> Result<Option<T>, MimeError> {
+    match read {
+        Err(MimeError::Io(error)) => Err(MimeError::Io(error)),
+        read => Ok(read.ok()),
+    }
 }
 
 /// Takes the files apart. `sink` gets the number of the part, from 0, and its next bytes; for every part it is called

@@ -7,6 +7,7 @@
 //! | compressed, then signed | the signed octets, that is the compressed entity with its header fields |
 //! | signed, then compressed | the signed octets inside |
 //! | encrypted only | the decrypted entity with its header fields; where it says that it is text, with lines that end in CR LF |
+//! | encrypted only, without an entity | the plaintext |
 //! | compressed and not signed | the decompressed entity with its header fields |
 //! | encrypted around any of these | as above after decryption |
 //!

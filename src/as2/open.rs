@@ -1,9 +1,9 @@
 //! From the wire to the payload (RFC 4130 5 and 7.3.1, RFC 5402, RFC 8551).
 //!
 //! The layers come in one order only: an envelope outermost if at all, then at most one compression before or inside
-//! at most one signature, then the payload's entity. `layers` peels them in one streaming pass: the payload reaches
-//! the sink while the digest of the signed octets is still running, so nothing the sink got counts before [`open`]
-//! returns `Ok`.
+//! at most one signature, then the payload's entity (in some envelopes the payload alone: `layers::bare`). `layers`
+//! peels them in one streaming pass: the payload reaches the sink while the digest of the signed octets is still
+//! running, so nothing the sink got counts before [`open`] returns `Ok`.
 //!
 //! **What the partner is told.** The receipt of an encrypted message can serve as a decryption oracle. Therefore, once
 //! an envelope with a cipher without integrity (CBC) was read and until a signature by a pinned certificate was

@@ -11,6 +11,7 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use openssl::bn::BigNum;
+use openssl::ec::Asn1Flag;
 use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKey, PKeyRef, Public};
 use openssl::x509::{X509, X509Name, X509NameRef, X509Ref};
@@ -104,11 +105,16 @@ impl KeyKind {
     pub(super) fn of<T: HasPublic>(key: &PKeyRef<T>) -> Option<KeyKind> {
         match key.id() {
             Id::RSA => is_strong_rsa(key).then_some(KeyKind::Rsa),
-            Id::EC => match key.ec_key().ok()?.group().curve_name()? {
-                Nid::X9_62_PRIME256V1 => Some(KeyKind::EcP256),
-                Nid::SECP384R1 => Some(KeyKind::EcP384),
-                _ => None,
-            },
+            Id::EC => {
+                let key = key.ec_key().ok()?;
+                // By its name (RFC 5480 2.1.1): OpenSSL finds one for parameters spelt out that are those of a known curve.
+                let named = key.group().asn1_flag() == Asn1Flag::NAMED_CURVE;
+                match key.group().curve_name().filter(|_| named)? {
+                    Nid::X9_62_PRIME256V1 => Some(KeyKind::EcP256),
+                    Nid::SECP384R1 => Some(KeyKind::EcP384),
+                    _ => None,
+                }
+            }
             // OpenSSL has no number for an SM2 key that it has read.
             _ => sm2::public_point(key).map(|_| KeyKind::Sm2),
         }

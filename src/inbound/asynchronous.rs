@@ -138,12 +138,36 @@ impl Inbound {
         }
     }
 
+    /// Opens it in the background. What cannot be read is read again there, until it can or is settled otherwise.
     fn resume_one(&self, message: &Message) {
-        if let Err(why) = self.try_to_resume(message) {
-            let (id, partner) = (message.id, &message.partner);
-            tracing::error!(%id, %partner, code = "resume-failed", "a received message waits: {why}");
-            self.unsettled.note(id, partner, why, self.clock.now());
+        if self.has_resumed(message) {
+            return;
         }
+        let (flow, id) = (self.clone(), message.id);
+        self.tasks.spawn("resume-received", async move { flow.resume_in_the_end(id).await });
+    }
+
+    async fn resume_in_the_end(&self, id: Id) {
+        let mut pause = RETRY_FIRST;
+        loop {
+            tokio::time::sleep(self.clock.nap(pause)).await;
+            pause = (pause * 2).min(RETRY_LAST);
+            let Some(message) = self.store.message(&id).filter(is_unsettled) else {
+                tracing::debug!(%id, "settled otherwise");
+                return self.unsettled.forget(&id);
+            };
+            if self.has_resumed(&message) {
+                return;
+            }
+        }
+    }
+
+    fn has_resumed(&self, message: &Message) -> bool {
+        let Err(why) = self.try_to_resume(message) else { return true };
+        let (id, partner) = (message.id, &message.partner);
+        tracing::error!(%id, %partner, code = "resume-failed", "a received message is read again later: {why}");
+        self.unsettled.note(id, partner, why, self.clock.now());
+        false
     }
 
     fn try_to_resume(&self, message: &Message) -> Result<(), Bilingual> {
@@ -254,4 +278,89 @@ pub(super) fn add_mdn_job(
     transaction.fact(id, queued);
     let composed = Fact::Composed { message_id, headers: head.clone(), wire, mics: SentMics::default(), due };
     transaction.fact(id, composed);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{hard_link, remove_file};
+    use std::io::Write as _;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use super::super::specimens::{Home, later};
+    use super::*;
+    use crate::cms::DigestAlgorithm;
+    use crate::ground::clock::Clock as _;
+    use crate::store::draft::Sink;
+    use crate::store::record::Reason;
+
+    /// Taken with a promise to answer later, with its bytes in this file, and then the process ended.
+    async fn taken(home: &Home) -> (Id, PathBuf) {
+        let letter = home.letter("<unread@theirs>", later(), DigestAlgorithm::Sha256);
+        let mut sink = Sink::new(&home.flow.store).spilt().unwrap();
+        sink.write_all(&letter.body).unwrap();
+        let received = home.clock.now();
+        let (id, mut transaction) = (Id::new(received), Transaction::new(received));
+        let wire = sink.finish().unwrap().into_body(&mut transaction);
+        let (message_id, headers) = (letter.request.message_id.as_str().to_owned(), letter.request.headers.clone());
+        transaction.fact(id, Fact::Received { partner: "theirs".to_owned(), message_id, headers, wire });
+        home.flow.store.commit(transaction).await.unwrap();
+        let file = home.body_file(&wire);
+        assert!(file.is_file(), "{}", file.display());
+        (id, file)
+    }
+
+    async fn until_nothing_runs(home: &Home) {
+        assert!(home.flow.tasks.join_all(Duration::from_secs(30)).await.is_empty(), "it comes to an end");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_at_the_start_is_opened_and_answered_once_it_can() {
+        for gone in [false, true] {
+            let home = Home::new();
+            let (id, file) = taken(&home).await;
+            let aside = file.with_extension("aside");
+            hard_link(&file, &aside).unwrap();
+            remove_file(&file).unwrap();
+            if !gone {
+                // A link to itself is an error of the disk that may pass, and that root gets as well.
+                symlink(&file, &file).unwrap();
+            }
+            assert_eq!(home.flow.resume(), 1);
+            let waiting = home.flow.unsettled();
+            assert!(waiting.iter().any(|one| one.why.en.contains("cannot be read")), "gone: {gone}: {waiting:?}");
+            assert_eq!(home.message(&id).state, State::Received, "gone: {gone}");
+            if !gone {
+                remove_file(&file).unwrap();
+            }
+            hard_link(&aside, &file).unwrap();
+            until_nothing_runs(&home).await;
+            let accepted = home.message(&id);
+            assert_eq!((accepted.state, accepted.receipt.is_some()), (State::Accepted, true), "gone: {gone}");
+            assert!(home.flow.unsettled().is_empty(), "gone: {gone}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_and_is_settled_otherwise_is_forgotten() {
+        let home = Home::new();
+        let (id, file) = taken(&home).await;
+        remove_file(&file).unwrap();
+        assert_eq!((home.flow.resume(), home.flow.unsettled().len()), (1, 1));
+        let record = home.message(&id);
+        let mut transaction = Transaction::new(home.clock.now());
+        let text = bilingual!("由人处理", "a person did it");
+        let declined = Fact::Declined {
+            partner: record.partner.clone(),
+            message_id: record.message_id.clone().unwrap_or_default(),
+            headers: record.headers.clone(),
+            wire: transaction.body(b"its beginning".to_vec()),
+            reason: Reason { code: "settled".to_owned(), text },
+            mdn: None,
+        };
+        transaction.fact(id, declined);
+        home.flow.store.commit(transaction).await.unwrap();
+        until_nothing_runs(&home).await;
+        assert!(home.flow.unsettled().is_empty());
+    }
 }

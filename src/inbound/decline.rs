@@ -134,19 +134,6 @@ impl Inbound {
 
 /// What can be refused before any cryptography.
 pub(super) fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
-    if request.is_loop() {
-        return Some(Refusal {
-            may_sign: true,
-            told: Disposition::sender_equals_receiver(),
-            mic: None,
-            explanation: "AS2-From and AS2-To are the same.",
-            code: "sender-equals-receiver",
-            text: bilingual!(
-                "AS2-From 与 AS2-To 相同，未接收。",
-                "AS2-From equals AS2-To; the message was not accepted."
-            ),
-        });
-    }
     let told = request.unmet(policy)?;
     let explanation = "The receipt that the message asks for is not supported.";
     let text = bilingual!(

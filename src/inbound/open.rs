@@ -13,7 +13,7 @@ use super::key_locks::InTurn;
 use super::no_answer::NoAnswer;
 use super::publish::Prepared;
 use super::unwrap::Unwrapped;
-use crate::as2::attachments::{self, Attachment, related_boundary};
+use crate::as2::attachments::{Attachment, Container};
 use crate::as2::request::Request;
 use crate::as2::{self, AcceptPolicy, OpenError, OpenFailure, OpenKeys, Opened};
 use crate::cms::{ContentCipher, SignatureError};
@@ -247,10 +247,10 @@ impl Inbound {
         opened: &Opened,
         payload: &Draft,
     ) -> Result<Vec<(Attachment, Draft)>, NotOpened> {
-        let Some(boundary) = related_boundary(opened.content_type.as_deref()) else { return Ok(Vec::new()) };
+        let Some(container) = Container::of(opened.content_type.as_deref()) else { return Ok(Vec::new()) };
         let payload = payload.open(&self.store).map_err(NotOpened::Storage)?;
         let mut sinks: Vec<Sink> = Vec::new();
-        let split = attachments::split(&mut BufReader::new(payload), &boundary, &self.limits, &mut |number, bytes| {
+        let split = container.split(&mut BufReader::new(payload), &self.limits, &mut |number, bytes| {
             if sinks.len() <= number {
                 sinks.push(Sink::new(&self.store));
             }

@@ -31,11 +31,16 @@ impl Inbound {
         if waits_here(head).is_none() {
             return status();
         }
-        let disposition = match speaks_bis(head) {
-            true => Disposition::unknown_trading_relationship(),
-            false => Disposition::authentication_failed(),
+        let unknown = "There is no trading relationship between these names.";
+        let (disposition, explanation) = match speaks_bis(head) {
+            // No partner has our name.
+            _ if from == to && *to == self.station.as2_name => {
+                (Disposition::sender_equals_receiver(), "AS2-From and AS2-To are the same.")
+            }
+            true => (Disposition::unknown_trading_relationship(), unknown),
+            false => (Disposition::authentication_failed(), unknown),
         };
-        let told = Told { disposition, explanation: "There is no trading relationship between these names." };
+        let told = Told { disposition, explanation };
         let spelling = (As2Version::V1_0, MicalgStyle::default());
         self.head_refused(head, (from, to), &told, None, spelling).unwrap_or_else(status)
     }

@@ -18,13 +18,30 @@ const CHUNK: usize = 16 * 1024;
 /// # Errors
 /// [`MimeError::UnknownTransferEncoding`].
 pub fn transfer_decoder<'a>(cte: Option<&str>, r: Box<dyn Read + 'a>) -> Result<Box<dyn Read + 'a>, MimeError> {
-    let encoding = cte.unwrap_or("binary").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match encoding.as_str() {
+    match name_of(cte).as_str() {
         "" | "7bit" | "8bit" | "binary" => Ok(r),
         "base64" => Ok(Box::new(Decoder::new(r, Base64::default()))),
         "quoted-printable" => Ok(Box::new(Decoder::new(r, QuotedPrintable::Plain))),
         _ => Err(MimeError::UnknownTransferEncoding),
     }
+}
+
+/// The first bytes of a body without this transfer encoding, as far as they can be decoded: they may end amid a line. `None`
+/// where there is nothing to decode.
+pub fn decoded_beginning(cte: Option<&str>, beginning: &[u8]) -> Option<Vec<u8>> {
+    let encoding = name_of(cte);
+    if !matches!(encoding.as_str(), "base64" | "quoted-printable") {
+        return None;
+    }
+    let mut decoded = Vec::new();
+    // What was decoded before an error is there all the same.
+    let _ = transfer_decoder(Some(&encoding), Box::new(beginning)).ok()?.read_to_end(&mut decoded);
+    Some(decoded)
+}
+
+/// The name of an encoding in lower case, without what some products write behind it.
+fn name_of(cte: Option<&str>) -> String {
+    cte.unwrap_or("binary").split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Bytes of a line of 76 characters in base64.
@@ -219,6 +236,24 @@ mod tests {
             assert_eq!(decode("base64", &encoded).unwrap(), content[..len]);
             let text = String::from_utf8(encoded).unwrap();
             assert!(text.split_inclusive("\r\n").all(|line| line.len() <= 78 && line.ends_with("\r\n")), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_beginning_as_much_is_decoded_as_is_there() {
+        let decoded = |cte: &str, beginning: &[u8]| decoded_beginning(Some(cte), beginning);
+        let whole = STANDARD.encode(b"one line");
+        for len in 0..=whole.len() {
+            let expected = STANDARD.decode(&whole[..len & !3]).unwrap();
+            assert_eq!(decoded("BASE64 ; x", &whole.as_bytes()[..len]), Some(expected), "{len}");
+        }
+        let quoted = b"a=3D=\r\nb=C";
+        for (len, expected) in [(0, ""), (1, "a"), (2, "a"), (3, "a"), (4, "a="), (7, "a="), (8, "a=b"), (10, "a=b")] {
+            assert_eq!(decoded("Quoted-Printable", &quoted[..len]).unwrap(), expected.as_bytes(), "{len}");
+        }
+        assert_eq!(decoded("base64", b"%%%%").unwrap(), b"", "what is damaged is nothing");
+        for cte in [None, Some(""), Some("binary"), Some("7bit"), Some("x-uuencode")] {
+            assert_eq!(decoded_beginning(cte, b"YQ=="), None, "{cte:?}");
         }
     }
 

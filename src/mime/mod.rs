@@ -19,7 +19,7 @@ mod sections;
 mod source;
 
 pub use content_type::ContentType;
-pub use encoding::{Base64Lines, transfer_decoder};
+pub use encoding::{Base64Lines, decoded_beginning, transfer_decoder};
 pub use error::MimeError;
 pub use filename::{FileName, decode_words, file_name, safe_file_name};
 pub use header::{Headers, read_entity_head};

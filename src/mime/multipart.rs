@@ -29,11 +29,14 @@ const MAX_PINNED_EPILOGUE: usize = 4;
 /// Parts of a small multipart; MDNs have two or three.
 const MAX_PARTS: usize = 32;
 
-/// Whether a multipart begins with its first delimiter as it is. Then it is not encoded, whatever is said of that: a multipart
-/// has no transfer encoding (RFC 2045 6.4), but some products name the one that they have set for a partner.
+/// Whether a multipart begins with its first delimiter as it is, or with a preamble of a few lines in front of that (mendelson
+/// writes its `Date` there). Then it is not encoded, whatever is said of that: a multipart has no transfer encoding
+/// (RFC 2045 6.4), but some products name the one that they have set for a partner.
 pub fn begins_with_delimiter(start: &[u8], boundary: &str) -> bool {
-    let delimiter = start.trim_ascii_start().strip_prefix(b"--");
-    delimiter.is_some_and(|rest| rest.starts_with(boundary.as_bytes()))
+    let line = delimiter(boundary);
+    let first = line.get(1..).unwrap_or_default();
+    let near = start.get(..MAX_PINNED_PREAMBLE.saturating_add(line.len())).unwrap_or(start);
+    start.trim_ascii_start().starts_with(first) || memmem::find(near, &line).is_some()
 }
 
 /// Streaming splitter of `multipart/signed`. Call [`first_part`](SignedParts::first_part) and read it to its end, then

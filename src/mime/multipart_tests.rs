@@ -28,6 +28,19 @@ fn the_line_break_before_the_delimiter_is_not_signed() {
 }
 
 #[test]
+fn a_delimiter_is_seen_at_the_beginning_and_behind_a_preamble_of_a_few_lines() {
+    let dated = b"Date: Sun, 22 Nov 2026 06:00:00 +0000\r\n\r\n--b\r\nA: 1\r\n\r\nx";
+    for start in [&b"--b\r\n"[..], b"\r\n--b\n", b"x\n--b\r\n", dated] {
+        assert!(begins_with_delimiter(start, "b"), "{start:?}");
+    }
+    for start in [&b""[..], b"-b", b"LS1i", b"=2D-b\r\n", b"x--b\r\n", b"Date: x\r\n --b\r\n", b"--c\r\n\r\nx"] {
+        assert!(!begins_with_delimiter(start, "b"), "{start:?}");
+    }
+    let behind = |preamble: usize| [&vec![b'a'; preamble][..], b"\n--b\r\n"].concat();
+    assert!(begins_with_delimiter(&behind(256), "b") && !begins_with_delimiter(&behind(257), "b"));
+}
+
+#[test]
 fn bare_line_feeds_and_padding_around_delimiters_are_understood() {
     let body = b"--b  \nA: 1\n\nx\n--b\t\nB: 2\n\ny\n--b--";
     let (first, second) = split(body, 3).unwrap();

@@ -4,7 +4,7 @@ use dxgate::as2::attachments::{Enclosure, Related};
 use dxgate::as2::{self, MessageId, SendPlan, Stamp};
 use dxgate::mime::{BytesSource, MemoryScratch};
 
-use crate::support::correspondent::{Letter, plan, receipt_in};
+use crate::support::correspondent::{Letter, letter, plan, receipt_in};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::{http, keys};
@@ -68,6 +68,40 @@ fn several_files_stay_together_where_the_agreement_says_so() {
     assert!(content.starts_with(b"--") && content.ends_with(b"--\r\n"));
     assert!(gateway.stop().success());
     assert_eq!(home.names("theirs", "inbox").len(), 2);
+}
+
+#[test]
+fn several_files_that_are_not_signed_arrive_on_their_own_in_the_wrapping_of_mendelson() {
+    let files = "Content-Type: multipart/related; \r\n\tboundary=\"----=_Part_0_1.2\"\r\n\r\n------=_Part_0_1.2\r\n\
+                 Content-Type: application/xml\r\nContent-Transfer-Encoding: binary\r\nContent-Disposition: attachment; \
+                 filename=invoice.xml\r\n\r\n<invoice/>\r\n------=_Part_0_1.2\r\nContent-Type: application/pdf\r\n\
+                 Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=scan.pdf\r\n\r\n\
+                 JVBERi0xLjc=\r\n------=_Part_0_1.2--\r\n";
+    let note = "\r\n------=_Part_1_2.3\r\nContent-Type: text/plain\r\n\r\na note";
+    for (between, arrives) in [("", vec!["invoice.xml", "scan.pdf"]), (note, Vec::new())] {
+        let body = format!(
+            "Date: Sun, 22 Nov 2026 06:00:00 +0000\r\n\r\n------=_Part_1_2.3\r\n{files}{between}\r\n------=_Part_1_2.3--\r\n"
+        );
+        let home = Home::ours();
+        home.partner("theirs", &PartnerFile::default());
+        let gateway = Gateway::start(&home);
+        let unsigned = SendPlan { signing: None, encryption: None, file_name: None, ..plan() };
+        let fields = letter(&unsigned, "<wrapped@theirs>", b"").headers;
+        let fields = fields.lines().filter(|line| !line.starts_with("Content-")).map(|line| format!("{line}\r\n"));
+        let kind = "Content-Type: multipart/mixed;\tboundary=\"----=_Part_1_2.3\"\r\n".to_owned();
+        let headers: String = fields.chain([kind]).collect();
+        let answer = http::post(home.as2, "/as2", &headers, body.as_bytes()).unwrap();
+        assert!(receipt_in(&answer).disposition.is_positive(), "{}", answer.text());
+        for name in &arrives {
+            let content = gateway.wait_for("theirs", "inbox", name);
+            assert!(content == b"<invoice/>" || content == b"%PDF-1.7", "{name}");
+        }
+        let settled = || Some(home.names("theirs", "inbox")).filter(|names| names.len() == 2 * arrives.len().max(1));
+        let names = crate::support::eventually("all files and what is told of them", settled);
+        // With another part beside the files it is a payload of its own.
+        assert_eq!(names.iter().any(|name| name.ends_with(".bin")), arrives.is_empty(), "{names:?}");
+        assert!(gateway.stop().success());
+    }
 }
 
 #[test]

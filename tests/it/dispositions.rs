@@ -125,6 +125,15 @@ fn names_that_nobody_agreed_on_are_told_in_an_unsigned_receipt_where_one_is_wait
             assert_eq!(told(&home, &letter), expected, "{version} {field} {value}");
         }
     }
+    for (from, disposition) in [
+        ("ours", "failed/Failure: sender-equals-receiver"),
+        ("\"ours\"", "failed/Failure: sender-equals-receiver"),
+        ("OURS", "processed/error: authentication-failed"),
+    ] {
+        let letter = with(letter(&open_plan(), "<3@ours>", PAYLOAD), "AS2-From", from);
+        let expected = (disposition.to_owned(), false, Some("<3@ours>".to_owned()));
+        assert_eq!(told(&home, &letter), expected, "{from} to ours");
+    }
     let nobody = |plan: &SendPlan| with(letter(plan, "<2@nobody>", PAYLOAD), "AS2-From", "nobody");
     let silent = SendPlan { mdn: MdnAsk::none(), ..open_plan() };
     let elsewhere = with(nobody(&open_plan()), "Receipt-Delivery-Option", &format!("http://{}/as2", home.as2));

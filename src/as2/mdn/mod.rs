@@ -17,6 +17,8 @@ pub use build::{BuiltMdn, MdnPlan, build};
 pub use parse::{Mdn, MdnError, Subject, parse, parse_signed};
 
 #[cfg(test)]
+mod encoded_tests;
+#[cfg(test)]
 mod forgery_tests;
 #[cfg(test)]
 mod quirks_tests;

@@ -227,10 +227,16 @@ fn signed_report(
     Ok((signed_octets(&headers, rest, limits)?, verdict.map(Some)))
 }
 
-/// The report in what is signed.
+/// The report in what is signed. A multipart that is not there as it is may be in the transfer encoding that is said, though
+/// none should be.
 fn signed_octets(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, MdnError> {
     let content_type = ContentType::parse(headers.get(headers::CONTENT_TYPE).unwrap_or_default())?;
-    report(&content_type, headers, body, limits)
+    match report(&content_type, headers, body, limits) {
+        Err(MdnError::Mime(MimeError::MissingDelimiter)) => {
+            report(&content_type, headers, &decode(headers, body)?, limits)
+        }
+        read => read,
+    }
 }
 
 /// The two parts of a multipart/report that matter.

@@ -96,7 +96,7 @@ pub fn payload_of(
     let mut walk = Walk::new(&policy, &keys, limits, Vec::new(), payload);
     // Of a plain message the MIC covers the body alone: what it is, the fields of the POST say.
     let found = if signed || Head::new(headers.clone(), None)?.is_layer() {
-        walk.signed_part(&mut BufReader::new(covered))
+        walk.covered_part(&mut BufReader::new(covered), signed)
     } else {
         walk.message(headers, covered)
     };

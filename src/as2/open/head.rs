@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use super::super::error::OpenError;
 use super::super::headers::{CONTENT_TRANSFER_ENCODING, CONTENT_TYPE};
 use super::super::request;
-use super::readers::{BUFFER, Peeked};
+use super::readers::{AHEAD, BUFFER, Peeked};
 use crate::ground::limits::Limits;
 use crate::mime::{ContentType, Headers, begins_with_delimiter, read_entity_head, transfer_decoder};
 
@@ -35,12 +35,9 @@ impl Head {
         Ok(Head { headers, content_type, octets })
     }
 
-    /// Some products send S/MIME as a file, its own header block in front: those fields say how the rest is encoded then. No CMS
-    /// structure begins like a field, in base64 or not.
+    /// Some products send S/MIME as a file, its own header block in front: those fields say how the rest is encoded then.
     pub(super) fn or_repeated<R: BufRead>(self, body: &mut Peeked<R>, limits: &Limits) -> Result<Head, OpenError> {
-        let start = body.start();
-        let begins = |field: &[u8]| start.get(..field.len()).is_some_and(|start| start.eq_ignore_ascii_case(field));
-        if !self.is_cms() || !(begins(b"MIME-Version:") || begins(b"Content-")) {
+        if !self.is_cms() || !begins_with_fields(body.start()) {
             return Ok(self);
         }
         let repeated = Head::new(read_entity_head(body, limits).map_err(OpenError::Mime)?, None)?;
@@ -49,6 +46,13 @@ impl Head {
         } else {
             Err(OpenError::Layers("a body of another type than its own fields say"))
         }
+    }
+
+    /// These fields, of a POST whose body begins with `start`, are those of a payload that is compressed in the body, and the
+    /// compressed structure has its own in front of it there: what mendelson sends that is neither signed nor encrypted.
+    /// A payload that merely begins like an entity is none.
+    pub(super) fn hides_compressed(&self, start: &[u8], limits: &Limits) -> bool {
+        !self.is_layer() && begins_with_fields(start) && begins_compressed(start, limits)
     }
 
     pub(super) fn is_cms(&self) -> bool {
@@ -68,7 +72,23 @@ impl Head {
     /// The entity, whose body begins with `start`, is a receipt (RFC 4130 7.4.3): whole, the part of it that programs read, or
     /// another multipart with that part in it.
     pub(super) fn is_receipt(&self, start: &[u8], limits: &Limits) -> bool {
-        request::is_receipt(&self.content_type, start, limits)
+        request::is_receipt(&self.content_type, self.transfer_encoding(), start, limits)
+    }
+
+    /// How much of the body shows whether it has the transfer encoding that is said: only of a multipart it may well have none.
+    pub(super) fn shows_encoding_within(&self) -> u64 {
+        if self.is_multipart() && self.transfer_encoding().is_some() { AHEAD } else { 0 }
+    }
+
+    /// The transfer encoding of a body that begins with `start`.
+    pub(super) fn encoding_of(&self, start: &[u8]) -> Option<&str> {
+        let begins = |boundary| begins_with_delimiter(start, boundary);
+        let raw = self.is_multipart() && self.content_type.boundary().is_ok_and(begins);
+        self.transfer_encoding().filter(|_| !raw)
+    }
+
+    fn is_multipart(&self) -> bool {
+        self.content_type.essence.starts_with("multipart/")
     }
 
     /// The body is said to be text in some encoding, whose lines end in CR LF in its canonical form.
@@ -81,8 +101,8 @@ impl Head {
         self.transfer_encoding().is_some_and(is_binary)
     }
 
-    /// `None` means binary (RFC 4130 5.2.1).
-    pub(super) fn transfer_encoding(&self) -> Option<&str> {
+    /// What is said of it; `None` means binary (RFC 4130 5.2.1).
+    fn transfer_encoding(&self) -> Option<&str> {
         self.headers.get(CONTENT_TRANSFER_ENCODING)
     }
 }
@@ -91,15 +111,13 @@ fn is_binary(encoding: &str) -> bool {
     encoding.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("binary")
 }
 
-/// A multipart with this boundary, without the transfer encoding that it should not have.
+/// A multipart without the transfer encoding that it should not have.
 pub(super) fn decoded_multipart<'b>(
     head: &Head,
-    boundary: &str,
     body: &'b mut dyn BufRead,
 ) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
     let body = Peeked::new(body);
-    let raw = begins_with_delimiter(body.start(), boundary);
-    let encoding = head.transfer_encoding().filter(|_| !raw);
+    let encoding = head.encoding_of(body.start());
     let content = transfer_decoder(encoding, Box::new(body)).map_err(OpenError::Mime)?;
     Ok(BufReader::with_capacity(BUFFER, content))
 }
@@ -118,6 +136,28 @@ pub(super) fn decoded_cms<'b>(
     };
     let content = transfer_decoder(encoding, Box::new(body)).map_err(OpenError::Mime)?;
     Ok(BufReader::with_capacity(BUFFER, content))
+}
+
+/// Whether a body begins with a header block. No CMS structure begins like a field, in base64 or not.
+fn begins_with_fields(start: &[u8]) -> bool {
+    let begins = |field: &[u8]| start.get(..field.len()).is_some_and(|start| start.eq_ignore_ascii_case(field));
+    begins(b"MIME-Version:") || begins(b"Content-")
+}
+
+/// Whether a body begins with a header block that announces a compressed structure, and with that structure.
+fn begins_compressed(mut start: &[u8], limits: &Limits) -> bool {
+    let head = read_entity_head(&mut start, limits).ok().and_then(|headers| Head::new(headers, None).ok());
+    let Some(head) = head.filter(Head::is_cms) else { return false };
+    let kind = head.content_type.param("smime-type");
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("compressed-data"))
+        && kind_of(&head, &mut start) == Some(CmsKind::Compressed)
+}
+
+/// What the structure in a body is, whatever is said about it.
+fn kind_of(head: &Head, body: &mut dyn BufRead) -> Option<CmsKind> {
+    let mut start = Vec::new();
+    decoded_cms(head, body).ok()?.take(START).read_to_end(&mut start).ok()?;
+    kind_in(&start)
 }
 
 /// By the content type inside the structure, which begins with `start`; where that is none of these, by `smime-type`. Of the two
@@ -156,11 +196,11 @@ pub fn is_enveloped(headers: &Headers, body: &mut dyn Read, limits: &Limits) -> 
     let mut body = Peeked::new(BufReader::with_capacity(BUFFER, body));
     let head = Head::new(headers.clone(), None).and_then(|head| head.or_repeated(&mut body, limits));
     let Some(head) = head.ok().filter(Head::is_cms) else { return false };
-    let Ok(structure) = decoded_cms(&head, &mut body) else { return false };
-    let mut start = Vec::new();
-    structure.take(START).read_to_end(&mut start).is_ok() && kind_in(&start) == Some(CmsKind::Enveloped)
+    kind_of(&head, &mut body) == Some(CmsKind::Enveloped)
 }
 
+/// Bytes of a body in which a header block, and the beginning of the structure behind it, are looked for.
+pub(super) const FIELDS_AHEAD: u64 = 2 * 1024;
 /// Bytes of a multipart in which the part of a receipt for programs begins, as [`request::classify`] wants them.
 const RECEIPT_AHEAD: u64 = 8 * 1024;
 /// Bytes of a structure in which its content type ends.

@@ -14,12 +14,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 
 use super::super::error::OpenError;
-use super::super::headers::{CONTENT_TYPE, shown};
 use super::super::{AcceptPolicy, OpenKeys};
 use super::Form;
-use super::head::{CmsKind, Head, cms_kind, decoded_cms, decoded_multipart};
+use super::head::{CmsKind, FIELDS_AHEAD, Head, cms_kind, decoded_cms, decoded_multipart};
 use super::readers::{
-    BUFFER, Copying, Covered, Hashing, Peeked, Recording, Watched, WithoutLastLineEnd, at_end, drain, mime_error,
+    BUFFER, Copying, Hashing, Peeked, Recording, Watched, WithoutLastLineEnd, at_end, drain, mime_error,
 };
 use crate::cms::{
     self, Allowed, CmsError, ContentCipher, DigestAlgorithm, Digests, EnvelopeReader, Fingerprint, InflateReader,
@@ -27,10 +26,10 @@ use crate::cms::{
 };
 use crate::ground::limits::Limits;
 use crate::ground::secret::Secret;
-use crate::mime::{
-    CanonicalLines, FileName, Headers, LineEnds, SignedParts, file_name, is_plain_text, read_entity_head,
-    transfer_decoder,
-};
+use crate::mime::{CanonicalLines, FileName, Headers, SignedParts, is_plain_text, read_entity_head};
+
+mod bare;
+mod payload;
 
 /// What the layers turned out to be.
 #[derive(Debug, Default)]
@@ -79,6 +78,10 @@ pub(super) struct Walk<'a> {
     veiled: bool,
     /// The next entity is the first part of the multipart/signed.
     at_first_part: bool,
+    /// The next thing that is read may be a payload without an entity around it.
+    may_be_bare: bool,
+    /// The fields of the POST name the payload, though it is in a layer.
+    named_by_post: bool,
     /// The envelope that the agreement demands is not there. The message is read on for its MIC alone.
     lacks_envelope: bool,
     /// A receipt may be what is inside.
@@ -118,6 +121,8 @@ impl<'a> Walk<'a> {
             signed: false,
             veiled: false,
             at_first_part: false,
+            may_be_bare: false,
+            named_by_post: false,
             lacks_envelope: false,
             receipts: true,
             again: Again::default(),
@@ -165,9 +170,12 @@ impl<'a> Walk<'a> {
     /// Walks a whole message: the fields of the POST and its body.
     pub(super) fn message(&mut self, headers: &Headers, body: &mut dyn Read) -> Result<Payload, OpenError> {
         let mut watched = Watched::new(body);
-        let mut reader = Peeked::new(BufReader::with_capacity(BUFFER, &mut watched));
+        let mut reader = Peeked::ahead_by(FIELDS_AHEAD, BufReader::with_capacity(BUFFER, &mut watched));
         let head = Head::new(headers.clone(), None).and_then(|head| head.or_repeated(&mut reader, self.limits));
+        let head = head.and_then(|head| self.or_compressed(head, &mut reader));
         let outcome = head.and_then(|head| self.entity(head, &mut reader, 0));
+        let named = self.named_by_post && !self.signed;
+        let outcome = outcome.map(|payload| if named { payload.or_named(headers) } else { payload });
         match watched.into_parts() {
             (_, Some(fault)) => Err(OpenError::Body(fault)),
             (_, None) if self.lacks_envelope => Err(OpenError::NotEncrypted),
@@ -175,9 +183,20 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks what a signature covered, or would have: an entity with its header block, its other layers gone.
-    pub(super) fn signed_part(&mut self, octets: &mut dyn BufRead) -> Result<Payload, OpenError> {
+    /// What is compressed and says so in its body alone, where nothing need be signed: the MIC covers what comes out of it, as of
+    /// anything that is compressed (RFC 5402 4.3).
+    fn or_compressed<R: BufRead>(&mut self, head: Head, body: &mut Peeked<R>) -> Result<Head, OpenError> {
+        if self.policy.require_signature || !head.hides_compressed(body.start(), self.limits) {
+            return Ok(head);
+        }
+        self.named_by_post = true;
+        Head::new(read_entity_head(body, self.limits).map_err(OpenError::Mime)?, None)
+    }
+
+    /// Walks what a MIC covered, its other layers gone: an entity with its header block, or a payload alone if it is not signed.
+    pub(super) fn covered_part(&mut self, octets: &mut dyn BufRead, signed: bool) -> Result<Payload, OpenError> {
         self.signed = true;
+        self.may_be_bare = !signed;
         self.inner_entity(octets, 0)
     }
 
@@ -188,9 +207,12 @@ impl<'a> Walk<'a> {
             return Err(OpenError::Layers("nested too deeply"));
         }
         let mut recording = Recording::new(reader);
-        let headers = read_entity_head(&mut recording, self.limits).map_err(OpenError::Mime)?;
+        let headers = read_entity_head(&mut recording, self.limits);
         let octets = recording.into_octets();
-        let head = Head::new(headers, Some(octets))?;
+        if std::mem::take(&mut self.may_be_bare) && bare::is_bare(&headers, &octets) {
+            return self.bare(&octets, reader);
+        }
+        let head = Head::new(headers.map_err(OpenError::Mime)?, Some(octets))?;
         if std::mem::take(&mut self.at_first_part) {
             self.found.lines_may_differ = !head.says_binary();
         }
@@ -239,6 +261,7 @@ impl<'a> Walk<'a> {
         self.found.cipher = Some(cipher);
         self.found.recipient = envelope.recipient();
         self.found.content_key = Some(envelope.content_key());
+        self.may_be_bare = cipher.is_aead() && !self.policy.require_signature;
         let mut watched = Watched::new(envelope);
         let mut reader = BufReader::with_capacity(BUFFER, &mut watched);
         let inner = self.inner_entity(&mut reader, 0);
@@ -290,7 +313,7 @@ impl<'a> Walk<'a> {
     ) -> Result<Payload, OpenError> {
         self.enter_signature(outermost)?;
         let boundary = head.content_type.boundary().map_err(OpenError::Mime)?;
-        let mut body = decoded_multipart(head, boundary, body)?;
+        let mut body = decoded_multipart(head, body)?;
         let mut parts = SignedParts::new(&mut body, boundary, self.limits).map_err(OpenError::Mime)?;
         if self.found.cipher.is_some() {
             parts = parts.pinned();
@@ -359,53 +382,6 @@ impl<'a> Walk<'a> {
         inner
     }
 
-    /// The payload's entity: to the sink, if the layers seen so far are those the policy demands. Else it is read for its
-    /// MIC; but neither what was decompressed nor what could have been tampered with, without a signature.
-    fn payload(&mut self, head: Head, body: &mut dyn BufRead) -> Result<Payload, OpenError> {
-        self.demand_envelope(head.octets.is_none());
-        let lacks_signature = self.policy.require_signature && !self.signed;
-        if lacks_signature && (self.malleable() || self.found.compressed) {
-            return Err(OpenError::NotSigned);
-        }
-        let ahead = if self.receipts { 0 } else { head.shows_receipt_within() };
-        let mut body = Peeked::ahead_by(ahead, body);
-        let receipt = !self.receipts && head.is_receipt(body.start(), self.limits);
-        let outcome = self.payload_octets(head, &mut body, lacks_signature || self.lacks_envelope || receipt);
-        match outcome {
-            _ if lacks_signature => Err(OpenError::NotSigned),
-            Ok(_) if receipt => Err(OpenError::Layers("a receipt in the place of a message")),
-            outcome => outcome,
-        }
-    }
-
-    /// The octets of the payload, for the MIC and, unless `refused`, for the sink.
-    fn payload_octets(&mut self, head: Head, body: &mut dyn BufRead, refused: bool) -> Result<Payload, OpenError> {
-        let algorithms = if self.signed { [].as_slice() } else { self.algorithms.as_slice() };
-        let copy = if self.signed { None } else { self.again.covered.take() };
-        let mut covered =
-            Covered::new(MultiHasher::new(algorithms), copy, self.canonical_mic(&head).then(LineEnds::default));
-        // Plain messages are hashed without their header fields, all others with them (RFC 4130 7.3.1).
-        covered.write_all(head.octets.as_deref().unwrap_or_default()).map_err(OpenError::Sink)?;
-        let mut encoded = Copying::new(body, Some(&mut covered));
-        let mut content =
-            transfer_decoder(head.transfer_encoding(), Box::new(&mut encoded)).map_err(OpenError::Mime)?;
-        let sink: &mut dyn Write = if refused { &mut std::io::sink() } else { &mut *self.sink };
-        let (len, sha256) = pour(&mut content, sink, self.policy.max_payload.min(self.limits.payload))?;
-        drop(content);
-        drain(&mut BufReader::new(encoded)).map_err(mime_error)?;
-        if !self.signed {
-            self.found.digests = covered.finish();
-        }
-        let content_type = head.headers.get(CONTENT_TYPE).map(shown);
-        Ok(Payload { content_type, file_name: file_name(&head.headers), len, sha256 })
-    }
-
-    /// The MIC of a message that is encrypted and nothing else covers the canonical form (RFC 4130 7.3.1), which text has and
-    /// binary content has not.
-    fn canonical_mic(&self, head: &Head) -> bool {
-        !self.signed && !self.found.compressed && self.found.cipher.is_some() && head.says_text()
-    }
-
     /// Notes that the message is not encrypted although it has to be.
     fn demand_envelope(&mut self, outermost: bool) {
         self.lacks_envelope |= outermost && self.policy.require_encryption;
@@ -458,28 +434,4 @@ impl<'a> Walk<'a> {
 /// After a CMS structure only line ends may follow.
 fn end_of_cms(body: &mut dyn Read) -> Result<(), OpenError> {
     if at_end(body).map_err(mime_error)? { Ok(()) } else { Err(OpenError::TrailingBytes) }
-}
-
-/// Writes the payload to the sink and returns its length and SHA-256.
-fn pour(content: &mut dyn Read, sink: &mut dyn Write, most: u64) -> Result<(u64, [u8; 32]), OpenError> {
-    let mut hasher = cms::Hasher::new(DigestAlgorithm::Sha256);
-    let mut buffer = vec![0u8; BUFFER];
-    let mut len = 0u64;
-    loop {
-        let n = match content.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(mime_error(error)),
-        };
-        len = len.saturating_add(u64::try_from(n).unwrap_or(u64::MAX));
-        if len > most {
-            return Err(OpenError::TooLarge);
-        }
-        let bytes = buffer.get(..n).unwrap_or_default();
-        hasher.update(bytes);
-        sink.write_all(bytes).map_err(OpenError::Sink)?;
-    }
-    let sha256 = hasher.finish().try_into().unwrap_or([0u8; 32]);
-    Ok((len, sha256))
 }

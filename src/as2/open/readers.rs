@@ -45,7 +45,7 @@ impl<R: Read> Read for Watched<R> {
 }
 
 /// How much of a layer is looked at before it is read: a field's name, a delimiter, a content type end in it.
-const AHEAD: u64 = 256;
+pub(super) const AHEAD: u64 = 256;
 
 /// A layer whose first octets decide how it is read, in however small pieces it comes. They come once more, and what went
 /// wrong behind them does so where it did.

@@ -137,10 +137,24 @@ fn a_third_part_in_multipart_signed_is_refused() {
 
 #[test]
 fn nothing_outside_the_signed_part_becomes_payload() {
-    let (content_type, body) = signed_parts(&payload_entity(), &payload_entity(), &ALICE);
-    let body = [b"a preamble\r\n".as_slice(), &body, b"an epilogue\r\n"].concat();
-    if let Ok((_, payload)) = receive(&wire(&[("Content-Type", &content_type)], &body), &lax()) {
-        assert_eq!(payload, PAYLOAD);
+    let entity = payload_entity();
+    let (content_type, body) = signed_parts(&entity, &entity, &ALICE);
+    let (preamble, epilogue) = (b"a preamble\r\n".as_slice(), b"an epilogue\r\n".as_slice());
+    let around: [(&[u8], &[u8]); 4] = [(b"", b""), (preamble, b""), (b"", epilogue), (preamble, epilogue)];
+    for (before, after) in around {
+        let body = [before, &body, after].concat();
+        let what = format!("{} and {} octets around", before.len(), after.len());
+        let opened = accept(&wire(&[("Content-Type", &content_type)], &body), &what);
+        assert_eq!(opened.mic.unwrap().value, sha256(&entity), "{what}");
+        assert_eq!(opened.signature.unwrap().signer(), ALICE.certificate.fingerprint(), "{what}");
+        // In an envelope an epilogue is room that nothing signed covers.
+        let inner = [format!("Content-Type: {content_type}\r\n\r\n").as_bytes(), &body].concat();
+        let sealed = enveloped(&inner, ContentCipher::Aes256Gcm, KeyTransport::RsaPkcs1);
+        if after.is_empty() {
+            assert_eq!(accept(&sealed, &what).mic.unwrap().value, sha256(&entity), "{what}");
+        } else {
+            assert_eq!(cause(&sealed), "open-mime-malformed", "{what}");
+        }
     }
 }
 
