@@ -73,6 +73,11 @@ boundary=dxgate-files-01920000000070008000000000000001
   printf -- '\r\n--%s--\r\n' "$boundary"
 } >corpus/certificate_exchange/request
 
+# The same request behind a boundary that is none of ours; certificates in one file, and how people write a fingerprint.
+sed "s/$boundary/b'(1)+/" corpus/certificate_exchange/request >corpus/certificate_exchange/other-boundary
+cat keys/elliptic.crt keys/sm2.crt >corpus/certificate/two-pem
+openssl x509 -in keys/sender.crt -noout -fingerprint -sha256 | sed 's/.*=//' | tr -d '\n' >corpus/certificate/fingerprint
+
 # Homes: what `init` would write, and every key there is.
 mkdir -p corpus/config
 minimal='[station]\nas2_name = "A"\n[[station.keys]]\ncertificate = "keys/station.crt"\nprivate_key = "keys/station.key"\n'
@@ -107,6 +112,38 @@ seed connect_answer credentials 'HTTP/1.1 407 Proxy Authentication Required\r\nP
 seed connect_answer bare 'HTTP/1.1 502\r\n\r\n'
 seed connect_answer other 'SSH-2.0-OpenSSH_9.6\r\n'
 
+# Heads of requests, and what proxies say of those who sent them.
+post='POST /as2 HTTP/1.1\r\nHost: a\r\n'
+both='Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n'
+seed request_head length "$post"'Content-Length: 5\r\n\r\nhello'
+seed request_head chunked "$post"'Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n'
+seed request_head both "$post$both"
+seed request_head two-lengths "$post"'Content-Length: 5\r\ncontent-length: 5\r\n\r\nhello'
+seed request_head line-feeds 'POST / HTTP/1.1\nTRANSFER-ENCODING: chunked\nContent-Length: 5\n\n0\n\n'
+seed request_head blank-lines-in-front '\r\n\r\n'"$post$both"
+seed request_head forwarded 'X-Forwarded-For: 1.1.1.1, 198.51.100.1 , 10.0.0.9\r\n'
+seed request_head forwarded-ports 'X-Forwarded-For: ::ffff:198.51.100.1\nX-Forwarded-For: [2001:db8::1]:443, 10.0.0.6:80, [2001:db8::2]\n'
+seed request_head forwarded-unknown 'X-Forwarded-For: 198.51.100.1, unknown\r\n'
+
+# Tables of codes; the first octet says for which list.
+seed code_table country '\002code,name\r\n142,中国\r\n"502",美国\r\n'
+seed code_table goods '\006\xef\xbb\xbf1905320000,华夫饼干\n8517130000,手机\n'
+seed code_table unit '\x00035;千克\n011\t件\n'
+seed code_table empty '\004code,name\n'
+{ printf '\002'; printf '142,中国\n502,美国\n' | iconv -t GB18030; } >corpus/code_table/gb18030
+
+# Other encodings, one of them named where no reader of XML looks for it.
+printf '<?xml version="1.0" encoding="GB18030"?>\n<a b="中">文</a>' | iconv -t GB18030 >corpus/c14n/gb18030
+printf '\xff\xfe' >corpus/c14n/utf-16
+printf '<?xml version="1.0" encoding="UTF-16"?><a>中</a>' | iconv -t UTF-16LE >>corpus/c14n/utf-16
+printf '<?xml-x encoding="GBK"?><a>中</a>' | iconv -t GBK >corpus/c14n/instruction-that-names-an-encoding
+
+# What the transport says of an envelope.
+seed dxp_envelope response '<DxpRep xmlns="http://www.chinaport.gov.cn/dxp" ver="1.0"><RecevierId>E</RecevierId><Response><NodeId>2</NodeId>
+<ResponseCode>0002</ResponseCode><ResponseInfo>a &amp; &lt;b&gt;</ResponseInfo><Results><Result><RecId>R</RecId><Code>2001</Code><Info>\xe6\x97\xa0</Info></Result></Results>
+<NoticeTime>2026-03-01T09:30:00</NoticeTime><OriHead><CopMsgId>M-1</CopMsgId><SenderId>E</SenderId><ReceiverIds><ReceiverId>R</ReceiverId></ReceiverIds>
+<CreatTime>2026-03-01T09:30:00</CreatTime><MsgType>CEB311Message</MsgType></OriHead></Response></DxpRep>'
+
 # Files of keys, each whole in one file; the passphrase is `pass`, and few rounds keep a run short.
 mkdir -p corpus/key_file
 for name in elliptic sm2 receiver; do cat keys/$name.crt keys/$name.key >corpus/key_file/$name; done
@@ -139,6 +176,62 @@ sealed() { seed open_sealed "l$1e$2" "$(printf '\\x%02x\\x%02x\\x00' "$1" "$2")"
 for layers in {0..15}; do sealed "$layers" 0; sealed "$layers" 7; done
 for envelope in {0..14}; do sealed 1 "$envelope"; sealed 8 "$envelope"; done
 
+# The switches behind a `#`, one by one: of the MIC, base64, fields of the body, RC2, a wrong label; strangers; all at once.
+for bit in 1 8 16 32 128; do seed open_sealed "switch-$bit" "$(printf '\\x01\\x04\\x00#\\x%02x' "$bit")"; done
+for envelope in 0 2 4; do
+  seed open_sealed "stranger-$envelope" "$(printf '\\x01\\x%02x\\x00#\\x04' "$envelope")"
+  seed open_sealed "stranger-taken-$envelope" "$(printf '\\x08\\x%02x\\x01#\\x06' "$envelope")"
+done
+seed open_sealed switch-all '\x08\x04\x01#\xff'
+{ cat corpus/open_message/signed; printf '#\006'; } >corpus/open_message/signed-by-a-stranger
+
+# Evidence as an export writes it: of a message and its MDN, and of a message that is neither signed nor answered. The same MDN with
+# signatures of other kinds, and what of it is signed.
+parts=$(mktemp -d)
+printf 'Content-Type: application/xml\r\nContent-Transfer-Encoding: binary\r\n\r\n<a/>' >"$parts/content.bin"
+printf '<a/>' >"$parts/payload.bin"
+mic=$(openssl dgst -sha256 -binary "$parts/content.bin" | base64)
+printf '%s' "$mic" >"$parts/mic.txt"
+{
+  printf 'Content-Type: multipart/report; report-type=disposition-notification; boundary=r\r\n\r\n'
+  printf -- '--r\r\nContent-Type: text/plain\r\n\r\nok\r\n--r\r\nContent-Type: message/disposition-notification\r\n\r\n'
+  printf 'Original-Message-ID: <1@a>\r\nDisposition: automatic-action/MDN-sent-automatically; processed\r\n'
+  printf 'Received-Content-MIC: %s, sha-256\r\n\r\n--r--\r\n' "$mic"
+} >"$parts/mdn-content.bin"
+detached() { openssl cms -sign -binary -outform DER -nocerts -nosmimecap -md sha256 -signer "keys/$1.crt" -inkey "keys/$1.key" -in "$parts/$2" -out "$parts/$3"; }
+detached sender content.bin signature.p7s
+detached sender mdn-content.bin mdn-signature.p7s
+message() {
+  printf '{"direction":"outbound","kind":"payload","state":"%s","message_id":"<1@a>",' "$1"
+  printf '"headers":[["Content-Type","%s"]],"earlier":[],"receipt":%s}' "$2" "$3"
+}
+bundle() {
+  for name in "${@:2}"; do printf '#### %s\n' "$name"; cat "$parts/$name"; printf '\n'; done >"corpus/evidence_bundle/$1"
+}
+mkdir -p corpus/evidence_bundle
+message delivered 'application/pkcs7-mime; smime-type=enveloped-data' "{\"mic\":\"$mic, sha-256\",\"mic_matches\":true}" >"$parts/message.json"
+bundle signed message.json content.bin payload.bin signature.p7s mic.txt mdn-content.bin mdn-signature.p7s
+printf '%s  content.bin\n' "$(sha256sum <"$parts/content.bin" | cut -d' ' -f1)" | tee "$parts/chain.txt" >"$parts/SHA256SUMS"
+printf '../out  ..\n' >>"$parts/chain.txt"
+bundle own-sums SHA256SUMS content.bin chain.txt
+printf '<a/>' >"$parts/content.bin"
+message failed application/xml null >"$parts/message.json"
+bundle plain message.json content.bin payload.bin
+receipt() {
+  printf 'AS2-From: RECEIVER\r\nAS2-To: SENDER\r\nContent-Type: multipart/signed; protocol="application/pkcs7-signature"; micalg=%s; boundary=s\r\n' "$1"
+  printf -- '\r\n--s\r\n'
+  cat "$parts/mdn-content.bin"
+  printf -- '\r\n--s\r\nContent-Type: application/pkcs7-signature\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+  base64 "$parts/mdn-signature.p7s" | sed 's/$/\r/'
+  printf -- '--s--\r\n'
+}
+detached elliptic mdn-content.bin mdn-signature.p7s
+receipt sha-256 >corpus/mdn_parse/ecdsa
+../.venv/bin/python ../tests/peers/sm_cms.py sign --key keys/sm2.key --cert keys/sm2.crt --content "$parts/mdn-content.bin" --out "$parts/mdn-signature.p7s"
+receipt sm3 >corpus/mdn_parse/sm2
+cp "$parts/mdn-content.bin" corpus/mdn_parse/what-is-signed
+rm -r "$parts"
+
 # Signed by a program that nobody here wrote; what stands in the template is what dxgate writes.
 sign() {
   sed "s|@METHOD@|$2|" signed.template.xml >/tmp/dxgate-fuzz-template.xml
@@ -146,4 +239,5 @@ sign() {
 }
 sign rsa-sha1 http://www.w3.org/2000/09/xmldsig#rsa-sha1
 sign rsa-sha256 http://www.w3.org/2001/04/xmldsig-more#rsa-sha256
+cp corpus/dsig/rsa-sha256 corpus/precheck/signed
 rm /tmp/dxgate-fuzz-content /tmp/dxgate-fuzz-template.xml

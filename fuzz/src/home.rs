@@ -1,15 +1,22 @@
-//! Configuration: the files of a home are the input, the keys they may name are there. And files of keys, which are read from a
-//! home's folder.
+//! Configuration: the files of a home are the input, the keys they may name are there. And files of keys and tables of codes, which
+//! are read from a home's folders.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use dxgate::config::tables::{self, TableError};
 use dxgate::config::{self, Severity};
+use dxgate::declaration::precheck::codes::List;
+use dxgate::declaration::precheck::{self, Expectations};
 use dxgate::ground::secret::Secret;
 use dxgate::keys::{KeyFileError, TlsIdentity, declarations, load};
 use dxgate::partner::Partner;
+
+use super::limits;
 
 /// `gateway.toml`, and after each line `####` a partner file.
 pub fn config(data: &[u8]) {
@@ -88,6 +95,46 @@ fn told<T>(read: Result<T, KeyFileError>) -> Result<T, KeyFileError> {
     read
 }
 
+/// A table of codes as a spreadsheet saves it, in UTF-8 or GB18030; the first octet says for which list.
+///
+/// It is taken, and then has every code that a line of it begins with, or it has none; and the pre-check can use it.
+pub fn code_table(data: &[u8]) {
+    let Some((which, file)) = data.split_first() else { return };
+    let list = List::ALL[usize::from(*which) % List::ALL.len()];
+    let folder = HOME.join("codes");
+    for (other, path) in tables::files(&folder) {
+        if other == list { write(&path, file) } else { drop(fs::remove_file(path)) }
+    }
+    let codes = codes(file);
+    match tables::load(&folder) {
+        Ok(tables) => {
+            assert!(codes.iter().all(|code| tables.has(list, code) == Some(true)), "{codes:?}");
+            assert!(tables.loaded().iter().any(|(loaded, count)| *loaded == list && *count >= codes.len()));
+            assert!(!tables::describe(&tables).is_empty());
+            let (limits, expectations) = (limits(), Expectations { tables: &tables, ..Expectations::default() });
+            let report = precheck::check(&mut Cursor::new(ORDER), &expectations, &limits);
+            assert!(report.findings.len() <= limits.findings);
+        }
+        Err(error) => {
+            let text = error.text();
+            assert!(!error.code().is_empty() && !text.zh.is_empty() && !text.en.is_empty());
+            assert!(codes.is_empty() && matches!(error, TableError::Empty { .. }), "{error}");
+        }
+    }
+}
+
+/// Each code that stands alone or before a comma in a line of UTF-8, once.
+fn codes(file: &[u8]) -> BTreeSet<&str> {
+    let lines = std::str::from_utf8(file).unwrap_or_default().lines();
+    let firsts = lines.filter_map(|line| line.split(',').next());
+    let is_code =
+        |text: &&str| !text.is_empty() && *text != "code" && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    firsts.filter(is_code).collect()
+}
+
+/// A declaration that names codes.
+const ORDER: &[u8] = include_bytes!("../corpus/precheck/order");
+
 /// A partner with these [`SERVERS`].
 pub(super) fn partner() -> &'static Partner {
     static PARTNER: LazyLock<Arc<Partner>> = LazyLock::new(|| {
@@ -116,7 +163,7 @@ const PARTNERS: [&str; 3] = ["customs.toml", "other.toml", "third.toml"];
 static HOME: LazyLock<PathBuf> = LazyLock::new(|| {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/homes/{}", std::process::id()));
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("keys");
-    for folder in ["keys", "partners"] {
+    for folder in ["keys", "partners", "codes"] {
         fs::create_dir_all(home.join(folder)).expect("a folder");
     }
     for (name, from) in [

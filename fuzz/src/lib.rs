@@ -1,27 +1,32 @@
 //! What each fuzz target does with its input. The promise is always the same: any bytes give an answer, within the
 //! limits, without a panic; where something can be written back, reading it again gives the same.
 
-use std::io::{BufReader, Cursor, Read};
+use std::io::{BufReader, Read};
 use std::sync::LazyLock;
 
-use dxgate::as2::{
-    self, AcceptPolicy, Disposition, Incoming, Mic, NotificationOptions, OpenKeys, Sent, SentMics, Verdict, cem,
-    headers, verdict,
-};
+use dxgate::as2::{self, AcceptPolicy, Disposition, Incoming, Mic, NotificationOptions, OpenKeys, headers};
 use dxgate::cms::{
     self, Certificate, ContentCipher, DecryptionKey, DigestAlgorithm, KeyTransport, MultiHasher, PrivateKey,
     SignatureScheme, SigningKey,
 };
-use dxgate::declaration::dsig::{self, KeySigner, SignatureProblem};
-use dxgate::declaration::{envelope, form, precheck, receipt, standing};
-use dxgate::mime::{self, BytesSource, ContentType, Headers};
+use dxgate::declaration::dsig::KeySigner;
+use dxgate::mime::{self, ContentType, Headers};
 
-// `wire` has files of the server's sources, which find it here.
+// `wire`, `heads` and `evidence` have files of the server's sources, which find these here.
+use dxgate::bilingual;
 use dxgate::ground::{self, limits::Limits};
 
+use switches::Switches;
+
+mod certificates;
+mod documents;
+mod evidence;
+mod heads;
 mod home;
 mod opening;
+mod receipts;
 mod sealed;
+mod switches;
 mod wire;
 
 /// A header block, its media type and its file name.
@@ -149,43 +154,27 @@ pub fn disposition_options(data: &[u8]) {
     let _ = as2::As2Name::parse(text);
 }
 
-/// An MDN: header block, blank line, body.
+/// An MDN: see [`receipts`].
 pub fn mdn_parse(data: &[u8]) {
-    let limits = limits();
-    let (head, body) = split_head(data);
-    let Ok(headers) = Headers::parse(head, &limits) else { return };
-    let Ok(mdn) = as2::mdn::parse(&headers, body, &[KEYS.sender.clone()], &limits) else { return };
-    let Some(message_id) = &mdn.original_message_id else { return };
-    let (Some(from), Some(to)) = (&mdn.to, &mdn.from) else { return };
-    let digests = DigestAlgorithm::STANDARD;
-    let sent = Sent {
-        message_id,
-        from,
-        to,
-        mics: &SentMics::default(),
-        signed_wanted: true,
-        had_before: true,
-        digests: &digests,
-        algorithm: None,
-    };
-    let verdict = verdict::judge(&mdn, &sent);
-    let signed = matches!(&mdn.signature, Ok(Some(valid)) if digests.contains(&valid.digest()));
-    assert!(signed || matches!(verdict, Verdict::Doubtful(_)), "without the signature nothing is believed");
+    receipts::mdn_parse(data);
 }
 
-/// The whole inbound path: header block, blank line, body, under a policy that demands nothing and one that demands all.
+/// The whole inbound path: header block, blank line, body, under a policy that demands nothing and one that demands all;
+/// what else an agreement may say are [`Switches`] at the end. Who is not known has signed nothing.
 pub fn open_message(data: &[u8]) {
     let limits = limits();
+    let (data, switches) = Switches::of(data);
     let (head, body) = split_head(data);
     let Ok(headers) = Headers::parse(head, &limits) else { return };
     let Ok(Incoming::Message(request)) = as2::read_head(&headers, body, &limits) else { return };
-    let (decryption, trusted) = (KEYS.decryption(), KEYS.trusted());
+    let (decryption, trusted) = (KEYS.decryption(), switches.trusted());
     let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
     for demands in [false, true] {
-        let policy = policy(demands);
+        let policy = switches.policy(demands);
         if let Ok(accepted) = opening::open(opening::Case { request: &request, body, policy: &policy, keys: &keys }) {
             let opened = accepted.opened;
             assert!(!demands || opened.signature.is_some() && opened.encrypted.is_some());
+            assert!(!switches.strangers || opened.signature.is_none());
         }
     }
 }
@@ -220,157 +209,64 @@ pub fn config(data: &[u8]) {
     home::config(data);
 }
 
-/// DxpMsg, DxpRep and their services.
+/// The head of a request, and whom it comes from: see [`heads`].
+pub fn request_head(data: &[u8]) {
+    heads::request_head(data);
+}
+
+/// A bundle of evidence: see [`evidence`].
+pub fn evidence_bundle(data: &[u8]) {
+    evidence::evidence_bundle(data);
+}
+
+/// A table of codes: see [`home`].
+pub fn code_table(data: &[u8]) {
+    home::code_table(data);
+}
+
+/// DxpMsg, DxpRep and their services: see [`documents`].
 pub fn dxp_envelope(data: &[u8]) {
-    let limits = limits();
-    let mut document = Vec::new();
-    let _ = envelope::sniff(&mut Cursor::new(data), &limits);
-    let _ = envelope::unwrap(&mut Cursor::new(data), &mut document, &limits);
-    let Ok(receipt) = receipt::read(&mut Cursor::new(data), &limits) else { return };
-    for entry in &receipt.entries {
-        let (_, text) = receipt::meaning(&receipt.message_type, &entry.status);
-        assert!(!text.zh.is_empty() && !text.en.is_empty());
-        let _ = receipt::instant(&entry.time);
-        let _ = standing::numbers(&entry.keys);
-        let _ = receipt::concerns(entry, &receipt.message_type, &entry.keys);
-    }
+    documents::dxp_envelope(data);
 }
 
-/// A certificate in DER or PEM, and what is shown and compared of it.
-pub fn certificate(data: &[u8]) {
-    if let Ok(certificate) = Certificate::read(data) {
-        let again = Certificate::from_pem(certificate.to_pem().as_bytes()).expect("what we print we can read");
-        assert_eq!(again.fingerprint(), certificate.fingerprint());
-        let _ = (certificate.subject(), certificate.issuer(), certificate.serial(), certificate.key_kind());
-        let _ =
-            (certificate.not_before(), certificate.not_after(), certificate.key_bits(), certificate.is_self_signed());
-        let _ = certificate.matches_issuer_serial(data, data) || certificate.matches_key_id(data);
-    }
-}
-
-/// A certificate exchange message: the XML alone, or a multipart with certificates when it begins with a boundary of ours.
-pub fn certificate_exchange(data: &[u8]) {
-    let limits = limits();
-    let kind = as2::attachments::type_of_named(data, &limits);
-    let kind = kind.filter(|kind| cem::is_exchange(Some(kind))).unwrap_or_else(|| cem::DOCUMENT_TYPE.to_owned());
-    if let Ok(cem::Exchange::Response(response)) = cem::read(&kind, &mut &*data, &limits) {
-        let id = "01920000000070008000000000000001".parse().expect("an id");
-        let payload = cem::response_payload(&response, id, "host").expect("what was read can be written");
-        let kind = as2::attachments::type_of_named(&payload, &limits).expect("one of ours");
-        let Ok(cem::Exchange::Response(again)) = cem::read(&kind, &mut payload.as_slice(), &limits) else {
-            panic!("what was written can be read");
-        };
-        assert_eq!(again.trust.len(), response.trust.len());
-    }
-    let _ = cms::certs_only::read(data, &limits);
-}
-
-/// A file of revocation lists and their issuers.
-pub fn revocation_list(data: &[u8]) {
-    let Some(file) = cms::ListFile::read(data) else { return };
-    assert!(!file.lists.is_empty() || !file.issuers.is_empty());
-    for list in &file.lists {
-        let _ = (list.next_update(), list.is_issued_by(&KEYS.list_issuer));
-        let _ = file.issuers.iter().filter(|issuer| list.is_issued_by(issuer)).count();
-        assert!(list.concerns(&KEYS.sender) || !list.revokes(&KEYS.sender));
-    }
-}
-
-/// A file that the application form names, taken for a PDF and for a photograph.
+/// A file that the application form names: see [`documents`].
 pub fn form_attachment(data: &[u8]) {
-    let size = data.len() as u64;
-    for size in [size, form::LARGEST + 1] {
-        let attachments: Vec<form::Attachment> = form::field_names()
-            .map(|path| {
-                let content = form::Content::Bytes { bytes: data.to_vec(), size };
-                form::Attachment { path, name: "file".to_owned(), content }
-            })
-            .collect();
-        let mut answers = form::Form::default();
-        for path in form::field_names() {
-            answers.put(path, form::Answer { value: form::Value::Text("file".to_owned()), line: 1, column: 1 });
-        }
-        let _ = form::check(&answers, &attachments);
-    }
+    documents::form_attachment(data);
 }
 
-/// The pre-check of a declaration.
+/// The pre-check of a declaration: see [`documents`].
 pub fn precheck(data: &[u8]) {
-    let limits = limits();
-    let report = precheck::check(&mut Cursor::new(data), &precheck::Expectations::default(), &limits);
-    assert!(report.findings.len() <= limits.findings);
+    documents::precheck(data);
 }
 
-/// Declarations that are held against each other; each stands behind a line `####`.
+/// Declarations that are held against each other: see [`documents`].
 pub fn precheck_ledger(data: &[u8]) {
-    let limits = limits();
-    let expectations = precheck::Expectations::default();
-    let lines: Vec<&[u8]> = data.split_inclusive(|byte| *byte == b'\n').collect();
-    let mut ledger = precheck::Ledger::default();
-    let mut documents = 0;
-    for (number, text) in
-        lines.split(|line| line.trim_ascii_end() == b"####").map(<[&[u8]]>::concat).take(16).enumerate()
-    {
-        let mut facts = Vec::new();
-        let report =
-            precheck::check_for_ledger(&mut text.as_slice(), &expectations, &limits, &mut |fact| facts.push(fact));
-        assert_eq!(
-            report,
-            precheck::check(&mut text.as_slice(), &expectations, &limits),
-            "who listens changes nothing"
-        );
-        documents += facts.len();
-        // Every other file was sent before.
-        facts
-            .into_iter()
-            .for_each(|facts| if number % 2 == 0 { ledger.add_earlier(facts) } else { ledger.add(number, facts) });
-    }
-    assert!(ledger.left_out() <= documents);
-    for (file, finding) in ledger.judge_with_history(expectations.levels) {
-        assert!(file % 2 == 1, "of what was sent before nothing is said: {finding:?}");
-    }
-    assert!(ledger.judge(expectations.levels).len() <= ledger.judge_with_history(expectations.levels).len());
+    documents::precheck_ledger(data);
 }
 
-/// Canonical XML: the canonical form is its own, and says to the pre-check what the document says.
+/// Canonical XML: see [`documents`].
 pub fn c14n(data: &[u8]) {
-    let limits = limits();
-    let canonical = |bytes: &[u8], comments| {
-        let mut out = Vec::new();
-        dsig::canonicalise(&BytesSource(bytes), comments, &limits, &mut out).map(|()| out)
-    };
-    let said = |bytes: &[u8]| {
-        let report = precheck::check(&mut Cursor::new(bytes), &precheck::Expectations::default(), &limits);
-        (report.message_type, report.documents, report.keys)
-    };
-    for comments in [false, true] {
-        let Ok(once) = canonical(data, comments) else { continue };
-        let Ok(twice) = canonical(&once, comments) else {
-            // Escapes make a text longer, so only a limit may stand in the way.
-            assert!(once.len() > limits.xml_text, "a canonical form is a document");
-            continue;
-        };
-        assert!(once == twice, "a canonical form is its own");
-        if once.len() <= limits.xml_text {
-            assert_eq!(said(&once), said(data), "what is signed is what is checked");
-        }
-    }
+    documents::c14n(data);
 }
 
-/// XML-DSig: what can be signed verifies afterwards, once.
+/// XML-DSig: see [`documents`].
 pub fn dsig(data: &[u8]) {
-    let limits = limits();
-    let document = BytesSource(data);
-    let verified = dsig::verify(&document, &limits);
-    assert!(verified.is_err() || dsig::is_signed(&document, &limits));
-    let _ = dsig::verify_enveloped(&document, &limits);
-    if let Ok(signed) = dsig::sign(&document, &*SIGNER, &limits) {
-        let signed = BytesSource(signed.to_vec().expect("it is in memory"));
-        assert!(!dsig::is_signed(&document, &limits));
-        dsig::verify(&signed, &limits).expect("what we sign we verify");
-        let again = dsig::sign(&signed, &*SIGNER, &limits).expect_err("it is signed");
-        assert_eq!(again, SignatureProblem::Present);
-    }
+    documents::dsig(data);
+}
+
+/// A certificate: see [`certificates`].
+pub fn certificate(data: &[u8]) {
+    certificates::certificate(data);
+}
+
+/// A certificate exchange message: see [`certificates`].
+pub fn certificate_exchange(data: &[u8]) {
+    certificates::certificate_exchange(data);
+}
+
+/// A file of revocation lists: see [`certificates`].
+pub fn revocation_list(data: &[u8]) {
+    certificates::revocation_list(data);
 }
 
 // ---- fixed surroundings ----
@@ -430,6 +326,7 @@ fn limits() -> Limits {
     Limits { payload: 1024 * 1024, body: 1024 * 1024, inflate_free: 64 * 1024, ..Limits::default() }
 }
 
+/// An agreement that demands all or nothing, and has no wishes besides: those are [`Switches`].
 fn policy(demands: bool) -> AcceptPolicy {
     AcceptPolicy {
         require_signature: demands,

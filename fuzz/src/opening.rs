@@ -1,12 +1,14 @@
 //! Opening a message the way the gateway does: [`as2::open_as_named`], then [`as2::open`] when the signature was made with a
 //! digest that `micalg` does not name, then [`as2::open_canonical`] when its lines may differ. And what must hold of any message:
-//! the short way comes to what [`as2::open`] comes to, and what was accepted is taken apart again into the same.
+//! the short way comes to what [`as2::open`] comes to; what was accepted is taken apart again into the same, and lies in the octets
+//! that its MIC covers; what is shown because it is an envelope is one; and a signature by nobody who is known counts for none
+//! only where that is agreed and no cipher without integrity is around it.
 
 use std::io::Cursor;
 
 use dxgate::as2::request::Request;
 use dxgate::as2::{self, AcceptPolicy, Form, OpenFailure, OpenKeys, Opened, Outlets};
-use dxgate::cms::DigestAlgorithm;
+use dxgate::cms::{Certificate, DigestAlgorithm};
 
 use super::limits;
 
@@ -33,7 +35,9 @@ pub(super) fn open(case: Case<'_>) -> Result<Accepted, OpenFailure> {
     agrees_with_the_long_way(case, &accepted);
     if let Ok(accepted) = &accepted {
         is_taken_apart_alike(case, accepted);
+        is_nobodys_only_where_that_is_agreed(case.policy, &accepted.opened);
     }
+    shows_envelopes_alone(case, accepted.as_ref().ok());
     accepted
 }
 
@@ -103,9 +107,10 @@ fn agrees_with_the_long_way(case: Case<'_>, accepted: &Result<Accepted, OpenFail
 
 /// All that is told of a message, but its payload.
 fn said(opened: &Opened) -> String {
-    let Opened { content_type, file_name, mic, signature, encrypted, recipient, compressed, .. } = opened;
-    let key = key(opened);
-    format!("{content_type:?} {file_name:?} {mic:?} {signature:?} {encrypted:?} {recipient:?} {key:?} {compressed}")
+    let Opened { content_type, file_name, mic, signature, unknown_signer, .. } = opened;
+    let Opened { encrypted, recipient, compressed, .. } = opened;
+    let of_layers = format!("{encrypted:?} {recipient:?} {:?} {compressed}", key(opened));
+    format!("{content_type:?} {file_name:?} {mic:?} {signature:?} {unknown_signer} {of_layers}")
 }
 
 /// The content key of its envelope.
@@ -116,7 +121,9 @@ fn key(opened: &Opened) -> Option<&[u8]> {
 /// Years later, with the kept content key and none of ours.
 fn is_taken_apart_alike(case: Case<'_>, accepted: &Accepted) {
     let Accepted { opened, payload, form } = accepted;
-    let keys = OpenKeys { decryption: &[], trusted: case.keys.trusted };
+    // Where a signature counted for none, nobody's certificate was kept.
+    let trusted: &[Certificate] = if opened.unknown_signer { &[] } else { case.keys.trusted };
+    let keys = OpenKeys { decryption: &[], trusted };
     let content_key = key(opened);
     let (mut covered, mut signature, mut again) = (Vec::new(), Vec::new(), Vec::new());
     let outlets = Outlets { covered: &mut covered, signature: &mut signature, payload: &mut again };
@@ -126,7 +133,7 @@ fn is_taken_apart_alike(case: Case<'_>, accepted: &Accepted) {
     assert!(again == *payload && dissected.payload_sha256 == opened.payload_sha256);
     assert_eq!(dissected.signature, opened.signature);
     assert_eq!((dissected.encrypted, dissected.compressed), (opened.encrypted, opened.compressed));
-    assert_eq!(signature.is_empty(), opened.signature.is_none());
+    assert_eq!(signature.is_empty(), opened.signature.is_none() && !opened.unknown_signer);
     if let Some(mic) = &opened.mic {
         assert_eq!(dissected.digests.of(mic.algorithm), Some(mic.value.as_slice()), "the MIC is that of the parts");
         assert_eq!(mic.algorithm.digest(&covered), mic.value, "and that of the octets it covers");
@@ -134,4 +141,31 @@ fn is_taken_apart_alike(case: Case<'_>, accepted: &Accepted) {
     if let Some(valid) = &opened.signature {
         assert_eq!(valid.digest().digest(&covered), valid.content_digest());
     }
+    lies_in_what_is_covered(case, accepted, &covered);
+}
+
+/// A bundle of evidence is held against this. Of what is encrypted and not signed the lines that the MIC covers may be others.
+fn lies_in_what_is_covered(case: Case<'_>, accepted: &Accepted, mut covered: &[u8]) {
+    let Accepted { opened, payload, .. } = accepted;
+    let signed = opened.signature.is_some();
+    let mut found = Vec::new();
+    let contained = as2::payload_of(&mut covered, &case.request.headers, signed, &limits(), &mut found);
+    if signed || opened.encrypted.is_none() {
+        let contained = contained.unwrap_or_else(|error| panic!("accepted, and not in what is covered: {error}"));
+        assert!(found == *payload && contained.sha256 == opened.payload_sha256);
+    }
+}
+
+/// Whoever may see what nobody can read may see the body of a POST that is an envelope.
+fn shows_envelopes_alone(case: Case<'_>, accepted: Option<&Accepted>) {
+    let headers = &case.request.headers;
+    let _ = as2::says_enveloped(headers);
+    let shown = as2::is_enveloped(headers, &mut Cursor::new(case.body), &limits());
+    assert!(!shown || accepted.is_none_or(|accepted| accepted.opened.encrypted.is_some()));
+}
+
+fn is_nobodys_only_where_that_is_agreed(policy: &AcceptPolicy, opened: &Opened) {
+    let agreed = policy.unknown_signers && !policy.require_signature;
+    let authentic = opened.encrypted.is_none_or(|cipher| cipher.is_aead());
+    assert!(!opened.unknown_signer || (agreed && authentic && opened.signature.is_none()));
 }

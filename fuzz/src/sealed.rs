@@ -2,48 +2,56 @@
 //! that are merely thrown at [`super::open_message`] never get through the decryption; these always do, and reach what
 //! an attacker reaches who can put any plaintext into an envelope.
 //!
-//! The input: which layers, which envelope, which policy, then changes: operation, place (2 bytes), length, bytes.
+//! The input: which layers, which envelope, which policy, then changes: operation, place (2 bytes), length, bytes. Behind them may
+//! stand [`Switches`]: what else the agreement says, who is known, and how the envelope is written.
 //!
 //! What must hold: whatever the agreement demands, only the payload that was signed is accepted as signed, byte for byte, with its
-//! type; under the usual agreement every refusal in an envelope without integrity is one and the same; and what [`opening`] says.
+//! type, and who is not known has signed nothing; an envelope is known for one however it is written; under the usual agreement
+//! every refusal in an envelope without integrity is one and the same; and what [`opening`] says.
 
 use std::io::Write;
 
 use dxgate::as2::{self, AcceptPolicy, Disposition, Incoming, OpenKeys};
 use dxgate::cms::{ContentCipher, DecryptionKey, DigestAlgorithm, EnvelopeWriter, GcmForm, KeyTransport, Recipient};
-use dxgate::mime::Headers;
+use dxgate::mime::{Base64Lines, Headers};
 
-use super::{KEYS, limits, opening, policy};
+use super::switches::Switches;
+use super::{KEYS, limits, opening};
 use layers::Layers;
 
 mod changes;
 mod layers;
+mod rc2;
 
 pub(super) fn open_sealed(data: &[u8]) {
+    let (data, switches) = Switches::of(data);
     let [layers, envelope, demands, changes @ ..] = data else { return };
     let (layers, demands) = (Layers::of(*layers), demands & 1 == 0);
-    let (ciphers, form) = ENVELOPES[usize::from(*envelope) % ENVELOPES.len()];
     let entity = layers.seal(changes);
-    let (fields, body) = match ciphers {
-        Some((cipher, transport)) => encrypted(&entity, cipher, transport, form),
-        None => in_the_clear(&entity),
-    };
-    let Some(headers) = headers(&fields) else { return };
+    let envelope = ENVELOPES[usize::from(*envelope) % ENVELOPES.len()];
+    let Sealed { cipher, fields, body } = sealed(&entity, envelope, switches);
+    let Some(headers) = headers(&fields, switches) else { return };
+    if cipher.is_some() {
+        assert!(as2::is_enveloped(&headers, &mut body.as_slice(), &limits()), "however it is written");
+        assert_eq!(as2::says_enveloped(&headers), !switches.mislabelled);
+    }
     let Ok(Incoming::Message(request)) = as2::read_head(&headers, &body, &limits()) else { return };
-    let trusted = KEYS.trusted();
-    let decryption = KEYS.decryption();
+    let (decryption, trusted) = (KEYS.decryption(), switches.trusted());
     let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
     let policy = AcceptPolicy {
-        require_encryption: demands && ciphers.is_some(),
+        require_encryption: demands && cipher.is_some(),
         gcm_in_enveloped: true,
         digests: DigestAlgorithm::READABLE.to_vec(),
-        ..policy(demands)
+        ..switches.policy(demands)
     };
     match opening::open(opening::Case { request: &request, body: &body, policy: &policy, keys: &keys }) {
         Ok(accepted) => {
             let opened = accepted.opened;
             assert!(!demands || opened.signature.is_some());
-            assert_eq!(opened.encrypted, ciphers.map(|(cipher, _)| cipher));
+            assert!(!switches.strangers || opened.signature.is_none(), "who is not known has signed nothing");
+            assert_eq!(opened.encrypted, cipher);
+            let mic = opened.mic.as_ref().map(|mic| mic.algorithm);
+            assert!(!switches.mic_as_listed || mic == Some(LISTED_FIRST), "{mic:?}");
             if opened.signature.is_some() {
                 let (content_type, signed) = layers.expected();
                 assert_eq!(accepted.payload, signed, "only what was signed is accepted as signed");
@@ -51,8 +59,10 @@ pub(super) fn open_sealed(data: &[u8]) {
             }
         }
         // Otherwise all of the above would hold for nothing.
-        Err(failure) if changes.is_empty() && layers.is_signed() => panic!("refused unchanged: {}", failure.cause),
-        Err(failure) if demands && ciphers.is_some_and(|(cipher, _)| !cipher.is_aead()) => {
+        Err(failure) if changes.is_empty() && layers.is_signed() && !switches.strangers => {
+            panic!("refused unchanged: {}", failure.cause)
+        }
+        Err(failure) if demands && cipher.is_some_and(|cipher| !cipher.is_aead()) => {
             assert_eq!(failure.told, Disposition::decryption_failed(), "{}", failure.cause);
         }
         Err(_) => {}
@@ -82,7 +92,33 @@ const ENVELOPES: [Envelope; 15] = [
 
 type Fields = Vec<(String, String)>;
 
-fn encrypted(inner: &[u8], cipher: ContentCipher, transport: KeyTransport, form: GcmForm) -> (Fields, Vec<u8>) {
+/// A message on its way.
+struct Sealed {
+    cipher: Option<ContentCipher>,
+    fields: Fields,
+    body: Vec<u8>,
+}
+
+fn sealed(entity: &[u8], (ciphers, form): Envelope, switches: Switches) -> Sealed {
+    let Some((cipher, transport)) = ciphers else {
+        let (fields, body) = in_the_clear(entity);
+        return Sealed { cipher: None, fields, body };
+    };
+    let rc2 = if switches.rc2 { rc2::enveloped(entity) } else { None };
+    let (cipher, structure) = match rc2 {
+        Some(structure) => (ContentCipher::Rc2Cbc, structure),
+        None => (cipher, encrypted(entity, cipher, transport, form)),
+    };
+    let label = match cipher.is_aead() && form == GcmForm::AuthEnveloped {
+        _ if switches.mislabelled => "signed-data",
+        true => "authEnveloped-data",
+        false => "enveloped-data",
+    };
+    let (fields, body) = written(label, structure, switches);
+    Sealed { cipher: Some(cipher), fields, body }
+}
+
+fn encrypted(inner: &[u8], cipher: ContentCipher, transport: KeyTransport, form: GcmForm) -> Vec<u8> {
     let keys = [&KEYS.receiver, &KEYS.elliptic, &KEYS.sm2];
     let fits = |key: &&&DecryptionKey| key.certificate.key_kind().is_some_and(|kind| transport.fits(kind));
     let key = keys.iter().find(fits).expect("a key of each kind");
@@ -90,10 +126,25 @@ fn encrypted(inner: &[u8], cipher: ContentCipher, transport: KeyTransport, form:
     let mut writer = EnvelopeWriter::in_form(Vec::new(), &[recipient], cipher, form, inner.len() as u64)
         .expect("a recipient and a cipher that fit");
     writer.write_all(inner).expect("in memory");
-    let authenticated = cipher.is_aead() && form == GcmForm::AuthEnveloped;
-    let kind = if authenticated { "authEnveloped-data" } else { "enveloped-data" };
-    let kind = format!("application/pkcs7-mime; smime-type={kind}; name=\"smime.p7m\"");
-    (vec![("Content-Type".to_owned(), kind)], writer.finish().expect("in memory"))
+    writer.finish().expect("in memory")
+}
+
+/// A structure of this label as fields and body.
+fn written(label: &str, structure: Vec<u8>, switches: Switches) -> (Fields, Vec<u8>) {
+    let kind = format!("application/pkcs7-mime; smime-type={label}; name=\"smime.p7m\"");
+    let mut fields = vec![("Content-Type".to_owned(), kind)];
+    let mut body = structure;
+    if switches.base64 {
+        let mut lines = Base64Lines::new(Vec::new());
+        lines.write_all(&body).expect("in memory");
+        body = lines.finish().expect("in memory");
+        fields.push(("Content-Transfer-Encoding".to_owned(), "base64".to_owned()));
+    }
+    if switches.repeated {
+        let block: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        body = [format!("MIME-Version: 1.0\r\n{block}\r\n").as_bytes(), &body].concat();
+    }
+    (fields, body)
 }
 
 /// The fields of the entity become those of the POST.
@@ -104,7 +155,7 @@ fn in_the_clear(entity: &[u8]) -> (Fields, Vec<u8>) {
     (fields.unwrap_or_default(), body.to_vec())
 }
 
-fn headers(fields: &Fields) -> Option<Headers> {
+fn headers(fields: &Fields, switches: Switches) -> Option<Headers> {
     let mut headers = Headers::new();
     let fixed = [
         ("AS2-Version", "1.2"),
@@ -113,9 +164,13 @@ fn headers(fields: &Fields) -> Option<Headers> {
         ("Message-ID", "<sealed@fuzz.test>"),
         ("Disposition-Notification-To", "x"),
     ];
+    let listed = ("Disposition-Notification-Options", "signed-receipt-micalg=optional, sha-512, sha-256");
     let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in fixed.into_iter().chain(fields) {
+    for (name, value) in fixed.into_iter().chain(switches.mic_as_listed.then_some(listed)).chain(fields) {
         headers.push(name, value).ok()?;
     }
     Some(headers)
 }
+
+/// Of those that the sender lists for its MIC.
+const LISTED_FIRST: DigestAlgorithm = DigestAlgorithm::Sha512;

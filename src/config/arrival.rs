@@ -47,7 +47,7 @@ impl ArrivalError {
             ArrivalError::Unreadable(..) => "configuration-unreadable",
             ArrivalError::Unwritten(error) => error.code(),
             ArrivalError::Problems(problems) => {
-                problems.problems.first().map_or("configuration-invalid", |one| one.code)
+                problems.errors().next().map_or("configuration-invalid", |one| one.code)
             }
         }
     }
@@ -60,7 +60,7 @@ impl ArrivalError {
                 bilingual!("无法读取 {path}：{error}。", "{path} cannot be read: {error}.")
             }
             ArrivalError::Unwritten(error) => error.text(),
-            ArrivalError::Problems(problems) => match problems.problems.first() {
+            ArrivalError::Problems(problems) => match problems.errors().next() {
                 Some(first) => first.text.clone(),
                 None => bilingual!("配置无效。", "the configuration would not hold."),
             },

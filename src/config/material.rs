@@ -119,8 +119,8 @@ impl Reading<'_> {
             section.error(key, "certificate-weak", text);
         } else {
             let text = bilingual!(
-                "证书的密钥类型为 {algorithm}（{bits} 位）。AS2 报文的签名和加密需要 RSA 证书、P-256 或 P-384 曲线的 EC 证书，或 SM2 证书。",
-                "the certificate's key is {algorithm} ({bits} bits). Signing and encrypting AS2 messages needs an RSA certificate, an EC one on P-256 or P-384, or one of SM2."
+                "证书的密钥类型为 {algorithm}（{bits} 位）。AS2 报文的签名和加密需要 RSA 证书、P-256 或 P-384 曲线的 EC 证书（须以名称给出曲线），或 SM2 证书。",
+                "the certificate's key is {algorithm} ({bits} bits). Signing and encrypting AS2 messages needs an RSA certificate, an EC one on P-256 or P-384 (named, not spelt out in parameters), or one of SM2."
             );
             section.error(key, "certificate-key-unsupported", text);
         }

@@ -354,6 +354,9 @@ fn sniff(head: &[u8]) -> Result<Charset, Fault> {
 fn declared(head: &[u8]) -> Option<String> {
     let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
     let declaration = head.strip_prefix(b"<?xml")?;
+    if !matches!(declaration.first(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+        return None;
+    }
     let end = memchr::memmem::find(declaration, b"?>")?;
     let declaration = std::str::from_utf8(declaration.get(..end)?).ok()?;
     let (_, rest) = declaration.split_once("encoding")?;
@@ -382,6 +385,12 @@ mod tests {
             source.take(source.text().len());
         }
         Ok(text)
+    }
+
+    #[test]
+    fn an_instruction_names_no_encoding() {
+        let text = "<?xml-x encoding=\"GBK\"?><a>中</a>";
+        assert_eq!(decode(text.as_bytes()), Ok(text.into()));
     }
 
     #[test]
