@@ -172,6 +172,40 @@ fn chunks_may_be_as_small_and_talkative_as_http_allows_and_no_more() {
 }
 
 #[test]
+fn any_version_1_x_and_none_at_all_are_read_and_twenty_other_spellings_are_refused() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let ask = |number: usize, version: Option<&str>| {
+        let Letter { headers, body } = letter(number);
+        let others = headers.lines().filter(|line| !line.starts_with("AS2-Version:"));
+        let others: String = others.map(|line| format!("{line}\r\n")).collect();
+        let field = version.map(|version| format!("AS2-Version: {version}\r\n")).unwrap_or_default();
+        http::exchange(home.as2, &post(&format!("{others}{field}"), &body)).unwrap()
+    };
+    let none_and_known = [None, Some("1.0"), Some("1.1"), Some("1.2"), Some("1.3")];
+    let to_come = ["1.4", "1.9", "1.10", "1.99", " 1.1 ", "\t1.2"].map(Some);
+    let read: Vec<Option<&str>> = none_and_known.into_iter().chain(to_come).collect();
+    for (number, version) in read.iter().enumerate() {
+        let answer = ask(number, *version);
+        assert_eq!(answer.status, 200, "{version:?}: {}", answer.text());
+        assert!(correspondent::receipt_in(&answer).disposition.is_positive(), "{version:?}: {}", answer.text());
+    }
+    let refused = [
+        "2", "2.0", "2.1", "0", "0.9", "10.0", "11.1", "01.0", "-1.0", "+1.0", ".1", ".1.0", "v1.2", "V1.1", "\"1.2\"",
+        "1,2", "1;2", "one", "AS2-1.2", "2, 1.2", "*",
+    ];
+    assert!(refused.len() >= 20);
+    for (number, version) in refused.into_iter().enumerate() {
+        let answer = ask(100 + number, Some(version));
+        assert_eq!((answer.status, answer.text().as_str()), (400, "not an AS2 request\n"), "{version:?}");
+    }
+    let payloads = || home.names("theirs", "inbox").iter().filter(|name| !name.ends_with(".meta.json")).count();
+    eventually("what is read arrives", || (payloads() == read.len()).then_some(()));
+    assert!(gateway.stop().success());
+    assert_eq!(payloads(), read.len(), "{:?}", home.names("theirs", "inbox"));
+}
+
+#[test]
 fn fields_that_say_who_or_what_may_not_come_twice() {
     let home = home();
     let gateway = Gateway::start(&home);
@@ -193,6 +227,16 @@ fn fields_that_say_who_or_what_may_not_come_twice() {
     }
     assert_eq!(home.names("theirs", "inbox"), Vec::<String>::new());
     assert!(gateway.is_ready());
+}
+
+/// A letter with this in the middle of a field, which has some text if the letter has no such field.
+fn bent(number: usize, name: &str, inserted: &str) -> Vec<u8> {
+    let Letter { headers, body } = letter(number);
+    let is_it = |line: &&str| line.to_ascii_lowercase().starts_with(&name.to_ascii_lowercase());
+    let value = headers.lines().find(is_it).and_then(|line| line.split_once(": ")).map_or("text", |(_, value)| value);
+    let others: String = headers.lines().filter(|line| !is_it(line)).map(|line| format!("{line}\r\n")).collect();
+    let (before, after) = value.split_at(value.len() / 2);
+    post(&format!("{others}{name}: {before}{inserted}{after}\r\n"), &body)
 }
 
 #[test]
@@ -217,29 +261,30 @@ fn no_character_in_a_field_reaches_a_receipt_or_a_log_line_as_a_command() {
     ];
     let mut characters: Vec<String> = (0u8..0x20).chain([0x7f]).map(|code| char::from(code).to_string()).collect();
     characters.extend(["\u{202e}".to_owned(), "\u{2028}".to_owned(), "\r\nX-Injected: yes".to_owned()]);
+    let control = |c: char| c.is_control() && !"\r\n\t".contains(c) || "\u{202e}\u{2028}".contains(c);
     let mut number = 0;
     for name in names {
+        // The control: the same request without anything in the middle of the field is answered, and well.
+        number += 1;
+        let answer = http::exchange(home.as2, &bent(number, name, "")).unwrap();
+        assert!([200, 202].contains(&answer.status), "{name} as it is: {}", answer.head);
+        let mut silent = 0;
         for character in &characters {
             number += 1;
-            let Letter { headers, body } = letter(number);
-            let known = headers.lines().find(|line| line.to_ascii_lowercase().starts_with(&name.to_ascii_lowercase()));
-            let value = known.and_then(|line| line.split_once(": ")).map_or("text", |(_, value)| value);
-            let others: String = headers
-                .lines()
-                .filter(|line| !line.to_ascii_lowercase().starts_with(&name.to_ascii_lowercase()))
-                .map(|line| format!("{line}\r\n"))
-                .collect();
-            let (before, after) = value.split_at(value.len() / 2);
-            let bent = format!("{others}{name}: {before}{character}{after}\r\n");
             // Closed without a word is a refusal as well.
-            let Ok(answer) = http::exchange(home.as2, &post(&bent, &body)) else { continue };
+            let Ok(answer) = http::exchange(home.as2, &bent(number, name, character)) else {
+                silent += 1;
+                continue;
+            };
             let shown = format!("{name} with {:?}: {}", character, answer.status);
             assert!([200, 202, 400, 403].contains(&answer.status), "{shown}");
+            let refused = character.len() == 1 && character != "\t";
+            assert!(answer.status == 400 || !refused, "{shown}");
             assert!(!answer.head.to_ascii_lowercase().contains("x-injected"), "{shown}: {}", answer.head);
             let text = answer.text();
-            let control = |c: char| c.is_control() && !"\r\n\t".contains(c) || "\u{202e}\u{2028}".contains(c);
             assert!(!text.contains("X-Injected") && !text.contains(control), "{shown}: {text}");
         }
+        assert!(silent < characters.len() / 2, "{name}: {silent} of {} were not answered", characters.len());
     }
     assert!(gateway.is_ready());
     let log = std::fs::read_to_string(home.log()).unwrap();

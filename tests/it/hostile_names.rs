@@ -1,4 +1,4 @@
-//! Names that are not what they look like: of the partner, and of the file that a message brings.
+//! Names that are not what they look like: of the partner, of the file that a message brings, and of the message itself.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use dxgate::as2::{MdnAsk, SendPlan};
 
-use crate::support::correspondent::{self, Letter};
-use crate::support::gateway::Gateway;
+use crate::support::correspondent::{self, Kind, Letter, receipt_for, receipt_in};
+use crate::support::gateway::{Gateway, run};
 use crate::support::home::{Home, PartnerFile};
+use crate::support::scripted::{self, Scripted};
 use crate::support::{eventually, http};
 
 fn letter(number: usize) -> Letter {
@@ -181,4 +182,116 @@ fn everything_but(home: &Home, around: &Path) -> BTreeSet<PathBuf> {
     let suspicious = ["passwd", "-rf", ".bashrc", "NUL.txt", "con", "订单.xml"];
     found.extend(suspicious.into_iter().map(|name| around.join(name)).filter(|path| path.exists()));
     found
+}
+
+/// In every Message-ID below; no file and no folder may have it in its name.
+const ESCAPED: &str = "escaped";
+
+/// Message-IDs that would be paths, or something else to a shell or a system, up to the longest there is.
+fn hostile_ids() -> Vec<String> {
+    let parts = [
+        "../../../../../../escaped@theirs",
+        "..\\..\\escaped@theirs",
+        "/escaped",
+        "//escaped/x@theirs",
+        "./escaped",
+        "~/escaped@theirs",
+        "inbox/../../../escaped@theirs",
+        "C:\\escaped@theirs",
+        "\\\\host\\escaped@theirs",
+        "%2e%2e%2fescaped@theirs",
+        "%00escaped@theirs",
+        "\\0escaped@theirs",
+        ".escaped",
+        "-rf escaped@theirs",
+        "con.escaped@theirs",
+        "escaped:stream@theirs",
+        "$(touch escaped)@theirs",
+        "`touch escaped`@theirs",
+        "a;touch escaped|x&y@theirs",
+        "file:///escaped@theirs",
+    ];
+    let mut all: Vec<String> = parts.iter().map(|part| format!("<{part}>")).collect();
+    // Without brackets, and with as many characters as there may be.
+    all.extend(["../escaped".to_owned(), "/../escaped/".to_owned()]);
+    all.push(format!("<{}escaped@theirs>", "../".repeat(300)));
+    all.push(format!("<{}/escaped>", "x".repeat(998 - "</escaped>".len())));
+    all
+}
+
+#[test]
+fn no_message_id_becomes_a_path_in_the_inbox_among_the_receipts_or_in_evidence() {
+    let ids = hostile_ids();
+    assert!(ids.len() >= 24 && ids.iter().all(|id| id.contains(ESCAPED)) && ids.iter().any(|id| id.len() == 998));
+    // The receipts for what we send have such names as well.
+    let theirs = ids.clone();
+    let peer = Scripted::start(move |number, posted| {
+        let Letter { headers, body } = receipt_for(posted, Kind::default());
+        let headers = with(&headers, "Message-ID", &theirs[number % theirs.len()]);
+        Some(scripted::answer(200, &headers, &body))
+    });
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    for (number, id) in ids.iter().enumerate() {
+        home.submit("theirs", &format!("{number}.xml"), b"<order/>");
+        let plan = SendPlan { signing: None, encryption: None, file_name: None, ..correspondent::plan() };
+        let Letter { headers, body } = correspondent::letter(&plan, id, format!("<order n=\"{number}\"/>").as_bytes());
+        let answer = http::post(home.as2, "/as2", &headers, &body).unwrap();
+        assert!(receipt_in(&answer).disposition.is_positive(), "{id}: {}\n{}", answer.text(), gateway.log());
+    }
+    // One character more is too many, and neither a NUL nor another control is one.
+    let long = format!("<{}>", "x".repeat(997));
+    for id in [long.as_str(), "<escaped\0@theirs>", "<escaped\t@theirs>"] {
+        let Letter { headers, body } = letter(1000);
+        let answer = http::post(home.as2, "/as2", &with(&headers, "Message-ID", id), &body).unwrap();
+        assert_eq!(answer.status, 400, "{id:?}: {}", answer.text());
+    }
+
+    let mut sent: Vec<String> = (0..ids.len()).map(|number| format!("{number}.xml")).collect();
+    sent.sort();
+    eventually("all are delivered", || (home.names("theirs", "sent") == sent).then_some(()));
+    let mut receipts: Vec<String> =
+        sent.iter().flat_map(|name| [format!("{name}.mdn"), format!("{name}.mdn.json")]).collect();
+    receipts.sort();
+    eventually("all have their receipts", || (home.names("theirs", "receipts") == receipts).then_some(()));
+    let inbound = gateway.api("/api/v1/messages?direction=inbound&limit=500")["messages"].as_array().unwrap().clone();
+    let mut arrived = BTreeSet::new();
+    for message in &inbound {
+        let id = message["id"].as_str().unwrap();
+        arrived.extend([format!("{id}.xml"), format!("{id}.xml.meta.json")]);
+        // A folder of evidence each for some of them.
+        if message["message_id"].as_str().unwrap().contains("..") {
+            let (config, folder) = (home.config(), home.path(&format!("evidence-{id}")));
+            let words = ["messages", "export", id, "--out", folder.to_str().unwrap()];
+            let output = run(&[&["--config", config.to_str().unwrap()], &words[..]].concat());
+            assert!(output.status.success(), "{message:#}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(folder.join("payload.bin").exists());
+        }
+    }
+    assert_eq!(inbound.len(), ids.len());
+    let inbox = || home.names("theirs", "inbox").into_iter().collect::<BTreeSet<_>>();
+    eventually("all are published", || (inbox() == arrived).then_some(()));
+    assert_eq!(named(ESCAPED, &home), Vec::<PathBuf>::new());
+    // The control.
+    fs::write(home.path("data").join(ESCAPED), b"").unwrap();
+    assert_eq!(named(ESCAPED, &home), [home.path("data").join(ESCAPED)]);
+}
+
+/// What has this in its name: anywhere below the home, and where one could get to from there.
+fn named(part: &str, home: &Home) -> Vec<PathBuf> {
+    let top = home.path("");
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut all: Vec<PathBuf> = top.ancestors().skip(1).flat_map(entries).collect();
+    let mut folders = vec![top.clone()];
+    while let Some(folder) = folders.pop() {
+        for path in entries(&folder) {
+            if path.is_dir() {
+                folders.push(path.clone());
+            }
+            all.push(path);
+        }
+    }
+    all.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(part)));
+    all
 }

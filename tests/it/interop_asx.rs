@@ -64,7 +64,7 @@ async fn what_asx_sends_arrives_and_it_takes_our_signed_receipt_at_once_or_later
     write_section("2", &format!("{} → dxgate", version()), &rows);
 }
 
-fn request_of(posted: &Posted) -> ::http::Request<Bytes> {
+pub fn request_of(posted: &Posted) -> ::http::Request<Bytes> {
     let mut request = ::http::Request::post("/as2");
     for (name, value) in posted.headers.iter() {
         request = request.header(name, value);
@@ -72,7 +72,7 @@ fn request_of(posted: &Posted) -> ::http::Request<Bytes> {
     request.body(Bytes::from(posted.body.clone())).unwrap()
 }
 
-/// A receipt that asx is asked to send later comes in its answer, and counts there.
+/// A receipt that asx is asked to send later comes in its answer (its `As2::inbound` says so), and counts there.
 const LATER: &str = "MDN asked for later, which asx gives at once";
 
 /// What we agree on with asx, and why it cannot, if it cannot.

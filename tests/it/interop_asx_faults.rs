@@ -6,7 +6,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use asx::as2::{Message, Received};
+use asx::as2::{As2, Message, PendingMdn, Received};
 use asx::{Inbound, MemoryDedup, Payload, Reject, Verified};
 use dxgate::as2::As2Name;
 use serde_json::{Value, json};
@@ -16,21 +16,26 @@ use crate::grid::faults::{
     Case, OVERSIZED, Odd, PAYLOAD, Place, Sending, Travels, cases, in_order, in_toml, receiver, sender,
 };
 use crate::grid::table;
-use crate::interop_asx::{answered, certificate, client, client_of, partner, version};
+use crate::interop_asx::{answered, certificate, client, client_of, partner, request_of, version};
 use crate::support::eventually;
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile};
 use crate::support::keys;
 use crate::support::proxy::{Fault, Proxy};
-use crate::support::scripted::Scripted;
+use crate::support::scripted::{self, Posted, Scripted};
 
 /// Why asx has no part in a case.
+type Lacks = fn(&Case) -> Option<&'static str>;
+
+/// In one that we send: what is asked of asx is in its answer, whenever it is wanted (`As2::inbound`).
+fn lacks_as_receiver(case: &Case) -> Option<&'static str> {
+    if case.cell.mdn == "async" { Some("asx gives its MDN at once, whatever it is asked for") } else { lacks(case) }
+}
+
+/// In either direction. What it sends may ask for its MDN later (`As2::send_async_mdn`).
 fn lacks(case: &Case) -> Option<&'static str> {
     if case.travels != Travels::Usually || case.there.contains(&Fault::SlowRequest) {
         return Some("asx has no HTTP of its own");
-    }
-    if case.cell.mdn == "async" {
-        return Some("asx gives its MDN at once");
     }
     if case.cell.sign == "none" || case.odd == Odd::Zlib {
         return Some("asx takes and sends nothing that is not signed, and compresses nothing");
@@ -43,17 +48,17 @@ fn lacks(case: &Case) -> Option<&'static str> {
 }
 
 /// Cases with asx in them, signed and encrypted as it does it; and the others.
-fn divided(all: Vec<Case>) -> (Vec<Case>, Vec<Case>) {
+fn divided(all: Vec<Case>, lacks: Lacks) -> (Vec<Case>, Vec<Case>) {
     let (left_out, mut with_asx): (Vec<Case>, Vec<Case>) = all.into_iter().partition(|case| lacks(case).is_some());
     for case in &mut with_asx {
-        case.cell = Cell::usual("rsa-pkcs1");
+        case.cell = Cell { mdn: case.cell.mdn, ..Cell::usual("rsa-pkcs1") };
     }
     (with_asx, left_out)
 }
 
 #[test]
 fn odd_names_and_faults_on_the_way_to_asx() {
-    let (sent, left_out) = divided(cases::sent("rsa-pkcs1"));
+    let (sent, left_out) = divided(cases::sent("rsa-pkcs1"), lacks_as_receiver);
     let received = Arc::new(Mutex::new(Vec::new()));
     let folder = tempfile::tempdir().unwrap();
     let server = asx_server(&sent, &received, folder.path());
@@ -74,7 +79,7 @@ fn odd_names_and_faults_on_the_way_to_asx() {
     let outcomes = sendings.iter().zip(&rested).map(|(sending, detail)| sending.outcome(true, detail, &arrived, false));
     let rows: Vec<(&str, String)> =
         sent.iter().map(|case| case.what).zip(outcomes.map(|outcome| outcome.words)).collect();
-    judge("asx-rs-4", &format!("dxgate → {}", version()), &rows, SENT, &left_out);
+    judge("asx-rs-4", &format!("dxgate → {}", version()), &rows, SENT, &left_out, lacks_as_receiver);
 }
 
 /// One side of asx for each name, behind one address.
@@ -104,26 +109,39 @@ fn asx_server(sent: &[Case], received: &Arc<Mutex<Vec<Value>>>, folder: &std::pa
 
 #[tokio::test]
 async fn odd_names_and_faults_on_the_way_from_asx() {
-    let (received, left_out) = divided(cases::received("rsa-pkcs1"));
+    let (received, left_out) = divided(cases::received("rsa-pkcs1"), lacks);
+    let listener = Scripted::start(|_, _| Some(scripted::answer(200, "", b"")));
+    let backs: Vec<Proxy> = received.iter().map(|case| Proxy::start(listener.address, in_order(&case.back))).collect();
+    let urls: Vec<String> = backs.iter().map(|back| format!("\"{}\"", back.url())).collect();
     let mut rows = Vec::new();
     for place in [Place::Usual, Place::Blanks, Place::Quotes] {
         let home = place.home();
         let name = sender(place);
-        let accept = format!("signature = true\nencryption = true\nmax_payload = {}", PAYLOAD);
+        let accept = format!(
+            "signature = true\nencryption = true\nmax_payload = {PAYLOAD}\nasync_mdn_urls = [{}]",
+            urls.join(", ")
+        );
         let escaped = in_toml(name);
         home.partner("theirs", &PartnerFile { as2_name: &escaped, accept: &accept, ..PartnerFile::default() });
         let _gateway = Gateway::start(&home);
         for (number, case) in received.iter().enumerate().filter(|(_, case)| case.place == place) {
-            let words = from_asx(number, case, &home, name).await;
+            let words = from_asx(number, case, &home, name, (&backs[number], &listener)).await;
             rows.push((case.what, words));
         }
     }
     rows.sort_by_key(|(what, _)| received.iter().position(|case| case.what == *what));
-    judge("asx-rs-5", &format!("{} → dxgate", version()), &rows, RECEIVED, &left_out);
+    judge("asx-rs-5", &format!("{} → dxgate", version()), &rows, RECEIVED, &left_out, lacks);
 }
 
-/// asx sends it, three times at most, as its caller would while it says that this is safe.
-async fn from_asx(number: usize, case: &Case, home: &Home, name: &str) -> String {
+/// asx sends it, three times at most, as its caller would while it says that this is safe. An MDN that is wanted later comes
+/// through the proxy to the listener.
+async fn from_asx(
+    number: usize,
+    case: &Case,
+    home: &Home,
+    name: &str,
+    (back, listener): (&Proxy, &Scripted),
+) -> String {
     let there = Proxy::start(home.as2, in_order(&case.there));
     let party = if case.odd == Odd::Signer { keys::stranger() } else { keys::theirs() };
     let us = partner(case.place.name(), keys::ours());
@@ -135,9 +153,16 @@ async fn from_asx(number: usize, case: &Case, home: &Home, name: &str) -> String
     for _ in 0..3 {
         let payload = Payload::new(content.clone().into_bytes(), "application/xml");
         let message = Message::to(&us, payload).message_id(format!("{number}@asx"));
-        match side.send(message).await {
-            Ok(_) => {
-                told = "pass".to_owned();
+        let answer = match case.cell.mdn {
+            "async" => side.send_async_mdn(message, &back.url()).await.map(Some),
+            _ => side.send(message).await.map(|_| None),
+        };
+        match answer {
+            Ok(pending) => {
+                told = match pending {
+                    Some(pending) => told_later(&side, &pending, case, (back, listener)).await,
+                    None => "pass".to_owned(),
+                };
                 break;
             }
             Err(error) if error.kind() == asx::ErrorKind::Config => return BLANKS.to_owned(),
@@ -157,6 +182,27 @@ async fn from_asx(number: usize, case: &Case, home: &Home, name: &str) -> String
     let expected = usize::from(told == "pass");
     eventually(case.what, || (count() >= expected).then_some(()));
     if count() == expected { told } else { format!("{told}, though it arrived {} times", count()) }
+}
+
+/// What asx makes of an MDN on a connection of its own, of each copy of it: it is sent until it was answered.
+async fn told_later(side: &As2, pending: &PendingMdn, case: &Case, (back, listener): (&Proxy, &Scripted)) -> String {
+    let is_whole = |fault: &&Fault| !matches!(fault, Fault::CutRequest(_));
+    let wanted = case.back.iter().filter(is_whole).count() + 1;
+    let is_about = |posted: &Posted| {
+        PendingMdn::lookup_key(&request_of(posted)).is_some_and(|about| about == pending.message_id())
+    };
+    let copies = eventually(case.what, || {
+        let mut posted = listener.posted();
+        posted.retain(is_about);
+        (posted.len() == wanted).then_some(posted)
+    });
+    assert_eq!(back.requests().len(), case.back.len() + 1, "{}: on so many connections", case.what);
+    for copy in &copies {
+        if let Err(error) = side.verify_async_mdn(request_of(copy), pending).await {
+            return error.mdn_disposition().map_or_else(|| shortly(&error), |words| format!("`{words}`"));
+        }
+    }
+    "pass".to_owned()
 }
 
 /// The HTTP status that an error is about, or its kind.
@@ -190,10 +236,14 @@ const SENT: &[(&str, &str)] = &[
 
 const RECEIVED: &[(&str, &str)] = &[
     ("names with blanks", BLANKS),
+    ("names with blanks, MDN later", BLANKS),
     ("names with quotes and a backslash", BLANKS),
+    ("names with quotes and a backslash, MDN later", BLANKS),
     ("cut off in the message", "pass"),
     ("cut off before the MDN", "pass"),
     ("cut off in the MDN", "pass"),
+    ("cut off in an MDN that comes later", "pass"),
+    ("cut off after an MDN that comes later", "pass"),
     ("the same message twice", "pass"),
     ("signed with a key that the receiver does not know", "`processed/error: decryption-failed`"),
     ("encrypted to somebody else", "`processed/error: decryption-failed`"),
@@ -205,7 +255,7 @@ const RECEIVED: &[(&str, &str)] = &[
 ];
 
 /// Holds rows against what is expected and writes them down.
-fn judge(file: &str, title: &str, rows: &[(&str, String)], expected: &[(&str, &str)], left_out: &[Case]) {
+fn judge(file: &str, title: &str, rows: &[(&str, String)], expected: &[(&str, &str)], left_out: &[Case], lacks: Lacks) {
     let expected: Vec<(&str, String)> = expected.iter().map(|(what, words)| (*what, (*words).to_owned())).collect();
     assert_eq!(rows, expected, "{title}");
     let lacking = left_out.iter().filter_map(|case| Some((case.what, format!("– {}", lacks(case)?))));

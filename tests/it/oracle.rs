@@ -2,47 +2,86 @@
 //! time is worth.
 
 use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Mutex;
 
 use dxgate::as2::{self, Compression, MessageId, SendPlan, Stamp};
 use dxgate::cms::{Certificate, ContentCipher, EnvelopeWriter, KeyTransport, Recipient};
 use dxgate::mime::{BytesSource, MemoryScratch};
 use jiff::{SignedDuration, Timestamp};
-use openssl::rsa::Padding;
+use openssl::pkey::Id;
 
 use crate::support::correspondent::{Letter, letter, plan, receipt, receipt_in, signing};
 use crate::support::eventually;
 use crate::support::gateway::Gateway;
-use crate::support::home::{Home, PartnerFile};
+use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::http::{self, Answer};
 use crate::support::keys::{self, Party};
 use crate::support::scripted::{self, Posted, Scripted};
 
 const PAYLOAD: &[u8] = b"<a>not to be guessed</a>";
 pub const STRICT: &str = "signature = true\nencryption = true";
+/// Of each way to fail in each shape of envelope, each made anew.
+const TIMES: usize = 3;
+/// Each answer takes a quarter of a second.
+const AT_A_TIME: usize = 12;
 
 #[test]
 fn twelve_ways_to_fail_in_an_envelope_are_answered_alike_to_the_byte() {
-    let home = Home::ours();
+    let elliptic = keys::p256().ours;
+    let more = format!(
+        "[[station.keys]]\ncertificate = \"{}\"\nprivate_key = \"{}\"\nuse = [\"decrypt\"]\n\
+         [limits]\nfree_space_floor = 0\nfailures_per_ip = 0\nfailures_per_partner = 0\n",
+        elliptic.certificate_file.display(),
+        elliptic.key_file.display(),
+    );
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &more });
     home.partner("theirs", &PartnerFile { accept: STRICT, ..PartnerFile::default() });
     let gateway = Gateway::start(&home);
-    let failures = failures();
-    assert_eq!(failures.len(), 12);
-    let mut answers = Vec::new();
-    for (number, (what, body)) in failures.iter().enumerate() {
-        let id = format!("<failure-{number:02}@theirs>");
-        let answer = http::post(home.as2, "/as2", &fields(&id), body).unwrap();
-        let told = receipt_in(&answer);
-        assert!(!told.disposition.is_positive(), "{what}");
-        answers.push((what, masked(&answer, &id)));
+    let mut failures = Vec::new();
+    for shape in Shape::all() {
+        for _ in 0..TIMES {
+            let ways = shape.failures();
+            assert_eq!(ways.len(), 12);
+            failures.extend(ways.into_iter().map(|(what, body)| (format!("{}: {what}", shape.what), body)));
+        }
     }
+    let answers = answers(home.as2, &failures);
+    assert_eq!(answers.len(), failures.len());
+    let (first, expected) = &answers[0];
     for (what, answer) in &answers {
-        assert_eq!(*answer, answers[0].1, "{what} is answered otherwise than {}", answers[0].0);
-        assert!(answer.0.contains("processed/error: decryption-failed"), "{}", answer.0);
+        assert_eq!(answer, expected, "{what} is answered otherwise than {first}");
     }
+    assert!(expected.0.contains("processed/error: decryption-failed"), "{}", expected.0);
     assert_eq!(home.names("theirs", "inbox"), Vec::<String>::new());
-    let good = enveloped(&inner(&plan()), &[keys::ours()], ContentCipher::Aes256Cbc);
-    let answer = http::post(home.as2, "/as2", &fields("<good@theirs>"), &good).unwrap();
-    assert!(receipt_in(&answer).disposition.is_positive(), "{}\n{}", answer.text(), gateway.log());
+    for (number, shape) in Shape::all().into_iter().enumerate() {
+        let id = format!("<nothing-{number:03}@theirs>");
+        let answer = http::post(home.as2, "/as2", &fields(&id), &shape.good()).unwrap();
+        let told = receipt_in(&answer).disposition;
+        assert!(told.is_positive(), "{}: {}\n{}", shape.what, answer.text(), gateway.log());
+        assert_ne!(masked(&answer, &id), *expected, "a difference would be seen");
+    }
+}
+
+/// What is told of each, without what differs in any two answers.
+fn answers(address: SocketAddr, failures: &[(String, Vec<u8>)]) -> Vec<(&str, (String, usize))> {
+    let jobs = Mutex::new(failures.iter().enumerate());
+    let answers = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                loop {
+                    let Some((number, (what, body))) = jobs.lock().unwrap().next() else { return };
+                    let id = format!("<failure-{number:03}@theirs>");
+                    let answer = http::post(address, "/as2", &fields(&id), body).unwrap();
+                    let told = receipt_in(&answer).disposition;
+                    assert!(!told.is_positive(), "{what}: {told}");
+                    answers.lock().unwrap().push((what.as_str(), masked(&answer, &id)));
+                }
+            });
+        }
+    });
+    answers.into_inner().unwrap()
 }
 
 #[test]
@@ -92,72 +131,157 @@ fn twelve_ways_to_fail_are_answered_alike_to_the_byte_on_a_connection_of_their_o
     assert_eq!(home.names("theirs", "inbox"), ["letter.xml", "letter.xml.meta.json"]);
 }
 
-/// Everything that can go wrong between the private key and the signature.
+/// Everything that can go wrong between the private key and the signature, in the usual shape.
 pub fn failures() -> Vec<(&'static str, Vec<u8>)> {
-    let cbc = |inner: &[u8]| enveloped(inner, &[keys::ours()], ContentCipher::Aes256Cbc);
-    let good = inner(&plan());
-    let whole = cbc(&good);
-    let key_at = find(&whole, b"\x04\x82\x01\x00") + 4;
-    let mut padding_of_key = whole.clone();
-    padding_of_key[key_at + 7] ^= 0x10;
-    let mut other_key = whole.clone();
-    other_key.splice(key_at..key_at + 256, encrypted_key(&[0x5a; 32]));
-    let mut key_length = enveloped(&good, &[keys::ours()], ContentCipher::Aes128Cbc);
-    let oid_at = find(&key_length, AES128_CBC) + AES128_CBC.len() - 1;
-    key_length[oid_at] = 0x2a;
-    let mut padding = whole.clone();
-    let last_but_one = padding.len() - 17;
-    padding[last_but_one] ^= 0x80;
-    let mut zlib = inner(&SendPlan { compression: Compression::AfterSigning, ..plan() });
-    let near_the_end = zlib.len() - 10;
-    zlib[near_the_end] ^= 0x55;
-    let mut digest = good.clone();
-    digest[find(&good, PAYLOAD)] ^= 0x01;
-    let mut two = enveloped(&good, &[keys::ours(), keys::stranger()], ContentCipher::Aes256Cbc);
-    let first_key = find(&two, b"\x04\x82\x01\x00") + 4;
-    two[first_key + 7] ^= 0x10;
-    vec![
-        ("padding of the encrypted key", padding_of_key),
-        ("length of the encrypted key", key_length),
-        ("another content key", other_key),
-        ("padding of the content", padding),
-        ("no MIME at all", cbc(&[0x8f; 400])),
-        ("damaged compression", cbc(&zlib)),
-        ("another digest", cbc(&digest)),
-        ("an unknown signer", cbc(&inner(&SendPlan { signing: Some(signing(keys::stranger())), ..plan() }))),
-        ("no signer", cbc(&inner(&SendPlan { signing: None, ..plan() }))),
-        ("octets behind the signature", cbc(&[good.as_slice(), &[0x8f, 0x00, 0x91]].concat())),
-        ("two recipients, ours damaged", two),
-        ("another recipient", enveloped(&good, &[keys::stranger()], ContentCipher::Aes256Cbc)),
-    ]
+    Shape::usual().failures()
 }
 
+const CBC: ContentCipher = ContentCipher::Aes256Cbc;
+
+/// For whom envelopes are, how their content key travels, and what they hold.
+#[derive(Clone, Copy)]
+struct Shape {
+    what: &'static str,
+    ours: &'static Party,
+    /// Somebody else with a key of the same kind.
+    other: &'static Party,
+    transport: KeyTransport,
+    compression: Compression,
+}
+
+impl Shape {
+    fn usual() -> Shape {
+        Shape {
+            what: "RSA PKCS #1 v1.5",
+            ours: keys::ours(),
+            other: keys::stranger(),
+            transport: KeyTransport::RsaPkcs1,
+            compression: Compression::None,
+        }
+    }
+
+    fn all() -> [Shape; 5] {
+        let pair = keys::p256();
+        let ecdh = Shape {
+            what: "ECDH",
+            ours: pair.ours,
+            other: pair.theirs,
+            transport: KeyTransport::EcdhSha256,
+            ..Shape::usual()
+        };
+        let compression = Compression::BeforeSigning;
+        [
+            Shape::usual(),
+            Shape { what: "RSA-OAEP", transport: KeyTransport::RsaOaepSha256, ..Shape::usual() },
+            ecdh,
+            Shape { what: "RSA PKCS #1 v1.5, compressed and then signed", compression, ..Shape::usual() },
+            Shape { what: "ECDH, compressed and then signed", compression, ..ecdh },
+        ]
+    }
+
+    fn plan(self) -> SendPlan {
+        SendPlan { compression: self.compression, ..plan() }
+    }
+
+    /// In an envelope for us.
+    fn sealed(self, inner: &[u8]) -> Vec<u8> {
+        sealed(inner, &[self.ours], self.transport, CBC)
+    }
+
+    /// What nothing is wrong with.
+    fn good(self) -> Vec<u8> {
+        self.sealed(&inner(&self.plan()))
+    }
+
+    fn failures(self) -> Vec<(&'static str, Vec<u8>)> {
+        let good = inner(&self.plan());
+        let whole = self.sealed(&good);
+        let mut padding_of_key = whole.clone();
+        padding_of_key[key_at(&whole, self.ours) + 7] ^= 0x10;
+        let mut key_length = sealed(&good, &[self.ours], self.transport, ContentCipher::Aes128Cbc);
+        let oid_at = find(&key_length, AES128_CBC) + AES128_CBC.len() - 1;
+        key_length[oid_at] = 0x2a;
+        let mut padding = whole.clone();
+        let last_but_one = padding.len() - 17;
+        padding[last_but_one] ^= 0x80;
+        let mut digest = good.clone();
+        let covered: &[u8] = if self.compression == Compression::None { PAYLOAD } else { b"smime.p7z" };
+        digest[find(&good, covered)] ^= 0x01;
+        let mut two = sealed(&good, &[self.ours, self.other], self.transport, CBC);
+        let our_key = key_at(&two, self.ours);
+        two[our_key + 7] ^= 0x10;
+        let stranger = SendPlan { signing: Some(signing(keys::stranger())), ..self.plan() };
+        vec![
+            ("padding of the encrypted key", padding_of_key),
+            ("length of the encrypted key", key_length),
+            ("another content key", with_keys_of(&self.sealed(&good), &whole)),
+            ("padding of the content", padding),
+            ("no MIME at all", self.sealed(&[0x8f; 400])),
+            ("damaged compression", self.sealed(&self.damaged_compression())),
+            ("another digest", self.sealed(&digest)),
+            ("an unknown signer", self.sealed(&inner(&stranger))),
+            ("no signer", self.sealed(&inner(&SendPlan { signing: None, ..self.plan() }))),
+            ("octets behind the signature", self.sealed(&[good.as_slice(), &[0x8f, 0x00, 0x91]].concat())),
+            ("two recipients, ours damaged", two),
+            ("another recipient", sealed(&good, &[self.other], self.transport, CBC)),
+        ]
+    }
+
+    /// Around what is signed, or inside of it where that is compressed.
+    fn damaged_compression(self) -> Vec<u8> {
+        let around = self.compression == Compression::None;
+        let compression = if around { Compression::AfterSigning } else { self.compression };
+        let mut zlib = inner(&SendPlan { compression, ..plan() });
+        // Well inside of the deflated octets.
+        let at = if around { zlib.len() - 10 } else { find(&zlib, ZLIB) + 60 };
+        zlib[at] ^= 0x55;
+        zlib
+    }
+}
+
+/// Where the encrypted content key for a party begins: behind the number of its certificate.
+fn key_at(envelope: &[u8], party: &Party) -> usize {
+    let number = party.certificate.serial_number().to_bn().unwrap().to_vec();
+    let named = find(envelope, &number) + number.len();
+    let head: &[u8] = if party.key.id() == Id::RSA { b"\x04\x82\x01\x00" } else { b"\x04\x28" };
+    named + find(&envelope[named..], head) + head.len()
+}
+
+/// The recipients of one envelope and the content of another one of the same content.
+fn with_keys_of(keys: &[u8], content: &[u8]) -> Vec<u8> {
+    assert_eq!(keys.len(), content.len());
+    [&keys[..find(keys, DATA)], &content[find(content, DATA)..]].concat()
+}
+
+/// id-data, the type of what is encrypted.
+const DATA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
+const ZLIB: &[u8] = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x03\x08";
 const AES128_CBC: &[u8] = b"\x60\x86\x48\x01\x65\x03\x04\x01\x02";
 
 /// What an envelope holds: the message without it, as one entity.
 pub fn inner(plan: &SendPlan) -> Vec<u8> {
+    entity(plan, PAYLOAD)
+}
+
+/// The same with another payload.
+pub fn entity(plan: &SendPlan, payload: &[u8]) -> Vec<u8> {
     let open = SendPlan { encryption: None, ..plan.clone() };
-    let Letter { headers, body } = letter(&open, "<inner@theirs>", PAYLOAD);
+    let Letter { headers, body } = letter(&open, "<inner@theirs>", payload);
     let content_type = headers.split("\r\n").find(|line| line.starts_with("Content-Type:")).unwrap();
     [content_type.as_bytes(), b"\r\n\r\n", &body].concat()
 }
 
 pub fn enveloped(inner: &[u8], recipients: &[&Party], cipher: ContentCipher) -> Vec<u8> {
-    let recipient = |party: &&Party| Recipient {
-        certificate: Certificate::from_x509(&party.certificate).unwrap(),
-        transport: KeyTransport::RsaPkcs1,
-    };
+    sealed(inner, recipients, KeyTransport::RsaPkcs1, cipher)
+}
+
+fn sealed(inner: &[u8], recipients: &[&Party], transport: KeyTransport, cipher: ContentCipher) -> Vec<u8> {
+    let recipient =
+        |party: &&Party| Recipient { certificate: Certificate::from_x509(&party.certificate).unwrap(), transport };
     let recipients: Vec<Recipient> = recipients.iter().map(recipient).collect();
     let mut writer = EnvelopeWriter::new(Vec::new(), &recipients, cipher, inner.len() as u64).unwrap();
     writer.write_all(inner).unwrap();
     writer.finish().unwrap()
-}
-
-fn encrypted_key(key: &[u8]) -> Vec<u8> {
-    let rsa = keys::ours().key.rsa().unwrap();
-    let mut encrypted = vec![0; 256];
-    rsa.public_encrypt(key, &mut encrypted, Padding::PKCS1).unwrap();
-    encrypted
 }
 
 fn find(octets: &[u8], what: &[u8]) -> usize {

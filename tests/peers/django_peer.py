@@ -19,11 +19,14 @@ import zlib
 
 from importlib.metadata import version
 
+import legacy_provider  # Before pyas2lib.
+
 CIPHERS = {
     "aes128-cbc": "aes_128_cbc",
     "aes192-cbc": "aes_192_cbc",
     "aes256-cbc": "aes_256_cbc",
     "3des-cbc": "tripledes_192_cbc",
+    "rc2-cbc": "rc2_128_cbc",
 }
 
 
@@ -140,6 +143,8 @@ def agree(args, order, sender, receiver):
         raise Cannot("django-pyas2 always writes RSA PKCS #1 v1.5 for the key")
     if order["sign"] not in ("none", "rsa-pkcs1"):
         raise Cannot(f"django-pyas2 has no {order['sign']}")
+    if order["digest"] == "md5":
+        raise Cannot("django-pyas2 offers no md5")
     digest = order["digest"].replace("-", "")
     settings.MDN_URL = order.get("mdn_url", f"http://127.0.0.1:{args.port}/pyas2/as2receive")
     organization(args, sender)
@@ -170,6 +175,7 @@ def send(args, order):
         name = default_storage.save(f"outgoing/{order['file_name']}", ContentFile(file.read()))
     before = set(Message.objects.values_list("pk", flat=True))
     compress_with(cut_short if order.get("cut_zlib") else zlib.compress)
+    MICS.clear()
     call_command("sendas2message", sender, receiver, name)
     compress_with(zlib.compress)
     message = Message.objects.exclude(pk__in=before).get(direction="OUT")
@@ -194,10 +200,27 @@ def send(args, order):
         "status": "processed" if message.status == "S" else message.status,
         "detail": message.detailed_status,
         "mdn_signed": mdn and mdn.signed,
-        "mic_sent": message.mic,
+        "mic_sent": MICS[-1],
         "mic_received": mic,
         "disposition": disposition,
     }
+
+
+# The digests of what was composed since the last order. django-pyas2 itself keeps none of what it sends; a repetition is
+# composed anew.
+MICS = []
+
+
+def remember_mics():
+    from pyas2lib import Message
+
+    build = Message.build
+
+    def composed(message, *args, **options):
+        build(message, *args, **options)
+        MICS.append(message.mic and message.mic.decode())
+
+    Message.build = composed
 
 
 def compress_with(compress):
@@ -303,6 +326,7 @@ def main():
     os.makedirs(args.out, exist_ok=True)
     args.port = free_port()
     configure(args)
+    remember_mics()
     seed(args)
     command = [sys.executable, "-W", "ignore", *sys.argv, "--port", str(args.port)]
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)

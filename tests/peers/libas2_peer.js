@@ -5,11 +5,12 @@
 // message as a buffer instead, which its parser takes as well.
 'use strict'
 
+const crypto = require('crypto')
 const fs = require('fs')
 const http = require('http')
 const path = require('path')
 const readline = require('readline')
-const { AS2Composer, AS2Parser, AS2Disposition } = require('libas2')
+const { AS2Composer, AS2Crypto, AS2Parser, AS2Disposition } = require('libas2')
 
 class Cannot extends Error {}
 
@@ -171,6 +172,7 @@ const CIPHERS = {
 function agreementFor (order) {
   if (order.compress !== 'none') throw new Cannot('libas2 does not compress')
   if (!['none', 'rsa-pkcs1'].includes(order.sign)) throw new Cannot(`libas2 has no ${order.sign}`)
+  if (order.digest === 'md5') throw new Cannot('libas2 has no md5')
   if (order.encrypt !== 'none' && !CIPHERS[order.encrypt]) throw new Cannot(`libas2 has no ${order.encrypt}`)
   if (order.encrypt !== 'none' && order.key_transport !== 'rsa-oaep-sha512') {
     throw new Cannot('libas2 always writes RSA-OAEP with SHA-512 for the key')
@@ -195,15 +197,31 @@ async function send (order) {
   }
   const message = { filename: order.file_name, contentType: order.content_type, content: fs.readFileSync(order.file) }
   const composer = new AS2Composer({ message, agreement: agreementFor(order) })
+  Object.assign(composing, { composer, mic: null })
   const { headers, body } = await composer.toRequestOptions()
+  const mic = composing.mic
   const id = composer.message.messageId()
   const asynchronous = order.mdn === 'async' && new Promise(resolve => awaited.set(id, resolve))
   const http = await post(order.url, headers, body, order)
-  const result = { message_id: id, http_status: http.status, status: null, detail: null, mdn_signed: null, mic_sent: null, mic_received: null, disposition: null }
+  const result = { message_id: id, http_status: http.status, status: null, detail: null, mdn_signed: null, mic_sent: mic, mic_received: null, disposition: null }
   if (order.mdn === 'none') return { ...result, status: http.status < 300 ? 'processed' : 'failed' }
   if (http.status >= 300) return { ...result, detail: http.body.toString() }
   const node = asynchronous ? await withDeadline(asynchronous) : await parse(http.rawHeaders, http.body)
   return { ...result, ...await judge(node) }
+}
+
+// The digest of what the composer at work signs, null if it signs nothing: libas2 keeps none, and compares none with that of
+// the MDN. Receipts are signed meanwhile as well.
+const composing = { composer: null, mic: null }
+const { sign } = AS2Crypto
+AS2Crypto.sign = async (node, options) => {
+  const ours = composing.composer !== null && node === composing.composer.message
+  const signed = await sign(node, options)
+  if (ours) {
+    const part = AS2Crypto.removeTrailingCrLf(await AS2Crypto.buildNode(signed.childNodes[0]))
+    composing.mic = crypto.createHash(options.algorithm.replace('-', '')).update(part).digest('base64')
+  }
+  return signed
 }
 
 function withDeadline (promise) {

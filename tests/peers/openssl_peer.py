@@ -28,7 +28,10 @@ CIPHERS = {
     "aes192-gcm": "-aes-192-gcm",
     "aes256-gcm": "-aes-256-gcm",
     "3des-cbc": "-des3",
+    "rc2-cbc": "-rc2-cbc",
 }
+# RC2 is in no other provider.
+LEGACY = ["-provider", "legacy", "-provider", "default"]
 CRLF = b"\r\n"
 
 
@@ -95,6 +98,7 @@ class Peer:
             options += ["-keyopt", f"rsa_mgf1_md:{digest}"]
         elif transport.startswith("ecdh-"):
             options = ["-keyopt", f"ecdh_kdf_md:{transport.removeprefix('ecdh-')}"]
+        options += LEGACY if cipher == "rc2-cbc" else []
         recipient = recipient or self.args.partner_cert
         command = ["cms", "-encrypt", "-binary", "-outform", "DER", CIPHERS[cipher], "-recip", recipient]
         made, why = openssl([*command, *options], entity)

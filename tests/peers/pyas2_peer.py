@@ -5,7 +5,7 @@ Takes the options of pyas2_receiver.py and prints `READY <port> <version>`. Then
 object that says what to send, in the words of dxgate's partner files:
 
   url, file, file_name, content_type, message_id
-  sign            none, rsa-pkcs1, rsa-pss           digest          sha-1, sha-256, sha-384, sha-512
+  sign            none, rsa-pkcs1, rsa-pss           digest          md5, sha-1, sha-256, sha-384, sha-512
   encrypt         none, aes128-cbc, ...              key_transport   rsa-pkcs1, rsa-oaep-sha1, ...
   compress        none, before-signing, after-signing
   mdn             none, sync, async                  mdn_signed      true, false
@@ -28,6 +28,7 @@ import threading
 
 from importlib.metadata import version
 
+import legacy_provider  # Before pyas2lib.
 import pyas2_receiver
 import pyas2_sender
 
@@ -36,6 +37,7 @@ CIPHERS = {
     "aes192-cbc": "aes_192_cbc",
     "aes256-cbc": "aes_256_cbc",
     "3des-cbc": "tripledes_192_cbc",
+    "rc2-cbc": "rc2_128_cbc",
 }
 SCHEMES = {"rsa-pkcs1": "rsassa_pkcs1v15", "rsa-pss": "rsassa_pss"}
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Makes the AS2 peers that the interop tests talk to: .venv with pyas2lib, gmalg, a mail server, OTLP, schemathesis and selenium, which the tests cannot do without, then
 # .venv-django with django-pyas2 and tests/peers/node_modules with libas2. Without the latter two the tests run and say
-# which peers they left out; `tests/peers/setup.sh --all` fails instead. Does nothing when all are there.
+# which peers they left out; `tests/peers/setup.sh --all` fails instead, and so do the tests with DXGATE_ALL_PEERS set. Does nothing
+# when all are there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -23,11 +23,14 @@ pub struct Cell {
 
 pub const DIGESTS: [&str; 4] = ["sha-1", "sha-256", "sha-384", "sha-512"];
 pub const COMPRESSIONS: [&str; 3] = ["none", "before-signing", "after-signing"];
-const CIPHERS: [(&str, &str); 9] = [
+/// Digests over which we sign nothing.
+const ONLY_READ: [&str; 2] = ["sha-1", "md5"];
+const CIPHERS: [(&str, &str); 10] = [
     ("aes128-cbc", "auth-enveloped"),
     ("aes192-cbc", "auth-enveloped"),
     ("aes256-cbc", "auth-enveloped"),
     ("3des-cbc", "auth-enveloped"),
+    ("rc2-cbc", "auth-enveloped"),
     ("aes128-gcm", "auth-enveloped"),
     ("aes192-gcm", "auth-enveloped"),
     ("aes256-gcm", "auth-enveloped"),
@@ -64,9 +67,10 @@ impl Cell {
         self.compress != "none"
     }
 
-    /// Whether we send so: signatures over SHA-1 are only read. The MIC of an unsigned message may be asked for in it.
+    /// Whether we send so: RC2 and signatures over SHA-1 and MD5 are only read. The MIC of an unsigned message may be asked
+    /// for in SHA-1.
     pub fn is_written(&self) -> bool {
-        !self.signed() || self.digest != "sha-1"
+        self.encrypt != "rc2-cbc" && !(self.signed() && ONLY_READ.contains(&self.digest))
     }
 
     /// The file of the partner that messages of this cell go to.
@@ -81,7 +85,7 @@ impl Cell {
              [delivery]\nretry = [\"1s\"]\ngive_up_after = \"1s\"\njitter = 0.0\nconcurrency = 1\n{WAIVERS}",
             certificate = theirs.certificate_file.display(),
             sign = self.sign,
-            agreed = if self.digest == "sha-1" { "sha-256" } else { self.digest },
+            agreed = if ONLY_READ.contains(&self.digest) { "sha-256" } else { self.digest },
             digest = self.digest,
             encrypt = self.encrypt,
             transport = self.key_transport,
@@ -111,9 +115,11 @@ impl Cell {
     }
 }
 
-/// For SHA-1 and Triple DES; the grid is about what two programs understand, not about what is wise.
+/// For all that is outdated; the grid is about what two programs understand, not about what is wise.
 pub const WAIVERS: &str = "[[waivers]]\nalgorithm = \"sha-1\"\nuntil = \"2099-12-31\"\nreason = \"interop grid\"\n\
-                           [[waivers]]\nalgorithm = \"3des-cbc\"\nuntil = \"2099-12-31\"\nreason = \"interop grid\"\n";
+                           [[waivers]]\nalgorithm = \"md5\"\nuntil = \"2099-12-31\"\nreason = \"interop grid\"\n\
+                           [[waivers]]\nalgorithm = \"3des-cbc\"\nuntil = \"2099-12-31\"\nreason = \"interop grid\"\n\
+                           [[waivers]]\nalgorithm = \"rc2-cbc\"\nuntil = \"2099-12-31\"\nreason = \"interop grid\"\n";
 
 /// Protection × compression × receipt × digest.
 pub fn permutations(key_transport: &'static str) -> Vec<Cell> {
@@ -137,14 +143,15 @@ pub fn permutations(key_transport: &'static str) -> Vec<Cell> {
     cells
 }
 
-/// Ciphers × key transports, signed; and PSS with every digest.
+/// Ciphers × key transports, signed; PSS with every digest; and MD5.
 pub fn algorithms() -> Vec<Cell> {
     let ciphers = CIPHERS.iter().flat_map(|&(encrypt, gcm_form)| {
         TRANSPORTS.iter().map(move |&transport| Cell { encrypt, gcm_form, ..Cell::usual(transport) })
     });
     let pss =
         DIGESTS.iter().map(|&digest| Cell { sign: "rsa-pss", digest, encrypt: "none", ..Cell::usual("rsa-pkcs1") });
-    ciphers.chain(pss).collect()
+    let md5 = ["sync", "async"].map(|mdn| Cell { digest: "md5", encrypt: "none", mdn, ..Cell::usual("rsa-pkcs1") });
+    ciphers.chain(pss).chain(md5).collect()
 }
 
 /// Between EC keys: ciphers × key derivations, signed; and ECDSA with every digest and receipt.
@@ -190,7 +197,9 @@ fn few_cells_stand_for_all() {
     let few = representative(all.clone());
     assert!(few.len() * 2 < all.len(), "{} of {}", few.len(), all.len());
     assert_eq!(representative(few.clone()), few);
-    for value in ["sha-1", "after-signing", "async", "unsigned", "rsa-pss", "3des-cbc", "enveloped-bare-nonce"] {
+    for value in
+        ["sha-1", "md5", "after-signing", "async", "unsigned", "rsa-pss", "3des-cbc", "rc2-cbc", "enveloped-bare-nonce"]
+    {
         assert!(few.iter().any(|cell| cell.settings().contains(&value)), "{value}");
     }
 }

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cells::{Cell, WAIVERS};
-use super::peer::Peer;
+use super::peer::{Fact, Peer};
 use crate::support::eventually_within;
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, Station};
@@ -63,7 +63,7 @@ pub fn ours_to(peer: &mut dyn Peer, cells: &[Cell], keys: Pair) -> Vec<Outcome> 
         let theirs: Vec<&Value> = received.iter().filter(|one| one["to"] == id.as_str()).collect();
         let arrived = theirs.first().and_then(|one| fs::read(one["payload"].as_str()?).ok());
         let whole = arrived.is_some_and(|arrived| arrived == payload(number, peer.ascii_only()));
-        judge_sent(&home, number, cell, &states[&number], &theirs, whole)
+        judge_sent(peer, &home, number, cell, (&states[&number], &theirs, whole))
     });
     outcomes.collect()
 }
@@ -89,8 +89,14 @@ fn state(gateway: &Gateway<'_>, peer: &mut dyn Peer, number: usize) -> Value {
     rested.unwrap_or(latest)
 }
 
-/// `whole`: what arrived is the payload.
-fn judge_sent(home: &Home, number: usize, cell: &Cell, message: &Value, theirs: &[&Value], whole: bool) -> Outcome {
+/// By our message, by what they say of it, and by whether the payload arrived `whole`.
+fn judge_sent(
+    peer: &dyn Peer,
+    home: &Home,
+    number: usize,
+    cell: &Cell,
+    (message, theirs, whole): (&Value, &[&Value], bool),
+) -> Outcome {
     let id = receiver(number);
     let reason = &message["reason"];
     let seen = format!("{} {reason}; they say {}", message["state"], Value::from_iter(theirs.iter().copied().cloned()));
@@ -101,14 +107,19 @@ fn judge_sent(home: &Home, number: usize, cell: &Cell, message: &Value, theirs: 
     let receipt = eventually_within(PATIENCE, || fs::read(receipts.join("order.xml.mdn.json")).ok());
     let receipt: Value = receipt.map_or(Value::Null, |receipt| serde_json::from_slice(&receipt).unwrap());
     let [one] = theirs else { return Outcome::Wrong(format!("arrived {} times: {seen}", theirs.len())) };
-    let shown = [("signed", cell.signed()), ("encrypted", cell.encrypted()), ("compressed", cell.compressed())];
-    let as_agreed = shown.iter().all(|(field, wanted)| one[field].as_bool().is_none_or(|is| is == *wanted));
+    let told = |fact, given: &Value, wanted| is_told(given.as_bool(), wanted, peer.keeps_back(fact, cell));
     let good = whole
-        && as_agreed
+        && told(Fact::Signed, &one["signed"], cell.signed())
+        && told(Fact::Encrypted, &one["encrypted"], cell.encrypted())
+        && told(Fact::Compressed, &one["compressed"], cell.compressed())
         && receipt["signed_by"].is_string() == cell.mdn_signed
-        // pyas2lib names no digest of an unsigned message.
-        && receipt["mic_matches"].as_bool().unwrap_or(!cell.mdn_signed || !cell.signed());
+        && told(Fact::MicReceived, &receipt["mic_matches"], true);
     if good { Outcome::Pass } else { Outcome::Wrong(format!("whole: {whole}; {receipt}; {seen}")) }
+}
+
+/// Whether a fact was told as it should be, or is known not to be told.
+fn is_told(given: Option<bool>, wanted: bool, kept_back: Option<&'static str>) -> bool {
+    given.map_or(kept_back.is_some(), |given| given == wanted)
 }
 
 /// The peer sends one message for each cell, to a gateway that takes whatever is well made.
@@ -125,15 +136,17 @@ pub fn to_ours(peer: &mut dyn Peer, cells: &[Cell], keys: Pair) -> Vec<Outcome> 
         if let Some(reason) = result["cannot"].as_str() {
             return Outcome::Cannot(reason.to_owned());
         }
-        judge_received(&gateway, &content, cell, &result)
+        judge_received(peer, &gateway, &content, cell, &result)
     });
     outcomes.collect()
 }
 
-fn judge_received(gateway: &Gateway<'_>, content: &[u8], cell: &Cell, result: &Value) -> Outcome {
+fn judge_received(peer: &dyn Peer, gateway: &Gateway<'_>, content: &[u8], cell: &Cell, result: &Value) -> Outcome {
+    let unknown = result["mic_sent"].is_null() && peer.keeps_back(Fact::MicSent, cell).is_some();
     let good = result["status"] == "processed"
         && result["mdn_signed"].as_bool() == Some(cell.mdn_signed)
-        && (!cell.mdn_signed || mic_agrees(result));
+        && result["mic_received"].is_string()
+        && (unknown || mic_agrees(result));
     if !good {
         return Outcome::Wrong(format!("they say {result}; our log: {}", gateway.log()));
     }
@@ -148,11 +161,11 @@ fn judge_received(gateway: &Gateway<'_>, content: &[u8], cell: &Cell, result: &V
     if shown { Outcome::Pass } else { Outcome::Wrong(format!("{}: {meta}", path.display())) }
 }
 
-/// The digest that we name is the one the peer has, when it has one.
+/// The digest that we name is the one the peer has.
 pub(super) fn mic_agrees(result: &Value) -> bool {
     let Some(received) = result["mic_received"].as_str() else { return false };
     let value = received.split(',').next().unwrap_or_default().trim();
-    result["mic_sent"].as_str().is_none_or(|sent| sent == value)
+    result["mic_sent"] == value
 }
 
 /// The file of the inbox with this content, and its meta file.
@@ -204,4 +217,15 @@ pub(super) fn payload(number: usize, ascii: bool) -> Vec<u8> {
     let line = format!("  <item>{name} &#x20;= --boundary</item>\r\n");
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<order n=\"{number}\">\r\n{}</order>\r\n", line.repeat(40))
         .into_bytes()
+}
+
+#[test]
+fn a_fact_that_is_not_told_is_wrong_unless_the_peer_is_known_to_keep_it_back() {
+    assert!(is_told(Some(true), true, None) && is_told(Some(false), false, None));
+    assert!(!is_told(Some(false), true, None) && !is_told(Some(true), false, Some("known")));
+    assert!(!is_told(None, true, None) && !is_told(None, false, None));
+    assert!(is_told(None, true, Some("known")));
+    let mics = |sent: Value| json!({ "mic_sent": sent, "mic_received": "AAAA, sha-256" });
+    assert!(mic_agrees(&mics("AAAA".into())));
+    assert!(!mic_agrees(&mics("BBBB".into())) && !mic_agrees(&mics(Value::Null)));
 }

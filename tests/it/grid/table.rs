@@ -85,6 +85,11 @@ fn algorithm_table(cells: &[(Cell, Shown)], notes: &mut Notes) -> String {
     let pss: Vec<(&str, &Shown)> =
         cells.iter().filter(|(cell, _)| cell.sign == "rsa-pss").map(|(cell, shown)| (cell.digest, shown)).collect();
     writeln!(text, "\nRSA-PSS: {}\n", notes.digests(&pss)).unwrap();
+    let md5: Vec<(&str, &Shown)> =
+        cells.iter().filter(|(cell, _)| cell.digest == "md5").map(|(cell, shown)| (cell.mdn, shown)).collect();
+    if !md5.is_empty() {
+        writeln!(text, "MD5: {}\n", notes.digests(&md5)).unwrap();
+    }
     text
 }
 
