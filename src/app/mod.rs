@@ -132,7 +132,8 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
     let (store, recovery) = open_store(&config, &clock).await?;
     clearance::pass(&config, &role, &store).await?;
     let telling = open_telling(&config, &store, &clock)?;
-    let parts = assemble(&config, &store, &clock, &recovery, &telling)?;
+    let stop_flows = Shutdown::new();
+    let parts = assemble(&config, &store, &clock, (&recovery, &stop_flows), &telling)?;
     let reloading = parts.reloading.clone();
     drain::blocking(move || reloading.note_stopped()).await.map_err(|error| StartError::Internal(error.to_string()))?;
     let mut running = Running {
@@ -149,7 +150,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
         flows: parts.tasks.clone(),
         publishing: Tasks::new(),
         stop_listeners: Shutdown::new(),
-        stop_flows: Shutdown::new(),
+        stop_flows,
         stop_publishing: Shutdown::new(),
         drain: config.server.shutdown,
     };
@@ -338,7 +339,7 @@ fn assemble(
     config: &Arc<Config>,
     store: &Store,
     clock: &Arc<dyn Clock>,
-    recovery: &RecoveryReport,
+    (recovery, stop_flows): (&RecoveryReport, &Shutdown),
     telling: &Telling,
 ) -> Result<Assembled, StartError> {
     let directory = Arc::new(ArcSwap::from_pointee(config.partners.clone()));
@@ -365,6 +366,7 @@ fn assemble(
             clock: clock.clone(),
             limits: config.limits,
             tasks: tasks.clone(),
+            stop: stop_flows.clone(),
         },
         translate::inbound(config, &space),
     );

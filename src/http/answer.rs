@@ -62,7 +62,13 @@ impl Answer {
             body.extend_from_slice(&data);
         }
         // The half of a receipt may read like another receipt.
-        if without_end && cut.is_noted() && !early && !body.is_empty() && !is_multipart(&head.headers) {
+        if head.status.is_success()
+            && without_end
+            && cut.is_noted()
+            && !early
+            && !body.is_empty()
+            && !is_multipart(&head.headers)
+        {
             let detail = "TLS was cut off, and nothing tells how long the answer is";
             return Err(PostError::new(PostErrorKind::Closed, detail));
         }

@@ -223,7 +223,7 @@ impl Route {
         let half_done = half_done.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = half_done {
             // The caller counts it as long as it lasts.
-            connection.see_out(&deadline).await;
+            let _ = tokio::time::timeout(timeouts.total, connection.see_out(&deadline)).await;
         }
         answer.map_err(|error| PostError { answered: answered.load(Ordering::Relaxed), ..error })
     }
@@ -276,7 +276,12 @@ impl Shared {
         let late = |_| PostError::new(PostErrorKind::ConnectTimeout, "no connection in time");
         let mut fresh = tokio::time::timeout(way.connect, self.connect(way)).await.map_err(late)??;
         let (request, course) = head.request(body, way.deadline);
-        let response = fresh.requests.send_request(request).await?;
+        // Behind an answer of whatever kind, an alert is no word about our certificate.
+        let can_be_refused = fresh.judges_late && course.expectation.is_none();
+        let response = fresh.requests.send_request(request).await.map_err(|error| {
+            let error = PostError::from(error);
+            if can_be_refused { error } else { error.under_way() }
+        })?;
         self.finish(way, fresh, response, &course).await
     }
 
@@ -328,7 +333,10 @@ impl Shared {
         let name = name.map_err(|_| PostError::new(PostErrorKind::BadUrl, "the host is not a DNS name or address"))?;
         let connector = TlsConnector::from(self.tls_config()?);
         let stream = connector.connect(name, stream).await.map_err(|error| PostError::from_tls(&error))?;
-        self.handshake(Ending::tolerated(stream, &cut), cut).await
+        let version = stream.get_ref().1.protocol_version();
+        let mut connection = self.handshake(Ending::tolerated(stream, &cut), cut).await?;
+        connection.judges_late = version == Some(rustls::ProtocolVersion::TLSv1_3);
+        Ok(connection)
     }
 
     fn old_tls(&self) -> Result<Arc<OldTls>, PostError> {

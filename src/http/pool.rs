@@ -31,6 +31,8 @@ pub(super) struct Connection {
     in_use: bool,
     /// Whether the server ended TLS by cutting it off.
     pub(super) cut: Cut,
+    /// TLS 1.3: the server looks at our certificate when we take the connection to stand (RFC 8446 2).
+    pub(super) judges_late: bool,
 }
 
 impl Connection {
@@ -152,7 +154,7 @@ impl Pool {
                 () = time_is_up(left) => {}
             }
         });
-        Connection { requests, until: Some(until), in_use: true, cut: Cut::default() }
+        Connection { requests, until: Some(until), in_use: true, cut: Cut::default(), judges_late: false }
     }
 }
 

@@ -225,7 +225,10 @@ impl Steps<'_> {
                 ended = connection => {
                     ended?;
                     // The answer may have come with the end.
-                    let none = |_| PostError::new(PostErrorKind::Closed, "the connection ended before the answer");
+                    let none = |error: PostError| match error.kind {
+                        PostErrorKind::Tls | PostErrorKind::Protocol => error,
+                        _ => PostError::new(PostErrorKind::Closed, "the connection ended before the answer"),
+                    };
                     exchange.await.map_err(none)
                 }
             }

@@ -89,6 +89,8 @@ async fn lengths_and_chunks_tell_whether_an_answer_is_whole_whatever_tls_says() 
         // Without a body nothing can be missing.
         ("HTTP/1.1 200 OK\r\n\r\n", true),
         ("HTTP/1.1 204 No Content\r\n\r\n", true),
+        // Nobody reads on behind such a status.
+        ("HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\n\r\n<p>no", true),
     ];
     for old_tls in [false, true] {
         for (answer, whole) in table {

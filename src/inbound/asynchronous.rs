@@ -150,7 +150,9 @@ impl Inbound {
     async fn resume_in_the_end(&self, id: Id) {
         let mut pause = RETRY_FIRST;
         loop {
-            tokio::time::sleep(self.clock.nap(pause)).await;
+            if !self.rested(pause).await {
+                return;
+            }
             pause = (pause * 2).min(RETRY_LAST);
             let Some(message) = self.store.message(&id).filter(is_unsettled) else {
                 tracing::debug!(%id, "settled otherwise");
@@ -215,8 +217,18 @@ impl Inbound {
             tracing::error!(%id, code = error.code(), "a received message is opened again later: {why}");
             self.unsettled.note(id, &later.partner, why, self.clock.now());
             let longest = if error.is_full() { RETRY_FULL } else { RETRY_LAST };
-            tokio::time::sleep(self.clock.nap(pause)).await;
+            if !self.rested(pause).await {
+                return;
+            }
             pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// Waits for the next try; `false`: there is none in this life of the gateway.
+    async fn rested(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(self.clock.nap(pause)) => true,
+            () = self.stop.triggered() => false,
         }
     }
 
@@ -362,5 +374,17 @@ mod tests {
         home.flow.store.commit(transaction).await.unwrap();
         until_nothing_runs(&home).await;
         assert!(home.flow.unsettled().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_another_try_keeps_no_orderly_end_waiting() {
+        let home = Home::new();
+        let (id, file) = taken(&home).await;
+        remove_file(&file).unwrap();
+        assert_eq!(home.flow.resume(), 1);
+        home.flow.stop.trigger();
+        until_nothing_runs(&home).await;
+        let still = (home.message(&id).state, home.flow.unsettled().len());
+        assert_eq!(still, (State::Received, 1), "the next start takes it up");
     }
 }

@@ -35,7 +35,7 @@ use prometheus_client::metrics::family::Family;
 use tokio::sync::Semaphore;
 
 use crate::ground::clock::Clock;
-use crate::ground::drain::Tasks;
+use crate::ground::drain::{Shutdown, Tasks};
 use crate::ground::limits::Limits;
 use crate::ground::network::Network;
 use crate::ground::space::Space;
@@ -102,6 +102,7 @@ pub struct Inbound {
     limits: Limits,
     settings: Arc<Settings>,
     tasks: Tasks,
+    stop: Shutdown,
     /// Openings at a time: they are pure computation.
     openings: Arc<Semaphore>,
     keys: Arc<KeyLocks>,
@@ -125,6 +126,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Where receptions with asynchronous MDNs are worked on.
     pub tasks: Tasks,
+    /// Ends their waiting for another try.
+    pub stop: Shutdown,
 }
 
 impl Inbound {
@@ -141,6 +144,7 @@ impl Inbound {
             limits: parts.limits,
             settings: Arc::new(settings),
             tasks: parts.tasks,
+            stop: parts.stop,
             openings: Arc::new(Semaphore::new(processors)),
             keys: Arc::new(KeyLocks::default()),
             failures: Arc::new(failures),

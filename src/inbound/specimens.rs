@@ -21,7 +21,7 @@ use crate::as2::{
 use crate::cms::{ContentCipher, DigestAlgorithm, GcmForm, KeyTransport, SignatureScheme, SigningKey};
 use crate::config;
 use crate::ground::clock::{Clock, ManualClock};
-use crate::ground::drain::Tasks;
+use crate::ground::drain::{Shutdown, Tasks};
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
@@ -111,6 +111,7 @@ impl Home {
             clock: clock.clone(),
             limits: config.limits,
             tasks: Tasks::new(),
+            stop: Shutdown::new(),
         };
         let space = Space::new(folder.path(), 0);
         let settings = Settings { path: "/as2".to_owned(), space, failures, trusted_proxies: Vec::new() };

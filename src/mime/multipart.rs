@@ -36,7 +36,7 @@ pub fn begins_with_delimiter(start: &[u8], boundary: &str) -> bool {
     let line = delimiter(boundary);
     let first = line.get(1..).unwrap_or_default();
     let near = start.get(..MAX_PINNED_PREAMBLE.saturating_add(line.len())).unwrap_or(start);
-    start.trim_ascii_start().starts_with(first) || memmem::find(near, &line).is_some()
+    near.trim_ascii_start().starts_with(first) || memmem::find(near, &line).is_some()
 }
 
 /// Streaming splitter of `multipart/signed`. Call [`first_part`](SignedParts::first_part) and read it to its end, then

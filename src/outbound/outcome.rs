@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Outbound;
 use super::retry::{self, Circumstances, Next, Outcome};
+use crate::as2::verdict::Doubt;
 use crate::bilingual;
 use crate::ground::clock::customs_time;
 use crate::ground::random;
@@ -115,7 +116,7 @@ fn follow_up(
     let Ended { number, at, came } = ended;
     let why = || reason.clone().unwrap_or_else(no_receipt);
     let unsettled = matches!(next, Next::RetryAt(_) | Next::Hold | Next::Await { .. });
-    let evidence = receipt.clone().filter(|receipt| unsettled && is_worth_keeping(message, receipt));
+    let evidence = receipt.clone().filter(|receipt| unsettled && is_worth_keeping(message, receipt, &why().code));
     let fact = match next {
         Next::Deliver => {
             let files = delivered_files(message, receipt.as_ref(), at, number);
@@ -137,13 +138,20 @@ fn follow_up(
 /// MDNs of one message, not proven to be the partner's, that are kept: anybody may have sent them.
 const UNPROVEN: usize = 4;
 
-/// An MDN that settles nothing is evidence, once; of those that nobody signed a few are enough.
-pub(super) fn is_worth_keeping(message: &Message, receipt: &Receipt) -> bool {
+/// MDNs of one message about earlier Message-IDs that are kept: each attempt may bring one, and graver ones need room.
+const SUPERSEDED: usize = 4;
+
+/// An MDN that settles nothing, for the reason `code`, is evidence, once; of those that nobody signed a few are enough, and of
+/// those about earlier Message-IDs.
+pub(super) fn is_worth_keeping(message: &Message, receipt: &Receipt, code: &str) -> bool {
     let known = message.strays.iter().map(|stray| &stray.receipt).chain(&message.receipt);
     let unproven = message.strays.iter().filter(|stray| stray.receipt.signer.is_none()).count();
+    let superseded = |code: &str| code == Doubt::Superseded.code();
+    let earlier = message.strays.iter().filter(|stray| superseded(&stray.reason.code)).count();
     known.into_iter().all(|known| known.body.sha256 != receipt.body.sha256)
         && message.strays.len() < STRAYS
         && (receipt.signer.is_some() || unproven < UNPROVEN)
+        && (!superseded(code) || earlier < SUPERSEDED)
 }
 
 /// `sent/<name>`, and `receipts/<name>.mdn` with `.json` beside it.

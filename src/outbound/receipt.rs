@@ -146,7 +146,7 @@ impl Outbound {
         match verdict::judge(parsed, &sent) {
             // They say nothing about the message as it is on its way now.
             Verdict::Doubtful(Doubt::Duplicate) if superseded => Verdict::Doubtful(Doubt::NoMic),
-            Verdict::Refused { .. } if superseded && message.state != State::Delivered => {
+            Verdict::Refused { .. } if superseded && !message.state.is_final() && !is_latest(message, &message_id) => {
                 Verdict::Doubtful(Doubt::Superseded)
             }
             verdict => verdict,
@@ -198,7 +198,7 @@ impl Outbound {
         };
         let mut transaction = Transaction::new(self.clock.now());
         let receipt = seen.into_receipt(&mut transaction);
-        if !is_worth_keeping(message, &receipt) {
+        if !is_worth_keeping(message, &receipt, &reason.code) {
             return Ok(());
         }
         tracing::warn!(id = %message.id, partner = %message.partner, code = %reason.code, "a receipt without effect: {}", reason.text);
@@ -269,6 +269,12 @@ fn sent_as<'m>(message: &'m Message, about: &MessageId) -> Option<SentAs<'m>> {
         .chain(earlier)
         .filter_map(|(id, mics, superseded)| Some(SentAs { message_id: MessageId::parse(id).ok()?, mics, superseded }));
     all.find(|sent| sent.message_id.key() == about.key())
+}
+
+/// Whether the partner can have seen nothing of the message since it was sent under this Message-ID.
+fn is_latest(message: &Message, message_id: &MessageId) -> bool {
+    let last = message.earlier.last().and_then(|earlier| MessageId::parse(&earlier.message_id).ok());
+    message.reach.is_none(message.attempts) && last.is_some_and(|last| last.key() == message_id.key())
 }
 
 /// What a credible MDN about a settled message is; `None` when it says what is known already.

@@ -276,7 +276,7 @@ fn raise(message: &mut Message, reason: &Reason, level: Level, at: Timestamp) {
 /// An MDN that says nothing new about a message: it was kept with the attempt that it could not settle.
 fn repeats(message: &Message, before: State, reason: &Reason) -> bool {
     let attempt_failed = matches!(before, State::Composed | State::Sending) && message.state == before;
-    attempt_failed && !outlives_delivery(&reason.code)
+    attempt_failed && !outlives_delivery(&reason.code) && reason.code != "mdn-superseded"
 }
 
 /// Another payload under a Message-ID that was accepted before.

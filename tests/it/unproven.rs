@@ -2,11 +2,13 @@
 //! keeps the Message-ID of a request that broke off in the middle, and calls the whole message that follows its duplicate: to
 //! believe it would lose the message.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 use dxgate::store::record::{Message, State};
 
 use crate::support::correspondent::{Kind, Letter, acknowledge, receipt_for};
+use crate::support::eventually;
 use crate::support::home::{Home, PartnerFile};
 use crate::support::http;
 use crate::support::inside::{self, Inside, pass};
@@ -212,6 +214,38 @@ fn a_refusal_about_an_earlier_message_id_changes_nothing_and_the_receipt_for_the
         let contrary = receipt_for(&posted[0], Kind { disposition: other, ..Kind::default() });
         assert_eq!(post(&home, &contrary), 200);
         assert_eq!(gateway.alerts(), ["mdn-contradicts"], "{disposition}");
+    }
+}
+
+/// The second attempt, under a fresh Message-ID, breaks off, or finds nobody.
+#[test]
+fn a_refusal_about_an_earlier_message_id_counts_where_the_present_one_cannot_have_reached_the_partner() {
+    for reached in [true, false] {
+        let home = Home::ours();
+        let peer = Scripted::start(|number, _| (number == 0).then(|| answer(202, "", b"")));
+        let (url, delivery) = (peer.url(), &format!("{RETRY}\nfresh_message_id = true"));
+        home.partner("theirs", &PartnerFile { url, mdn: LATER, delivery, ..PartnerFile::default() });
+        let clock = inside::clock();
+        let gateway = Inside::start(&home, &clock);
+        gateway.submit("theirs", "order.xml", ORDER);
+        gateway.until("theirs", "awaited", |message| message.state == State::AwaitingReceipt);
+        let posted = peer.posted();
+        let address = peer.address;
+        let peer = reached.then_some(peer);
+        if peer.is_none() {
+            eventually("nobody listens", || TcpStream::connect(address).is_err().then_some(()));
+        }
+        pass(&clock, LONG);
+        gateway.until("theirs", "tried", |message| (message.attempts, message.state) == (2, State::Composed));
+        assert_eq!(post(&home, &receipt_for(&posted[0], Kind { disposition: NEGATIVE, ..Kind::default() })), 200);
+        let message = gateway.sent_to("theirs");
+        if reached {
+            assert_eq!(message.state, State::Composed);
+            assert!(gateway.alerts().contains(&"mdn-superseded".to_owned()), "{:?}", gateway.alerts());
+        } else {
+            assert_eq!(state(&message), (State::Failed, "mdn-negative"));
+        }
+        drop(peer);
     }
 }
 

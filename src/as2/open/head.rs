@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use super::super::error::OpenError;
 use super::super::headers::{CONTENT_TRANSFER_ENCODING, CONTENT_TYPE};
 use super::super::request;
-use super::readers::{AHEAD, BUFFER, Peeked};
+use super::readers::{BUFFER, Peeked};
 use crate::ground::limits::Limits;
 use crate::mime::{ContentType, Headers, begins_with_delimiter, read_entity_head, transfer_decoder};
 
@@ -77,7 +77,12 @@ impl Head {
 
     /// How much of the body shows whether it has the transfer encoding that is said: only of a multipart it may well have none.
     pub(super) fn shows_encoding_within(&self) -> u64 {
-        if self.is_multipart() && self.transfer_encoding().is_some() { AHEAD } else { 0 }
+        match self.transfer_encoding() {
+            Some(_) if !self.is_multipart() => 0,
+            Some(encoding) if is_quoted_printable(encoding) => RECEIPT_AHEAD,
+            Some(_) => DELIMITER_AHEAD,
+            None => 0,
+        }
     }
 
     /// The transfer encoding of a body that begins with `start`.
@@ -85,6 +90,13 @@ impl Head {
         let begins = |boundary| begins_with_delimiter(start, boundary);
         let raw = self.is_multipart() && self.content_type.boundary().is_ok_and(begins);
         self.transfer_encoding().filter(|_| !raw)
+    }
+
+    /// The same of a payload. Quoted-printable leaves the delimiters of files as they are, so that more has to show that there is
+    /// none of it.
+    pub(super) fn encoding_of_payload(&self, start: &[u8]) -> Option<&str> {
+        let quoted = self.transfer_encoding().filter(|encoding| is_quoted_printable(encoding) && is_quoted(start));
+        quoted.or_else(|| self.encoding_of(start))
     }
 
     fn is_multipart(&self) -> bool {
@@ -111,12 +123,34 @@ fn is_binary(encoding: &str) -> bool {
     encoding.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("binary")
 }
 
+fn is_quoted_printable(encoding: &str) -> bool {
+    encoding.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("quoted-printable")
+}
+
+/// Whether there are octets in quoted-printable, and nothing that could be none (RFC 2045 6.7). The parameters of a part's fields
+/// are nearly always something else.
+fn is_quoted(start: &[u8]) -> bool {
+    let stands_for_an_octet = |at: usize| match start.get(at.saturating_add(1)..).unwrap_or_default() {
+        // The end of what is looked at.
+        [] => true,
+        [only] => only.is_ascii_hexdigit() || only.is_ascii_whitespace(),
+        [first, second, ..] if first.is_ascii_hexdigit() && second.is_ascii_hexdigit() => true,
+        // The end of a line that goes on.
+        rest => {
+            let blanks = rest.iter().take_while(|octet| matches!(octet, b' ' | b'\t')).count();
+            matches!(rest.get(blanks), None | Some(b'\r' | b'\n'))
+        }
+    };
+    let mut signs = memchr::memchr_iter(b'=', start).peekable();
+    signs.peek().is_some() && signs.all(stands_for_an_octet)
+}
+
 /// A multipart without the transfer encoding that it should not have.
 pub(super) fn decoded_multipart<'b>(
     head: &Head,
     body: &'b mut dyn BufRead,
 ) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
-    let body = Peeked::new(body);
+    let body = Peeked::ahead_by(DELIMITER_AHEAD, body);
     let encoding = head.encoding_of(body.start());
     let content = transfer_decoder(encoding, Box::new(body)).map_err(OpenError::Mime)?;
     Ok(BufReader::with_capacity(BUFFER, content))
@@ -203,6 +237,8 @@ pub fn is_enveloped(headers: &Headers, body: &mut dyn Read, limits: &Limits) -> 
 pub(super) const FIELDS_AHEAD: u64 = 2 * 1024;
 /// Bytes of a multipart in which the part of a receipt for programs begins, as [`request::classify`] wants them.
 const RECEIPT_AHEAD: u64 = 8 * 1024;
+/// Bytes of a multipart in which its first delimiter ends, behind the longest preamble and boundary.
+const DELIMITER_AHEAD: u64 = 512;
 /// Bytes of a structure in which its content type ends.
 const START: u64 = 64;
 /// The content types of the structures.

@@ -78,8 +78,8 @@ pub(super) struct Walk<'a> {
     veiled: bool,
     /// The next entity is the first part of the multipart/signed.
     at_first_part: bool,
-    /// The next thing that is read may be a payload without an entity around it.
-    may_be_bare: bool,
+    /// The next thing that is read may be a payload without an entity around it, and whether it is taken then.
+    may_be_bare: Option<bool>,
     /// The fields of the POST name the payload, though it is in a layer.
     named_by_post: bool,
     /// The envelope that the agreement demands is not there. The message is read on for its MIC alone.
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
             signed: false,
             veiled: false,
             at_first_part: false,
-            may_be_bare: false,
+            may_be_bare: None,
             named_by_post: false,
             lacks_envelope: false,
             receipts: true,
@@ -196,7 +196,7 @@ impl<'a> Walk<'a> {
     /// Walks what a MIC covered, its other layers gone: an entity with its header block, or a payload alone if it is not signed.
     pub(super) fn covered_part(&mut self, octets: &mut dyn BufRead, signed: bool) -> Result<Payload, OpenError> {
         self.signed = true;
-        self.may_be_bare = !signed;
+        self.may_be_bare = (!signed).then_some(true);
         self.inner_entity(octets, 0)
     }
 
@@ -209,8 +209,11 @@ impl<'a> Walk<'a> {
         let mut recording = Recording::new(reader);
         let headers = read_entity_head(&mut recording, self.limits);
         let octets = recording.into_octets();
-        if std::mem::take(&mut self.may_be_bare) && bare::is_bare(&headers, &octets) {
-            return self.bare(&octets, reader);
+        match self.may_be_bare.take().filter(|_| bare::is_bare(&headers, &octets)) {
+            Some(true) => return self.bare(&octets, reader),
+            // By the grammar it may be a header block with nothing behind it.
+            Some(false) if headers.is_ok() => return Err(OpenError::Layers("a file without an entity around it")),
+            Some(false) | None => {}
         }
         let head = Head::new(headers.map_err(OpenError::Mime)?, Some(octets))?;
         if std::mem::take(&mut self.at_first_part) {
@@ -261,7 +264,7 @@ impl<'a> Walk<'a> {
         self.found.cipher = Some(cipher);
         self.found.recipient = envelope.recipient();
         self.found.content_key = Some(envelope.content_key());
-        self.may_be_bare = cipher.is_aead() && !self.policy.require_signature;
+        self.may_be_bare = (!self.policy.require_signature).then_some(cipher.is_aead());
         let mut watched = Watched::new(envelope);
         let mut reader = BufReader::with_capacity(BUFFER, &mut watched);
         let inner = self.inner_entity(&mut reader, 0);

@@ -32,7 +32,10 @@ impl Walk<'_> {
 pub(super) fn is_bare(head: &Result<Headers, MimeError>, octets: &[u8]) -> bool {
     match head {
         // Nobody's layer has no type, so that what is signed never depends on this.
-        Ok(headers) => octets.starts_with(EDIFACT) && headers.get(CONTENT_TYPE).is_none(),
+        Ok(headers) => {
+            let says_nothing = !headers.is_empty() && headers.get(CONTENT_TYPE).is_none();
+            says_nothing && (octets.starts_with(EDIFACT) || !begins_with_field(octets))
+        }
         Err(MimeError::Io(_)) => false,
         Err(_) => octets.starts_with(EDIFACT) || !begins_with_field(octets),
     }
@@ -65,6 +68,8 @@ mod tests {
             &b"UNA:+.? 'UNB+UNOC:3+A:14+B:14'UNZ+0+1'"[..],
             b"UNA:+.? '\r\n\r\n",
             b"UNB+UNOC:3+A:14+B:14'\r\nUNZ+0+1'\r\n",
+            // All of it one line, which is a field by RFC 5322.
+            b"UNB+UNOC:3+A:14+B:14'UNZ+0+1'\r\n\r\n",
             b"ISA*00*          *00*:~\n\n",
             b"<?xml version=\"1.0\"?>\r\n<a:b/>\r\n\r\n",
             b"{\"a\": 1}",

@@ -56,7 +56,7 @@ impl Walk<'_> {
             Covered::new(MultiHasher::new(algorithms), copy, self.canonical_mic(head).then(LineEnds::default));
         // Plain messages are hashed without their header fields, all others with them (RFC 4130 7.3.1).
         covered.write_all(head.octets.as_deref().unwrap_or_default()).map_err(OpenError::Sink)?;
-        let encoding = head.encoding_of(body.start());
+        let encoding = head.encoding_of_payload(body.start());
         let mut encoded = Copying::new(body, Some(&mut covered));
         let mut content = transfer_decoder(encoding, Box::new(&mut encoded)).map_err(OpenError::Mime)?;
         let sink: &mut dyn Write = if refused { &mut io::sink() } else { &mut *self.sink };

@@ -23,6 +23,7 @@ fn files() -> Vec<Vec<u8>> {
         b"UNA:+.? '\r\nUNB+UNOC:3+A:14+B:14+261122:0600+1'\r\nUNZ+0+1'\r\n\r\n".to_vec(),
         b"UNA:+.? '\r\n\r\n".to_vec(),
         b"UNB+UNOC:3+A:14+B:14'\r\n".to_vec(),
+        b"UNB+UNOC:3+A:14+B:14'UNZ+0+1'\r\n\r\n".to_vec(),
         b"<?xml version=\"1.0\"?>\r\n\r\n<a xmlns:b=\"c\"/>\r\n".to_vec(),
         b"%PDF-1.7\n\n\x00\xff".to_vec(),
         Vec::new(),
@@ -274,6 +275,12 @@ fn files_in_a_multipart_that_names_an_encoding_which_it_does_not_have_are_delive
     // One that does have it is decoded, as ever.
     let fields = [("Content-Type", content_type.as_str()), ("Content-Transfer-Encoding", "base64")];
     for (dress, wire) in dressed(&fields, STANDARD.encode(&body).as_bytes()) {
+        assert!(receive(&wire, &lax()).unwrap().1 == body, "{dress}");
+    }
+    // Also where its delimiters are as they were, which is so in quoted-printable.
+    let quoted = String::from_utf8(body.clone()).unwrap().replace('=', "=3D");
+    let fields = [("Content-Type", content_type.as_str()), ("Content-Transfer-Encoding", "quoted-printable")];
+    for (dress, wire) in dressed(&fields, quoted.as_bytes()) {
         assert!(receive(&wire, &lax()).unwrap().1 == body, "{dress}");
     }
     // What is no multipart has what it says.
