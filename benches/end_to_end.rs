@@ -3,8 +3,9 @@
 //! AES-128-CBC, signed synchronous MDN.
 //!
 //! Beside each figure stands the bound: what the cryptography alone would allow on all cores of this machine by the
-//! `openssl speed` figures of the same run, taken before and behind it. On a machine that does other work too, the processor time of both processes
-//! says more than the clock: *cpu share* is the bound's processor time over theirs.
+//! `openssl speed` figures of the same run, taken before and behind it with all cores at work. On a machine that does other work
+//! too, the processor time of both processes says more than the clock: *cpu share* is that of the cryptography, by what one core
+//! does alone, over theirs.
 //!
 //! The page cache's own speed stands beside them too: it is what a large payload meets, which is written five times.
 //!
@@ -48,7 +49,7 @@ fn main() {
     }
     let smoke = measure::is_smoke();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let mut primitives = measure_primitives(smoke);
+    let mut speed = Speed::measure(smoke);
     println!("page cache: {:.0} MB/s into new files", measure::write_rate(measure::folder().path()) / 1e6);
     let earlier = std::env::var("DXGATE_BENCH_MESSAGES").map_or(0, |text| text.parse().unwrap());
     println!(
@@ -79,36 +80,51 @@ fn main() {
             },
         };
         let figures = Pair::start(concurrency, earlier).deliver(size, count);
-        let before = std::mem::replace(&mut primitives, measure_primitives(smoke));
-        print_line(name, size, count, &figures, &before.mean(&primitives));
+        let before = std::mem::replace(&mut speed, Speed::measure(smoke));
+        print_line(name, size, count, &figures, &before.mean(&speed));
     }
 }
 
-/// What the bound of the payload before and of that behind is made from.
-fn measure_primitives(smoke: bool) -> Primitives {
-    let primitives = Primitives::measure(if smoke { 1 } else { 3 });
-    let mega = |rate: f64| rate / 1e6;
-    println!(
-        "one core of {}: RSA-2048 private {:.0}/s, SHA-256 {:.0} MB/s, AES-128-CBC encrypt {:.0} MB/s, decrypt {:.0} MB/s",
-        primitives.cores,
-        primitives.rsa_private,
-        mega(primitives.sha256),
-        mega(primitives.encrypt),
-        mega(primitives.decrypt)
-    );
-    primitives
+/// What the bounds of the payload before and of that behind are made from.
+#[derive(Clone, Copy)]
+struct Speed {
+    one: Primitives,
+    all: Primitives,
 }
 
-fn print_line(name: &str, size: usize, count: usize, figures: &Figures, primitives: &Primitives) {
+impl Speed {
+    fn measure(smoke: bool) -> Speed {
+        let seconds = if smoke { 1 } else { 3 };
+        let speed = Speed { one: Primitives::of_one(seconds), all: Primitives::of_all(seconds) };
+        let mega = |rate: f64| rate / 1e6;
+        for (who, core) in [("one core alone", speed.one), ("each of all cores", speed.all)] {
+            println!(
+                "{who} of {}: RSA-2048 private {:.0}/s, SHA-256 {:.0} MB/s, AES-128-CBC encrypt {:.0} MB/s, decrypt {:.0} MB/s",
+                core.cores,
+                core.rsa_private,
+                mega(core.sha256),
+                mega(core.encrypt),
+                mega(core.decrypt)
+            );
+        }
+        speed
+    }
+
+    fn mean(&self, other: &Speed) -> Speed {
+        Speed { one: self.one.mean(&other.one), all: self.all.mean(&other.all) }
+    }
+}
+
+fn print_line(name: &str, size: usize, count: usize, figures: &Figures, speed: &Speed) {
     let rate = count as f64 / figures.elapsed.as_secs_f64();
-    let bound = primitives.bound(size as f64);
+    let (bound, alone) = (speed.all.bound(size as f64), speed.one.bound(size as f64));
     let each = |cpu: Duration| cpu.as_secs_f64() / count as f64;
     let (sender, receiver) = (each(figures.sender.cpu), each(figures.receiver.cpu));
     println!(
         "{name:>7} | {count:>6} | {rate:>10.1} | {:>8.1} | {bound:>10.1} | {:>4.0}% | {:>8.0}% | {:>8.3} {:>8.3} | {:>8} {:>8}",
         rate * size as f64 / 1e6,
         100.0 * rate / bound,
-        100.0 * (primitives.cores / bound) / (sender + receiver),
+        100.0 * (speed.one.cores / alone) / (sender + receiver),
         sender * 1e3,
         receiver * 1e3,
         figures.sender.peak_mib,

@@ -29,7 +29,7 @@ fn open<const SHAPE: u8>(bencher: Bencher<'_, '_>, size: usize) {
     let limits = Limits::default();
     let Incoming::Message(request) = as2::read_head(&composed.headers, &wire, &limits).unwrap() else { unreachable!() };
     let (decryption, trusted, policy) = ([decryption_key()], [sender_certificate()], policy());
-    let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
+    let keys = OpenKeys { decryption: &decryption, trusted: &trusted, known: &[] };
     let mut opened = Vec::with_capacity(size);
     bencher.counter(BytesCount::new(size)).bench_local(|| {
         opened.clear();

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::thread::available_parallelism;
 
-/// Figures of one core.
+/// What a core does, alone or beside the others.
 #[derive(Debug, Clone, Copy)]
 pub struct Primitives {
     /// RSA-2048 private-key operations a second.
@@ -19,25 +19,39 @@ pub struct Primitives {
 }
 
 impl Primitives {
-    /// Asks `openssl speed`, `seconds` for each primitive. It counts by its own processor time, so that other work on
-    /// the machine does not make the bound smaller.
-    pub fn measure(seconds: u32) -> Primitives {
-        let cores = available_parallelism().map_or(1, usize::from);
+    /// Asks `openssl speed` for one core, `seconds` for each primitive. It counts by its own processor time, so that other
+    /// work on the machine does not make the bound smaller.
+    pub fn of_one(seconds: u32) -> Primitives {
+        Primitives::measure(seconds, 1)
+    }
+
+    /// The same with every core at work, counted by the clock: what a core does then, which is less where cores share what
+    /// their host gives them.
+    pub fn of_all(seconds: u32) -> Primitives {
+        Primitives::measure(seconds, available_parallelism().map_or(1, usize::from))
+    }
+
+    fn measure(seconds: u32, at_a_time: usize) -> Primitives {
         let speed = |arguments: &[&str]| {
             let mut command = Command::new("openssl");
             command.args(["speed", "-mr", "-seconds", &seconds.to_string()]);
+            if at_a_time > 1 {
+                command.args(["-multi", &at_a_time.to_string()]);
+            }
             let output = command.args(arguments).output().expect("openssl is installed");
             String::from_utf8_lossy(&output.stdout).into_owned()
         };
-        let cores = f64::from(u32::try_from(cores).unwrap_or(1));
-        let bulk = |arguments: &[&str]| field(&speed(&[&["-bytes", "16384"], arguments].concat()), "+F:", 3);
+        let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(1));
+        // Of several it prints the sum.
+        let each = |output: String, mark: &str| field(&output, mark, 3) / count(at_a_time);
+        let bulk = |arguments: &[&str]| each(speed(&[&["-bytes", "16384"], arguments].concat()), "+F:");
         Primitives {
             // "+F2:index:bits:signatures a second:verifications a second"
-            rsa_private: field(&speed(&["rsa2048"]), "+F2:", 3),
+            rsa_private: each(speed(&["rsa2048"]), "+F2:"),
             sha256: bulk(&["-evp", "sha256"]),
             encrypt: bulk(&["-evp", "aes-128-cbc"]),
             decrypt: bulk(&["-decrypt", "-evp", "aes-128-cbc"]),
-            cores,
+            cores: count(available_parallelism().map_or(1, usize::from)),
         }
     }
 

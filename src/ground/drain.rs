@@ -72,6 +72,11 @@ where
     })
 }
 
+/// Jobs on the blocking threads, those that wait for one included.
+pub fn blocking_at_work() -> usize {
+    IN_WORK.load(Ordering::Acquire)
+}
+
 /// Waits until no blocking work of this process is left, that of aborted tasks included; false when some is left then.
 pub async fn blocking_ended(at_most: Duration) -> bool {
     let end = tokio::time::Instant::now() + at_most;

@@ -1,7 +1,7 @@
 //! Group commit: one thread, one `fdatasync` for everything that waits.
 //!
 //! ```text
-//! take what waits (≤ 256 transactions, ≤ 8 MiB)
+//! take what waits (≤ 256 transactions, ≤ 8 MiB), and, under load, what comes within a moment (`pace`)
 //!   → judge each against the index and those before it
 //!   → append bodies and facts of the lawful ones      crash: torn tail, nobody was told
 //!   → fdatasync                                       crash: durable, nobody was told, replayed at start
@@ -14,6 +14,8 @@
 //! is durable is unknown, a second sync would lie, so nothing is acknowledged any more until it was opened again. The
 //! cause says whether the journal failed or only the [index](super::index), which is rebuilt from it.
 
+mod pace;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use self::pace::Pace;
 use super::alert::Alerts;
 use super::body;
 use super::error::CommitError;
@@ -33,14 +36,11 @@ use super::leaving::Leaving;
 use super::record::{Fact, Message};
 use super::trail::Following;
 use super::transaction::{Moved, Transaction};
+use crate::ground::drain;
 use crate::ground::id::Id;
 
 /// Transactions that may wait; more make their callers wait.
 pub(super) const QUEUE: usize = 256;
-/// Transactions of one group.
-const GROUP: usize = 256;
-/// Bytes of one group beyond which no further transaction joins it.
-const GROUP_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes that the facts of most transactions find room in.
 const FACTS: usize = 4 * 1024;
 
@@ -178,14 +178,8 @@ pub(super) struct Committer {
 impl Committer {
     /// Works until every sender is gone.
     pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        while let Some(first) = requests.blocking_recv() {
-            let mut bytes = first.len();
-            let mut group = vec![first];
-            while group.len() < GROUP && bytes < GROUP_BYTES {
-                let Ok(next) = requests.try_recv() else { break };
-                bytes = bytes.saturating_add(next.len());
-                group.push(next);
-            }
+        let mut pace = Pace::new(drain::blocking_at_work);
+        while let Some(group) = pace.next(&mut requests) {
             self.answer(group);
         }
         self.close();
