@@ -51,7 +51,7 @@ fn judged(mdn: &Mdn) {
 /// Takes an MDN apart as an export does, in each form that its signature may cover, and compares with what was `read`.
 fn taken_apart(headers: &Headers, body: &[u8], read: Option<&Mdn>) {
     let trusted = KEYS.trusted();
-    let keys = OpenKeys { decryption: &[], trusted: &trusted };
+    let keys = OpenKeys { decryption: &[], trusted: &trusted, known: &[] };
     for form in Form::ALL {
         let (mut covered, mut signature, mut payload) = (Vec::new(), Vec::new(), Vec::new());
         let outlets = Outlets { covered: &mut covered, signature: &mut signature, payload: &mut payload };

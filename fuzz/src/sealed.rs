@@ -37,7 +37,7 @@ pub(super) fn open_sealed(data: &[u8]) {
     }
     let Ok(Incoming::Message(request)) = as2::read_head(&headers, &body, &limits()) else { return };
     let (decryption, trusted) = (KEYS.decryption(), switches.trusted());
-    let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
+    let keys = OpenKeys { decryption: &decryption, trusted: &trusted, known: &[] };
     let policy = AcceptPolicy {
         require_encryption: demands && cipher.is_some(),
         gcm_in_enveloped: true,

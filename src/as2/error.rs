@@ -125,7 +125,7 @@ impl ComposeError {
 /// Why a received message was not accepted. For the operator and the log; the partner sees [`OpenError::told`] at most.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    // Ours.
+    // Ours, and [`OpenError::Decryption`] in part.
     /// The payload could not be written.
     #[error("the payload could not be written: {0}")]
     Sink(#[source] io::Error),
@@ -214,9 +214,15 @@ impl OpenError {
         }
     }
 
-    /// The failure is on our side: the same message may succeed later, so it should be answered with 503, not an MDN.
+    /// The failure is on our side: the same message may succeed later, so it should be answered with 503, not an MDN. That this
+    /// machine lacks a cipher, or OpenSSL fails, is found before any key is used: it tells nothing of one.
     pub fn is_ours(&self) -> bool {
-        matches!(self, OpenError::Sink(_) | OpenError::Body(_))
+        matches!(
+            self,
+            OpenError::Sink(_)
+                | OpenError::Body(_)
+                | OpenError::Decryption(CmsError::CipherUnavailable(_) | CmsError::Primitive(_))
+        )
     }
 
     /// Stable name of the problem.
@@ -260,6 +266,7 @@ impl OpenError {
                 "报文超过允许的大小：请提高该伙伴的上限，或请对方拆分",
                 "the payload exceeds the limit: raise it for this partner, or ask for smaller messages"
             ),
+            OpenError::Decryption(cause) if self.is_ours() => cause.text(),
             OpenError::Decryption(cause) => bilingual!(
                 "解密失败（{cause}）：请确认对方使用的是我方当前的加密证书",
                 "decryption failed ({cause}): make sure the partner encrypts for our current certificate"

@@ -43,6 +43,8 @@ pub struct OpenKeys<'a> {
     pub decryption: &'a [DecryptionKey],
     /// The partner's signing certificates that are valid now.
     pub trusted: &'a [Certificate],
+    /// Certificates that may come with a signature, whatever they are for: nothing is believed for them.
+    pub known: &'a [Certificate],
 }
 
 /// A message that satisfies its policy. The payload is in the sink.

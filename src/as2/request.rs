@@ -7,6 +7,12 @@ use crate::mime::{ContentType, Headers, MimeError, decode_words, decoded_beginni
 
 use super::error::RequestError;
 
+mod quoted;
+
+#[cfg(test)]
+pub(super) use quoted::quoted_as_usual;
+pub(super) use quoted::{is_quoted, is_quoted_multipart, is_quoted_printable};
+
 /// What was posted to the AS2 endpoint.
 #[derive(Debug, Clone)]
 pub enum Incoming {
@@ -295,14 +301,21 @@ impl Request {
     /// What to answer when the receipt itself cannot be made as demanded, instead of opening the message (RFC 4130 7.3,
     /// 7.5.3).
     ///
-    /// Give `None` as `MdnPlan::signing` with it: a signature would use just the format or digest that the sender
-    /// refuses, and the sender could not read why.
+    /// Sign it only where the receipt [can be signed](Request::receipt_can_be_signed): else a signature would use just the
+    /// format or digest that the sender refuses, and the sender could not read why.
     pub fn unmet(&self, policy: &AcceptPolicy) -> Option<Disposition> {
         let unmet = self.mdn.as_ref()?.options.unmet(&policy.mic_algorithms)?;
         Some(match unmet {
             Unmet::Format => Disposition::unsupported_format(),
             Unmet::MicAlgorithms => Disposition::unsupported_mic_algorithms(),
         })
+    }
+
+    /// Whether a signed receipt is asked for in a format and with a digest that we have, whatever else is demanded of it: then
+    /// every answer is to be signed, also the one that refuses the rest (RFC 4130 7.3).
+    pub fn receipt_can_be_signed(&self, policy: &AcceptPolicy) -> bool {
+        let options = self.mdn.as_ref().map(|asked| &asked.options);
+        options.is_some_and(|options| options.signed && options.preferred(&policy.mic_algorithms).is_some())
     }
 }
 
@@ -438,5 +451,15 @@ mod tests {
         assert_eq!(ask("md5, sha1").unmet(&policy), Some(Disposition::unsupported_mic_algorithms()));
         assert_eq!(ask("md5, sha256").unmet(&policy), None);
         assert_eq!(ask("sha256; x=required, y").unmet(&policy), Some(Disposition::unsupported_format()));
+        for (algorithms, signed) in
+            [("sha256; x=required, y", true), ("md5; x=required, y", false), ("md5", false), ("sha256", true)]
+        {
+            assert_eq!(ask(algorithms).receipt_can_be_signed(&policy), signed, "{algorithms}");
+        }
+        let other = ("Disposition-Notification-Options", "signed-receipt-protocol=required, pgp; sha256");
+        for extra in [&[("Disposition-Notification-To", "x"), other][..], &[("Disposition-Notification-To", "x")], &[]]
+        {
+            assert!(!read(&fields(extra)).unwrap().receipt_can_be_signed(&policy), "{extra:?}");
+        }
     }
 }

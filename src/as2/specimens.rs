@@ -223,7 +223,7 @@ pub(super) fn receive_with(
 ) -> Result<(Opened, Vec<u8>), OpenFailure> {
     let bob =
         DecryptionKey { certificate: BOB.certificate.clone(), key: BOB.key.clone(), transports: transports.to_vec() };
-    let keys = OpenKeys { decryption: &[bob], trusted };
+    let keys = OpenKeys { decryption: &[bob], trusted, known: &[] };
     let mut sink = Vec::new();
     let opened = open(&request(wire), &mut wire.body.as_slice(), policy, &keys, limits, &mut sink)?;
     assert_eq!(opened.payload_len, u64::try_from(sink.len()).unwrap());

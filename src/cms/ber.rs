@@ -53,6 +53,8 @@ impl BerError {
 struct Header {
     tag: u8,
     len: Option<u64>,
+    /// Octets that both take.
+    octets: u64,
 }
 
 /// Bytes of structure read ahead; longer pieces of content go past this buffer.
@@ -181,6 +183,25 @@ impl<R: Read> BerReader<R> {
         let mut out = Vec::new();
         self.copy_value(&mut out, last)?;
         Ok(out)
+    }
+
+    /// The next value octet for octet, if its length is definite and in the fewest octets; one in another form is passed over,
+    /// and `None`. What is inside is not looked at. Costs at most `Limits::ber_value` bytes of memory.
+    pub fn exact_value(&mut self) -> Result<Option<Vec<u8>>, BerError> {
+        if self.peek()?.is_none() {
+            return Err(BerError::Truncated);
+        }
+        let Some(Header { tag, len: Some(len), octets }) = self.pending else { return self.skip().map(|()| None) };
+        let mut out = der::header(tag, len);
+        if out.len() as u64 != octets {
+            return self.skip().map(|()| None);
+        }
+        if len > self.max_value {
+            return Err(BerError::TooLarge);
+        }
+        self.pending = None;
+        self.copy_bytes(len, &mut out)?;
+        Ok(Some(out))
     }
 
     /// Opens an OCTET STRING for [`read_octets`](Self::read_octets). `tag` is its primitive identifier octet:
@@ -365,6 +386,7 @@ impl<R: Read> BerReader<R> {
 
     /// Reads identifier and length octets (X.690 8.1.2, 8.1.3).
     fn header(&mut self) -> Result<Header, BerError> {
+        let start = self.position;
         let tag = self.byte()?;
         if tag & 0x1f == 0x1f {
             return Err(BerError::Tag);
@@ -380,7 +402,7 @@ impl<R: Read> BerReader<R> {
         if end > self.bound() {
             return Err(BerError::Length);
         }
-        Ok(Header { tag, len })
+        Ok(Header { tag, len, octets: self.position.saturating_sub(start) })
     }
 
     fn long_length(&mut self, count: u8) -> Result<u64, BerError> {

@@ -36,6 +36,21 @@ fn lengths_in_more_octets_than_they_need_come_out_in_the_fewest() {
 }
 
 #[test]
+fn a_value_comes_out_octet_for_octet_or_is_passed_over() {
+    // What is inside need not be a value at all.
+    let exact = der::sequence(&[&[0x1f; 300]]);
+    let others = [&[0x30, 0x81, 3, 2, 1, 5][..], &[0x30, 0x80, 2, 1, 5, 0, 0], &[2, 0x82, 0, 1, 5]].concat();
+    let bytes = [exact.as_slice(), &others, &exact].concat();
+    let mut ber = reader(&bytes);
+    let values: Vec<_> = (0..5).map(|_| ber.exact_value().unwrap()).collect();
+    assert_eq!(values, [Some(exact.clone()), None, None, None, Some(exact)]);
+    assert!(matches!(ber.exact_value(), Err(BerError::Truncated)));
+    let long = der::tlv(der::OCTET_STRING, &vec![0; Limits::default().ber_value + 1]);
+    assert!(matches!(reader(&long).exact_value(), Err(BerError::TooLarge)));
+    assert!(matches!(reader(&[0x30, 4, 2, 1]).exact_value(), Err(BerError::Truncated)));
+}
+
+#[test]
 fn octet_strings_stream_in_both_forms() {
     assert_eq!(octets(&[4, 2, b'h', b'i'], 4).unwrap(), b"hi");
     assert_eq!(octets(&[0xa0, 0x80, 4, 1, b'h', 4, 0, 4, 1, b'i', 0, 0], 0x80).unwrap(), b"hi");

@@ -8,6 +8,7 @@ use std::io::{self, BufWriter, Read, Write};
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Decompress, FlushDecompress, Status};
 
+use super::algorithm::is_null;
 use super::ber::BerReader;
 use super::der::{self, Fields};
 use super::{CmsError, oid};
@@ -78,6 +79,7 @@ pub struct InflateReader<R: Read> {
     filled: usize,
     ended: bool,
     limits: Limits,
+    pinned: bool,
 }
 
 impl<R: Read> InflateReader<R> {
@@ -92,12 +94,18 @@ impl<R: Read> InflateReader<R> {
         ber.enter(der::context_constructed(0))?;
         ber.enter(der::SEQUENCE)?;
         let version = ber.value()?;
-        Fields::only(&version, der::INTEGER)?;
+        let version = Fields::only(&version, der::INTEGER)?;
         let algorithm = ber.value()?;
-        let algorithm = Fields::only(&algorithm, der::SEQUENCE)?.fields().expect(der::OID)?;
-        if algorithm.content != oid::ZLIB {
+        let mut algorithm = Fields::only(&algorithm, der::SEQUENCE)?.fields();
+        if algorithm.expect(der::OID)?.content != oid::ZLIB {
             return Err(CmsError::Malformed("unknown compression"));
         }
+        let without_parameters = match algorithm.take() {
+            Ok(None) => true,
+            Ok(Some(parameters)) => is_null(&parameters) && algorithm.is_empty(),
+            Err(_) => false,
+        };
+        let pinned = version.content.len() == 1 && without_parameters;
         ber.enter(der::SEQUENCE)?;
         expect_oid(&ber.value()?, oid::DATA)?;
         ber.enter(der::context_constructed(0))?;
@@ -110,7 +118,15 @@ impl<R: Read> InflateReader<R> {
             filled: 0,
             ended: false,
             limits: *limits,
+            pinned,
         })
+    }
+
+    /// Nothing around the content could be of another length: the version is one octet, and zlib has no parameters but NULL. What
+    /// else is there (`signed::uncovered` says what that means) has one form, or is the content, which its checksum covers (but for
+    /// blocks of deflate that put out nothing).
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
     }
 
     fn inflate(&mut self, buf: &mut [u8]) -> Result<usize, CmsError> {

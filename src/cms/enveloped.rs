@@ -4,7 +4,8 @@
 //!
 //! * the recipient entry is chosen by *our* certificate, never by trying, and one private operation (RSA, ECDH or
 //!   SM2) is done for a message. Where it names several of our certificates (made anew with the same serial number), the
-//!   newest whose key and configuration fit what stands in the entry is used: a message to an older one of the same kind fails;
+//!   newest whose key and configuration fit what stands in the entry is used: a message to an older one of the same kind fails.
+//!   Of several entries for us the first is used whose key transport our configuration allows;
 //! * whatever that operation yields, decryption goes on: a key that is not well formed is replaced by a random one
 //!   drawn before (RFC 3218 2.3.2), and the message fails later, in the same way as any other wrong key;
 //! * PKCS#1 v1.5 padding is checked here in constant time on the bare RSA result, because OpenSSL before 3.2 reports

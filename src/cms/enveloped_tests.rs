@@ -149,6 +149,58 @@ fn of_our_keys_with_one_issuer_and_serial_number_the_newest_that_fits_the_messag
     assert!(matches!(open_with(&wire, &[anew(&ALICE), decryption_key(&BOB)]), Err(CmsError::Decrypt)));
 }
 
+/// The same envelope with its recipients in the opposite order.
+fn reversed(wire: &[u8]) -> Vec<u8> {
+    let mut fields = Fields::only(wire, der::SEQUENCE).unwrap().fields();
+    fields.expect(der::OID).unwrap();
+    let data = fields.expect(der::context_constructed(0)).unwrap().fields().expect(der::SEQUENCE).unwrap();
+    let mut data = data.fields();
+    data.expect(der::INTEGER).unwrap();
+    let set = data.expect(der::SET).unwrap();
+    let mut infos = set.fields();
+    let mut entries: Vec<&[u8]> = std::iter::from_fn(|| infos.take().unwrap().map(|info| info.raw)).collect();
+    entries.reverse();
+    let at = memchr::memmem::find(wire, set.content).unwrap();
+    [&wire[..at], &entries.concat(), &wire[at + set.content.len()..]].concat()
+}
+
+#[test]
+fn of_several_entries_for_us_the_first_is_used_that_our_key_may_be_used_with() {
+    let (pkcs1, oaep, agreed) = (KeyTransport::RsaPkcs1, KeyTransport::RsaOaepSha256, KeyTransport::EcdhSha256);
+    let both = [recipient(&BOB, pkcs1), recipient(&EVE_P256, agreed), recipient(&BOB, oaep)];
+    let wire = seal(&both, ContentCipher::Aes128Gcm, b"x");
+    let turned = reversed(&wire);
+    assert_ne!(turned, wire);
+    let bob = |transports: &[KeyTransport]| DecryptionKey { transports: transports.to_vec(), ..decryption_key(&BOB) };
+    for order in [&wire, &turned] {
+        for transports in [&[pkcs1][..], &[oaep], &[pkcs1, oaep]] {
+            let keys = [bob(transports)];
+            let reader = EnvelopeReader::open(order.as_slice(), &keys, ContentCipher::ALL, &Limits::default()).unwrap();
+            assert!(transports.contains(&reader.transport().unwrap()));
+            assert_eq!(open_with(order, &keys).unwrap(), b"x", "{transports:?}");
+        }
+        // An entry of another kind, for a key that may be used with it.
+        let keys = [bob(&[KeyTransport::RsaOaepSha1]), decryption_key(&EVE_P256)];
+        assert_eq!(open_with(order, &keys).unwrap(), b"x");
+    }
+    // Where none may be used, the first says what is wrong.
+    for (order, first) in [(&wire, pkcs1), (&turned, oaep)] {
+        let refused = open_with(order, &[bob(&[KeyTransport::RsaOaepSha1])]);
+        assert!(matches!(refused, Err(CmsError::KeyTransportNotAllowed(told)) if told == first), "{first}");
+    }
+}
+
+#[test]
+fn keys_of_triple_des_have_odd_parity() {
+    for _ in 0..8 {
+        let to = [recipient(&BOB, KeyTransport::RsaPkcs1)];
+        let writer = EnvelopeWriter::new(Vec::new(), &to, ContentCipher::DesEde3Cbc, 1).unwrap();
+        let key = writer.content_key();
+        assert_eq!(key.expose().len(), 24);
+        assert!(key.expose().iter().all(|octet| octet.count_ones() % 2 == 1));
+    }
+}
+
 #[test]
 fn a_key_for_oaep_never_runs_pkcs1() {
     let wire = sealed_for_bob(ContentCipher::Aes128Cbc, b"x");

@@ -59,6 +59,9 @@ pub enum CmsError {
     /// The private key or PKCS#12 file needs a passphrase, or another one.
     #[error("wrong or missing passphrase")]
     Passphrase,
+    /// The PKCS#12 file is encrypted in a way that OpenSSL 3 keeps in its legacy provider: RC2 of 40 bits, once the default.
+    #[error("key file encrypted in an outdated way")]
+    OutdatedEncryption,
     /// The file holds no certificate that can be read.
     #[error("not a readable certificate")]
     NotACertificate,
@@ -99,6 +102,7 @@ impl CmsError {
             CmsError::InflateLimit => "cms-decompressed-too-large",
             CmsError::NotAKey => "key-unreadable",
             CmsError::Passphrase => "key-passphrase",
+            CmsError::OutdatedEncryption => "key-encryption-outdated",
             CmsError::NotACertificate => "certificate-unreadable",
             CmsError::UnusableKey(_) => "key-unusable",
             CmsError::NotAFingerprint => "fingerprint-malformed",
@@ -121,6 +125,10 @@ impl CmsError {
                     "passphrase missing or wrong: check the passphrase file"
                 )
             }
+            CmsError::OutdatedEncryption => bilingual!(
+                "密钥文件采用了 OpenSSL 3 默认不支持的旧加密方式：请执行 openssl pkcs12 -legacy -in old.p12 -out k.pem，再用 openssl pkcs12 -export -in k.pem -out new.p12 重新导出",
+                "the key file is encrypted in a way that OpenSSL 3 does not support by default: run openssl pkcs12 -legacy -in old.p12 -out k.pem, then export it anew with openssl pkcs12 -export -in k.pem -out new.p12"
+            ),
             CmsError::NotACertificate => bilingual!(
                 "无法读取证书：需要 PEM 或 DER 格式的 X.509 证书",
                 "the certificate cannot be read: an X.509 certificate in PEM or DER is expected"

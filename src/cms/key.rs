@@ -128,9 +128,9 @@ pub fn read_pem(pem: &[u8], passphrase: Option<&Secret<String>>) -> Result<PKey<
 /// Key of any kind, its certificate and the other certificates of a PKCS#12 file.
 ///
 /// # Errors
-/// [`CmsError::Passphrase`] when the file cannot be opened with it, [`CmsError::NotAKey`] when the file is no PKCS#12 or
-/// holds no key, [`CmsError::NotACertificate`] when it holds no certificate of that key, [`CmsError::UnusableKey`] when its
-/// passphrase would take too long to check.
+/// [`CmsError::Passphrase`] when the file cannot be opened with it, [`CmsError::OutdatedEncryption`] when it could but for how it is
+/// encrypted, [`CmsError::NotAKey`] when the file is no PKCS#12 or holds no key, [`CmsError::NotACertificate`] when it holds no
+/// certificate of that key, [`CmsError::UnusableKey`] when its passphrase would take too long to check.
 pub fn read_pkcs12(
     file: &[u8],
     passphrase: &Secret<String>,
@@ -140,11 +140,23 @@ pub fn read_pkcs12(
     }
     check_rounds(file)?;
     let file = Pkcs12::from_der(file).map_err(|_| CmsError::NotAKey)?;
-    let parsed = file.parse2(passphrase.expose()).map_err(|_| CmsError::Passphrase)?;
+    // What failed before on this thread says nothing about this file.
+    drop(ErrorStack::get());
+    let parsed = file.parse2(passphrase.expose()).map_err(|errors| not_opened(&errors))?;
     let key = parsed.pkey.ok_or(CmsError::NotAKey)?;
     let certificate = Certificate::from_x509(&*parsed.cert.ok_or(CmsError::NotACertificate)?)?;
     let others = parsed.ca.into_iter().flatten().map(|x509| Certificate::from_x509(&x509));
     Ok((key, certificate, others.collect::<Result<_, _>>()?))
+}
+
+/// Why OpenSSL does not open a PKCS#12 file. It checks the passphrase first, by the MAC over all of it.
+fn not_opened(errors: &ErrorStack) -> CmsError {
+    let because = |reason: &str| errors.errors().iter().any(|error| error.reason() == Some(reason));
+    if because("unsupported") && !because("mac verify failure") {
+        CmsError::OutdatedEncryption
+    } else {
+        CmsError::Passphrase
+    }
 }
 
 /// What we sign with.

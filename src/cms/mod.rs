@@ -4,7 +4,7 @@
 //! The structures are ours: [`ber`] reads BER and DER as a stream with bounded memory and depth, [`der`] writes DER of
 //! known length. Every primitive (RSA, EC, AES, SM2, SM4) is OpenSSL's. Four rules hold everywhere:
 //!
-//! 1. Signatures are checked against *pinned* certificates only; certificates inside a message are skipped.
+//! 1. Signatures are checked against *pinned* certificates only; certificates inside a message make nobody known.
 //! 2. Exactly one signer, exactly one recipient of ours, one private key operation for a message.
 //! 3. A wrong key, wrong padding and wrong plaintext look the same ([`enveloped`]).
 //! 4. Nothing is allocated from a length field.
@@ -52,7 +52,10 @@ pub use error::{CmsError, SignatureError};
 pub use key::{DecryptionKey, PrivateKey, SigningKey, read_pem, read_pkcs12};
 pub use key_transport::KeyTransport;
 pub use revocation::{ListFile, ListIssuer, RevocationList};
-pub use signed::{OpaqueReader, SignatureValid, has_content, sign_detached, signed_attributes, verify_detached};
+pub use signed::{
+    OpaqueReader, SignatureValid, has_content, sign_detached, signed_attributes, verify_detached,
+    verify_detached_pinned,
+};
 
 /// Whether a SignerIdentifier or RecipientIdentifier (RFC 5652 5.3, 6.2.1: issuer and serial, or `[0]` key identifier;
 /// normalised DER) names this certificate.

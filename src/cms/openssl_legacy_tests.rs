@@ -10,6 +10,7 @@ use super::openssl_cli_tests::Desk;
 use super::specimens::{ALICE, BOB, decryption_key};
 use super::*;
 use crate::ground::limits::Limits;
+use crate::ground::secret::Secret;
 
 /// Everything a reader may allow.
 const ANYTHING: Allowed<'static> = Allowed { ciphers: ContentCipher::ALL, gcm_in_enveloped: true };
@@ -252,6 +253,26 @@ fn rc2_without_its_version_is_read_as_pyas2lib_means_it() {
     assert!(open(&wire, ANYTHING).unwrap() == desk.content);
     let refused = open(&wire, ContentCipher::STANDARD.into());
     assert!(matches!(refused, Err(CmsError::CipherNotAllowed(ContentCipher::Rc2Cbc))));
+}
+
+#[test]
+fn a_pkcs12_of_before_openssl_3_is_no_wrong_passphrase_and_opens_once_it_is_exported_anew() {
+    let desk = Desk::new();
+    let secret = |text: &str| Secret::new(text.to_owned());
+    desk.openssl("pkcs12 -export -legacy -in alice.crt -inkey alice.key -out old.p12 -passout pass:right");
+    let old = desk.take("old.p12");
+    let refused = read_pkcs12(&old, &secret("right")).unwrap_err();
+    assert!(matches!(refused, CmsError::OutdatedEncryption), "{refused}");
+    let (remedy, told) = ("openssl pkcs12 -legacy -in old.p12 -out k.pem", refused.text());
+    assert!(told.zh.contains(remedy) && told.en.contains(remedy));
+    for wrong in ["wrong", ""] {
+        assert!(matches!(read_pkcs12(&old, &secret(wrong)), Err(CmsError::Passphrase)), "{wrong}");
+    }
+    // The remedy.
+    desk.openssl(&format!("{} -passin pass:right -passout pass:right", remedy.trim_start_matches("openssl ")));
+    desk.openssl("pkcs12 -export -in k.pem -out new.p12 -passin pass:right -passout pass:right");
+    let (key, certificate, _) = PrivateKey::from_pkcs12(&desk.take("new.p12"), &secret("right")).unwrap();
+    assert!(key.matches(&ALICE.certificate) && certificate == ALICE.certificate);
 }
 
 #[test]

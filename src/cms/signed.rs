@@ -3,7 +3,7 @@
 //! A signature counts when *all* of this holds:
 //!
 //! * exactly one SignerInfo, named by issuer and serial or by key identifier of a certificate in `trusted`
-//!   (certificates inside the message are passed over);
+//!   (certificates inside the message make nobody known);
 //! * `content-type` (id-data) and `message-digest` each occur once in the signed attributes, and the digest is that of
 //!   the content;
 //! * the signature is right over the signed attributes *as received*, their tag rewritten to SET (RFC 5652 5.4);
@@ -19,6 +19,9 @@
 //! off a signature can present them as content; such content starts with a SET tag, which no MIME entity does.
 //! [`OpaqueReader`] refuses it; the caller of [`verify_detached`] has it from the entity's grammar, since an entity
 //! whose head does not parse never gets here.
+//!
+//! Some octets of the structure are covered by no signature at all. Where somebody could have changed them (in an envelope without
+//! integrity) it has to be asked whether they are [pinned](SignatureValid::is_pinned): `signed::uncovered`.
 
 use std::io::Read;
 
@@ -35,9 +38,12 @@ use crate::ground::limits::Limits;
 
 mod opaque;
 mod parts;
+mod uncovered;
 
 pub use opaque::OpaqueReader;
 pub use parts::signed_attributes;
+
+use uncovered::Uncovered;
 
 /// Proof that a signature over a content digest was checked against a pinned certificate. Minted only here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +56,7 @@ pub struct SignatureValid {
     signed_digest: Vec<u8>,
     signing_time: Option<Timestamp>,
     unsigned_attributes: bool,
+    pinned: bool,
 }
 
 impl SignatureValid {
@@ -88,6 +95,13 @@ impl SignatureValid {
     /// The signature carries unsigned attributes (RFC 5652 5.3): octets that anyone may have put there.
     pub fn has_unsigned_attributes(&self) -> bool {
         self.unsigned_attributes
+    }
+
+    /// No octet of the structure but those of unsigned attributes could be another: version numbers, certificates and whatever else
+    /// it does not cover are such as nobody could have changed or put there. Looked at by [`verify_detached_pinned`] and
+    /// [`OpaqueReader::finish_pinned`] alone, otherwise `false`.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
     }
 }
 
@@ -167,12 +181,30 @@ pub fn verify_detached(
     trusted: &[Certificate],
     limits: &Limits,
 ) -> Result<SignatureValid, SignatureError> {
-    let mut reader = BerReader::new(ber, limits);
-    if open_signed_data(&mut reader, limits)?.has_content {
-        return Err(SignatureError::ContentPresent);
-    }
-    let signer = close_signed_data(&mut reader, limits)?;
+    let (mut reader, _) = open_detached(ber, limits)?;
+    let signer = close_signed_data(&mut reader, limits, Uncovered::passed_over())?;
     signer.verify(digests, trusted)
+}
+
+/// The same, and finds out whether the structure [is pinned](SignatureValid::is_pinned), beside which `known` certificates may be.
+///
+/// # Errors
+/// As [`verify_detached`]: whether a structure that is not pinned counts is the caller's to say.
+pub fn verify_detached_pinned(
+    ber: &[u8],
+    digests: &Digests,
+    (trusted, known): (&[Certificate], &[Certificate]),
+    limits: &Limits,
+) -> Result<SignatureValid, SignatureError> {
+    let (mut reader, head) = open_detached(ber, limits)?;
+    let signer = close_signed_data(&mut reader, limits, Uncovered::looked_at(head.foreign).beside(known))?;
+    signer.verify(digests, trusted)
+}
+
+fn open_detached<'b>(ber: &'b [u8], limits: &Limits) -> Result<(BerReader<&'b [u8]>, SignedHead), SignatureError> {
+    let mut reader = BerReader::new(ber, limits);
+    let head = open_signed_data(&mut reader, limits)?;
+    if head.has_content { Err(SignatureError::ContentPresent) } else { Ok((reader, head)) }
 }
 
 /// What precedes the content.
@@ -180,6 +212,8 @@ struct SignedHead {
     digests: Vec<DigestAlgorithm>,
     /// The reader stands inside the eContent wrapper.
     has_content: bool,
+    /// There are octets that count for nothing and could be others.
+    foreign: bool,
 }
 
 /// Reads from ContentInfo to the place of eContent (RFC 5652 5.1, 5.2).
@@ -188,8 +222,7 @@ fn open_signed_data<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<
     expect_oid(&ber.value()?, oid::SIGNED_DATA)?;
     ber.enter(der::context_constructed(0))?;
     ber.enter(der::SEQUENCE)?;
-    let version = ber.value()?;
-    Fields::only(&version, der::INTEGER)?;
+    let mut foreign = !read_version(ber)?;
     ber.enter(der::SET)?;
     let mut digests = Vec::new();
     let mut count = 0usize;
@@ -199,7 +232,9 @@ fn open_signed_data<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<
             return Err(SignatureError::Malformed("too many digest algorithms"));
         }
         let identifier = ber.value()?;
-        digests.extend(DigestAlgorithm::of_signer(Fields::only(&identifier, der::SEQUENCE)?)?);
+        let known = DigestAlgorithm::of_signer(Fields::only(&identifier, der::SEQUENCE)?)?;
+        foreign |= known.is_none();
+        digests.extend(known);
     }
     ber.leave()?;
     ber.enter(der::SEQUENCE)?;
@@ -210,21 +245,31 @@ fn open_signed_data<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<
     } else {
         ber.leave()?;
     }
-    Ok(SignedHead { digests, has_content })
+    Ok(SignedHead { digests, has_content, foreign })
 }
 
-/// Reads from behind encapContentInfo to the end: the one SignerInfo. Certificates and CRLs are passed over.
-fn close_signed_data<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<SignerInfo, SignatureError> {
+/// Reads a version number, which says nothing that counts here. Returns whether it is one octet, as every one is.
+fn read_version<R: Read>(ber: &mut BerReader<R>) -> Result<bool, SignatureError> {
+    let version = ber.value()?;
+    Ok(Fields::only(&version, der::INTEGER)?.content.len() == 1)
+}
+
+/// Reads from behind encapContentInfo to the end: the one SignerInfo, and what is to be noted of everything beside it.
+fn close_signed_data<R: Read>(
+    ber: &mut BerReader<R>,
+    limits: &Limits,
+    mut uncovered: Uncovered,
+) -> Result<SignerInfo, SignatureError> {
     for tag in [der::context_constructed(0), der::context_constructed(1)] {
         if ber.peek()? == Some(tag) {
-            skip_set(ber, tag, limits)?;
+            uncovered.read_set(ber, tag, limits)?;
         }
     }
     ber.enter(der::SET)?;
     if ber.peek()?.is_none() {
         return Err(SignatureError::NotOneSigner);
     }
-    let signer = read_signer_info(ber, limits)?;
+    let signer = read_signer_info(ber, limits, uncovered)?;
     if ber.peek()?.is_some() {
         return Err(SignatureError::NotOneSigner);
     }
@@ -235,21 +280,6 @@ fn close_signed_data<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result
     Ok(signer)
 }
 
-fn skip_set<R: Read>(ber: &mut BerReader<R>, tag: u8, limits: &Limits) -> Result<(), SignatureError> {
-    ber.enter(tag)?;
-    let mut count = 0usize;
-    let start = ber.position();
-    while ber.peek()?.is_some() {
-        count = count.saturating_add(1);
-        ber.skip()?;
-        let len = ber.position().saturating_sub(start);
-        if count > limits.certificates || len > u64::try_from(limits.ber_value).unwrap_or(u64::MAX) {
-            return Err(SignatureError::Malformed("too many certificates"));
-        }
-    }
-    Ok(ber.leave()?)
-}
-
 /// One SignerInfo (RFC 5652 5.3), its parts normalised to DER.
 struct SignerInfo {
     sid: Vec<u8>,
@@ -258,12 +288,16 @@ struct SignerInfo {
     parameters: SignatureParameters,
     signature: Vec<u8>,
     unsigned_attributes: bool,
+    uncovered: Uncovered,
 }
 
-fn read_signer_info<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<SignerInfo, SignatureError> {
+fn read_signer_info<R: Read>(
+    ber: &mut BerReader<R>,
+    limits: &Limits,
+    mut uncovered: Uncovered,
+) -> Result<SignerInfo, SignatureError> {
     ber.enter(der::SEQUENCE)?;
-    let version = ber.value()?;
-    Fields::only(&version, der::INTEGER)?;
+    uncovered.note(!read_version(ber)?);
     let sid = ber.value()?;
     let digest = ber.value()?;
     let digest = DigestAlgorithm::of_signer(Fields::only(&digest, der::SEQUENCE)?)?;
@@ -273,7 +307,9 @@ fn read_signer_info<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<
         _ => None,
     };
     let algorithm = ber.value()?;
-    let parameters = SignatureParameters::from_identifier(Fields::only(&algorithm, der::SEQUENCE)?, digest)?;
+    let algorithm = Fields::only(&algorithm, der::SEQUENCE)?;
+    uncovered.note(uncovered::names_other_curve(algorithm));
+    let parameters = SignatureParameters::from_identifier(algorithm, digest)?;
     let parameters = parameters.ok_or(SignatureError::UnknownScheme)?;
     let signature = ber.value()?;
     let signature = Fields::only(&signature, der::OCTET_STRING)?.content.to_vec();
@@ -282,7 +318,7 @@ fn read_signer_info<R: Read>(ber: &mut BerReader<R>, limits: &Limits) -> Result<
         skip_attributes(ber, limits)?;
     }
     ber.leave()?;
-    Ok(SignerInfo { sid, digest, attributes, parameters, signature, unsigned_attributes })
+    Ok(SignerInfo { sid, digest, attributes, parameters, signature, unsigned_attributes, uncovered })
 }
 
 /// Signed attributes, if they are not too many.
@@ -345,6 +381,7 @@ impl SignerInfo {
                     signed_digest: digest.clone(),
                     signing_time,
                     unsigned_attributes: self.unsigned_attributes,
+                    pinned: self.uncovered.is_pinned(certificate, trusted),
                 });
             }
         }

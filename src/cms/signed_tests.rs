@@ -270,7 +270,7 @@ fn an_ecdsa_signature_in_its_other_form_is_right_and_tells_the_same_digest_of_wh
     let limits = limits();
     let mut reader = BerReader::new(ber.as_slice(), &limits);
     assert!(!open_signed_data(&mut reader, &limits).unwrap().has_content);
-    let mut signer = close_signed_data(&mut reader, &limits).unwrap();
+    let mut signer = close_signed_data(&mut reader, &limits, Uncovered::passed_over()).unwrap();
     let trusted = [EVE_P256.certificate.clone()];
     let genuine = signer.verify(&digests(CONTENT), &trusted).unwrap();
     let signature = EcdsaSig::from_der(&signer.signature).unwrap();

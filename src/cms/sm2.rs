@@ -86,11 +86,15 @@ pub(super) fn is_signed_by<T: HasPublic>(structure: &[u8], key: &PKeyRef<T>) -> 
     let parts = || -> Result<(&[u8], &[u8]), der::DerError> {
         let mut fields = Fields::only(structure, der::SEQUENCE)?.fields();
         let body = fields.expect(der::SEQUENCE)?.raw;
-        let algorithm = fields.expect(der::SEQUENCE)?.fields().expect(der::OID)?;
+        let mut identifier = fields.expect(der::SEQUENCE)?.fields();
+        let algorithm = identifier.expect(der::OID)?;
+        // No octet of it can be another: there are no parameters, or NULL.
+        let is_plain = identifier.optional(der::NULL)?.is_none_or(|null| null.content.is_empty());
+        identifier.end()?;
         let signature = fields.expect(der::BIT_STRING)?.content;
         fields.end()?;
         let signature = signature.split_first().filter(|(unused, _)| **unused == 0).map(|(_, signature)| signature);
-        let signature = signature.filter(|_| algorithm.content == oid::SM2_WITH_SM3);
+        let signature = signature.filter(|_| is_plain && algorithm.content == oid::SM2_WITH_SM3);
         Ok((body, signature.ok_or(der::DerError("signature"))?))
     };
     parts().is_ok_and(|(body, signature)| verifies_encoded(key, body, signature))

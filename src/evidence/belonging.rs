@@ -259,6 +259,9 @@ mod tests {
             // mendelson compresses an entity under the type of the payload.
             (&edi, "Content-Type: a/b\r\n\r\n<o/>", "<o/>", true),
             (&edi, "Content-Type: a/b\r\n\r\n<o/>", "<p/>", false),
+            // What is compressed is an entity, however little its fields look like any.
+            (&layer, "UNA%u: 1\r\n\r\n<o/>", "<o/>", true),
+            (&layer, "UNA%u: 1\r\n\r\n<o/>", "<p/>", false),
         ] {
             let (found, _) = findings(message, &[("content.bin", content), ("payload.bin", payload)], false);
             assert_eq!(found.is_empty(), holds, "{content:?} {payload:?}: {found:?}");

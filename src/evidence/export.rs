@@ -152,7 +152,7 @@ impl Exporter {
     /// Who signed an MDN of ours from before its signer was recorded.
     fn any_signer(&self, receipt: &Receipt, body: &[u8]) -> Option<Certificate> {
         self.certificates.iter().find_map(|certificate| {
-            let keys = OpenKeys { decryption: &[], trusted: std::slice::from_ref(certificate) };
+            let keys = OpenKeys { decryption: &[], trusted: std::slice::from_ref(certificate), known: &[] };
             let signed = |form: &Form| {
                 let outlets =
                     Outlets { covered: &mut io::sink(), signature: &mut io::sink(), payload: &mut io::sink() };
@@ -201,7 +201,7 @@ impl Exporter {
         let mut signature = bundle.file(parts.signature)?;
         let mut payload = parts.payload.map(|name| bundle.file(name)).transpose()?;
         let trusted: Vec<Certificate> = signer.into_iter().cloned().collect();
-        let keys = OpenKeys { decryption: &self.decryption, trusted: &trusted };
+        let keys = OpenKeys { decryption: &self.decryption, trusted: &trusted, known: &[] };
         let mut in_form = |form: Form| -> Result<Dissected, OpenError> {
             for file in [Some(&mut content), Some(&mut signature), payload.as_mut()].into_iter().flatten() {
                 file.set_len(0).and_then(|()| file.rewind()).map_err(OpenError::Sink)?;

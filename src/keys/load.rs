@@ -59,6 +59,12 @@ pub enum KeyFileError {
         /// The file.
         file: PathBuf,
     },
+    /// A PKCS#12 that is encrypted in a way which OpenSSL 3 does not support by default.
+    #[error("{} is encrypted in an outdated way", file.display())]
+    OutdatedEncryption {
+        /// The file.
+        file: PathBuf,
+    },
     /// Neither an RSA key of 2048 to 8192 bits nor an EC key on P-256 or P-384 nor an SM2 key.
     #[error("{} is neither an RSA key of 2048 to 8192 bits nor an EC key on P-256 or P-384 nor an SM2 key", file.display())]
     KeyUnusable {
@@ -113,6 +119,7 @@ impl KeyFileError {
             KeyFileError::NoCertificate { .. } => "certificate-unreadable",
             KeyFileError::NoKey { .. } => "private-key-unreadable",
             KeyFileError::Passphrase { .. } => "passphrase-wrong",
+            KeyFileError::OutdatedEncryption { .. } => "key-encryption-outdated",
             KeyFileError::KeyUnusable { .. } => "private-key-weak",
             KeyFileError::NotForDeclarations { .. } => "signing-key-unsupported",
             KeyFileError::Mismatch { .. } => "key-certificate-mismatch",
@@ -150,6 +157,10 @@ impl KeyFileError {
             KeyFileError::Passphrase { .. } => bilingual!(
                 "口令无法打开文件 {file}。请检查 passphrase_file 或 passphrase_env。",
                 "{file} does not open with the passphrase. Check passphrase_file or passphrase_env."
+            ),
+            KeyFileError::OutdatedEncryption { .. } => bilingual!(
+                "文件 {file} 采用了 OpenSSL 3 默认不支持的旧加密方式（例如 RC2-40）。请执行：openssl pkcs12 -legacy -in {file} -out k.pem，再重新导出：openssl pkcs12 -export -in k.pem -out new.p12",
+                "{file} is encrypted in a way that OpenSSL 3 does not support by default (RC2-40, for example). Run: openssl pkcs12 -legacy -in {file} -out k.pem, then export it anew: openssl pkcs12 -export -in k.pem -out new.p12"
             ),
             KeyFileError::KeyUnusable { .. } => bilingual!(
                 "文件 {file} 中的密钥既不是 2048 至 8192 位的 RSA 密钥，也不是 P-256 或 P-384 曲线的 EC 密钥或 SM2 密钥。请用 dxgate cert generate 生成新密钥。",
@@ -191,6 +202,7 @@ impl KeyFileError {
             | KeyFileError::NoCertificate { file }
             | KeyFileError::NoKey { file }
             | KeyFileError::Passphrase { file }
+            | KeyFileError::OutdatedEncryption { file }
             | KeyFileError::KeyUnusable { file }
             | KeyFileError::NotForDeclarations { file }
             | KeyFileError::Mismatch { file }
@@ -309,6 +321,7 @@ pub(super) fn unusable(file: &Path, why: &CmsError) -> KeyFileError {
     let file = file.to_owned();
     match why {
         CmsError::Passphrase => KeyFileError::Passphrase { file },
+        CmsError::OutdatedEncryption => KeyFileError::OutdatedEncryption { file },
         CmsError::UnusableKey(_) => KeyFileError::KeyUnusable { file },
         CmsError::NotACertificate => KeyFileError::NoCertificate { file },
         _ => KeyFileError::NoKey { file },

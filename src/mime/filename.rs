@@ -1,11 +1,14 @@
 //! Names that partners give their payloads: kept as data, and made safe before they come near a folder.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use mail_parser::MessageParser;
 use serde::{Deserialize, Serialize};
 
 use super::Headers;
 use super::content_type::{ENCODED_WORD, has_many_words, parse_parameters};
+use super::quoting::backslashes_doubled;
 use super::sections::in_one_form;
 
 /// Longest safe name in bytes: leaves room for suffixes below the 255 of common file systems.
@@ -34,44 +37,62 @@ pub fn file_name(headers: &Headers) -> Option<FileName> {
 
 /// The value of a parameter of a field, unless it is empty, decoded.
 fn name_in(value: &str, parameter: &str) -> Option<String> {
-    let rewritten = in_one_form(value, parameter);
+    let value = backslashes_doubled(value, parameter);
+    let rewritten = in_one_form(&value, parameter);
     let extended = rewritten.as_ref().is_some_and(|rewritten| rewritten.extended);
-    let value = rewritten.as_ref().map_or(value, |rewritten| rewritten.value.as_str());
+    let value = rewritten.as_ref().map_or(&*value, |rewritten| rewritten.value.as_str());
     // The extended form has an encoding of its own; encoded words in it are meant as they stand.
-    let value = if extended { Cow::Borrowed(value) } else { joined_words(value) };
+    let value = if extended { Cow::Borrowed(value) } else { words_aside(value) };
     let (_, params) = parse_parameters(&value)?;
     let (_, name) = params.into_iter().find(|(name, value)| name == parameter && !value.is_empty())?;
-    Some(if extended { name } else { decode_words(&name) })
+    let name = if extended { name } else { decode_words(&name.replace(WORD_ASIDE, ENCODED_WORD)) };
+    Some(name).filter(|name| !name.is_empty())
 }
 
-/// A field without the blanks between two encoded words, which are part of neither (RFC 2047 6.2): mail-parser keeps them in
-/// quotes, where products write such words although they must not stand there.
-fn joined_words(value: &str) -> Cow<'_, str> {
-    if value.matches(ENCODED_WORD).nth(1).is_none() || has_many_words(value) {
-        return Cow::Borrowed(value);
-    }
-    let mut joined = String::with_capacity(value.len());
-    let mut rest = value;
-    while let Some((before, word)) = rest.find(ENCODED_WORD).and_then(|at| rest.split_at_checked(at)) {
-        joined.push_str(before);
-        let whole = word_len(word);
-        let (word, after) = word.split_at_checked(whole.unwrap_or(ENCODED_WORD.len())).unwrap_or((word, ""));
-        joined.push_str(word);
-        let next = after.trim_start_matches([' ', '\t']);
-        rest = if whole.is_some() && word_len(next).is_some() { next } else { after };
-    }
-    joined.push_str(rest);
-    Cow::Owned(joined)
+/// Stands for [`ENCODED_WORD`] while a field is parsed: its second character is one that no field can hold.
+const WORD_ASIDE: &str = "=\u{1}";
+
+/// A field whose encoded words mail-parser leaves to [`decode_words`]: products write them in quotes, although they must not
+/// stand there, and it decodes them before it has read the escapes, and keeps the blanks between two of them. A quote in what
+/// looks like a word ends it, and a semicolon may: these are left to mail-parser.
+fn words_aside(value: &str) -> Cow<'_, str> {
+    words_replaced(value, |word| {
+        let aside = if word.contains(';') { word.to_owned() } else { word.replacen(ENCODED_WORD, WORD_ASIDE, 1) };
+        (!word.contains('"')).then_some(aside)
+    })
 }
 
-/// Bytes of the encoded word with which `text` begins (RFC 2047 2). Blanks in it are tolerated.
+/// Text with what `replaced` makes of each encoded word, without the blanks between two of them, which are part of neither
+/// (RFC 2047 6.2). Other text, and a word of which it makes nothing, stand as they are; so does everything where there seem to
+/// be more than 64 words.
+fn words_replaced(text: &str, replaced: impl Fn(&str) -> Option<String>) -> Cow<'_, str> {
+    if !text.contains(ENCODED_WORD) || has_many_words(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut result = String::with_capacity(text.len());
+    let (mut rest, mut behind_word) = (text, false);
+    while let Some((before, begun)) = rest.find(ENCODED_WORD).and_then(|at| rest.split_at_checked(at)) {
+        let word = word_len(begun).and_then(|len| begun.split_at_checked(len));
+        let word = word.and_then(|(word, after)| Some((replaced(word)?, after)));
+        let between_words = behind_word && word.is_some() && before.bytes().all(|byte| byte.is_ascii_whitespace());
+        result.push_str(if between_words { "" } else { before });
+        behind_word = word.is_some();
+        let as_it_stands = || (ENCODED_WORD.to_owned(), begun.get(ENCODED_WORD.len()..).unwrap_or_default());
+        let (word, after) = word.unwrap_or_else(as_it_stands);
+        result.push_str(&word);
+        rest = after;
+    }
+    result.push_str(rest);
+    Cow::Owned(result)
+}
+
+/// Bytes of the encoded word with which `text` begins (RFC 2047 2). Blanks and question marks in it are tolerated.
 fn word_len(text: &str) -> Option<usize> {
     let (charset, rest) = text.strip_prefix(ENCODED_WORD)?.split_once('?')?;
     let (encoding, rest) = rest.split_once('?')?;
-    let (content, rest) = rest.split_once('?')?;
-    let rest = rest.strip_prefix('=')?;
-    let encoding = matches!(encoding, "B" | "b" | "Q" | "q");
-    let whole = encoding && !charset.is_empty() && !charset.contains([' ', '"']) && !content.contains('"');
+    let (content, rest) = rest.split_once("?=")?;
+    let named = !charset.is_empty() && !charset.contains([' ', '"', '=']);
+    let whole = named && matches!(encoding, "B" | "b" | "Q" | "q") && !content.contains(ENCODED_WORD);
     whole.then(|| text.len().saturating_sub(rest.len()))
 }
 
@@ -134,15 +155,35 @@ fn is_device(name: &str) -> bool {
 }
 
 /// Text with its encoded words (RFC 2047) decoded: of a subject, or of a parameter, where some products use them although
-/// RFC 2231 forbids it. Where there seem to be more than 64 of them, the text is left as it stands.
+/// RFC 2231 forbids it. They need no blanks around them. Where there seem to be more than 64 of them, the text is left as it
+/// stands.
 pub fn decode_words(text: &str) -> String {
-    if !text.contains(ENCODED_WORD) || has_many_words(text) {
-        return text.to_owned();
-    }
-    let field = format!("Subject: {}\r\n\r\n", text.replace(['\r', '\n'], " "));
-    let parser = mail_parser::MessageParser::new().header_text("Subject");
-    let decoded = parser.parse_headers(field.as_bytes());
-    decoded.and_then(|message| message.subject().map(str::to_owned)).unwrap_or_else(|| text.to_owned())
+    words_replaced(text, decoded_word).into_owned()
+}
+
+static SUBJECT: LazyLock<MessageParser> = LazyLock::new(|| MessageParser::new().header_text("Subject"));
+
+/// What mail-parser makes of one encoded word; `None` where that is the word itself, which it could not decode.
+fn decoded_word(word: &str) -> Option<String> {
+    let word = padded(&word.replace(['\r', '\n'], " "));
+    let field = format!("Subject: {word}\r\n\r\n");
+    let message = SUBJECT.parse_headers(field.as_bytes())?;
+    message.subject().filter(|text| *text != word).map(str::to_owned)
+}
+
+/// An encoded word in base64 with the padding that some products leave out: mail-parser would lose its last octets.
+fn padded(word: &str) -> String {
+    let mut parts = word.splitn(4, '?').skip(2);
+    let is_base64 = parts.next().is_some_and(|encoding| encoding.eq_ignore_ascii_case("B"));
+    let content = parts.next().and_then(|rest| rest.strip_suffix("?="));
+    let content = content.filter(|content| is_base64 && !content.contains('='));
+    let digits = content.map_or(0, |content| content.bytes().filter(|byte| !byte.is_ascii_whitespace()).count());
+    let missing = match digits % 4 {
+        2 => "==",
+        3 => "=",
+        _ => "",
+    };
+    word.strip_suffix("?=").map_or_else(|| word.to_owned(), |begun| format!("{begun}{missing}?="))
 }
 
 #[cfg(test)]
@@ -182,6 +223,14 @@ mod tests {
             "attachment; filename*0*=GB18030''%B6%A9; filename*1=\"单\"; filename*2*=.%78ml",
             "attachment; filename*0=\"=?UTF-8?B?6K6i\"; filename*1=\"5Y2VLnhtbA==?=\"",
             "attachment; filename*10=l; filename*9*=%E5%8D%95.xm; FILENAME*0*=''%E8%AE%A2",
+            "attachment; filename=\"=?UTF-8?B?6K6i5Y2VLnhtbA?=\"",
+            "attachment; filename==?utf-8?b?6K6i5Y2VLnhtbA?=; size=1",
+            "attachment; filename=\"=?GB2312?B?tqm1pS54bWw?=\"",
+            "attachment; filename=\"=?UTF-8?B?6K6i5Y2VLg?= =?UTF-8?B?eG1s?=\"",
+            "attachment; filename*0=\"=?UTF-8?B?6K6i5Y2V\"; filename*1=\"LnhtbA?=\"",
+            "attachment; filename*==?UTF-8?B?6K6i5Y2VLnhtbA?=",
+            "attachment; filename=\"订=?UTF-8?B?5Y2V?=.xml\"",
+            "attachment; filename=订=?UTF-8?Q?=E5=8D=95?=.xml; size=1",
         ] {
             assert_eq!(named("Content-Disposition", value).map(|n| n.original), Some("订单.xml".to_owned()), "{value}");
         }
@@ -199,9 +248,74 @@ mod tests {
             ("\"=?UTF-8?Q?a?= b =?UTF-8?Q?c?=\"", "a b c"),
             ("\"=?UTF-8?Q?a_?= =?UTF-8?Q?b?=\"", "a b"),
             ("\"a?= =?b =?c\"", "a?= =?b =?c"),
+            ("\"INV_=?UTF-8?B?6K6i?=.xml\"", "INV_订.xml"),
+            ("INV_=?UTF-8?B?6K6i?=.xml; x=y", "INV_订.xml"),
+            ("\"a=?UTF-8?B?6K6i?= =?UTF-8?B?5Y2V?=b  =?UTF-8?Q?c?=\"", "a订单b  c"),
+            ("=?UTF-8?B?6K6i?= 1.xml", "订 1.xml"),
+            ("\"=?UTF-8?Q?a;b?= =?UTF-8?Q?c?=\"", "a;bc"),
+            ("\"=?UTF-8?Q?a(1)?=.xml\"", "a(1).xml"),
+            ("=?UTF-8?Q?a(1)?=.xml; x=y", "a(1).xml"),
         ] {
             let read = named("Content-Type", &format!("a/b; name={value}")).unwrap();
             assert_eq!(read.original, name, "{value}");
+        }
+    }
+
+    #[test]
+    fn words_of_a_subject_are_decoded_one_by_one_and_text_between_them_stays() {
+        for (subject, text) in [
+            ("order =?UTF-8?Q?a?=: =?UTF-8?B?6K6i?= \t=?UTF-8?B?5Y2V?=(2)", "order a: 订单(2)"),
+            ("=?UTF-8?B?YQ?= =?UTF-8?B?YWI?= =?UTF-8?b?YWJj?=", "aababc"),
+            ("a  b=?UTF-8?Q?_c_?=", "a  b c "),
+            ("=?UTF-8?Q?what?_\"yes\"?=", "what? \"yes\""),
+            ("=?UTF-8?Q?=ZZ?= =?UTF-8?Q?b?=", "=?UTF-8?Q?=ZZ?= b"),
+            ("=?UTF-8?Q?cut =?UTF-8?Q?b?=", "=?UTF-8?Q?cut b"),
+            ("=?UTF-8?X?a?= =?UTF-8?Q", "=?UTF-8?X?a?= =?UTF-8?Q"),
+            ("=?UTF-8?B?PT9VVEYtOD9CPzVZMlY/PQ==?=", "=?UTF-8?B?5Y2V?="),
+        ] {
+            assert_eq!(decode_words(subject), text, "{subject}");
+        }
+    }
+
+    #[test]
+    fn a_bracket_is_part_of_a_name_and_a_comment_behind_a_blank_is_not() {
+        for (value, name) in [
+            ("filename=invoice(1).edi; size=3", "invoice(1).edi"),
+            ("size=3; filename=invoice(1)", "invoice(1)"),
+            ("filename=(1)订单.edi; size=3", "(1)订单.edi"),
+            ("filename=a(1.edi; size=3", "a(1.edi"),
+            ("filename=order (1).edi; size=3", "order (1).edi"),
+            ("filename=a.edi (the invoice)", "a.edi"),
+            ("filename=a.edi\t(the (last); invoice); size=3", "a.edi"),
+            ("filename= (the invoice) a.edi", "a.edi"),
+            ("filename=invoice(1).edi (the invoice); size=3", "invoice(1).edi"),
+            ("filename=\"a (1).edi\" (the invoice); size=3", "a (1).edi"),
+        ] {
+            let read = named("Content-Disposition", &format!("attachment; {value}")).map(|name| name.original);
+            assert_eq!(read.as_deref(), Some(name), "{value}");
+        }
+        assert_eq!(named("Content-Type", "a/b; name=a(1).edi; charset=utf-8").unwrap().original, "a(1).edi");
+    }
+
+    #[test]
+    fn a_path_keeps_its_backslashes_in_quotes_or_not_and_its_last_component_is_safe() {
+        for (value, original, safe) in [
+            (r"filename=dir\a.xml; size=3", r"dir\a.xml", "a.xml"),
+            (r#"filename="C:\orders\a.xml""#, r"C:\orders\a.xml", "a.xml"),
+            (r#"filename="C:\\orders\\a.xml"; size=3"#, r"C:\orders\a.xml", "a.xml"),
+            (r#"filename=""C:\orders\a.xml"""#, r"C:\orders\a.xml", "a.xml"),
+            (r#"filename="\\host\orders\a.xml""#, r"\host\orders\a.xml", "a.xml"),
+            (r"FileName=C:\orders\a(1).xml (the order)", r"C:\orders\a(1).xml", "a(1).xml"),
+            (r#"filename="C:\a \"b\".xml""#, r#"C:\a "b".xml"#, "a _b_.xml"),
+            (r#"filename="C:\=?UTF-8?B?5Y2V?=.xml""#, r"C:\单.xml", "单.xml"),
+            (r#"filename="=?UTF-8?Q?C:\a.xml?=""#, r"C:\a.xml", "a.xml"),
+            (r"filename==?UTF-8?Q?C:\a.xml?=", r"C:\a.xml", "a.xml"),
+            (r#"filename*0="C:\orders"; filename*1="\a.xml""#, r"C:\orders\a.xml", "a.xml"),
+            (r#"filename*="UTF-8''C:\a.xml""#, r"C:\a.xml", "a.xml"),
+            (r"filename=..\..\evil.exe", r"..\..\evil.exe", "evil.exe"),
+        ] {
+            let read = named("Content-Disposition", &format!("attachment; {value}")).unwrap();
+            assert_eq!((read.original.as_str(), read.safe.as_str()), (original, safe), "{value}");
         }
     }
 
@@ -317,6 +431,14 @@ mod tests {
             proptest::prop_assert!(!safe.is_empty() && safe.len() <= MAX_BYTES + 1);
             proptest::prop_assert!(!safe.contains(['/', '\\', '\0', ':']) && !safe.starts_with(['.', '-', ' ']));
             proptest::prop_assert_eq!(safe_file_name(&safe), safe.clone());
+        }
+
+        #[test]
+        fn no_field_makes_the_reader_of_names_panic(
+            value in "(=\\?UTF-8\\?[BQ]\\?|\\?=|[-\"'\\\\;=?*() aB8%订\t]){0,30}",
+        ) {
+            let name = named("Content-Disposition", &format!("attachment; filename={value}"));
+            proptest::prop_assert!(name.is_none_or(|name| name.safe == safe_file_name(&name.original)));
         }
     }
 }

@@ -15,6 +15,7 @@ mod filename;
 mod header;
 mod line_ends;
 mod multipart;
+mod quoting;
 mod sections;
 mod source;
 

@@ -102,10 +102,11 @@ fn form(piece: &str, parameter: &str) -> Form {
 }
 
 /// An unquoted value without the comment that stands behind it. No blank stands in the extended form itself.
-fn without_comment(value: &str) -> &str {
+pub(super) fn without_comment(value: &str) -> &str {
     let value = value.trim();
-    let comment = value.split_once(" (").filter(|_| value.ends_with(')') && !value.contains('"'));
-    comment.map_or(value, |(before, _)| before.trim_end())
+    let comment = [" (", "\t("].into_iter().filter_map(|start| value.find(start)).min();
+    let comment = comment.filter(|_| value.ends_with(')') && !value.contains('"'));
+    comment.and_then(|at| value.get(..at)).map_or(value, str::trim_end)
 }
 
 /// A value in the extended form; some products put what follows its charset into quotes.
@@ -197,15 +198,24 @@ pub(crate) fn percent_decoded(text: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// What stands between the semicolons of a field, those in quotes not counted.
-fn pieces(value: &str) -> Vec<&str> {
+/// What stands between the semicolons of a field, those in quotes and in comments not counted. Brackets that are glued to a
+/// value are part of it.
+pub(super) fn pieces(value: &str) -> Vec<&str> {
     let (mut pieces, mut start) = (Vec::new(), 0);
     let (mut quoted, mut escaped) = (false, false);
+    let (mut last, mut comment_end) = (b' ', Some(0_usize));
     for (at, byte) in value.bytes().enumerate() {
+        let is_glued = !last.is_ascii_whitespace() && last != b';' && comment_end != Some(at);
+        last = byte;
         match byte {
+            _ if comment_end.is_some_and(|end| at < end) => {}
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
+            // After one without an end no other is looked for: each would be looked for in all of the rest.
+            b'(' if !quoted && !is_glued && comment_end.is_some() => {
+                comment_end = value.get(at..).and_then(comment_len).map(|len| at.saturating_add(len));
+            }
             b';' if !quoted => {
                 pieces.push(value.get(start..at).unwrap_or_default());
                 start = at.saturating_add(1);
@@ -215,4 +225,20 @@ fn pieces(value: &str) -> Vec<&str> {
     }
     pieces.push(value.get(start..).unwrap_or_default());
     pieces
+}
+
+/// Bytes of the comment with which `text` begins, those in it included (RFC 822 3.4.3). `None`: it does not end.
+fn comment_len(text: &str) -> Option<usize> {
+    let (mut depth, mut escaped) = (0_usize, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'(' => depth = depth.saturating_add(1),
+            b')' if depth <= 1 => return at.checked_add(1),
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
 }

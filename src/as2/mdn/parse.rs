@@ -5,6 +5,7 @@ use std::io::Read as _;
 
 use super::super::disposition::BadDisposition;
 use super::super::headers::{self, repeated_singleton};
+use super::super::request::is_quoted_multipart;
 use super::super::{As2Name, Disposition, MessageId, Mic};
 use crate::bilingual;
 use crate::cms::{self, Certificate, DigestAlgorithm, MultiHasher, SignatureError, SignatureValid};
@@ -108,9 +109,11 @@ pub fn parse(headers: &Headers, body: &[u8], trusted: &[Certificate], limits: &L
     let content_type =
         headers.get(headers::CONTENT_TYPE).ok_or_else(|| MdnError::NotMdn("no content type".to_owned()))?;
     let content_type = ContentType::parse(content_type)?;
-    // A multipart that begins as it is has no encoding, whatever is said; a bare notification is decoded where it is read.
+    // A multipart that begins as it is has no encoding, whatever is said, unless it shows that it has; a bare notification is
+    // decoded where it is read.
+    let begins = |boundary| begins_with_delimiter(body, boundary);
     let raw = content_type.is(NOTIFICATION)
-        || content_type.boundary().is_ok_and(|boundary| begins_with_delimiter(body, boundary));
+        || (content_type.boundary().is_ok_and(begins) && !is_quoted(&content_type, headers, body));
     let body = if raw { Cow::Borrowed(body) } else { Cow::Owned(decode(headers, body)?) };
     let (report, signature) = match content_type.essence.as_str() {
         "multipart/signed" => signed_report(content_type.boundary()?, &body, trusted, limits)?,
@@ -195,7 +198,7 @@ fn signed_report(
 ) -> Result<(Report, Signature), MdnError> {
     let mut parts = SignedParts::new(body, boundary, limits)?;
     let mut octets = Vec::new();
-    parts.first_part().read_to_end(&mut octets).map_err(MimeError::Io)?;
+    parts.first_part().read_to_end(&mut octets).map_err(MimeError::from)?;
     let (signature_headers, signature) = parts.second_part()?;
     parts.finish()?;
     let signature = match signature.as_slice() {
@@ -227,16 +230,25 @@ fn signed_report(
     Ok((signed_octets(&headers, rest, limits)?, verdict.map(Some)))
 }
 
-/// The report in what is signed. A multipart that is not there as it is may be in the transfer encoding that is said, though
-/// none should be.
+/// The report in what is signed. A multipart that is not there as it is, or shows that it is not, is in the transfer encoding
+/// that is said, though none should be.
 fn signed_octets(headers: &Headers, body: &[u8], limits: &Limits) -> Result<Report, MdnError> {
     let content_type = ContentType::parse(headers.get(headers::CONTENT_TYPE).unwrap_or_default())?;
+    let decoded = || -> Result<Report, MdnError> { report(&content_type, headers, &decode(headers, body)?, limits) };
+    if is_quoted(&content_type, headers, body) {
+        return decoded();
+    }
     match report(&content_type, headers, body, limits) {
-        Err(MdnError::Mime(MimeError::MissingDelimiter)) => {
-            report(&content_type, headers, &decode(headers, body)?, limits)
-        }
+        Err(MdnError::Mime(MimeError::MissingDelimiter)) => decoded(),
         read => read,
     }
+}
+
+/// Whether a multipart is in quoted-printable, which leaves its delimiters as they are.
+fn is_quoted(content_type: &ContentType, headers: &Headers, body: &[u8]) -> bool {
+    let encoding = headers.get(headers::CONTENT_TRANSFER_ENCODING);
+    let is_quoted = |boundary| is_quoted_multipart(encoding, boundary, body);
+    !content_type.is(NOTIFICATION) && content_type.boundary().is_ok_and(is_quoted)
 }
 
 /// The two parts of a multipart/report that matter.

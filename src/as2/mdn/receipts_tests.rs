@@ -5,7 +5,7 @@ use super::super::*;
 use super::parse;
 use crate::cms::{DigestAlgorithm, SignatureScheme, SigningKey};
 use crate::ground::limits::Limits;
-use crate::mime::Headers;
+use crate::mime::{Headers, MimeError};
 
 /// SHA-256 of nothing, and SHA-1 of nothing.
 const SHA256: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
@@ -192,7 +192,13 @@ fn our_own_receipt_has_the_shape_of_rfc_4130() {
     }
     assert!(body.lines().any(|line| line.starts_with("Received-Content-MIC: ") && line.len() > 88), "not folded");
     assert!(body.starts_with("--"));
-    let fields = [("AS2-From", "\"bob co\""), ("AS2-To", "alice"), ("Message-ID", "<r1@bob>"), ("MIME-Version", "1.0")];
+    let fields = [
+        ("AS2-From", "\"bob co\""),
+        ("AS2-To", "alice"),
+        ("Message-ID", "<r1@bob>"),
+        ("Date", "Sun, 22 Nov 2026 06:00:00 +0000"),
+        ("MIME-Version", "1.0"),
+    ];
     for (name, value) in fields {
         assert_eq!(built.headers.get(name), Some(value));
     }
@@ -347,6 +353,8 @@ fn what_is_not_a_usable_receipt_is_refused() {
     let repeated = headers(&[good.fields[0], good.fields[0]]);
     assert_eq!(code(&repeated, good.body.as_bytes()), Err("mdn-field-repeated"));
     let (signed_headers, mut signed_body) = signed(good, &BOB);
+    let unbounded = parse(&signed_headers, b"no delimiter", &bob, &limits).map(|_| ());
+    assert!(matches!(unbounded, Err(MdnError::Mime(MimeError::MissingDelimiter))), "{unbounded:?}");
     let end = signed_body.len() - b"--sep--\r\n".len();
     signed_body.splice(end..end, *b"--sep\r\nContent-Type: a/b\r\n\r\nsmuggled\r\n");
     assert_eq!(code(&signed_headers, &signed_body), Err("mdn-malformed"));

@@ -92,7 +92,7 @@ pub fn payload_of(
     limits: &Limits,
     payload: &mut dyn Write,
 ) -> Result<Contained, OpenError> {
-    let (policy, keys) = (anything(), OpenKeys { decryption: &[], trusted: &[] });
+    let (policy, keys) = (anything(), OpenKeys { decryption: &[], trusted: &[], known: &[] });
     let mut walk = Walk::new(&policy, &keys, limits, Vec::new(), payload);
     // Of a plain message the MIC covers the body alone: what it is, the fields of the POST say.
     let found = if signed || Head::new(headers.clone(), None)?.is_layer() {

@@ -79,14 +79,14 @@ impl Head {
     pub(super) fn shows_encoding_within(&self) -> u64 {
         match self.transfer_encoding() {
             Some(_) if !self.is_multipart() => 0,
-            Some(encoding) if is_quoted_printable(encoding) => RECEIPT_AHEAD,
+            Some(encoding) if request::is_quoted_printable(encoding) => RECEIPT_AHEAD,
             Some(_) => DELIMITER_AHEAD,
             None => 0,
         }
     }
 
     /// The transfer encoding of a body that begins with `start`.
-    pub(super) fn encoding_of(&self, start: &[u8]) -> Option<&str> {
+    fn encoding_of(&self, start: &[u8]) -> Option<&str> {
         let begins = |boundary| begins_with_delimiter(start, boundary);
         let raw = self.is_multipart() && self.content_type.boundary().is_ok_and(begins);
         self.transfer_encoding().filter(|_| !raw)
@@ -95,8 +95,18 @@ impl Head {
     /// The same of a payload. Quoted-printable leaves the delimiters of files as they are, so that more has to show that there is
     /// none of it.
     pub(super) fn encoding_of_payload(&self, start: &[u8]) -> Option<&str> {
-        let quoted = self.transfer_encoding().filter(|encoding| is_quoted_printable(encoding) && is_quoted(start));
+        let is_quoted = |encoding: &&str| request::is_quoted_printable(encoding) && request::is_quoted(start);
+        let quoted = self.transfer_encoding().filter(is_quoted);
         quoted.or_else(|| self.encoding_of(start))
+    }
+
+    /// The same of a multipart/signed, of which quoted-printable leaves the delimiters as they are too. In a layer one that begins
+    /// with its delimiter counts as it is all the same: no octet that stands for none gets into an envelope without integrity so.
+    fn encoding_of_signed(&self, start: &[u8]) -> Option<&str> {
+        let said = self.transfer_encoding();
+        let is_quoted = |boundary| request::is_quoted_multipart(said, boundary, start);
+        let quoted = self.octets.is_none() && self.content_type.boundary().is_ok_and(is_quoted);
+        if quoted { said } else { self.encoding_of(start) }
     }
 
     fn is_multipart(&self) -> bool {
@@ -123,35 +133,13 @@ fn is_binary(encoding: &str) -> bool {
     encoding.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("binary")
 }
 
-fn is_quoted_printable(encoding: &str) -> bool {
-    encoding.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("quoted-printable")
-}
-
-/// Whether there are octets in quoted-printable, and nothing that could be none (RFC 2045 6.7). The parameters of a part's fields
-/// are nearly always something else.
-fn is_quoted(start: &[u8]) -> bool {
-    let stands_for_an_octet = |at: usize| match start.get(at.saturating_add(1)..).unwrap_or_default() {
-        // The end of what is looked at.
-        [] => true,
-        [only] => only.is_ascii_hexdigit() || only.is_ascii_whitespace(),
-        [first, second, ..] if first.is_ascii_hexdigit() && second.is_ascii_hexdigit() => true,
-        // The end of a line that goes on.
-        rest => {
-            let blanks = rest.iter().take_while(|octet| matches!(octet, b' ' | b'\t')).count();
-            matches!(rest.get(blanks), None | Some(b'\r' | b'\n'))
-        }
-    };
-    let mut signs = memchr::memchr_iter(b'=', start).peekable();
-    signs.peek().is_some() && signs.all(stands_for_an_octet)
-}
-
-/// A multipart without the transfer encoding that it should not have.
+/// A multipart/signed without the transfer encoding that it should not have.
 pub(super) fn decoded_multipart<'b>(
     head: &Head,
     body: &'b mut dyn BufRead,
 ) -> Result<BufReader<Box<dyn Read + 'b>>, OpenError> {
-    let body = Peeked::ahead_by(DELIMITER_AHEAD, body);
-    let encoding = head.encoding_of(body.start());
+    let body = Peeked::ahead_by(head.shows_encoding_within(), body);
+    let encoding = head.encoding_of_signed(body.start());
     let content = transfer_decoder(encoding, Box::new(body)).map_err(OpenError::Mime)?;
     Ok(BufReader::with_capacity(BUFFER, content))
 }
@@ -235,7 +223,8 @@ pub fn is_enveloped(headers: &Headers, body: &mut dyn Read, limits: &Limits) -> 
 
 /// Bytes of a body in which a header block, and the beginning of the structure behind it, are looked for.
 pub(super) const FIELDS_AHEAD: u64 = 2 * 1024;
-/// Bytes of a multipart in which the part of a receipt for programs begins, as [`request::classify`] wants them.
+/// Bytes of a multipart in which the part of a receipt for programs begins, as [`request::classify`] wants them, and which show
+/// whether it is in quoted-printable.
 const RECEIPT_AHEAD: u64 = 8 * 1024;
 /// Bytes of a multipart in which its first delimiter ends, behind the longest preamble and boundary.
 const DELIMITER_AHEAD: u64 = 512;

@@ -9,7 +9,9 @@
 //! decrypt to, and the answer would give the plaintext away octet by octet, most easily through the padding of the last
 //! block. Inside an envelope everything outside of the signed octets is therefore held to a form that a foreign block
 //! does not have: line ends at most after the end, a short printable preamble, printable header fields, no unsigned
-//! attributes.
+//! attributes, and beside a signature that came as it is, or around what is compressed, nothing of any length or value that is
+//! passed over (`cms::signed` and its `uncovered` say what that leaves). In base64 a foreign block is no text of it, so that of
+//! the structure itself nothing more is demanded there.
 
 use std::io::{BufRead, BufReader, Read, Write};
 
@@ -87,6 +89,8 @@ pub(super) struct Walk<'a> {
     /// A receipt may be what is inside.
     receipts: bool,
     again: Again<'a>,
+    /// Nobody is answered.
+    for_evidence: bool,
 }
 
 /// What is different when a message is taken apart again for evidence.
@@ -126,6 +130,7 @@ impl<'a> Walk<'a> {
             lacks_envelope: false,
             receipts: true,
             again: Again::default(),
+            for_evidence: false,
         }
     }
 
@@ -136,7 +141,7 @@ impl<'a> Walk<'a> {
 
     /// The walk for evidence.
     pub(super) fn again(self, again: Again<'a>) -> Walk<'a> {
-        Walk { again, ..self }
+        Walk { again, for_evidence: true, ..self }
     }
 
     /// Refuses a receipt in the place of a message: the partner signs one for whoever asks, with any Message-ID in it, and a
@@ -230,11 +235,13 @@ impl<'a> Walk<'a> {
         }
         match head.content_type.essence.as_str() {
             _ if head.is_cms() => {
-                let mut body = Peeked::new(decoded_cms(&head, body)?);
+                let mut body = Peeked::new(body);
+                let in_base64 = is_base64(body.start());
+                let mut body = Peeked::new(decoded_cms(&head, &mut body)?);
                 match cms_kind(&head.content_type, body.start())? {
                     CmsKind::Enveloped => self.enveloped(&mut body, outermost),
                     CmsKind::Compressed => self.compressed(&mut body, depth, outermost),
-                    CmsKind::Signed => self.opaque(&mut body, depth, outermost),
+                    CmsKind::Signed => self.opaque(&mut body, depth, outermost, in_base64),
                 }
             }
             "multipart/signed" => self.multipart_signed(&head, body, depth, outermost),
@@ -292,6 +299,9 @@ impl<'a> Walk<'a> {
         }
         self.found.compressed = true;
         let inflate = InflateReader::open(&mut *body, self.limits).map_err(OpenError::Decompression)?;
+        if self.malleable() && !self.for_evidence && !inflate.is_pinned() {
+            return Err(OpenError::Layers("a compressed layer in an unauthenticated envelope has room around it"));
+        }
         let mut watched = Watched::new(inflate);
         let mut reader = BufReader::with_capacity(BUFFER, &mut watched);
         let outcome = self.inner_entity(&mut reader, depth).and_then(|payload| {
@@ -337,13 +347,18 @@ impl<'a> Walk<'a> {
         drop(first);
         let (signature_head, signature) = parts.second_part().map_err(OpenError::Mime)?;
         parts.finish().map_err(OpenError::Mime)?;
+        let closely = self.looks_closely(is_base64(&signature));
         let signature = self.signature_octets(signature_head, &signature)?;
         if let Some(out) = self.again.signature.take() {
             out.write_all(&signature).map_err(OpenError::Sink)?;
         }
         self.found.digests = hasher.finish();
-        let verdict = cms::verify_detached(&signature, &self.found.digests, self.keys.trusted, self.limits);
-        self.signature_judged(verdict)?;
+        let (digests, OpenKeys { trusted, known, .. }) = (&self.found.digests, self.keys);
+        let verdict = match closely {
+            true => cms::verify_detached_pinned(&signature, digests, (trusted, known), self.limits),
+            false => cms::verify_detached(&signature, digests, trusted, self.limits),
+        };
+        self.signature_judged(verdict, closely)?;
         inner
     }
 
@@ -362,8 +377,15 @@ impl<'a> Walk<'a> {
     }
 
     /// SignedData with its content inside (RFC 8551 3.5.2).
-    fn opaque(&mut self, body: &mut dyn BufRead, depth: usize, outermost: bool) -> Result<Payload, OpenError> {
+    fn opaque(
+        &mut self,
+        body: &mut dyn BufRead,
+        depth: usize,
+        outermost: bool,
+        in_base64: bool,
+    ) -> Result<Payload, OpenError> {
         self.enter_signature(outermost)?;
+        let closely = self.looks_closely(in_base64);
         let structure = Copying::new(&mut *body, self.again.signature.take());
         let opaque = OpaqueReader::open_allowing(structure, &self.policy.digests, self.limits);
         let opaque = opaque.map_err(OpenError::Signature)?;
@@ -380,7 +402,11 @@ impl<'a> Walk<'a> {
         }
         drained.map_err(|error| OpenError::Signature(SignatureError::Io(error)))?;
         self.found.digests = hasher.finish();
-        self.signature_judged(opaque.finish(self.keys.trusted))?;
+        let verdict = match closely {
+            true => opaque.finish_pinned(self.keys.trusted, self.keys.known),
+            false => opaque.finish(self.keys.trusted),
+        };
+        self.signature_judged(verdict, closely)?;
         end_of_cms(body)?;
         inner
     }
@@ -395,6 +421,13 @@ impl<'a> Walk<'a> {
         !self.signed && self.found.cipher.is_some_and(|cipher| !cipher.is_aead())
     }
 
+    /// Whether room beside a signature counts. In base64 a foreign block is no text of it, unless it is short: of eight octets one in
+    /// some ten thousand is.
+    fn looks_closely(&self, in_base64: bool) -> bool {
+        let short = self.found.cipher.is_some_and(|cipher| cipher.is_legacy());
+        self.veiled && (!in_base64 || short)
+    }
+
     /// A signature: the only one.
     fn enter_signature(&mut self, outermost: bool) -> Result<(), OpenError> {
         self.demand_envelope(outermost);
@@ -406,21 +439,29 @@ impl<'a> Walk<'a> {
     }
 
     /// A signature by somebody unknown may count as none, where none is demanded and nothing could have been tampered with.
-    fn signature_judged(&mut self, verdict: Result<SignatureValid, SignatureError>) -> Result<(), OpenError> {
+    fn signature_judged(
+        &mut self,
+        verdict: Result<SignatureValid, SignatureError>,
+        closely: bool,
+    ) -> Result<(), OpenError> {
         let taken_for_none = self.policy.unknown_signers && !self.policy.require_signature && !self.veiled;
         match verdict {
             Err(SignatureError::UnknownSigner) if taken_for_none => {
                 self.found.unknown_signer = true;
                 Ok(())
             }
-            verdict => self.signature_holds(verdict.map_err(OpenError::Signature)?),
+            verdict => self.signature_holds(verdict.map_err(OpenError::Signature)?, closely),
         }
     }
 
-    /// A pinned certificate signed these octets: the answer may be specific from here on.
-    fn signature_holds(&mut self, valid: SignatureValid) -> Result<(), OpenError> {
+    /// A pinned certificate signed these octets: the answer may be specific from here on. `closely`: unless there is room beside
+    /// its signature. What was accepted before that was looked at stays evidence.
+    fn signature_holds(&mut self, valid: SignatureValid, closely: bool) -> Result<(), OpenError> {
         if self.veiled && valid.has_unsigned_attributes() {
             return Err(OpenError::Layers("a signature in an unauthenticated envelope has unsigned attributes"));
+        }
+        if closely && !self.for_evidence && !valid.is_pinned() {
+            return Err(OpenError::Layers(UNPINNED));
         }
         self.veiled = false;
         if !self.policy.digests.contains(&valid.digest()) {
@@ -432,6 +473,16 @@ impl<'a> Walk<'a> {
         self.found.signature = Some(valid);
         Ok(())
     }
+}
+
+/// For the operator, who can tell the partner what is read.
+const UNPINNED: &str = "a binary signature in an unauthenticated envelope carries what no signature covers: besides the signer's \
+                        certificate only a whole chain up to its root is read there, or the signature in base64";
+
+/// Whether a CMS structure, which begins with a SEQUENCE, stands there in base64: in any other encoding, and in none, this letter
+/// would be its first octet.
+fn is_base64(start: &[u8]) -> bool {
+    start.trim_ascii_start().first() == Some(&b'M')
 }
 
 /// After a CMS structure only line ends may follow.

@@ -88,8 +88,8 @@ impl<R: Read> EnvelopeReader<R> {
     /// # Errors
     /// Before any key is used: [`CmsError::Malformed`], [`CmsError::WrongContentType`], [`CmsError::UnknownCipher`],
     /// [`CmsError::CipherMisplaced`], [`CmsError::CipherNotAllowed`], [`CmsError::NotForUs`],
-    /// [`CmsError::UnknownKeyTransport`], [`CmsError::KeyTransportNotAllowed`], [`CmsError::CipherUnavailable`];
-    /// [`CmsError::Io`]. A wrong key is not noticed here.
+    /// [`CmsError::UnknownKeyTransport`], [`CmsError::KeyTransportNotAllowed`], [`CmsError::CipherUnavailable`],
+    /// [`CmsError::Primitive`]; [`CmsError::Io`]. A wrong key is not noticed here.
     pub fn open<'a>(
         input: R,
         keys: &[DecryptionKey],
@@ -111,10 +111,10 @@ impl<R: Read> EnvelopeReader<R> {
         if !entry.key.transports.contains(&transport) || !fits {
             return Err(CmsError::KeyTransportNotAllowed(transport));
         }
-        cipher.cipher()?;
+        let context = context_for(&head)?;
         let content_key = content_key(entry.key, transport, &entry.sealed, cipher.key_len());
         let opened_by = OpenedBy::Recipient(entry.key.certificate.fingerprint(), transport);
-        EnvelopeReader::begin(ber, head, content_key, opened_by)
+        EnvelopeReader::begin(ber, head, context, content_key, opened_by)
     }
 
     /// Opens an envelope again by the content key that was kept when it was written or first opened: for evidence.
@@ -129,24 +129,21 @@ impl<R: Read> EnvelopeReader<R> {
         if content_key.len() != head.cipher.key_len() {
             return Err(CmsError::Decrypt);
         }
+        let context = context_for(&head)?;
         let content_key = Zeroizing::new(content_key.to_vec());
-        EnvelopeReader::begin(ber, head, content_key, OpenedBy::ContentKey)
+        EnvelopeReader::begin(ber, head, context, content_key, OpenedBy::ContentKey)
     }
 
+    /// From here on nothing is an error of its own: a provider of ciphers might judge the key.
     fn begin(
         ber: BerReader<R>,
         head: Head,
+        mut context: CipherCtx,
         content_key: Zeroizing<Vec<u8>>,
         opened_by: OpenedBy,
     ) -> Result<Self, CmsError> {
         let Head { structure, cipher, nonce } = head;
-        let mut context = CipherCtx::new()?;
-        context.decrypt_init(Some(cipher.cipher()?), None, None)?;
-        if cipher.is_aead() {
-            // Otherwise the rest of a longer nonce would be left out without a word.
-            context.set_iv_length(nonce.len())?;
-        }
-        context.decrypt_init(None, Some(&content_key), Some(&nonce))?;
+        context.decrypt_init(None, Some(&content_key), Some(&nonce)).map_err(|_| CmsError::Decrypt)?;
         let chunk = ber.octets_left().map_or(CHUNK, chunk_for);
         Ok(EnvelopeReader {
             ber,
@@ -211,7 +208,7 @@ impl<R: Read> EnvelopeReader<R> {
         } else {
             let tag = self.read_tail()?;
             if let Some(tag) = tag {
-                self.context.set_tag(&tag)?;
+                self.context.set_tag(&tag).map_err(|_| CmsError::Decrypt)?;
             }
             let last = self.context.cipher_final(&mut self.plain).map_err(|_| CmsError::Decrypt)?;
             self.state = State::Ended;
@@ -339,4 +336,15 @@ fn read_cipher<R: Read>(
         Structure::Enveloped => !cipher.is_aead() || gcm_in_enveloped,
     };
     if fits { Ok(Head { structure, cipher, nonce }) } else { Err(CmsError::CipherMisplaced) }
+}
+
+/// What decrypts, still without a key: whether this machine has the cipher depends on its name alone.
+fn context_for(head: &Head) -> Result<CipherCtx, CmsError> {
+    let mut context = CipherCtx::new()?;
+    context.decrypt_init(Some(head.cipher.cipher()?), None, None)?;
+    if head.cipher.is_aead() {
+        // Otherwise the rest of a longer nonce would be left out without a word.
+        context.set_iv_length(head.nonce.len())?;
+    }
+    Ok(context)
 }

@@ -21,6 +21,13 @@ pub(super) struct Entry<'k> {
     pub(super) sealed: Sealed,
 }
 
+impl Entry<'_> {
+    /// Our key may be used so.
+    fn may_open(&self) -> bool {
+        self.transport.is_some_and(|transport| may_open(self.key, transport))
+    }
+}
+
 /// The content key as it stands in the message.
 pub(super) enum Sealed {
     /// Under our RSA or SM2 key; for OAEP with the digest of its MGF1.
@@ -40,15 +47,16 @@ pub(super) struct Agreement {
     pub(super) wrapped: Vec<u8>,
 }
 
-/// Reads every RecipientInfo and keeps the first that is ours. Kinds other than key transport and key agreement are
-/// passed over untouched: no passphrase is hashed on a stranger's parameters.
+/// Reads every RecipientInfo and keeps the first that is ours and that our key may be used with, or else the first that is ours: by
+/// what stands there and in our configuration, before any key is used. Kinds other than key transport and key agreement are passed
+/// over untouched: no passphrase is hashed on a stranger's parameters.
 pub(super) fn read_recipients<'k, R: Read>(
     ber: &mut BerReader<R>,
     keys: &'k [DecryptionKey],
     limits: &Limits,
 ) -> Result<Option<Entry<'k>>, CmsError> {
     ber.enter(der::SET)?;
-    let mut ours = None;
+    let mut ours: Option<Entry<'k>> = None;
     let mut count = 0usize;
     while let Some(tag) = ber.peek()? {
         count = count.saturating_add(1);
@@ -56,14 +64,19 @@ pub(super) fn read_recipients<'k, R: Read>(
             return Err(CmsError::Malformed("too many recipients"));
         }
         let known = matches!(tag, der::SEQUENCE | KEY_AGREEMENT);
-        if !known || ours.is_some() {
+        if !known || ours.as_ref().is_some_and(Entry::may_open) {
             ber.skip()?;
             continue;
         }
         let info = ber.value()?;
-        ours = match tag {
-            KEY_AGREEMENT => read_key_agreement(&info, keys, limits)?,
-            _ => read_key_transport(&info, keys)?,
+        let entry = match tag {
+            KEY_AGREEMENT => read_key_agreement(&info, keys, limits),
+            _ => read_key_transport(&info, keys),
+        };
+        ours = match ours {
+            None => entry?,
+            // What is wrong is told of the first, unless another one will do.
+            Some(first) => Some(entry.ok().flatten().filter(Entry::may_open).unwrap_or(first)),
         };
     }
     ber.leave()?;

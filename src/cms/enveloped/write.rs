@@ -15,6 +15,11 @@ use crate::cms::{Certificate, CmsError, ContentCipher, GcmForm, KeyKind, KeyTran
 use crate::ground::random;
 use crate::ground::secret::Secret;
 
+/// The lowest bit of each octet of a DES key makes the number of its ones odd (FIPS 46-3). Some products refuse a key without that.
+fn make_odd(octet: &mut u8) {
+    *octet ^= u8::from(octet.count_ones() & 1 == 0);
+}
+
 /// Most bytes one GCM key and nonce may encrypt (NIST SP 800-38D 5.2.1.1).
 const GCM_MAX: u64 = (1 << 36) - 32;
 
@@ -63,6 +68,9 @@ impl<W: Write> EnvelopeWriter<W> {
         let mut key = Zeroizing::new(vec![0u8; cipher.key_len().saturating_add(cipher.nonce_len())]);
         random::fill(&mut key);
         let nonce = key.split_off(cipher.key_len());
+        if cipher == ContentCipher::DesEde3Cbc {
+            key.iter_mut().for_each(make_odd);
+        }
         if recipients.iter().any(|one| !one.transport.goes_with(cipher)) {
             return Err(CmsError::UnusableKey("SM2 transports keys of SM4 only, and nothing else does"));
         }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use super::uncovered::Uncovered;
 use super::{SignatureError, SignatureValid, close_signed_data, open_signed_data};
 use crate::cms::ber::BerReader;
 use crate::cms::{Certificate, DigestAlgorithm, MultiHasher, der};
@@ -14,6 +15,8 @@ pub struct OpaqueReader<R: Read> {
     hasher: MultiHasher,
     first_byte: Option<u8>,
     ended: bool,
+    /// In front of the content are octets that could be others.
+    foreign: bool,
 }
 
 impl<R: Read> OpaqueReader<R> {
@@ -38,19 +41,37 @@ impl<R: Read> OpaqueReader<R> {
         ber.enter_octets(der::OCTET_STRING)?;
         head.digests.retain(|digest| DigestAlgorithm::STANDARD.contains(digest) || more.contains(digest));
         let hasher = MultiHasher::new(&head.digests);
-        Ok(OpaqueReader { ber, limits: *limits, hasher, first_byte: None, ended: false })
+        let foreign = head.foreign;
+        Ok(OpaqueReader { ber, limits: *limits, hasher, first_byte: None, ended: false, foreign })
     }
 
     /// Reads what is left of the content and verifies the signature over all of it.
     ///
     /// # Errors
     /// [`SignatureError`]; see the module text of `signed`.
-    pub fn finish(mut self, trusted: &[Certificate]) -> Result<SignatureValid, SignatureError> {
+    pub fn finish(self, trusted: &[Certificate]) -> Result<SignatureValid, SignatureError> {
+        self.close(trusted, Uncovered::passed_over())
+    }
+
+    /// The same, and finds out whether the structure [is pinned](SignatureValid::is_pinned).
+    ///
+    /// # Errors
+    /// As [`finish`](OpaqueReader::finish).
+    pub fn finish_pinned(
+        self,
+        trusted: &[Certificate],
+        known: &[Certificate],
+    ) -> Result<SignatureValid, SignatureError> {
+        let uncovered = Uncovered::looked_at(self.foreign).beside(known);
+        self.close(trusted, uncovered)
+    }
+
+    fn close(mut self, trusted: &[Certificate], uncovered: Uncovered) -> Result<SignatureValid, SignatureError> {
         let mut rest = [0u8; 8192];
         while self.read_content(&mut rest)? > 0 {}
         self.ber.leave()?;
         self.ber.leave()?;
-        let signer = close_signed_data(&mut self.ber, &self.limits)?;
+        let signer = close_signed_data(&mut self.ber, &self.limits, uncovered)?;
         if !signer.has_attributes() && self.first_byte == Some(der::SET) {
             return Err(SignatureError::Attributes("attributes presented as content"));
         }

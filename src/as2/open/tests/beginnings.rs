@@ -83,7 +83,7 @@ impl Read for Trickling<'_> {
 fn receive_trickling(wire: &Wire) -> Result<(Opened, Vec<u8>), OpenFailure> {
     let (certificate, key) = (BOB.certificate.clone(), BOB.key.clone());
     let bob = [DecryptionKey { certificate, key, transports: KeyTransport::ALL.to_vec() }];
-    let keys = OpenKeys { decryption: &bob, trusted: std::slice::from_ref(&ALICE.certificate) };
+    let keys = OpenKeys { decryption: &bob, trusted: std::slice::from_ref(&ALICE.certificate), known: &[] };
     let mut sink = Vec::new();
     let opened = open(&request(wire), &mut Trickling(&wire.body), &lax(), &keys, &Limits::default(), &mut sink)?;
     Ok((opened, sink))

@@ -49,7 +49,7 @@ fn what_cannot_be_hashed_again_from_the_payload_is_hashed_with_every_algorithm()
 
 fn open_named(wire: &Wire) -> Result<Opened, OpenFailure> {
     let trusted = [ALICE.certificate.clone()];
-    let keys = OpenKeys { decryption: &[], trusted: &trusted };
+    let keys = OpenKeys { decryption: &[], trusted: &trusted, known: &[] };
     open_as_named(&request(wire), &mut wire.body.as_slice(), &lax(), &keys, &Limits::default(), &mut Vec::new())
 }
 

@@ -16,7 +16,7 @@ fn in_form(
 ) -> Result<(Dissected, [Vec<u8>; 3]), OpenError> {
     let (mut covered, mut signature, mut payload) = (Vec::new(), Vec::new(), Vec::new());
     let outlets = Outlets { covered: &mut covered, signature: &mut signature, payload: &mut payload };
-    let keys = OpenKeys { decryption: &[], trusted: std::slice::from_ref(trusted) };
+    let keys = OpenKeys { decryption: &[], trusted: std::slice::from_ref(trusted), known: &[] };
     let found = dissect(&wire.headers, &mut wire.body.as_slice(), &keys, key, &Limits::default(), form, outlets)?;
     Ok((found, [covered, signature, payload]))
 }

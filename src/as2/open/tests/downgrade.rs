@@ -106,7 +106,7 @@ impl Agreement {
 fn opened(wire: &Wire, policy: &AcceptPolicy) -> (Result<Opened, OpenFailure>, Vec<u8>) {
     let (certificate, key) = (BOB.certificate.clone(), BOB.key.clone());
     let bob = [DecryptionKey { certificate, key, transports: KeyTransport::ALL.to_vec() }];
-    let keys = OpenKeys { decryption: &bob, trusted: std::slice::from_ref(&ALICE.certificate) };
+    let keys = OpenKeys { decryption: &bob, trusted: std::slice::from_ref(&ALICE.certificate), known: &[] };
     let mut sink = Vec::new();
     let outcome = open(&request(wire), &mut wire.body.as_slice(), policy, &keys, &Limits::default(), &mut sink);
     (outcome, sink)

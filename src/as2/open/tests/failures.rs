@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::as2::mdn::BuiltMdn;
-use crate::cms::{DecryptionKey, MultiHasher, SignatureError, SigningKey, oid};
+use crate::cms::{CmsError, DecryptionKey, MultiHasher, SignatureError, SigningKey, oid};
 use crate::ground::limits::Limits;
 
 const CBC: ContentCipher = ContentCipher::Aes256Cbc;
@@ -248,7 +248,7 @@ fn a_refusal_confirms_what_was_received_wherever_it_was_read_to_its_end() {
 fn what_is_refused_for_its_agreement_reaches_no_sink() {
     let (wire, _) = compose_it(&plan(Some(SignatureScheme::RsaPkcs1), None, Compression::None), PAYLOAD);
     let trusted = [ALICE.certificate.clone()];
-    let keys = OpenKeys { decryption: &[], trusted: &trusted };
+    let keys = OpenKeys { decryption: &[], trusted: &trusted, known: &[] };
     let mut sink = Vec::new();
     let policy = AcceptPolicy::default();
     let failure =
@@ -289,7 +289,7 @@ fn a_receipt_that_the_partner_signed_is_no_message_however_it_is_wrapped() {
     let (certificate, key) = (BOB.certificate.clone(), BOB.key.clone());
     let bob = [DecryptionKey { certificate, key, transports: KeyTransport::ALL.to_vec() }];
     let trusted = [ALICE.certificate.clone()];
-    let keys = OpenKeys { decryption: &bob, trusted: &trusted };
+    let keys = OpenKeys { decryption: &bob, trusted: &trusted, known: &[] };
     for (what, wire) in table {
         let mut sink = Vec::new();
         let opened = open(&request(&wire), &mut wire.body.as_slice(), &lax(), &keys, &Limits::default(), &mut sink);
@@ -394,7 +394,7 @@ fn trouble_of_our_own_is_recognisable() {
     }
     let (wire, _) = compose_it(&plan(Some(SignatureScheme::RsaPkcs1), None, Compression::BeforeSigning), PAYLOAD);
     let trusted = [ALICE.certificate.clone()];
-    let keys = OpenKeys { decryption: &[], trusted: &trusted };
+    let keys = OpenKeys { decryption: &[], trusted: &trusted, known: &[] };
     let failure =
         open(&request(&wire), &mut wire.body.as_slice(), &lax(), &keys, &Limits::default(), &mut Full).unwrap_err();
     assert!(failure.cause.is_ours(), "{}", failure.cause);
@@ -407,4 +407,24 @@ fn trouble_of_our_own_is_recognisable() {
     }
     let failure = open(&request(&wire), &mut Broken, &lax(), &keys, &Limits::default(), &mut Vec::new()).unwrap_err();
     assert_eq!(failure.cause.code(), "open-body-not-read");
+}
+
+#[test]
+fn a_cipher_that_this_machine_lacks_is_trouble_of_our_own_and_what_a_key_finds_is_not() {
+    let primitive = || CmsError::Primitive(openssl::error::ErrorStack::get());
+    for cause in [CmsError::CipherUnavailable(ContentCipher::Rc2Cbc), primitive()] {
+        let remedy = cause.text().en;
+        let error = OpenError::Decryption(cause);
+        assert!(error.is_ours() && error.text().en == remedy, "{error}");
+    }
+    for cause in [
+        CmsError::Decrypt,
+        CmsError::NotForUs,
+        CmsError::UnknownCipher,
+        CmsError::CipherNotAllowed(GCM),
+        CmsError::Malformed("x"),
+    ] {
+        assert!(!OpenError::Decryption(cause).is_ours());
+    }
+    assert!(!OpenError::Decompression(primitive()).is_ours());
 }

@@ -183,7 +183,7 @@ fn opened(wire: &Wire) -> (Request, Opened, Vec<u8>) {
         transports: KeyTransport::ALL.to_vec(),
     };
     let trusted = [ALICE.certificate.clone(), ALICE_P256.certificate.clone()];
-    let keys = OpenKeys { decryption: &[decrypts(&BOB), decrypts(&BOB_P384)], trusted: &trusted };
+    let keys = OpenKeys { decryption: &[decrypts(&BOB), decrypts(&BOB_P384)], trusted: &trusted, known: &[] };
     let policy = AcceptPolicy { gcm_in_enveloped: true, ..lax() };
     let (request, mut sink) = (request(wire), Vec::new());
     let opened = open(&request, &mut wire.body.as_slice(), &policy, &keys, &Limits::default(), &mut sink).unwrap();

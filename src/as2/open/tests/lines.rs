@@ -40,7 +40,7 @@ fn messages(part: &[u8], signed: &[u8]) -> Vec<(&'static str, Wire)> {
 fn receive_canonical(wire: &Wire) -> Result<(Opened, Vec<u8>), OpenFailure> {
     let transports = KeyTransport::ALL.to_vec();
     let bob = crate::cms::DecryptionKey { certificate: BOB.certificate.clone(), key: BOB.key.clone(), transports };
-    let keys = OpenKeys { decryption: &[bob], trusted: std::slice::from_ref(&ALICE.certificate) };
+    let keys = OpenKeys { decryption: &[bob], trusted: std::slice::from_ref(&ALICE.certificate), known: &[] };
     let mut sink = Vec::new();
     let (limits, mut body) = (Limits::default(), wire.body.as_slice());
     let opened = open_canonical(&request(wire), &mut body, &lax(), &keys, &limits, &mut sink)?;
@@ -128,7 +128,7 @@ fn a_digest_over_canonical_lines_of_what_was_only_encrypted_is_accepted_by_name(
     let mut covered = Vec::new();
     let key = composed.content_key.as_ref().map(|key| key.expose().clone());
     let outlets = Outlets { covered: &mut covered, signature: &mut std::io::sink(), payload: &mut std::io::sink() };
-    let keys = OpenKeys { decryption: &[], trusted: &[] };
+    let keys = OpenKeys { decryption: &[], trusted: &[], known: &[] };
     let (limits, form) = (Limits::default(), Form::AsReceived);
     dissect(&wire.headers, &mut wire.body.as_slice(), &keys, key.as_deref(), &limits, form, outlets).unwrap();
     for algorithm in DigestAlgorithm::ALL {

@@ -131,7 +131,7 @@ fn again(wire: &Wire, opened: &Opened) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     let key = opened.content_key.as_ref().map(|key| key.expose().clone());
     let (mut covered, mut payload, mut inside) = (Vec::new(), Vec::new(), Vec::new());
     let outlets = Outlets { covered: &mut covered, signature: &mut std::io::sink(), payload: &mut payload };
-    let (keys, limits) = (OpenKeys { decryption: &[], trusted: &[] }, Limits::default());
+    let (keys, limits) = (OpenKeys { decryption: &[], trusted: &[], known: &[] }, Limits::default());
     let body = &mut wire.body.as_slice();
     let found = dissect(&wire.headers, body, &keys, key.as_deref(), &limits, Form::AsReceived, outlets).unwrap();
     let mic = opened.mic.as_ref().unwrap();
@@ -195,7 +195,7 @@ fn what_is_compressed_under_the_type_of_its_payload_is_read_where_nothing_need_b
 fn again_compressed(wire: &Wire, opened: &Opened) -> Vec<u8> {
     let (mut covered, mut payload) = (Vec::new(), Vec::new());
     let outlets = Outlets { covered: &mut covered, signature: &mut std::io::sink(), payload: &mut payload };
-    let (keys, limits) = (OpenKeys { decryption: &[], trusted: &[] }, Limits::default());
+    let (keys, limits) = (OpenKeys { decryption: &[], trusted: &[], known: &[] }, Limits::default());
     let body = &mut wire.body.as_slice();
     let found = dissect(&wire.headers, body, &keys, None, &limits, Form::AsReceived, outlets).unwrap();
     assert!(found.compressed && found.payload_sha256 == opened.payload_sha256 && payload == PAYLOAD);

@@ -46,7 +46,7 @@ fn refusal(wire: &Wire) -> (OpenFailure, u64, u64) {
         key: BOB.key.clone(),
         transports: KeyTransport::ALL.to_vec(),
     };
-    let keys = OpenKeys { decryption: &[decryption], trusted: std::slice::from_ref(&ALICE.certificate) };
+    let keys = OpenKeys { decryption: &[decryption], trusted: std::slice::from_ref(&ALICE.certificate), known: &[] };
     let mut body = Counted { inner: wire.body.as_slice(), count: &taken };
     let mut sink = Counted { inner: io::sink(), count: &given };
     let outcome = open(&request(wire), &mut body, &lax(), &keys, &Limits::default(), &mut sink);

@@ -3,6 +3,8 @@
 use super::*;
 use crate::cms::SigningKey;
 
+mod carried;
+
 const CBC: ContentCipher = ContentCipher::Aes256Cbc;
 const V15: KeyTransport = KeyTransport::RsaPkcs1;
 const BLOCK: usize = 16;

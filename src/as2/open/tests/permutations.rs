@@ -116,7 +116,7 @@ fn sm_goes_through_every_layer_where_it_is_agreed_and_nowhere_else() {
             key: bob.key.clone(),
             transports: KeyTransport::ALL.to_vec(),
         };
-        let keys = OpenKeys { decryption: &[ours], trusted: &trusted };
+        let keys = OpenKeys { decryption: &[ours], trusted: &trusted, known: &[] };
         let receive = |policy: &AcceptPolicy| {
             let mut sink = Vec::new();
             let limits = Limits::default();
@@ -163,7 +163,7 @@ fn elliptic_keys_go_through_every_layer() {
             key: bob.key.clone(),
             transports: KeyTransport::ALL.to_vec(),
         };
-        let keys = OpenKeys { decryption: &[ours], trusted: &trusted };
+        let keys = OpenKeys { decryption: &[ours], trusted: &trusted, known: &[] };
         let mut sink = Vec::new();
         let limits = Limits::default();
         let policy = AcceptPolicy::default();

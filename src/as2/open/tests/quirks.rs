@@ -17,19 +17,21 @@
 //! | AS2-Version missing, 1.0 to 1.3 and beyond; EDIINT-Features with any word | libas2, RSSBus, pyas2 |
 //! | file names in RFC 2231, RFC 2047 and raw UTF-8, with blanks, without quotes; in several words or sections | Cyclone, OpenAS2, mendelson; mail software |
 //! | a file name in doubled quotes | Drummond rounds |
+//! | a file name without quotes that holds brackets; a path whose backslashes are not escaped; encoded words next to other text, or without their padding | any |
 //! | line ends after a CMS structure, BER with indefinite lengths, binary signatures | Sterling, Bouncy Castle |
 //! | the attribute that names the signer's certificate (CAdES) (tested in `cms`) | `openssl cms -cades` |
 //! | id-ecPublicKey for ECDSA; sha256WithRSAEncryption for the digest (tested in `cms`) | Windows, .NET |
 //! | RC2 without its version (tested in `cms`) | pyas2lib |
 //! | certificates without end, 99991231235959Z (tested in `cms`) | RFC 5280 4.1.2.5 |
 //! | the payload alone in an AES-GCM envelope; a compressed structure with its own fields, under the type of the payload; several files as the only part of multipart/mixed (`mendelson`) | mendelson |
-//! | an encoding that a multipart/related does not have, also behind a `Date` (`mendelson`); base64 or quoted-printable over all of a receipt (tested in `mdn`) | any |
+//! | an encoding that a multipart/related does not have, also behind a `Date` (`mendelson`); base64 or quoted-printable over all of a signed message that is posted, or of a receipt (tested in `mdn`), its delimiters as they were or not | any |
 //! | RSA-PSS without its parameters; RSA-OAEP with MGF1 of another digest (tested in `cms`) | pyas2; Java |
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
+use crate::as2::request::quoted_as_usual;
 use crate::mime::Headers;
 
 fn cbc() -> Wire {
@@ -68,6 +70,50 @@ fn transfer_encodings_are_found_out_whatever_is_declared() {
         let fields = [("Content-Type", content_type.as_str()), ("Content-Transfer-Encoding", declared)];
         accepted(&wire(&fields, &body), &format!("phase2: a multipart as it is, called {declared}"));
     }
+}
+
+#[test]
+fn a_signed_message_that_is_encoded_as_a_whole_is_read_with_its_delimiters_as_they_were_or_not() {
+    let (content_type, body) = signed_parts(&payload_entity(), &payload_entity(), &ALICE);
+    let in_figures: Vec<u8> = body.iter().flat_map(|octet| format!("={octet:02X}").into_bytes()).collect();
+    let as_usual = quoted_as_usual(&body);
+    assert!(as_usual.starts_with(b"--sep\r\n"));
+    for (encoding, encoded) in [
+        ("base64", STANDARD.encode(&body).into_bytes()),
+        ("quoted-printable", in_figures),
+        ("Quoted-Printable", as_usual.clone()),
+    ] {
+        let fields = [("Content-Type", content_type.as_str()), ("Content-Transfer-Encoding", encoding)];
+        assert!(accepted(&wire(&fields, &encoded), encoding).signature.is_some(), "{encoding}");
+    }
+    // Octets that stand for none would be room in an envelope without integrity: there it is what it begins as.
+    let head = format!("Content-Type: {content_type}\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n");
+    for (came, is_read) in [(&body, true), (&as_usual, false)] {
+        let inner = [head.as_bytes(), came].concat();
+        let received = receive(&enveloped(&inner, ContentCipher::Aes256Cbc, KeyTransport::RsaPkcs1), &lax());
+        assert_eq!(received.map(|_| ()).map_err(|failure| failure.veiled), if is_read { Ok(()) } else { Err(true) });
+    }
+}
+
+#[test]
+fn a_signed_message_that_only_looks_quoted_is_read_as_it_is() {
+    // So long that its signature, which is binary, is out of sight.
+    let payload = "UNB+UNOC:3+A:14+B:14'\r\n".repeat(500);
+    for name in [" name=20261122.edi", "\r\n\tname=ABC.edi"] {
+        let entity = format!("Content-Type: application/edifact;{name}\r\n\r\n{payload}");
+        let (content_type, body) = signed_parts(entity.as_bytes(), entity.as_bytes(), &ALICE);
+        let fields = [("Content-Type", content_type.as_str()), ("Content-Transfer-Encoding", "quoted-printable")];
+        let (opened, received) = receive(&wire(&fields, &body), &lax()).expect(name);
+        assert!(received == payload.as_bytes() && opened.signature.is_some(), "{name}");
+    }
+    // Its part is what is quoted, and says so.
+    let line = "<?xml version=\"1.0\"?>\r\n";
+    let head = "Content-Type: application/xml\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n";
+    let entity = [head, &line.replace('=', "=3D").repeat(500)].concat();
+    let (content_type, body) = signed_parts(entity.as_bytes(), entity.as_bytes(), &ALICE);
+    let fields = [("Content-Type", content_type.as_str()), ("Content-Transfer-Encoding", "quoted-printable")];
+    let (opened, received) = receive(&wire(&fields, &body), &lax()).expect("a part that is quoted");
+    assert!(received == line.repeat(500).as_bytes() && opened.signature.is_some());
 }
 
 #[test]
@@ -177,6 +223,10 @@ fn file_names_are_read_in_every_spelling_and_kept_as_they_were() {
         ("attachment; filename=\"=?UTF-8?B?5Y2V?=\r\n =?UTF-8?B?LnhtbA==?=\"", "单.xml", "单.xml"),
         ("attachment; filename*0*=GB18030''%B5;\r\n\tfilename*1*=%A5;\r\n\tfilename*2=.xml", "单.xml", "单.xml"),
         ("attachment; filename=\"..\\\\..\\\\evil.exe\"", "..\\..\\evil.exe", "evil.exe"),
+        ("attachment; filename=单(1).xml (the order); size=3", "单(1).xml", "单(1).xml"),
+        ("attachment; filename=\"C:\\orders\\a.xml\"", "C:\\orders\\a.xml", "a.xml"),
+        ("attachment; filename=orders\\a.xml; size=3", "orders\\a.xml", "a.xml"),
+        ("attachment; filename=\"1_=?UTF-8?B?5Y2VLnhtbA?=\"", "1_单.xml", "1_单.xml"),
     ] {
         let entity = format!("Content-Type: application/xml\r\nContent-Disposition: {value}\r\n\r\n");
         let entity = [entity.as_bytes(), PAYLOAD].concat();

@@ -130,7 +130,7 @@ fn what_fits_into_no_buffer_goes_through_files_and_opens_as_what_it_was() {
     assert_eq!(source.len(), u64::try_from(LONG).unwrap());
     let (certificate, key) = (BOB.certificate.clone(), BOB.key.clone());
     let bob = [DecryptionKey { certificate, key, transports: KeyTransport::ALL.to_vec() }];
-    let keys = OpenKeys { decryption: &bob, trusted: std::slice::from_ref(&ALICE.certificate) };
+    let keys = OpenKeys { decryption: &bob, trusted: std::slice::from_ref(&ALICE.certificate), known: &[] };
     for plan in plans() {
         let encryption = plan.encryption.as_ref().map(|how| (how.cipher, how.gcm_form, how.base64));
         let what = format!("{} {encryption:?} {:?}", plan.signing.is_some(), plan.compression);
