@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::backend::{GatewayBackend, refusal};
-use super::conditions::{self, Checks, Condition};
+use super::conditions::{self, Awaited, Checks, Condition};
 use super::stuck;
 use crate::alerting::SilenceError;
 use crate::bilingual;
@@ -102,14 +102,15 @@ impl Watch {
         });
         let (config, partners) = self.backend.settings();
         let queue = conditions::queue(&self.store.backlog(), config.alerts.queue_age, now);
-        let shown: Vec<_> = self.backend.reloading.shown.certificates().into_iter().map(|(_, shown)| shown).collect();
-        let certificates = conditions::certificates(&config.station.keys, &shown, &partners, now);
-        let revocation = conditions::revocation(&partners, now);
-        let guessing = conditions::guessing(self.backend.pressed(), config.server.failures_per_partner);
-        let unpublished = conditions::unpublished(self.publisher.unpublished(), now);
+        let shown: Vec<_> = self.backend.reloading.shown.first_to_end().into_iter().map(|(_, shown)| shown).collect();
         let mut exchanges = self.store.exchanges();
         // Nobody can be answered who is no partner any more.
         exchanges.retain(|one| partners.by_id(&one.partner).is_some_and(|partner| partner.enabled));
+        let awaited = Awaited::of(&self.store, &exchanges);
+        let certificates = conditions::certificates(&config.station.keys, &shown, &partners, &awaited, now);
+        let revocation = conditions::revocation(&partners, now);
+        let guessing = conditions::guessing(self.backend.pressed(), config.server.failures_per_partner);
+        let unpublished = conditions::unpublished(self.publisher.unpublished(), now);
         let exchanges = conditions::exchanges(&exchanges, now);
         let certificates = certificates.into_iter().chain(exchanges);
         let stuck = stuck::outboxes(self.backend.outbound.stuck());

@@ -1,9 +1,10 @@
 //! Conditions of the whole gateway that nothing else reports: certificates that run out, a queue that grows old, files that
 //! cannot be published, a journal that no longer holds together.
 
+mod own_keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,13 +15,15 @@ use crate::config::tables::TableError;
 use crate::config::{Problem, Severity};
 use crate::ground::clock::customs_time;
 use crate::ground::text::{Bilingual, Language, printable};
-use crate::keys::{KeyRing, PartnerCertificate, StationKey, Window};
+use crate::keys::{KeyRing, PartnerCertificate, Window};
 use crate::partner::{Directory, Partner};
 use crate::store::alert::Level;
 use crate::store::exchange::CertificateExchange;
 use crate::store::publisher::Unpublished;
 use crate::store::record::{Direction, Reason};
 use crate::store::{Backlog, StoreError};
+
+pub(super) use own_keys::Awaited;
 
 /// Days before its end at which a certificate is alerted about anew.
 const THRESHOLDS: [i64; 5] = [60, 30, 14, 7, 1];
@@ -30,7 +33,7 @@ const PRESSING: i64 = 14;
 const PRESSING_ANSWER: i64 = 3;
 /// From so many seconds on files that cannot be published are told.
 const UNPUBLISHED_FOR: i64 = 180;
-/// Conditions that are one are spelt out up to so many.
+/// Conditions that are one, and partners that one is about, are spelt out up to so many.
 const SPELT_OUT: usize = 10;
 /// The whole journal, checked, does not hold.
 pub(super) const JOURNAL_DAMAGED: &str = "journal-damaged";
@@ -85,15 +88,17 @@ impl Condition {
 }
 
 /// Of the station, of what listeners show and of each enabled partner: certificates of which none that is configured
-/// takes over. One condition for each owner, by what is left for the first of them.
+/// takes over, or none that a partner has accepted that is asked to. One condition for each owner, by what is left for the
+/// first of them.
 pub(super) fn certificates(
     keys: &KeyRing,
     shown: &[Certificate],
     partners: &Directory,
+    awaited: &Awaited,
     now: Timestamp,
 ) -> Vec<Condition> {
     let keys = keys.keys();
-    let ours = station(&keys, partners, now).into_iter().chain(shown.iter().map(Ending::of)).collect();
+    let ours = own_keys::ends(&keys, partners, awaited, now).into_iter().chain(shown.iter().map(Ending::of)).collect();
     let enabled = partners.all().filter(|partner| partner.enabled);
     let theirs = enabled.filter_map(|partner| {
         let condition = expiry(lasting(partner, now), now)?;
@@ -137,18 +142,23 @@ pub(super) fn revocation(partners: &Directory, now: Timestamp) -> Vec<Condition>
 struct Ending<'c> {
     certificate: &'c Certificate,
     at: Timestamp,
+    /// The partner for which it ends so: another takes over then, which this partner has not accepted.
+    partner: Option<&'c str>,
 }
+
+/// A certificate, and when it is used.
+type Held<'c> = (&'c Certificate, Window);
 
 impl<'c> Ending<'c> {
     /// Of one that nothing can take over from.
     fn of(certificate: &'c Certificate) -> Ending<'c> {
-        Ending { certificate, at: certificate.not_after() }
+        Ending { certificate, at: certificate.not_after(), partner: None }
     }
 }
 
 /// Where a use ends that goes on from `now` for as long as one of these windows is followed by another. One that nothing
 /// holds now has ended already; one for which none has begun yet does not end.
-fn end<'c>(held: &[(&'c Certificate, Window)], now: Timestamp) -> Option<Ending<'c>> {
+fn end<'c>(held: &[Held<'c>], now: Timestamp) -> Option<Ending<'c>> {
     let mut end: Option<Ending<'c>> = None;
     loop {
         let reached = end.map_or(now, |end| end.at.max(now));
@@ -158,42 +168,14 @@ fn end<'c>(held: &[(&'c Certificate, Window)], now: Timestamp) -> Option<Ending<
         let next = begun.max_by_key(|(_, window)| window.until);
         match next {
             Some(&(certificate, window)) if end.is_none_or(|end| end.at < window.until) => {
-                end = Some(Ending { certificate, at: window.until });
+                end = Some(Ending { certificate, at: window.until, partner: None });
             }
             _ => return end,
         }
     }
 }
 
-/// The ends of signing, in each way that an enabled partner wants, and of decrypting: by keys of the kind to which the
-/// partner's own certificates are held, since its product writes to others as it reads itself; by any of our keys where
-/// none is of that kind or nothing is encrypted to the partner. A key decrypts as long as it is configured, but nobody
-/// encrypts to a certificate that has expired.
-fn station<'k>(keys: &'k [StationKey], partners: &Directory, now: Timestamp) -> Vec<Ending<'k>> {
-    let mut ends = Vec::new();
-    for scheme in partners.signed_by() {
-        let fits = |key: &&StationKey| key.uses.sign && scheme.is_none_or(|scheme| scheme.fits(key.key.kind()));
-        let held: Vec<_> = keys.iter().filter(fits).map(|key| (&key.certificate, key.window)).collect();
-        ends.extend(end(&held, now));
-    }
-    let decrypting = || keys.iter().filter(|key| key.uses.decrypt);
-    let enabled = partners.all().filter(|partner| partner.enabled);
-    let transport = |partner: &Arc<Partner>| partner.agreement.encrypt.map(|_| partner.agreement.key_transport);
-    let mut transports: Vec<_> = enabled.map(transport).collect();
-    if transports.is_empty() {
-        transports.push(None);
-    }
-    for transport in transports {
-        let is_of_kind = |key: &StationKey| transport.is_none_or(|transport| transport.fits(key.key.kind()));
-        let none = !decrypting().any(is_of_kind);
-        let held = decrypting().filter(|key| none || is_of_kind(key));
-        let held: Vec<_> = held.map(|key| (&key.certificate, Window::of(&key.certificate))).collect();
-        ends.extend(end(&held, now));
-    }
-    ends
-}
-
-/// The same of a partner's uses, with what we show to its server and what signs its declarations. Where nothing is encrypted
+/// The ends of a partner's uses, of what we show to its server and of what signs its declarations. Where nothing is encrypted
 /// to the partner, no use of that kind ends.
 fn lasting(partner: &Partner, now: Timestamp) -> Vec<Ending<'_>> {
     let held = partner.certificates.certificates();
@@ -211,41 +193,88 @@ fn lasting(partner: &Partner, now: Timestamp) -> Vec<Ending<'_>> {
         used(&|one| one.uses.tls),
         used(&|one| one.uses.client),
     ];
-    let own = partner.http.identity.as_ref().and_then(|identity| identity.chain.first());
+    let own =
+        partner.http.identity.as_ref().and_then(|identity| identity.chain.iter().min_by_key(|one| one.not_after()));
     let signs = partner.document_key().map(|key| key.signer.certificate());
     theirs.into_iter().flatten().chain(own.into_iter().chain(signs).map(Ending::of)).collect()
 }
 
-/// What there is to say about the certificates of one owner.
+/// What there is to say about the certificates of one owner: of those from which none takes over and of those from which
+/// none does that a partner has accepted, in one. It is named by what ends first.
 fn expiry(mut endings: Vec<Ending<'_>>, now: Timestamp) -> Option<Condition> {
+    endings.sort_by_key(|ending| ending.at);
+    let awaits = endings.first()?.partner.is_some();
+    let of_kind = |ending: &Ending<'_>| ending.partner.is_some() == awaits;
+    let (first, others): (Vec<Ending<'_>>, Vec<Ending<'_>>) = endings.into_iter().partition(of_kind);
+    let mut found = expiring(first, now)?;
+    if let Some(other) = expiring(others, now) {
+        found.join(other);
+    }
+    Some(found)
+}
+
+/// The same of one kind of them, what ends first before the others.
+fn expiring(mut endings: Vec<Ending<'_>>, now: Timestamp) -> Option<Condition> {
     let left = |ending: &Ending<'_>| ending.at.duration_since(now);
     let horizon = SignedDuration::from_hours(24 * 60);
     endings.retain(|ending| left(ending) <= horizon);
-    endings.sort_by_key(|ending| ending.at);
-    let mut subjects = BTreeSet::new();
-    // Of several uses of one certificate the first counts that ends.
-    endings.retain(|ending| subjects.insert(ending.certificate.fingerprint().to_string()));
-    let first = left(endings.first()?);
-    let named = endings.iter().map(|ending| {
+    let first = endings.first()?;
+    let (left, awaits) = (left(first), first.partner.is_some());
+    let within = |days: &i64| left <= SignedDuration::from_hours(days.saturating_mul(24));
+    let days = if left.is_negative() { None } else { Some(THRESHOLDS.into_iter().rev().find(within)?) };
+    let code = days.map_or_else(|| "certificate-expired".to_owned(), |days| format!("certificate-expires-{days}d"));
+    let level = if days.is_none_or(|days| days <= PRESSING) { Level::Error } else { Level::Warning };
+    let (named, subjects) = named(&endings);
+    Some(Condition { subjects, ..condition(level, &code, ending_words(&named, days, awaits)) })
+}
+
+/// Each certificate once, with its end and the partners for which it ends so, and the fingerprints.
+fn named(endings: &[Ending<'_>]) -> (String, BTreeSet<String>) {
+    let (mut named, mut subjects) = (Vec::new(), BTreeSet::new());
+    for ending in endings {
+        // Of several uses of one certificate the first counts that ends.
+        if !subjects.insert(ending.certificate.fingerprint().to_string()) {
+            continue;
+        }
         let (subject, until) = (printable(&ending.certificate.subject()), customs_time(ending.at));
-        format!("{subject} ({until})")
-    });
-    let named = named.collect::<Vec<String>>().join("; ");
-    if first.is_negative() {
-        let text = bilingual!(
+        let same = endings.iter().filter(|other| other.certificate == ending.certificate);
+        let partners: BTreeSet<&str> = same.filter_map(|other| other.partner).collect();
+        named.push(match partners.is_empty() {
+            true => format!("{subject} ({until})"),
+            false => format!("{subject} ({until}): {}", spelt_out(&partners)),
+        });
+    }
+    (named.join("; "), subjects)
+}
+
+fn spelt_out(partners: &BTreeSet<&str>) -> String {
+    let named = partners.iter().copied().take(SPELT_OUT).collect::<Vec<&str>>().join(", ");
+    match partners.len().saturating_sub(SPELT_OUT) {
+        0 => named,
+        more => format!("{named}, … (+{more})"),
+    }
+}
+
+/// `days`: none when the first has ended. `awaits`: others take over, which the named partners have not accepted.
+fn ending_words(named: &str, days: Option<i64>, awaits: bool) -> Bilingual {
+    match (days, awaits) {
+        (None, false) => bilingual!(
             "证书已过期，或其 until 已过：{named}。请立即加入新证书，并与对方协调。",
             "certificates have expired, or their until is over: {named}. Add their successors now, and tell the other side."
-        );
-        return Some(Condition { subjects, ..condition(Level::Error, "certificate-expired", text) });
+        ),
+        (None, true) => bilingual!(
+            "证书已过期，或其 until 已过，而所列伙伴尚未接受接替的证书：{named}。对方会拒绝我方的签名，或无法向我方加密。请立即与对方协调，并用 dxgate cert request 再次请求；dxgate cert exchanges --all 显示其答复。",
+            "certificates have expired, or their until is over, and the partners named with them have not accepted what has taken over: {named}. They refuse what we sign, or cannot encrypt to us. Agree with them now, then ask again with dxgate cert request; dxgate cert exchanges --all shows what they said."
+        ),
+        (Some(days), false) => bilingual!(
+            "证书将在 {days} 天内过期或按其 until 停用，且没有配置届时接替的证书：{named}。请现在加入新证书：新旧证书可以同时配置。",
+            "certificates expire, or their until is over, within {days} days and no successor that takes over then is configured: {named}. Add it now: both may be configured at the same time."
+        ),
+        (Some(days), true) => bilingual!(
+            "证书将在 {days} 天内过期或按其 until 停用，而所列伙伴尚未接受届时接替的证书：{named}。此后对方会拒绝我方的签名，或无法向我方加密。请与对方协调，必要时用 dxgate cert request 再次请求；dxgate cert exchanges --all 显示其答复。",
+            "certificates expire, or their until is over, within {days} days and the partners named with them have not accepted what takes over then: {named}. From then on they refuse what we sign, or cannot encrypt to us. Agree with them, and ask again with dxgate cert request if need be; dxgate cert exchanges --all shows what they said."
+        ),
     }
-    let within = |days: &i64| first <= SignedDuration::from_hours(days.saturating_mul(24));
-    let days = THRESHOLDS.into_iter().rev().find(within)?;
-    let level = if days <= PRESSING { Level::Error } else { Level::Warning };
-    let text = bilingual!(
-        "证书将在 {days} 天内过期或按其 until 停用，且没有配置届时接替的证书：{named}。请现在加入新证书：新旧证书可以同时配置。",
-        "certificates expire, or their until is over, within {days} days and no successor that takes over then is configured: {named}. Add it now: both may be configured at the same time."
-    );
-    Some(Condition { subjects, ..condition(level, &format!("certificate-expires-{days}d"), text) })
 }
 
 /// Certificates that a partner asks us to trust, and what came of those that we asked it to trust.

@@ -1,14 +1,20 @@
 //! What stands when, in which words.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use super::*;
 use crate::as2::cem::CertUsage;
 use crate::config::Config;
+use crate::ground::clock::ManualClock;
 use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::keys::generate::{KeyRequest, generate};
 use crate::keys::save;
-use crate::store::exchange::{AskedCertificate, ExchangeAnswer, Word};
+use crate::store::exchange::{AskedCertificate, ExchangeAnswer, ExchangeStep, Word};
 use crate::store::record::Folder;
+use crate::store::trail::Change;
+use crate::store::{Store, StoreConfig, Transaction};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -55,27 +61,40 @@ fn a_use_ends_where_its_window_ends_and_no_other_follows() {
 /// A home whose station and partner have RSA and EC keys, the RSA ones for so many days, and whose partner wants RSA.
 fn loaded(days: u32, station: &str, partner: &str, now: Timestamp) -> Config {
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str| folder.path().join(name);
-    durable::create_dir_all(&file("partners")).unwrap();
-    for (name, bits, days) in [("rsa", 2048, days), ("ec", 256, 3650)] {
+    let keys = pairs(folder.path(), [("ec", 256, 3650), ("rsa", 2048, days)], now);
+    let held = "[[certificates]]\nfile = \"ec.crt\"\n[[certificates]]\nfile = \"rsa.crt\"\n";
+    let theirs = format!("{held}{partner}");
+    read(folder.path(), &format!("{keys}{station}"), &[("theirs", theirs.as_str())], now)
+}
+
+/// Makes keys of so many bits that last so many days, and says how the station has them.
+fn pairs(folder: &Path, keys: [(&str, u32, u32); 2], now: Timestamp) -> String {
+    let pair = |(name, bits, days): (&str, u32, u32)| {
         let request = KeyRequest { common_name: name.into(), organization: None, hosts: Vec::new(), bits, days };
         let pair = generate(&request, None, now).unwrap();
-        save::private(&file(&format!("{name}.crt")), &pair.certificate_pem).unwrap();
-        save::private(&file(&format!("{name}.key")), pair.key_pem.expose()).unwrap();
+        save::private(&folder.join(format!("{name}.crt")), &pair.certificate_pem).unwrap();
+        save::private(&folder.join(format!("{name}.key")), pair.key_pem.expose()).unwrap();
+        format!("[[station.keys]]\ncertificate = \"{name}.crt\"\nprivate_key = \"{name}.key\"\n")
+    };
+    keys.map(pair).concat()
+}
+
+/// A home with these keys and, by their ids, what its partners have besides name and address.
+fn read(folder: &Path, keys: &str, partners: &[(&str, &str)], now: Timestamp) -> Config {
+    let gateway = folder.join("gateway.toml");
+    save::private(&gateway, format!("[station]\nas2_name = \"OURS\"\n{keys}").as_bytes()).unwrap();
+    durable::create_dir_all(&folder.join("partners")).unwrap();
+    for (id, more) in partners {
+        let name = id.to_uppercase();
+        let partner = format!("as2_name = \"{name}\"\nurl = \"http://127.0.0.1:4090/as2\"\n{more}");
+        save::private(&folder.join(format!("partners/{id}.toml")), partner.as_bytes()).unwrap();
     }
-    let pair = |name: &str| format!("[[station.keys]]\ncertificate = \"{name}.crt\"\nprivate_key = \"{name}.key\"\n");
-    let gateway = format!("[station]\nas2_name = \"OURS\"\n{}{}{station}", pair("ec"), pair("rsa"));
-    let url = "url = \"http://127.0.0.1:4090/as2\"";
-    let held = "[[certificates]]\nfile = \"ec.crt\"\n[[certificates]]\nfile = \"rsa.crt\"\n";
-    let theirs = format!("as2_name = \"THEIRS\"\n{url}\n{held}{partner}");
-    save::private(&file("gateway.toml"), gateway.as_bytes()).unwrap();
-    save::private(&file("partners/theirs.toml"), theirs.as_bytes()).unwrap();
-    crate::config::load(&file("gateway.toml"), &|_| None, now).unwrap_or_else(|problems| panic!("{problems}"))
+    crate::config::load(&gateway, &|_| None, now).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// Owner and code of what is told of certificates, and whether it names the RSA one.
 fn told(config: &Config, now: Timestamp) -> Vec<(Option<String>, String, bool)> {
-    let found = certificates(&config.station.keys, &[], &config.partners, now);
+    let found = certificates(&config.station.keys, &[], &config.partners, &Awaited::default(), now);
     found.into_iter().map(|one| (one.partner, one.reason.code, one.reason.text.en.contains("CN=rsa ("))).collect()
 }
 
@@ -118,6 +137,189 @@ fn what_ends_by_its_until_is_told_like_what_expires() {
     let over = now.checked_add(SignedDuration::from_hours(6 * 24)).unwrap();
     let codes: Vec<String> = told(&config, over).into_iter().map(|one| one.1).collect();
     assert_eq!(codes, ["certificate-expired"; 2]);
+}
+
+/// A home with a key that ends in ten days and one that takes over, the partners `theirs` and `others`, and `gone`, which is
+/// disabled; with what was asked and said.
+struct Rotation {
+    config: Config,
+    store: Store,
+    _folder: tempfile::TempDir,
+}
+
+impl Rotation {
+    fn begun(now: Timestamp) -> Rotation {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = pairs(folder.path(), [("old", 256, 10), ("new", 256, 3650)], now);
+        let agreement = "[agreement]\nsign = \"ecdsa\"\nkey_transport = \"ecdh-sha256\"\n";
+        let enabled = format!("[[certificates]]\nfile = \"new.crt\"\n{agreement}");
+        let disabled = format!("enabled = false\n{enabled}");
+        let partners = [("gone", disabled.as_str()), ("others", enabled.as_str()), ("theirs", enabled.as_str())];
+        let config = read(folder.path(), &keys, &partners, now);
+        let settings = StoreConfig::new(folder.path().join("store"), Arc::new(ManualClock::new(now)));
+        let (store, _) = Store::open(StoreConfig { allow_untrusted_filesystem: true, ..settings }).unwrap();
+        Rotation { config, store, _folder: folder }
+    }
+
+    fn certificate(&self, name: &str) -> Certificate {
+        let (keys, name) = (self.config.station.keys.keys(), format!("CN={name}"));
+        keys.iter().map(|key| &key.certificate).find(|one| one.subject().contains(&name)).unwrap().clone()
+    }
+
+    /// The partner is asked to trust one of our keys for a use.
+    fn ask(&self, number: u8, partner: &str, key: &str, usage: CertUsage, now: Timestamp) {
+        let asked = AskedCertificate {
+            fingerprint: self.certificate(key).fingerprint().to_string(),
+            usages: vec![usage],
+            respond_by: None,
+            issuer: format!("CN={key}"),
+            serial: "1".to_owned(),
+        };
+        let (partner, direction) = (partner.to_owned(), Direction::Outbound);
+        let (request_id, certificates) = ("r".to_owned(), vec![asked]);
+        self.record(number, &ExchangeStep::Asked { partner, direction, request_id, certificates }, now);
+    }
+
+    /// The answer of the partner that was asked so.
+    fn answer(&self, number: u8, key: &str, accepted: bool, now: Timestamp) {
+        let fingerprint = self.certificate(key).fingerprint().to_string();
+        let words = vec![Word { fingerprint, accepted, reason: None }];
+        self.record(number, &ExchangeStep::Answered { answer: Id::derived(at(1000), &[number; 10]), words }, now);
+    }
+
+    fn record(&self, number: u8, step: &ExchangeStep, now: Timestamp) {
+        let change = Change { who: "ann".to_owned(), ..Change::default() };
+        let mut transaction = Transaction::new(now);
+        transaction.change(step.change(Id::derived(at(i64::from(number)), &[number; 10]), change));
+        self.store.commit_blocking(transaction).unwrap();
+    }
+
+    /// What is told of certificates, with these shown by listeners.
+    fn told_with(&self, shown: &[Certificate], now: Timestamp) -> Vec<Condition> {
+        let awaited = Awaited::of(&self.store, &self.store.exchanges());
+        certificates(&self.config.station.keys, shown, &self.config.partners, &awaited, now)
+    }
+
+    /// The code of what is told, and the partners in it, which are the same in both languages.
+    fn told(&self, now: Timestamp) -> Option<(String, String)> {
+        let told = self.told_with(&[], now);
+        assert!(told.len() <= 1, "{told:?}");
+        let told = told.into_iter().next()?;
+        let old = self.certificate("old").fingerprint().to_string();
+        assert_eq!((told.partner, told.subjects), (None, BTreeSet::from([old])));
+        let named = |text: &str, end: char| {
+            assert!(!text.contains("CN=new ("), "{text}");
+            let (_, named) = text.split_once("CN=old (").unwrap();
+            named.split_once("): ").unwrap().1.split_once(end).unwrap().0.to_owned()
+        };
+        let (zh, en) = (named(&told.reason.text.zh, '。'), named(&told.reason.text.en, '.'));
+        assert_eq!(zh, en);
+        Some((told.reason.code, en))
+    }
+}
+
+fn soon(partners: &str) -> Option<(String, String)> {
+    Some(("certificate-expires-14d".to_owned(), partners.to_owned()))
+}
+
+#[test]
+fn the_end_of_a_key_is_told_until_each_partner_that_was_asked_has_accepted_the_one_that_takes_over() {
+    let now = at(1_790_000_000);
+    let rotation = Rotation::begun(now);
+    assert_eq!(rotation.told(now), None, "who is not asked holds the new one by other means");
+    rotation.ask(1, "theirs", "new", CertUsage::DigitalSignature, now);
+    assert_eq!(rotation.told(now), soon("theirs"));
+    rotation.ask(2, "others", "new", CertUsage::DigitalSignature, now);
+    assert_eq!(rotation.told(now), soon("others, theirs"), "it is one alert");
+    rotation.answer(1, "new", true, now);
+    assert_eq!(rotation.told(now), soon("others"));
+    rotation.answer(2, "new", true, now);
+    assert_eq!(rotation.told(now), None);
+}
+
+#[test]
+fn a_key_that_a_partner_has_rejected_takes_over_from_no_other_until_it_accepts_it() {
+    let now = at(1_790_000_000);
+    let rotation = Rotation::begun(now);
+    rotation.ask(1, "theirs", "new", CertUsage::DigitalSignature, now);
+    rotation.answer(1, "new", false, now);
+    assert_eq!(rotation.told(now), soon("theirs"));
+    rotation.ask(2, "theirs", "new", CertUsage::DigitalSignature, now);
+    assert_eq!(rotation.told(now), soon("theirs"));
+    rotation.answer(2, "new", true, now);
+    assert_eq!(rotation.told(now), None);
+}
+
+#[test]
+fn a_disabled_partner_that_has_not_accepted_a_key_does_not_count() {
+    let now = at(1_790_000_000);
+    let rotation = Rotation::begun(now);
+    rotation.ask(1, "gone", "new", CertUsage::DigitalSignature, now);
+    assert_eq!(rotation.told(now), None);
+    rotation.ask(2, "theirs", "new", CertUsage::DigitalSignature, now);
+    assert_eq!(rotation.told(now), soon("theirs"));
+}
+
+#[test]
+fn the_end_of_a_key_is_told_while_a_partner_has_not_accepted_to_encrypt_to_the_one_that_takes_over() {
+    let now = at(1_790_000_000);
+    let rotation = Rotation::begun(now);
+    rotation.ask(1, "theirs", "new", CertUsage::KeyEncipherment, now);
+    assert_eq!(rotation.told(now), soon("theirs"));
+    rotation.answer(1, "new", false, now);
+    assert_eq!(rotation.told(now), soon("theirs"));
+    rotation.ask(2, "theirs", "new", CertUsage::KeyEncipherment, now);
+    rotation.answer(2, "new", true, now);
+    assert_eq!(rotation.told(now), None);
+    rotation.ask(3, "theirs", "new", CertUsage::KeyEncipherment, now);
+    assert_eq!(rotation.told(now), None, "once accepted, asking again takes nothing back");
+}
+
+#[test]
+fn a_key_that_has_ended_stays_told_where_the_partner_has_not_accepted_what_took_over_and_was_asked_before() {
+    let now = at(1_790_000_000);
+    let over = now.checked_add(SignedDuration::from_hours(11 * 24)).unwrap();
+    let rotation = Rotation::begun(now);
+    let expired = Some(("certificate-expired".to_owned(), "others".to_owned()));
+    assert_eq!(rotation.told(over), None);
+    rotation.ask(1, "others", "new", CertUsage::DigitalSignature, now);
+    assert_eq!(rotation.told(over), expired);
+    rotation.ask(2, "theirs", "new", CertUsage::DigitalSignature, over);
+    assert_eq!(rotation.told(over), expired, "the other one never waited with the old key");
+}
+
+#[test]
+fn where_a_partner_has_accepted_none_of_our_keys_the_newest_signs_for_it_and_the_end_of_another_is_not_told() {
+    let now = at(1_790_000_000);
+    let rotation = Rotation::begun(now);
+    for (number, key) in [(1, "new"), (2, "old")] {
+        rotation.ask(number, "theirs", key, CertUsage::DigitalSignature, now);
+    }
+    assert_eq!(rotation.told(now), None);
+    rotation.answer(2, "old", true, now);
+    assert_eq!(rotation.told(now), soon("theirs"));
+}
+
+#[test]
+fn what_nothing_takes_over_from_and_what_a_partner_has_not_accepted_are_told_in_one_alert() {
+    let now = at(1_790_000_000);
+    let rotation = Rotation::begun(now);
+    rotation.ask(1, "theirs", "new", CertUsage::DigitalSignature, now);
+    let told = rotation.told_with(&[rotation.certificate("old")], now);
+    let [one] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((one.level, one.reason.code.as_str(), one.subjects.len()), (Level::Error, "certificate-expires-14d", 1));
+    let text = &one.reason.text;
+    assert!(text.en.contains("no successor") && text.en.contains("): theirs."), "{text}");
+    assert!(text.zh.contains("没有配置届时接替的证书") && text.zh.contains("): theirs。"), "{text:?}");
+}
+
+#[test]
+fn of_many_partners_some_are_named_and_the_others_counted() {
+    let names: Vec<String> = (10..22).map(|number| format!("p{number}")).collect();
+    let spelt = |count: usize| spelt_out(&names.iter().take(count).map(String::as_str).collect());
+    assert_eq!(spelt(2), "p10, p11");
+    assert!(spelt(10).ends_with(", p19"), "{}", spelt(10));
+    assert!(spelt(12).ends_with(", p19, … (+2)"), "{}", spelt(12));
 }
 
 fn exchange_of(direction: Direction, respond_by: i64) -> CertificateExchange {

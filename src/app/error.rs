@@ -69,8 +69,9 @@ impl StartError {
         match self {
             StartError::Files(error) => error.code() == "disk-full",
             StartError::Store(error) => error.is_disk_full(),
-            StartError::Access(AccessError::Token(TokenError::Unwritable { source, .. }))
-            | StartError::Certificate(source) => durable::is_full(source),
+            StartError::Access(AccessError::Token(TokenError::Unwritable { source, .. })) => durable::is_full(source),
+            // A second sync would succeed, whatever the first one lost.
+            StartError::Certificate(source) => durable::is_full(source) && !durable::is_failed_sync(source),
             StartError::Journal(error) => *error == CommitError::NoSpace,
             _ => false,
         }
@@ -148,6 +149,7 @@ mod tests {
         for ends in [
             StartError::Journal(CommitError::Closed),
             StartError::Certificate(file(broken).into()),
+            StartError::Certificate(DurableError { step: "sync directory", ..file(full) }.into()),
             StartError::Files(file(broken)),
         ] {
             assert!(!ends.is_disk_full(), "{ends}");

@@ -110,9 +110,18 @@ impl Shown {
 
     /// The certificates that are shown by now.
     pub(super) fn certificates(&self) -> Vec<(Whose, Certificate)> {
+        self.of_each(ServerTls::certificate)
+    }
+
+    /// Of each chain that is shown by now, the certificate that ends first.
+    pub(super) fn first_to_end(&self) -> Vec<(Whose, Certificate)> {
+        self.of_each(ServerTls::first_to_end)
+    }
+
+    fn of_each(&self, der: fn(&ServerTls) -> Vec<u8>) -> Vec<(Whose, Certificate)> {
         let as2 = self.as2.iter().flatten().map(|tls| (Whose::As2, tls));
         let all = as2.chain(self.console.iter().map(|tls| (Whose::Console, tls)));
-        all.filter_map(|(whose, tls)| Some((whose, Certificate::from_der(&tls.certificate()).ok()?))).collect()
+        all.filter_map(|(whose, tls)| Some((whose, Certificate::from_der(&der(tls)).ok()?))).collect()
     }
 
     /// Judges what the file lets every listener show, also those that begin at the next start only. `as2` are the running

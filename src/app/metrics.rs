@@ -225,7 +225,8 @@ impl Sources {
         };
         let mut series: Series<3, f64> = Vec::new();
         series.extend(self.config.station.keys.keys().iter().map(|key| of("station", "", &key.certificate)));
-        let shown = self.backend.reloading.shown.certificates();
+        let shown = &self.backend.reloading.shown;
+        let shown: Vec<_> = shown.certificates().into_iter().chain(shown.first_to_end()).collect();
         series.extend(shown.iter().map(|(whose, shown)| {
             of(if *whose == Whose::As2 { "as2-listener" } else { "console-listener" }, "", shown)
         }));

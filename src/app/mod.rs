@@ -255,7 +255,8 @@ impl Running {
         parts: &Assembled,
         clock: &Arc<dyn Clock>,
     ) -> Result<axum::Router, StartError> {
-        let access = Arc::new(Access::open(translate::access(config, self.console), clock.clone())?);
+        let settings = translate::access(config, self.console, &parts.reloading.console_names);
+        let access = Arc::new(Access::open(settings, clock.clone())?);
         self.setup_file = access.setup_file();
         let events = Events::new(clock.now(), self.stop_listeners.clone());
         let live = live::Live::new(&parts.backend, events.clone());

@@ -175,7 +175,8 @@ fn theirs(partner: &Partner, now: Timestamp) -> Vec<CertificateWire> {
     let held = partner.certificates.certificates().iter();
     held.map(|held| {
         let CertificateUses { verify, encrypt, tls, client } = held.uses;
-        let uses = [("verify", verify), ("encrypt", encrypt), ("tls", tls), ("client", client)];
+        let carried = held.uses.is_none();
+        let uses = [("verify", verify), ("encrypt", encrypt), ("tls", tls), ("client", client), ("carried", carried)];
         certificate("partner", Some(partner.id.clone()), &uses, &held.certificate, Some(&held.window), now)
     })
     .collect()

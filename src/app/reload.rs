@@ -5,6 +5,8 @@
 //! was, and says so; so does a listener's TLS that no listener can use. What a listener shows is found by its address: one
 //! that is not in the file any more keeps what it shows and asks for until the restart.
 //!
+//! The machine's root certificates are no file of the configuration and not looked at; each reading has them read again.
+//!
 //! Files are compared with how they were when the start read them, so that what changed since, during a long recovery for
 //! example, is found by the first look. A start within the process goes on with what was in force, and its first look reads
 //! them in any case: what counts after a restart only stays as it is until the process itself is started again.
@@ -20,7 +22,7 @@ use tokio::time::Instant;
 
 use super::changes::{self, Described};
 use super::listeners::{Prepared, Shown};
-use super::{alerts, conditions};
+use super::{alerts, conditions, translate};
 use crate::bilingual;
 use crate::cms::Certificate;
 use crate::config::{self, As2Settings, Config, GatewayReload, Problem, Severity, Stamps};
@@ -28,6 +30,7 @@ use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown};
 use crate::ground::text::Bilingual;
+use crate::http::tls;
 use crate::keys::{KeyRing, TlsIdentity};
 use crate::partner::{Directory, Partner};
 use crate::store::record::GATEWAY;
@@ -45,6 +48,8 @@ pub(super) struct Reloading {
     pub(super) config: Arc<Config>,
     pub(super) directory: Arc<ArcSwap<Directory>>,
     pub(super) shown: Shown,
+    /// The names of the certificate that the console shows.
+    pub(super) console_names: Arc<ArcSwap<Vec<String>>>,
     pub(super) store: Store,
     pub(super) clock: Arc<dyn Clock>,
     /// What the last reading found.
@@ -123,7 +128,8 @@ impl Reloading {
             noted: false,
         });
         let problems = ArcSwap::from_pointee(config.warnings.clone());
-        Reloading { config, directory, shown, store, clock, problems, seen }
+        let console_names = Arc::new(ArcSwap::from_pointee(translate::certificate_names(config.console.tls.as_ref())));
+        Reloading { config, directory, shown, console_names, store, clock, problems, seen }
     }
 
     /// Reads the files (blocking I/O), because `asked` wants it. Returns what was found, or why nothing was taken.
@@ -135,6 +141,8 @@ impl Reloading {
     fn read(&self, asked: &Change, aloud: bool) -> Result<Vec<Problem>, Untaken> {
         let mut seen = self.seen();
         self.note(&mut seen);
+        // Before the partners: whoever is delivered to because of this reading is judged by them.
+        tls::read_roots_again();
         let old = self.directory.load_full();
         let mut ready = None;
         let mut judge = |gateway: &GatewayReload| {
@@ -169,6 +177,7 @@ impl Reloading {
             seen.as2 = as2;
             // Where nothing is said any more, what is shown stays.
             seen.console_tls = seen.console_tls.take().map(|shown| gateway.console_tls.clone().unwrap_or(shown));
+            self.console_names.store(Arc::new(translate::certificate_names(seen.console_tls.as_ref())));
             seen.standing = Some(gateway);
             self.note_ours(&mut seen, asked, aloud);
         }

@@ -55,17 +55,37 @@ pub(super) fn refused(refused: Refused) -> Condition {
     Condition { level, reason, partner: Some(partner), subjects: codes }
 }
 
-/// One condition for each partner whose files cannot be taken.
+/// One condition for each partner whose files cannot be taken, or not be removed once they were.
 pub(super) fn outboxes(stuck: Vec<Stuck>) -> impl Iterator<Item = Condition> {
     stuck.into_iter().map(|Stuck { partner, count, name, reason }| {
         let (zh, en) = (reason.text.zh, reason.text.en);
         let text = Bilingual {
-            zh: format!("伙伴 {partner} 的发件箱有 {count} 个文件数分钟以来无法取走，未发送。最早的是 {name}：{zh}"),
+            zh: format!("伙伴 {partner} 的发件箱有 {count} 个文件数分钟以来无法取走或清理。最早的是 {name}：{zh}"),
             en: format!(
-                "files in the outbox of partner {partner} cannot be taken for some minutes and are not sent: {count}, the first {name}. {en}"
+                "files of the outbox of partner {partner} cannot be taken, or removed once they were, for some minutes: {count}, the first {name}. {en}"
             ),
         };
         let reason = Reason { code: "outbox-stuck".to_owned(), text };
         Condition { level: Level::Error, reason, partner: Some(partner), subjects: BTreeSet::new() }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stuck_file_is_not_said_to_be_unsent_since_it_may_be_taken_and_only_not_removed() {
+        let text = bilingual!("未能清理", "it cannot be removed");
+        let reason = Reason { code: "claimed-not-removed".to_owned(), text };
+        let stuck = Stuck { partner: "acme".to_owned(), count: 2, name: "a.xml".to_owned(), reason };
+        let condition = outboxes(vec![stuck]).next().unwrap();
+        let Bilingual { zh, en } = condition.reason.text;
+        assert!(!zh.contains("未发送") && !en.contains("not sent"), "{zh} {en}");
+        assert!(
+            zh.contains("无法取走或清理") && en.contains("cannot be taken, or removed once they were"),
+            "{zh} {en}"
+        );
+        assert!(en.ends_with("2, the first a.xml. it cannot be removed"), "{en}");
+    }
 }

@@ -77,16 +77,12 @@ pub(super) fn console_server(server: &ServerSettings, figures: &HttpFigures) -> 
     }
 }
 
-/// How people and programs get into the console, which listens on `listen`.
-pub(super) fn access(config: &Config, listen: SocketAddr) -> AccessSettings {
+/// How people and programs get into the console, which listens on `listen` and shows a certificate with these `names`.
+pub(super) fn access(config: &Config, listen: SocketAddr, names: &Arc<ArcSwap<Vec<String>>>) -> AccessSettings {
     let console = &config.console;
-    let mut hosts = console.hosts.clone();
-    let certificate = console.tls.iter().flat_map(|tls| tls.chain.first());
-    for names in certificate.filter_map(|certificate| certificate.x509().subject_alt_names()) {
-        hosts.extend(names.iter().filter_map(|name| name.dnsname().map(str::to_owned)));
-    }
     let scheme = if console.tls.is_some() { "https" } else { "http" };
-    let host = match hosts.first() {
+    let certified = names.load_full();
+    let host = match console.hosts.first().or(certified.first()) {
         Some(host) => format!("{host}:{}", listen.port()),
         None if listen.ip().is_unspecified() => format!("localhost:{}", listen.port()),
         None => listen.to_string(),
@@ -96,11 +92,19 @@ pub(super) fn access(config: &Config, listen: SocketAddr) -> AccessSettings {
         users_file: console.users_file.clone(),
         url: format!("{scheme}://{host}"),
         tls: console.tls.is_some(),
-        hosts,
+        hosts: console.hosts.clone(),
+        certificate_names: names.clone(),
         open_metrics: console.open_metrics,
         token_rate: console.token_rate,
         cost: Cost::default(),
     }
+}
+
+/// The DNS names of the certificate that a listener shows.
+pub(super) fn certificate_names(shown: Option<&TlsIdentity>) -> Vec<String> {
+    let own = shown.and_then(|shown| shown.chain.first());
+    let names = own.and_then(|own| own.x509().subject_alt_names());
+    names.iter().flatten().filter_map(|name| name.dnsname().map(str::to_owned)).collect()
 }
 
 pub(super) fn server_tls(identity: &TlsIdentity) -> Result<ServerTls, TlsError> {

@@ -64,7 +64,13 @@ pub fn list(file: &Path, environment: Environment<'_>, now: Timestamp, voice: &m
     let theirs = config.partners.all().flat_map(|partner| {
         partner.certificates.certificates().iter().map(move |one| {
             let CertificateUses { verify, encrypt, tls, client } = one.uses;
-            let uses = words(&[("verify", verify), ("encrypt", encrypt), ("tls", tls), ("client", client)]);
+            let uses = words(&[
+                ("verify", verify),
+                ("encrypt", encrypt),
+                ("tls", tls),
+                ("client", client),
+                ("carried", one.uses.is_none()),
+            ]);
             row(&partner.id, uses, &one.certificate, one.window, &one.file, now)
         })
     });

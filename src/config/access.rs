@@ -8,14 +8,15 @@ use super::station::one_of;
 use crate::bilingual;
 use crate::ground::network::Network;
 use crate::ground::text::{Bilingual, printable};
+use crate::keys::TlsIdentity;
 use crate::partner::{Agreement, Authorization, HttpAccess, PartnerUrl, Proxy, Waived, Waivers};
 
-/// `[http]` of a partner file, with whose `agreement` it has to go together.
+/// `[http]` of a partner file, with whose `agreement` it has to go together. `speaks_tls`: one of the partner's URLs does.
 pub(super) fn http(
     section: &Section<'_>,
     reading: &Reading<'_>,
     surroundings: &Surroundings<'_>,
-    (agreement, waivers): (&Agreement, &Waivers),
+    (agreement, waivers, speaks_tls): (&Agreement, &Waivers, bool),
 ) -> HttpAccess {
     let authorization = authorization(section, reading, true);
     let identity = reading.identity(section, false);
@@ -33,6 +34,9 @@ pub(super) fn http(
     if old_tls {
         agreement::named(section, "tls", &[Waived::OldTls], waivers);
     }
+    if let Some(identity) = &identity {
+        judge_identity(section, reading, identity, (old_tls, waivers, speaks_tls));
+    }
     let restart = section.boolean("restart", false);
     if restart && (agreement.sign.is_none() || !agreement.mdn.ask.signed) {
         let text = bilingual!(
@@ -49,6 +53,27 @@ pub(super) fn http(
         restart,
         proxy,
         old_tls,
+    }
+}
+
+/// Whether the partner can be connected to with this certificate: what OpenSSL has read and can show to old servers, TLS 1.2
+/// and 1.3 may refuse before the first byte.
+fn judge_identity(
+    section: &Section<'_>,
+    reading: &Reading<'_>,
+    identity: &TlsIdentity,
+    (old_tls, waivers, speaks_tls): (bool, &Waivers, bool),
+) {
+    if old_tls && waivers.allow_old_tls(reading.now) {
+        return;
+    }
+    let Some(text) = reading.unfit_for_tls(section, identity) else { return };
+    if old_tls || !speaks_tls {
+        // Nobody has touched the file when its waiver ends, and what nobody is shown harms nobody: that keeps no gateway with many
+        // partners from its start.
+        section.warning("certificate", "client-certificate-unusable", text);
+    } else {
+        section.error("certificate", "client-certificate-unusable", text);
     }
 }
 

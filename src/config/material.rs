@@ -1,5 +1,7 @@
 //! Paths, passphrases and key files named by a section.
 
+mod tls_pair;
+
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -9,6 +11,7 @@ use super::document::Section;
 use crate::bilingual;
 use crate::cms::Certificate;
 use crate::ground::secret::Secret;
+use crate::ground::text::Bilingual;
 use crate::keys::{Expiry, KeyFileError, TlsIdentity, load};
 
 /// What reading needs besides the file itself.
@@ -83,7 +86,7 @@ impl Reading<'_> {
     }
 
     /// What a listener or client shows: `certificate`, `private_key` and their passphrase. `None` when the section is
-    /// absent or wrong.
+    /// absent or wrong. Of its chain the certificate is told that ends first, for what that one vouches for ends with it.
     pub(crate) fn identity(&self, section: &Section<'_>, required: bool) -> Option<TlsIdentity> {
         let certificate = self.path(section, "certificate");
         let key = self.path(section, "private_key");
@@ -92,8 +95,8 @@ impl Reading<'_> {
             (Some(certificate), Some(key)) => {
                 let identity = TlsIdentity::from_files(&certificate, &key, passphrase.as_ref());
                 let identity = note_pair(section, &certificate, identity)?;
-                if let Some(own) = identity.chain.first() {
-                    self.report_expiry(section, "certificate", own, &certificate);
+                if let Some(first) = identity.chain.iter().min_by_key(|one| one.not_after()) {
+                    self.report_expiry(section, "certificate", first, &certificate);
                 }
                 Some(identity)
             }
@@ -103,6 +106,12 @@ impl Reading<'_> {
                 None
             }
         }
+    }
+
+    /// Why no handshake of TLS 1.2 or 1.3 can show the `certificate` of the section, which was read; `None` when it can.
+    pub(crate) fn unfit_for_tls(&self, section: &Section<'_>, identity: &TlsIdentity) -> Option<Bilingual> {
+        let unfit = tls_pair::judge(identity.chain.first()?).err()?;
+        Some(unfit.text(&self.path_or(section, "certificate", "")))
     }
 
     /// Refuses certificates with which messages cannot be protected: see [`KeyKind`](crate::cms::KeyKind).
@@ -154,3 +163,6 @@ pub(crate) fn note_pair<T>(section: &Section<'_>, certificate: &Path, result: Re
     });
     note(section, if about_certificate { "certificate" } else { "private_key" }, result)
 }
+
+#[cfg(test)]
+mod tests;

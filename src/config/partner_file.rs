@@ -52,7 +52,8 @@ pub(super) fn read(
     let certificates = certificates(root, reading, (surroundings, &lists), &agreement, &accept);
     let delivery_section = root.section("delivery");
     let delivery = delivery(&delivery_section, url.as_ref().is_some_and(PartnerUrl::is_inside));
-    let http = access::http(&root.section("http"), reading, surroundings, (&agreement, &waivers));
+    let speaks_tls = url.iter().chain(&accept.async_mdn_urls).any(PartnerUrl::is_secure);
+    let http = access::http(&root.section("http"), reading, surroundings, (&agreement, &waivers, speaks_tls));
     let (url, as2_name) = (url?, as2_name?);
     if surroundings.station.is_some_and(|station| station.as2_name == as2_name) {
         let text = bilingual!(
@@ -238,7 +239,7 @@ fn certificates(
     let read: Vec<PartnerCertificate> =
         sections.iter().filter_map(|section| certificate(section, reading, surroundings)).collect();
     let complete = read.len() == sections.len();
-    let set = CertificateSet::new(read).revoked_by(lists, !accept.client_names.is_empty());
+    let set = CertificateSet::new(read).revoked_by(lists);
     for one in set.revoked() {
         let file = one.file.display();
         let text = bilingual!(
@@ -295,7 +296,7 @@ fn certificate(
     reading: &Reading<'_>,
     surroundings: &Surroundings<'_>,
 ) -> Option<PartnerCertificate> {
-    let words = section.parsed_list("use", |text| one_of(text, &["verify", "encrypt", "tls", "client"]));
+    let words = section.parsed_list("use", |text| one_of(text, &["verify", "encrypt", "tls", "client", "carried"]));
     let uses = words.map_or(CertificateUses::MESSAGES, |words| CertificateUses {
         verify: words.contains(&"verify"),
         encrypt: words.contains(&"encrypt"),

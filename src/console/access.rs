@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
 use openssl::sha::sha256;
@@ -53,8 +54,10 @@ pub struct AccessSettings {
     pub url: String,
     /// The listener serves TLS.
     pub tls: bool,
-    /// Names under which it may be reached, besides `localhost` and addresses.
+    /// Names under which it may be reached, besides `localhost`, addresses and those of its certificate.
     pub hosts: Vec<String>,
+    /// The names of the certificate that it shows now: another one is taken while it runs.
+    pub certificate_names: Arc<ArcSwap<Vec<String>>>,
     /// Whoever is on this machine reads `/metrics` without a token.
     pub open_metrics: bool,
     /// Requests a minute with one API token.

@@ -406,6 +406,7 @@ pub(super) fn settings(home: &std::path::Path) -> AccessSettings {
         url: "http://127.0.0.1:4081".to_owned(),
         tls: false,
         hosts: vec!["console.example".to_owned()],
+        certificate_names: Arc::default(),
         open_metrics: false,
         token_rate: 600,
         cost: Cost { memory: 64, passes: 1 },

@@ -17,7 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::access::{Access, Principal, Scope};
+use super::access::{Access, AccessSettings, Principal, Scope};
 use super::backend::Backend;
 use super::events::Events;
 use super::problem::Problem;
@@ -161,7 +161,7 @@ fn is_foreign(headers: &HeaderMap) -> bool {
 /// The host is ours, and the answer does no more than it should.
 async fn protect<B: Backend>(Shared(console): Shared<Console<B>>, request: Request, next: Next) -> Response {
     let health = matches!(request.uri().path(), "/healthz" | "/readyz");
-    let mut response = if health || is_ours(&console.access.settings().hosts, request.uri(), request.headers()) {
+    let mut response = if health || is_ours(console.access.settings(), request.uri(), request.headers()) {
         next.run(request).await
     } else {
         Problem::host_unknown().into_response()
@@ -198,8 +198,8 @@ const HEADERS: [(&str, &str); 8] = [
     ),
 ];
 
-/// Addresses cannot be rebound; of names only those that the operator knows count.
-fn is_ours(hosts: &[String], uri: &Uri, headers: &HeaderMap) -> bool {
+/// Addresses cannot be rebound; of names only those that the operator knows count, and those that are certified.
+fn is_ours(settings: &AccessSettings, uri: &Uri, headers: &HeaderMap) -> bool {
     let mut named = headers.get_all(header::HOST).iter();
     let (first, second) = (named.next().and_then(|host| host.to_str().ok()), named.next());
     let Some(host) = uri.authority().map(|authority| authority.as_str()).or(first) else { return false };
@@ -211,7 +211,10 @@ fn is_ours(hosts: &[String], uri: &Uri, headers: &HeaderMap) -> bool {
         None => host.split_once(':').map_or(host, |(name, _)| name),
     };
     let known = |known: &String| known.eq_ignore_ascii_case(name);
-    name.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost") || hosts.iter().any(known)
+    name.parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || settings.hosts.iter().any(known)
+        || settings.certificate_names.load().iter().any(known)
 }
 
 /// A body that is read in steps.

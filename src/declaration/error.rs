@@ -150,6 +150,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Reading or writing failed: nothing is said about the document.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Fault::Io { .. })
+    }
+
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
         match self {

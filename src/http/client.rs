@@ -35,7 +35,7 @@ use super::old_tls::OldTls;
 use super::pool::{Connection, Pool};
 use super::post_error::{PostError, PostErrorKind};
 use super::proxy::{self, Proxy};
-use super::tls::{self, Identity, TlsError, Trust};
+use super::tls::{self, Identity, Roots, TlsError, Trust};
 use super::tls_end::{Cut, Ending};
 
 /// How a client behaves; one per TLS profile.
@@ -113,6 +113,16 @@ pub struct Client(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     settings: ClientSettings,
+    /// What [`Trust::System`] leads to.
+    roots: Arc<Roots>,
+    made: Mutex<Arc<Made>>,
+}
+
+/// Connections, and what was made of the certificates by which their servers are believed.
+#[derive(Debug)]
+struct Made {
+    /// Of the roots at that time: [`Roots::changes`].
+    changes: u64,
     /// Made when the first `https` URL is met: a machine without root certificates can still speak to `http` ones.
     tls: OnceLock<Arc<rustls::ClientConfig>>,
     /// The same for old servers.
@@ -122,14 +132,19 @@ struct Shared {
 
 impl Client {
     /// A client without connections. Certificates given in `settings` are judged now, the machine's roots are read
-    /// when they are first needed.
+    /// when they are first needed, and go on to count as [`tls::read_roots_again`] finds them.
     pub fn new(settings: ClientSettings) -> Result<Client, TlsError> {
-        let tls = OnceLock::new();
+        Client::with_roots(settings, Roots::of_machine())
+    }
+
+    /// The same with `roots` for those of the machine.
+    fn with_roots(settings: ClientSettings, roots: Arc<Roots>) -> Result<Client, TlsError> {
+        let made = Made::new(&settings, roots.changes());
         if settings.trust != Trust::System && !settings.old_tls {
-            let _ = tls.set(tls::client_config(&settings.trust, settings.identity.as_ref())?);
+            let config = tls::client_config_with(&roots, &settings.trust, settings.identity.as_ref())?;
+            let _ = made.tls.set(config);
         }
-        let pool = Pool::new(settings.idle, settings.idle_per_host);
-        Ok(Client(Arc::new(Shared { settings, tls, old_tls: OnceLock::new(), pool })))
+        Ok(Client(Arc::new(Shared { settings, roots, made: Mutex::new(Arc::new(made)) })))
     }
 
     /// POSTs `body` to `url`. `headers` are sent as given; `Host` and `Content-Length` are added, and fields that
@@ -213,8 +228,17 @@ impl Route {
         let answered = AtomicBool::new(false);
         let deadline = Deadline::new(timeouts.total);
         let half_done = Mutex::default();
-        let connect = timeouts.connect;
-        let way = Way { target, proxy, connect, deadline: &deadline, answered: &answered, half_done: &half_done };
+        // Held to the end: with it end the tasks that drive its connections.
+        let made = shared.made();
+        let way = Way {
+            target,
+            proxy,
+            made: &made,
+            connect: timeouts.connect,
+            deadline: &deadline,
+            answered: &answered,
+            half_done: &half_done,
+        };
         let answer = {
             let exchange = std::pin::pin!(shared.exchange_or_insist(way, head, &body));
             deadline.limit(exchange).await
@@ -240,6 +264,8 @@ impl Route {
 struct Way<'a> {
     target: &'a Target,
     proxy: Option<&'a Proxy>,
+    /// What its connections are made by and kept in.
+    made: &'a Made,
     /// Time for a connection.
     connect: Duration,
     /// What the body moves.
@@ -251,6 +277,16 @@ struct Way<'a> {
 }
 
 impl Shared {
+    /// Made anew once the roots are others, where the client believes them: what came about by the old ones is not gone on with.
+    fn made(&self) -> Arc<Made> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.roots.changes();
+        if self.settings.trust == Trust::System && made.changes != changes {
+            *made = Arc::new(Made::new(&self.settings, changes));
+        }
+        made.clone()
+    }
+
     /// A peer that cannot meet expectations gets the request without one.
     async fn exchange_or_insist(&self, way: Way<'_>, head: Head, body: &SendBody) -> Result<Answer, PostError> {
         let answer = self.exchange(way, &head, body).await?;
@@ -264,7 +300,7 @@ impl Shared {
     }
 
     async fn exchange(&self, way: Way<'_>, head: &Head, body: &SendBody) -> Result<Answer, PostError> {
-        if let Some(mut pooled) = self.pool.take(way.target).await {
+        if let Some(mut pooled) = way.made.pool.take(way.target).await {
             let (request, course) = head.request(body, way.deadline);
             match pooled.requests.try_send_request(request).await {
                 Ok(response) => return self.finish(way, pooled, response, &course).await,
@@ -298,7 +334,7 @@ impl Shared {
         way.answered.store(is_success && !early, Ordering::Relaxed);
         let answer = Answer::read(response, self.settings.answer_limit, early, &connection.cut).await?;
         if !early {
-            self.pool.put(way.target, connection);
+            way.made.pool.put(way.target, connection);
         } else if is_success {
             // Such an answer does not say that the rest of the body is not wanted (RFC 9110 7.5).
             *way.half_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
@@ -310,7 +346,7 @@ impl Shared {
     }
 
     async fn connect(&self, way: Way<'_>) -> Result<Connection, PostError> {
-        let Way { target, proxy, connect, .. } = way;
+        let Way { target, proxy, made, connect, .. } = way;
         let stream = match proxy {
             None => connect_tcp(target, self.settings.addresses, connect).await?,
             Some(proxy) => {
@@ -323,38 +359,46 @@ impl Shared {
         };
         let cut = Cut::default();
         if !target.tls {
-            return self.handshake(stream, cut).await;
+            return made.handshake(stream, cut).await;
         }
         if self.settings.old_tls {
-            let stream = self.old_tls()?.connect(stream, target).await?;
-            return self.handshake(Ending::tolerated(stream, &cut), cut).await;
+            let stream = self.old_tls(made)?.connect(stream, target).await?;
+            return made.handshake(Ending::tolerated(stream, &cut), cut).await;
         }
         let name = ServerName::try_from(target.host.clone());
         let name = name.map_err(|_| PostError::new(PostErrorKind::BadUrl, "the host is not a DNS name or address"))?;
-        let connector = TlsConnector::from(self.tls_config()?);
+        let connector = TlsConnector::from(self.tls_config(made)?);
         let stream = connector.connect(name, stream).await.map_err(|error| PostError::from_tls(&error))?;
         let version = stream.get_ref().1.protocol_version();
-        let mut connection = self.handshake(Ending::tolerated(stream, &cut), cut).await?;
+        let mut connection = made.handshake(Ending::tolerated(stream, &cut), cut).await?;
         connection.judges_late = version == Some(rustls::ProtocolVersion::TLSv1_3);
         Ok(connection)
     }
 
-    fn old_tls(&self) -> Result<Arc<OldTls>, PostError> {
-        if let Some(made) = self.old_tls.get() {
-            return Ok(Arc::clone(made));
+    fn old_tls(&self, made: &Made) -> Result<Arc<OldTls>, PostError> {
+        if let Some(old_tls) = made.old_tls.get() {
+            return Ok(Arc::clone(old_tls));
         }
-        let made = OldTls::new(&self.settings.trust, self.settings.identity.as_ref());
-        let made = made.map_err(|error| PostError::new(PostErrorKind::Tls, error))?;
-        Ok(Arc::clone(self.old_tls.get_or_init(|| Arc::new(made))))
+        let old_tls = OldTls::new(&self.settings.trust, self.settings.identity.as_ref());
+        let old_tls = old_tls.map_err(|error| PostError::new(PostErrorKind::Tls, error))?;
+        Ok(Arc::clone(made.old_tls.get_or_init(|| Arc::new(old_tls))))
     }
 
-    fn tls_config(&self) -> Result<Arc<rustls::ClientConfig>, PostError> {
-        if let Some(config) = self.tls.get() {
+    fn tls_config(&self, made: &Made) -> Result<Arc<rustls::ClientConfig>, PostError> {
+        if let Some(config) = made.tls.get() {
             return Ok(Arc::clone(config));
         }
-        let config = tls::client_config(&self.settings.trust, self.settings.identity.as_ref());
+        let ClientSettings { trust, identity, .. } = &self.settings;
+        let config = tls::client_config_with(&self.roots, trust, identity.as_ref());
         let config = config.map_err(|error| PostError::new(PostErrorKind::Tls, error))?;
-        Ok(Arc::clone(self.tls.get_or_init(|| config)))
+        Ok(Arc::clone(made.tls.get_or_init(|| config)))
+    }
+}
+
+impl Made {
+    fn new(settings: &ClientSettings, changes: u64) -> Made {
+        let pool = Pool::new(settings.idle, settings.idle_per_host);
+        Made { changes, tls: OnceLock::new(), old_tls: OnceLock::new(), pool }
     }
 
     /// `cut`: what `stream` notes.

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::ground::drain::Shutdown;
-use crate::http::specimens::{der, listen, request, self_signed};
+use crate::http::specimens::{der, lasting, listen, request, self_signed};
 use crate::http::{ClientAuth, ClientTrust, Exchange, Handler, Reply, ServerSettings, ServerTls, serve};
 
 const QUICK: Timeouts = Timeouts { connect: Duration::from_millis(500), total: Duration::from_secs(1) };
@@ -324,6 +324,77 @@ async fn only_the_pinned_certificate_is_believed() {
         shutdown.trigger();
     };
     tokio::join!(served, posts);
+}
+
+/// A machine with these root certificates, which may be exchanged, and what is known of them.
+struct Machine {
+    has: Arc<Mutex<Vec<Vec<u8>>>>,
+    roots: Arc<Roots>,
+}
+
+impl Machine {
+    fn new(has: &[&Vec<u8>]) -> Machine {
+        let has: Vec<Vec<u8>> = has.iter().map(|root| (*root).clone()).collect();
+        let has = Arc::new(Mutex::new(has));
+        let found = has.clone();
+        let roots = Arc::new(Roots::new(move || found.lock().expect("whole").iter().cloned().collect()));
+        Machine { has, roots }
+    }
+
+    fn gets(&self, roots: &[&Vec<u8>]) {
+        *self.has.lock().expect("whole") = roots.iter().map(|root| (*root).clone()).collect();
+    }
+
+    fn client(&self, trust: Trust) -> Client {
+        let settings = ClientSettings { trust, addresses: Addresses::Any, ..ClientSettings::default() };
+        Client::with_roots(settings, self.roots.clone()).expect("usable")
+    }
+}
+
+#[tokio::test]
+async fn root_certificates_that_were_read_again_decide_about_the_next_request() {
+    let (right, other) = (lasting("Right CA", None), lasting("Other CA", None));
+    let server = lasting("localhost", Some(&right));
+    let (right, other) = (right.der(), other.der());
+    let machine = Machine::new(&[&other]);
+    let client = machine.client(Trust::System);
+    let tls = ServerTls::new(&server.identity(), &ClientAuth::None).expect("usable");
+    let (listener, url) = listen().await;
+    let url = url.replace("http:", "https:").replace("127.0.0.1", "localhost");
+    let shutdown = Shutdown::new();
+    let stop = async { shutdown.triggered().await };
+    let served = serve(listener, Some(tls), Arc::new(WhoAreYou), ServerSettings::default(), stop);
+    let refusal = async || client.post(&url, &[], SendBody::empty(), PATIENT).await.err().map(|error| error.kind);
+    let posts = async {
+        assert_eq!(refusal().await, Some(PostErrorKind::Certificate));
+        machine.gets(&[&other, &right]);
+        assert_eq!(refusal().await, Some(PostErrorKind::Certificate), "nobody has read them since");
+        machine.roots.read_again();
+        assert_eq!(refusal().await, None);
+        machine.gets(&[]);
+        machine.roots.read_again();
+        assert_eq!(refusal().await, None, "none at all are no news");
+        machine.gets(&[&other]);
+        machine.roots.read_again();
+        assert_eq!(refusal().await, Some(PostErrorKind::Certificate), "whatever connection stands");
+        shutdown.trigger();
+    };
+    tokio::join!(served, posts);
+}
+
+#[test]
+fn connections_stay_where_the_roots_are_as_they_were_or_nobody_asks_for_them() {
+    let (first, second) = (lasting("First CA", None).der(), lasting("Second CA", None).der());
+    let machine = Machine::new(&[&first, &second]);
+    machine.roots.read_again();
+    let (asking, pinning) = (machine.client(Trust::System), machine.client(Trust::Pinned(vec![first.clone()])));
+    let before = (asking.0.made(), pinning.0.made());
+    machine.gets(&[&second, &first]);
+    machine.roots.read_again();
+    assert!(Arc::ptr_eq(&before.0, &asking.0.made()), "the order says nothing");
+    machine.gets(&[&second]);
+    machine.roots.read_again();
+    assert!(!Arc::ptr_eq(&before.0, &asking.0.made()) && Arc::ptr_eq(&before.1, &pinning.0.made()));
 }
 
 /// Some TLS servers close the connection without a word (close_notify, RFC 8446 6.1); a whole answer is whole all the same.

@@ -74,6 +74,12 @@ impl Exchange {
             !value.is_empty() && !value.eq_ignore_ascii_case(b"identity")
         })
     }
+
+    /// The body has a transfer coding beside `chunked`, which nobody here takes off (RFC 9112 6.1): 501.
+    pub fn has_other_transfer_coding(&self) -> bool {
+        let codings = self.headers.get_all(header::TRANSFER_ENCODING).iter();
+        codings.into_iter().any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+    }
 }
 
 /// What proxies write in front of whom they speak for, the nearest last.

@@ -65,11 +65,11 @@ impl HttpFigures {
 }
 
 impl ListenerFigures {
-    /// So many connections there may be.
+    /// So many more connections there may be: several listeners may have one name.
     pub(super) fn permit(&self, connections: usize) {
         let labels = ListenerLabels { listener: self.listener };
-        self.all.permits.get_or_create(&labels).set(i64::try_from(connections).unwrap_or(i64::MAX));
-        self.all.connections.get_or_create(&labels).set(0);
+        self.all.permits.get_or_create(&labels).inc_by(i64::try_from(connections).unwrap_or(i64::MAX));
+        drop(self.all.connections.get_or_create(&labels));
     }
 
     /// A connection is there until this is dropped.

@@ -140,8 +140,8 @@ impl PostError {
                 "the partner cannot be connected to ({detail}); check network, firewall and address"
             ),
             PostErrorKind::ConnectTimeout => bilingual!(
-                "在期限内未能与对方建立连接（{detail}）；请检查网络、防火墙和地址，稍后重试",
-                "no connection to the partner stood in time ({detail}); check network, firewall and address; it is tried again later"
+                "在期限内未能与对方建立连接（{detail}）；请检查网络、防火墙和地址",
+                "no connection to the partner stood in time ({detail}); check network, firewall and address"
             ),
             PostErrorKind::Proxy => bilingual!(
                 "代理服务器没有放行（{detail}）；请检查 [proxy] 的地址和凭据，以及代理的放行规则",
@@ -175,13 +175,13 @@ impl PostError {
             }
             PostErrorKind::Timeout => {
                 bilingual!(
-                    "等待超时（{detail}）；收发报文的期限见合作方配置的 [delivery] timeout；稍后重试",
-                    "a deadline passed ({detail}); that of messages is [delivery] timeout in the partner's file; it is tried again later"
+                    "等待超时（{detail}）；收发报文的期限见合作方配置的 [delivery] timeout",
+                    "a deadline passed ({detail}); that of messages is [delivery] timeout in the partner's file"
                 )
             }
             PostErrorKind::Closed => bilingual!(
-                "连接在应答完整之前中断（{detail}）；稍后重试",
-                "the connection ended before the answer was complete ({detail}); it is tried again later"
+                "连接在应答完整之前中断（{detail}）",
+                "the connection ended before the answer was complete ({detail})"
             ),
             PostErrorKind::Protocol => bilingual!(
                 "应答不是 HTTP/1.1（{detail}）；请检查 URL 和端口",

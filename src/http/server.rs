@@ -4,7 +4,7 @@
 //! when the connection and its handler have ended, so that whoever hangs up has no more at work than who stays. Then come the
 //! TLS handshake under a deadline, each head under a deadline (the same one ends idle kept-alive connections), the
 //! body under a [`Pace`], and sending under a stall limit. A request whose framing can be read in two ways is refused
-//! (RFC 9112 6.3, 11.2).
+//! (RFC 9112 6.3, 11.2). What a client has proved in its handshake is judged at each request, by what the listener asks for then.
 //!
 //! Each request is answered within the task of its connection. The peer's hanging up does not cancel it: it goes on in a
 //! task of its own then. A panic in it becomes a 500, and the listener does not end before it.
@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -35,7 +36,7 @@ use super::exchange::{ClientCertificate, Exchange, Handler, Reply};
 use super::figures::{Connected, ListenerFigures};
 use super::handlers::{AtWork, Crew};
 use super::permits::{Permit, Permits};
-use super::server_tls::ServerTls;
+use super::server_tls::{ServerTls, Side};
 use crate::bilingual;
 use crate::ground::text::Bilingual;
 
@@ -223,7 +224,7 @@ struct Link<I> {
 impl<I: Inner> Link<I> {
     async fn run(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
-        let Some(tls) = &self.door.tls else { return self.talk(stream, (None, false)).await };
+        let Some(tls) = &self.door.tls else { return self.talk(stream, None).await };
         if let Some(instead) = tls.instead() {
             self.door.settings.figures.refused("tls");
             let _ = tokio::time::timeout(self.door.settings.handshake_timeout, no_handshake(stream, &instead)).await;
@@ -233,8 +234,8 @@ impl<I: Inner> Link<I> {
         let handshake = TlsAcceptor::from(Arc::clone(&side.config)).accept(stream);
         match tokio::time::timeout(self.door.settings.handshake_timeout, handshake).await {
             Ok(Ok(stream)) => {
-                let client = side.client(stream.get_ref().1.peer_certificates());
-                self.talk(stream, (client, side.required)).await;
+                let proved = Proved::new(tls, side, stream.get_ref().1.peer_certificates());
+                self.talk(stream, Some(proved)).await;
             }
             Ok(Err(error)) => {
                 self.door.settings.figures.refused("tls");
@@ -247,7 +248,7 @@ impl<I: Inner> Link<I> {
         }
     }
 
-    async fn talk<S>(self, stream: S, client: (Option<ClientCertificate>, bool))
+    async fn talk<S>(self, stream: S, proved: Option<Proved>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -259,7 +260,7 @@ impl<I: Inner> Link<I> {
             handlers: self.handlers,
             framing: watched.framing(),
             peer: self.peer,
-            client,
+            proved,
         };
         let mut builder = http1::Builder::new();
         builder
@@ -302,6 +303,36 @@ async fn no_handshake(mut stream: TcpStream, instead: &[u8]) -> io::Result<()> {
 /// hyper's read buffer of one connection in bytes, at least.
 const READ_BUFFER: usize = 128 * 1024;
 
+/// What a client has proved in its handshake. What that is worth is up to what the listener asks for, which may change while
+/// the connection is kept.
+struct Proved {
+    tls: ServerTls,
+    /// The certificate whose key the client holds, then those that it sent along; `None`: it has shown none.
+    chain: Option<Vec<CertificateDer<'static>>>,
+    /// By which setting it was judged last, and the outcome.
+    judged: Mutex<(Arc<Side>, Option<ClientCertificate>)>,
+}
+
+impl Proved {
+    /// `side` is the setting of the handshake.
+    fn new(tls: &ServerTls, side: Arc<Side>, chain: Option<&[CertificateDer<'static>]>) -> Proved {
+        let client = side.client(chain);
+        Proved { tls: tls.clone(), chain: chain.map(<[_]>::to_vec), judged: Mutex::new((side, client)) }
+    }
+
+    /// The client's certificate as it counts now, and whether one is required.
+    fn judge(&self) -> (Option<ClientCertificate>, bool) {
+        let current = self.tls.current();
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&judged.0, &current) {
+            let client = current.client(self.chain.as_deref());
+            *judged = (current, client);
+        }
+        let (side, client) = &*judged;
+        (client.clone(), side.required)
+    }
+}
+
 /// hyper's view of one connection.
 struct Service<I> {
     door: Arc<Door<I>>,
@@ -309,8 +340,8 @@ struct Service<I> {
     handlers: Crew,
     framing: Framing,
     peer: SocketAddr,
-    /// What the client has shown, and whether it had to.
-    client: (Option<ClientCertificate>, bool),
+    /// None without TLS.
+    proved: Option<Proved>,
 }
 
 impl<I: Inner> hyper::service::Service<Request<Incoming>> for Service<I> {
@@ -327,14 +358,15 @@ impl<I: Inner> hyper::service::Service<Request<Incoming>> for Service<I> {
         }
         let (head, body) = request.into_parts();
         let head_only = head.method == Method::HEAD;
+        let (client, client_required) = self.proved.as_ref().map_or((None, false), Proved::judge);
         let exchange = Exchange {
             method: head.method,
             uri: head.uri,
             headers: head.headers,
             body: RequestBody::network(body, self.door.settings.pace),
             peer: self.peer,
-            client: self.client.0.clone(),
-            client_required: self.client.1,
+            client,
+            client_required,
         };
         let (door, place) = (Arc::clone(&self.door), Arc::clone(&self.place));
         let work = async move {

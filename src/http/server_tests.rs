@@ -4,10 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::ground::drain::Shutdown;
-use crate::http::BodyError;
+use crate::http::specimens::{self, Pair, lasting};
+use crate::http::tls::client_config;
+use crate::http::{BodyError, ClientAuth, ClientTrust, Trust};
 
 /// Reads the whole body, answers with its length; special paths misbehave on request.
 #[derive(Default)]
@@ -393,4 +397,65 @@ async fn a_question_for_the_head_alone_is_told_the_length() {
     let answer = server.talk(b"HEAD /refuse HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert!(answer.contains("\r\nContent-Length: 3\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
     server.stop().await;
+}
+
+/// Says what the listener makes of its client.
+struct Judging;
+
+impl Handler for Judging {
+    async fn handle(&self, request: Exchange) -> Reply {
+        let Exchange { client, client_required, .. } = request;
+        let issued = client.map(|client| client.issued);
+        Reply::new(200).body(format!("{issued:?} {client_required}").into_bytes())
+    }
+}
+
+async fn secured(address: SocketAddr, server: &Pair, shown: Option<&Pair>) -> TlsStream<TcpStream> {
+    let config = client_config(&Trust::Pinned(vec![server.der()]), shown.map(Pair::identity).as_ref());
+    let stream = TcpStream::connect(address).await.expect("connected");
+    let name = "as2.example.com".try_into().expect("a name");
+    TlsConnector::from(config.expect("usable")).connect(name, stream).await.expect("let in")
+}
+
+/// What the listener says to one more request over a connection that is kept.
+async fn told(stream: &mut TlsStream<TcpStream>) -> String {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    stream.flush().await.expect("sent");
+    // An answer reads like a request.
+    let answer = specimens::request(stream).await.expect("kept");
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).expect("a body")
+}
+
+#[tokio::test]
+async fn what_a_client_has_proved_is_judged_at_each_request_by_what_the_listener_asks_for_then() {
+    let (server, authority) = (lasting("as2.example.com", None), lasting("Clients CA", None));
+    let issued = lasting("client.partner.example", Some(&authority));
+    let trust = |issuers: Vec<Vec<u8>>| ClientTrust { issuers, known: Arc::new(|_| false) };
+    let theirs = || trust(vec![authority.der()]);
+    let tls = ServerTls::new(&server.identity(), &ClientAuth::Ask(theirs())).expect("usable");
+    let listener = bind("127.0.0.1:0".parse().expect("literal")).await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let shutdown = Shutdown::new();
+    let stop = async { shutdown.triggered().await };
+    let served = serve(listener, Some(tls.clone()), Arc::new(Judging), ServerSettings::default(), stop);
+    let talk = async {
+        let mut client = secured(address, &server, Some(&issued)).await;
+        let mut nobody = secured(address, &server, None).await;
+        assert_eq!(told(&mut client).await, "Some(true) false");
+        assert_eq!(told(&mut nobody).await, "None false");
+        for (clients, of_client, of_nobody) in [
+            (ClientAuth::Ask(trust(Vec::new())), "Some(false) false", "None false"),
+            (ClientAuth::Require(theirs()), "Some(true) true", "None true"),
+            (ClientAuth::None, "Some(false) false", "None false"),
+        ] {
+            tls.replace(&server.identity(), &clients).expect("usable");
+            // The second time nothing has changed.
+            for _ in 0..2 {
+                assert_eq!(told(&mut client).await, of_client, "{clients:?}");
+                assert_eq!(told(&mut nobody).await, of_nobody, "{clients:?}");
+            }
+        }
+        shutdown.trigger();
+    };
+    tokio::join!(served, talk);
 }

@@ -68,7 +68,8 @@ impl fmt::Debug for ClientAuth {
     }
 }
 
-/// The TLS side of a listener. Clones share one setting; [`ServerTls::replace`] changes it for new connections.
+/// The TLS side of a listener. Clones share one setting; [`ServerTls::replace`] changes it for new connections; what is
+/// asked for counts for the next request of open ones too.
 #[derive(Clone)]
 pub struct ServerTls {
     side: Arc<ArcSwap<Side>>,
@@ -81,6 +82,8 @@ pub(super) struct Side {
     pub(super) required: bool,
     /// DER of the certificate that is shown.
     own: Vec<u8>,
+    /// DER of the one of its chain that ends first; it may be that itself.
+    first_to_end: Vec<u8>,
     issuers: Option<Arc<dyn ClientCertVerifier>>,
 }
 
@@ -122,6 +125,11 @@ impl ServerTls {
     /// DER of the certificate that new connections are shown.
     pub fn certificate(&self) -> Vec<u8> {
         self.side.load().own.clone()
+    }
+
+    /// DER of the certificate that ends first among those that new connections are shown: that one, or one of its issuers.
+    pub fn first_to_end(&self) -> Vec<u8> {
+        self.side.load().first_to_end.clone()
     }
 
     pub(super) fn current(&self) -> Arc<Side> {
@@ -174,7 +182,8 @@ fn side(identity: &Identity, clients: &ClientAuth) -> Result<Side, TlsError> {
         builder.with_single_cert(identity.rustls_chain(), identity.rustls_key()).map_err(|_| TlsError::Mismatch)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let own = identity.own().ok_or(TlsError::NoCertificate)?.to_vec();
-    Ok(Side { config: Arc::new(config), required: clients.is_required(), own, issuers })
+    let first_to_end = identity.first_to_end().ok_or(TlsError::NoCertificate)?.to_vec();
+    Ok(Side { config: Arc::new(config), required: clients.is_required(), own, first_to_end, issuers })
 }
 
 /// The client holds the key of the certificate that it shows; where one is required, somebody vouches for it as well.

@@ -6,7 +6,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::*;
 use crate::ground::drain::Shutdown;
-use crate::http::specimens::{Pair, lasting, listen};
+use crate::http::specimens::{Pair, der, lasting, listen, self_signed};
 use crate::http::tls::client_config;
 use crate::http::{
     Addresses, Client, ClientSettings, Exchange, Handler, Reply, ServerSettings, Timeouts, Trust, serve,
@@ -121,6 +121,19 @@ async fn a_known_certificate_whose_key_the_client_does_not_hold_opens_nothing() 
         };
         let (accepted, _claimed) = tokio::join!(accept, claim);
         assert_eq!(accepted, gets_in);
+    }
+}
+
+#[test]
+fn of_a_chain_the_own_certificate_is_told_and_the_one_that_ends_first() {
+    let (own, (issuer, _)) = (lasting("as2.example.com", None), self_signed("Issuing CA"));
+    let (certificate, key) = (own.certificate.to_pem().expect("PEM"), own.key.private_key_to_pem_pkcs8().expect("PEM"));
+    for (chain, first_to_end) in
+        [(certificate.clone(), own.der()), ([certificate, issuer.clone()].concat(), der(&issuer))]
+    {
+        let identity = Identity::from_pem(&chain, &key, None).expect("a pair");
+        let tls = ServerTls::new(&identity, &ClientAuth::None).expect("usable");
+        assert_eq!((tls.certificate(), tls.first_to_end()), (own.der(), first_to_end));
     }
 }
 

@@ -7,8 +7,12 @@
 //! be of X.509 v1, as old products make them, or have critical extensions that rustls does not know. There is no "accept
 //! any". The listener's side is in [`server_tls`](super::server_tls).
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use openssl::pkey::PKey;
 use openssl::sha::sha256;
 use openssl::x509::X509;
@@ -24,6 +28,7 @@ use rustls::pki_types::{
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, PeerMisbehaved, RootCertStore, SignatureScheme};
 
 use crate::bilingual;
+use crate::cms::Certificate;
 use crate::cms::der::{self, Fields};
 use crate::ground::secret::Secret;
 use crate::ground::text::Bilingual;
@@ -59,6 +64,12 @@ impl Identity {
         self.chain.first().map(Vec::as_slice)
     }
 
+    /// DER of the certificate of the chain that ends first: from then on the whole of it convinces nobody.
+    pub(super) fn first_to_end(&self) -> Option<&[u8]> {
+        let end = |der: &&Vec<u8>| Certificate::from_der(der).map_or(Timestamp::MAX, |one| one.not_after());
+        self.chain.iter().min_by_key(end).map(Vec::as_slice)
+    }
+
     /// The certificates and the key (PKCS#8), in DER.
     pub(super) fn der(&self) -> (&[Vec<u8>], &[u8]) {
         (&self.chain, self.key.expose())
@@ -92,7 +103,7 @@ impl From<&crate::keys::TlsIdentity> for Identity {
 /// Whom a client believes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Trust {
-    /// The machine's root certificates and the host name.
+    /// The machine's root certificates, as they were read last ([`read_roots_again`]), and the host name.
     #[default]
     System,
     /// Exactly these certificates (DER), typically self-signed ones that a partner handed over; or a server whose
@@ -151,11 +162,91 @@ impl TlsError {
     }
 }
 
-/// The client side of a TLS profile.
+/// Reads the machine's root certificates again (blocking I/O). Once they are others, every client that believes them goes by
+/// them, with new connections. Where none is found any more, those that are known stay.
+pub fn read_roots_again() {
+    MACHINE.read_again();
+}
+
+/// What the machine has.
+static MACHINE: LazyLock<Arc<Roots>> = LazyLock::new(|| {
+    Arc::new(Roots::new(|| rustls_native_certs::load_native_certs().certs.iter().map(|found| found.to_vec()).collect()))
+});
+
+/// Root certificates: read when they are first needed, and from then on when somebody says so.
+pub(super) struct Roots {
+    source: Box<dyn Fn() -> BTreeSet<Vec<u8>> + Send + Sync>,
+    /// In DER; none before they are needed.
+    known: Mutex<BTreeSet<Vec<u8>>>,
+    changes: AtomicU64,
+}
+
+impl Roots {
+    /// Those that `source` gives, in DER.
+    pub(super) fn new(source: impl Fn() -> BTreeSet<Vec<u8>> + Send + Sync + 'static) -> Roots {
+        Roots { source: Box::new(source), known: Mutex::default(), changes: AtomicU64::new(0) }
+    }
+
+    /// The machine's.
+    pub(super) fn of_machine() -> Arc<Roots> {
+        MACHINE.clone()
+    }
+
+    /// How often others were found than before.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    pub(super) fn read_again(&self) {
+        let found = (self.source)();
+        let mut known = self.known();
+        if found == *known {
+            return;
+        }
+        if found.is_empty() {
+            tracing::warn!(event = "roots-missing", "the machine's root certificates are not found; those known stay");
+            return;
+        }
+        tracing::info!(event = "roots-changed", roots = found.len(), "the machine's root certificates were read again");
+        *known = found;
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    fn store(&self) -> Result<RootCertStore, TlsError> {
+        let mut known = self.known();
+        if known.is_empty() {
+            *known = (self.source)();
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(known.iter().map(|der| CertificateDer::from(der.as_slice())));
+        if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<Vec<u8>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Roots")
+    }
+}
+
+/// The client side of a TLS profile on this machine.
 pub(super) fn client_config(trust: &Trust, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, TlsError> {
+    client_config_with(&MACHINE, trust, identity)
+}
+
+/// The same with `roots` for those of the machine.
+pub(super) fn client_config_with(
+    roots: &Roots,
+    trust: &Trust,
+    identity: Option<&Identity>,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = provider();
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Trust::System => roots_verifier(system_roots()?, &provider).ok_or(TlsError::NoRoots)?,
+        Trust::System => roots_verifier(roots.store()?, &provider).ok_or(TlsError::NoRoots)?,
         Trust::Pinned(certificates) => Arc::new(PinnedCertificates::new(certificates, &provider)),
     };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -175,12 +266,6 @@ pub(super) fn client_config(trust: &Trust, identity: Option<&Identity>) -> Resul
 
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-}
-
-fn system_roots() -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
 }
 
 fn roots_verifier(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Option<Arc<WebPkiServerVerifier>> {

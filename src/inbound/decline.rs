@@ -135,10 +135,11 @@ impl Inbound {
 /// What can be refused before any cryptography.
 pub(super) fn precondition(request: &Request, policy: &AcceptPolicy) -> Option<Refusal> {
     let told = request.unmet(policy)?;
+    let may_sign = request.receipt_can_be_signed(policy);
     let explanation = "The receipt that the message asks for is not supported.";
     let text = bilingual!(
         "对方要求的回执格式或算法不受支持，未接收。请与对方商定回执选项。",
         "the receipt that the partner asks for is not supported; the message was not accepted. Agree on the receipt options."
     );
-    Some(Refusal { may_sign: false, told, mic: None, explanation, code: "mdn-options-unsupported", text })
+    Some(Refusal { may_sign, told, mic: None, explanation, code: "mdn-options-unsupported", text })
 }

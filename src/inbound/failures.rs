@@ -1,9 +1,8 @@
 //! How often opening may fail: whoever guesses at keys and padding needs many answers, and gets few.
 //!
-//! Every failure between the private key and the verified signature
-//! ([`OpenFailure::is_cryptographic`](crate::as2::OpenFailure::is_cryptographic)) counts for an hour, by
-//! the address it came from and by the partner in whose name it came. Nothing was authenticated by then, so a partner is
-//! never shut out by what others do in its name:
+//! Every failure between the private key and the verified signature ([`OpenFailure::is_cryptographic`](crate::as2::OpenFailure::is_cryptographic))
+//! counts for an hour, by the address it came from and by the partner in whose name it came. Nothing was authenticated by then, so a
+//! partner is never shut out by what others do in its name:
 //!
 //! | so many failures in an hour | who is refused, before anything is opened |
 //! |---|---|
@@ -21,8 +20,7 @@
 //! what the partner has signed for once: of what does not come from where the partner is at home `failures_per_partner` messages
 //! are kept in an hour that are refused, or that repeat an accepted one and want its MDN later. Those behind them are told and
 //! logged alone. One that asks for a later answer has to be kept first: it has its place from when it comes, and gives it back when it
-//! turns out to be new, or when an error of ours keeps it from being judged. Without a place it is opened first, and taken only if it
-//! is a new message of the partner's.
+//! turns out to be new, or when an error of ours keeps it from being judged. Without a place it is opened first, and taken only if new.
 //!
 //! **No oracle of its own.** What is counted is what is answered alike. A message takes its place before it is opened, and
 //! a failure keeps the place until its answer leaves; only then others may be refused for it. So neither that nor when
@@ -225,6 +223,11 @@ impl Failures {
     /// The partner is at home at this address.
     pub(super) fn at_home(&self, partner: &str, address: Option<IpAddr>) {
         address.into_iter().for_each(|address| self.tables().add_home(partner, address));
+    }
+
+    /// Whether a request comes from where the partner is at home.
+    pub(super) fn is_at_home(&self, partner: &str, origin: &Origin) -> bool {
+        self.tables().is_at_home(partner, origin)
     }
 
     /// Learns from accepted messages, the latest first, where their senders are at home.

@@ -15,8 +15,8 @@ use super::publish::Prepared;
 use super::unwrap::Unwrapped;
 use crate::as2::attachments::{Attachment, Container};
 use crate::as2::request::Request;
-use crate::as2::{self, AcceptPolicy, OpenError, OpenFailure, OpenKeys, Opened};
-use crate::cms::{ContentCipher, SignatureError};
+use crate::as2::{self, AcceptPolicy, Form, OpenError, OpenFailure, OpenKeys, Opened, Outlets};
+use crate::cms::{Certificate, ContentCipher, DecryptionKey, SignatureError, certs_only};
 use crate::ground::drain;
 use crate::ground::limits::Limits;
 use crate::mime::MimeError;
@@ -169,7 +169,8 @@ impl Inbound {
         let agreed = candidate.agreed.as_ref();
         let decryption = self.station.keys.decryption_keys();
         let trusted = partner.trusted(agreed.at);
-        let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
+        let known = partner.certificates.carried();
+        let keys = OpenKeys { decryption: &decryption, trusted: &trusted, known: &known };
         // Whether an unknown signer is one who was taken back is looked at before it is taken for none.
         let strict = || AcceptPolicy { unknown_signers: false, ..agreed.policy.clone() };
         let strict = agreed.policy.unknown_signers.then(strict);
@@ -203,8 +204,8 @@ impl Inbound {
         };
         let opened = match opened {
             Err(Failed::Opening(failure)) if signer_is_unknown(&failure) => {
-                let distrusted = partner.distrusted(agreed.at);
-                let keys = OpenKeys { decryption: &decryption, trusted: &distrusted };
+                let distrusted = self.taken_back(candidate, wire, (&decryption, &failure))?;
+                let keys = OpenKeys { decryption: &decryption, trusted: &distrusted, known: &known };
                 let signed = !distrusted.is_empty() && self.opens_with(&keys, policy, (request, wire), way)?;
                 match signed {
                     true => return Err(NotOpened::Revoked(Box::new(failure))),
@@ -227,6 +228,43 @@ impl Inbound {
         Ok(Verified { opened, payload, unwrapped, heard, attachments })
     }
 
+    /// Certificates that were taken back, to tell a signature by one of them from one by a stranger. Those that the partner's file holds
+    /// no more are looked for where a stranger's signature would be taken for none: they count when they come with the signature and were
+    /// configured here before, in a structure of `signature_part` octets at most. (Who leaves the certificate out, or makes that longer,
+    /// could leave out the signature as well.)
+    fn taken_back(
+        &self,
+        candidate: &Candidate,
+        wire: &Draft,
+        (decryption, failure): (&[DecryptionKey], &OpenFailure),
+    ) -> Result<Vec<Certificate>, NotOpened> {
+        let Candidate { partner, request, agreed, .. } = candidate;
+        let mut taken_back = partner.distrusted(agreed.at);
+        let taken_for_none = agreed.policy.unknown_signers && !failure.veiled;
+        if !taken_for_none || !partner.certificates.has_revocation_lists() {
+            return Ok(taken_back);
+        }
+        let mut body = wire.open(&self.store).map_err(NotOpened::Storage)?;
+        let mut space = vec![0u8; self.limits.signature_part];
+        let mut signature = io::Cursor::new(space.as_mut_slice());
+        let keys = OpenKeys { decryption, trusted: &[], known: &[] };
+        let (mut covered, mut payload) = (io::sink(), io::sink());
+        let outlets = Outlets { covered: &mut covered, signature: &mut signature, payload: &mut payload };
+        let dissected = as2::dissect(&request.headers, &mut body, &keys, None, &self.limits, Form::default(), outlets);
+        // Whatever else is wrong with the message does not matter here.
+        if let Err(OpenError::Body(error)) = dissected {
+            return Err(NotOpened::Storage(error));
+        }
+        let length = usize::try_from(signature.position()).unwrap_or_default();
+        let came = certs_only::read(space.get(..length).unwrap_or_default(), &self.limits).unwrap_or_default();
+        let counts = |one: &Certificate| {
+            let known = || self.store.certificate(&one.fingerprint().to_string()).is_some();
+            one.is_valid_at(agreed.at) && partner.certificates.is_revoked(one) && known()
+        };
+        taken_back.extend(came.into_iter().filter(counts));
+        Ok(taken_back)
+    }
+
     /// Whether the message opens with these keys; nothing of it is kept.
     fn opens_with(
         &self,
@@ -236,7 +274,11 @@ impl Inbound {
         open: Open,
     ) -> Result<bool, NotOpened> {
         let mut body = wire.open(&self.store).map_err(NotOpened::Storage)?;
-        Ok(open(request, &mut body, policy, keys, &self.limits, &mut io::sink()).is_ok())
+        match open(request, &mut body, policy, keys, &self.limits, &mut io::sink()) {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.cause.is_ours() => Err(NotOpened::Storage(io::Error::other(failure.cause))),
+            Err(_) => Ok(false),
+        }
     }
 
     /// The files of a multipart of files; none when the payload is no such multipart, or one that cannot be taken apart: it is delivered

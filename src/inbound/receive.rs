@@ -2,7 +2,7 @@
 //!
 //! Whatever is wrong here is answered by an HTTP status, since nothing says yet that it is AS2 from a partner:
 //! 404 path, 405 method, 415 content encoding, 400 head, 403 unknown pair of names or another's TLS certificate, 413 size,
-//! 416 a part that fits nothing, 408 pace, 503 space, and after too many failures (`failures`). Of these, unknown names and
+//! 416 a part that fits nothing, 408 pace, 501 a transfer coding, 503 space, and after too many failures (`failures`). Of these, unknown names and
 //! a bad Message-ID are told in an MDN where one is waited for (`strangers`).
 
 use std::io::{Read, Write};
@@ -89,16 +89,31 @@ impl Inbound {
             return Err(too_many(&partner, &origin, refusal));
         }
         let part = self.part(&partner, &head, &exchange)?;
-        let announced = exchange.body.content_length().unwrap_or(0).min(self.limits.body);
-        // The body, and the payload that comes out of it.
-        let payload = part.as_ref().map_or(announced, |part| part.range.total);
-        let room = self.promise(announced.saturating_add(payload))?;
-        exchange.body.limit(part.as_ref().map_or(self.limits.body, |part| part.range.len()));
+        let most = part.as_ref().map_or(self.limits.body, |part| part.range.len());
+        exchange.body.limit(most);
+        let announced = exchange.body.content_length().unwrap_or(0);
+        if announced > most {
+            let error = BodyError::TooLarge { limit: most };
+            tracing::warn!(partner = %partner.id, peer = %exchange.peer, code = error.code(), announced, "a body was not received: {error}");
+            return Err(error.reply());
+        }
+        // The body, and the payload that comes out of it and of what is here already. What anybody may announce is set aside as
+        // it comes.
+        let here = part.as_ref().map_or(0, |part| part.range.from);
+        let at_once = if self.failures.is_at_home(&partner.id, &origin) { u64::MAX } else { STEP };
+        let promised = announced.min(at_once);
+        let payload = part.as_ref().map_or(announced, |part| part.range.len()).min(at_once);
+        let room = self.promise(promised.saturating_add(payload).saturating_add(here))?;
         let pieced = part.as_ref().is_some_and(|part| part.range.from > 0);
         // Without a Content-Length hyper takes any end for the body's.
         let least = part.as_ref().map_or(0, |part| part.range.len());
         let (sink, turn) = self.begin(part).await?;
-        let (wire, room) = self.spool(&mut exchange, sink, (announced, least), room).await?;
+        let length = Length { announced, promised, least };
+        let (wire, room) = self.spool(&mut exchange, sink, length, room).await?;
+        // A long body may have come while the partner's file was read again: what that says now is what it is judged by.
+        let partner = self.named_partner(&head, &exchange)?;
+        self.check_client(&partner, &exchange)?;
+        let origin = self.origin(&partner, &exchange);
         let mut read = Vec::new();
         let prefix = beginning(&self.store, &wire, &mut read);
         let prefix = prefix.map_err(|error| unavailable("reading back a received body failed", &error))?;
@@ -126,6 +141,9 @@ impl Inbound {
         }
         if exchange.has_content_encoding() {
             return Err(Reply::plain(415, "content encodings are not supported\n").closing());
+        }
+        if exchange.has_other_transfer_coding() {
+            return Err(Reply::plain(501, "transfer codings other than chunked are not supported\n").closing());
         }
         Ok(())
     }
@@ -188,18 +206,22 @@ impl Inbound {
     fn promise(&self, bytes: u64) -> Result<Promise, Reply> {
         let promised = self.settings.space.promise(bytes);
         match promised {
-            Err(NoRoom::Short { .. }) if self.store.partials().clear() > 0 => self.settings.space.promise(bytes),
+            Err(NoRoom::Short { free, promised, wanted, floor }) => {
+                let needed = promised.saturating_add(wanted).saturating_add(floor);
+                self.store.partials().give_way(needed.saturating_sub(free));
+                self.settings.space.promise(bytes)
+            }
             promised => promised,
         }
         .map_err(no_room)
     }
 
-    /// Stores the body, which has `least` bytes. What comes without an announced length is promised room while it comes.
+    /// Stores the body. What goes beyond what it was promised is promised room while it comes.
     async fn spool(
         &self,
         exchange: &mut Exchange,
         sink: Sink,
-        (announced, least): (u64, u64),
+        Length { announced, mut promised, least }: Length,
         mut room: Promise,
     ) -> Result<(Draft, Promise), Reply> {
         let large = usize::try_from(announced).map_or(true, |announced| announced > self.store.inline_threshold());
@@ -212,7 +234,7 @@ impl Inbound {
             sink
         };
         let mut spooling = Spooling { sink, gathered: Vec::new() };
-        let (mut came, mut promised) = (0u64, announced);
+        let mut came = 0u64;
         loop {
             let next = match exchange.body.next().await {
                 Ok(None) if came < least => Err(BodyError::Truncated),
@@ -230,7 +252,7 @@ impl Inbound {
             };
             came = came.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
             if came > promised {
-                room = room.more(&self.settings.space, STEP.saturating_mul(2)).map_err(no_room)?;
+                room = room.and(self.promise(STEP.saturating_mul(2))?);
                 promised = promised.saturating_add(STEP);
             }
             spooling =
@@ -270,6 +292,16 @@ pub(super) fn beginning<'a>(store: &Store, body: &'a Draft, read: &'a mut Vec<u8
             Ok(read)
         }
     }
+}
+
+/// How long a body is.
+struct Length {
+    /// By its head; 0 if that does not say.
+    announced: u64,
+    /// Bytes of it that have room.
+    promised: u64,
+    /// It is not all there with fewer.
+    least: u64,
 }
 
 /// A body on its way into the store. What goes to a file is gathered: each write is a step of a blocking thread.

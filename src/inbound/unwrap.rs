@@ -76,6 +76,7 @@ impl Inbound {
             Ok(Kind::DxpMsg | Kind::DxpRep | Kind::DxpMsgSv) => self.open_envelope(payload)?,
             Ok(Kind::Ceb { message_type }) => self.bare(payload, message_type)?,
             Ok(Kind::Other { root, .. }) => Unwrapped::without_document(DxpMeta { kind: root, ..DxpMeta::default() }),
+            Err(error) if error.fault.is_ours() => return Err(io::Error::other(error)),
             Err(error) => Unwrapped::without_document(DxpMeta {
                 kind: "unreadable".to_owned(),
                 problem: Some(error.text()),
@@ -96,6 +97,7 @@ impl Inbound {
         match envelope::unwrap(&mut self.reader(payload)?, &mut sink, &self.limits) {
             Ok(Content::Message { head, .. }) => self.document(head, sink.finish()?),
             Ok(Content::Response { response, .. }) => Ok(Unwrapped::without_document(DxpMeta::of_response(response))),
+            Err(error) if error.fault.is_ours() => Err(io::Error::other(error)),
             Err(error) => Ok(Unwrapped::without_document(DxpMeta {
                 kind: "DxpMsg".to_owned(),
                 problem: Some(error.text()),
@@ -107,6 +109,7 @@ impl Inbound {
     fn document(&self, head: EnvelopeHead, document: Draft) -> io::Result<Unwrapped> {
         let message_type = match envelope::sniff(&mut self.reader(&document)?, &self.limits) {
             Ok(Kind::Ceb { message_type }) => message_type,
+            Err(error) if error.fault.is_ours() => return Err(io::Error::other(error)),
             _ => head.msg_type.clone(),
         };
         let named = head.file_name.clone().unwrap_or_else(|| format!("{message_type}_{}.xml", head.cop_msg_id));
@@ -135,6 +138,7 @@ impl Inbound {
         }
         match receipt::read(&mut self.reader(document)?, &self.limits) {
             Ok(receipt) => Ok(Some(receipt)),
+            Err(error) if error.fault.is_ours() => Err(io::Error::other(error)),
             Err(error) => {
                 tracing::warn!(message_type, code = error.code(), "a receipt of customs cannot be read: {error}");
                 Ok(None)

@@ -1,66 +1,10 @@
 //! Lists that OpenSSL's command has made, for certificates of a small CA.
 
-use std::process::Command;
 use std::sync::Arc;
 
 use super::*;
+use crate::keys::authority::Authority;
 use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, Window};
-
-/// A folder with a CA and two certificates that it has issued, `kept` and `revoked`.
-struct Authority(tempfile::TempDir);
-
-impl Authority {
-    fn new(name: &str) -> Authority {
-        let authority = Authority(tempfile::tempdir().expect("a folder"));
-        let config = "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\nserial = serial\ncrlnumber = crlnumber\n\
-                      default_md = sha256\npolicy = p\nnew_certs_dir = .\ndefault_days = 3650\n\
-                      unique_subject = no\n[p]\ncommonName = supplied\n";
-        for (file, text) in [("ca.cnf", config), ("index.txt", ""), ("serial", "1000\n"), ("crlnumber", "01\n")] {
-            std::fs::write(authority.path(file), text).expect("written");
-        }
-        let subject = format!("/CN={name}");
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"];
-        authority
-            .run(&[&["req", "-x509", "-subj", &subject, "-keyout", "ca.key", "-out", "ca.crt"][..], &key].concat());
-        for leaf in ["kept", "revoked"] {
-            let (subject, key_file) = (format!("/CN={leaf}"), format!("{leaf}.key"));
-            let (request, certificate) = (format!("{leaf}.csr"), format!("{leaf}.crt"));
-            authority
-                .run(&[&["req", "-subj", &subject, "-keyout", &key_file, "-out", &request][..], &key[..5]].concat());
-            authority.ca(&["-in", &request, "-out", &certificate, "-notext"]);
-        }
-        authority.ca(&["-revoke", "revoked.crt"]);
-        authority
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, arguments: &[&str]) {
-        let output = Command::new("openssl").args(arguments).current_dir(self.0.path()).output().expect("openssl runs");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn ca(&self, arguments: &[&str]) {
-        self.run(
-            &[&["ca", "-batch", "-config", "ca.cnf", "-cert", "ca.crt", "-keyfile", "ca.key"][..], arguments].concat(),
-        );
-    }
-
-    /// A folder `lists` with the CA's certificate and a list that is fresh for so many seconds.
-    fn publish(&self, seconds: &str) -> PathBuf {
-        let folder = self.path("lists");
-        std::fs::create_dir_all(&folder).expect("made");
-        self.ca(&["-gencrl", "-crlsec", seconds, "-out", "lists/ca.crl"]);
-        std::fs::copy(self.path("ca.crt"), folder.join("ca.crt")).expect("copied");
-        folder
-    }
-
-    fn certificate(&self, name: &str) -> Certificate {
-        Certificate::read(&std::fs::read(self.path(name)).expect("read")).expect("a certificate")
-    }
-}
 
 #[test]
 fn what_the_issuer_has_taken_back_is_revoked_and_nothing_else() {
@@ -175,7 +119,8 @@ fn more_than_can_be_is_refused() {
 fn a_client_whose_certificate_its_ca_has_taken_back_is_not_the_partner() {
     let authority = Authority::new("Test CA");
     let lists = Arc::new(RevocationLists::read(&authority.publish("86400")).expect("read"));
-    let set = CertificateSet::default().revoked_by(&[lists], true);
+    let set = CertificateSet::default().revoked_by(&[lists]);
+    assert!(set.has_revocation_lists() && !CertificateSet::default().has_revocation_lists());
     assert!(set.is_revoked(&authority.certificate("revoked.crt")));
     assert!(!set.is_revoked(&authority.certificate("kept.crt")));
 }
@@ -190,13 +135,13 @@ fn a_revoked_certificate_does_nothing_any_more_and_stale_lists_are_known() {
         let window = Window::of(&certificate);
         PartnerCertificate { certificate, uses: all, window, file: authority.path(name), revoked: false }
     };
-    let set = CertificateSet::new(vec![held("kept.crt"), held("revoked.crt")]).revoked_by(&lists, false);
+    let set = CertificateSet::new(vec![held("kept.crt"), held("revoked.crt")]).revoked_by(&lists);
     let kept = authority.certificate("kept.crt");
     let now = kept.not_before();
     assert_eq!(set.verifying(now), vec![kept.clone()]);
     assert_eq!((set.clients(now), set.pinned_tls(now)), (vec![kept.clone()], Some(vec![kept.clone()])));
     assert_eq!(set.revoked().len(), 1);
-    let only = CertificateSet::new(vec![held("revoked.crt")]).revoked_by(&lists, false);
+    let only = CertificateSet::new(vec![held("revoked.crt")]).revoked_by(&lists);
     assert!(only.verifying(now).is_empty());
     assert_eq!(only.pinned_tls(now), Some(Vec::new()), "the system's CAs do not step in");
     let end = set.lists().first().and_then(|end| end.next_update).expect("it has one");

@@ -15,6 +15,9 @@
 //! - [`declarations`]: keys that sign declarations instead of messages
 //! - [`generate`]: new keys with self-signed certificates
 
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests let OpenSSL's command make lists")]
+pub(crate) mod authority;
 pub mod crl;
 pub mod declarations;
 pub mod expiry;

@@ -125,6 +125,11 @@ pub struct CertificateUses {
 impl CertificateUses {
     /// Verifying and encrypting: what a certificate is for when nothing else is said.
     pub const MESSAGES: CertificateUses = CertificateUses { verify: true, encrypt: true, tls: false, client: false };
+
+    /// It may come with the partner's signatures, and is for nothing.
+    pub fn is_none(self) -> bool {
+        !(self.verify || self.encrypt || self.tls || self.client)
+    }
 }
 
 /// One of a partner's certificates.
@@ -149,7 +154,7 @@ pub struct CertificateSet {
     certificates: Vec<PartnerCertificate>,
     /// The revocation lists of their issuers.
     lists: Vec<ListEnd>,
-    /// Lists by which certificates that are not in the set are judged.
+    /// All lists that are configured: certificates that are not in the set are judged by them, those that were replaced too.
     revocation: Vec<Arc<RevocationLists>>,
 }
 
@@ -160,12 +165,10 @@ impl CertificateSet {
         CertificateSet { certificates, lists: Vec::new(), revocation: Vec::new() }
     }
 
-    /// The same set under these revocation lists, which are `kept` to judge others by: see
-    /// [`CertificateSet::is_revoked`].
-    pub fn revoked_by(mut self, lists: &[Arc<RevocationLists>], kept: bool) -> CertificateSet {
-        if kept {
-            self.revocation = lists.to_vec();
-        }
+    /// The same set under these revocation lists, whoever has issued them: the issuer of a certificate that was replaced
+    /// may be none of those of the set. See [`CertificateSet::is_revoked`].
+    pub fn revoked_by(mut self, lists: &[Arc<RevocationLists>]) -> CertificateSet {
+        self.revocation = lists.to_vec();
         for one in &mut self.certificates {
             one.revoked |= lists.iter().any(|lists| lists.revoke(&one.certificate));
             for end in lists.iter().flat_map(|lists| lists.concerning(&one.certificate)) {
@@ -182,7 +185,13 @@ impl CertificateSet {
         &self.lists
     }
 
-    /// Whether a certificate that is not in the set, but shown by one who says to be its owner, is taken back.
+    /// Whether there are lists that certificates outside of the set can be judged by.
+    pub fn has_revocation_lists(&self) -> bool {
+        !self.revocation.is_empty()
+    }
+
+    /// Whether a certificate that is not in the set is taken back: one that somebody shows who says to be its owner, or
+    /// one that was in the set before.
     pub fn is_revoked(&self, certificate: &Certificate) -> bool {
         self.revocation.iter().any(|lists| lists.revoke(certificate))
     }
@@ -195,6 +204,13 @@ impl CertificateSet {
     /// Every certificate that verifies a signature at `now`, newest first.
     pub fn verifying(&self, now: Timestamp) -> Vec<Certificate> {
         self.active(now).filter(|one| one.uses.verify).map(|one| one.certificate.clone()).collect()
+    }
+
+    /// The certificates that may come with the partner's signatures, where there are more than it signs with: all that it has,
+    /// whatever they are for, whether they have ended or are revoked. Nothing is believed for them.
+    pub fn carried(&self) -> Vec<Certificate> {
+        let all = self.certificates.iter();
+        if self.certificates.len() > 1 { all.map(|one| one.certificate.clone()).collect() } else { Vec::new() }
     }
 
     /// The certificate to encrypt to at `now`: of the active ones whose key works with `transport` the one whose window

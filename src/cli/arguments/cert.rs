@@ -22,8 +22,8 @@ pub struct ImportArguments {
     /// It is ours, and this is its private key
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// What a partner's certificate is for: verify, encrypt, tls, client [default: verify and encrypt]
-    #[arg(long = "use", value_delimiter = ',', requires = "partner", value_parser = ["verify", "encrypt", "tls", "client"])]
+    /// What a partner's certificate is for: verify, encrypt, tls, client, carried [default: verify and encrypt]
+    #[arg(long = "use", value_delimiter = ',', requires = "partner", value_parser = ["verify", "encrypt", "tls", "client", "carried"])]
     pub uses: Vec<String>,
     /// Used from this instant, such as 2026-12-01T00:00:00+08:00 [default: while it is valid]
     #[arg(long)]

@@ -7,6 +7,7 @@ mod home;
 mod partners;
 mod reach;
 mod reload;
+mod revocation;
 mod signature;
 mod sm;
 mod waivers;

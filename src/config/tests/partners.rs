@@ -280,6 +280,16 @@ fn credentials_never_travel_in_the_clear() {
 }
 
 #[test]
+fn a_certificate_that_is_only_carried_is_used_for_nothing() {
+    let sandbox = Sandbox::new().with_real_keys();
+    sandbox.partner("[[certificates]]\nfile = \"keys/theirs.crt\"\nuse = [\"carried\"]\n");
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let set = &config.partners.by_id("customs").expect("there").certificates;
+    assert_eq!((set.verifying(sandbox.now).len(), set.carried().len()), (1, 2));
+    assert_eq!(set.certificates().iter().filter(|one| one.uses.is_none()).count(), 1);
+}
+
+#[test]
 fn any_active_certificate_verifies_and_the_newest_one_is_encrypted_to() {
     let sandbox = Sandbox::new().with_real_keys();
     sandbox.partner(
