@@ -7,7 +7,8 @@
 //! as well. What is left of a temporary name does not matter, so its directory is not synced.
 //!
 //! The first failed sync of a file is final: the kernel may have dropped the dirty pages, a second sync would answer
-//! "done". Callers stop acknowledging and start again from what is on disk.
+//! "done". Callers stop acknowledging and start again from what is on disk. To open a directory is a step of its own, before
+//! its name changes: without a descriptor left nothing has happened, and nothing has failed that counts.
 //!
 //! Batches: rename with [`rename_noreplace_unsynced`], then one [`fsync_dir`] per directory; write without a sync,
 //! then one [`sync_filesystem`]. Every call of the platform beyond std lives in this file, each with a portable
@@ -21,7 +22,10 @@ use std::time::{Duration, SystemTime};
 use super::fault::{self, Fault, within};
 use super::random;
 
+use directory::{Directory, Parents};
+
 pub use dir_sync::DirSync;
+pub use directory::{fsync_dir, require_openable, sync_filesystem};
 pub use error::{DurableError, is_failed_sync, is_full};
 pub use past_cache::PastCache;
 
@@ -141,6 +145,10 @@ impl NewFile {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
         fault::at(&within("create", parent(path)), || Ok(())).at("open", path)?;
         let mut file = options.open(path).at("open", path)?;
+        if file.metadata().at("examine", path)?.len() < len {
+            // It would become as long by NUL bytes that nobody wrote.
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof)).at("read", path);
+        }
         file.set_len(len).at("cut", path)?;
         let mut buffer = vec![0; 256 * 1024];
         loop {
@@ -158,9 +166,10 @@ impl NewFile {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when the name is taken; any failure of the disk. The bytes are removed.
     pub fn publish(self, path: &Path) -> Result<()> {
+        let directory = Directory::open(parent(path))?;
         let temporary = self.synced()?;
         rename_noreplace_unsynced(&temporary, path).inspect_err(|_| discard(&temporary))?;
-        fsync_dir(parent(path))
+        directory.sync()
     }
 
     /// Gives the file its name in `dir`, which must be free, and then syncs bytes and name: for a directory whose files
@@ -256,11 +265,12 @@ fn discard(temporary: &Path) {
 /// Renames, replacing what has the name, and syncs both directories.
 ///
 /// # Errors
-/// The rename failed (nothing changed), or a directory could not be synced.
+/// A directory could not be opened or the rename failed (nothing changed), or a directory could not be synced.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    let parents = Parents::open(from, to)?;
     #[expect(clippy::disallowed_methods, reason = "this is the replacement that the lint names")]
     fault::at(&within("rename", parent(to)), || fs::rename(from, to)).at("rename to", to)?;
-    sync_parents(from, to)
+    parents.sync()
 }
 
 /// Renames unless the name is taken, and syncs both directories.
@@ -268,8 +278,9 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when the name is taken; otherwise like [`rename`].
 pub fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {
+    let parents = Parents::open(from, to)?;
     rename_noreplace_unsynced(from, to)?;
-    sync_parents(from, to)
+    parents.sync()
 }
 
 /// Renames unless the name is taken. It counts once [`fsync_dir`] returned for the directory of `to`, then of `from`.
@@ -298,30 +309,14 @@ pub fn open_regular(path: &Path) -> Result<File> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")).at("open", path)
 }
 
-/// The destination first: a power cut between the two shows the file under both names rather than under none.
-fn sync_parents(from: &Path, to: &Path) -> Result<()> {
-    fsync_dir(parent(to))?;
-    if parent(from) != parent(to) {
-        fsync_dir(parent(from))?;
-    }
-    Ok(())
-}
-
-/// Makes the names in `dir` durable.
-///
-/// # Errors
-/// The directory cannot be opened or synced.
-pub fn fsync_dir(dir: &Path) -> Result<()> {
-    fault::at(&within("dirsync", dir), || platform::fsync_dir(dir)).at("sync directory", dir)
-}
-
 /// Removes a file durably.
 ///
 /// # Errors
-/// It does not exist or cannot be removed, or the directory cannot be synced.
+/// It does not exist or cannot be removed, or the directory cannot be opened (nothing changed) or synced.
 pub fn remove(path: &Path) -> Result<()> {
+    let directory = Directory::open(parent(path))?;
     fault::at(&within("remove", parent(path)), || fs::remove_file(path)).at("remove", path)?;
-    fsync_dir(parent(path))
+    directory.sync()
 }
 
 /// Removes a file whose absence need not survive a power cut: who finds it again removes it again.
@@ -340,12 +335,13 @@ pub fn hard_link_unsynced(from: &Path, to: &Path) -> io::Result<()> {
     fault::at(&within("link", parent(to)), || fs::hard_link(from, to))
 }
 
-/// Makes everything written so far to the filesystem of `dir` durable: one call for many files.
+/// Makes the bytes of a file durable that somebody else may have written a moment ago.
 ///
 /// # Errors
-/// The directory cannot be opened, or writing back failed.
-pub fn sync_filesystem(dir: &Path) -> Result<()> {
-    fault::at(&within("syncfs", dir), || platform::sync_filesystem(dir)).at("sync filesystem of", dir)
+/// It cannot be opened or synced.
+pub fn sync_file(path: &Path) -> Result<()> {
+    let file = File::open(path).at("open", path)?;
+    fault::at(&within("sync", parent(path)), || file.sync_data()).at("sync", path)
 }
 
 /// Creates a directory and its missing parents, each made durable in its own parent.
@@ -356,11 +352,12 @@ pub fn create_dir_all(dir: &Path) -> Result<()> {
     let missing: Vec<&Path> =
         dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
     for path in missing.into_iter().rev() {
+        let above = Directory::open(parent(path))?;
         match fault::at(&within("mkdir", parent(path)), || fs::create_dir(path)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             other => other.at("create directory", path)?,
         }
-        fsync_dir(parent(path))?;
+        above.sync()?;
     }
     Ok(())
 }
@@ -432,7 +429,7 @@ pub enum FilesystemKind {
     Memory,
     /// Container layers: bytes vanish with the container, and rename may be a copy.
     Overlay,
-    /// NFS, SMB and the like: syncs and locks depend on a server's settings.
+    /// NFS, SMB and the like, and whatever a program serves (FUSE): syncs and locks depend on a server's settings.
     Network,
 }
 
@@ -478,6 +475,8 @@ fn parent(path: &Path) -> &Path {
 
 #[path = "durable/dir_sync.rs"]
 mod dir_sync;
+#[path = "durable/directory.rs"]
+mod directory;
 #[path = "durable/error.rs"]
 mod error;
 #[path = "durable/past_cache.rs"]

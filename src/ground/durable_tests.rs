@@ -99,6 +99,45 @@ fn memory_filesystems_are_not_trusted() {
 
 #[cfg(unix)]
 #[test]
+fn a_directory_that_cannot_be_opened_is_no_failed_sync_whatever_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, endless) = (dir.path().join("a"), dir.path().join("endless"));
+    write_new(&file, b"a").unwrap();
+    std::os::unix::fs::symlink(&endless, &endless).unwrap();
+    // The kinds of the last two are none of those that say that it is not there.
+    for unopened in ["absent".to_owned(), "a/below".to_owned(), "x".repeat(300), "endless".to_owned()] {
+        let unopened = dir.path().join(unopened);
+        let errors = [
+            fsync_dir(&unopened).unwrap_err(),
+            sync_filesystem(&unopened).unwrap_err(),
+            rename(&file, &unopened.join("b")).unwrap_err(),
+            rename_noreplace(&file, &unopened.join("b")).unwrap_err(),
+            remove(&unopened.join("b")).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!((error.step, error.is_failed_sync()), ("open directory", false), "{error}");
+        }
+    }
+    assert_eq!(names(dir.path()), ["a", "endless"]);
+    let failed = DurableError { step: "sync directory", path: file, source: io::ErrorKind::NotFound.into() };
+    assert!(failed.is_failed_sync());
+}
+
+#[test]
+fn a_file_that_is_shorter_than_it_is_said_to_be_is_not_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("part");
+    write_new(&path, b"came").unwrap();
+    let mut seen = Vec::new();
+    let error = NewFile::resume(&path, 5, &mut |bytes| seen.extend_from_slice(bytes)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!((fs::read(&path).unwrap(), seen.len()), (b"came".to_vec(), 0));
+    drop(NewFile::resume(&path, 3, &mut |bytes| seen.extend_from_slice(bytes)).unwrap());
+    assert_eq!((fs::read(&path).unwrap(), seen), (b"cam".to_vec(), b"cam".to_vec()));
+}
+
+#[cfg(unix)]
+#[test]
 fn only_regular_files_are_opened() {
     let dir = tempfile::tempdir().unwrap();
     let (file, link) = (dir.path().join("a"), dir.path().join("b"));

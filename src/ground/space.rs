@@ -80,6 +80,14 @@ impl Promise {
     }
 }
 
+impl Promise {
+    /// Both together.
+    pub fn and(mut self, mut other: Promise) -> Promise {
+        self.bytes = self.bytes.saturating_add(std::mem::take(&mut other.bytes));
+        self
+    }
+}
+
 impl Drop for Promise {
     fn drop(&mut self) {
         self.promised.fetch_sub(self.bytes, Ordering::SeqCst);

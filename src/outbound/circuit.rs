@@ -1,14 +1,15 @@
 //! A server that cannot be reached is probed by one attempt at a time, so that it holds one worker and not all.
 //!
 //! Every HTTP answer, whatever its status, closes the circuit, also a 2xx whose body does not come whole. Attempts that end
-//! without an answer open it: from the first on the server has one slot, from the third on it is left alone until the next
-//! probe, after the pause that the partner's schedule plans, five minutes at most. What a person retries or releases is a
+//! without an answer open it: from the first on the server has one slot, for what begins after that, whatever is still on its
+//! way to it from long before; from the third on it is left alone until the next probe, after the pause that the partner's schedule plans, five minutes at most. What a person retries or releases is a
 //! probe at once. All of it lives in memory: after a restart the first attempts find out again.
 //!
 //! A partner is down when its own server is, the one that takes payloads. Another server at which it wants its
 //! asynchronous MDNs has a circuit of its own: neither says anything about the other.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,25 +65,43 @@ fn origin(url: &PartnerUrl) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Circuits {
     servers: Mutex<HashMap<Destination, Circuit>>,
+    /// Circuits there have been.
+    numbers: AtomicU64,
     opened: Mutex<HashMap<String, Timestamp>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Circuit {
+    /// Which one it is.
+    number: u64,
     /// Attempts without an answer since the last one with an answer.
     failures: u32,
     /// No attempt begins before.
     probe: Timestamp,
 }
 
+impl Circuit {
+    /// Until when no attempt begins. A probe further away than any is planned was planned before the clock was set back.
+    fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let longest = SignedDuration::try_from(LONGEST).unwrap_or(SignedDuration::MAX);
+        Some(self.probe).filter(|probe| now < *probe && probe.duration_since(now) <= longest)
+    }
+}
+
 impl Circuits {
-    /// How many more attempts may begin, of the `free` ones the server has left besides its `running` ones.
-    pub(super) fn slots(&self, server: &Destination, free: usize, running: usize, now: Timestamp) -> usize {
+    /// How many more attempts may begin, of the `free` ones the server has left. `probes` began in its present
+    /// [doubt](Circuits::doubt) and have not ended.
+    pub(super) fn slots(&self, server: &Destination, free: usize, probes: usize, now: Timestamp) -> usize {
         match self.lock().get(server) {
             None => free,
-            Some(circuit) if running > 0 || now < circuit.probe => 0,
+            Some(circuit) if probes > 0 || circuit.closed_until(now).is_some() => 0,
             Some(_) => free.min(1),
         }
+    }
+
+    /// The doubt in which a server that did not answer last is; each has a number of its own.
+    pub(super) fn doubt(&self, server: &Destination) -> Option<u64> {
+        self.lock().get(server).map(|circuit| circuit.number)
     }
 
     /// The server answered. `true`: it was down before.
@@ -93,7 +112,8 @@ impl Circuits {
     /// An attempt ended without an answer. `true`: with this one the server counts as down.
     pub(super) fn unanswered(&self, server: &Destination, schedule: &RetrySchedule, now: Timestamp) -> bool {
         let mut circuits = self.lock();
-        let circuit = circuits.entry(server.clone()).or_insert(Circuit { failures: 0, probe: now });
+        let begins = || Circuit { number: self.numbers.fetch_add(1, Ordering::Relaxed), failures: 0, probe: now };
+        let circuit = circuits.entry(server.clone()).or_insert_with(begins);
         circuit.failures = circuit.failures.saturating_add(1);
         if circuit.failures >= DOWN {
             let pause = retry::planned(schedule, circuit.failures.saturating_sub(DOWN).saturating_add(1)).min(LONGEST);
@@ -113,9 +133,14 @@ impl Circuits {
         self.lock().contains_key(server)
     }
 
+    /// Whether every server has answered last.
+    pub(super) fn are_all_closed(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Until when a server that is down is left alone; none once its probe may begin.
     pub(super) fn closed_until(&self, server: &Destination, now: Timestamp) -> Option<Timestamp> {
-        self.lock().get(server).map(|circuit| circuit.probe).filter(|probe| now < *probe)
+        self.lock().get(server).and_then(|circuit| circuit.closed_until(now))
     }
 
     /// From now on something may be sent to these partners: the gateway was started, their pause is over, or their files are
@@ -226,6 +251,36 @@ mod tests {
         assert_eq!(circuits.next_probe(at(180)), Some(at(480)), "five minutes at most");
         assert!(circuits.answered(&own("acme")));
         assert_eq!((circuits.slots(&own("acme"), 4, 0, at(181)), circuits.next_probe(at(181))), (4, None));
+    }
+
+    #[test]
+    fn a_probe_that_was_planned_before_the_clock_was_set_back_is_over() {
+        let circuits = Circuits::default();
+        for _ in 0..3 {
+            circuits.unanswered(&own("acme"), &schedule(), at(90_000));
+        }
+        assert_eq!(
+            (circuits.slots(&own("acme"), 4, 0, at(90_000)), circuits.slots(&own("acme"), 4, 0, at(89_800))),
+            (0, 0)
+        );
+        assert_eq!(circuits.closed_until(&own("acme"), at(89_800)), Some(at(90_060)));
+        assert_eq!(
+            (circuits.slots(&own("acme"), 4, 0, at(3600)), circuits.closed_until(&own("acme"), at(3600))),
+            (1, None)
+        );
+    }
+
+    #[test]
+    fn each_doubt_has_a_number_of_its_own() {
+        let circuits = Circuits::default();
+        assert_eq!(circuits.doubt(&own("acme")), None);
+        circuits.unanswered(&own("acme"), &schedule(), at(0));
+        let first = circuits.doubt(&own("acme"));
+        circuits.unanswered(&own("acme"), &schedule(), at(1));
+        assert!(first.is_some() && circuits.doubt(&own("acme")) == first);
+        circuits.answered(&own("acme"));
+        circuits.unanswered(&own("acme"), &schedule(), at(2));
+        assert!(circuits.doubt(&own("acme")).is_some_and(|doubt| Some(doubt) != first));
     }
 
     #[test]

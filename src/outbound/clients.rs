@@ -51,7 +51,7 @@ impl Clients {
     /// The road to `url`, under what `partner` says at `now`.
     ///
     /// # Errors
-    /// The URL, the proxy's address or what the partner's file names for TLS is unusable.
+    /// The URL, the proxy's address or what the partner's file names for TLS is unusable. Nothing was sent.
     pub(super) fn road(&self, partner: &Arc<Partner>, url: &str, now: Timestamp) -> Result<Arc<Road>, PostError> {
         if let Some(known) = self.known(partner, url, now) {
             return Ok(known);
@@ -81,9 +81,11 @@ impl Clients {
     }
 
     fn find(&self, partner: &Arc<Partner>, url: &str, now: Timestamp) -> Result<Road, PostError> {
-        let unusable = |detail: String| PostError::new(PostErrorKind::Body, detail);
-        let settings = client_settings(partner, url, now).map_err(unusable)?;
-        let client = self.profiles.client(&settings).map_err(|error| unusable(error.to_string()))?;
+        let settings = client_settings(partner, url, now);
+        let settings = settings.map_err(|error| PostError::new(PostErrorKind::Proxy, error))?;
+        // Without pins the same comes to light with the first connection, and is of this kind.
+        let client = self.profiles.client(&settings);
+        let client = client.map_err(|error| PostError::new(PostErrorKind::Tls, error))?;
         let authorization = partner.http.authorization.as_ref().filter(|_| may_see_credentials(partner, url));
         Ok(Road {
             partner: partner.clone(),

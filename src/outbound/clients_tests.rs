@@ -2,9 +2,19 @@
 
 use std::path::PathBuf;
 
+use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
+use openssl::bn::BigNum;
+use openssl::ec::{Asn1Flag, EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::x509::{X509, X509Extension, X509Name};
+
 use super::*;
-use crate::http::{SendBody, Timeouts};
-use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, Window};
+use crate::config::{self, Problem, Severity};
+use crate::http::{Client, SendBody, Timeouts};
+use crate::keys::{CertificateSet, CertificateUses, PartnerCertificate, TlsIdentity, Window};
 use crate::outbound::specimens::{Home, PARTNER, URL, customs, now};
 use crate::partner::{Accept, Delivery, HttpAccess, Waived, Waiver, Waivers};
 
@@ -129,4 +139,134 @@ async fn a_partner_is_reached_at_any_port_that_its_file_names_and_its_address_is
     assert_eq!(failure(&partner, elsewhere).await, PostErrorKind::Forbidden);
     let inside = "http://127.0.0.1:444/as2";
     assert_eq!(failure(&outside(inside, listed), inside).await, PostErrorKind::Forbidden);
+}
+
+/// Lines of the partner's file: it is shown `keys/client.crt`.
+const CLIENT: &str = "[http]\ncertificate = \"keys/client.crt\"\nprivate_key = \"keys/client.key\"\n";
+
+/// Makes `keys/client.crt` for this key, of this version (2 is v3) and with these extensions, and `keys/client.key`.
+fn show(home: &Home, key: &PKey<Private>, version: i32, extensions: Vec<X509Extension>) {
+    let issuer = elliptic(Nid::X9_62_PRIME256V1, Asn1Flag::NAMED_CURVE);
+    let mut name = X509Name::builder().unwrap();
+    name.append_entry_by_text("CN", "our client").unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(version).unwrap();
+    builder.set_serial_number(&BigNum::from_u32(7).unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(key).unwrap();
+    builder.set_not_before(&Asn1Time::from_unix(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_unix(4_102_444_800).unwrap()).unwrap();
+    for extension in extensions {
+        builder.append_extension(extension).unwrap();
+    }
+    builder.sign(&issuer, MessageDigest::sha256()).unwrap();
+    home.write("keys/client.crt", &builder.build().to_pem().unwrap());
+    home.write("keys/client.key", &key.private_key_to_pem_pkcs8().unwrap());
+    home.write("partners/customs.toml", format!("{PARTNER}{CLIENT}").as_bytes());
+}
+
+fn rsa(bits: u32) -> PKey<Private> {
+    PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap()
+}
+
+fn elliptic(curve: Nid, parameters: Asn1Flag) -> PKey<Private> {
+    let mut group = EcGroup::from_curve_name(curve).unwrap();
+    group.set_asn1_flag(parameters);
+    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+}
+
+/// Extensions of these names, each critical or not: empty SEQUENCEs.
+fn extensions(named: &[(&str, bool)]) -> Vec<X509Extension> {
+    let content = Asn1OctetString::new_from_bytes(&[0x30, 0]).unwrap();
+    let made = |(name, critical): &(&str, bool)| {
+        X509Extension::new_from_der(&Asn1Object::from_str(name).unwrap(), *critical, &content).unwrap()
+    };
+    named.iter().map(made).collect()
+}
+
+/// What is wrong with the files: nothing, or what keeps the gateway from its start.
+fn mistakes(home: &Home) -> Vec<Problem> {
+    let read = config::load(&home.path("gateway.toml"), &|_| None, now());
+    read.err().map_or_else(Vec::new, |problems| problems.errors().cloned().collect())
+}
+
+/// Whether rustls takes the pair.
+fn can_be_shown(home: &Home) -> bool {
+    let pair = TlsIdentity::from_files(&home.path("keys/client.crt"), &home.path("keys/client.key"), None);
+    let Ok(pair) = pair else { return false };
+    let (trust, identity) = (Trust::Pinned(Vec::new()), Some(Identity::from(&pair)));
+    Client::new(ClientSettings { trust, identity, ..ClientSettings::default() }).is_ok()
+}
+
+#[test]
+fn a_client_certificate_is_taken_from_a_file_exactly_if_a_client_can_show_it() {
+    const UNKNOWN: &str = "1.3.6.1.4.1.55555.1";
+    const POLICIES: &str = "2.5.29.32";
+    const NAMES: &str = "2.5.29.30";
+    let (named, spelt_out) = (Asn1Flag::NAMED_CURVE, Asn1Flag::EXPLICIT_CURVE);
+    let key = rsa(2048);
+    let home = Home::new();
+    for (what, key, version, added, taken) in [
+        ("RSA of 2048 bits", key.clone(), 2, &[][..], true),
+        ("RSA of 1024 bits", rsa(1024), 2, &[], false),
+        ("P-256", elliptic(Nid::X9_62_PRIME256V1, named), 2, &[], true),
+        ("P-384", elliptic(Nid::SECP384R1, named), 2, &[], true),
+        ("P-521", elliptic(Nid::SECP521R1, named), 2, &[], true),
+        ("another curve", elliptic(Nid::SECP256K1, named), 2, &[], false),
+        ("a curve spelt out", elliptic(Nid::X9_62_PRIME256V1, spelt_out), 2, &[], false),
+        ("Ed25519", PKey::generate_ed25519().unwrap(), 2, &[], true),
+        ("X.509 v1", key.clone(), 0, &[], false),
+        ("extensions that may be ignored", key.clone(), 2, &[(UNKNOWN, false), (POLICIES, false)], true),
+        ("one that may not", key.clone(), 2, &[(UNKNOWN, true)], false),
+        ("one of RFC 5280 that may not", key.clone(), 2, &[(POLICIES, true)], false),
+        ("one that may not and is known", key.clone(), 2, &[(NAMES, true)], true),
+        ("a known one twice", key.clone(), 2, &[(NAMES, false), (NAMES, false)], false),
+    ] {
+        show(&home, &key, version, extensions(added));
+        let mistakes = mistakes(&home);
+        assert_eq!((mistakes.is_empty(), can_be_shown(&home)), (taken, taken), "{what}: {mistakes:#?}");
+    }
+}
+
+#[test]
+fn what_no_client_can_show_is_refused_with_its_file_and_the_partner_stays_as_it_was() {
+    let home = Home::new();
+    show(&home, &rsa(2048), 2, Vec::new());
+    let config = home.load();
+    let file = home.path("keys/client.crt").display().to_string();
+    for (bits, version, why) in [(1024, 2, "1024"), (2048, 0, "X.509 v3")] {
+        show(&home, &rsa(bits), version, Vec::new());
+        let mistakes = mistakes(&home);
+        let [mistake] = mistakes.as_slice() else { panic!("one, for {why}: {mistakes:#?}") };
+        assert_eq!((mistake.code, mistake.key.as_str()), ("client-certificate-unusable", "http.certificate"));
+        assert!(mistake.file.ends_with("customs.toml") && mistake.line == Some(6), "{mistake:#?}");
+        for text in [&mistake.text.zh, &mistake.text.en] {
+            assert!(text.contains(&file) && text.contains(why), "{text}");
+        }
+        let read = home.reload(&config, &config.partners);
+        assert!(Arc::ptr_eq(&customs(&read), &customs(&config.partners)), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn old_servers_are_shown_any_certificate_and_after_the_waiver_it_counts_as_a_failed_handshake() {
+    let home = Home::new();
+    show(&home, &rsa(1024), 2, Vec::new());
+    let unusable = |until: &str| {
+        let pinned = "use = [\"verify\", \"encrypt\", \"tls\"]\n";
+        let waiver = format!("[[waivers]]\nalgorithm = \"old-tls\"\nuntil = \"{until}\"\nreason = \"their upgrade\"\n");
+        let file = format!("{PARTNER}{pinned}{CLIENT}tls = \"old\"\n{waiver}");
+        home.write("partners/customs.toml", file.as_bytes());
+        let config = home.load();
+        let told = config.warnings.iter().find(|one| one.code == "client-certificate-unusable");
+        (told.map(|one| one.severity), customs(&config.partners))
+    };
+    let (told, partner) = unusable("2026-12-31");
+    assert_eq!(told, None);
+    assert!(Clients::default().road(&partner, URL, now()).is_ok());
+    let (told, partner) = unusable("2026-05-31");
+    assert_eq!(told, Some(Severity::Warning));
+    assert_eq!(failure(&partner, URL).await, PostErrorKind::Tls);
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
+use tokio::time::Instant;
 
 use super::Outbound;
 use super::absent::Present;
@@ -25,12 +26,16 @@ use crate::store::{Lease, OPEN};
 
 /// Longest nap of the dispatcher; new and due messages wake it, and partners whose files were read again.
 const NAP: Duration = Duration::from_secs(60);
+/// What began so long before a doubt is a long transfer, and no reason to wait with the probe.
+const RECENT: Duration = Duration::from_secs(10);
 /// Leased MDNs that wait for a place at one server. What is beyond waits in the journal.
 const WAITING: usize = 1024;
 /// So long, while that server takes what waits: it is slow, not away.
 const BUSY: SignedDuration = SignedDuration::from_secs(30);
 /// Due messages of a partner that does not answer among which MDNs to other servers are looked for, with each probe.
 const LOOK: usize = 512;
+/// As many times at most: each look passes all that was found before.
+const LOOKS: usize = 4;
 /// The first wait of what is put off; each further one is twice as long.
 const FIRST: SignedDuration = SignedDuration::from_secs(60);
 /// The longest: each is a fact in the journal and a line in the message's history.
@@ -41,8 +46,7 @@ const PUT_OFF: &str = "mdn-put-off";
 #[derive(Default)]
 struct Work {
     tasks: JoinSet<()>,
-    /// Message of each task, and where it goes; nowhere, if it is put off.
-    running: HashMap<TaskId, (Option<Destination>, Id)>,
+    running: HashMap<TaskId, Running>,
     /// How many of them go to each server; none is not listed.
     counts: HashMap<Destination, usize>,
     /// Leased MDNs to other servers than their partner's own, which have no place free, by server.
@@ -51,19 +55,35 @@ struct Work {
     present: Present,
 }
 
+/// A delivery in work.
+struct Running {
+    id: Id,
+    /// Where it goes; nowhere, if it is put off.
+    server: Option<Destination>,
+    /// The doubt in which that server was when it began.
+    doubt: Option<u64>,
+    begun: Instant,
+}
+
 impl Work {
-    /// A task began with a message that goes to this server, or nowhere.
-    fn began(&mut self, task: TaskId, server: Option<Destination>, id: Id) {
-        if let Some(server) = &server {
+    fn began(&mut self, task: TaskId, begun: Running) {
+        if let Some(server) = &begun.server {
             let count = self.counts.entry(server.clone()).or_default();
             *count = count.saturating_add(1);
         }
-        self.running.insert(task, (server, id));
+        self.running.insert(task, begun);
+    }
+
+    /// Deliveries to a server that began in this doubt, or so shortly before that they may end in it like the first one.
+    fn probes(&self, server: &Destination, doubt: u64) -> usize {
+        let counts = |one: &Running| one.doubt == Some(doubt) || one.begun.elapsed() < RECENT;
+        let is_probe = |one: &&Running| counts(one) && one.server.as_ref() == Some(server);
+        self.running.values().filter(is_probe).count()
     }
 
     /// A task has ended; this was its message.
     fn ended(&mut self, task: TaskId) -> Option<Id> {
-        let (server, id) = self.running.remove(&task)?;
+        let Running { id, server, .. } = self.running.remove(&task)?;
         if let Some(server) = server
             && let Entry::Occupied(mut count) = self.counts.entry(server)
         {
@@ -201,15 +221,24 @@ impl Outbound {
     /// A partner that does not answer has one slot: what of its queue goes to other servers gets no turn behind many
     /// payloads, unless it is looked for. `true`: there is something.
     fn look_behind(&self, work: &mut Work, partner: &str, now: Timestamp) -> bool {
-        let leases = self.store.lease_due(now, LOOK, &|of| if of == partner { LOOK } else { 0 });
+        // They are given back together, so that each look is at others.
+        let mut payloads = Vec::new();
         let mut found = false;
-        for lease in leases {
-            let server = self.destination(&lease.message);
-            // Payloads are given back.
-            if !server.is_own() {
+        for _ in 0..LOOKS {
+            let leases = self.store.lease_due(now, LOOK, &|of| if of == partner { LOOK } else { 0 });
+            let is_all = leases.len() < LOOK;
+            for lease in leases {
+                let server = self.destination(&lease.message);
+                if server.is_own() {
+                    payloads.push(lease);
+                    continue;
+                }
                 found = true;
                 let turn = self.turn(work, &server, now);
                 self.launch(work, server, lease, turn);
+            }
+            if found || is_all {
+                break;
             }
         }
         found
@@ -219,12 +248,13 @@ impl Outbound {
         let (flow, id) = (self.clone(), lease.message.id);
         match turn {
             Turn::Now => {
+                let doubt = self.circuits.doubt(&server);
                 let task = work.tasks.spawn(async move { flow.work(lease).await });
-                work.began(task.id(), Some(server), id);
+                work.began(task.id(), Running { id, server: Some(server), doubt, begun: Instant::now() });
             }
             Turn::PutOff(why) => {
                 let task = work.tasks.spawn(async move { flow.put_off(&lease, &server, why).await });
-                work.began(task.id(), None, id);
+                work.began(task.id(), Running { id, server: None, doubt: None, begun: Instant::now() });
             }
             Turn::Later if !server.is_own() && work.waiting_for(&server) < WAITING => {
                 work.waiting.entry(server).or_default().push_back(lease);
@@ -247,7 +277,7 @@ impl Outbound {
             let share = workers.div_ceil(2).saturating_sub(work.running_elsewhere());
             free = free.min(share.max(usize::from(running == 0)));
         }
-        if self.circuits.slots(server, free, running, now) > 0 {
+        if self.slots(work, server, free, now) > 0 {
             return Turn::Now;
         }
         match self.circuits.closed_until(server, now) {
@@ -270,9 +300,15 @@ impl Outbound {
             }
             let server = Destination::own(partner);
             let running = work.running_to(&server);
-            self.circuits.slots(&server, self.concurrency(partner).saturating_sub(running), running, now)
+            self.slots(work, &server, self.concurrency(partner).saturating_sub(running), now)
         };
         self.store.lease_due(now, free, &slots)
+    }
+
+    /// How many attempts may begin of the `free` ones that a server has left.
+    fn slots(&self, work: &Work, server: &Destination, free: usize, now: Timestamp) -> usize {
+        let probes = self.circuits.doubt(server).map_or(0, |doubt| work.probes(server, doubt));
+        self.circuits.slots(server, free, probes, now)
     }
 
     fn concurrency(&self, partner: &str) -> usize {
@@ -316,7 +352,9 @@ impl Outbound {
     /// ones come back through their tasks.
     fn nap(&self, asked: Timestamp) -> Duration {
         let wait = self.circuits.wait(self.store.next_due(), asked, self.clock.now());
-        self.clock.nap(wait.map_or(NAP, |wait| wait.clamp(Duration::from_millis(20), NAP)))
+        // What holds up a probe today need not in a moment.
+        let longest = if self.circuits.are_all_closed() { NAP } else { RECENT };
+        self.clock.nap(wait.map_or(longest, |wait| wait.clamp(Duration::from_millis(20), longest)))
     }
 }
 
@@ -361,7 +399,8 @@ mod tests {
         let mut tasks = Vec::new();
         for (number, to) in (1u8..).zip([Some(&own), Some(&own), Some(&elsewhere), None]) {
             let task = work.tasks.spawn(async {}).id();
-            work.began(task, to.cloned(), Id::from_bytes([number; 16]));
+            let (id, begun) = (Id::from_bytes([number; 16]), Instant::now());
+            work.began(task, Running { id, server: to.cloned(), doubt: None, begun });
             tasks.push(task);
         }
         let places = |work: &Work| (work.running_to(&own), work.running_to(&elsewhere), work.running_elsewhere());
@@ -372,6 +411,21 @@ mod tests {
             work.ended(*task);
         }
         assert_eq!((places(&work), work.running.len(), work.counts.len()), ((0, 0, 0), 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_began_in_a_doubt_is_its_probe_and_nothing_that_began_long_before() {
+        let own = Destination::own("acme");
+        let mut work = Work::default();
+        for (number, doubt) in (1u8..).zip([None, Some(1), Some(2), Some(2)]) {
+            let task = work.tasks.spawn(async {}).id();
+            let (id, begun) = (Id::from_bytes([number; 16]), Instant::now());
+            work.began(task, Running { id, server: Some(own.clone()), doubt, begun });
+        }
+        assert_eq!([1, 2, 3].map(|doubt| work.probes(&own, doubt)), [4; 3], "all began a moment ago");
+        tokio::time::advance(RECENT).await;
+        assert_eq!([1, 2, 3].map(|doubt| work.probes(&own, doubt)), [1, 2, 0]);
+        assert_eq!(work.probes(&Destination::own("other"), 2), 0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -47,18 +48,41 @@ pub enum IntakeError {
     Journal(#[from] CommitError),
 }
 
-impl IntakeError {
+/// Why a claimed file is still in `.claimed`; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotTaken {
+    /// No message has come of it yet.
+    #[error(transparent)]
+    Unrecorded(#[from] IntakeError),
+    /// Its message is recorded and goes its way; what was claimed stays all the same. Of what was refused for its size that is the
+    /// only copy.
+    #[error("it is recorded, but what was claimed cannot be removed, or moved to rejected/: {0}")]
+    Unremoved(io::Error),
+}
+
+impl NotTaken {
     /// For the operator's list.
     pub(super) fn trouble(&self, claim: &Claim) -> Trouble {
-        if let IntakeError::Signing(reason) = self {
-            return Trouble { path: claim.path.clone(), reason: reason.clone() };
-        }
-        let (error, name) = (self.to_string(), &claim.file_name);
-        let text = bilingual!(
-            "文件 {name} 已取出但尚未登记：{error}。文件保存在 .claimed 中，将自动重试。",
-            "{name} was claimed but is not recorded yet: {error}. It is kept in .claimed and tried again by itself."
-        );
-        Trouble { path: claim.path.clone(), reason: Reason { code: "intake-failed".to_owned(), text } }
+        let (name, id) = (&claim.file_name, claim.id);
+        let (code, text) = match self {
+            NotTaken::Unrecorded(IntakeError::Signing(reason)) => (reason.code.as_str(), reason.text.clone()),
+            NotTaken::Unrecorded(error) => {
+                let text = bilingual!(
+                    "文件 {name} 已取出但尚未登记：{error}。文件保存在 .claimed 中，将自动重试。",
+                    "{name} was claimed but is not recorded yet: {error}. It is kept in .claimed and tried again by itself."
+                );
+                ("intake-failed", text)
+            }
+            // Whoever drops it again has it sent twice.
+            NotTaken::Unremoved(error) => {
+                let text = bilingual!(
+                    "文件 {name} 已登记为报文 {id}，只是 .claimed 中的文件无法清理或移入 rejected/：{error}。请勿删除，也请勿重新放入该文件，否则会成为另一个报文；请检查文件夹和权限，系统将自动重试。",
+                    "{name} is recorded as message {id}; only what was claimed of it in .claimed cannot be removed, or moved to rejected/: {error}. Leave it there, and do not drop it again, which would be another message. Check folders and permissions; it is tried again by itself."
+                );
+                ("claimed-not-removed", text)
+            }
+        };
+        Trouble { path: claim.path.clone(), reason: Reason { code: code.to_owned(), text } }
     }
 }
 
@@ -88,7 +112,7 @@ pub(super) enum Prepared {
 
 impl Outbound {
     /// Records a claimed file and removes it; both are done when this returns.
-    pub(super) async fn take(&self, claim: Claim, claimed: Claimed) -> Result<(), IntakeError> {
+    pub(super) async fn take(&self, claim: Claim, claimed: Claimed) -> Result<(), NotTaken> {
         let mut recorded = None;
         if claimed == Claimed::Now || self.store.message(&claim.id).is_none() {
             let partner = self.enabled_partner(&claim.partner)?;
@@ -101,12 +125,13 @@ impl Outbound {
             match self.accept(partner, claim.id, &name, None, read).await {
                 Ok(message) => recorded = message,
                 Err(IntakeError::Journal(CommitError::Conflict(_))) => {}
-                Err(IntakeError::File(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(error) => return Err(error),
+                Err(IntakeError::File(error)) if is_gone(&claim.path, &error) => return Ok(()),
+                Err(error) => return Err(error.into()),
             }
         }
+        let path = claim.path.clone();
         match self.dispose_in_turn(claim, recorded).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.store.judge_sync(error).into()),
+            Err(error) if !is_gone(&path, &error) => Err(NotTaken::Unremoved(self.store.judge_sync(error))),
             _ => Ok(()),
         }
     }
@@ -229,7 +254,7 @@ impl Outbound {
     }
 
     /// A copy of a claimed file, unless it is longer than the limit.
-    fn read_claimed(&self, path: &std::path::Path) -> io::Result<Option<Draft>> {
+    fn read_claimed(&self, path: &Path) -> io::Result<Option<Draft>> {
         let file = durable::open_regular(path)?;
         let len = file.metadata()?.len();
         if len > self.limits.payload {
@@ -348,6 +373,12 @@ impl Outbound {
         let _permit = self.compositions.acquire().await.map_err(io::Error::other)?;
         drain::blocking(work).await.map_err(io::Error::other)?
     }
+}
+
+/// Whether `error` says that the file at `path` is not there, and it is not: a folder beside it may be what is missing.
+fn is_gone(path: &Path, error: &io::Error) -> bool {
+    let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    is_missing(error) && path.symlink_metadata().is_err_and(|error| is_missing(&error))
 }
 
 /// How far a payload has come.

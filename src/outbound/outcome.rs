@@ -1,4 +1,6 @@
 //! Step 6, second half: what an attempt or an MDN came to becomes one fact, with the files that users see.
+//!
+//! Only a receipt that counts becomes that of a message, also where delivery is given up: any other is kept beside it.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,6 +11,7 @@ use crate::as2::verdict::Doubt;
 use crate::bilingual;
 use crate::ground::clock::customs_time;
 use crate::ground::random;
+use crate::ground::text::Bilingual;
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::record::{
@@ -68,7 +71,7 @@ impl Outbound {
         transaction.require(Precondition::StateIs(message.id, SETTLEABLE.to_vec()));
         let receipt = examined.receipt.map(|seen| seen.into_receipt(&mut transaction));
         log(message, examined.outcome, next, examined.reason.as_ref());
-        let ended = Ended { number: attempts, at: now, came: examined.came };
+        let ended = Ended { number: attempts, at: now, came: examined.came, outcome: examined.outcome };
         for fact in follow_up(message, next, examined.reason, receipt, ended) {
             transaction.fact(message.id, fact);
         }
@@ -104,6 +107,7 @@ struct Ended {
     number: u32,
     at: Timestamp,
     came: Came,
+    outcome: Outcome,
 }
 
 fn follow_up(
@@ -113,10 +117,16 @@ fn follow_up(
     receipt: Option<Receipt>,
     ended: Ended,
 ) -> Vec<Fact> {
-    let Ended { number, at, came } = ended;
+    let Ended { number, at, came, outcome } = ended;
     let why = || reason.clone().unwrap_or_else(no_receipt);
-    let unsettled = matches!(next, Next::RetryAt(_) | Next::Hold | Next::Await { .. });
-    let evidence = receipt.clone().filter(|receipt| unsettled && is_worth_keeping(message, receipt, &why().code));
+    // What proves nothing is no answer of the partner, also where nothing is tried any more.
+    let settles = match next {
+        Next::Deliver => true,
+        Next::Fail => matches!(outcome, Outcome::Refused | Outcome::Troubled),
+        Next::RetryAt(_) | Next::Hold | Next::Await { .. } => false,
+    };
+    let (receipt, stray) = if settles { (receipt, None) } else { (None, receipt) };
+    let stray = stray.filter(|stray| is_worth_keeping(message, stray, &why().code));
     let fact = match next {
         Next::Deliver => {
             let files = delivered_files(message, receipt.as_ref(), at, number);
@@ -126,12 +136,13 @@ fn follow_up(
         Next::RetryAt(due) => Fact::RetryAt { due, reason: why(), came },
         Next::Hold => Fact::Held { reason: why(), by: GATEWAY.to_owned(), came },
         Next::Fail => {
-            let reason = why();
+            let refused = outcome == Outcome::Refused && receipt.is_some();
+            let reason = if refused { why() } else { given_up(why()) };
             let files = failed_files(message, &reason, receipt.as_ref(), at, number);
             Fact::Failed { reason, receipt, files }
         }
     };
-    let kept = evidence.map(|receipt| Fact::StrayReceipt { reason: why(), receipt });
+    let kept = stray.map(|receipt| Fact::StrayReceipt { reason: why(), receipt });
     kept.into_iter().chain([fact]).collect()
 }
 
@@ -243,10 +254,20 @@ fn noise() -> f64 {
 
 fn no_receipt() -> Reason {
     let text = bilingual!(
-        "对方已接收传输，但没有返回要求的回执（MDN）。将重发相同的字节。",
-        "the transfer succeeded, but the MDN that was asked for did not come back. The same bytes are sent again."
+        "对方已接收传输，但没有返回要求的回执（MDN）。",
+        "the transfer succeeded, but the MDN that was asked for did not come back."
     );
     Reason { code: "mdn-missing".to_owned(), text }
+}
+
+/// What the last attempt came to, once no other one follows. Reasons themselves say nothing of what follows them.
+fn given_up(last: Reason) -> Reason {
+    let Reason { code, text: Bilingual { zh, en } } = last;
+    let text = bilingual!(
+        "重试期限已过，已放弃投递，网关不再自动发送。请排除原因，然后用 dxgate messages retry 继续。最后一次的结果：{zh}",
+        "delivery was given up: the time for retries is over, and nothing more is sent by itself. Mend the cause, then go on with dxgate messages retry. The last attempt: {en}"
+    );
+    Reason { code, text }
 }
 
 fn log(message: &Message, outcome: Outcome, next: Next, reason: Option<&Reason>) {
@@ -260,3 +281,7 @@ fn log(message: &Message, outcome: Outcome, next: Next, reason: Option<&Reason>)
         Next::Fail => tracing::warn!(%id, partner, code, ?outcome, "failed"),
     }
 }
+
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;

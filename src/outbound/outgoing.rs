@@ -3,7 +3,7 @@
 //! What our own disk refuses says nothing about the partner. Damage holds the message, since no attempt mends it. Anything
 //! else (no file handle is free, the disk answered with an error) may be over in a minute, and then the message goes by
 //! itself. Both are found before an attempt begins as far as that is possible: short bytes are read by then, of long ones the
-//! file is opened.
+//! file is opened, and what is composed for the attempt has had its payload read.
 
 use std::fmt::Display;
 use std::io::{self, Read};
@@ -118,8 +118,8 @@ impl Reading {
     pub(super) fn passing_trouble(&self) -> Option<Reason> {
         let Broken { detail, .. } = self.0.get().filter(|broken| !broken.damaged)?;
         let text = bilingual!(
-            "发送途中磁盘读取失败（{detail}），将按计划以相同的字节重发。请检查数据盘的状态。",
-            "the disk failed while the message was sent ({detail}); the same bytes are sent again on schedule. Check the health of the data filesystem."
+            "发送途中磁盘读取失败（{detail}）。请检查数据盘的状态。",
+            "the disk failed while the message was sent ({detail}). Check the health of the data filesystem."
         );
         Some(Reason { code: STORAGE_FAILED.to_owned(), text })
     }

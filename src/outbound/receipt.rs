@@ -5,18 +5,20 @@
 //! | MDN | state | kept | alert |
 //! |---|---|---|---|
 //! | decisive, message open (waiting, retried, held) | Delivered, Failed or Held | with the message | when it fails or holds |
-//! | the same as the one that settled | stays | no | – |
+//! | the same as the one that settled, also once a person has retried the message that it failed | stays | no | – |
 //! | positive after a negative one, or the reverse | stays | as stray receipt | `mdn-contradicts` |
 //! | positive or negative, after delivery was given up or cancelled | stays | as stray receipt | `mdn-late` |
 //! | with another MIC, message settled | stays | as stray receipt | `mdn-mic-mismatch` |
 //! | `duplicate-document` without a MIC, and nothing shows that the partner had the message whole | Held | as stray receipt | `mdn-duplicate-unproven` |
 //! | the same about an earlier Message-ID (`fresh_message_id`) | stays | a few | a warning that ends with delivery |
 //! | negative about an earlier Message-ID, message not delivered | stays | as stray receipt | `mdn-superseded`, which ends with delivery |
-//! | unsigned though asked, bad signature, other parties, no MIC | stays | a few | a warning that ends with delivery |
+//! | unsigned though asked, bad signature, other parties, no MIC | stays, or Failed where it comes with the last attempt | a few | a warning that ends with delivery; an error with Failed |
 //! | about no message of ours, signed by the partner | – | as a record of its own | `mdn-unknown-message` |
 //! | about no message of ours, not proven to be the partner's; unreadable | – | counted and logged: anybody can send it | – |
 
 use std::sync::atomic::Ordering;
+
+use sha2::{Digest, Sha256};
 
 use super::Outbound;
 use super::outcome::{Examined, Seen, is_worth_keeping};
@@ -31,7 +33,7 @@ use crate::ground::id::Id;
 use crate::ground::text::{Bilingual, printable};
 use crate::mime::Headers;
 use crate::partner::Partner;
-use crate::store::record::{Came, Fact, JobKind, Message, Reason, State};
+use crate::store::record::{Came, Fact, JobKind, Message, Reason, Receipt, State};
 use crate::store::{CommitError, Transaction};
 
 /// What became of an MDN that was POSTed to us.
@@ -39,7 +41,7 @@ use crate::store::{CommitError, Transaction};
 pub enum Arrival {
     /// It settled its message.
     Settled,
-    /// Its message was settled already; it is kept.
+    /// Its message was settled already; it is kept, unless it says what is known.
     Late,
     /// It is about no message of ours to this partner.
     Unknown,
@@ -172,6 +174,10 @@ impl Outbound {
             return Ok(Arrival::Unknown);
         };
         let examined = self.examine_mdn(partner, &message, message.attempts, head, body).await;
+        if is_known(&message, &examined) {
+            tracing::info!(id = %message.id, partner = %message.partner, "the refusal that settled the message came once more");
+            return Ok(Arrival::Late);
+        }
         let open = !message.state.is_final() && message.attempts > 0;
         let decisive = examined.outcome != Outcome::NoReceipt;
         if open && decisive && self.settle(partner, &message, message.attempts, examined).await? {
@@ -277,6 +283,27 @@ fn is_latest(message: &Message, message_id: &MessageId) -> bool {
     message.reach.is_none(message.attempts) && last.is_some_and(|last| last.key() == message_id.key())
 }
 
+/// Whether this is the refusal that settled the message before, sent once more before what a person has retried since was
+/// transferred. Behind that it may be the answer to it: whoever gets a Message-ID again repeats what it said.
+fn is_known(message: &Message, examined: &Examined) -> bool {
+    let refused = matches!(examined.outcome, Outcome::Refused | Outcome::Troubled);
+    let both = message.receipt.as_ref().zip(examined.receipt.as_ref());
+    refused && message.transfers == 0 && both.is_some_and(|(known, seen)| is_repetition(known, seen))
+}
+
+/// By the MDN's own Message-ID, else by its bytes. It must say the same besides, by the same key: a Message-ID need not be unique.
+fn is_repetition(known: &Receipt, seen: &Seen) -> bool {
+    let own = |fields: &Headers| fields.get(headers::MESSAGE_ID).and_then(|id| MessageId::parse(id).ok());
+    let same = match (own(&known.headers), own(&seen.headers)) {
+        (Some(known), Some(seen)) => known.key() == seen.key(),
+        _ => {
+            let digest: [u8; 32] = Sha256::digest(&seen.raw).into();
+            known.body.sha256 == Some(digest)
+        }
+    };
+    same && known.disposition == seen.disposition && known.signer == seen.signer
+}
+
 /// What a credible MDN about a settled message is; `None` when it says what is known already.
 fn afterwards(message: &Message, positive: bool) -> Option<Reason> {
     let answered = message.receipt.is_some();
@@ -323,8 +350,8 @@ fn reason(code: &str, text: Bilingual) -> Reason {
 
 fn unreadable(error: &str) -> Reason {
     let text = bilingual!(
-        "对方的答复不是可识别的 MDN（{error}）。将重发相同的字节；如持续出现，请联系对方。",
-        "the partner's answer is no readable MDN ({error}). The same bytes are sent again; if it persists, ask the partner."
+        "对方的答复不是可识别的 MDN（{error}）；如持续出现，请联系对方。",
+        "the partner's answer is no readable MDN ({error}); if it persists, ask the partner."
     );
     reason("mdn-unreadable", text)
 }
@@ -418,3 +445,7 @@ fn unknown(about: &str) -> Reason {
     );
     reason("mdn-unknown-message", text)
 }
+
+#[cfg(test)]
+#[path = "receipt_tests.rs"]
+mod tests;

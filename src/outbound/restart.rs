@@ -100,9 +100,7 @@ impl Transfer<'_> {
 
     /// Asks by `HEAD` about the body with this mark. `None`: the server has no answer to that.
     async fn ask(&self, mark: &str, attempts: u32) -> Result<Option<Answer>, Over> {
-        let asked = |name: &str| ASKED.iter().any(|asked| asked.eq_ignore_ascii_case(name));
-        let mut fields: Vec<(&str, &str)> = self.fields.iter().filter(|(name, _)| asked(name)).copied().collect();
-        fields.push((ETAG, mark));
+        let fields = asked(&self.fields, mark);
         let timeouts = Timeouts { total: self.timeouts.total.min(PATIENCE), ..self.timeouts };
         for _ in 0..TURNS {
             let error = match self.route.request("HEAD", &fields, SendBody::empty(), timeouts).await {
@@ -118,6 +116,20 @@ impl Transfer<'_> {
         }
         Ok(None)
     }
+}
+
+/// The fields of `HEAD`: those of the POST that it has too, and the mark. Whoever asks speaks version 1.2 at least
+/// (draft-harding-as2-restart), whatever the message says.
+fn asked<'f>(fields: &[(&'f str, &'f str)], mark: &'f str) -> Vec<(&'f str, &'f str)> {
+    let is_asked = |name: &str| ASKED.iter().any(|asked| asked.eq_ignore_ascii_case(name));
+    let of_version = |name: &str| name.eq_ignore_ascii_case(headers::AS2_VERSION);
+    let mut asked: Vec<(&str, &str)> = fields.iter().filter(|(name, _)| is_asked(name)).copied().collect();
+    asked
+        .iter_mut()
+        .filter(|(name, value)| of_version(name) && *value < VERSION)
+        .for_each(|(_, value)| *value = VERSION);
+    asked.push((ETAG, mark));
+    asked
 }
 
 /// The length in a good answer, which the client does not judge where no body follows.
@@ -173,6 +185,7 @@ const ASKED: [&str; 6] = [
     headers::MESSAGE_ID,
     headers::USER_AGENT,
 ];
+const VERSION: &str = "1.2";
 /// The partner has less than it said, or nothing any more.
 const NOT_SATISFIABLE: u16 = 416;
 /// After so many attempts it counts as no answer that a server cannot say for now, and not when.
@@ -185,6 +198,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_says_version_1_2_though_the_message_says_an_older_one() {
+        for (said, asks) in [("1.0", "1.2"), ("1.1", "1.2"), ("1.2", "1.2"), ("1.3", "1.3")] {
+            let post = [("AS2-From", "a"), ("AS2-Version", said), ("Subject", "s"), ("Content-Type", "a/b")];
+            assert_eq!(asked(&post, "\"m\""), [("AS2-From", "a"), ("AS2-Version", asks), (ETAG, "\"m\"")]);
+        }
+    }
 
     #[test]
     fn whoever_could_not_be_asked_is_asked_at_the_next_attempt_and_nobody_else() {

@@ -18,12 +18,13 @@
 //! | other 5xx | retry while there were fewer than three attempts, then hold |
 //! | TLS certificate not trusted, URL not usable | hold: no byte was sent |
 //! | our stored bytes are damaged or gone (`body-unreadable`) | hold: no attempt mends that |
-//! | our stored bytes cannot be read for now (`storage-failed`), found before the attempt begins | no attempt: again in a minute, then later each time; held after `give_up_after` |
+//! | our stored bytes cannot be read for now (`storage-failed`), found before the attempt begins, or when it is composed for | no attempt: again in a minute, then later each time; held after `give_up_after` |
 //! | the same, found in the midst of the body | retry |
 //! | 3xx (never followed), other 4xx | hold, unless the agreement lists the status for retries |
 //!
 //! The schedule's last delay repeats until `give_up_after` has passed since the message was queued, released by a person,
-//! or let out by the window of its environment; then it fails. Time in which nothing could be sent to its partner (a pause, its
+//! or let out by the window of its environment; then it fails, with the reason of the last attempt and the word that it was
+//! given up, and only a verified negative MDN becomes its receipt. Time in which nothing could be sent to its partner (a pause, its
 //! file gone or disabled, the gateway stopped) gives nothing up: see [`patient_since`].
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! A file is taken when it is a regular file, its name is neither hidden nor ignored (`*.tmp`, `*.part`, …), and its
 //! size, inode and modification time have not changed for the settle time. A file that was renamed into the folder is
 //! complete by that; one whose writer closed it waits a fifth of the settle time. Subfolders are left alone, unless they are
-//! messages (`bundle`).
+//! messages (`bundle`). A file whose name is not UTF-8 is reported and stays.
 //!
 //! The claim moves the file to `.claimed/<id>~<name>` on the same filesystem; the folders are synced once per sweep,
 //! before any claimed file is recorded, so that a power cut cannot bring a recorded file back into the outbox.
@@ -15,7 +15,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::bundle::{self, Look};
 use crate::bilingual;
@@ -65,6 +66,18 @@ pub enum Hint {
     Closed,
 }
 
+/// What a watcher saw of files, by path.
+pub type Hints = HashMap<PathBuf, Hint>;
+
+/// When a sweep looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Goes into the ids of what is claimed.
+    pub time: Timestamp,
+    /// The settle time is counted by it, since no step of the clock moves it.
+    pub instant: Instant,
+}
+
 /// What one sweep of one outbox found.
 #[derive(Debug, Default)]
 pub struct Sweep {
@@ -108,7 +121,7 @@ struct Stamp {
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     stamp: Stamp,
-    since: Timestamp,
+    since: Instant,
 }
 
 impl Outbox {
@@ -137,17 +150,17 @@ impl Outbox {
         &self.folder
     }
 
-    /// Claims what has settled at `now`.
-    pub fn sweep(&mut self, now: Timestamp, hints: &HashMap<PathBuf, Hint>) -> Sweep {
+    /// Claims what has settled by `now`. A hint that does not hold any more is dropped.
+    pub fn sweep(&mut self, now: Moment, hints: &mut Hints) -> Sweep {
         self.sweep_at_most(SWEEP_MAX, now, hints)
     }
 
     /// The same, `most` files: the rest waits in the outbox.
-    pub fn sweep_at_most(&mut self, most: usize, now: Timestamp, hints: &HashMap<PathBuf, Hint>) -> Sweep {
+    pub fn sweep_at_most(&mut self, most: usize, now: Moment, hints: &mut Hints) -> Sweep {
         let mut sweep = Sweep::default();
         let listed = self.ahead.is_empty();
         if listed {
-            match self.names() {
+            match self.names(&mut sweep) {
                 Ok(names) => self.ahead = names.into(),
                 Err(error) => {
                     self.report(&mut sweep, self.folder.clone(), folder_unreadable(&self.folder, &error));
@@ -204,8 +217,8 @@ impl Outbox {
         Ok(claims)
     }
 
-    /// Candidate names, oldest name order; folders and ignored names are left out.
-    fn names(&mut self) -> io::Result<Vec<String>> {
+    /// Candidate names, in their order; ignored ones are left out, those that are not UTF-8 are reported.
+    fn names(&mut self, sweep: &mut Sweep) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
@@ -213,14 +226,23 @@ impl Outbox {
             match name.to_str() {
                 Some(name) if !is_ignored(name, &self.ignore) => names.push(name.to_owned()),
                 Some(_) => {}
-                None => names.push(name.to_string_lossy().into_owned()),
+                None if is_ignored(&name.to_string_lossy(), &self.ignore) => {}
+                // A subfolder is left alone whatever it is called, unless it is a message.
+                None if self.folders.is_none() && entry.file_type().is_ok_and(|kind| kind.is_dir()) => {
+                    self.mend(&entry.path(), sweep);
+                }
+                None => {
+                    let path = entry.path();
+                    let reason = bad_name(&path);
+                    self.report(sweep, path, reason);
+                }
             }
         }
         names.sort_unstable();
         Ok(names)
     }
 
-    fn consider(&mut self, name: &str, now: Timestamp, hints: &HashMap<PathBuf, Hint>, sweep: &mut Sweep) {
+    fn consider(&mut self, name: &str, now: Moment, hints: &mut Hints, sweep: &mut Sweep) {
         let path = self.folder.join(name);
         let metadata = match path.symlink_metadata() {
             Ok(metadata) => metadata,
@@ -229,10 +251,15 @@ impl Outbox {
         };
         let files = match self.files_of(&path, &metadata) {
             Ok(Some(Look::Files(len, modified))) => Some((len, modified)),
-            Ok(Some(Look::Unfit(reason))) => return self.report(sweep, path, reason),
-            Ok(Some(Look::Unfinished)) => return self.mend(&path, sweep),
-            Ok(None) if metadata.is_dir() => return self.mend(&path, sweep),
-            Ok(None) => None,
+            Ok(None) if !metadata.is_dir() => None,
+            Ok(looked) => {
+                // Before it can go it changes, and no watcher looks into it: that it once came whole counts no more.
+                hints.remove(&path);
+                return match looked {
+                    Some(Look::Unfit(reason)) => self.report(sweep, path, reason),
+                    _ => self.mend(&path, sweep),
+                };
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.vanished(name, &path, sweep),
             Err(error) => return self.report(sweep, path.clone(), unreadable(&path, &error)),
         };
@@ -241,11 +268,11 @@ impl Outbox {
         }
         let (len, modified) = files.unwrap_or((metadata.len(), metadata.modified().ok()));
         let stamp = Stamp { identity: durable::identity(&metadata), len, modified };
-        if !self.settled(name, stamp, hints.get(&path).copied(), now) {
+        if !self.settled(name, stamp, hints.get(&path).copied(), now.instant) {
             sweep.unsettled = true;
             return;
         }
-        match self.claim(name, &path, metadata.is_dir(), now) {
+        match self.claim(name, &path, metadata.is_dir(), now.time) {
             Ok(claim) => {
                 self.seen.remove(name);
                 self.mend(&path, sweep);
@@ -255,7 +282,13 @@ impl Outbox {
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => {
                 self.vanished(name, &path, sweep)
             }
-            Err(error) => self.report(sweep, path.clone(), unreadable(&path, &error)),
+            Err(error) => {
+                if metadata.is_dir() {
+                    // The same: somebody will change what is in it.
+                    hints.remove(&path);
+                }
+                self.report(sweep, path.clone(), unreadable(&path, &error));
+            }
         }
     }
 
@@ -265,7 +298,7 @@ impl Outbox {
         bundle::look(path, metadata, &self.ignore, most).map(Some)
     }
 
-    fn settled(&mut self, name: &str, stamp: Stamp, hint: Option<Hint>, now: Timestamp) -> bool {
+    fn settled(&mut self, name: &str, stamp: Stamp, hint: Option<Hint>, now: Instant) -> bool {
         let quiet = match hint {
             Some(Hint::MovedIn) => return true,
             Some(Hint::Closed) => self.settle / 5,
@@ -275,7 +308,7 @@ impl Outbox {
         if seen.stamp != stamp {
             *seen = Seen { stamp, since: now };
         }
-        now.duration_since(seen.since) >= SignedDuration::try_from(quiet).unwrap_or(SignedDuration::MAX)
+        now.saturating_duration_since(seen.since) >= quiet
     }
 
     /// Makes sure that each file can be read, so that what cannot stays where its owner finds it, then moves it.
@@ -317,9 +350,8 @@ impl Outbox {
 
 /// Why an entry can never be taken, whatever its age.
 fn refusal(path: &Path, name: &str, metadata: &Metadata) -> Option<Reason> {
-    let shown = || printable(&path.display().to_string());
     if !metadata.is_file() && !metadata.is_dir() {
-        let shown = shown();
+        let shown = printable(&path.display().to_string());
         let text = bilingual!(
             "{shown} 不是普通文件（符号链接、管道等），不会发送。请放入文件本身。",
             "{shown} is not a regular file (a link, a pipe, …) and is not sent. Put the file itself there."
@@ -327,14 +359,18 @@ fn refusal(path: &Path, name: &str, metadata: &Metadata) -> Option<Reason> {
         return Some(reason("outbox-not-a-file", text));
     }
     if name.len() > NAME_MAX || name.contains('\u{FFFD}') || printable(name) != name {
-        let shown = shown();
-        let text = bilingual!(
-            "{shown} 的文件名过长（超过 {NAME_MAX} 字节）或含不可用字符，不会发送。请改名。",
-            "the name of {shown} is longer than {NAME_MAX} bytes or has unusable characters; it is not sent. Rename it."
-        );
-        return Some(reason("outbox-bad-name", text));
+        return Some(bad_name(path));
     }
     None
+}
+
+fn bad_name(path: &Path) -> Reason {
+    let shown = printable(&path.display().to_string());
+    let text = bilingual!(
+        "{shown} 的文件名过长（超过 {NAME_MAX} 字节）或含不可用字符（须为 UTF-8 编码），不会发送。请改名。",
+        "the name of {shown} is longer than {NAME_MAX} bytes, has unusable characters or is not UTF-8; it is not sent. Rename it."
+    );
+    reason("outbox-bad-name", text)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Reason {

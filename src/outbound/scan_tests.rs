@@ -2,13 +2,16 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+
+use jiff::SignedDuration;
 
 use super::*;
 
 struct Fixture {
     home: tempfile::TempDir,
     outbox: Outbox,
-    now: Timestamp,
+    now: Moment,
 }
 
 impl Fixture {
@@ -19,7 +22,8 @@ impl Fixture {
         }
         let ignore = ["*.tmp".to_owned(), "*.part".to_owned()];
         let outbox = Outbox::new("customs", home.path(), Duration::from_secs(1), &ignore);
-        Fixture { home, outbox, now: Timestamp::from_second(1_700_000_000).unwrap() }
+        let now = Moment { time: Timestamp::from_second(1_700_000_000).unwrap(), instant: Instant::now() };
+        Fixture { home, outbox, now }
     }
 
     fn drop_file(&self, name: &str, content: &str) -> PathBuf {
@@ -28,13 +32,19 @@ impl Fixture {
         path
     }
 
-    fn sweep(&mut self, later_ms: i64) -> Sweep {
-        self.sweep_with(later_ms, &HashMap::new())
+    fn sweep(&mut self, later_ms: u32) -> Sweep {
+        self.sweep_with(later_ms, &mut Hints::new())
     }
 
-    fn sweep_with(&mut self, later_ms: i64, hints: &HashMap<PathBuf, Hint>) -> Sweep {
-        self.now = self.now.checked_add(SignedDuration::from_millis(later_ms)).unwrap();
+    fn sweep_with(&mut self, later_ms: u32, hints: &mut Hints) -> Sweep {
+        self.step_the_clock(SignedDuration::from_millis(later_ms.into()));
+        self.now.instant += Duration::from_millis(later_ms.into());
         self.outbox.sweep(self.now, hints)
+    }
+
+    /// As somebody who sets the machine's clock does: no time passes.
+    fn step_the_clock(&mut self, by: SignedDuration) {
+        self.now.time = self.now.time.checked_add(by).unwrap();
     }
 }
 
@@ -68,9 +78,21 @@ fn a_renamed_file_is_complete_at_once_and_a_closed_one_nearly() {
     let mut fixture = Fixture::new();
     let moved = fixture.drop_file("moved.xml", "1");
     let closed = fixture.drop_file("closed.xml", "1");
-    let hints = HashMap::from([(moved, Hint::MovedIn), (closed, Hint::Closed)]);
-    assert_eq!(names(&fixture.sweep_with(0, &hints)), ["moved.xml"]);
-    assert_eq!(names(&fixture.sweep_with(200, &hints)), ["closed.xml"]);
+    let mut hints = Hints::from([(moved, Hint::MovedIn), (closed, Hint::Closed)]);
+    assert_eq!(names(&fixture.sweep_with(0, &mut hints)), ["moved.xml"]);
+    assert_eq!(names(&fixture.sweep_with(200, &mut hints)), ["closed.xml"]);
+}
+
+#[test]
+fn a_step_of_the_clock_neither_takes_a_file_early_nor_holds_it_back() {
+    let mut fixture = Fixture::new();
+    fixture.drop_file("a.xml", "1");
+    fixture.sweep(0);
+    fixture.step_the_clock(SignedDuration::from_hours(24));
+    let forward = fixture.sweep(900);
+    assert!(forward.claims.is_empty() && forward.unsettled, "it may still be written");
+    fixture.step_the_clock(SignedDuration::from_hours(-48));
+    assert_eq!(names(&fixture.sweep(100)), ["a.xml"]);
 }
 
 #[test]
@@ -97,6 +119,35 @@ fn links_and_bad_names_are_reported_once_and_never_taken() {
     let mut fresh = Fixture::new();
     std::os::unix::fs::symlink("/etc/hostname", fresh.home.path().join("outbox/link.xml")).unwrap();
     assert_eq!(codes(&fresh.sweep(0)), ["outbox-not-a-file"]);
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_reported_until_it_is_gone_unless_such_names_are_left_alone() {
+    let mut fixture = Fixture::new();
+    fixture.drop_file("a.xml", "1");
+    let outbox = fixture.home.path().join("outbox");
+    // In GBK, as a program of a Chinese Windows writes them: a file, and names that are left alone in any encoding.
+    let [file, temporary, hidden, folder] = [&b"\xb6\xa9\xb5\xa5.xml"[..], b"\xb6\xa9.part", b".\xb6\xa9", b"\xb6\xa9"]
+        .map(|name| outbox.join(OsStr::from_bytes(name)));
+    for path in [&file, &temporary, &hidden] {
+        File::create(path).unwrap();
+    }
+    fs::create_dir(&folder).unwrap();
+    let told = |sweep: &Sweep| {
+        let told = sweep.troubles.iter().map(|trouble| (trouble.path.clone(), trouble.reason.code.clone()));
+        told.collect::<Vec<_>>()
+    };
+    let bad_name = |path: &PathBuf| (path.clone(), "outbox-bad-name".to_owned());
+    assert_eq!(told(&fixture.sweep(0)), [bad_name(&file)]);
+    let again = fixture.sweep(1000);
+    assert!(again.troubles.is_empty() && names(&again) == ["a.xml"], "told once, and it holds up no other: {again:?}");
+    fixture.outbox.take_folders(Some(2));
+    assert_eq!(told(&fixture.sweep(1000)), [bad_name(&folder)]);
+    fixture.outbox.take_folders(None);
+    assert_eq!(fixture.sweep(1000).mended, [folder]);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(fixture.sweep(1000).mended, [file]);
+    assert!(temporary.exists() && hidden.exists());
 }
 
 #[test]
@@ -142,20 +193,20 @@ fn thousands_of_files_are_taken_in_rounds_without_losing_one() {
 #[test]
 fn a_long_outbox_is_listed_once_for_its_rounds_and_then_afresh() {
     let mut fixture = Fixture::new();
-    let mut hints = HashMap::new();
+    let mut hints = Hints::new();
     for number in 0..600 {
         hints.insert(fixture.drop_file(&format!("{number:04}.xml"), "1"), Hint::MovedIn);
     }
     let unsettled = fixture.drop_file("0000-unsettled.xml", "1");
-    let round = fixture.sweep_with(0, &hints);
+    let round = fixture.sweep_with(0, &mut hints);
     assert!(round.claims.len() == 256 && round.more);
     hints.insert(fixture.drop_file("0000-late.xml", "1"), Hint::MovedIn);
-    let rounds = [fixture.sweep_with(0, &hints), fixture.sweep_with(0, &hints)];
+    let rounds = [fixture.sweep_with(0, &mut hints), fixture.sweep_with(0, &mut hints)];
     assert!(
         rounds.iter().all(|round| round.more && round.troubles.is_empty() && !names(round).contains(&"0000-late.xml"))
     );
     assert_eq!(rounds.map(|round| round.claims.len()), [256, 88]);
-    let afresh = fixture.sweep_with(1000, &hints);
+    let afresh = fixture.sweep_with(1000, &mut hints);
     assert_eq!(names(&afresh), ["0000-late.xml", "0000-unsettled.xml"]);
     assert!(!afresh.more && afresh.troubles.is_empty() && !unsettled.exists());
 }
@@ -191,6 +242,40 @@ fn a_folder_is_taken_whole_once_nothing_in_it_changes() {
     assert_eq!(sweep.claims[0].file_name, "batch");
     assert!(!folder.exists() && sweep.claims[0].path.join("b.xml").is_file());
     assert_eq!(fixture.outbox.leftovers().unwrap(), sweep.claims);
+}
+
+#[test]
+fn a_folder_that_was_moved_in_and_could_not_be_taken_is_complete_no_more() {
+    let folders = ["unfit/deeper", "unfinished", "unreadable"];
+    let mut fixture = Fixture::new();
+    let outbox = fixture.home.path().join("outbox");
+    folders.iter().for_each(|name| fs::create_dir_all(outbox.join(name)).unwrap());
+    fixture.drop_file("unfinished/a.tmp", "half");
+    fixture.drop_file("unreadable/a.xml", "<a/>");
+    let moved_in = ["unfit", "unfinished", "unreadable"].map(|name| outbox.join(name));
+    let mut hints: Hints = moved_in.iter().map(|path| (path.clone(), Hint::MovedIn)).collect();
+    fixture.outbox.take_folders(Some(2));
+    // Where claims go is missing: what is fit cannot be moved.
+    fs::remove_dir(fixture.home.path().join(CLAIMED)).unwrap();
+    assert_eq!(fixture.sweep_with(0, &mut hints).troubles.len(), 2);
+    assert!(hints.is_empty(), "{hints:?}");
+    fs::create_dir(fixture.home.path().join(CLAIMED)).unwrap();
+
+    // Somebody copies them anew, and nobody hears of what is written inside.
+    for (name, folder) in ["unfit", "unfinished", "unreadable"].into_iter().zip(&moved_in) {
+        fs::remove_dir_all(folder).unwrap();
+        fs::create_dir(folder).unwrap();
+        fixture.drop_file(&format!("{name}/a.xml"), "<a/>");
+    }
+    let half = fixture.sweep_with(0, &mut hints);
+    assert!(half.claims.is_empty() && half.unsettled, "{half:?}");
+    for name in ["unfit", "unfinished", "unreadable"] {
+        fixture.drop_file(&format!("{name}/b.xml"), "<b/>");
+    }
+    assert!(fixture.sweep_with(900, &mut hints).claims.is_empty());
+    let whole = fixture.sweep_with(1000, &mut hints);
+    assert_eq!(names(&whole), ["unfinished", "unfit", "unreadable"]);
+    assert!(whole.claims.iter().all(|claim| claim.path.join("b.xml").is_file()));
 }
 
 #[test]
@@ -258,8 +343,8 @@ fn a_folder_with_a_file_that_cannot_be_opened_is_not_claimed() {
     fixture.drop_file("batch/a.xml", "<a/>");
     // Tests may run as root, to whom every mode is open; a link is opened by nobody.
     std::os::unix::fs::symlink("/etc/hostname", folder.join("b.xml")).unwrap();
-    let error = fixture.outbox.claim("batch", &folder, true, fixture.now).unwrap_err();
+    let error = fixture.outbox.claim("batch", &folder, true, fixture.now.time).unwrap_err();
     assert!(error.to_string().contains("b.xml") && folder.join("a.xml").is_file(), "{error}");
     fs::remove_file(folder.join("b.xml")).unwrap();
-    assert!(fixture.outbox.claim("batch", &folder, true, fixture.now).is_ok());
+    assert!(fixture.outbox.claim("batch", &folder, true, fixture.now.time).is_ok());
 }

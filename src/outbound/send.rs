@@ -12,10 +12,10 @@ use super::outcome::Examined;
 use super::outgoing::{Outgoing, storage_failed};
 use super::restart::Transfer;
 use super::retry::Outcome;
-use super::revoked::encrypted_to_revoked;
 use super::{Outbound, circuit};
 use crate::as2::headers;
 use crate::bilingual;
+use crate::ground::durable;
 use crate::ground::id::Id;
 use crate::http::{Answer, PostError, PostErrorKind, Timeouts};
 use crate::mime::Headers;
@@ -61,8 +61,10 @@ impl Outbound {
             Ok(url) => url,
             Err(reason) => return self.hold(&message, reason).await,
         };
-        if let Some(reason) = encrypted_to_revoked(&partner, &message) {
-            return self.hold(&message, reason).await;
+        match self.encrypted_to_revoked(&partner, &message).await {
+            Ok(None) => {}
+            Ok(Some(reason)) => return self.hold(&message, reason).await,
+            Err(error) => return self.unreadable(&partner, &message, &error).await,
         }
         if message.state == State::AwaitingReceipt && self.is_overdue_for_good(&partner, &message) {
             return self.give_up_waiting(&partner, &message).await;
@@ -103,12 +105,13 @@ impl Outbound {
             return Ok(Some(message.clone()));
         }
         let composed = self.compose_late(partner.clone(), message).await;
-        self.after_composing(message, composed).await
+        self.after_composing(partner, message, composed).await
     }
 
     /// What follows a composition: the message as it is now. `None`: it is held or postponed.
     async fn after_composing(
         &self,
+        partner: &Partner,
         message: &Message,
         composed: Result<(), ComposeLate>,
     ) -> Result<Option<Arc<Message>>, CommitError> {
@@ -122,9 +125,12 @@ impl Outbound {
             }
             Err(ComposeLate::Not(NotComposed::Storage(error))) => {
                 let error = self.store.judge_sync(error);
-                tracing::error!(id = %message.id, %error, code = "storage-failed", "composing is tried again in a minute");
-                self.postpone(message.id, storage_failed(&error)).await;
-                Ok(None)
+                if durable::is_full(&error) {
+                    // There may be room any moment.
+                    self.postpone(message.id, storage_failed(&error)).await;
+                    return Ok(None);
+                }
+                self.unreadable(partner, message, &error).await.map(|()| None)
             }
             Err(ComposeLate::Journal(CommitError::Conflict(_))) => Ok(None),
             Err(ComposeLate::Journal(error)) => Err(error),
@@ -143,7 +149,7 @@ impl Outbound {
             return Ok(Some(message));
         }
         let composed = self.recompose(partner.clone(), &message).await;
-        self.after_composing(&message, composed).await
+        self.after_composing(partner, &message, composed).await
     }
 
     /// What an attempt says about the server itself: whether it can be reached. What it says of another server than the
@@ -357,7 +363,7 @@ fn outcome_of(kind: PostErrorKind) -> Outcome {
 }
 
 fn no_answer(error: &PostError) -> Examined {
-    let reason = Some(Reason { code: error.code().to_owned(), text: error.text() });
+    let reason = Some(missed(error));
     let came = if error.kind.nothing_sent() { Came::Nowhere } else { Came::Unknown };
     Examined { reason, came, ..Examined::plain(outcome_of(error.kind)) }
 }
@@ -365,10 +371,14 @@ fn no_answer(error: &PostError) -> Examined {
 /// A 2xx to the whole request whose own body did not come whole: where no MDN was to be in it, nothing is missing.
 fn broken_answer(message: &Message, error: &PostError) -> Examined {
     let outcome = Wanted::by(message).without_mdn();
-    let missed = || Reason { code: error.code().to_owned(), text: error.text() };
     tracing::info!(id = %message.id, %error, ?outcome, "the body of a good answer did not come whole");
-    let reason = (outcome == Outcome::NoReceipt).then(missed);
+    let reason = (outcome == Outcome::NoReceipt).then(|| missed(error));
     Examined { reason, came: Came::Answered, ..Examined::plain(outcome) }
+}
+
+/// Why there is no whole answer. Whether anything is tried again is decided later, so the words say nothing of it.
+fn missed(error: &PostError) -> Reason {
+    Reason { code: error.code().to_owned(), text: error.text() }
 }
 
 /// Seconds, or an HTTP date (RFC 9110 10.2.3).
@@ -400,8 +410,8 @@ fn other_status(answer: &Answer, now: Timestamp) -> Examined {
 
 fn answered_early() -> Reason {
     let text = bilingual!(
-        "正文尚未发完，对方的服务器就已应答成功，正文未必送达；将重发相同的字节。如反复出现，请对方检查其前置的防火墙或代理。",
-        "the partner's server answered before the body was sent, so the message may not have arrived. The same bytes are sent again. If it persists, ask the partner about the firewall or proxy before its server."
+        "正文尚未发完，对方的服务器就已应答成功，正文未必送达。如反复出现，请对方检查其前置的防火墙或代理。",
+        "the partner's server answered before the body was sent, so the message may not have arrived. If it persists, ask the partner about the firewall or proxy before its server."
     );
     Reason { code: "answered-early".to_owned(), text }
 }
@@ -421,3 +431,7 @@ fn mdn_url_refused() -> Reason {
     );
     Reason { code: "mdn-url-refused".to_owned(), text }
 }
+
+#[cfg(test)]
+#[path = "send_tests.rs"]
+mod tests;

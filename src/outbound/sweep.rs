@@ -9,9 +9,10 @@ use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, R
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::intake::{Claimed, IntakeError};
-use super::scan::{self, Claim, Hint, Outbox, Sweep};
+use super::intake::{Claimed, IntakeError, NotTaken};
+use super::scan::{self, Claim, Hint, Hints, Moment, Outbox, Sweep};
 use super::{Outbound, disk_nearly_full};
 use crate::ground::drain::{self, Shutdown};
 use crate::ground::durable::{self, DurableError};
@@ -25,30 +26,34 @@ const IN_WORK: usize = 64;
 const HINTS: usize = 200_000;
 /// Files already claimed are looked at again this often, should an earlier try have failed.
 const LEFTOVERS_EVERY: Duration = Duration::from_secs(30);
-/// The same after one could not be recorded.
+/// The same after one could not be taken.
 const LEFTOVERS_SOON: Duration = Duration::from_secs(3);
-
-/// What was seen of files, by path.
-type Hints = HashMap<PathBuf, Hint>;
 
 /// Watches folders and remembers what it saw until the next sweep.
 struct Watch {
     watcher: Option<RecommendedWatcher>,
     hints: Hints,
-    /// What was seen since the last sweep; `None` takes back what was seen before.
-    news: Arc<Mutex<HashMap<PathBuf, Option<Hint>>>>,
+    news: Arc<Mutex<News>>,
     wake: Arc<Notify>,
+}
+
+/// What was seen since the last sweep.
+#[derive(Default)]
+struct News {
+    /// `None` takes back what was seen before.
+    seen: HashMap<PathBuf, Option<Hint>>,
+    /// Events were lost, so nothing that was seen before the last sweep holds any more.
+    lost: bool,
 }
 
 impl Watch {
     fn new() -> Watch {
-        let news: Arc<Mutex<HashMap<PathBuf, Option<Hint>>>> = Arc::default();
+        let news: Arc<Mutex<News>> = Arc::default();
         let wake = Arc::new(Notify::new());
-        let (seen, waker) = (news.clone(), wake.clone());
+        let (known, waker) = (news.clone(), wake.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Our own looks raise events too: only news about a file wakes, or that events were lost.
-            let news = event.map_or(true, |event| event.need_rescan() || remember(&seen, &event));
-            if news {
+            if remember(&known, &event) {
                 waker.notify_one();
             }
         });
@@ -69,7 +74,10 @@ impl Watch {
     /// Everything that is known, to be [given back](Watch::give_back) after the sweep.
     fn take(&mut self) -> Hints {
         let news = std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner));
-        for (path, hint) in news {
+        if news.lost {
+            self.hints.clear();
+        }
+        for (path, hint) in news.seen {
             match hint {
                 Some(hint) => drop(self.hints.insert(path, hint)),
                 None => drop(self.hints.remove(&path)),
@@ -92,29 +100,31 @@ impl Watch {
     }
 }
 
-/// Whether a file became complete.
-fn remember(news: &Mutex<HashMap<PathBuf, Option<Hint>>>, event: &notify::Event) -> bool {
+/// Whether a file became complete, or nobody knows what happened.
+fn remember(news: &Mutex<News>, event: &notify::Result<notify::Event>) -> bool {
+    let Some(event) = event.as_ref().ok().filter(|event| !event.need_rescan()) else {
+        *news.lock().unwrap_or_else(PoisonError::into_inner) = News { lost: true, ..News::default() };
+        return true;
+    };
     let hint = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Hint::Closed,
-        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::MovedIn,
-        EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => {
-            // Being written (again): what was said before no longer holds.
-            let mut known = news.lock().unwrap_or_else(PoisonError::into_inner);
-            known.extend(event.paths.iter().map(|path| (path.clone(), None)));
-            return false;
-        }
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Hint::Closed),
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(Hint::MovedIn),
+        // Gone, or being written (again): what was said before no longer holds.
+        EventKind::Create(CreateKind::File | CreateKind::Folder)
+        | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Name(RenameMode::From))
+        | EventKind::Remove(_) => None,
         _ => return false,
     };
     let mut known = news.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut any = false;
+    let mut complete = false;
     for path in event.paths.iter().filter(|path| scan::is_candidate(path)) {
-        known.insert(path.clone(), Some(hint));
-        any = true;
+        known.seen.insert(path.clone(), hint);
+        complete |= hint.is_some();
     }
-    any
+    complete
 }
 
-/// Claims in work; each ends with its id and whether it was recorded.
+/// Claims in work; each ends with its id and whether it was taken.
 type InWork = JoinSet<(Id, bool)>;
 /// Files that may be taken, by partner; partners that are not named share the places in work.
 type Rooms = HashMap<String, usize>;
@@ -139,15 +149,15 @@ impl Outbound {
         let mut in_work: InWork = JoinSet::new();
         let mut ids = HashSet::new();
         let permits = Arc::new(Semaphore::new(IN_WORK));
-        let mut leftovers_at = tokio::time::Instant::now();
+        let mut leftovers_at = Instant::now();
         while !shutdown.is_triggered() && self.store.poisoned().is_none() {
             self.renew(&mut outboxes, &mut watch);
             let mut claims = Vec::new();
             let mut rooms = self.rooms();
-            if leftovers_at <= tokio::time::Instant::now() {
+            if leftovers_at <= Instant::now() {
                 let mut left = self.leftovers(&outboxes);
                 left.retain(|claim| !ids.contains(&claim.id));
-                leftovers_at = tokio::time::Instant::now() + LEFTOVERS_EVERY;
+                leftovers_at = Instant::now() + LEFTOVERS_EVERY;
                 take_places(&mut rooms, &left);
                 claims.extend(left.into_iter().map(|claim| (claim, Claimed::Before)));
             }
@@ -173,14 +183,14 @@ impl Outbound {
             ids.extend(claims.iter().map(|(claim, _)| claim.id));
             for left in self.start_work(claims, &permits, &mut in_work).await {
                 ids.remove(&left);
-                leftovers_at = leftovers_at.min(tokio::time::Instant::now() + LEFTOVERS_SOON);
+                leftovers_at = leftovers_at.min(Instant::now() + LEFTOVERS_SOON);
             }
             while let Some(finished) = in_work.try_join_next() {
                 match finished {
-                    Ok((id, recorded)) => {
+                    Ok((id, taken)) => {
                         ids.remove(&id);
-                        if !recorded {
-                            leftovers_at = leftovers_at.min(tokio::time::Instant::now() + LEFTOVERS_SOON);
+                        if !taken {
+                            leftovers_at = leftovers_at.min(Instant::now() + LEFTOVERS_SOON);
                         }
                     }
                     Err(error) => tracing::error!(%error, "taking up a file ended unexpectedly; it stays claimed"),
@@ -224,7 +234,7 @@ impl Outbound {
                         flow.signing.resume(&claim.partner);
                     }
                     Err(error) => {
-                        if matches!(error, IntakeError::Signing(_)) {
+                        if matches!(error, NotTaken::Unrecorded(IntakeError::Signing(_))) {
                             flow.signing.pause(&claim.partner);
                         }
                         flow.remember_trouble(Some(&claim.partner), &error.trouble(&claim));
@@ -295,18 +305,19 @@ impl Outbound {
     async fn sweep_all(
         &self,
         mut outboxes: Outboxes,
-        hints: Hints,
+        mut hints: Hints,
         rooms: Rooms,
     ) -> (Outboxes, Hints, Vec<(String, PathBuf, Sweep)>) {
         let clock = self.clock.clone();
         let work = move || {
             let mut swept = Vec::with_capacity(outboxes.len());
+            let now = || Moment { time: clock.now(), instant: Instant::now() };
             for (partner, outbox) in &mut outboxes {
                 let sweep = match rooms.get(partner) {
                     // What is there is looked at when there is room again.
                     Some(0) => continue,
-                    Some(room) => outbox.sweep_at_most(*room, clock.now(), &hints),
-                    None => outbox.sweep(clock.now(), &hints),
+                    Some(room) => outbox.sweep_at_most(*room, now(), &mut hints),
+                    None => outbox.sweep(now(), &mut hints),
                 };
                 swept.push((partner.clone(), outbox.folder().to_owned(), sweep));
             }
@@ -355,3 +366,7 @@ pub fn prepare_folders(home: &Path) -> Result<(), DurableError> {
     let staging = home.join(STAGING);
     if staging.is_dir() { durable::require_same_filesystem(home, &staging) } else { Ok(()) }
 }
+
+#[cfg(test)]
+#[path = "sweep_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@
 //!
 //! | fact | alert | ends |
 //! |---|---|---|
-//! | `Held` by the gateway, `Failed` | the reason's code | with delivery, or with what a person does to the message |
+//! | `Held` by the gateway, `Failed` (an error at least: nothing mends it by itself) | the reason's code | with delivery, or with what a person does to the message |
 //! | `Attempted` or `Recomposed` after the deadline of an MDN | `mdn-deadline-missed` | the same |
 //! | `StrayReceipt` | the reason's code; not when it merely repeats what is known | doubtful ones with delivery; `mdn-mic-mismatch`, `mdn-contradicts`, `mdn-late` when acknowledged |
 //! | `Declined`: other content under a known Message-ID | `duplicate-other-content` | when acknowledged |
@@ -15,8 +15,9 @@
 //! | `BusinessReceipt` that refuses a document | `declaration-rejected`, `declaration-error` | when later receipts leave no document refused so; with what a person does to the message |
 //! | `PlatformAnswered` that refuses the envelope | `envelope-refused` | with another answer of the platform, or a receipt; the same |
 //!
-//! One message has one alert of a code: raised again while open, it only counts on. A condition that stands takes over
-//! the words of whoever raises it again; it is announced anew when it is [graver, or about something else](Raised::outgrows).
+//! One message has one alert of a code: raised again while open, it only counts on, or begins anew when it is graver by now.
+//! A condition that stands takes over the words of whoever raises it again; it is announced anew when it is
+//! [graver, or about something else](Raised::outgrows).
 
 mod declaration;
 
@@ -232,7 +233,7 @@ pub(super) fn newly_raised(before: Option<&Message>, after: &Message) -> Vec<Rai
 pub(super) fn follow(message: &mut Message, before: State, at: Timestamp, fact: &Fact) -> bool {
     match fact {
         Fact::Held { reason, by, .. } if by == GATEWAY => raise(message, reason, level(&reason.code), at),
-        Fact::Failed { reason, .. } => raise(message, reason, level(&reason.code), at),
+        Fact::Failed { reason, .. } => raise(message, reason, level(&reason.code).max(Level::Error), at),
         Fact::Attempted { .. } | Fact::Recomposed { .. } if before == State::AwaitingReceipt => {
             raise(message, &deadline_missed(), Level::Warning, at);
         }
@@ -265,11 +266,18 @@ pub(super) fn follow(message: &mut Message, before: State, at: Timestamp, fact: 
 }
 
 fn raise(message: &mut Message, reason: &Reason, level: Level, at: Timestamp) {
+    let new = || Alert::new(&reason.code, level, reason.text.clone(), at);
     match message.alerts.iter_mut().find(|known| known.code == reason.code) {
-        // Two facts of one transaction are one event.
-        Some(known) if known.is_open() => known.times = known.times.saturating_add(u32::from(known.raised < at)),
-        Some(known) => *known = Alert::new(&reason.code, level, reason.text.clone(), at),
-        None => message.alerts.push(Alert::new(&reason.code, level, reason.text.clone(), at)),
+        Some(known) if known.is_open() => {
+            // Two facts of one transaction are one event.
+            let times = known.times.saturating_add(u32::from(known.raised < at));
+            if level > known.level {
+                *known = new();
+            }
+            known.times = times;
+        }
+        Some(known) => *known = new(),
+        None => message.alerts.push(new()),
     }
 }
 

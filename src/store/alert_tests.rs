@@ -65,9 +65,46 @@ fn what_the_gateway_holds_or_gives_up_is_alerted_and_what_a_person_holds_is_not(
     assert_eq!(open(&after(&[held("http-404", GATEWAY)])), [("http-404", Level::Error, 1)]);
     let refused = after(&[held("tls-certificate-refused", GATEWAY)]);
     assert_eq!(open(&refused), [("tls-certificate-refused", Level::Security, 1)]);
-    let failed = Fact::Failed { reason: reason("mdn-negative"), receipt: None, files: Vec::new() };
-    assert_eq!(open(&after(&[failed])), [("mdn-negative", Level::Error, 1)]);
+    assert_eq!(open(&after(&[failed("mdn-negative")])), [("mdn-negative", Level::Error, 1)]);
     assert_eq!(open(&after(&[held("held-by-operator", "ann")])), []);
+}
+
+fn failed(code: &str) -> Fact {
+    Fact::Failed { reason: reason(code), receipt: None, files: Vec::new() }
+}
+
+#[test]
+fn what_is_given_up_needs_a_person_whatever_its_last_reason_is() {
+    let doubts = ["mdn-unsigned", "mdn-bad-signature", "mdn-wrong-partner", "mdn-without-mic", "mdn-mic-unreadable"];
+    for code in doubts.into_iter().chain(["mdn-superseded", "http-503"]) {
+        assert_eq!(open(&after(&[failed(code)])), [(code, Level::Error, 1)]);
+    }
+    let code = "tls-certificate-refused";
+    assert_eq!(open(&after(&[failed(code)])), [(code, Level::Security, 1)]);
+}
+
+#[test]
+fn an_open_alert_that_becomes_graver_takes_over_level_and_words_and_is_told_anew() {
+    let awaiting = after(&[Fact::AwaitingReceipt { deadline: at(9), came: Came::Answered }]);
+    let then =
+        |message: &Message, second, fact: &Fact| apply(Some(message.clone()), message.id, at(second), fact).unwrap();
+    let doubted = then(&awaiting, 50, &stray("mdn-unsigned"));
+    assert_eq!(open(&doubted), [("mdn-unsigned", Level::Warning, 1)]);
+    let words = bilingual!("已放弃", "given up");
+    let told = Reason { code: "mdn-unsigned".to_owned(), text: words.clone() };
+    let given_up = Fact::Failed { reason: told, receipt: None, files: Vec::new() };
+    // Two facts of one transaction are one event.
+    for (second, times) in [(50, 1), (60, 2)] {
+        let graver = then(&doubted, second, &given_up);
+        assert_eq!(open(&graver), [("mdn-unsigned", Level::Error, times)]);
+        assert_eq!(graver.alerts[0].text, words);
+    }
+    let graver = then(&doubted, 60, &given_up);
+    let news: Vec<_> = newly_raised(Some(&doubted), &graver).into_iter().map(|raised| raised.alert.level).collect();
+    assert_eq!(news, [Level::Error]);
+    let milder = then(&graver, 70, &stray("mdn-unsigned"));
+    assert_eq!(open(&milder), [("mdn-unsigned", Level::Error, 3)]);
+    assert_eq!((&milder.alerts[0].text, newly_raised(Some(&graver), &milder)), (&words, vec![]));
 }
 
 #[test]

@@ -212,7 +212,7 @@ impl Copy<'_> {
         let Some(earlier) = self.earlier.filter(|earlier| earlier.sequence > 0) else { return Ok(()) };
         let same = earlier.sequence < applied.sequence
             || earlier.sequence == applied.sequence && earlier.chain == HEXLOWER.encode(&applied.hash);
-        // The frame behind it carries its hash.
+        // The frame behind it carries its hash. Once that was given back, as in time it is in every journal, nothing tells.
         let follows = match earlier.sequence.checked_add(1).filter(|next| *next <= applied.sequence) {
             Some(next) => previous_hash(journal, next)?.is_none_or(|hash| HEXLOWER.encode(&hash) == earlier.chain),
             None => true,
@@ -307,6 +307,8 @@ fn link(source: &Path, target: &Path) -> Result<bool, BackupError> {
     let _ = fs::remove_file(&aside);
     match durable::hard_link_unsynced(source, &aside) {
         Ok(()) => {
+            // A body has its name before its bytes are on the disk.
+            durable::sync_file(&aside)?;
             durable::rename(&aside, target)?;
             // Two names of one file: the rename did nothing.
             let _ = fs::remove_file(&aside);

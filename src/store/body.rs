@@ -24,6 +24,19 @@ pub(super) fn path(dir: &Path, id: &Id) -> PathBuf {
     dir.join(id.to_string())
 }
 
+/// Makes a file in the folder of temporary files, which is made again when somebody has removed it. The data folder is not:
+/// if that is missing, its filesystem is.
+pub(super) fn make_in<T>(temporary_dir: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match make() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && temporary_dir.parent().is_some_and(Path::is_dir) => {
+            tracing::warn!(folder = %temporary_dir.display(), "the folder of temporary files was removed; it is made again");
+            durable::create_dir_all(temporary_dir)?;
+            make()
+        }
+        made => made,
+    }
+}
+
 /// Writes a body of any size as a stream. Dropped before [`finish`](BodyWriter::finish), it leaves nothing behind;
 /// finished but never named by a fact, it is swept at the next start.
 #[derive(Debug)]
@@ -72,7 +85,7 @@ impl Seen {
 
 impl BodyWriter {
     pub(super) fn new(temporary_dir: &Path, bodies: &Arc<DirSync>, id: Id) -> io::Result<BodyWriter> {
-        let file = NewFile::create_in(temporary_dir)?;
+        let file = make_in(temporary_dir, || NewFile::create_in(temporary_dir).map_err(io::Error::from))?;
         Ok(BodyWriter::resumed(file, bodies, id, Seen::default()))
     }
 

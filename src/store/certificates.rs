@@ -22,11 +22,13 @@ const MAX: u64 = 64 * 1024;
 pub(super) struct Certificates {
     dir: PathBuf,
     known: Mutex<HashSet<String>>,
+    /// Every name that the folder has is durable. Held by whoever gives one.
+    synced: Mutex<bool>,
 }
 
 impl Certificates {
     pub(super) fn new(dir: &Path) -> Certificates {
-        Certificates { dir: dir.to_path_buf(), known: Mutex::default() }
+        Certificates { dir: dir.to_path_buf(), known: Mutex::default(), synced: Mutex::default() }
     }
 
     fn path(&self, fingerprint: &str) -> PathBuf {
@@ -35,16 +37,26 @@ impl Certificates {
 
     fn keep(&self, der: &[u8]) -> io::Result<String> {
         let fingerprint = HEXLOWER.encode(&Sha256::digest(der));
-        if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&fingerprint) {
+        if self.is_known(&fingerprint) {
             return Ok(fingerprint);
         }
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         // Earlier bytes under this name that are not these were damaged: these replace them.
         if self.read(&fingerprint).is_none() {
             durable::create_dir_all(&self.dir)?;
+            *synced = false;
             durable::replace(&self.path(&fingerprint), der)?;
+        } else if !*synced {
+            // Whoever gave it its name, perhaps an earlier process, may have come no further.
+            durable::fsync_dir(&self.dir)?;
         }
+        *synced = true;
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(fingerprint.clone());
         Ok(fingerprint)
+    }
+
+    fn is_known(&self, fingerprint: &str) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(fingerprint)
     }
 
     /// The first file that does not hold the certificate of its name, if there is one; how many hold.
@@ -69,13 +81,21 @@ impl Certificates {
     }
 
     fn read(&self, fingerprint: &str) -> Option<Vec<u8>> {
+        self.look(fingerprint).ok().flatten()
+    }
+
+    /// An error: whether it is there is not known.
+    fn look(&self, fingerprint: &str) -> io::Result<Option<Vec<u8>>> {
         if fingerprint.len() != 64 || !fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
+            return Ok(None);
         }
         let path = self.path(fingerprint);
-        let fits = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX);
-        let der = if fits { fs::read(&path).ok()? } else { return None };
-        (HEXLOWER.encode(&Sha256::digest(&der)) == fingerprint).then_some(der)
+        let read = fs::metadata(&path)
+            .and_then(|metadata| if metadata.len() <= MAX { fs::read(&path).map(Some) } else { Ok(None) });
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => Ok(read?.filter(|der| HEXLOWER.encode(&Sha256::digest(der)) == fingerprint)),
+        }
     }
 }
 
@@ -83,9 +103,12 @@ impl Store {
     /// Keeps a certificate (DER) for ever; durable when this returns its fingerprint. Blocking I/O the first time only.
     ///
     /// # Errors
-    /// Any failure of the disk.
+    /// Any failure of the disk. A failed sync is final: the store is poisoned, and a poisoned one keeps no more.
     pub fn keep_certificate(&self, der: &[u8]) -> io::Result<String> {
-        self.0.certificates.keep(der)
+        match self.poisoned() {
+            Some(cause) => Err(io::Error::other(cause)),
+            None => self.0.certificates.keep(der).map_err(|error| self.judge_sync(error)),
+        }
     }
 
     /// Checks every kept certificate against its name; how many there are.
@@ -101,5 +124,13 @@ impl Store {
     /// kept, or its file does not hold it any more.
     pub fn certificate(&self, fingerprint: &str) -> Option<Vec<u8>> {
         self.0.certificates.read(fingerprint)
+    }
+
+    /// The same for whoever must not take one that cannot be read for one that is not there.
+    ///
+    /// # Errors
+    /// The disk does not say.
+    pub fn look_for_certificate(&self, fingerprint: &str) -> io::Result<Option<Vec<u8>>> {
+        self.0.certificates.look(fingerprint)
     }
 }

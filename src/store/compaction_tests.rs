@@ -131,6 +131,33 @@ fn without_room_for_what_expires_a_pass_gives_back_what_has_expired_before() {
 }
 
 #[test]
+fn a_backup_goes_on_in_its_folder_though_the_frame_behind_its_last_one_was_given_back() {
+    let (home, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, _) = Store::open(settings(home.path())).unwrap();
+    let back_up = || store.backup(folder.path(), &backup::Beside::default(), at(50), &|_| {}).unwrap();
+    let fill_a_segment = |number| {
+        let mut transaction = Transaction::new(at(1));
+        let payload = transaction.body(vec![1; 60_000]);
+        transaction.fact(id(number), queued("customs", Some(payload)));
+        transaction.fact(id(number), cancelled());
+        store.commit_blocking(transaction).unwrap();
+        payload.id
+    };
+    let first = fill_a_segment(1);
+    let earlier = back_up();
+    let second = fill_a_segment(2);
+    for (number, body) in [(1, first), (2, second)] {
+        happen(&store, id(number), 3, Fact::Purged { why: reason("retention"), bodies: vec![body] }).unwrap();
+    }
+    store.take_snapshot(&|| false).unwrap().unwrap();
+    compose_one(&store, 3, "customs", at(5));
+    store.take_snapshot(&|| false).unwrap().unwrap();
+    store.compact(&|| false).unwrap();
+    assert_eq!(segments(home.path()), [3]);
+    assert!(back_up().sequence > earlier.sequence);
+}
+
+#[test]
 fn bodies_that_were_moved_last_of_all_are_where_they_are_in_an_index_made_anew() {
     let dir = tempfile::tempdir().unwrap();
     let (store, wire, _) = nearly_empty(dir.path());

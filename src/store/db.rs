@@ -9,7 +9,7 @@
 use std::fs::{self, File, TryLockError};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -55,7 +55,8 @@ impl From<std::io::Error> for DbError {
 pub(super) struct Db {
     /// None only while it is dropped.
     db: Option<sled::Db>,
-    dir: PathBuf,
+    /// The file that a flush syncs. It is kept open: for want of a descriptor the map would count as failed.
+    file: File,
     failed: AtomicBool,
 }
 
@@ -86,7 +87,10 @@ impl Db {
         let open = move || fault::at(&"index-open", || Ok(())).map_err(sled::Error::Io).and_then(|()| config.open());
         let opening = std::thread::Builder::new().name("index-open".to_owned()).spawn(open)?;
         match opening.join() {
-            Ok(db) => Ok(Db { db: Some(db?), dir: dir.to_path_buf(), failed: AtomicBool::new(false) }),
+            Ok(db) => {
+                let db = db?;
+                Ok(Db { file: File::open(dir.join("db"))?, db: Some(db), failed: AtomicBool::new(false) })
+            }
             Err(_) => Err(DbError::panicked()),
         }
     }
@@ -218,7 +222,7 @@ impl Db {
         self.guarded(|db| {
             fault::at(&"index-flush", || Ok(()))?;
             db.flush()?;
-            File::open(self.dir.join("db"))?.sync_data()?;
+            self.file.sync_data()?;
             Ok(())
         })
     }
@@ -286,6 +290,18 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[test]
+    fn a_flush_opens_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path(), 1024 * 1024).unwrap();
+        let mut changes = DbBatch::default();
+        changes.insert(b"key", b"value");
+        db.apply(changes).unwrap();
+        // As without a descriptor, it could not be opened.
+        durable::rename(&dir.path().join("db"), &dir.path().join("elsewhere")).unwrap();
+        db.flush().unwrap();
+    }
 
     #[test]
     fn what_batches_have_replaced_does_not_pile_up() {

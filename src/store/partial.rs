@@ -199,9 +199,15 @@ impl Partials {
         self.remove_idle(old)
     }
 
-    /// Removes everything that is not being written: the room is wanted for whole bodies. Returns how many files.
-    pub fn clear(&self) -> usize {
-        self.remove_idle(|_| true)
+    /// Removes everything that is not being written, if that frees so many bytes: they are wanted for whole bodies. What is whole
+    /// is a second name of a stored body, and frees nothing.
+    pub fn give_way(&self, wanted: u64) {
+        let (busy, all) = (self.busy().clone(), self.of(""));
+        let is_idle = |found: &&Found| !found.is_whole() && !busy.iter().any(|prefix| found.name.starts_with(prefix));
+        let idle = all.iter().filter(is_idle);
+        if idle.map(|found| found.len).fold(0, u64::saturating_add) >= wanted {
+            self.remove_idle(|_| true);
+        }
     }
 
     fn remove_idle(&self, which: impl Fn(&Found) -> bool) -> usize {

@@ -83,10 +83,23 @@ fn a_body_is_written_by_one_request_at_a_time() {
     let wanted = Wanted { mark: &own, message_id: "<1@a>", total: 11, from: 0, room: 1000 };
     let taken = folder.partials.take(&wanted, id()).ok().unwrap();
     assert!(matches!(folder.partials.take(&wanted, id()), Err(NotTaken::Busy)));
-    assert_eq!((folder.partials.held(&own), folder.partials.clear()), (None, 0));
+    folder.partials.give_way(0);
+    assert_eq!((folder.partials.held(&own), folder.files("partial")), (None, 1));
     drop(taken.writer);
     taken.turn.forget();
     assert_eq!((folder.partials.held(&own), folder.files("partial")), (Some(0), 0));
+}
+
+#[test]
+fn parts_give_way_to_whole_bodies_only_where_that_makes_room_enough() {
+    let folder = Folder::new();
+    folder.write(&mark("a"), 0, b"hello ", 11);
+    folder.write(&mark("b"), 0, b"world", 11);
+    folder.write(&mark("c"), 0, b"all of it", 9).unwrap();
+    folder.partials.give_way(12);
+    assert_eq!(folder.files("partial"), 3, "removing them would free eleven bytes");
+    folder.partials.give_way(11);
+    assert_eq!(folder.files("partial"), 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::body;
 use crate::ground::fault;
 use crate::mime::{BytesSource, Scratch, ScratchWriter, Source};
 
@@ -35,7 +36,8 @@ impl Write for Spill {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.file.is_none() && self.held.len().saturating_add(bytes.len()) > self.scratch.in_memory {
             fault::at(&"scratch-create", || Ok(()))?;
-            let mut file = tempfile::tempfile_in(&self.scratch.dir)?;
+            let dir = &self.scratch.dir;
+            let mut file = body::make_in(dir, || tempfile::tempfile_in(dir))?;
             file.write_all(&self.held)?;
             (self.held, self.file) = (Vec::new(), Some(file));
         }
@@ -124,5 +126,18 @@ mod tests {
             assert_eq!((&first, &second), (&bytes, &bytes));
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_somebody_removed_is_made_again_and_one_above_it_is_not() {
+        let data = tempfile::tempdir().unwrap();
+        let spilled = |below: &str| {
+            let scratch = StoreScratch { dir: data.path().join(below), in_memory: 1 };
+            scratch.create().unwrap().write_all(b"spilled").map_err(|error| error.kind())
+        };
+        assert_eq!(spilled("tmp"), Ok(()));
+        assert!(data.path().join("tmp").is_dir());
+        assert_eq!(spilled("unmounted/tmp"), Err(io::ErrorKind::NotFound));
+        assert!(!data.path().join("unmounted").exists());
     }
 }

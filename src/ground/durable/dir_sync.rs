@@ -29,6 +29,8 @@ struct Rounds {
 
 #[derive(Debug, Clone, Copy)]
 struct Failure {
+    /// A directory that could not be opened is no failed sync.
+    step: &'static str,
     kind: io::ErrorKind,
     code: Option<i32>,
 }
@@ -78,7 +80,7 @@ impl DirSync {
     fn shared(&self, rounds: &Rounds, wanted: u64) -> Result<()> {
         let Some((_, failure)) = rounds.failed.filter(|(round, _)| *round >= wanted) else { return Ok(()) };
         let error = failure.code.map_or_else(|| failure.kind.into(), io::Error::from_raw_os_error);
-        Err(error).at("sync directory", &self.dir)
+        Err(error).at(failure.step, &self.dir)
     }
 
     fn rounds(&self) -> MutexGuard<'_, Rounds> {
@@ -87,10 +89,10 @@ impl DirSync {
 }
 
 impl Failure {
-    const BROKEN_OFF: Failure = Failure { kind: io::ErrorKind::Other, code: None };
+    const BROKEN_OFF: Failure = Failure { step: "sync directory", kind: io::ErrorKind::Other, code: None };
 
     fn of(error: &DurableError) -> Failure {
-        Failure { kind: error.kind(), code: error.source.raw_os_error() }
+        Failure { step: error.step, kind: error.kind(), code: error.source.raw_os_error() }
     }
 }
 
@@ -180,5 +182,14 @@ mod tests {
         let shared = DirSync::new(Path::new("/nowhere"));
         shared.sync_by(full).unwrap_err();
         shared.sync_by(|| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_could_not_be_opened_is_a_failed_sync_to_none_of_those_who_shared_it() {
+        // No descriptor is left.
+        let unopened = || Err(io::Error::from_raw_os_error(24)).at("open directory", Path::new("/nowhere"));
+        let (made, results) = together(8, unopened);
+        assert_eq!(made, 2);
+        assert!(results.into_iter().all(|result| !result.unwrap_err().is_failed_sync()));
     }
 }

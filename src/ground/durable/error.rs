@@ -73,14 +73,10 @@ impl DurableError {
 }
 
 impl DurableError {
-    /// A sync failed, so what is durable is unknown and a second sync would lie. A directory that could not even be
-    /// opened was not synced in vain: the next time it is.
+    /// A sync failed, so what is durable is unknown and a second sync would lie. A directory that could not even be opened,
+    /// for want of a descriptor or whatever else, was not synced in vain: that is a step of its own, and the next time it is.
     pub fn is_failed_sync(&self) -> bool {
-        let unopened = matches!(
-            self.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
-        );
-        self.step.starts_with("sync") && !unopened
+        self.step.starts_with("sync")
     }
 }
 

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 
 pub(super) use system::{
-    allocate, filesystem_kind, free_space, fsync_dir, go_through_cache, identity, leave_cache, open_no_follow,
-    open_past_cache, rename_noreplace, same_filesystem, sync_filesystem, writes_in_place,
+    DirHandle, allocate, filesystem_kind, free_space, go_through_cache, identity, leave_cache, open_dir,
+    open_no_follow, open_past_cache, rename_noreplace, same_filesystem, sync_dir, sync_filesystem, writes_in_place,
 };
 
 /// Writes zeros: room is taken by bytes.
@@ -28,8 +28,15 @@ mod posix {
         OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
     }
 
-    pub(in super::super) fn fsync_dir(dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+    /// An open directory.
+    pub(in super::super) type DirHandle = File;
+
+    pub(in super::super) fn open_dir(dir: &Path) -> io::Result<DirHandle> {
+        File::open(dir)
+    }
+
+    pub(in super::super) fn sync_dir(opened: &DirHandle) -> io::Result<()> {
+        opened.sync_all()
     }
 
     pub(in super::super) fn same_filesystem(a: &Path, b: &Path) -> Result<bool> {
@@ -49,14 +56,16 @@ mod system {
     use super::fill;
     use rustix::fs::{CWD, RenameFlags};
 
-    pub(in super::super) use super::posix::{free_space, fsync_dir, identity, open_no_follow, same_filesystem};
+    pub(in super::super) use super::posix::{
+        DirHandle, free_space, identity, open_dir, open_no_follow, same_filesystem, sync_dir,
+    };
 
     pub(in super::super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
         Ok(rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
     }
 
-    pub(in super::super) fn sync_filesystem(dir: &Path) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(File::open(dir)?)?)
+    pub(in super::super) fn sync_filesystem(opened: &DirHandle, dir: &Path) -> Result<()> {
+        rustix::fs::syncfs(opened).map_err(io::Error::from).at("sync filesystem of", dir)
     }
 
     pub(in super::super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
@@ -105,11 +114,14 @@ mod system {
     pub(super) fn kind_of(magic: u64) -> FilesystemKind {
         match magic {
             0x0102_1994 | 0x8584_58f6 => FilesystemKind::Memory,
-            0x794c_7630 => FilesystemKind::Overlay,
+            // overlayfs, aufs
+            0x794c_7630 | 0x6175_6673 => FilesystemKind::Overlay,
             // nfs, smb, cifs, smb2, 9p, ceph, afs, coda
             0x6969 | 0x517b | 0xff53_4d42 | 0xfe53_4d42 | 0x0102_1997 | 0x00c3_6400 | 0x5346_414f | 0x7375_7245 => {
                 FilesystemKind::Network
             }
+            // fuse (sshfs, virtiofs and many more), vboxsf, lustre, gpfs, beegfs
+            0x6573_5546 | 0x786f_4256 | 0x0bd0_0bd0 | 0x4750_4653 | 0x1983_0326 => FilesystemKind::Network,
             _ => FilesystemKind::Local,
         }
     }
@@ -125,9 +137,17 @@ mod system {
                 ("overlayfs", 0x794c_7630, FilesystemKind::Overlay),
                 ("nfs", 0x6969, FilesystemKind::Network),
                 ("cifs", 0xff53_4d42, FilesystemKind::Network),
+                ("aufs", 0x6175_6673, FilesystemKind::Overlay),
+                ("fuse", 0x6573_5546, FilesystemKind::Network),
+                ("vboxsf", 0x786f_4256, FilesystemKind::Network),
+                ("lustre", 0x0bd0_0bd0, FilesystemKind::Network),
+                ("gpfs", 0x4750_4653, FilesystemKind::Network),
+                ("beegfs", 0x1983_0326, FilesystemKind::Network),
                 ("ext4", EXT, FilesystemKind::Local),
                 ("xfs", XFS, FilesystemKind::Local),
                 ("btrfs", BTRFS, FilesystemKind::Local),
+                ("zfs", 0x2fc1_2fc1, FilesystemKind::Local),
+                ("f2fs", 0xf2f5_2010, FilesystemKind::Local),
             ];
             for (name, magic, kind) in known {
                 assert_eq!(kind_of(magic), kind, "{name}");
@@ -143,7 +163,13 @@ mod system {
     use super::fill;
 
     #[cfg(unix)]
-    pub(in super::super) use super::posix::{free_space, fsync_dir, identity, open_no_follow, same_filesystem};
+    pub(in super::super) use super::posix::{
+        DirHandle, free_space, identity, open_dir, open_no_follow, same_filesystem, sync_dir,
+    };
+
+    /// Directories cannot be synced, so none is opened.
+    #[cfg(not(unix))]
+    pub(in super::super) struct DirHandle;
 
     /// A hard link refuses a taken name; then the old name goes. Where links are not possible, look first.
     pub(in super::super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
@@ -162,14 +188,15 @@ mod system {
     }
 
     /// No such call: every file of the directory is synced instead.
-    pub(in super::super) fn sync_filesystem(dir: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                OpenOptions::new().write(true).open(entry.path())?.sync_data()?;
+    pub(in super::super) fn sync_filesystem(opened: &DirHandle, dir: &Path) -> Result<()> {
+        for entry in fs::read_dir(dir).at("read directory", dir)? {
+            let path = entry.at("read directory", dir)?.path();
+            if fs::symlink_metadata(&path).at("examine", &path)?.is_file() {
+                let file = OpenOptions::new().write(true).open(&path).at("open", &path)?;
+                file.sync_data().at("sync", &path)?;
             }
         }
-        fsync_dir(dir)
+        sync_dir(opened).at("sync directory", dir)
     }
 
     pub(in super::super) fn filesystem_kind(_dir: &Path) -> io::Result<FilesystemKind> {
@@ -204,7 +231,12 @@ mod system {
     }
 
     #[cfg(not(unix))]
-    pub(in super::super) fn fsync_dir(_dir: &Path) -> io::Result<()> {
+    pub(in super::super) fn open_dir(_dir: &Path) -> io::Result<DirHandle> {
+        Ok(DirHandle)
+    }
+
+    #[cfg(not(unix))]
+    pub(in super::super) fn sync_dir(_opened: &DirHandle) -> io::Result<()> {
         Ok(())
     }
 

@@ -20,7 +20,7 @@ const MAKING: &str = ".staged.new";
 /// Makes the staging folder of a partner in its `home` unless it is there.
 ///
 /// # Errors
-/// Something in it cannot be created or synced.
+/// Something in it cannot be created or synced, or the store is poisoned and does not tell what must be in it.
 pub fn prepare_staging(store: &Store, home: &Path, partner: &str) -> Result<(), DurableError> {
     // The publisher and the sweeps make them.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -30,6 +30,10 @@ pub fn prepare_staging(store: &Store, home: &Path, partner: &str) -> Result<(), 
         return durable::create_dir_all(&staging);
     }
     let mut lost = store.pending_publications(usize::MAX);
+    if let Some(cause) = store.poisoned() {
+        // An index that fails lists less than there is: what it leaves out would count as published.
+        return Err(DurableError { step: "fill", path: staging, source: io::Error::other(cause) });
+    }
     lost.retain(|pending| pending.stage == PublicationStage::Staged && pending.partner == partner);
     if lost.is_empty() {
         return durable::create_dir_all(&staging);

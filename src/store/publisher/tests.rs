@@ -265,6 +265,18 @@ async fn what_was_staged_is_published_though_its_tree_was_moved_away() {
 }
 
 #[tokio::test]
+async fn no_staging_folder_is_made_while_the_store_cannot_tell_what_must_be_in_it() {
+    let bench = bench();
+    bench.promise(1, "acme", 1).await;
+    staged(&bench, 1).await;
+    fs::remove_dir_all(bench.path("acme/.staged")).unwrap();
+    bench.store.poison("the index failed".to_owned());
+    let error = prepare_staging(&bench.store, &bench.path("acme"), "acme").unwrap_err();
+    assert!(error.to_string().contains("the index failed") && !error.is_failed_sync(), "{error}");
+    assert!(!bench.path("acme/.staged").exists(), "an empty one would say that everything was published");
+}
+
+#[tokio::test]
 async fn what_was_renamed_and_taken_before_it_was_recorded_does_not_appear_again() {
     let bench = bench();
     bench.promise(1, "acme", 1).await;
@@ -361,8 +373,40 @@ fn a_failed_sync_is_told_from_a_folder_that_is_not_there() {
         |step, kind| Trouble::from(DurableError { step, path: PathBuf::from("inbox"), source: io::Error::from(kind) });
     assert!(matches!(failed("sync directory", io::ErrorKind::Other), Trouble::Sync(_)));
     assert!(matches!(failed("sync filesystem of", io::ErrorKind::StorageFull), Trouble::Sync(_)));
-    assert!(matches!(failed("sync directory", io::ErrorKind::NotFound), Trouble::Own(_)));
+    assert!(matches!(failed("open directory", io::ErrorKind::NotFound), Trouble::Own(_)));
+    // No descriptor is left.
+    assert!(matches!(failed("open directory", io::ErrorKind::Other), Trouble::Own(_)));
     assert!(matches!(failed("create directory", io::ErrorKind::StorageFull), Trouble::Own(_)));
+}
+
+#[tokio::test]
+async fn no_staging_folder_is_synced_before_the_destinations_of_its_batch() {
+    let bench = bench();
+    for number in 1..=3 {
+        bench.promise(number, "acme", 1).await;
+    }
+    let batch = || {
+        let folders = ["inbox", "sent", "inbox"].map(|target| vec![PathBuf::from(target), PathBuf::from(STAGING)]);
+        bench.store.pending_publications(3).into_iter().zip(folders).collect::<Vec<_>>()
+    };
+    let (made, mut failed) = (Mutex::new(Vec::new()), Vec::new());
+    let note = |folder: &Path| made.lock().unwrap().push(folder.display().to_string());
+    let sync = |folder: &Path| -> Result<(), DurableError> {
+        note(folder);
+        Ok(())
+    };
+    let synced = folders::sync_folders_by(batch(), &mut failed, |pending| pending, &sync).unwrap();
+    assert_eq!((synced.len(), failed.len()), (3, 0));
+    assert_eq!(std::mem::take(&mut *made.lock().unwrap()), ["inbox", "sent", STAGING]);
+
+    // What was renamed into a folder that cannot be opened must not be gone from where it came.
+    let unopened = |folder: &Path| match folder.ends_with("sent") {
+        true => Err(DurableError { step: "open directory", path: folder.into(), source: io::ErrorKind::Other.into() }),
+        false => sync(folder),
+    };
+    let synced = folders::sync_folders_by(batch(), &mut failed, |pending| pending, &unopened).unwrap();
+    assert_eq!((synced.len(), failed.len()), (0, 3));
+    assert_eq!(*made.lock().unwrap(), ["inbox"]);
 }
 
 #[test]

@@ -291,6 +291,17 @@ fn a_body_that_no_fact_names_is_swept() {
 }
 
 #[test]
+fn a_body_is_written_though_somebody_has_removed_the_folder_of_temporary_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    fs::remove_dir_all(dir.path().join("tmp")).unwrap();
+    let mut writer = store.body_writer().unwrap();
+    writer.write_all(b"large").unwrap();
+    let body = writer.finish().unwrap();
+    assert_eq!(store.read_all(&body, 10).unwrap(), b"large");
+}
+
+#[test]
 fn an_index_that_is_still_held_for_a_moment_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let map = dir.path().join("db");
