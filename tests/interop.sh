@@ -38,7 +38,7 @@ name none is taken. The digest of what django-pyas2 and libas2 sign is taken dow
 connections that break, and messages that must be refused, signed with RSA and encrypted with AES-256-CBC unless the case is about
 that. Connections pass through a proxy that cuts, slows or changes what it carries. `pass` is as above, and the payload arrived once.
 Otherwise it says what came of it: of what dxgate sends, the state of the message with the code of the reason that people see, and the
-disposition of the peer's receipt; of what a peer sends, what it was told, and then nothing of it is in the inbox. A message is sent
+disposition of the peer's receipt, or of one that proves nothing, kept without effect; of what a peer sends, what it was told, and then nothing of it is in the inbox. A message is sent
 again after a cut as the same message, and one that arrived before is answered by most products as a duplicate. Where that answer
 has no MIC, it counts only if the first attempt had been answered at all; otherwise the message is held (`mdn-duplicate-unproven`).
 

@@ -127,6 +127,71 @@ fn a_receipt_that_comes_after_delivery_was_given_up_is_kept_and_a_retry_makes_go
     assert_eq!(gateway.alerts(), Vec::<String>::new(), "acknowledged with the retry, or ended with delivery");
 }
 
+/// `ours`, which wants its MDN in the answer and gives up with the second attempt.
+fn impatient(peer: &Scripted) -> Home {
+    let home = Home::ours();
+    let delivery = "retry = [\"1m\"]\njitter = 0.0\ngive_up_after = \"1m\"";
+    home.partner("theirs", &PartnerFile { url: peer.url(), delivery, ..PartnerFile::default() });
+    home
+}
+
+/// A message that is given up.
+fn given_up(gateway: &Inside<'_>) -> Message {
+    gateway.submit("theirs", "order.xml", ORDER);
+    inside::settle(&[gateway], "given up");
+    gateway.sent_to("theirs")
+}
+
+#[test]
+fn a_receipt_that_proves_nothing_does_not_answer_for_a_message_that_is_given_up() {
+    let peer = Scripted::start(|_, posted| Some(acknowledge(posted, Kind { signer: None, ..Kind::default() })));
+    let home = impatient(&peer);
+    let gateway = Inside::start(&home, &inside::clock());
+    let failed = given_up(&gateway);
+    let code = failed.reason.as_ref().map(|reason| reason.code.as_str());
+    assert_eq!((failed.state, code, &failed.receipt), (State::Failed, Some("mdn-unsigned"), &None));
+    assert!(!failed.strays.is_empty() && strays(&failed).iter().all(|code| *code == "mdn-unsigned"), "{failed:#?}");
+    let files = gateway.api(&format!("/api/v1/messages/{}", failed.id))["files"].clone();
+    let folders: Vec<&Value> = files.as_array().unwrap().iter().map(|file| &file["folder"]).collect();
+    assert_eq!(folders, ["failed"], "nothing in receipts/: {files:#}");
+    let posted = peer.posted().remove(0);
+    for late in [contrary(&posted), receipt_for(&posted, Kind::default())] {
+        assert_eq!(post(&home, &late), 200);
+    }
+    let message = gateway.sent_to("theirs");
+    let late = strays(&message).into_iter().filter(|code| *code == "mdn-late").count();
+    assert_eq!((message.state, late), (State::Failed, 2), "whatever they say late is kept: {message:#?}");
+    assert_eq!(gateway.alerts(), ["mdn-unsigned", "mdn-late"]);
+}
+
+#[test]
+fn what_is_given_up_is_an_error_and_its_words_promise_no_other_attempt() {
+    type Script = fn(&Posted) -> Option<Vec<u8>>;
+    let scripts: [(&str, Script); 5] = [
+        ("mdn-unsigned", |posted| Some(acknowledge(posted, Kind { signer: None, ..Kind::default() }))),
+        ("mdn-missing", |_| Some(answer(200, "", b""))),
+        ("mdn-unreadable", |_| Some(answer(200, "Content-Type: text/html\r\n", b"<p>Thank you!</p>"))),
+        ("connection-closed", |_| None),
+        ("http-503", |_| Some(answer(503, "", b""))),
+    ];
+    for (code, script) in scripts {
+        let peer = Scripted::start(move |_, posted| script(posted));
+        let home = impatient(&peer);
+        let gateway = Inside::start(&home, &inside::clock());
+        assert_eq!(given_up(&gateway).state, State::Failed, "{code}");
+        let alert = gateway.api("/api/v1/alerts")["alerts"][0].clone();
+        assert_eq!((&alert["code"], &alert["level"]), (&code.into(), &"error".into()), "{alert:#}");
+        let file = home.exchange("theirs", "failed").join("order.xml.error.json");
+        let error = json(&eventually("it is told beside the file", || std::fs::read(&file).ok()));
+        assert_eq!((&error["code"], &error["text"]), (&alert["code"], &alert["text"]));
+        let (zh, en) = (error["text"]["zh"].as_str().unwrap(), error["text"]["en"].as_str().unwrap());
+        assert!(zh.contains("已放弃投递") && en.contains("given up"), "{error:#}");
+        assert!([zh, en].iter().all(|text| text.contains("dxgate messages retry")), "{error:#}");
+        let promises = |text: &str| ["again", "later", "重发", "稍后"].iter().any(|word| text.contains(word));
+        assert!(!promises(zh) && !promises(en), "{error:#}");
+    }
+}
+
 #[test]
 fn a_receipt_that_comes_after_the_message_was_resent_says_that_the_partner_may_have_both() {
     let peer = Scripted::start(|_, _| Some(answer(202, "", b"")));

@@ -92,6 +92,8 @@ fn on_a_disk_that_is_nearly_full_nothing_is_taken_and_all_goes_on_when_there_is_
     let answer = http::post(home.as2, "/as2", &headers, b"hello").unwrap();
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.head.to_ascii_lowercase().contains("retry-after"), "{answer:?}");
+    let vast = format!("POST /as2 HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: 700000000\r\n\r\n");
+    assert_eq!(http::exchange(home.as2, vast.as_bytes()).unwrap().status, 413, "nor will it be when there is room");
     let unready = http::get(home.console, "/readyz", None).unwrap();
     assert!(unready.status == 503 && unready.text().contains("disk-nearly-full"), "{unready:?}");
     eventually("the log says so", || gateway.log().contains("disk-nearly-full").then_some(()));
@@ -107,6 +109,32 @@ fn on_a_disk_that_is_nearly_full_nothing_is_taken_and_all_goes_on_when_there_is_
     assert_eq!(gateway.wait_for("theirs", "sent", "waits.txt"), b"waits");
     assert!(gateway.is_ready(), "{}", gateway.log());
     eventually("the alert ends", || (!alerted(&gateway)).then_some(()));
+}
+
+#[test]
+fn what_strangers_announce_in_a_partners_name_takes_no_room_before_it_comes() {
+    const MIB: u64 = 1024 * 1024;
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let free = dxgate::ground::durable::free_space(scratch.path()).unwrap();
+    let limits = format!("[limits]\nfree_space_floor = \"{}MiB\"", (free / MIB).saturating_sub(4096));
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &limits });
+    home.partner("theirs", &PartnerFile::default());
+    let gateway = Gateway::start(&home);
+    let announced = |number: u32| {
+        let mut socket = TcpStream::connect(home.as2).unwrap();
+        let head = format!(
+            "POST /as2 HTTP/1.1\r\nHost: a\r\n{PLAIN}AS2-From: theirs\r\nMessage-ID: <{number}@test>\r\n\
+             Content-Length: 500000000\r\nExpect: 100-continue\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        let mut begun = [0; 12];
+        socket.read_exact(&mut begun).unwrap();
+        (socket, String::from_utf8_lossy(&begun).into_owned())
+    };
+    // Sixteen gigabytes with what would come out of them.
+    let open: Vec<_> = (0..16).map(announced).collect();
+    assert!(open.iter().all(|(_, begun)| begun == "HTTP/1.1 100"), "{open:?}");
+    still_works(&home, &gateway);
 }
 
 #[test]

@@ -67,6 +67,15 @@ fn every_row_is_answered_as_it_was_asked_and_nothing_refused_is_delivered() {
             asking(&format!("{required}pkcs7-signature; signed-receipt-micalg=required, ripemd160"), "<7@theirs>"),
             false,
         ),
+        // What is demanded of the signature can be met; it is something else that cannot.
+        (
+            "failed/Failure: unsupported format",
+            asking(
+                &format!("{required}pkcs7-signature; signed-receipt-micalg=required, sha-256; x-new=required, y"),
+                "<9@theirs>",
+            ),
+            true,
+        ),
         ("processed/error: unexpected-processing-error", letter(&open_plan(), "<1@theirs>", b"<another/>"), true),
         ("processed/error: decompression-failed", damaged(letter(&packed, "<8@theirs>", &PAYLOAD.repeat(9))), true),
     ];
@@ -77,7 +86,8 @@ fn every_row_is_answered_as_it_was_asked_and_nothing_refused_is_delivered() {
         assert_eq!(receipt.disposition.to_string(), expected, "{}\n{}", answer.text(), gateway.log());
         assert_eq!(matches!(receipt.signature, Ok(Some(_))), signed, "{disposition}");
         // RFC 4130 7.3.1: unless it was not read to its end.
-        let confirmed = signed && !disposition.contains("decr") && !disposition.contains("decompr");
+        let unread = ["decr", "decompr", "unsupported"].iter().any(|word| disposition.contains(word));
+        let confirmed = signed && !unread;
         assert_eq!(receipt.mic.is_some(), confirmed, "{disposition}");
         assert!(!receipt.text.is_empty(), "{disposition}");
     }
@@ -108,6 +118,29 @@ fn told(home: &Home, letter: &Letter) -> (String, bool, Option<String>) {
     let disposition = disposition.strip_prefix("automatic-action/MDN-sent-automatically; ").unwrap().to_owned();
     let about = receipt.original_message_id.map(|id| id.as_str().to_owned());
     (disposition, matches!(receipt.signature, Ok(Some(_))), about)
+}
+
+#[test]
+fn a_receipt_quotes_names_where_the_message_did() {
+    let home = home();
+    let gateway = Gateway::start(&home);
+    let unsigned = SendPlan { signing: None, ..open_plan() };
+    let spellings = [("theirs", "ours"), ("\"theirs\"", "ours"), ("theirs", "\"ours\""), ("\"theirs\"", "\"ours\"")];
+    for (number, (from, to)) in spellings.into_iter().enumerate() {
+        for (plan, disposition) in
+            [(open_plan(), "processed"), (unsigned.clone(), "processed/error: insufficient-message-security")]
+        {
+            let payload = format!("<order>{number}</order>\n");
+            let letter = letter(&plan, &format!("<{number}.{}@theirs>", disposition.len()), payload.as_bytes());
+            let Letter { headers, body } = with(with(letter, "AS2-From", from), "AS2-To", to);
+            let answer = http::post(home.as2, "/as2", &headers, &body).unwrap();
+            let receipt = receipt_in(&answer);
+            assert!(receipt.disposition.to_string().ends_with(&format!("; {disposition}")), "{}", answer.text());
+            let names = [receipt.from, receipt.to].map(|name| name.map(|name| name.header_value()));
+            assert_eq!(names, [Some(to.to_owned()), Some(from.to_owned())], "{}", answer.head);
+        }
+    }
+    assert!(gateway.stop().success());
 }
 
 #[test]

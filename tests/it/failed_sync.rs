@@ -13,7 +13,7 @@ use std::process::Command;
 use crate::proof::account::judge;
 use crate::proof::traffic::{Peers, Traffic, VICTIM_LIMITS};
 use crate::support::gateway::{Gateway, dxgate};
-use crate::support::home::{Home, Station};
+use crate::support::home::{Home, PartnerFile, Station, change};
 use crate::support::{DEADLINE, eventually, keys};
 
 const LIBRARY: &str = r#"
@@ -84,6 +84,29 @@ fn after_one_failed_sync_the_process_ends_without_another_and_a_new_one_finds_ev
     }
     let judgement = judge(&accounts, &["--all-offers"]);
     assert!(judgement.clean, "{}", judgement.text());
+}
+
+/// It has its name by then, so a second try would find it there.
+#[test]
+fn a_certificate_whose_name_could_not_be_synced_ends_the_process_and_is_not_called_kept() {
+    let home = Home::ours();
+    let certificate = home.path("theirs.crt");
+    fs::copy(&keys::theirs().certificate_file, &certificate).unwrap();
+    home.partner("theirs", &PartnerFile::default());
+    let file = home.path("partners/theirs.toml");
+    change(&file, &keys::theirs().certificate_file.display().to_string(), &certificate.display().to_string());
+    let mut command = dxgate();
+    // A start keeps the certificates of both sides.
+    command.env("FAILPOINTS", "dirsync@certificates=2*off->1*return(eio)");
+    let mut gateway = Gateway::spawn_by(&home, command);
+    gateway.wait_ready();
+    fs::copy(&keys::stranger().certificate_file, &certificate).unwrap();
+    let status = eventually("the process ends", || gateway.ended());
+    let log = fs::read_to_string(home.log()).unwrap();
+    assert_eq!(status.code(), Some(3), "{log}");
+    assert!(log.contains("dirsync@certificates") && !log.contains("the configuration was read again"), "{log}");
+    drop(gateway);
+    assert!(Gateway::start(&home).stop().success());
 }
 
 fn compile(folder: &Path) -> PathBuf {

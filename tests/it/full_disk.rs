@@ -10,13 +10,16 @@
 use std::fs;
 use std::time::Duration;
 
+use dxgate::declaration::envelope::{self, EnvelopeHead};
+use jiff::Timestamp;
+
 use crate::proof::account::judge;
 use crate::proof::skipped;
 use crate::proof::small_disk::{SmallDisk, mount_layers, mount_memory};
 use crate::proof::traffic::{Peers, Traffic};
 use crate::support::gateway::{Gateway, dxgate};
-use crate::support::home::{Home, PartnerFile, Station, change};
-use crate::support::{DEADLINE, eventually, keys};
+use crate::support::home::{Home, PartnerFile, Station, change, customs_home};
+use crate::support::{DEADLINE, correspondent, eventually, http, keys};
 
 const LIMITS: &str = "[limits]\nfree_space_floor = 0\ninline = \"16KiB\"\nreserve = \"8MiB\"";
 
@@ -219,5 +222,36 @@ fn a_start_that_finds_no_room_for_a_certificate_waits_for_it() {
     let log = fs::read_to_string(home.log()).unwrap();
     assert_eq!(log.matches("failpoint").count(), 1, "it was tried once in vain:\n{log}");
     assert!(log.contains("Make room on the data filesystem"), "{log}");
+    assert!(gateway.stop().success());
+}
+
+/// Wire, payload and document are a file of their own each; there is no room for the last.
+#[test]
+fn a_document_of_customs_that_finds_no_room_is_neither_taken_for_unreadable_nor_confirmed() {
+    let home = customs_home("DXPEDCCEB0000002", "http://127.0.0.1:9/".to_owned(), "[limits]\ninline = \"32KiB\"\n");
+    let mut command = dxgate();
+    command.env("FAILPOINTS", "create@tmp=2*off->1*return(enospc)");
+    let mut gateway = Gateway::spawn_by(&home, command);
+    gateway.wait_ready();
+    let document = format!("<CEB312Message>{}</CEB312Message>", "x".repeat(200_000));
+    let head = EnvelopeHead {
+        cop_msg_id: "R-1".into(),
+        sender_id: "DXPEDCCEB0000001".into(),
+        receiver_ids: vec!["DXPEDCCEB0000002".into()],
+        creat_time: envelope::creat_time(Timestamp::now()),
+        msg_type: "CEB312Message".into(),
+        file_name: Some("receipt.xml".into()),
+        ..EnvelopeHead::default()
+    };
+    let mut message = Vec::new();
+    envelope::wrap(&head, &mut document.as_bytes(), &mut message).unwrap();
+    let letter = correspondent::letter(&correspondent::plan(), "<r@theirs>", &message);
+    let post = || http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap();
+    let refused = post();
+    let log = fs::read_to_string(home.log()).unwrap();
+    assert_eq!((refused.status, log.matches("failpoint").count()), (503, 1), "{}\n{log}", refused.text());
+    let taken = correspondent::receipt_in(&post()).disposition.to_string();
+    assert_eq!(taken, "automatic-action/MDN-sent-automatically; processed");
+    assert!(gateway.wait_for("customs", "inbox", "receipt.xml") == document.as_bytes(), "the document alone");
     assert!(gateway.stop().success());
 }

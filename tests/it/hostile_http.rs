@@ -122,6 +122,9 @@ fn a_request_that_can_be_read_in_two_ways_is_refused() {
         let status = http::exchange(home.as2, request.as_bytes()).map_or(400, |answer| answer.status);
         assert_eq!(status, 400, "{shown}");
     }
+    // A coding that nobody here takes off (RFC 9112 6.1).
+    let coded = format!("{start}{headers}Transfer-Encoding: gzip, chunked\r\n\r\n{chunked}");
+    assert_eq!(http::exchange(home.as2, coded.as_bytes()).unwrap().status, 501);
     assert_eq!(home.names("theirs", "inbox"), Vec::<String>::new());
     // A second request hidden behind the first is never carried out.
     let hidden = letter(1);

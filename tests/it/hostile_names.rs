@@ -1,14 +1,19 @@
-//! Names that are not what they look like: of the partner, of the file that a message brings, and of the message itself.
+//! Names that are not what they look like: of the partner, of the file that a message brings, and of the message itself;
+//! and of a file in the outbox that cannot be read as a name at all.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dxgate::as2::{MdnAsk, SendPlan};
 
 use crate::support::correspondent::{self, Kind, Letter, receipt_for, receipt_in};
 use crate::support::gateway::{Gateway, run};
 use crate::support::home::{Home, PartnerFile};
+use crate::support::inside::{self, Inside, pass};
 use crate::support::scripted::{self, Scripted};
 use crate::support::{eventually, http};
 
@@ -160,6 +165,35 @@ fn a_hundred_and_fifty_hostile_file_names_make_files_in_the_inbox_alone() {
     // Each has its own file: none was written over another, and none hides.
     eventually("all are published", || (payloads().len() == names.len()).then_some(()));
     assert_eq!(everything_but(&home, &around), before);
+}
+
+#[test]
+fn a_name_in_the_outbox_that_is_not_utf_8_is_an_alert_until_the_file_is_renamed_and_sent() {
+    let peer = Scripted::start(|_, posted| Some(correspondent::acknowledge(posted, Kind::default())));
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { url: peer.url(), ..PartnerFile::default() });
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    // 订单.xml in GBK, as a program of a Chinese Windows uploads it.
+    let outbox = home.exchange("theirs", "outbox");
+    fs::create_dir_all(&outbox).unwrap();
+    let dropped = outbox.join(OsStr::from_bytes(b"\xb6\xa9\xb5\xa5.xml"));
+    fs::write(&dropped, "<order/>").unwrap();
+    let stuck = || {
+        let open = gateway.api("/api/v1/alerts")["alerts"].clone();
+        open.as_array().unwrap().iter().find(|alert| alert["code"] == "outbox-stuck").cloned()
+    };
+    let found = eventually("somebody is told", || {
+        pass(&clock, Duration::from_secs(60));
+        stuck()
+    });
+    assert_eq!(found["partner"], "theirs", "{found:#}");
+    assert!(found["text"]["en"].as_str().unwrap().contains("is not UTF-8; it is not sent. Rename it."), "{found:#}");
+    assert!(dropped.exists() && peer.posted().is_empty());
+    fs::rename(&dropped, outbox.join("订单.xml")).unwrap();
+    eventually("it is sent", || (home.names("theirs", "sent") == ["订单.xml"]).then_some(()));
+    eventually("that is over", || stuck().is_none().then_some(()));
+    assert_eq!(correspondent::open(&peer.posted()[0]).payload, b"<order/>");
 }
 
 /// Every path of the home but those of the inbox, the gateway's data and its log; and what lies beside the home.

@@ -230,7 +230,7 @@ const SENT: &[(&str, &str)] = &[
     ("a byte of the envelope changed", "failed: mdn-negative, `processed/error: authentication-failed`"),
     (
         "to a name that the peer does not have",
-        "failed: mdn-wrong-partner, `processed/error: unexpected-processing-error`",
+        "failed: mdn-wrong-partner, without effect: `processed/error: unexpected-processing-error`",
     ),
 ];
 

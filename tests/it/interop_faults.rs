@@ -133,8 +133,8 @@ const SENT: &[Row] = &[
     (
         "to a name that the peer does not have",
         [
-            Is("failed: mdn-unsigned, `processed/error: unknown-trading-partner`"),
-            Is("failed: mdn-unsigned, `processed/error: unknown-trading-partner`"),
+            Is("failed: mdn-unsigned, without effect: `processed/error: unknown-trading-partner`"),
+            Is("failed: mdn-unsigned, without effect: `processed/error: unknown-trading-partner`"),
             Lacks("libas2 leaves it to its caller who has which name"),
             Lacks("openssl knows no names"),
         ],

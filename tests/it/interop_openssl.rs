@@ -174,7 +174,7 @@ fn open(content_type: &str, body: &[u8]) -> Result<Ours, String> {
         transports: KeyTransport::ALL.to_vec(),
     }];
     let trusted = [certificate(keys::theirs())];
-    let keys = OpenKeys { decryption: &decryption, trusted: &trusted };
+    let keys = OpenKeys { decryption: &decryption, trusted: &trusted, known: &[] };
     let mut payload = Vec::new();
     as2::open(&request, &mut Cursor::new(body), &policy, &keys, &limits, &mut payload)
         .map(|message| Ours { message, payload })

@@ -88,6 +88,47 @@ fn a_negative_receipt_that_comes_later_fails_the_message() {
 }
 
 #[test]
+fn a_refusal_that_comes_once_more_fails_nothing_before_what_was_retried_was_transferred() {
+    let home = Home::ours();
+    let peer = Scripted::start(|number, _| Some(answer(if number == 1 { 503 } else { 202 }, "", b"")));
+    let (mdn, delivery) = ("mode = \"async\"\nsigned = true", "retry = [\"1m\"]\njitter = 0.0");
+    home.partner("theirs", &PartnerFile { url: peer.url(), mdn, delivery, ..PartnerFile::default() });
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    gateway.submit("theirs", "order.xml", ORDER);
+    let awaited = |attempts: u32| {
+        gateway.until("theirs", "awaited", |message| {
+            (message.attempts, message.state) == (attempts, State::AwaitingReceipt)
+        });
+        peer.posted().remove(0)
+    };
+    let retry = || {
+        let path = format!("/api/v1/messages/{}/retry", gateway.sent_to("theirs").id);
+        let done = gateway.post(&path, br#"{"reason":"they have mended it"}"#);
+        assert_eq!(done.0, 200, "{:#}", done.1);
+    };
+    let said = |letter: &Letter| {
+        assert_eq!(post(&home, letter), 200);
+        gateway.sent_to("theirs").state
+    };
+    let posted = awaited(1);
+    let refusal = receipt_for(&posted, Kind { disposition: NEGATIVE, ..Kind::default() });
+    assert_eq!(said(&refusal), State::Failed);
+    retry();
+    gateway.until("theirs", "turned away", |message| (message.attempts, message.state) == (2, State::Composed));
+    assert_eq!(said(&refusal), State::Composed, "their queue sends it once more");
+    assert_eq!((gateway.sent_to("theirs").strays, gateway.alerts()), (vec![], vec![]), "that is no news");
+    inside::pass(&clock, Duration::from_secs(60));
+    awaited(3);
+    assert_eq!(said(&refusal), State::Failed, "they say about the same Message-ID what they said");
+    retry();
+    awaited(4);
+    let taken = receipt_for(&posted, Kind::default());
+    assert!(taken.headers.contains("<receipt@theirs>"), "{}", taken.headers);
+    assert_eq!(said(&taken), State::Delivered, "a Message-ID that is used twice hides no other word");
+}
+
+#[test]
 fn a_receipt_that_comes_after_a_restart_settles_as_well() {
     let (home, peer) = (Home::ours(), Scripted::start(|_, _| Some(answer(200, "", b""))));
     let gateway = start(&home, &peer);

@@ -31,12 +31,32 @@ const LIMITS: &str = "[limits]\nfree_space_floor = 0\nbody = \"100GiB\"\npayload
 #[test]
 fn memory_does_not_grow_with_the_payload() {
     let size = number("DXGATE_MEMORY_PAYLOAD", 256) * MIB;
+    exchanged(
+        &Payload { number: 1, size, what: What::Text },
+        "sign = \"rsa-pkcs1\"\nencrypt = \"aes128-cbc\"\nkey_transport = \"rsa-pkcs1\"\ncompress = \"before-signing\"",
+    );
+}
+
+#[test]
+fn memory_does_not_grow_with_a_payload_that_nothing_makes_smaller() {
+    let size = number("DXGATE_MEMORY_PAYLOAD", 256) / 4 * MIB;
+    for agreement in [
+        "sign = \"rsa-pkcs1\"\nencrypt = \"aes128-cbc\"\ncompress = \"none\"",
+        "sign = \"rsa-pkcs1\"\nencrypt = \"aes256-gcm\"\ncompress = \"after-signing\"",
+    ] {
+        exchanged(&Payload { number: 3, size, what: What::Noise }, agreement);
+    }
+}
+
+/// A payload goes from outbox to inbox, and its receipt comes back.
+fn exchanged(payload: &Payload, agreement: &str) {
+    let size = payload.size;
     let (left, right) = (home("left", keys::ours()), home("right", keys::theirs()));
     let partner = |as2_name, url, party| PartnerFile {
         as2_name,
         url,
         party,
-        agreement: "sign = \"rsa-pkcs1\"\nencrypt = \"aes128-cbc\"\nkey_transport = \"rsa-pkcs1\"\ncompress = \"before-signing\"",
+        agreement,
         accept: "signature = true\nencryption = true",
         delivery: "retry = [\"1s\"]\ntimeout = \"1h\"",
         ..PartnerFile::default()
@@ -49,7 +69,6 @@ fn memory_does_not_grow_with_the_payload() {
     sender.wait_for("right", "sent", "small.txt");
     let before = [peak(&sender), peak(&receiver)];
 
-    let payload = Payload { number: 1, size };
     let aside = left.exchange("right", "outbox").join(".large.txt");
     payload.write(&aside);
     let begun = Instant::now();
@@ -80,7 +99,7 @@ fn memory_does_not_grow_with_receptions_at_a_time() {
     correspondent::receipt_in(&http::post(right.as2, "/as2", &small.headers, &small.body).unwrap());
     let before = peak(&receiver);
 
-    let payload = Payload { number: 2, size };
+    let payload = Payload { number: 2, size, what: What::Noise };
     let letter = Letter::new(&payload);
     let (begun, address) = (Instant::now(), right.as2);
     std::thread::scope(|scope| {
@@ -160,11 +179,7 @@ struct Letter {
 
 impl Letter {
     fn new(payload: &Payload) -> Letter {
-        let plan = SendPlan {
-            compression: as2::Compression::BeforeSigning,
-            from: As2Name::parse("theirs").unwrap(),
-            ..correspondent::plan()
-        };
+        let plan = SendPlan { from: As2Name::parse("theirs").unwrap(), ..correspondent::plan() };
         let stamp = Stamp { message_id: MessageId::parse("<NUMBER@theirs>").unwrap(), date: Timestamp::now() };
         let mut body = Vec::new();
         let composed = as2::compose(&plan, &stamp, payload, &MemoryScratch, &mut body).unwrap();
@@ -185,10 +200,20 @@ impl Letter {
     }
 }
 
-/// Text that a compressor makes twenty times smaller, made as it is read.
+/// Made as it is read.
 struct Payload {
     number: u64,
     size: u64,
+    what: What,
+}
+
+/// What it is made of.
+#[derive(Clone, Copy)]
+enum What {
+    /// Text, which a compressor makes some forty times smaller.
+    Text,
+    /// Octets that stay as many.
+    Noise,
 }
 
 impl Payload {
@@ -205,30 +230,45 @@ impl Source for Payload {
     }
 
     fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        let lines = Lines { seed: self.number, line: Vec::new(), at: 0 };
-        Ok(Box::new(lines.take(self.size)))
+        let made = Made { seed: self.number, what: self.what, piece: Vec::new(), at: 0 };
+        Ok(Box::new(made.take(self.size)))
     }
 }
 
-struct Lines {
+struct Made {
     seed: u64,
-    line: Vec<u8>,
+    what: What,
+    piece: Vec<u8>,
     at: usize,
 }
 
-impl Read for Lines {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.line.len() {
-            let (seed, text) =
-                (&mut self.seed, "<item><name>cotton shirt, knitted, for women</name><unit>011</unit></item>");
-            self.line.clear();
-            for _ in 0..200 {
-                *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                writeln!(self.line, "<no>{:08x}</no>{text}{text}{text}", *seed >> 32)?;
+impl Made {
+    fn drawn(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.seed >> 32
+    }
+
+    fn next_piece(&mut self) -> io::Result<()> {
+        let text = "<item><name>cotton shirt, knitted, for women</name><unit>011</unit></item>";
+        self.piece.clear();
+        for _ in 0..1000 {
+            let number = self.drawn();
+            match self.what {
+                What::Text => writeln!(self.piece, "<no>{number:08x}</no>{text}{text}{text}")?,
+                What::Noise => self.piece.extend_from_slice(&number.to_le_bytes()[..4]),
             }
-            self.at = 0;
         }
-        let copied = (&self.line[self.at..]).read(buffer)?;
+        self.at = 0;
+        Ok(())
+    }
+}
+
+impl Read for Made {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.piece.len() {
+            self.next_piece()?;
+        }
+        let copied = (&self.piece[self.at..]).read(buffer)?;
         self.at += copied;
         Ok(copied)
     }

@@ -51,7 +51,7 @@ impl Victim {
 
     /// What the sender is told, and what the operator is.
     fn open(&self, body: &[u8]) -> (String, &'static str) {
-        let keys = OpenKeys { decryption: std::slice::from_ref(&self.decryption), trusted: &self.trusted };
+        let keys = OpenKeys { decryption: std::slice::from_ref(&self.decryption), trusted: &self.trusted, known: &[] };
         let (policy, limits) = (AcceptPolicy::default(), Limits::default());
         let opened = as2::open(&self.request, &mut &*body, &policy, &keys, &limits, &mut std::io::sink());
         match opened {

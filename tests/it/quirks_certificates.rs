@@ -1,5 +1,8 @@
-//! Certificates as they should not be, and are: a country that is not two letters, keys of different sizes.
+//! Certificates as they should not be, and are: a country that is not two letters, keys of different sizes, others than when a
+//! message began to come.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 
 use dxgate::as2::{self, AcceptPolicy, Incoming, OpenKeys, SendPlan};
@@ -15,7 +18,7 @@ use openssl::x509::{X509, X509NameBuilder};
 
 use crate::support::correspondent::{letter, plan, receipt_in, signing};
 use crate::support::gateway::{Gateway, run};
-use crate::support::home::{Home, PartnerFile};
+use crate::support::home::{Home, PartnerFile, change};
 use crate::support::keys::{self, Party};
 use crate::support::scripted::{Scripted, answer};
 use crate::support::{eventually, http};
@@ -96,9 +99,38 @@ fn certificates_of_any_country_and_size_of_key_are_imported_and_used() {
             transports: KeyTransport::ALL.to_vec(),
         };
         let trusted = [Certificate::from_x509(&keys::ours().certificate).unwrap()];
-        let open_keys = OpenKeys { decryption: &[decryption], trusted: &trusted };
+        let open_keys = OpenKeys { decryption: &[decryption], trusted: &trusted, known: &[] };
         let (policy, limits, mut payload) = (AcceptPolicy::default(), Limits::default(), Vec::new());
         as2::open(&request, &mut posted.body.as_slice(), &policy, &open_keys, &limits, &mut payload).unwrap();
         assert_eq!(payload, b"<order/>", "{country}");
     }
+}
+
+#[test]
+fn a_message_is_judged_by_the_certificates_that_its_partner_has_when_all_of_it_is_there() {
+    let home = Home::ours();
+    let certificate = home.path("theirs.crt");
+    std::fs::copy(&keys::stranger().certificate_file, &certificate).unwrap();
+    home.partner("theirs", &PartnerFile { accept: "signature = true\nencryption = true", ..PartnerFile::default() });
+    let file = home.path("partners/theirs.toml");
+    change(&file, &keys::theirs().certificate_file.display().to_string(), &certificate.display().to_string());
+    let gateway = Gateway::start(&home);
+    let letter = letter(&plan(), "<1@theirs>", b"<a/>");
+    let (first, rest) = letter.body.split_at(letter.body.len() / 2);
+    let mut socket = TcpStream::connect(home.as2).unwrap();
+    let length = letter.body.len();
+    let head = format!(
+        "POST /as2 HTTP/1.1\r\nHost: a\r\n{}Connection: close\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n",
+        letter.headers
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    let mut begun = [0; 25];
+    socket.read_exact(&mut begun).unwrap();
+    assert_eq!(begun, *b"HTTP/1.1 100 Continue\r\n\r\n");
+    socket.write_all(first).unwrap();
+    std::fs::copy(&keys::theirs().certificate_file, &certificate).unwrap();
+    let taken = || gateway.log().contains("the configuration was read again").then_some(());
+    eventually("the new certificate is taken", taken);
+    let told = receipt_in(&http::over(&mut socket, rest).unwrap());
+    assert!(told.disposition.is_positive(), "{}\n{}", told.disposition, gateway.log());
 }

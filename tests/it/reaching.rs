@@ -12,7 +12,7 @@ use dxgate::mime::Headers;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::correspondent::{self, letter, plan};
+use crate::support::correspondent::{self, Kind, acknowledge, letter, plan};
 use crate::support::gateway::Gateway;
 use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::keys::{self, Party};
@@ -223,4 +223,23 @@ fn our_newest_key_signs_as_soon_as_it_is_configured_and_the_old_one_still_decryp
     eventually("the file is read again", || log().contains("was read again").then_some(()));
     assert_eq!(signer("<2@theirs>"), (false, true));
     assert!(gateway.is_ready());
+}
+
+/// The first one hangs, the second finds its connection closed: the server is in doubt, and probed by the third.
+#[test]
+fn what_is_still_on_its_way_from_before_a_doubt_holds_up_no_probe() {
+    let peer = Scripted::start(|_, posted: &Posted| Some(acknowledge(posted, Kind::default())));
+    let faults = |number| [Fault::HalfOpen, Fault::Refuse].get(number).copied().unwrap_or(Fault::Pass);
+    let proxy = Proxy::start(peer.address, faults);
+    let home = Home::ours();
+    let delivery = "retry = [\"1h\"]\nconcurrency = 4";
+    home.partner("theirs", &PartnerFile { url: proxy.url(), delivery, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "hangs.xml", b"<a/>");
+    eventually("it is on its way", || proxy.requests().first().is_some_and(|sent| !sent.is_empty()).then_some(()));
+    home.submit("theirs", "fails.xml", b"<b/>");
+    eventually("its attempt failed", || (!reasons(&gateway).is_empty()).then_some(()));
+    home.submit("theirs", "goes.xml", b"<c/>");
+    assert_eq!(gateway.wait_for("theirs", "sent", "goes.xml"), b"<c/>");
+    assert_eq!(home.names("theirs", "sent"), ["goes.xml"], "the first one hangs still");
 }

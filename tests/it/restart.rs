@@ -135,6 +135,7 @@ fn a_large_body_goes_on_where_its_connection_broke_off_and_arrives_once() {
     let requests = pair.proxy.requests();
     assert!(starts(&requests[0][..4096], "content-range: bytes 0-"), "the first one says so too");
     assert!(starts(&requests[1][..4096], "HEAD /as2"), "the second one asks");
+    assert!(starts(&requests[1][..4096], "as2-version: 1.2"), "and says which version it speaks");
     let carried: usize = pair.carried().iter().sum();
     assert!(carried < LARGE + LARGE / 4, "{carried} bytes for {LARGE}");
     assert!(sender.stop().success() && receiver.stop().success());

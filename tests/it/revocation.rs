@@ -136,6 +136,50 @@ fn what_was_encrypted_before_and_never_left_is_held_and_what_may_have_arrived_go
 }
 
 #[test]
+fn what_was_encrypted_to_a_certificate_that_was_revoked_and_replaced_is_held_until_it_is_resent() {
+    let peer = Scripted::start(|number, posted| match number {
+        // It is the old certificate's key that opens this one, and the new one's that signs the receipt.
+        0 => Some(acknowledge(posted, Kind { signer: Some(keys::stranger()), ..Kind::default() })),
+        _ => Some(answer(503, "Retry-After: 3600\r\n", b"")),
+    });
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[revocation]\nlists = \"crls\"\n" });
+    let held_by = |party| PartnerFile { party, url: peer.url(), ..PartnerFile::default() };
+    home.partner("theirs", &held_by(keys::theirs()));
+    publish(&home, false);
+    let gateway = Gateway::start(&home);
+    let message = |name: &str| {
+        let messages = gateway.api("/api/v1/messages")["messages"].as_array().unwrap().clone();
+        messages.into_iter().find(|message| message["file_name"] == name)
+    };
+    act(&home, "partners/theirs/pause");
+    let [replaced, revoked] = ["replaced.xml", "revoked.xml"].map(|name| {
+        home.submit("theirs", name, b"<a/>");
+        let waiting = || message(name).filter(|one| one["state"] == "composed");
+        eventually("it waits", waiting)["id"].as_str().unwrap().to_owned()
+    });
+    act(&home, &format!("messages/{revoked}/hold"));
+    home.partner("theirs", &held_by(keys::stranger()));
+    act(&home, "partners/reload");
+    act(&home, "partners/theirs/resume");
+    let detail = |id: &str| gateway.api(&format!("/api/v1/messages/{id}"));
+    eventually("another certificate alone changes nothing of what was composed", || {
+        (detail(&replaced)["state"] == "delivered").then_some(())
+    });
+
+    publish(&home, true);
+    act(&home, "partners/reload");
+    for _ in 0..2 {
+        act(&home, &format!("messages/{revoked}/release"));
+        let held = eventually("it is held again", || Some(detail(&revoked)).filter(|one| one["state"] == "held"));
+        let why = (held["reason"]["code"].as_str(), held["attempts"].as_u64());
+        assert_eq!(why, (Some("certificate-revoked"), Some(0)));
+    }
+    assert_eq!(peer.posted().len(), 1);
+    act(&home, &format!("messages/{revoked}/resend"));
+    eventually("it leaves for the new certificate", || (peer.posted().len() == 2).then_some(()));
+}
+
+#[test]
 fn what_a_revoked_certificate_signed_is_not_taken_for_unsigned() {
     let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[revocation]\nlists = \"crls\"\n" });
     let accept = "signature = false\nencryption = false\nunknown_signer = \"warning\"";
@@ -154,6 +198,36 @@ fn what_a_revoked_certificate_signed_is_not_taken_for_unsigned() {
     assert!(taken.ends_with("processed/warning: authentication-failed, processing continued"), "{taken}");
     let declined = gateway.api("/api/v1/messages?state=declined")["messages"].clone();
     assert_eq!(declined[0]["reason"]["code"], "certificate-revoked", "{declined:#}");
+}
+
+#[test]
+fn what_a_revoked_certificate_signed_is_not_taken_for_unsigned_when_another_has_replaced_it() {
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[revocation]\nlists = \"crls\"\n" });
+    let accept = "signature = false\nencryption = false\nunknown_signer = \"warning\"";
+    let held_by = |party| PartnerFile { party, accept, ..PartnerFile::default() };
+    home.partner("theirs", &held_by(keys::theirs()));
+    publish(&home, false);
+    let gateway = Gateway::start(&home);
+    let told = |party, id| {
+        let plan = SendPlan { signing: Some(signing(party)), encryption: None, ..plan() };
+        let letter = letter(&plan, id, b"<a/>");
+        receipt_in(&http::post(home.as2, "/as2", &letter.headers, &letter.body).unwrap()).disposition.to_string()
+    };
+    home.partner("theirs", &held_by(keys::stranger()));
+    act(&home, "partners/reload");
+    let for_none = "processed/warning: authentication-failed, processing continued";
+    let taken = told(keys::theirs(), "<1@theirs>");
+    assert!(taken.ends_with(for_none), "replaced, and not revoked: {taken}");
+    publish(&home, true);
+    act(&home, "partners/reload");
+    let refused = told(keys::theirs(), "<2@theirs>");
+    assert!(refused.ends_with("processed/error: authentication-failed"), "{refused}");
+    let declined = gateway.api("/api/v1/messages?state=declined")["messages"].clone();
+    assert_eq!(declined[0]["reason"]["code"], "certificate-revoked", "{declined:#}");
+    let taken = told(keys::ours(), "<3@theirs>");
+    assert!(taken.ends_with(for_none), "by nobody who was the partner: {taken}");
+    let known = told(keys::stranger(), "<4@theirs>");
+    assert!(known.ends_with("processed"), "{known}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use serde_json::{Value, json};
 
-use crate::support::gateway::{Gateway, dxgate};
+use crate::support::gateway::{Gateway, dxgate, run};
 use crate::support::home::{Home, PartnerFile, Station, change, replace};
 use crate::support::keys::{self, Party};
 use crate::support::proxy::{Fault, Proxy};
@@ -141,6 +141,35 @@ fn our_own_tls_certificate_and_key_are_changed_without_a_restart() {
     let shown = shown(&theirs);
     assert!(shown.len() == 1 && is_theirs(&shown), "{shown:#?}");
     drop(gateway);
+}
+
+#[test]
+fn root_certificates_that_the_machine_gets_count_with_the_next_reading_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    let out = certificate.to_str().unwrap();
+    let made = run(&["cert", "generate", "--common-name", "localhost", "--host", "localhost", "--out", out]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let pair = format!("[as2.tls]\ncertificate = \"{}\"\nprivate_key = \"{}\"\n", certificate.display(), key.display());
+    let their_home = Home::of(&Station { as2_name: "theirs", party: keys::theirs(), more: &pair });
+    their_home.partner("ours", &PartnerFile { as2_name: "ours", party: keys::ours(), ..PartnerFile::default() });
+    let home = Home::ours();
+    let url = format!("https://localhost:{}/as2", their_home.as2.port());
+    home.partner("theirs", &PartnerFile { url, delivery: RETRY, ..PartnerFile::default() });
+    let roots = folder.path().join("roots.pem");
+    fs::copy(&keys::stranger().certificate_file, &roots).unwrap();
+    let mut command = dxgate();
+    command.env("SSL_CERT_FILE", &roots).env_remove("SSL_CERT_DIR");
+    let (theirs, mut gateway) = (Gateway::start(&their_home), Gateway::spawn_by(&home, command));
+    gateway.wait_ready();
+    home.submit("theirs", "a.xml", b"<a/>");
+    eventually("its issuer is not known", || says(&home, "tls-certificate-refused").then_some(()));
+    let both = [fs::read(&roots).unwrap(), fs::read(&certificate).unwrap()].concat();
+    replace(&roots, &String::from_utf8(both).unwrap());
+    reload(&home);
+    home.submit("theirs", "b.xml", b"<b/>");
+    assert_eq!(theirs.wait_for("ours", "inbox", "b.xml"), b"<b/>");
+    gateway.wait_for("theirs", "sent", "b.xml");
 }
 
 /// What listeners show, as the console and what watches over expiry see it.

@@ -1,10 +1,13 @@
-//! The bytes of a message that is to be sent again cannot be read: for now, or because they are gone.
+//! The bytes of a message that is to be sent again cannot be read: for now, or because they are gone. Those that are sent, or the
+//! payload that they are made of anew.
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use dxgate::ground::clock::{Clock as _, ManualClock};
 use dxgate::store::record::{Message, State};
 
 use crate::support::correspondent::{Kind, acknowledge};
@@ -91,6 +94,50 @@ fn what_the_disk_never_gives_is_held_once_it_would_have_been_given_up() {
     symlink(&file, &file).unwrap();
     pass(&clock, MINUTE);
     gateway.until("theirs", "put off", |message| code(message) == Some("storage-failed"));
+    pass(&clock, 60 * MINUTE);
+    let held = gateway.until("theirs", "held", |message| message.state == State::Held);
+    assert_eq!((code(&held), held.attempts, peer.posted().len()), (Some("body-unreadable"), 1, 1));
+    assert_eq!(gateway.alerts(), ["body-unreadable"]);
+}
+
+/// A message that was tried once, and that goes to a partner who wants another Message-ID each time; and where its payload is.
+fn to_be_composed_anew<'h>(home: &'h Home, peer: &Scripted, clock: &Arc<ManualClock>) -> (Inside<'h>, PathBuf) {
+    let delivery = "retry = [\"1m\"]\njitter = 0.0\ngive_up_after = \"1h\"\nfresh_message_id = true";
+    home.partner("theirs", &PartnerFile { url: peer.url(), delivery, ..PartnerFile::default() });
+    let gateway = Inside::start(home, clock);
+    tried_once(&gateway, LENGTHS[0]);
+    let file = home.path("data/bodies").join(gateway.sent_to("theirs").payload.unwrap().id.to_string());
+    assert!(file.is_file(), "{}", file.display());
+    (gateway, file)
+}
+
+#[test]
+fn a_payload_that_is_gone_or_damaged_holds_its_message_when_it_is_to_be_composed_anew() {
+    let damages: [fn(&Path); 2] = [|file| fs::remove_file(file).unwrap(), |file| fs::write(file, "another").unwrap()];
+    for damage in damages {
+        let (home, peer, clock) = (Home::ours(), peer(), inside::clock());
+        let (gateway, file) = to_be_composed_anew(&home, &peer, &clock);
+        damage(&file);
+        pass(&clock, MINUTE);
+        let held = gateway.until("theirs", "held", |message| message.state == State::Held);
+        assert_eq!((code(&held), held.attempts, peer.posted().len()), (Some("body-unreadable"), 1, 1));
+        assert_eq!(gateway.alerts(), ["body-unreadable"]);
+    }
+}
+
+#[test]
+fn a_payload_that_the_disk_never_gives_is_put_off_for_longer_each_time_and_then_held() {
+    let (home, peer, clock) = (Home::ours(), peer(), inside::clock());
+    let (gateway, file) = to_be_composed_anew(&home, &peer, &clock);
+    fs::remove_file(&file).unwrap();
+    symlink(&file, &file).unwrap();
+    for minutes in [1, 2, 4] {
+        let due = gateway.sent_to("theirs").due.unwrap();
+        pass(&clock, Duration::try_from(due.duration_since(clock.now())).unwrap());
+        let waiting = gateway.until("theirs", "put off", |message| message.due.is_some_and(|later| later > due));
+        let wait = waiting.due.unwrap().duration_since(clock.now()).as_secs();
+        assert_eq!((code(&waiting), waiting.state, wait), (Some("storage-failed"), State::Composed, 60 * minutes));
+    }
     pass(&clock, 60 * MINUTE);
     let held = gateway.until("theirs", "held", |message| message.state == State::Held);
     assert_eq!((code(&held), held.attempts, peer.posted().len()), (Some("body-unreadable"), 1, 1));

@@ -68,6 +68,8 @@ pub const REQUIRED: &[(&str, &str)] = &[
     ("backup", "mkdir@backup"),
     ("backup", "link@journal"),
     ("backup", "link@bodies"),
+    // Bodies that are linked, which have their names before their bytes are on the disk.
+    ("backup", "sync@bodies"),
     ("backup", "rename@bodies"),
     ("backup", "dirsync@bodies"),
     ("backup", "create@journal"),

@@ -96,7 +96,7 @@ pub fn open(posted: &Posted) -> Received {
     };
     let policy = AcceptPolicy { require_signature: false, require_encryption: false, ..AcceptPolicy::default() };
     let trusted = [certificate(keys::ours())];
-    let open_keys = OpenKeys { decryption: &[decryption], trusted: &trusted };
+    let open_keys = OpenKeys { decryption: &[decryption], trusted: &trusted, known: &[] };
     let mut payload = Vec::new();
     let opened = as2::open(&request, &mut posted.body.as_slice(), &policy, &open_keys, &limits, &mut payload).unwrap();
     Received { request, payload, mic: opened.mic }

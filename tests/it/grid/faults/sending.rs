@@ -99,8 +99,9 @@ impl<'a> Sending<'a> {
         let state = detail["state"].as_str().unwrap_or("nothing");
         if state != "delivered" {
             let code = detail["reason"]["code"].as_str().unwrap_or("no reason");
-            let told = disposition.map(|words| format!(", `{words}`")).unwrap_or_default();
-            return format!("{state}: {code}{told}");
+            let told = disposition.map(|words| format!(", `{words}`"));
+            let kept = || without_effect(detail, code).map(|words| format!(", without effect: `{words}`"));
+            return format!("{state}: {code}{}", told.or_else(kept).unwrap_or_default());
         }
         let may_repeat = self.case.is_repeated() && !knows_repetitions;
         let once = whole == 1 || (may_repeat && whole > 1);
@@ -113,6 +114,13 @@ impl<'a> Sending<'a> {
             }
         }
     }
+}
+
+/// What the latest receipt says for which a message that has none failed, with this code: it is kept beside it.
+fn without_effect<'d>(detail: &'d Value, code: &str) -> Option<&'d str> {
+    let mut strays = detail["stray_receipts"].as_array().filter(|_| detail["state"] == "failed")?.iter();
+    let doubted = strays.rfind(|stray| stray["reason"]["code"] == code)?;
+    doubted["receipt"]["disposition"].as_str().map(said)
 }
 
 /// Faults in their order, then none; what bends does so always.
