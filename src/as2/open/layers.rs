@@ -476,8 +476,8 @@ impl<'a> Walk<'a> {
 }
 
 /// For the operator, who can tell the partner what is read.
-const UNPINNED: &str = "a binary signature in an unauthenticated envelope carries what no signature covers: besides the signer's \
-                        certificate only a whole chain up to its root is read there, or the signature in base64";
+const UNPINNED: &str = "a binary signature in an unauthenticated envelope carries what no signature covers: besides certificates of \
+                        the partner's file only a whole chain up to its root is read there, or the signature in base64";
 
 /// Whether a CMS structure, which begins with a SEQUENCE, stands there in base64: in any other encoding, and in none, this letter
 /// would be its first octet.
