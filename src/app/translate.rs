@@ -57,7 +57,12 @@ pub(super) fn retention(config: &Config) -> RetentionPolicy {
 pub(super) fn as2_server(server: &ServerSettings, figures: &HttpFigures) -> http::ServerSettings {
     http::ServerSettings {
         header_timeout: server.header_timeout,
-        pace: Pace { idle: server.idle_timeout, min_rate: server.body_min_rate, ..Pace::default() },
+        pace: Pace {
+            idle: server.idle_timeout,
+            min_rate: server.body_min_rate,
+            total: server.body_timeout,
+            ..Pace::default()
+        },
         max_connections: server.connections,
         max_per_ip: server.connections_per_ip,
         drain: server.shutdown,

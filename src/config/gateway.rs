@@ -388,6 +388,7 @@ fn server(section: &Section<'_>) -> ServerSettings {
         header_timeout: section.duration("header_timeout", 10 * SECOND, SECOND, 5 * MINUTE),
         idle_timeout: section.duration("idle_timeout", 60 * SECOND, SECOND, HOUR),
         body_min_rate: section.size("body_min_rate", KIB, 0, GIB),
+        body_timeout: section.duration("body_timeout", 30 * MINUTE, MINUTE, DAY),
         free_space_floor: section.size("free_space_floor", GIB, 0, 1024 * GIB),
         reserve: section.size("reserve", 64 * MIB, 0, 64 * GIB),
         shutdown: section.duration("shutdown", 30 * SECOND, SECOND, HOUR),

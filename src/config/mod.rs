@@ -270,6 +270,8 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// Bytes a second below which a body is given up.
     pub body_min_rate: u64,
+    /// Time for a whole body, however fast it comes.
+    pub body_timeout: Duration,
     /// Free bytes on the data filesystem below which nothing new is accepted.
     pub free_space_floor: u64,
     /// Bytes of a file that is given up when a start finds the disk full; 0: none.

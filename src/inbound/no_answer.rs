@@ -2,8 +2,9 @@
 
 use std::io;
 
-use crate::as2::OpenFailure;
+use crate::as2::{OpenError, OpenFailure};
 use crate::bilingual;
+use crate::cms::CmsError;
 use crate::ground::durable;
 use crate::ground::text::Bilingual;
 use crate::store::CommitError;
@@ -40,7 +41,7 @@ impl NoAnswer {
     /// Stable code.
     pub(super) fn code(&self) -> &'static str {
         match self {
-            NoAnswer::Storage(_) => "storage-failed",
+            NoAnswer::Storage(error) => opening(error).map_or("storage-failed", CmsError::code),
             NoAnswer::Journal(error) => error.code(),
             NoAnswer::NoKey => "no-signing-key",
             NoAnswer::NoPartner => "partner-missing",
@@ -52,15 +53,14 @@ impl NoAnswer {
     /// What is wrong and what to do.
     pub(super) fn text(&self) -> Bilingual {
         match self {
-            NoAnswer::Storage(error) => bilingual!(
-                "无法读写（{error}）。请检查磁盘空间、所有者和权限。",
-                "reading or writing failed ({error}). Check space, owner and permissions of the disk."
-            ),
-            NoAnswer::Journal(error) => {
-                let text = error.text();
-                let (zh, en) = (text.zh, text.en);
-                bilingual!("{zh}。", "{en}.")
-            }
+            NoAnswer::Storage(error) => match opening(error) {
+                Some(cause) => sentence(&cause.text()),
+                None => bilingual!(
+                    "无法读写（{error}）。请检查磁盘空间、所有者和权限。",
+                    "reading or writing failed ({error}). Check space, owner and permissions of the disk."
+                ),
+            },
+            NoAnswer::Journal(error) => sentence(&error.text()),
             NoAnswer::NoKey => bilingual!(
                 "目前没有可用于签名的密钥。请在 [[station.keys]] 中加入一个。",
                 "no key can sign now. Add one to [[station.keys]]."
@@ -79,5 +79,35 @@ impl NoAnswer {
                 )
             }
         }
+    }
+}
+
+/// What kept a message from being opened on our side, other than reading and writing.
+fn opening(error: &io::Error) -> Option<&CmsError> {
+    match error.get_ref()?.downcast_ref()? {
+        OpenError::Decryption(cause) => Some(cause),
+        _ => None,
+    }
+}
+
+fn sentence(text: &Bilingual) -> Bilingual {
+    let (zh, en) = (&text.zh, &text.en);
+    bilingual!("{zh}。", "{en}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cms::ContentCipher;
+
+    #[test]
+    fn a_cipher_that_this_machine_lacks_is_not_called_trouble_of_the_disk() {
+        let lacking = || CmsError::CipherUnavailable(ContentCipher::Rc2Cbc);
+        let why = NoAnswer::Storage(io::Error::other(OpenError::Decryption(lacking())));
+        assert_eq!(why.code(), "cms-cipher-unavailable");
+        assert_eq!(why.text().en, format!("{}.", lacking().text().en));
+        let why = NoAnswer::Storage(io::Error::other("gone"));
+        assert_eq!(why.code(), "storage-failed");
+        assert!(why.text().en.contains("(gone). Check space"), "{}", why.text().en);
     }
 }

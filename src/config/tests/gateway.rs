@@ -17,6 +17,7 @@ fn values_that_cannot_be_are_reported_with_line_and_key() {
         ("[limits]\nconnections = 0\n", "value-out-of-range", 8, "limits.connections"),
         ("[limits]\nconnections = \"10\"\n", "value-wrong-type", 8, "limits.connections"),
         ("[limits]\nconnections = -1\n", "value-wrong-type", 8, "limits.connections"),
+        ("[limits]\nbody_timeout = \"59s\"\n", "value-out-of-range", 8, "limits.body_timeout"),
         ("[as2]\nlisten = \"localhost\"\n", "value-invalid", 8, "as2.listen"),
         ("[as2]\npath = \"as2\"\n", "value-invalid", 8, "as2.path"),
         ("[as2]\npublic_url = \"as2.example.com\"\n", "value-invalid", 8, "as2.public_url"),
