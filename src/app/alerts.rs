@@ -102,7 +102,9 @@ impl Watch {
         });
         let (config, partners) = self.backend.settings();
         let queue = conditions::queue(&self.store.backlog(), config.alerts.queue_age, now);
-        let shown: Vec<_> = self.backend.reloading.shown.first_to_end().into_iter().map(|(_, shown)| shown).collect();
+        let shown = &self.backend.reloading.shown;
+        let shown = shown.certificates().into_iter().chain(shown.first_to_end());
+        let shown: Vec<_> = shown.map(|(_, shown)| shown).collect();
         let mut exchanges = self.store.exchanges();
         // Nobody can be answered who is no partner any more.
         exchanges.retain(|one| partners.by_id(&one.partner).is_some_and(|partner| partner.enabled));

@@ -193,10 +193,10 @@ fn lasting(partner: &Partner, now: Timestamp) -> Vec<Ending<'_>> {
         used(&|one| one.uses.tls),
         used(&|one| one.uses.client),
     ];
-    let own =
-        partner.http.identity.as_ref().and_then(|identity| identity.chain.iter().min_by_key(|one| one.not_after()));
+    let chain = partner.http.identity.as_ref().map_or(&[][..], |identity| identity.chain.as_slice());
+    let own = chain.first().into_iter().chain(chain.iter().min_by_key(|one| one.not_after()));
     let signs = partner.document_key().map(|key| key.signer.certificate());
-    theirs.into_iter().flatten().chain(own.into_iter().chain(signs).map(Ending::of)).collect()
+    theirs.into_iter().flatten().chain(own.chain(signs).map(Ending::of)).collect()
 }
 
 /// What there is to say about the certificates of one owner: of those from which none takes over and of those from which

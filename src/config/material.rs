@@ -95,8 +95,10 @@ impl Reading<'_> {
             (Some(certificate), Some(key)) => {
                 let identity = TlsIdentity::from_files(&certificate, &key, passphrase.as_ref());
                 let identity = note_pair(section, &certificate, identity)?;
-                if let Some(first) = identity.chain.iter().min_by_key(|one| one.not_after()) {
-                    self.report_expiry(section, "certificate", first, &certificate);
+                let first = identity.chain.iter().min_by_key(|one| one.not_after());
+                let own = identity.chain.first().filter(|own| first != Some(*own));
+                for one in first.into_iter().chain(own) {
+                    self.report_expiry(section, "certificate", one, &certificate);
                 }
                 Some(identity)
             }

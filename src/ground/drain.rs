@@ -52,6 +52,8 @@ impl Default for Shutdown {
 
 /// Blocking work that has not ended.
 static IN_WORK: AtomicUsize = AtomicUsize::new(0);
+/// That of it which waits for somebody else: see [`waiting`].
+static WAITING: AtomicUsize = AtomicUsize::new(0);
 /// None is left.
 static ENDED: Notify = Notify::const_new();
 
@@ -72,9 +74,31 @@ where
     })
 }
 
-/// Jobs on the blocking threads, those that wait for one included.
+/// Jobs on the blocking threads, those that wait for a thread included, without those that are [`waiting`].
 pub fn blocking_at_work() -> usize {
-    IN_WORK.load(Ordering::Acquire)
+    IN_WORK.load(Ordering::Acquire).saturating_sub(WAITING.load(Ordering::Acquire))
+}
+
+/// A wait for somebody else in the midst of [`blocking`] work: it keeps a thread and no processor.
+pub fn waiting<R>(wait: impl FnOnce() -> R) -> R {
+    let _waits = Waits::begin();
+    wait()
+}
+
+/// Counts itself until it is dropped, also by a panic.
+struct Waits;
+
+impl Waits {
+    fn begin() -> Waits {
+        WAITING.fetch_add(1, Ordering::AcqRel);
+        Waits
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// Waits until no blocking work of this process is left, that of aborted tasks included; false when some is left then.

@@ -2,7 +2,7 @@
 //!
 //! Core tier (pure): [`clock`], [`id`], [`limits`], [`network`], [`random`], [`secret`], [`text`].
 //! Server tier: [`allocator`], [`durable`] (files that survive a power cut), [`drain`] (shutdown and tasks), [`fault`]
-//! (failpoints), [`sealed`] (documents that tell when they were damaged), [`space`] (room on the disk).
+//! (failpoints), [`lanes`] (turns at the processors), [`sealed`] (documents that tell when they were damaged), [`space`] (room on the disk).
 
 #[cfg(feature = "server")]
 pub mod allocator;
@@ -14,6 +14,8 @@ pub mod durable;
 #[cfg(feature = "config")]
 pub mod fault;
 pub mod id;
+#[cfg(feature = "server")]
+pub mod lanes;
 pub mod limits;
 pub mod network;
 pub mod random;

@@ -81,6 +81,13 @@ impl Promise {
 }
 
 impl Promise {
+    /// So many bytes of what it is for are on the disk by now, where they count by themselves.
+    pub fn spent(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.promised.fetch_sub(bytes, Ordering::SeqCst);
+    }
+
     /// Both together.
     pub fn and(mut self, mut other: Promise) -> Promise {
         self.bytes = self.bytes.saturating_add(std::mem::take(&mut other.bytes));
@@ -168,6 +175,20 @@ mod tests {
         assert!(first.more(&space, half).is_err());
         drop(space.promise(half).unwrap());
         assert!(Space::new(dir.path(), u64::MAX).promise(0).is_err(), "below the floor nothing is promised");
+    }
+
+    #[test]
+    fn what_is_on_the_disk_by_now_is_not_set_aside_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let free = durable::free_space(dir.path()).unwrap();
+        let space = Space::new(dir.path(), 0);
+        let mut promise = space.promise(free / 2).unwrap();
+        assert!(space.promise(free / 8 * 5).is_err());
+        promise.spent(free / 4);
+        drop(space.promise(free / 8 * 5).unwrap());
+        promise.spent(u64::MAX);
+        drop(promise);
+        drop(space.promise(free / 8 * 7).unwrap());
     }
 
     #[cfg(unix)]

@@ -86,6 +86,11 @@ impl Default for Pace {
     }
 }
 
+/// Longer than any body lasts, and no longer than clocks count.
+const EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// No pace at all.
+const UNHURRIED: Pace = Pace { idle: EVER, min_rate: 0, window: EVER, total: EVER };
+
 /// The body of a request, read chunk by chunk under a cap and a [`Pace`].
 pub struct RequestBody {
     source: Source,
@@ -117,10 +122,10 @@ impl RequestBody {
     }
 
     /// The body of a request that came through [`serve_router`](super::serve_router), to be capped and read like any
-    /// other.
+    /// other. Its pace is that of its listener, which is kept inside.
     pub fn from_router(body: axum::body::Body) -> RequestBody {
         let length = body.size_hint().exact();
-        RequestBody::new(Source::Router(body), length, Pace::default())
+        RequestBody::new(Source::Router(body), length, UNHURRIED)
     }
 
     fn new(source: Source, length: Option<u64>, pace: Pace) -> RequestBody {
@@ -470,7 +475,7 @@ fn read_ahead(open: Open, len: u64) -> mpsc::Receiver<io::Result<Bytes>> {
             let piece = read_piece(reader.as_mut(), left);
             let len = piece.as_ref().map_or(0, Bytes::len);
             left = left.saturating_sub(u64::try_from(len).unwrap_or(u64::MAX));
-            if sender.blocking_send(piece).is_err() || len == 0 {
+            if drain::waiting(|| sender.blocking_send(piece)).is_err() || len == 0 {
                 return;
             }
         }

@@ -18,7 +18,7 @@ fn trickle(chunk: usize, pauses: Vec<Duration>) -> RequestBody {
         // Keeps the body open: the end never comes.
         sender.closed().await;
     });
-    RequestBody::from_router(axum::body::Body::new(Channel(receiver)))
+    RequestBody::new(Source::Router(axum::body::Body::new(Channel(receiver))), None, Pace::default())
 }
 
 struct Channel(mpsc::Receiver<Bytes>);
@@ -99,4 +99,28 @@ async fn a_file_is_sent_whole_and_a_missing_one_is_an_error() {
     std::fs::remove_file(&path).expect("removed");
     assert!(Sending::new(&body).collect().await.is_err());
     assert!(SendBody::file(&path).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_from_a_router_has_the_pace_of_its_listener_and_none_besides() {
+    let hour = Duration::from_secs(3600);
+    let RequestBody { source, .. } = trickle(1, vec![hour; 3]);
+    let pace = Pace { idle: 2 * hour, min_rate: 0, total: 10 * hour, ..Pace::default() };
+    let inside = RequestBody::new(source, None, pace);
+    let body = RequestBody::from_router(axum::body::Body::new(inside));
+    let (chunks, error, after) = read_until_error(body).await;
+    assert_eq!((chunks, error), (3, BodyError::TooSlow));
+    assert!(after >= 5 * hour && after < 5 * hour + Duration::from_secs(5), "{after:?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_waits_for_its_peer_is_not_at_work() {
+    let open: Open = Arc::new(|| Ok(Box::new(io::repeat(b'x'))));
+    let kept: Vec<_> = (0..64).map(|_| read_ahead(Arc::clone(&open), u64::MAX)).collect();
+    let end = Instant::now() + Duration::from_secs(20);
+    while drain::blocking_at_work() >= 64 {
+        assert!(Instant::now() < end, "they count as busy");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(kept);
 }

@@ -29,18 +29,17 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use tokio::sync::Semaphore;
-
 use crate::ground::clock::Clock;
 use crate::ground::drain::{Shutdown, Tasks};
+use crate::ground::lanes::Lanes;
 use crate::ground::limits::Limits;
 use crate::ground::network::Network;
 use crate::ground::space::Space;
 use crate::partner::{Directory, Partner, Station};
 use crate::store::Store;
+use arc_swap::ArcSwap;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 
 mod answers;
 mod asynchronous;
@@ -104,7 +103,7 @@ pub struct Inbound {
     tasks: Tasks,
     stop: Shutdown,
     /// Openings at a time: they are pure computation.
-    openings: Arc<Semaphore>,
+    openings: Lanes,
     keys: Arc<KeyLocks>,
     failures: Arc<Failures>,
     recordings: Arc<Recordings>,
@@ -135,7 +134,6 @@ impl Inbound {
     pub fn new(parts: Parts, settings: Settings) -> Inbound {
         let failures = Failures::new(settings.failures, parts.clock.clone());
         let recordings = Recordings::new(parts.clock.clone());
-        let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Inbound {
             store: parts.store,
             station: parts.station,
@@ -145,7 +143,7 @@ impl Inbound {
             settings: Arc::new(settings),
             tasks: parts.tasks,
             stop: parts.stop,
-            openings: Arc::new(Semaphore::new(processors)),
+            openings: Lanes::new(),
             keys: Arc::new(KeyLocks::default()),
             failures: Arc::new(failures),
             recordings: Arc::new(recordings),

@@ -92,7 +92,7 @@ impl Inbound {
     /// Opens a message and finds out what it turns out to be.
     pub(super) async fn examine(&self, candidate: &Candidate, arrival: Arrival) -> Examined {
         let job = {
-            let Ok(_permit) = self.openings.acquire().await else {
+            let Ok(_permit) = self.openings.turn(arrival.wire.len()).await else {
                 return Examined::Unopened(arrival.wire, NotOpened::Storage(io::Error::other(STOPS)));
             };
             let (flow, candidate) = (self.clone(), candidate.clone());
@@ -149,7 +149,7 @@ impl Inbound {
 
     /// Opens a message, whatever it turns out to be; returns its bytes.
     pub(super) async fn open(&self, candidate: &Candidate, wire: Draft) -> (Draft, Result<Verified, NotOpened>) {
-        let Ok(_permit) = self.openings.acquire().await else {
+        let Ok(_permit) = self.openings.turn(wire.len()).await else {
             return (wire, Err(NotOpened::Storage(io::Error::other(STOPS))));
         };
         let (flow, candidate) = (self.clone(), candidate.clone());

@@ -99,7 +99,7 @@ impl Inbound {
         }
         // The body, and the payload that comes out of it and of what is here already. What anybody may announce is set aside as
         // it comes.
-        let here = part.as_ref().map_or(0, |part| part.range.from);
+        let here = part.as_ref().map_or(0, |part| part.here(self.store.partials()));
         let at_once = if self.failures.is_at_home(&partner.id, &origin) { u64::MAX } else { STEP };
         let promised = announced.min(at_once);
         let payload = part.as_ref().map_or(announced, |part| part.range.len()).min(at_once);
@@ -250,13 +250,17 @@ impl Inbound {
                     return Err(error.reply());
                 }
             };
-            came = came.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+            let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            came = came.saturating_add(len);
             if came > promised {
                 room = room.and(self.promise(STEP.saturating_mul(2))?);
                 promised = promised.saturating_add(STEP);
             }
             spooling =
                 spooling.take(&chunk).await.map_err(|error| unavailable("a body could not be stored", &error))?;
+            if spooling.sink.is_file() {
+                room.spent(len);
+            }
             // hyper reads on into the same memory once nobody holds what it has read.
             drop(chunk);
         }

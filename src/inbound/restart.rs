@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Inbound;
 use super::candidate::Candidate;
 use super::failures::Admission;
+use super::no_answer::NoAnswer;
 use super::open::NotOpened;
 use super::owed::Known;
 use super::receive::{busy, header_fields, unavailable};
@@ -24,13 +25,20 @@ use crate::http::{Exchange, Reply};
 use crate::mime::Headers;
 use crate::partner::Partner;
 use crate::store::draft::{Draft, Sink};
-use crate::store::partial::{Mark, NotTaken, Taken, Turn, Wanted};
+use crate::store::partial::{Mark, NotTaken, Partials, Taken, Turn, Wanted};
 
 /// A POST whose body may go on in another connection.
 pub(super) struct Part {
     pub(super) range: Range,
     mark: Mark,
     message_id: String,
+}
+
+impl Part {
+    /// Bytes before it that are here. What is only said to be takes no room, and the part is refused when it begins.
+    pub(super) fn here(&self, partials: &Partials) -> u64 {
+        partials.held(&self.mark).unwrap_or(0).min(self.range.from)
+    }
 }
 
 impl Inbound {
@@ -93,7 +101,11 @@ impl Inbound {
         let (wire, opened) = self.open(candidate, wire).await;
         match opened {
             Ok(_) => Ok((wire, admission)),
-            Err(NotOpened::Storage(error)) => Err(unavailable("a message could not be stored", &error)),
+            Err(NotOpened::Storage(error)) => {
+                let why = NoAnswer::Storage(error);
+                tracing::error!(code = why.code(), "a message could not be opened: {}", why.text());
+                Err(busy())
+            }
             Err(NotOpened::Refused(failure) | NotOpened::Revoked(failure)) => {
                 let len = wire.len();
                 let known = match self.known(candidate, wire).await {

@@ -12,12 +12,14 @@ const STEP: Duration = Duration::from_millis(250);
 const JITTER_MS: u64 = 50;
 /// Bytes of a message for each of which a step is as long once more.
 const STEP_BYTES: u64 = 8 * 1024 * 1024;
+/// Of these the longest step is made, four minutes: whoever waits for the answer, ten minutes as a rule, shall hear it.
+const MOST: u32 = 960;
 
 /// Sleeps until a whole number of steps has passed since `begun`; they are longer for larger messages, whose opening takes
 /// longer. Counted from the message and not on the clock: who chooses the moment of sending could place a boundary of the clock
 /// between a quick failure and a slow one.
 pub(super) async fn wait_out(begun: Instant, wire_len: u64) {
-    let times = u32::try_from(wire_len / STEP_BYTES).unwrap_or(u32::MAX).saturating_add(1);
+    let times = u32::try_from(wire_len / STEP_BYTES).unwrap_or(u32::MAX).saturating_add(1).min(MOST);
     let step = STEP.saturating_mul(times).as_millis().max(1);
     let whole = begun.elapsed().as_millis() / step + 1;
     let due = u64::try_from(step.saturating_mul(whole)).unwrap_or(u64::MAX);
@@ -39,6 +41,15 @@ mod tests {
             wait_out(begun, len).await;
             let passed = u64::try_from(begun.elapsed().as_millis()).unwrap();
             assert!((from..=from + JITTER_MS + 1).contains(&passed), "{took} ms, {len} bytes: {passed} ms");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_large_the_message_its_sender_still_waits_when_the_refusal_leaves() {
+        for len in [20 << 30, u64::MAX] {
+            let begun = Instant::now();
+            wait_out(begun, len).await;
+            assert!(begun.elapsed() <= Duration::from_secs(241), "{:?}", begun.elapsed());
         }
     }
 }

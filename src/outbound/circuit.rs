@@ -1,6 +1,7 @@
 //! A server that cannot be reached is probed by one attempt at a time, so that it holds one worker and not all.
 //!
-//! Every HTTP answer, whatever its status, closes the circuit, also a 2xx whose body does not come whole. Attempts that end
+//! Every HTTP answer, whatever its status, closes the circuit, also a 2xx whose body does not come whole, and so does a server that
+//! takes 32 MiB of a body. Attempts that end
 //! without an answer open it: from the first on the server has one slot, for what begins after that, whatever is still on its
 //! way to it from long before; from the third on it is left alone until the next probe, after the pause that the partner's schedule plans, five minutes at most. What a person retries or releases is a
 //! probe at once. All of it lives in memory: after a restart the first attempts find out again.

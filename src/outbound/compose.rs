@@ -137,13 +137,15 @@ impl Outbound {
     async fn compose_stored(&self, partner: Arc<Partner>, message: &Message, id: Id) -> Result<Wire, NotComposed> {
         let payload = message.payload.ok_or_else(|| NotComposed::Impossible(no_payload()))?;
         let (flow, of, own, name) = (self.clone(), partner.clone(), message.id, message.file_name.clone());
-        let again = self.composing(move || flow.envelope_again(&of, (&Draft::Stored(payload), &name), own)).await?;
+        let again = self
+            .composing(payload.len, move || flow.envelope_again(&of, (&Draft::Stored(payload), &name), own))
+            .await?;
         let (content, name, kept) = match again {
             None => (Draft::Stored(payload), message.file_name.clone(), true),
             Some((envelope, name)) => (self.sealed(&partner, envelope).await?, name, false),
         };
         let flow = self.clone();
-        self.composing(move || {
+        self.composing(content.len(), move || {
             let content = Content { payload: &content, file_name: &name, kept };
             flow.compose(&partner, &content, id, flow.clock.now())
         })
@@ -171,13 +173,14 @@ impl Outbound {
         }
     }
 
-    /// Runs a composition on the blocking pool, a few at a time.
+    /// Runs a composition of so many bytes on the blocking pool, a few at a time.
     pub(super) async fn composing<T: Send + 'static>(
         &self,
+        bytes: u64,
         work: impl FnOnce() -> Result<T, NotComposed> + Send + 'static,
     ) -> Result<T, NotComposed> {
         let broken = |error: String| NotComposed::Impossible(failed(&error));
-        let _permit = self.compositions.acquire().await.map_err(|error| broken(error.to_string()))?;
+        let _permit = self.compositions.turn(bytes).await.map_err(|error| broken(error.to_string()))?;
         drain::blocking(work).await.map_err(|error| broken(error.to_string()))?
     }
 }

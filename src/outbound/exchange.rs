@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::Outbound;
 use super::bundle::SUFFIX;
-use super::intake::IntakeError;
+use super::intake::{IntakeError, at_hand};
 use crate::as2::ComposeError;
 use crate::as2::cem::{
     self, CertUsage, CertificateReference, ExchangeRequest, ExchangeResponse, TradingPartnerInfo, TrustRequest,
@@ -159,7 +159,7 @@ impl Outbound {
         // The request itself is signed with a key that the partner trusts.
         let flow = Outbound { station: self.station.withholding(&awaited).into_owned().into(), ..self.clone() };
         let name = format!("certificate-request-{id}{SUFFIX}");
-        flow.accept(partner, id, &name, Some(step.change(id, by)), move |_| Ok(Some(Draft::Inline(payload)))).await?;
+        flow.accept(partner, id, &name, Some(step.change(id, by)), at_hand(Draft::Inline(payload))).await?;
         Ok(id)
     }
 
@@ -182,7 +182,7 @@ impl Outbound {
         let step = ExchangeStep::Answered { answer: id, words };
         let name = format!("certificate-response-{id}{SUFFIX}");
         let change = step.change(exchange, by);
-        self.accept(partner, id, &name, Some(change), move |_| Ok(Some(Draft::Inline(payload)))).await?;
+        self.accept(partner, id, &name, Some(change), at_hand(Draft::Inline(payload))).await?;
         Ok(id)
     }
 

@@ -122,7 +122,7 @@ impl Outbound {
                 if folder { flow.pack(&path, id, &of) } else { flow.read_claimed(&path) }
             };
             let name = if folder { format!("{}{SUFFIX}", claim.file_name) } else { claim.file_name.clone() };
-            match self.accept(partner, claim.id, &name, None, read).await {
+            match self.accept(partner, claim.id, &name, None, (claim.bytes(), read)).await {
                 Ok(message) => recorded = message,
                 Err(IntakeError::Journal(CommitError::Conflict(_))) => {}
                 Err(IntakeError::File(error)) if is_gone(&claim.path, &error) => return Ok(()),
@@ -221,7 +221,7 @@ impl Outbound {
             after: Some(serde_json::json!({ "partner": partner.id, "file": name })),
             ..change
         });
-        match self.accept(partner, message, &name, change, move |_| Ok(Some(payload))).await {
+        match self.accept(partner, message, &name, change, at_hand(payload)).await {
             // The first one of two at the same time has won.
             Err(IntakeError::Journal(CommitError::Conflict(_))) if id.is_some() => Ok(message),
             recorded => recorded.map(|_| message),
@@ -234,17 +234,17 @@ impl Outbound {
         partner.cloned().ok_or_else(|| IntakeError::Partner(id.to_owned()))
     }
 
-    /// Records a payload under a name, once it is checked and composed; the message as it is then.
+    /// Records a payload of so many bytes under a name, once it is checked and composed; the message as it is then.
     pub(super) async fn accept(
         &self,
         partner: Arc<Partner>,
         id: Id,
         file_name: &str,
         change: Option<Change>,
-        read: impl FnOnce(&Outbound) -> io::Result<Option<Draft>> + Send + 'static,
+        (bytes, read): (u64, impl FnOnce(&Outbound) -> io::Result<Option<Draft>> + Send + 'static),
     ) -> Result<Option<Arc<Message>>, IntakeError> {
         let now = self.clock.now();
-        let prepared = self.prepare(&partner, read, file_name, id, now).await?;
+        let prepared = self.prepare(&partner, (bytes, read), file_name, id, now).await?;
         let (mut transaction, _underway) = record_of(prepared, &partner, id, file_name, None, now);
         if let Some(change) = change {
             transaction.change(change);
@@ -268,18 +268,18 @@ impl Outbound {
         sink.into_inner().map_err(io::IntoInnerError::into_error)?.finish().map(Some)
     }
 
-    /// Checks a payload, signs it where the partner's file asks for that, wraps and composes it.
+    /// Checks a payload of so many bytes, signs it where the partner's file asks for that, wraps and composes it.
     pub(super) async fn prepare(
         &self,
         partner: &Arc<Partner>,
-        read: impl FnOnce(&Outbound) -> io::Result<Option<Draft>> + Send + 'static,
+        (bytes, read): (u64, impl FnOnce(&Outbound) -> io::Result<Option<Draft>> + Send + 'static),
         name: &str,
         id: Id,
         now: Timestamp,
     ) -> Result<Prepared, IntakeError> {
         let (flow, of, file_name) = (self.clone(), partner.clone(), name.to_owned());
         let step = self
-            .computing(move || {
+            .computing(bytes, move || {
                 let payload = read(&flow)?;
                 flow.check(&of, payload, &file_name, id, now)
             })
@@ -324,9 +324,9 @@ impl Outbound {
         declaration: Declaration,
         (id, now): (Id, Timestamp),
     ) -> Result<Prepared, IntakeError> {
-        let payload = Arc::new(payload);
+        let (bytes, payload) = (payload.len(), Arc::new(payload));
         let (flow, of, document) = (self.clone(), partner.clone(), payload.clone());
-        let to_be_signed = self.computing(move || flow.is_to_be_signed(&of, &document)).await?;
+        let to_be_signed = self.computing(bytes, move || flow.is_to_be_signed(&of, &document)).await?;
         let payload = match partner.document_key() {
             Some(key) if to_be_signed => match self.signed(key, payload.clone()).await {
                 Ok(signed) => Arc::new(signed),
@@ -340,11 +340,11 @@ impl Outbound {
         };
         let file_name = name_of(&head);
         let (flow, document) = (self.clone(), payload.clone());
-        let envelope = self.computing(move || flow.wrap(&head, &document)).await?;
+        let envelope = self.computing(bytes, move || flow.wrap(&head, &document)).await?;
         let envelope = self.sealed(partner, envelope).await?;
         let (flow, of) = (self.clone(), partner.clone());
         let wire = move || flow.compose_content(&of, &envelope, (&file_name, false), (id, now));
-        let wire = self.computing(wire).await?;
+        let wire = self.computing(bytes, wire).await?;
         let payload = Arc::into_inner(payload).ok_or_else(|| io::Error::other("the payload is still in use"))?;
         Ok(Prepared::Ready { payload, declaration: Some(declaration), wire })
     }
@@ -365,18 +365,24 @@ impl Outbound {
         }
     }
 
-    /// Runs computation on the blocking pool, a few at a time.
+    /// Runs computation over so many bytes on the blocking pool, a few at a time.
     async fn computing<T: Send + 'static>(
         &self,
+        bytes: u64,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let _permit = self.compositions.acquire().await.map_err(io::Error::other)?;
+        let _permit = self.compositions.turn(bytes).await.map_err(io::Error::other)?;
         drain::blocking(work).await.map_err(io::Error::other)?
     }
 }
 
+/// A payload that need not be read from anywhere, and its bytes.
+pub(super) fn at_hand(payload: Draft) -> (u64, impl FnOnce(&Outbound) -> io::Result<Option<Draft>> + Send + 'static) {
+    (payload.len(), move |_| Ok(Some(payload)))
+}
+
 /// Whether `error` says that the file at `path` is not there, and it is not: a folder beside it may be what is missing.
-fn is_gone(path: &Path, error: &io::Error) -> bool {
+pub(super) fn is_gone(path: &Path, error: &io::Error) -> bool {
     let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     is_missing(error) && path.symlink_metadata().is_err_and(|error| is_missing(&error))
 }

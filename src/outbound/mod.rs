@@ -35,6 +35,7 @@ use arc_swap::ArcSwap;
 use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
 use crate::ground::id::Id;
+use crate::ground::lanes::Lanes;
 use crate::ground::limits::Limits;
 use crate::partner::{Directory, Station};
 use crate::store::record::{Fact, Reason, State};
@@ -116,7 +117,7 @@ pub struct Outbound {
     /// MDNs dropped because nobody vouches for them.
     unproven: Arc<AtomicU64>,
     /// Compositions at a time: they are pure computation.
-    compositions: Arc<tokio::sync::Semaphore>,
+    compositions: Lanes,
     signing: Arc<signing::Signing>,
     troubles: Arc<troubles::Troubles>,
     /// Declarations that are not in the journal yet.
@@ -157,7 +158,6 @@ fn disk_nearly_full(free: u64) -> Reason {
 impl Outbound {
     /// Assembles the flow; nothing runs yet.
     pub fn new(parts: Parts, settings: Settings) -> Outbound {
-        let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Outbound {
             store: parts.store,
             station: parts.station,
@@ -169,7 +169,7 @@ impl Outbound {
             clients: Arc::default(),
             circuits: Arc::default(),
             unproven: Arc::default(),
-            compositions: Arc::new(tokio::sync::Semaphore::new(processors)),
+            compositions: Lanes::new(),
             signing: Arc::default(),
             troubles: Arc::default(),
             preparing: Arc::default(),

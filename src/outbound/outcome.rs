@@ -264,8 +264,8 @@ fn no_receipt() -> Reason {
 fn given_up(last: Reason) -> Reason {
     let Reason { code, text: Bilingual { zh, en } } = last;
     let text = bilingual!(
-        "重试期限已过，已放弃投递，网关不再自动发送。请排除原因，然后用 dxgate messages retry 继续。最后一次的结果：{zh}",
-        "delivery was given up: the time for retries is over, and nothing more is sent by itself. Mend the cause, then go on with dxgate messages retry. The last attempt: {en}"
+        "已放弃投递，网关不再自动发送。请排除原因，然后用 dxgate messages retry 继续。最后一次的结果：{zh}",
+        "delivery was given up, and nothing more is sent by itself. Mend the cause, then go on with dxgate messages retry. The last attempt: {en}"
     );
     Reason { code, text }
 }

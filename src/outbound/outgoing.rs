@@ -7,6 +7,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::Outbound;
@@ -84,7 +85,11 @@ fn is_damage(error: &io::Error) -> bool {
 
 /// What came of reading bytes while they were sent: whoever sends them hears only that they broke off.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Reading(Arc<OnceLock<Broken>>);
+pub(super) struct Reading {
+    broken: Arc<OnceLock<Broken>>,
+    /// Bytes read so far.
+    read: Arc<AtomicU64>,
+}
 
 #[derive(Debug)]
 struct Broken {
@@ -99,24 +104,29 @@ impl Reading {
         Ok(Box::new(Watched { bytes, reading: self.clone() }))
     }
 
+    /// Bytes read so far.
+    pub(super) fn passed(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
     fn note(&self, error: &io::Error) {
         // Whoever reads goes on after an interruption.
         if error.kind() != io::ErrorKind::Interrupted {
-            let _ = self.0.set(Broken { damaged: is_damage(error), detail: error.to_string() });
+            let _ = self.broken.set(Broken { damaged: is_damage(error), detail: error.to_string() });
         }
     }
 
     /// An answer, or why there is none: where nothing was wrong with the bytes, the connection went away with them.
     pub(super) fn judge(&self, answer: Result<Answer, PostError>) -> Result<Answer, PostError> {
         answer.map_err(|error| match error.kind {
-            PostErrorKind::Body if self.0.get().is_none() => PostError { kind: PostErrorKind::Closed, ..error },
+            PostErrorKind::Body if self.broken.get().is_none() => PostError { kind: PostErrorKind::Closed, ..error },
             _ => error,
         })
     }
 
     /// Why the bytes broke off, if the disk may give them another time.
     pub(super) fn passing_trouble(&self) -> Option<Reason> {
-        let Broken { detail, .. } = self.0.get().filter(|broken| !broken.damaged)?;
+        let Broken { detail, .. } = self.broken.get().filter(|broken| !broken.damaged)?;
         let text = bilingual!(
             "发送途中磁盘读取失败（{detail}）。请检查数据盘的状态。",
             "the disk failed while the message was sent ({detail}). Check the health of the data filesystem."
@@ -132,7 +142,9 @@ struct Watched {
 
 impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.bytes.read(buffer).inspect_err(|error| self.reading.note(error))
+        let len = self.bytes.read(buffer).inspect_err(|error| self.reading.note(error))?;
+        self.reading.read.fetch_add(u64::try_from(len).unwrap_or(0), Ordering::Relaxed);
+        Ok(len)
     }
 }
 

@@ -26,7 +26,7 @@ impl Outbound {
         let id = Id::new(now);
         let read = move |flow: &Outbound| copy_of(&flow.store, &payload).map(Some);
         let _resent = self.preparing.resend(id, message.id);
-        let prepared = self.prepare(&partner, read, &message.file_name, id, now).await;
+        let prepared = self.prepare(&partner, (payload.len, read), &message.file_name, id, now).await;
         let prepared = match prepared.map_err(refused)? {
             Prepared::Refused { refusal, .. } => return Err(ActionError::Refused(refusal.reason)),
             ready @ Prepared::Ready { .. } => ready,

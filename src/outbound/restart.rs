@@ -15,12 +15,13 @@
 //! | tells a length | sends the rest, unless it tells a length of a body that nobody has sent as well |
 
 use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::outgoing::Reading;
 use crate::as2::headers;
 use crate::as2::restart::{CONTENT_RANGE, ETAG, Range};
-use crate::ground::random;
+use crate::ground::{drain, random};
 use crate::http::client::Route;
 use crate::http::{Answer, PostError, PostErrorKind, SendBody, Timeouts};
 use crate::store::Store;
@@ -59,18 +60,13 @@ impl Transfer<'_> {
     }
 
     async fn send(&self, from: u64) -> Result<Answer, PostError> {
-        let (store, wire, reading) = (self.store.clone(), self.wire, self.reading.clone());
+        let wire = self.wire;
+        let body = rest_of(&self.store, wire, &self.reading, from).await?;
         let range = Range { from, to: wire.len.saturating_sub(1), total: wire.len }.to_string();
         tracing::debug!(range, "a part of a body is sent");
         let mark = self.mark();
         let mut fields: Vec<(&str, &str)> = self.fields.clone();
         fields.extend([(ETAG, mark.as_str()), (CONTENT_RANGE, range.as_str())]);
-        let body = SendBody::reader(wire.len.saturating_sub(from), move || {
-            let mut bytes = reading.watch(store.read_last(&wire))?;
-            // Read and not skipped: the digest of the whole is compared at its end.
-            let passed = io::copy(&mut bytes.by_ref().take(from), &mut io::sink())?;
-            if passed == from { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-        });
         self.route.post(&fields, body, self.timeouts).await
     }
 
@@ -116,6 +112,24 @@ impl Transfer<'_> {
         }
         Ok(None)
     }
+}
+
+/// The bytes from `from` on. Those before are passed here, ahead of the request: minutes pass until the first byte of a body
+/// otherwise, and no server waits for it so long. A request that is repeated on another connection passes them once more.
+async fn rest_of(store: &Store, wire: Body, reading: &Reading, from: u64) -> Result<SendBody, PostError> {
+    let (store, reading) = (store.clone(), reading.clone());
+    let open = move || {
+        let mut bytes = reading.watch(store.read_last(&wire))?;
+        // Read and not skipped: the digest of the whole is compared at its end.
+        let passed = io::copy(&mut bytes.by_ref().take(from), &mut io::sink())?;
+        if passed == from { Ok(bytes) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof)) }
+    };
+    let opened = drain::blocking(open.clone()).await.map_err(io::Error::other).flatten();
+    let opened = Mutex::new(Some(opened.map_err(|error| PostError::new(PostErrorKind::Body, error))?));
+    Ok(SendBody::reader(wire.len.saturating_sub(from), move || {
+        let opened = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
+        opened.map_or_else(&open, Ok)
+    }))
 }
 
 /// The fields of `HEAD`: those of the POST that it has too, and the mark. Whoever asks speaks version 1.2 at least
@@ -197,7 +211,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::ground::clock::ManualClock;
+    use crate::store::StoreConfig;
+    use crate::store::draft::{Draft, Sink};
 
     #[test]
     fn a_question_says_version_1_2_though_the_message_says_an_older_one() {
@@ -205,6 +225,24 @@ mod tests {
             let post = [("AS2-From", "a"), ("AS2-Version", said), ("Subject", "s"), ("Content-Type", "a/b")];
             assert_eq!(asked(&post, "\"m\""), [("AS2-From", "a"), ("AS2-Version", asks), (ETAG, "\"m\"")]);
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_partner_has_is_passed_before_the_request_begins() {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(jiff::Timestamp::UNIX_EPOCH));
+        let config = StoreConfig { inline_threshold: 4, ..StoreConfig::new(home.path(), clock) };
+        let store = Store::open(StoreConfig { allow_untrusted_filesystem: true, ..config }).unwrap().0;
+        let mut sink = Sink::new(&store);
+        sink.write_all(b"here already, and the rest").unwrap();
+        let Draft::File(file) = sink.finish().unwrap() else { panic!("it is in no file") };
+        let wire = *file.body();
+        let body = rest_of(&store, wire, &Reading::default(), 13).await.unwrap();
+        std::fs::remove_file(home.path().join("bodies").join(wire.id.to_string())).unwrap();
+        let SendBody::Reader { len, open } = body else { panic!("it is in memory") };
+        let mut rest = String::new();
+        open().unwrap().read_to_string(&mut rest).unwrap();
+        assert_eq!((len, rest.as_str()), (13, " and the rest"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::bundle::{self, Look};
+use super::intake::is_gone;
 use crate::bilingual;
 use crate::config::quantity::matches_pattern;
 use crate::ground::durable;
@@ -46,6 +47,14 @@ pub struct Claim {
     pub path: PathBuf,
     /// Whether it is a folder of files that make up one message.
     pub is_folder: bool,
+}
+
+impl Claim {
+    /// Bytes that its file has now. A folder, whose files nobody has counted, and what cannot be looked at have very many.
+    pub(super) fn bytes(&self) -> u64 {
+        let file = self.path.symlink_metadata().ok().filter(|_| !self.is_folder);
+        file.map_or(u64::MAX, |file| file.len())
+    }
 }
 
 /// Something in an outbox that cannot be taken, and why.
@@ -260,8 +269,11 @@ impl Outbox {
                     _ => self.mend(&path, sweep),
                 };
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.vanished(name, &path, sweep),
-            Err(error) => return self.report(sweep, path.clone(), unreadable(&path, &error)),
+            Err(error) if is_gone(&path, &error) => return self.vanished(name, &path, sweep),
+            Err(error) => {
+                hints.remove(&path);
+                return self.report(sweep, path.clone(), unreadable(&path, &error));
+            }
         };
         if let Some(reason) = refusal(&path, name, &metadata) {
             return self.report(sweep, path, reason);

@@ -2,14 +2,16 @@
 //! the asynchronous MDNs that we owe travel the same way.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::circuit::Destination;
 use super::compose::{ComposeLate, NotComposed};
 use super::outcome::Examined;
-use super::outgoing::{Outgoing, storage_failed};
+use super::outgoing::{Outgoing, Reading, storage_failed};
 use super::restart::Transfer;
 use super::retry::Outcome;
 use super::{Outbound, circuit};
@@ -26,6 +28,10 @@ use crate::store::{CommitError, Lease, OPEN, Precondition, Transaction};
 
 /// Pause after a trouble of our own.
 const POSTPONED: SignedDuration = SignedDuration::from_secs(60);
+/// Bytes that only a server that is there takes, long before it answers: more than sockets and pieces hold on the way.
+const TAKEN: u64 = 32 * 1024 * 1024;
+/// Time between two looks at how far a long body is.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Transfers of a message whose asynchronous MDN never comes.
 const TRANSFERS: u32 = 10;
 
@@ -83,9 +89,10 @@ impl Outbound {
             return Ok(());
         }
         tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
-        let reading = outgoing.reading.clone();
-        let answer = self.deliver(&partner, &url, &message, outgoing).await;
-        self.note_reach(&partner, &Destination::of(&partner, &url), answer.as_ref().err());
+        let (server, reading) = (Destination::of(&partner, &url), outgoing.reading.clone());
+        let delivery = self.deliver(&partner, &url, &message, outgoing);
+        let answer = self.reached_under_way(&partner, &server, (&wire, &reading), delivery).await;
+        self.note_reach(&partner, &server, answer.as_ref().err());
         let answer = self.losing.pass(&message.id, answer);
         let broke_off = answer.as_ref().is_err_and(|error| error.kind == PostErrorKind::Body);
         let examined = match reading.passing_trouble().filter(|_| broke_off) {
@@ -150,6 +157,28 @@ impl Outbound {
         }
         let composed = self.recompose(partner.clone(), &message).await;
         self.after_composing(partner, &message, composed).await
+    }
+
+    /// The answer to a delivery. A server that takes a long body is in no doubt until its end.
+    async fn reached_under_way(
+        &self,
+        partner: &Partner,
+        server: &Destination,
+        (wire, reading): (&Body, &Reading),
+        delivery: impl Future<Output = Result<Answer, PostError>>,
+    ) -> Result<Answer, PostError> {
+        if wire.len <= TAKEN {
+            return delivery.await;
+        }
+        let mut delivery = pin!(delivery);
+        while reading.passed() < TAKEN {
+            tokio::select! {
+                answer = &mut delivery => return answer,
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+        self.note_reach(partner, server, None);
+        delivery.await
     }
 
     /// What an attempt says about the server itself: whether it can be reached. What it says of another server than the

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::intake::at_hand;
 use super::outcome::Examined;
 use super::retry::Outcome;
 use super::{IntakeError, Outbound};
@@ -90,8 +91,8 @@ impl Outbound {
             after: Some(serde_json::json!({ "partner": known.id, "file": name })),
             ..change
         };
-        let read = move |_: &Outbound| Ok(Some(Draft::Inline(payload)));
-        flow.accept(Arc::new(varied), id, &name, Some(change), read).await.map(|_| id)
+        let payload = at_hand(Draft::Inline(payload));
+        flow.accept(Arc::new(varied), id, &name, Some(change), payload).await.map(|_| id)
     }
 
     /// The station with a key that no partner has ever seen.

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use dxgate::as2::mdn;
 use dxgate::cms::Certificate;
 use dxgate::ground::limits::Limits;
+use dxgate::ground::random;
 use dxgate::mime::Headers;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -242,4 +243,24 @@ fn what_is_still_on_its_way_from_before_a_doubt_holds_up_no_probe() {
     home.submit("theirs", "goes.xml", b"<c/>");
     assert_eq!(gateway.wait_for("theirs", "sent", "goes.xml"), b"<c/>");
     assert_eq!(home.names("theirs", "sent"), ["goes.xml"], "the first one hangs still");
+}
+
+#[test]
+fn a_probe_that_is_a_long_transfer_holds_up_nobody_once_the_server_takes_it() {
+    let peer = Scripted::start(|_, posted: &Posted| Some(acknowledge(posted, Kind::default())));
+    let faults = |number| [Fault::Refuse, Fault::HalfOpen].get(number).copied().unwrap_or(Fault::Pass);
+    let proxy = Proxy::start(peer.address, faults);
+    let home = Home::ours();
+    let delivery = "retry = [\"1h\"]\nconcurrency = 4";
+    home.partner("theirs", &PartnerFile { url: proxy.url(), delivery, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    home.submit("theirs", "fails.xml", b"<a/>");
+    eventually("the server is in doubt", || (!reasons(&gateway).is_empty()).then_some(()));
+    let mut long = vec![0; 64 << 20];
+    random::fill(&mut long);
+    home.submit("theirs", "long.bin", &long);
+    let is_taken = || proxy.requests().iter().any(|sent| sent.len() > 60 << 20);
+    eventually("the probe is taken, and not answered", || is_taken().then_some(()));
+    home.submit("theirs", "goes.xml", b"<c/>");
+    assert_eq!(gateway.wait_for("theirs", "sent", "goes.xml"), b"<c/>");
 }

@@ -119,6 +119,26 @@ fn starts(carried: &[u8], what: &str) -> bool {
 }
 
 #[test]
+fn what_is_only_said_to_be_here_takes_no_room() {
+    const MIB: u64 = 1024 * 1024;
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let free = dxgate::ground::durable::free_space(scratch.path()).unwrap();
+    let floor = (free / MIB).saturating_sub(4096);
+    let more = format!("[limits]\nbody = \"8GiB\"\nfree_space_floor = \"{floor}MiB\"");
+    let home = Home::of(&Station { as2_name: "right", party: keys::theirs(), more: &more });
+    let partner = PartnerFile { as2_name: "left", party: keys::ours(), accept: SWITCHED_ON, ..PartnerFile::default() };
+    home.partner("left", &partner);
+    let _gateway = Gateway::start(&home);
+    let range = "bytes 6000000000-6000000009/6000000010";
+    let fields = format!(
+        "{}Message-ID: <m@left>\r\nContent-Type: text/plain\r\nContent-Range: {range}\r\n",
+        fields("left", "\"m\"")
+    );
+    let answer = http::post(home.as2, "/as2", &fields, b"0123456789").unwrap();
+    assert_eq!(answer.status, 416, "{answer:?}");
+}
+
+#[test]
 fn a_large_body_goes_on_where_its_connection_broke_off_and_arrives_once() {
     let pair = Pair::new(SWITCHED_ON, &[Fault::CutRequest(CUT), Fault::CutRequest(CUT)]);
     let (sender, receiver) = (Gateway::start(&pair.left), Gateway::start(&pair.right));

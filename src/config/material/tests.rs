@@ -64,7 +64,6 @@ fn of_a_chain_the_certificate_is_told_that_ends_first() {
         (300, 10, Some("certificate-expires-soon"), issuer),
         (300, -10, Some("certificate-expired"), issuer),
         (10, 300, Some("certificate-expires-soon"), own),
-        (10, 5, Some("certificate-expires-soon"), issuer),
         (300, 300, None, own),
     ] {
         let (leaf, above) = (ending_in(days, own, &key), ending_in(of_issuer, issuer, &key));
@@ -72,5 +71,15 @@ fn of_a_chain_the_certificate_is_told_that_ends_first() {
         assert_eq!(found.iter().map(|one| one.code).collect::<Vec<_>>(), Vec::from_iter(code), "{days} {of_issuer}");
         let names = |one: &Problem| one.key == "certificate" && one.text.en.contains(who) && one.text.zh.contains(who);
         assert!(found.iter().all(names), "{days} {of_issuer}: {found:#?}");
+    }
+}
+
+#[test]
+fn an_issuer_that_has_ended_does_not_hide_the_end_of_our_own_certificate() {
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let (leaf, above) = (ending_in(5, "our listener", &key), ending_in(-10, "Issuing CA", &key));
+    let found = told(&[&leaf, &above], &key);
+    for (code, who) in [("certificate-expired", "Issuing CA"), ("certificate-expires-soon", "our listener")] {
+        assert!(found.iter().any(|one| one.code == code && one.text.en.contains(who)), "{found:#?}");
     }
 }

@@ -1,7 +1,7 @@
 //! When a group is taken. At once, as a rule: who commits alone waits for nothing but the disk. Where several commit at a
 //! time and the program has as many jobs as there are processors, a moment's pause costs next to nothing, and what commits
-//! meanwhile shares a sync, a wake-up of the thread and a change of the index. Some jobs wait for a disk or a slow peer: then
-//! a few commits wait for 20 ms that need not.
+//! meanwhile shares a sync, a wake-up of the thread and a change of the index. Some jobs wait for a disk: then a few commits
+//! wait for 20 ms that need not. Jobs that wait for a slow peer do not count.
 
 use std::num::NonZero;
 use std::thread;
