@@ -64,6 +64,8 @@ pub(super) fn open_sealed(data: &[u8]) {
         }
         Err(failure) if demands && cipher.is_some_and(|cipher| !cipher.is_aead()) => {
             assert_eq!(failure.told, Disposition::decryption_failed(), "{}", failure.cause);
+            assert_eq!(failure.explanation, "The message could not be decrypted and verified.", "{}", failure.cause);
+            assert!(failure.mic.is_none(), "{}", failure.cause);
         }
         Err(_) => {}
     }

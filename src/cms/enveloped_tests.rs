@@ -204,9 +204,14 @@ fn keys_of_triple_des_have_odd_parity() {
 #[test]
 fn a_key_for_oaep_never_runs_pkcs1() {
     let wire = sealed_for_bob(ContentCipher::Aes128Cbc, b"x");
-    let key = DecryptionKey { transports: vec![KeyTransport::RsaOaepSha256], ..decryption_key(&BOB) };
-    let refused = open_with(&wire, &[key]);
+    // Other tests use Bob's.
+    let own = PrivateKey::from_pkey(BOB.key.pkey().to_owned()).unwrap();
+    let key = |transport| DecryptionKey { key: own.clone(), transports: vec![transport], ..decryption_key(&BOB) };
+    let refused = open_with(&wire, &[key(KeyTransport::RsaOaepSha256)]);
     assert!(matches!(refused, Err(CmsError::KeyTransportNotAllowed(KeyTransport::RsaPkcs1))));
+    assert!(!own.has_decrypted());
+    assert_eq!(open_with(&wire, &[key(KeyTransport::RsaPkcs1)]).unwrap(), b"x");
+    assert!(own.has_decrypted(), "otherwise this would not be seen");
 }
 
 #[test]

@@ -35,6 +35,12 @@ const MAX_DEPTH: usize = 24;
 pub struct PrivateKey(PKey<Private>, KeyKind, Arc<Contexts<Private>>);
 
 impl PrivateKey {
+    /// Whether anything was decrypted with it.
+    #[cfg(test)]
+    pub(super) fn has_decrypted(&self) -> bool {
+        self.2.has_decrypted()
+    }
+
     /// Reads a PEM key: PKCS#8, encrypted PKCS#8, PKCS#1 or SEC 1.
     ///
     /// # Errors

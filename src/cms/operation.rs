@@ -71,6 +71,13 @@ impl<T> Contexts<T> {
 }
 
 impl Contexts<Private> {
+    /// Whether a bare decryption was done: its context is kept.
+    #[cfg(test)]
+    pub(super) fn has_decrypted(&self) -> bool {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().any(|(operation, _)| *operation == Operation::BareDecrypt)
+    }
+
     /// Signs a hash, by any scheme but SM2.
     pub(super) fn sign(
         &self,

@@ -269,13 +269,23 @@ pub(super) fn accept(
         );
         section.error("restart", "restart-unsigned", text);
     } else if !accept.signature {
-        let text = bilingual!(
+        section.warning("signature", "unsigned-accepted", unsigned_accepted(&accept));
+    }
+    accept
+}
+
+/// What may come of messages that nobody has signed.
+fn unsigned_accepted(accept: &Accept) -> Bilingual {
+    if accept.is_believed_unsigned() || accept.client_certificate {
+        return bilingual!(
             "接受未签名的报文：任何人都可以冒充该伙伴。",
             "unsigned messages are accepted: anybody can pose as this partner."
         );
-        section.warning("signature", "unsigned-accepted", text);
     }
-    accept
+    bilingual!(
+        "接受未签名的报文：任何人都可以冒充该伙伴；由于允许 CBC，还可借应答逐步猜出加密给我方的其他报文的内容。请在 ciphers 中只保留 GCM，或设 client_certificate = true。",
+        "unsigned messages are accepted: anybody can pose as this partner and, as CBC is taken, learn from the answers little by little what other messages to us hold. Leave nothing but GCM in ciphers, or set client_certificate = true."
+    )
 }
 
 /// What is accepted when nothing is said: the standard ones, and one more where the agreement names it.

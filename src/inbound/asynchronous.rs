@@ -118,9 +118,9 @@ impl Inbound {
             self.recordings.unknown_until(&message.partner, signer, message.updated, ahead);
         }
         let proving = |message: &&Message| {
-            let unsigned = |partner: &Arc<Partner>| !partner.accept.signature;
+            let believed = |partner: &Arc<Partner>| partner.accept.is_believed_unsigned();
             message.evidence.iter().any(|evidence| evidence.at_home)
-                || self.directory.load().by_id(&message.partner).is_some_and(unsigned)
+                || self.directory.load().by_id(&message.partner).is_some_and(believed)
         };
         self.failures.learn(accepted.iter().filter(proving));
     }

@@ -1,26 +1,26 @@
 //! How often opening may fail: whoever guesses at keys and padding needs many answers, and gets few.
 //!
-//! Every failure between the private key and the verified signature ([`OpenFailure::is_cryptographic`](crate::as2::OpenFailure::is_cryptographic))
-//! counts for an hour, by the address it came from and by the partner in whose name it came. Nothing was authenticated by then, so a
-//! partner is never shut out by what others do in its name:
+//! Every failure between the private key and the verified signature
+//! ([`OpenFailure::is_cryptographic`](crate::as2::OpenFailure::is_cryptographic)) counts for an hour, by the address it came from and
+//! by the partner in whose name it came. By then nothing is authenticated, so no partner is shut out by what others do as it:
 //!
 //! | so many failures in an hour | who is refused, before anything is opened |
 //! |---|---|
 //! | `failures_per_ip` from one address | that address |
 //! | `failures_per_partner` in the name of one partner | that name, from everywhere; and people are told |
 //!
-//! Neither where the partner is *at home*: at an address from which its TLS client certificate was shown, or a message of it
-//! was accepted whose signature no recording can have (`recordings`): one that repeats an accepted message, under whatever
-//! Message-ID, proves nothing about where it comes from. Nor where no address can be told
+//! Neither where the partner is *at home*: at an address from which its TLS client certificate was shown, or a message of it was
+//! accepted whose signature no recording can have (`recordings`): one that repeats an accepted message, under whatever Message-ID,
+//! proves nothing about where it comes from. Nor where no address can be told
 //! ([`Exchange::client_address`](crate::http::Exchange::client_address)), so that a proxy that nobody has named shuts out no partner
 //! that has been heard through it. Whose signatures have no time, or one by a wrong clock, is at home by its TLS client certificate
-//! alone. Where the agreement demands no signature, any accepted message makes a home: whoever sends there is believed anyway.
+//! alone. Without a demanded signature any accepted message makes a home if AEAD alone is taken: in CBC it tells of padding.
 //!
 //! **Records.** What is refused is kept for people to see, with up to 64 KiB of it, and anybody may send in a partner's name, also
-//! what the partner has signed for once: of what does not come from where the partner is at home `failures_per_partner` messages
-//! are kept in an hour that are refused, or that repeat an accepted one and want its MDN later. Those behind them are told and
-//! logged alone. One that asks for a later answer has to be kept first: it has its place from when it comes, and gives it back when it
-//! turns out to be new, or when an error of ours keeps it from being judged. Without a place it is opened first, and taken only if new.
+//! what the partner has signed for once: of what does not come from where the partner is at home `failures_per_partner` messages are
+//! kept in an hour that are refused, or that repeat an accepted one and want its MDN later. Those behind them are told and logged
+//! alone. One that asks for a later answer has to be kept first: it has its place from when it comes, and gives it back when it turns
+//! out to be new, or when an error of ours keeps it from being judged. Without a place it is opened first, and taken only if new.
 //!
 //! **No oracle of its own.** What is counted is what is answered alike. A message takes its place before it is opened, and
 //! a failure keeps the place until its answer leaves; only then others may be refused for it. So neither that nor when

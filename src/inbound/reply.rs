@@ -146,7 +146,8 @@ impl Inbound {
                 let published = published.inspect_err(|_| admission.iter_mut().for_each(Admission::undecided));
                 let Published { answer, sight, signed_at } = published?;
                 if let Some(admission) = &mut admission {
-                    admission.accepted(sight == Some(Sight::Fresh) || !candidate.partner.accept.signature);
+                    let believed = candidate.partner.accept.is_believed_unsigned();
+                    admission.accepted(sight == Some(Sight::Fresh) || believed);
                 }
                 if let Some(Sight::Reused(first)) = sight {
                     let elsewhere = admission.as_ref().is_some_and(Admission::is_strange);

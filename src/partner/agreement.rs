@@ -83,6 +83,14 @@ pub struct Accept {
     pub async_mdn_urls: Vec<PartnerUrl>,
 }
 
+impl Accept {
+    /// No signature is demanded, and no cipher without a tag is taken: that a message is accepted tells nobody of the padding of
+    /// another one.
+    pub fn is_believed_unsigned(&self) -> bool {
+        !self.signature && self.ciphers.iter().all(|cipher| cipher.is_aead())
+    }
+}
+
 /// Why nothing can be sent to the partner at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {

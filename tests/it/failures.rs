@@ -240,3 +240,22 @@ fn zero_is_no_limit() {
     guess(&home, 24, |_| "198.51.100.1".to_owned());
     assert!(accepted(&post(&home, "198.51.100.1", &intact("good"))));
 }
+
+#[test]
+fn an_unsigned_message_makes_nobody_at_home_where_padding_could_be_guessed() {
+    let home = home();
+    let accept = "signature = false\nencryption = false";
+    home.partner("lax", &PartnerFile { as2_name: "lax", accept, ..PartnerFile::default() });
+    let _gateway = Inside::start(&home, &inside::clock());
+    let from = "198.51.100.9";
+    let open = SendPlan { from: As2Name::parse("lax").unwrap(), signing: None, ..plan() };
+    assert!(accepted(&post(&home, from, &letter(&open, "<one@lax>", b"one"))));
+    let (what, body) = failures().swap_remove(3);
+    assert_eq!(what, "padding of the content");
+    let guess = |number: usize| {
+        let headers = fields(&format!("<{number}@lax>")).replace("AS2-From: theirs", "AS2-From: lax");
+        post(&home, from, &Letter { headers, body: body.clone() })
+    };
+    (0..10).for_each(|number| assert!(!receipt_in(&guess(number)).disposition.is_positive()));
+    assert_eq!(guess(10).status, 503);
+}
