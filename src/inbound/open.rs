@@ -328,15 +328,20 @@ fn in_canonical_lines<T>(
             Ok(opened)
         }
         Err(Failed::Storage(error)) => Err(Failed::Storage(error)),
-        Err(Failed::Opening(again)) if again.cause.is_ours() || signer_is_unknown(&again) => {
-            Err(Failed::Opening(again))
-        }
+        Err(Failed::Opening(again)) if says_more(&again) => Err(Failed::Opening(again)),
         Err(Failed::Opening(_)) => Err(Failed::Opening(failure)),
     }
 }
 
 /// Nothing is opened any more.
 const STOPS: &str = "the gateway stops";
+
+/// What an opening over canonical lines found counts more than that the signature does not fit the others: trouble of ours, a
+/// stranger, or that the signature fits, and there is room beside it. The partner is told the same of that.
+fn says_more(again: &OpenFailure) -> bool {
+    let is_room = again.veiled && matches!(again.cause, OpenError::Layers(_));
+    again.cause.is_ours() || signer_is_unknown(again) || is_room
+}
 
 /// The signature is by none of the certificates that count.
 fn signer_is_unknown(failure: &OpenFailure) -> bool {
@@ -346,4 +351,21 @@ fn signer_is_unknown(failure: &OpenFailure) -> bool {
 /// How the message was protected, for the meta file.
 pub(super) fn cipher_name(cipher: Option<ContentCipher>) -> Option<String> {
     cipher.map(|cipher| cipher.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::as2::Disposition;
+
+    #[test]
+    fn room_beside_a_signature_that_fits_canonical_lines_is_what_is_told() {
+        let failure = |cause, veiled| {
+            let told = Disposition::decryption_failed();
+            OpenFailure { told, explanation: "", mic: None, cause, veiled, lines_may_differ: false }
+        };
+        assert!(says_more(&failure(OpenError::Layers("room"), true)));
+        assert!(!says_more(&failure(OpenError::Layers("something else"), false)));
+        assert!(!says_more(&failure(OpenError::Signature(SignatureError::DigestMismatch), true)));
+    }
 }

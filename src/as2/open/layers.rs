@@ -461,7 +461,8 @@ impl<'a> Walk<'a> {
             return Err(OpenError::Layers("a signature in an unauthenticated envelope has unsigned attributes"));
         }
         if closely && !self.for_evidence && !valid.is_pinned() {
-            return Err(OpenError::Layers(UNPINNED));
+            let short = self.found.cipher.is_some_and(ContentCipher::is_legacy);
+            return Err(OpenError::Layers(if short { UNPINNED_IN_SHORT_BLOCKS } else { UNPINNED }));
         }
         self.veiled = false;
         if !self.policy.digests.contains(&valid.digest()) {
@@ -478,6 +479,10 @@ impl<'a> Walk<'a> {
 /// For the operator, who can tell the partner what is read.
 const UNPINNED: &str = "a binary signature in an unauthenticated envelope carries what no signature covers: besides certificates of \
                         the partner's file only a whole chain up to its root is read there, or the signature in base64";
+
+/// The same under 3DES and RC2, where base64 is no excuse.
+const UNPINNED_IN_SHORT_BLOCKS: &str = "a signature in an envelope of short blocks (3DES, RC2) carries what no signature covers: besides \
+                        certificates of the partner's file only a whole chain up to its root is read there, in base64 too; AES helps";
 
 /// Whether a CMS structure, which begins with a SEQUENCE, stands there in base64: in any other encoding, and in none, this letter
 /// would be its first octet.

@@ -106,13 +106,14 @@ impl Uncovered {
     pub(super) fn is_pinned(&self, signer: &Certificate, trusted: &[Certificate]) -> bool {
         let is_known = |der: &[u8]| trusted.iter().chain(&self.known).any(|one| one.der() == der);
         let others = self.certificates.iter().filter(|der| !is_known(der)).map(|der| Certificate::from_der(der));
-        !self.foreign && others.collect::<Result<Vec<_>, _>>().is_ok_and(|others| are_chain(&others, signer, trusted))
+        let ends: Vec<&Certificate> = trusted.iter().chain(&self.known).collect();
+        !self.foreign && others.collect::<Result<Vec<_>, _>>().is_ok_and(|others| are_chain(&others, signer, &ends))
     }
 }
 
-/// Whether all of these are in the chain of `signer`, and each is signed by one of them, itself maybe, or by one that is trusted.
+/// Whether all of these are in the chain of `signer`, and each is signed by one of them, itself maybe, or by one of `ends`.
 /// Each is held against each once on the way up, and once more for who signed it.
-fn are_chain(others: &[Certificate], signer: &Certificate, trusted: &[Certificate]) -> bool {
+fn are_chain(others: &[Certificate], signer: &Certificate, ends: &[&Certificate]) -> bool {
     let mut found = vec![signer];
     let mut left: Vec<&Certificate> = others.iter().collect();
     while !left.is_empty() {
@@ -123,7 +124,7 @@ fn are_chain(others: &[Certificate], signer: &Certificate, trusted: &[Certificat
         }
         (found, left) = (issuers, rest);
     }
-    others.iter().all(|one| others.iter().chain(trusted).any(|issuer| is_signed_by(one, issuer)))
+    others.iter().all(|one| others.iter().chain(ends.iter().copied()).any(|issuer| is_signed_by(one, issuer)))
 }
 
 /// Whether `issuer` has the name that a certificate gives for that, and the key that signed it.

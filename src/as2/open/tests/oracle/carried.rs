@@ -347,3 +347,33 @@ fn blocks_put_in_the_place_of_others_between_two_certificates_are_never_accepted
         });
     }
 }
+
+#[test]
+fn a_root_that_the_partners_file_has_ends_a_chain_that_comes_without_it() {
+    let carried = carrying(&[LEAF.certificate.der(), MIDDLE.certificate.der()]);
+    let trusted = std::slice::from_ref(&LEAF.certificate);
+    for inside in [false, true] {
+        let wire = enveloped(&entity(inside, &carried, false, 0), CBC, V15);
+        let (certificate, key) = (BOB.certificate.clone(), BOB.key.clone());
+        let decryption = [DecryptionKey { certificate, key, transports: KeyTransport::ALL.to_vec() }];
+        for (known, accepted) in [([ROOT.certificate.clone()], true), ([ALICE.certificate.clone()], false)] {
+            let keys = OpenKeys { decryption: &decryption, trusted, known: &known };
+            let (policy, limits, mut payload) = (AcceptPolicy::default(), Limits::default(), Vec::new());
+            let opened = open(&request(&wire), &mut wire.body.as_slice(), &policy, &keys, &limits, &mut payload);
+            assert_eq!(opened.is_ok(), accepted, "{inside}");
+        }
+    }
+}
+
+#[test]
+fn base64_is_named_as_a_remedy_only_where_it_is_one() {
+    let beside = carrying(&[LEAF.certificate.der(), MIDDLE.certificate.der()]);
+    let policy = AcceptPolicy { ciphers: ContentCipher::ALL.to_vec(), ..lax() };
+    let (trusted, triple) = (std::slice::from_ref(&LEAF.certificate), ContentCipher::DesEde3Cbc);
+    for (cipher, in_base64, helps) in [(CBC, false, true), (triple, false, false), (triple, true, false)] {
+        let wire = enveloped(&entity(false, &beside, in_base64, 0), cipher, V15);
+        let failure = receive_with(&wire, &policy, KeyTransport::ALL, trusted, &Limits::default()).unwrap_err();
+        let text = failure.cause.to_string();
+        assert_eq!(text.contains("or the signature in base64"), helps, "{cipher}: {text}");
+    }
+}
