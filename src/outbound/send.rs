@@ -2,7 +2,7 @@
 //! the asynchronous MDNs that we owe travel the same way.
 
 use std::borrow::Cow;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl Outbound {
         }
         tracing::info!(id = %message.id, partner = %partner.id, attempt = number, bytes = wire.len, "sending");
         let (server, reading) = (Destination::of(&partner, &url), outgoing.reading.clone());
-        let delivery = self.deliver(&partner, &url, &message, outgoing);
+        let delivery = pin!(self.deliver(&partner, &url, &message, outgoing));
         let answer = self.reached_under_way(&partner, &server, (&wire, &reading), delivery).await;
         self.note_reach(&partner, &server, answer.as_ref().err());
         let answer = self.losing.pass(&message.id, answer);
@@ -165,12 +165,11 @@ impl Outbound {
         partner: &Partner,
         server: &Destination,
         (wire, reading): (&Body, &Reading),
-        delivery: impl Future<Output = Result<Answer, PostError>>,
+        mut delivery: Pin<&mut impl Future<Output = Result<Answer, PostError>>>,
     ) -> Result<Answer, PostError> {
         if wire.len <= TAKEN {
             return delivery.await;
         }
-        let mut delivery = pin!(delivery);
         while reading.passed() < TAKEN {
             tokio::select! {
                 answer = &mut delivery => return answer,
