@@ -8,7 +8,7 @@ use std::thread;
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
 /// Bytes above which work counts as long. Compressed ones may become two hundred times as many.
-pub const LONG: u64 = 4 * 1024 * 1024;
+const LONG: u64 = 4 * 1024 * 1024;
 
 /// The turns. Clones share them.
 #[derive(Debug, Clone)]
