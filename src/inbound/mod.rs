@@ -29,6 +29,10 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
 use crate::ground::clock::Clock;
 use crate::ground::drain::{Shutdown, Tasks};
 use crate::ground::lanes::Lanes;
@@ -37,9 +41,6 @@ use crate::ground::network::Network;
 use crate::ground::space::Space;
 use crate::partner::{Directory, Partner, Station};
 use crate::store::Store;
-use arc_swap::ArcSwap;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 
 mod answers;
 mod asynchronous;
