@@ -66,6 +66,7 @@ pub fn policy() -> AcceptPolicy {
         gcm_in_enveloped: false,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
         mic_as_listed: false,
+        mic_unlisted: DigestAlgorithm::Sha256,
         unknown_signers: false,
         max_payload: Limits::default().payload,
     }

@@ -337,6 +337,7 @@ fn policy(demands: bool) -> AcceptPolicy {
         gcm_in_enveloped: !demands,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
         mic_as_listed: false,
+        mic_unlisted: DigestAlgorithm::Sha256,
         unknown_signers: false,
         max_payload: limits().payload,
     }

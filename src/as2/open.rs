@@ -262,7 +262,7 @@ fn check_policy(policy: &AcceptPolicy, found: &Found) -> Result<PolicyMet, OpenE
 /// In which algorithm the receipt's digest is given (RFC 4130 7.4.3).
 ///
 /// Signed: that of the signature unless the sender's list excludes it, or the agreement says otherwise. Else the first listed algorithm that we
-/// support, or SHA-256 when nothing is listed.
+/// support; where nothing is listed, or nothing of use and no signature asked for, the agreement's.
 struct MicChoice {
     listed: Option<Vec<DigestAlgorithm>>,
     preferred: Option<DigestAlgorithm>,
@@ -276,10 +276,12 @@ impl MicChoice {
         match options {
             Some(options) => MicChoice {
                 listed: Some(options.micalgs.clone()),
-                preferred: options.preferred(&policy.mic_algorithms),
+                preferred: options
+                    .preferred(&policy.mic_algorithms)
+                    .or((!options.signed).then_some(policy.mic_unlisted)),
                 as_listed: policy.mic_as_listed,
             },
-            None => MicChoice { listed: None, preferred: Some(DigestAlgorithm::Sha256), as_listed: false },
+            None => MicChoice { listed: None, preferred: Some(policy.mic_unlisted), as_listed: false },
         }
     }
 

@@ -84,7 +84,7 @@ impl NotificationOptions {
 
     /// What cannot be met when only `supported` algorithms are.
     pub fn unmet(&self, supported: &[DigestAlgorithm]) -> Option<Unmet> {
-        let none = self.micalgs_listed && self.preferred(supported).is_none();
+        let none = self.signed && self.preferred(supported).is_none();
         self.unmet.or(none.then_some(Unmet::MicAlgorithms))
     }
 
@@ -168,6 +168,14 @@ mod tests {
         assert!(!NotificationOptions::parse("signed-receipt-protocol=optional, pkcs7-signature").signed);
         assert!(!NotificationOptions::parse("signed-receipt-micalg=optional, sha-256").signed);
         assert!(!NotificationOptions::parse("").signed);
+    }
+
+    #[test]
+    fn a_list_for_no_signature_refuses_nothing() {
+        let pgp = "signed-receipt-protocol=optional, pgp-signature; signed-receipt-micalg=optional, md5";
+        for text in ["signed-receipt-micalg=optional, md5", pgp] {
+            assert_eq!(NotificationOptions::parse(text).unmet(&[Sha1, Sha256]), None, "{text}");
+        }
     }
 
     #[test]

@@ -180,6 +180,8 @@ pub struct AcceptPolicy {
     /// The MIC of a signed message has the first algorithm that the sender lists, even if the list holds that of the
     /// signature: for senders that compute that one only (OpenAS2, phase2, mendelson).
     pub mic_as_listed: bool,
+    /// The MIC of an unsigned message whose sender lists no algorithm: RFC 4130 7.4.3 says SHA-1, its successor SHA-256.
+    pub mic_unlisted: DigestAlgorithm,
     /// Where no signature is demanded, one by none of the partner's certificates counts as none and is answered with a
     /// warning (RFC 4130 7.5.5). Not inside of an envelope without integrity.
     pub unknown_signers: bool,
@@ -199,6 +201,7 @@ impl Default for AcceptPolicy {
             gcm_in_enveloped: false,
             mic_algorithms: DigestAlgorithm::ALL.to_vec(),
             mic_as_listed: false,
+            mic_unlisted: DigestAlgorithm::Sha256,
             unknown_signers: false,
             max_payload: u64::MAX,
         }

@@ -209,6 +209,12 @@ fn mdn(
     MdnAgreement { ask: MdnAsk { mode, signed, micalgs }, deadline }
 }
 
+/// The digest of RFC 4130, or that of its successors.
+fn mic_unlisted(text: &str) -> Result<DigestAlgorithm, Bilingual> {
+    let name = one_of(text, &["sha-256", "sha-1"])?;
+    Ok(if name == "sha-1" { DigestAlgorithm::Sha1 } else { DigestAlgorithm::Sha256 })
+}
+
 /// What is not said mirrors the agreement: whoever gets signed messages from us shall sign as well, and may do so with
 /// SM2 and SM3 where we do; the same for SM4. Waivers add to it.
 pub(super) fn accept(
@@ -245,6 +251,7 @@ pub(super) fn accept(
         gcm_in_enveloped_data: section.boolean("gcm_in_enveloped_data", agreement.gcm_form != GcmForm::AuthEnveloped),
         split_attachments: section.boolean("split_attachments", true),
         mic_as_listed: section.parsed("mic", |text| one_of(text, &["signature", "listed"])) == Some("listed"),
+        mic_unlisted: section.parsed("mic_unlisted", mic_unlisted).unwrap_or(DigestAlgorithm::Sha256),
         warned_of_repetitions: section.parsed("repetition", |text| one_of(text, &REPETITIONS)) == Some("warning"),
         unknown_signers: section.parsed("unknown_signer", |text| one_of(text, &UNKNOWN_SIGNERS)) == Some("warning"),
         unique_file_names: section.parsed("file_names", |text| one_of(text, &FILE_NAMES)) == Some("unique"),

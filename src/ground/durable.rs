@@ -296,6 +296,11 @@ pub fn identity(metadata: &fs::Metadata) -> u64 {
     platform::identity(metadata)
 }
 
+/// Whether removing it frees its bytes: no other name leads to them. `false` where the system does not tell.
+pub fn has_one_name(metadata: &fs::Metadata) -> bool {
+    platform::has_one_name(metadata)
+}
+
 /// Opens an existing regular file for reading; never follows a link, never waits for a pipe's writer.
 ///
 /// # Errors

@@ -44,12 +44,17 @@ impl Part {
 impl Inbound {
     /// What a POST says about a part. `None`: its body is the whole message, and is not kept should it break off.
     pub(super) fn part(&self, partner: &Partner, head: &Headers, exchange: &Exchange) -> Result<Option<Part>, Reply> {
-        let Some(value) = head.get(CONTENT_RANGE) else { return Ok(None) };
-        let range = Range::parse(value).filter(|_| head.count(CONTENT_RANGE) == 1);
-        let fits = |range: &Range| exchange.body.content_length().is_none_or(|length| length == range.len());
-        // Only the end of a body makes it whole.
-        let Some(range) = range.filter(fits).filter(|range| range.is_last()) else {
-            return Err(Reply::plain(400, "bad content range\n").closing());
+        let range = match (head.get(CONTENT_RANGE), exchange.body.content_length()) {
+            (Some(value), length) => {
+                let range = Range::parse(value).filter(|_| head.count(CONTENT_RANGE) == 1);
+                let fits = |range: &Range| length.is_none_or(|length| length == range.len());
+                // Only the end of a body makes it whole.
+                let range = range.filter(fits).filter(|range| range.is_last());
+                range.ok_or_else(|| Reply::plain(400, "bad content range\n").closing())?
+            }
+            // The first attempt needs no range: its sender asks what arrived of it when it broke off.
+            (None, Some(total @ 1..)) => Range { from: 0, to: total - 1, total },
+            (None, _) => return Ok(None),
         };
         if range.total > self.limits.body {
             return Err(Reply::plain(413, "content too large\n").closing());

@@ -61,6 +61,8 @@ pub struct Accept {
     pub gcm_in_enveloped_data: bool,
     /// The MIC of a signed message has the first algorithm that the partner lists.
     pub mic_as_listed: bool,
+    /// The MIC of an unsigned message for which the partner lists no algorithm.
+    pub mic_unlisted: DigestAlgorithm,
     /// Files of a multipart of files (RFC 6362) are put into the inbox one by one.
     pub split_attachments: bool,
     /// Repetitions are answered `processed/warning: duplicate-document` (RFC 4130 7.5.6) instead of with the first receipt.
@@ -201,6 +203,7 @@ impl Partner {
             gcm_in_enveloped: self.accept.gcm_in_enveloped_data,
             mic_algorithms,
             mic_as_listed: self.accept.mic_as_listed,
+            mic_unlisted: self.accept.mic_unlisted,
             unknown_signers: self.accept.unknown_signers,
             max_payload: self.accept.max_payload,
         }

@@ -132,6 +132,8 @@ struct Found {
     name: String,
     len: u64,
     changed: SystemTime,
+    /// Its bytes are no stored body's.
+    alone: bool,
 }
 
 impl Found {
@@ -200,10 +202,11 @@ impl Partials {
     }
 
     /// Removes everything that is not being written, if that frees so many bytes: they are wanted for whole bodies. What is whole
-    /// is a second name of a stored body, and frees nothing.
+    /// and a second name of a stored body frees nothing.
     pub fn give_way(&self, wanted: u64) {
         let (busy, all) = (self.busy().clone(), self.of(""));
-        let is_idle = |found: &&Found| !found.is_whole() && !busy.iter().any(|prefix| found.name.starts_with(prefix));
+        let frees = |found: &Found| found.alone || !found.is_whole();
+        let is_idle = |found: &&Found| frees(found) && !busy.iter().any(|prefix| found.name.starts_with(prefix));
         let idle = all.iter().filter(is_idle);
         if idle.map(|found| found.len).fold(0, u64::saturating_add) >= wanted {
             self.remove_idle(|_| true);
@@ -248,7 +251,8 @@ impl Partials {
             let name = entry.file_name().into_string().ok()?;
             let metadata = entry.metadata().ok().filter(|_| name.starts_with(prefix))?;
             let changed = metadata.modified().ok()?;
-            Some(Found { path: entry.path(), name, len: metadata.len(), changed })
+            let (len, alone) = (metadata.len(), durable::has_one_name(&metadata));
+            Some(Found { path: entry.path(), name, len, changed, alone })
         });
         found.collect()
     }

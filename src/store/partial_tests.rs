@@ -103,6 +103,15 @@ fn parts_give_way_to_whole_bodies_only_where_that_makes_room_enough() {
 }
 
 #[test]
+fn a_whole_part_makes_room_once_its_body_is_gone() {
+    let folder = Folder::new();
+    let body = folder.write(&mark("a"), 0, b"all of it", 9).unwrap();
+    fs::remove_file(super::super::body::path(&folder.dir.path().join("bodies"), &body.id)).unwrap();
+    folder.partials.give_way(9);
+    assert_eq!(folder.files("partial"), 0);
+}
+
+#[test]
 fn an_owners_files_are_counted_and_weighed_and_the_oldest_give_way() {
     let folder = Folder::new();
     for number in 0..40 {

@@ -165,6 +165,7 @@ fn open(content_type: &str, body: &[u8]) -> Result<Ours, String> {
         gcm_in_enveloped: false,
         mic_algorithms: DigestAlgorithm::ALL.to_vec(),
         mic_as_listed: false,
+        mic_unlisted: DigestAlgorithm::Sha256,
         unknown_signers: false,
         max_payload: limits.payload,
     };

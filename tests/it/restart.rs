@@ -284,6 +284,20 @@ fn only_the_length_of_a_part_is_told_and_only_to_its_partner() {
 }
 
 #[test]
+fn a_first_attempt_without_a_range_may_be_gone_on_with() {
+    let pair = Pair::new(SWITCHED_ON, &[]);
+    let _receiver = Gateway::start(&pair.right);
+    let (host, fields) = (pair.right.as2, fields("left", "\"m\""));
+    let request = format!(
+        "POST /as2 HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4000000\r\n{fields}Message-ID: <m@left>\r\n\r\n"
+    );
+    let socket = std::net::TcpStream::connect(host).unwrap();
+    std::io::Write::write_all(&mut &socket, &[request.as_bytes(), &[b'x'; 5000]].concat()).unwrap();
+    socket.shutdown(std::net::Shutdown::Both).unwrap();
+    eventually("what came is told", || (pair.told("left", "\"m\"") == Some(5000)).then_some(()));
+}
+
+#[test]
 fn a_part_without_a_length_that_ends_early_is_no_message_and_may_be_gone_on_with() {
     let pair = Pair::new(SWITCHED_ON, &[]);
     let receiver = Gateway::start(&pair.right);

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 pub(super) use system::{
-    DirHandle, allocate, filesystem_kind, free_space, go_through_cache, identity, leave_cache, open_dir,
+    DirHandle, allocate, filesystem_kind, free_space, go_through_cache, has_one_name, identity, leave_cache, open_dir,
     open_no_follow, open_past_cache, rename_noreplace, same_filesystem, sync_dir, sync_filesystem, writes_in_place,
 };
 
@@ -20,6 +20,10 @@ mod posix {
 
     pub(in super::super) fn identity(metadata: &fs::Metadata) -> u64 {
         metadata.ino()
+    }
+
+    pub(in super::super) fn has_one_name(metadata: &fs::Metadata) -> bool {
+        metadata.nlink() == 1
     }
 
     pub(in super::super) fn open_no_follow(path: &Path) -> io::Result<File> {
@@ -57,7 +61,7 @@ mod system {
     use rustix::fs::{CWD, RenameFlags};
 
     pub(in super::super) use super::posix::{
-        DirHandle, free_space, identity, open_dir, open_no_follow, same_filesystem, sync_dir,
+        DirHandle, free_space, has_one_name, identity, open_dir, open_no_follow, same_filesystem, sync_dir,
     };
 
     pub(in super::super) fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
@@ -164,7 +168,7 @@ mod system {
 
     #[cfg(unix)]
     pub(in super::super) use super::posix::{
-        DirHandle, free_space, identity, open_dir, open_no_follow, same_filesystem, sync_dir,
+        DirHandle, free_space, has_one_name, identity, open_dir, open_no_follow, same_filesystem, sync_dir,
     };
 
     /// Directories cannot be synced, so none is opened.
@@ -220,6 +224,10 @@ mod system {
     #[cfg(not(unix))]
     pub(in super::super) fn identity(_metadata: &fs::Metadata) -> u64 {
         0
+    }
+
+    pub(in super::super) fn has_one_name(_metadata: &fs::Metadata) -> bool {
+        false
     }
 
     #[cfg(not(unix))]

@@ -299,6 +299,19 @@ fn the_digest_of_the_receipt_can_follow_the_list_instead_of_the_signature() {
 }
 
 #[test]
+fn the_digest_of_the_receipt_is_the_agreements_where_an_unsigned_message_lists_none_of_use() {
+    let bare = with(wire(&[("Content-Type", "a/b")], PAYLOAD), "Disposition-Notification-To", "a@b");
+    let options = "signed-receipt-protocol=optional, pgp-signature; signed-receipt-micalg=optional, md5";
+    let useless = with(bare.clone(), "Disposition-Notification-Options", options);
+    for mic_unlisted in [DigestAlgorithm::Sha256, DigestAlgorithm::Sha1] {
+        let policy = AcceptPolicy { mic_unlisted, ..lax() };
+        for wire in [&bare, &useless] {
+            assert_eq!(receive(wire, &policy).unwrap().0.mic.unwrap().algorithm, mic_unlisted);
+        }
+    }
+}
+
+#[test]
 fn a_digest_over_the_decompressed_entity_is_accepted_by_name() {
     let plan = plan(Some(SignatureScheme::RsaPkcs1), None, Compression::BeforeSigning);
     let (_, composed) = compose_it(&plan, PAYLOAD);
