@@ -16,6 +16,7 @@ use crate::ground::limits::Limits;
 
 mod leaf;
 mod names;
+mod pieces;
 mod text;
 mod tokens;
 
@@ -183,6 +184,8 @@ pub(super) struct Scanner<'a> {
     heard: Vec<(String, String)>,
     /// The piece told last ended with a carriage return.
     return_told: bool,
+    /// The text that is read in pieces is inside of a CDATA section.
+    in_cdata: bool,
     /// Bytes of text before the token read last.
     token_at: u64,
     max_depth: usize,
@@ -213,6 +216,7 @@ impl<'a> Scanner<'a> {
             listener: None,
             heard: Vec::new(),
             return_told: false,
+            in_cdata: false,
             token_at: 0,
             max_depth: limits.xml_depth,
             max_attributes: limits.xml_attributes,
@@ -336,47 +340,6 @@ impl<'a> Scanner<'a> {
         loop {
             if let Some(event) = self.token()? {
                 return Ok(event);
-            }
-        }
-    }
-
-    /// The next piece of the text of the element just started, into `piece`, for texts too long to hold; its place. `None`
-    /// at the element's end, which is then told. Child elements are refused.
-    pub(super) fn next_piece(&mut self, piece: &mut Vec<u8>) -> Result<Option<Position>, DeclarationError> {
-        piece.clear();
-        if self.end_due {
-            self.end();
-            return Ok(None);
-        }
-        loop {
-            if self.source.bytes().is_empty() {
-                self.more(0)?;
-            }
-            let at = self.source.position();
-            let available = self.source.bytes();
-            let plain = memchr::memchr2(b'<', b'&', available).unwrap_or(available.len()).min(self.max_item);
-            if plain > 0 {
-                piece.extend_from_slice(available.get(..plain).unwrap_or_default());
-                // A piece may end within a character; what is asked for in pieces is ASCII, so this cuts rarely.
-                let whole = self.whole_characters(plain);
-                piece.truncate(whole);
-                self.tell_piece(whole);
-                self.source.take(whole);
-                return Ok(Some(at));
-            }
-            match self.token()? {
-                Some(Event::End) => return Ok(None),
-                Some(Event::Start) => {
-                    let element = self.element().map(|element| element.local().to_owned()).unwrap_or_default();
-                    return Err(self.error(Fault::UnexpectedElement { element }));
-                }
-                // An unclosed element is a fault already; CDATA and references went to `text`.
-                Some(Event::Eof) | None => {}
-            }
-            if !self.text.is_empty() {
-                piece.extend_from_slice(self.text.as_bytes());
-                self.text.clear();
-                return Ok(Some(at));
             }
         }
     }

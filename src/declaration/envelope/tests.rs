@@ -367,3 +367,24 @@ fn what_a_transport_node_wraps_is_valid_and_comes_out_again() {
         assert!(wrap_for_node(&wrong, b"<x/>").is_err());
     }
 }
+
+#[test]
+fn long_base64_is_read_with_references_at_its_line_ends_and_in_cdata() {
+    let document: Vec<u8> = (0..200_000u32).map(|n| n.to_le_bytes()[0]).collect();
+    let text = String::from_utf8(wrapped(&document)).expect("UTF-8");
+    let (front, rest) = text.split_once("<dxp:Data>").expect("its start");
+    let (data, back) = rest.split_once("</dxp:Data>").expect("its end");
+    let lines: Vec<&str> = data.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+    let (first, others) = data.split_at(8);
+    for long in [
+        lines.join("&#13;\n"),
+        lines.join("&#xA;"),
+        format!("<![CDATA[{}]]>", lines.join("\r\n")),
+        format!("{first}<![CDATA[{others}]]>\n"),
+    ] {
+        let envelope = format!("{front}<dxp:Data>{long}</dxp:Data>{back}");
+        assert!(read(envelope.as_bytes()).expect("readable").1 == document);
+        let report = check(&mut envelope.as_bytes(), &Expectations::default(), &Limits::default());
+        assert!(report.findings.iter().all(|one| one.code != "xml-item-too-long"), "{:?}", report.findings);
+    }
+}

@@ -43,7 +43,7 @@ impl Scanner<'_> {
     }
 
     /// The length of the item that begins here and ends with `end`, which may not start before `from`.
-    fn item(&mut self, from: usize, end: &str) -> Result<usize, DeclarationError> {
+    pub(super) fn item(&mut self, from: usize, end: &str) -> Result<usize, DeclarationError> {
         let mut searched = from;
         loop {
             let text = self.source.bytes();
@@ -338,7 +338,7 @@ impl Scanner<'_> {
     }
 
     /// Tells the text that was added behind `before`.
-    fn tell_text(&mut self, before: usize) {
+    pub(super) fn tell_text(&mut self, before: usize) {
         if let Some(listener) = self.listener.as_deref_mut() {
             self.return_told = false;
             listener.text(self.text.get(before..).unwrap_or_default());
