@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::access::client_name;
 use super::document::Section;
 use super::partners::Surroundings;
@@ -220,7 +222,7 @@ fn mic_unlisted(text: &str) -> Result<DigestAlgorithm, Bilingual> {
 pub(super) fn accept(
     section: &Section<'_>,
     agreement: &Agreement,
-    waivers: &Waivers,
+    (waivers, now): (&Waivers, Timestamp),
     surroundings: &Surroundings<'_>,
 ) -> Accept {
     let (signs_sm2, sm4) =
@@ -276,22 +278,28 @@ pub(super) fn accept(
         );
         section.error("restart", "restart-unsigned", text);
     } else if !accept.signature {
-        section.warning("signature", "unsigned-accepted", unsigned_accepted(&accept));
+        section.warning("signature", "unsigned-accepted", unsigned_accepted(&accept, waivers, now));
     }
     accept
 }
 
 /// What may come of messages that nobody has signed.
-fn unsigned_accepted(accept: &Accept) -> Bilingual {
-    if accept.is_believed_unsigned() || accept.client_certificate {
+fn unsigned_accepted(accept: &Accept, waivers: &Waivers, now: Timestamp) -> Bilingual {
+    if accept.client_certificate {
+        return bilingual!(
+            "接受未签名的报文：只有 TLS 客户端证书说明来自该伙伴，事后无法证明报文内容。",
+            "unsigned messages are accepted: the TLS client certificate alone says that they are this partner's, and nothing proves later what they held."
+        );
+    }
+    if accept.is_believed_unsigned(waivers, now) {
         return bilingual!(
             "接受未签名的报文：任何人都可以冒充该伙伴。",
             "unsigned messages are accepted: anybody can pose as this partner."
         );
     }
     bilingual!(
-        "接受未签名的报文：任何人都可以冒充该伙伴；由于允许 CBC，还可借应答逐步猜出加密给我方的其他报文的内容。请在 ciphers 中只保留 GCM，或设 client_certificate = true。",
-        "unsigned messages are accepted: anybody can pose as this partner and, as CBC is taken, learn from the answers little by little what other messages to us hold. Leave nothing but GCM in ciphers, or set client_certificate = true."
+        "接受未签名的报文：任何人都可以冒充该伙伴；由于允许 CBC，还可借应答逐步猜出加密给我方的其他报文的内容。请在 ciphers 中只保留 GCM 并去掉对加密算法的豁免，或设 client_certificate = true。",
+        "unsigned messages are accepted: anybody can pose as this partner and, as CBC is taken, learn from the answers little by little what other messages to us hold. Leave nothing but GCM in ciphers and no cipher among the waivers, or set client_certificate = true."
     )
 }
 

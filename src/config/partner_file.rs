@@ -45,7 +45,7 @@ pub(super) fn read(
     let agreement_section = root.section("agreement");
     let agreement = agreement::agreement(&agreement_section, &waivers, surroundings);
     let accept_section = root.section("accept");
-    let accept = agreement::accept(&accept_section, &agreement, &waivers, surroundings);
+    let accept = agreement::accept(&accept_section, &agreement, (&waivers, reading.now), surroundings);
     let own_lists = reading.path(root, "revocation");
     let own_lists = own_lists.and_then(|path| note(root, "revocation", RevocationLists::read(&path)));
     let lists: Vec<Arc<RevocationLists>> = lists.cloned().into_iter().chain(own_lists.map(Arc::new)).collect();

@@ -23,6 +23,7 @@ use crate::as2::{SentMics, headers};
 use crate::bilingual;
 use crate::cms::Certificate;
 use crate::ground::id::Id;
+use crate::ground::space::Promise;
 use crate::ground::text::Bilingual;
 use crate::http::Reply;
 use crate::mime::Headers;
@@ -46,7 +47,7 @@ impl Inbound {
     /// came in parts, since after a 202 its sender would not send it whole again, and one from elsewhere once so many of
     /// those are kept that only a new message of the partner's is.
     pub(super) async fn accept_asynchronously(&self, arrived: MessageArrived) -> Reply {
-        let MessageArrived { partner, request, wire, origin, room: _room, mut turn, pieced } = arrived;
+        let MessageArrived { partner, request, wire, origin, room, mut turn, pieced } = arrived;
         let request = Arc::new(request);
         let full = self.failures.keeps_no_more(&partner.id, &origin);
         let full = full.filter(|_| self.store.by_dedup_key(&dedup_key(&request)).is_none());
@@ -63,7 +64,7 @@ impl Inbound {
         let (wire, mut admission) = match pieced || full.is_some() {
             true => {
                 let candidate = Candidate::new(id, partner.clone(), request.clone(), now);
-                match self.proven(&candidate, (wire, &mut turn), admission).await {
+                match self.proven(&candidate, (wire, &mut turn), admission, full.is_some()).await {
                     Ok(proven) => proven,
                     Err(reply) => {
                         let refused = |full| too_many(&partner, &origin, self.failures.refused(full));
@@ -88,7 +89,8 @@ impl Inbound {
             return busy();
         }
         admission.taken();
-        self.open_later(Later { id, partner: partner.id.clone(), request, wire, received: now }, Some(admission));
+        let later = Later { id, partner: partner.id.clone(), request, wire, received: now };
+        self.open_later(later, Some(admission), Some(room));
         Reply::new(202)
     }
 
@@ -117,8 +119,9 @@ impl Inbound {
             let signer = signer.and_then(|signer| *signers.entry(signer).or_insert_with(|| self.signer_of(signer)));
             self.recordings.unknown_until(&message.partner, signer, message.updated, ahead);
         }
+        let now = self.clock.now();
         let proving = |message: &&Message| {
-            let believed = |partner: &Arc<Partner>| partner.accept.is_believed_unsigned();
+            let believed = |partner: &Arc<Partner>| partner.is_believed_unsigned(now);
             message.evidence.iter().any(|evidence| evidence.at_home)
                 || self.directory.load().by_id(&message.partner).is_some_and(believed)
         };
@@ -182,23 +185,26 @@ impl Inbound {
             return Err(bilingual!("其报文头无法再次读取。", "its head cannot be read again."));
         };
         let (id, partner, request) = (message.id, message.partner.clone(), Arc::new(request));
-        self.open_later(Later { id, partner, request, wire, received: message.created }, None);
+        self.open_later(Later { id, partner, request, wire, received: message.created }, None, None);
         Ok(())
     }
 
-    /// Opens a message as often as it takes, for its partner as that is configured at the time.
-    fn open_later(&self, later: Later, admission: Option<Admission>) {
+    /// Opens a message as often as it takes, for its partner as that is configured at the time. `room`: for its payload.
+    fn open_later(&self, later: Later, admission: Option<Admission>, room: Option<Promise>) {
         let flow = self.clone();
         self.tasks.spawn("open-received", async move {
-            flow.open_in_the_end(&later, admission).await;
+            flow.open_in_the_end(&later, admission, room).await;
             flow.unsettled.forget(&later.id);
         });
     }
 
-    async fn open_in_the_end(&self, later: &Later, mut admission: Option<Admission>) {
+    async fn open_in_the_end(&self, later: &Later, mut admission: Option<Admission>, mut room: Option<Promise>) {
         let (id, mut pause) = (later.id, RETRY_FIRST);
         loop {
-            let error = match self.open_now(later, admission.take()).await {
+            let opened = self.open_now(later, admission.take()).await;
+            // The payload is there, or the message may wait for long.
+            drop(room.take());
+            let error = match opened {
                 Ok(answer) => {
                     tracing::debug!(%id, queued = answer.queued, "opened");
                     return;

@@ -5,12 +5,15 @@ use std::io::Read as _;
 use super::Inbound;
 use super::asynchronous::{add_mdn_job, asks_later};
 use super::candidate::Candidate;
+use super::exchange::Heard;
 use super::failures::Whose;
 use super::no_answer::NoAnswer;
+use super::open::Verified;
 use super::reply::{Answer, Told, receipt_of};
 use crate::as2::request::Request;
 use crate::as2::{AcceptPolicy, Disposition, Mic, OpenFailure};
 use crate::bilingual;
+use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::ground::text::Bilingual;
 use crate::store::Transaction;
@@ -60,6 +63,20 @@ impl Refusal {
 }
 
 impl Inbound {
+    /// Whether a message that opens would be refused all the same. Who cannot tell says yes.
+    pub(super) async fn would_refuse(&self, candidate: &Candidate, verified: Verified) -> bool {
+        let (flow, partner) = (self.clone(), candidate.partner.clone());
+        let judge = move || {
+            let unusable = match &verified.heard {
+                Some(Heard::Unusable(_)) => true,
+                Some(Heard::Asked(..)) => flow.asks_too_often(&partner),
+                Some(Heard::Answered(..)) | None => false,
+            };
+            unusable || flow.misnamed(&partner, &verified.opened).is_some()
+        };
+        drain::blocking(judge).await.unwrap_or(true)
+    }
+
     /// Records a refusal and its MDN; of what does not come from where the partner is known to be so many in an hour, signed or
     /// not, and the others are told alone.
     pub(super) async fn decline(

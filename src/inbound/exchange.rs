@@ -133,7 +133,7 @@ impl Inbound {
         Ok(Some(heard))
     }
 
-    fn asks_too_often(&self, partner: &Partner) -> bool {
+    pub(super) fn asks_too_often(&self, partner: &Partner) -> bool {
         let day_ago = self.clock.now().checked_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
         let recent = |one: &&CertificateExchange| {
             one.direction == Direction::Inbound && one.partner == partner.id && one.asked > day_ago

@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::asynchronous::Later;
 use super::candidate::{Candidate, dedup_key};
 use super::failures::{Admission, FailureLimits, Origin, Whose};
-use super::receive::Reception;
+use super::receive::{MessageArrived, Reception};
 use super::specimens::{Home, Letter, PAYLOAD, later};
 use crate::as2::{MdnMode, Request};
 use crate::cms::DigestAlgorithm;
 use crate::ground::clock::Clock;
 use crate::ground::id::Id;
+use crate::ground::space::NoRoom;
 use crate::keys::CertificateSet;
 use crate::mime::Headers;
 use crate::partner::{Waived, Waiver, Waivers};
@@ -235,7 +236,7 @@ async fn the_very_bytes_of_an_accepted_message_in_parts_are_taken_after_the_end_
     *other.last_mut().unwrap() ^= 1;
     for (body, taken) in [(letter.body, true), (other, false)] {
         let admission = strangers_place(&home).await;
-        let proven = home.flow.proven(&candidate, (Draft::Inline(body.clone()), &mut None), admission).await;
+        let proven = home.flow.proven(&candidate, (Draft::Inline(body.clone()), &mut None), admission, false).await;
         let same = proven.is_ok_and(|(wire, _)| matches!(wire, Draft::Inline(bytes) if bytes == body));
         assert_eq!(same, taken);
     }
@@ -324,4 +325,29 @@ async fn an_error_of_our_own_gives_a_strangers_place_among_what_is_kept_back() {
     let admission = strangers_place(&home).await;
     assert!(home.flow.open_now(&taken, Some(admission)).await.is_ok());
     assert!(!home.flow.failures.keep("theirs", Whose::Strangers));
+}
+
+#[tokio::test]
+async fn what_is_taken_keeps_the_room_for_its_payload_until_it_was_opened() {
+    let home = Home::new();
+    let letter = home.letter("<roomy@theirs>", later(), SHA256);
+    let space = home.flow.settings.space.clone();
+    let Err(NoRoom::Short { free, .. }) = space.promise(u64::MAX) else { panic!("nobody has as much room") };
+    let key = dedup_key(&letter.request);
+    let turn = home.flow.keys.lock(key.clone()).await;
+    let arrived = MessageArrived {
+        partner: home.partner(),
+        request: Request::clone(&letter.request),
+        wire: Draft::Inline(letter.body.clone()),
+        origin: Origin::new("127.0.0.1:5000".parse().unwrap(), None, false),
+        room: space.promise(free / 2).unwrap(),
+        turn: None,
+        pieced: false,
+    };
+    assert_eq!(home.flow.accept(arrived).await.status, 202);
+    at_key(&home, &key, 2).await;
+    assert!(space.promise(free / 8 * 5).is_err(), "its payload is still to be made");
+    drop(turn);
+    assert!(home.flow.tasks.join_all(Duration::from_secs(30)).await.is_empty());
+    assert!(space.promise(free / 8 * 5).is_ok());
 }

@@ -32,7 +32,7 @@ impl NoAnswer {
     /// There is no room on the disk.
     pub(super) fn is_full(&self) -> bool {
         match self {
-            NoAnswer::Storage(error) => durable::is_full(error),
+            NoAnswer::Storage(error) => durable::is_full(error) || unwritten(error).is_some_and(durable::is_full),
             NoAnswer::Journal(error) => matches!(error, CommitError::NoSpace),
             _ => false,
         }
@@ -90,6 +90,14 @@ fn opening(error: &io::Error) -> Option<&CmsError> {
     }
 }
 
+/// What kept a payload from being written while it was opened.
+fn unwritten(error: &io::Error) -> Option<&io::Error> {
+    match error.get_ref()?.downcast_ref()? {
+        OpenError::Sink(cause) => Some(cause),
+        _ => None,
+    }
+}
+
 fn sentence(text: &Bilingual) -> Bilingual {
     let (zh, en) = (&text.zh, &text.en);
     bilingual!("{zh}。", "{en}.")
@@ -99,6 +107,14 @@ fn sentence(text: &Bilingual) -> Bilingual {
 mod tests {
     use super::*;
     use crate::cms::ContentCipher;
+
+    #[test]
+    fn a_disk_without_room_is_known_also_by_a_payload_that_was_not_written() {
+        let unwritten = |kind: io::ErrorKind| NoAnswer::Storage(io::Error::other(OpenError::Sink(kind.into())));
+        assert!(unwritten(io::ErrorKind::StorageFull).is_full());
+        assert!(NoAnswer::Storage(io::ErrorKind::StorageFull.into()).is_full());
+        assert!(!unwritten(io::ErrorKind::PermissionDenied).is_full());
+    }
 
     #[test]
     fn a_cipher_that_this_machine_lacks_is_not_called_trouble_of_the_disk() {

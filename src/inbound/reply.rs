@@ -146,7 +146,7 @@ impl Inbound {
                 let published = published.inspect_err(|_| admission.iter_mut().for_each(Admission::undecided));
                 let Published { answer, sight, signed_at } = published?;
                 if let Some(admission) = &mut admission {
-                    let believed = candidate.partner.accept.is_believed_unsigned();
+                    let believed = candidate.partner.is_believed_unsigned(candidate.agreed.at);
                     admission.accepted(sight == Some(Sight::Fresh) || believed);
                 }
                 if let Some(Sight::Reused(first)) = sight {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Inbound;
 use super::candidate::Candidate;
+use super::decline::precondition;
 use super::failures::Admission;
 use super::no_answer::NoAnswer;
 use super::open::NotOpened;
@@ -18,7 +19,7 @@ use super::owed::Known;
 use super::receive::{busy, header_fields, unavailable};
 use super::waiting::wait_out;
 use crate::as2::restart::{BodyName, CONTENT_RANGE, Range};
-use crate::as2::{OpenFailure, headers};
+use crate::as2::{As2Name, OpenFailure, headers};
 use crate::ground::drain;
 use crate::ground::id::Id;
 use crate::http::{Exchange, Reply};
@@ -92,7 +93,8 @@ impl Inbound {
     }
 
     /// Opens a message that several connections carried, or that is taken only if it is good, for the sake of whether it opens;
-    /// returns its bytes. Those of an accepted message are as good, see `owed`.
+    /// returns its bytes. Those of an accepted message are as good, see `owed`. `only_new`: nor is it taken if it would be
+    /// refused though it opens.
     ///
     /// # Errors
     /// The answer: it is to be sent again, whole if it does not open.
@@ -101,11 +103,18 @@ impl Inbound {
         candidate: &Candidate,
         (wire, turn): (Draft, &mut Option<Turn>),
         admission: Admission,
+        only_new: bool,
     ) -> Result<(Draft, Admission), Reply> {
+        if only_new && precondition(&candidate.request, &candidate.agreed.policy).is_some() {
+            return Err(busy());
+        }
         let begun = Instant::now();
         let (wire, opened) = self.open(candidate, wire).await;
         match opened {
-            Ok(_) => Ok((wire, admission)),
+            Ok(verified) => match only_new && self.would_refuse(candidate, verified).await {
+                true => Err(busy()),
+                false => Ok((wire, admission)),
+            },
             Err(NotOpened::Storage(error)) => {
                 let why = NoAnswer::Storage(error);
                 tracing::error!(code = why.code(), "a message could not be opened: {}", why.text());
@@ -150,9 +159,11 @@ pub(super) fn not_judged(partner: &Partner, failure: &OpenFailure, turn: Option<
     busy()
 }
 
-/// The mark of the body, if it has a strong one.
+/// The mark of the body, if it has a strong one. A name is the same whether it is quoted or not.
 fn mark(head: &Headers) -> Option<Mark> {
-    BodyName::of(head).map(|name| Mark::new(&name.names, name.etag))
+    let BodyName { names, etag } = BodyName::of(head)?;
+    let [from, to] = names.map(|name| As2Name::parse(name).ok());
+    Some(Mark::new(&[from?.as_str(), to?.as_str()], etag))
 }
 
 fn not_satisfiable(held: u64) -> Reply {
@@ -179,6 +190,7 @@ mod tests {
         };
         assert!(head("\"a\"", "them").is_some());
         assert_ne!(head("\"a\"", "them"), head("\"a\"", "others"));
+        assert_eq!(head("\"a\"", "them"), head("\"a\"", "\"them\""), "quoting is not identity");
         assert_eq!(head("W/\"a\"", "them"), None);
     }
 }

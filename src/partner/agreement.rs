@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Partner, PartnerUrl, Station};
+use super::{Partner, PartnerUrl, Station, Waivers};
 use crate::as2::{AcceptPolicy, As2Version, Compression, Encryption, MdnAsk, MicalgStyle, SendPlan, Signing};
 use crate::bilingual;
 use crate::cms::{Certificate, ContentCipher, DigestAlgorithm, GcmForm, KeyTransport, SignatureScheme};
@@ -86,10 +86,10 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// No signature is demanded, and no cipher without a tag is taken: that a message is accepted tells nobody of the padding of
-    /// another one.
-    pub fn is_believed_unsigned(&self) -> bool {
-        !self.signature && self.ciphers.iter().all(|cipher| cipher.is_aead())
+    /// No signature is demanded, and no cipher without a tag is taken at `now`, under a waiver neither: that a message is accepted
+    /// tells nobody of the padding of another one.
+    pub fn is_believed_unsigned(&self, waivers: &Waivers, now: Timestamp) -> bool {
+        !self.signature && waivers.ciphers(&self.ciphers, now).into_iter().all(ContentCipher::is_aead)
     }
 }
 
@@ -182,6 +182,11 @@ impl Partner {
             micalg_style: self.agreement.micalg_style,
             version: self.agreement.version,
         })
+    }
+
+    /// See [`Accept::is_believed_unsigned`].
+    pub fn is_believed_unsigned(&self, now: Timestamp) -> bool {
+        self.accept.is_believed_unsigned(&self.waivers, now)
     }
 
     /// What an incoming message must satisfy at `now`. A waiver adds its algorithm until it ends. Receipts have MICs in SM3

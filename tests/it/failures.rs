@@ -259,3 +259,22 @@ fn an_unsigned_message_makes_nobody_at_home_where_padding_could_be_guessed() {
     (0..10).for_each(|number| assert!(!receipt_in(&guess(number)).disposition.is_positive()));
     assert_eq!(guess(10).status, 503);
 }
+
+#[test]
+fn an_unsigned_message_makes_nobody_at_home_while_a_waiver_lets_a_cipher_without_a_tag_in() {
+    let home = home();
+    let accept = "signature = false\nencryption = false\nciphers = [\"aes256-gcm\"]\n\
+                  [[waivers]]\nalgorithm = \"3des-cbc\"\nuntil = \"2099-12-31\"\nreason = \"until their upgrade\"";
+    home.partner("lax", &PartnerFile { as2_name: "lax", accept, ..PartnerFile::default() });
+    let _gateway = Inside::start(&home, &inside::clock());
+    let from = "198.51.100.9";
+    let open = SendPlan { from: As2Name::parse("lax").unwrap(), signing: None, encryption: None, ..plan() };
+    assert!(accepted(&post(&home, from, &letter(&open, "<one@lax>", b"one"))));
+    let body = enveloped(&[0x8f; 400], &[keys::ours()], ContentCipher::DesEde3Cbc);
+    let guess = |number: usize| {
+        let headers = fields(&format!("<{number}@lax>")).replace("AS2-From: theirs", "AS2-From: lax");
+        post(&home, from, &Letter { headers, body: body.clone() })
+    };
+    (0..10).for_each(|number| assert!(!receipt_in(&guess(number)).disposition.is_positive()));
+    assert_eq!(guess(10).status, 503);
+}

@@ -239,3 +239,31 @@ fn of_signed_messages_from_elsewhere_that_are_refused_so_many_are_kept_in_an_hou
     });
     assert!(!alerts.contains(&"signature-reused".to_owned()), "nothing was delivered again: {alerts:?}");
 }
+
+#[test]
+fn of_recorded_messages_that_are_refused_and_want_their_receipt_later_so_many_are_kept_in_an_hour() {
+    let peer = Scripted::start(|_, _| Some(answer(200, "", b"")));
+    let accept = format!("{STRICT}\nfile_names = \"unique\"");
+    let home = behind_a_proxy(&PartnerFile { url: peer.url(), accept: &accept, ..PartnerFile::default() });
+    let gateway = Inside::start(&home, &inside::clock());
+    let recorded = letter(&later(&peer), "<recorded@theirs>", b"<once/>");
+    assert_eq!(post(&home, THEIRS, &recorded).status, 202);
+    eventually("it is accepted", || (count(&gateway, State::Accepted) == 1).then_some(()));
+    // Its file name was taken, or its receipt cannot be made.
+    let again = |number: usize| {
+        let mut again = renamed(&recorded, "recorded", &format!("again-{number}"));
+        if number % 2 == 1 {
+            let (usual, demanding) = ("signed-receipt-protocol=", "x-new=required, z; signed-receipt-protocol=");
+            assert!(again.headers.contains(usual), "{}", again.headers);
+            again.headers = again.headers.replace(usual, demanding);
+        }
+        post(&home, ELSEWHERE, &again).status
+    };
+    assert_eq!((0..3).map(again).collect::<Vec<_>>(), [202; 3]);
+    eventually("three are kept", || (count(&gateway, State::Declined) == 3).then_some(()));
+    assert_eq!((3..9).map(again).collect::<Vec<_>>(), [503; 6]);
+    assert_eq!(count(&gateway, State::Declined), 3);
+    let other_name = SendPlan { file_name: Some("other.xml".to_owned()), ..later(&peer) };
+    assert_eq!(post(&home, ELSEWHERE, &letter(&other_name, "<fresh@theirs>", b"<fresh/>")).status, 202);
+    eventually("a new one is accepted", || (count(&gateway, State::Accepted) == 2).then_some(()));
+}
