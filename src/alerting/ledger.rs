@@ -13,7 +13,7 @@
 //! A condition that a start finds again is the same one: it is not told anew. Other words and figures of a condition take
 //! the place of those before, for reminders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -51,6 +51,9 @@ pub(super) struct Ledger {
     entries: BTreeMap<String, Entry>,
     #[serde(default)]
     silences: Vec<Silence>,
+    /// Conditions that this process has found: one that stands no more has ended.
+    #[serde(skip)]
+    found: BTreeSet<String>,
 }
 
 /// One alert.
@@ -90,8 +93,11 @@ pub(super) enum Standing {
 impl Ledger {
     /// An alert was raised; `true` when that is news.
     pub(super) fn take(&mut self, raised: Raised) -> bool {
-        if raised.message.is_some() {
-            self.upto = self.upto.max(Some(raised.alert.raised));
+        match raised.message {
+            Some(_) => self.upto = self.upto.max(Some(raised.alert.raised)),
+            None => {
+                self.found.insert(raised.name());
+            }
         }
         match self.entries.get_mut(&raised.name()) {
             Some(entry) if !entry.is_anew(&raised) => {
@@ -109,10 +115,21 @@ impl Ledger {
         }
     }
 
-    /// Whether an open alert about a message, met in the index, has to be taken in.
-    pub(super) fn is_new(&self, raised: &Raised) -> bool {
-        let settled = self.upto.and_then(|upto| upto.checked_sub(SLACK).ok());
+    /// Alerts about messages that were raised before this were taken in; those that are not followed were let go.
+    pub(super) fn settled(&self) -> Option<Timestamp> {
+        self.upto.and_then(|upto| upto.checked_sub(SLACK).ok())
+    }
+
+    /// Whether an open alert about a message, met in the index, has to be taken in. `settled` is of before the first of
+    /// them was: they are met newest first, and each that is taken in moves it.
+    pub(super) fn is_new(&self, raised: &Raised, settled: Option<Timestamp>) -> bool {
         !self.entries.contains_key(&raised.name()) && settled.is_none_or(|settled| raised.alert.raised >= settled)
+    }
+
+    /// Whether a condition that does not stand has ended, so long after the start: one of an earlier process may not have
+    /// been looked for yet.
+    pub(super) fn has_ended(&self, raised: &Raised, since: Duration) -> bool {
+        self.found.contains(&raised.name()) || since >= found_again(&raised.alert.code)
     }
 
     /// The alerts that are followed and not known to have ended.
@@ -203,6 +220,20 @@ impl Ledger {
         let place = self.silences.iter().position(|silence| silence.id == id)?;
         Some(self.silences.remove(place))
     }
+}
+
+/// A start finds a condition that goes on within this time.
+fn found_again(code: &str) -> Duration {
+    Duration::from_secs(match code {
+        // The first check of the journal begins an hour after the start.
+        "journal-damaged" => 6 * 3600,
+        // It takes three attempts without an answer.
+        "partner-down" => 1800,
+        // They are told when they have lasted for minutes, or when a channel has failed three times.
+        "outbox-stuck" | "reception-stuck" | "not-published" => 600,
+        "alert-webhook-failing" | "alert-mail-failing" | "alert-command-failing" => 600,
+        _ => 30,
+    })
 }
 
 impl Entry {

@@ -33,12 +33,10 @@ use crate::store::{Raised, Store};
 
 /// Time between two looks at what has ended.
 const LOOK: Duration = Duration::from_secs(10);
-/// A start finds the conditions that go on within this time; the others have ended.
-const FOUND_AGAIN: Duration = Duration::from_secs(30);
 /// Alerts that are taken from the stream before the ledger is written.
 const TOGETHER: usize = 256;
 /// Bytes of a ledger's file, at most.
-const FILE: u64 = 64 * 1024 * 1024;
+const FILE: u64 = 1024 * 1024 * 1024;
 /// Silences at a time, at most.
 const SILENCES: usize = 100;
 
@@ -153,7 +151,7 @@ impl Telling {
         loop {
             tokio::select! {
                 () = shutdown.triggered() => break,
-                _ = look.tick() => self.follow(begun.elapsed() >= FOUND_AGAIN).await,
+                _ = look.tick() => self.follow(begun.elapsed()).await,
                 raised = heard.recv() => match raised {
                     Ok(raised) => self.take(raised, &mut heard).await,
                     Err(RecvError::Lagged(_)) => self.take_open().await,
@@ -336,6 +334,7 @@ impl Telling {
             for raised in shared.store.alerts().standing() {
                 telling.ledger().take(raised);
             }
+            let settled = telling.ledger().settled();
             let mut before: Option<Id> = None;
             loop {
                 let page = shared.store.alerting(before, TOGETHER);
@@ -346,7 +345,7 @@ impl Telling {
                     for alert in open.cloned() {
                         let raised = Raised::of_message(message.id, &message.partner, alert);
                         let mut ledger = telling.ledger();
-                        if ledger.is_new(&raised) {
+                        if ledger.is_new(&raised, settled) {
                             ledger.take(raised);
                         }
                     }
@@ -359,15 +358,15 @@ impl Telling {
         self.changed().await;
     }
 
-    /// How what is followed is by now. Early after a start conditions are not known to have ended.
-    async fn follow(&self, settled: bool) {
+    /// How what is followed is by now, so long after the start.
+    async fn follow(&self, since: Duration) {
         let telling = self.clone();
         let followed = drain::blocking(move || {
             let now = telling.0.clock.now();
             let mut news = false;
             let open = telling.ledger().open();
             for raised in open {
-                let (standing, current) = telling.standing(raised, settled);
+                let (standing, current) = telling.standing(raised, since);
                 news |= telling.ledger().follow(&current, standing, now);
             }
             news
@@ -378,11 +377,11 @@ impl Telling {
     }
 
     /// How `raised` is by now.
-    fn standing(&self, raised: Raised, settled: bool) -> (Standing, Raised) {
+    fn standing(&self, raised: Raised, since: Duration) -> (Standing, Raised) {
         let found = match &raised.message {
             None => match self.0.store.alerts().condition(&raised.name()) {
                 Some(condition) => condition,
-                None if settled => return (Standing::Ended, raised),
+                None if self.ledger().has_ended(&raised, since) => return (Standing::Ended, raised),
                 None => return (Standing::Open, raised),
             },
             Some(id) => {

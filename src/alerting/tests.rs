@@ -243,12 +243,31 @@ fn what_is_raised_again_while_it_is_told_is_yet_to_be_told() {
 fn a_start_takes_open_alerts_it_does_not_know_and_not_those_let_go() {
     let mut ledger = Ledger::default();
     let alert = |number, second| raised(Some(number), "http-404", Level::Error, second);
-    assert!(ledger.is_new(&alert(1, -1_000_000)), "a channel was configured for the first time");
+    let settled = ledger.settled();
+    assert!(ledger.is_new(&alert(1, 1000), settled), "a channel was configured for the first time");
     ledger.take(alert(1, 1000));
-    assert!(!ledger.is_new(&alert(1, 1000)));
-    assert!(ledger.is_new(&alert(2, 999)), "raised at about the same time");
-    assert!(ledger.is_new(&alert(3, 2000)), "raised while nothing ran");
-    assert!(!ledger.is_new(&alert(4, 0)), "known and let go");
+    assert!(ledger.is_new(&alert(5, -1_000_000), settled), "met behind a newer one");
+    let settled = ledger.settled();
+    assert!(!ledger.is_new(&alert(1, 1000), settled));
+    assert!(ledger.is_new(&alert(2, 999), settled), "raised at about the same time");
+    assert!(ledger.is_new(&alert(3, 2000), settled), "raised while nothing ran");
+    assert!(!ledger.is_new(&alert(4, 0), settled), "known and let go");
+}
+
+#[test]
+fn a_condition_of_an_earlier_process_has_ended_only_when_this_one_has_looked_for_it() {
+    let damaged = raised(None, "journal-damaged", Level::Security, 0);
+    let disk = raised(None, "disk-full", Level::Error, 0);
+    let mut ledger = Ledger::default();
+    ledger.take(damaged.clone());
+    assert!(ledger.has_ended(&damaged, Duration::ZERO), "it was found here");
+    ledger.take(disk.clone());
+    let mut later: Ledger = serde_json::from_slice(&serde_json::to_vec(&ledger).unwrap()).unwrap();
+    let minute = Duration::from_secs(60);
+    assert!(!later.has_ended(&damaged, 60 * minute), "the first check has just begun");
+    assert!(!later.has_ended(&disk, Duration::ZERO) && later.has_ended(&disk, minute));
+    later.take(damaged.clone());
+    assert!(later.has_ended(&damaged, minute), "found again, and mended");
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl Watch {
     fn check(&mut self, now: Timestamp) {
         if let Some(checked) = &mut self.checking {
             match checked.try_recv() {
-                Ok(checked) => note_check(&self.store, &checked, now),
+                Ok(checked) => note_check(&self.store, &checked, false, now),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Closed) => {}
             }
@@ -156,15 +156,24 @@ impl Watch {
     }
 }
 
-/// A check of the whole journal ended: damage stands until a later one finds none.
-pub(super) fn note_check(store: &Store, checked: &Result<JournalReport, StoreError>, now: Timestamp) {
+/// What a condition is about besides when it was found by a check that read the bodies as well.
+const BODIES: &str = "bodies";
+
+/// A check of the whole journal ended: damage stands until a later one finds none. What one has found that read the
+/// bodies as well, only another such one finds mended.
+pub(super) fn note_check(store: &Store, checked: &Result<JournalReport, StoreError>, bodies: bool, now: Timestamp) {
+    let standing = store.alerts().condition(&format!("gateway.{}", conditions::JOURNAL_DAMAGED));
+    let of_bodies = bodies || standing.is_some_and(|standing| standing.subjects.contains(BODIES));
     match checked {
         Ok(report) => {
             tracing::info!(frames = report.frames, "the journal holds together");
-            store.alerts().resolve(conditions::JOURNAL_DAMAGED, None);
+            if bodies || !of_bodies {
+                store.alerts().resolve(conditions::JOURNAL_DAMAGED, None);
+            }
         }
         Err(error @ StoreError::Damaged { .. }) => {
-            let Condition { level, reason, subjects, .. } = conditions::damaged(error);
+            let Condition { level, reason, mut subjects, .. } = conditions::damaged(error);
+            subjects.extend(of_bodies.then(|| BODIES.to_owned()));
             store.alerts().raise_about(subjects, level, reason, None, now);
         }
         Err(error) => tracing::warn!(%error, code = error.code(), "the journal could not be checked"),

@@ -75,7 +75,7 @@ pub(super) async fn verify_journal(store: &Store, now: Timestamp) -> Result<Jour
     let checked = store.clone();
     let verified = drain::blocking(move || checked.verify_journal_and_bodies()).await;
     let verified = verified.map_err(|error| broken(&error.to_string()))?;
-    super::alerts::note_check(store, &verified, now);
+    super::alerts::note_check(store, &verified, true, now);
     verified.map_err(|error| {
         let status = if matches!(error, StoreError::Damaged { .. }) { 409 } else { 503 };
         Refusal { status, code: error.code().to_owned(), text: error.text() }

@@ -7,6 +7,7 @@
 static ALLOCATOR: dxgate::ground::allocator::Allocator = dxgate::ground::allocator::ALLOCATOR;
 
 mod agreed_terms;
+mod alert_ends;
 mod alerting;
 mod alerts;
 mod attachments;
