@@ -187,9 +187,9 @@ impl Access {
         code: Option<&str>,
         from: Option<IpAddr>,
     ) -> Result<SignedIn, Problem> {
-        let (name, now) = (name.trim().to_lowercase(), self.clock.now());
-        lock(&self.throttle).judge(&name, from, now)?;
-        let user = self.accounts.user(&name);
+        let name = name.trim().to_lowercase();
+        let _turn = self.turn(&name, from).await?;
+        let (user, now) = (self.accounts.user(&name), self.clock.now());
         let hash = user.as_ref().map_or_else(|| self.decoy.clone(), |user| user.password.clone());
         let right = self.verify(hash, password).await;
         let user = user.filter(|_| right).filter(|user| self.second_factor(user, code, now));
@@ -288,13 +288,12 @@ impl Access {
     /// # Errors
     /// `login-failed`, `too-many-attempts`.
     pub async fn confirm(&self, name: &str, password: Secret<String>, from: Option<IpAddr>) -> Result<(), Problem> {
-        let now = self.clock.now();
-        lock(&self.throttle).judge(name, from, now)?;
+        let _turn = self.turn(name, from).await?;
         let hash = self.accounts.user(name).map_or_else(|| self.decoy.clone(), |user| user.password);
         if self.verify(hash, password).await {
             return Ok(());
         }
-        lock(&self.throttle).failed(name, from, now);
+        lock(&self.throttle).failed(name, from, self.clock.now());
         Err(Problem::login_failed())
     }
 
@@ -403,8 +402,16 @@ impl Access {
         fresh
     }
 
+    /// The turn to guess at a password: whoever waited for it is judged by what came of those before.
+    async fn turn(&self, name: &str, from: Option<IpAddr>) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+        lock(&self.throttle).judge(name, from, self.clock.now())?;
+        let turn = self.hashing.acquire().await.map_err(|_| Problem::internal())?;
+        lock(&self.throttle).judge(name, from, self.clock.now())?;
+        Ok(turn)
+    }
+
+    /// Only with a [turn](Access::turn), which is held until what came of it is noted.
     async fn verify(&self, hash: String, password: Secret<String>) -> bool {
-        let Ok(_permit) = self.hashing.acquire().await else { return false };
         let short_enough = password.expose().chars().count() <= *PASSWORD_LENGTH.end();
         let verified = crate::ground::drain::blocking(move || short_enough & password::verify(&hash, &password)).await;
         verified.unwrap_or(false)

@@ -265,3 +265,33 @@ fn what_is_remembered_of_failures_is_bounded() {
     }
     assert!(throttle.len() <= 10_001, "{}", throttle.len());
 }
+
+#[tokio::test]
+async fn guesses_at_the_same_time_are_no_more_than_one_after_the_other() {
+    let rig = rig(Fake::default()).with_people().await;
+    let from = Some(IpAddr::from([203, 0, 113, 7]));
+    let mut guesses = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let access = rig.access.clone();
+        let guess = secret(&format!("wrong password {number}"));
+        guesses.spawn(async move { access.sign_in("otto", guess, None, from).await.err() });
+    }
+    let mut judged = 0;
+    while let Some(refused) = guesses.join_next().await {
+        let refused = refused.expect("it ends").expect("refused");
+        judged += usize::from(refused == Problem::login_failed());
+    }
+    assert!(judged <= 6, "{judged} passwords were tried");
+}
+
+#[tokio::test]
+async fn a_subscriber_of_ipv6_is_one_address() {
+    let rig = rig(Fake::default()).with_people().await;
+    let mut judged = 0;
+    for number in 0..10 {
+        let from = Some(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, number]));
+        let refused = rig.access.sign_in("vera", secret("wrong password!"), None, from).await.err().expect("refused");
+        judged += usize::from(refused == Problem::login_failed());
+    }
+    assert_eq!(judged, 5);
+}

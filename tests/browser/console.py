@@ -123,6 +123,18 @@ def sign_in(console):
     console.says("Last 24 hours")
 
 
+def mistyped(console):
+    """Who mistypes the current password stays signed in, and is told what was wrong."""
+    console.set_up()
+    console.press('nav a[data-page="settings"]')
+    console.until("the dialog", lambda: [each for each in console.all("main button") if "Change the password" in each.text][0].click() is None)
+    console.fill("current", "wrong " + PASSWORD)
+    console.fill("password", "another " + PASSWORD)
+    console.press("dialog button[type=submit]")
+    console.says("name, password or one-time code is wrong")
+    console.one("nav")
+
+
 def live(console):
     """A message appears while the list is open, and its page tells its way."""
     console.set_up()
@@ -490,7 +502,7 @@ def pictures(console, take):
         take(name)
 
 
-SCENES = {scene.__name__: scene for scene in (sign_in, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, exchange, hostile, screenshots) + keyboard.SCENES + finding.SCENES}
+SCENES = {scene.__name__: scene for scene in (sign_in, mistyped, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, exchange, hostile, screenshots) + keyboard.SCENES + finding.SCENES}
 
 
 def main():

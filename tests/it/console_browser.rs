@@ -79,6 +79,11 @@ fn a_person_makes_the_first_administrator_and_signs_in() {
 }
 
 #[test]
+fn who_mistypes_the_current_password_stays_signed_in_and_is_told() {
+    play("mistyped", false);
+}
+
+#[test]
 fn a_message_appears_in_the_open_list_and_its_page_tells_its_way() {
     play("live", false);
 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::problem::Problem;
+use crate::ground::network::subscriber;
 
 /// Failures for one name from one address without a pause.
 const FREE: u32 = 5;
@@ -33,6 +34,7 @@ struct Failures {
 impl Throttle {
     /// Whether one more try may be made now.
     pub(super) fn judge(&self, name: &str, from: Option<IpAddr>, now: Timestamp) -> Result<(), Problem> {
+        let from = from.map(subscriber);
         let until = |name: &str| self.0.get(&(name.to_owned(), from)).map(|failures| failures.until);
         match until(name).into_iter().chain(until("")).max() {
             Some(until) if until > now => Err(Problem::too_many_attempts(until.duration_since(now).as_secs().max(1))),
@@ -41,6 +43,7 @@ impl Throttle {
     }
 
     pub(super) fn failed(&mut self, name: &str, from: Option<IpAddr>, now: Timestamp) {
+        let from = from.map(subscriber);
         if self.0.len() >= MOST {
             self.0.retain(|_, failures| now.duration_since(failures.last) < MEMORY);
         }
@@ -53,7 +56,7 @@ impl Throttle {
     }
 
     pub(super) fn succeeded(&mut self, name: &str, from: Option<IpAddr>) {
-        self.0.remove(&(name.to_owned(), from));
+        self.0.remove(&(name.to_owned(), from.map(subscriber)));
     }
 
     fn count(&mut self, name: String, from: Option<IpAddr>, now: Timestamp, free: u32) {

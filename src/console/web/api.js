@@ -31,7 +31,8 @@ async function request(method, path, { json, body, signal, headers } = {}) {
   }
   if (answer.ok) return answer;
   const problem = new Problem(answer.status, await answer.json().catch(() => undefined));
-  if (answer.status === 401 && path !== "/session") onSignedOut();
+  // A wrong password or code says nothing about the session.
+  if (answer.status === 401 && path !== "/session" && problem.code !== "login-failed") onSignedOut();
   throw problem;
 }
 

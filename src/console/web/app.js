@@ -94,7 +94,7 @@ async function route() {
     place, search, argument: names[1], may, session,
     // Calls `then(kind, data)` for what the gateway says while this page is shown.
     listen: (then) => handlers.push(then),
-    fail: (error) => { if (error.status !== 401) place.prepend(h("p", { class: "problem", role: "alert" }, error.message)); },
+    fail: (error) => { if (error.status !== 401 || error.code === "login-failed") place.prepend(h("p", { class: "problem", role: "alert" }, error.message)); },
   };
   heard = handlers;
   try {
