@@ -177,7 +177,12 @@ fn mail(section: &Section<'_>, reading: &Reading<'_>) -> Option<MailSettings> {
     let user = section.text("user");
     let password = reading.secret(section, "password_file", "password_env");
     let from = section.parsed("from", mailbox);
-    let to = section.parsed_list("to", mailbox).unwrap_or_default();
+    let to = section.parsed_list("to", mailbox);
+    if to.as_ref().is_some_and(Vec::is_empty) {
+        let text = bilingual!("列表为空。请填写至少一个收件人。", "is an empty list. Name at least one recipient.");
+        section.error("to", "value-empty", text);
+    }
+    let to = to.unwrap_or_default();
     let level = level(section);
     let batch = section.duration("batch", 30 * SECOND, Duration::ZERO, HOUR);
     let timeout = section.duration("timeout", 30 * SECOND, SECOND, 5 * MINUTE);

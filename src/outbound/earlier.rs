@@ -127,8 +127,8 @@ impl Outbound {
         for facts in documents {
             ledger.add(0, facts.clone());
         }
-        let found = ledger.judge_with_history(&new.dxp.levels).into_iter().map(|(_, finding)| finding);
-        found.take(self.limits.findings).collect()
+        // Not cut here: the report that they are added to keeps errors before warnings, and counts what it leaves out.
+        ledger.judge_with_history(&new.dxp.levels).into_iter().map(|(_, finding)| finding).collect()
     }
 
     /// Documents in the journal that share one of these keys, older messages first.

@@ -320,7 +320,7 @@ impl Outbound {
         &self,
         partner: &Arc<Partner>,
         payload: Draft,
-        head: EnvelopeHead,
+        mut head: EnvelopeHead,
         declaration: Declaration,
         (id, now): (Id, Timestamp),
     ) -> Result<Prepared, IntakeError> {
@@ -329,7 +329,13 @@ impl Outbound {
         let to_be_signed = self.computing(bytes, move || flow.is_to_be_signed(&of, &document)).await?;
         let payload = match partner.document_key() {
             Some(key) if to_be_signed => match self.signed(key, payload.clone()).await {
-                Ok(signed) => Arc::new(signed),
+                Ok(signed) => {
+                    // What is signed is UTF-8, whatever the file was.
+                    if let Some(encoding) = &mut head.add_info.encoding {
+                        "UTF-8".clone_into(encoding);
+                    }
+                    Arc::new(signed)
+                }
                 Err(NotSigned::Document(problem)) => {
                     let refusal = Refusal::unsignable(&problem);
                     return Ok(Prepared::Refused { payload: Arc::into_inner(payload), refusal });

@@ -3,7 +3,7 @@
 //! A signature that is there must hold; one that the gateway will add need not be there yet (`signing`).
 //! A file that already is a DxpMsg goes as it is. What is refused lands in `rejected/` with its findings beside it.
 
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 
 use jiff::Timestamp;
 
@@ -129,8 +129,9 @@ impl Outbound {
 
     /// The report, and what the documents say to others.
     fn check_declaration(&self, dxp: &Dxp, payload: &Draft, now: Timestamp) -> io::Result<(Report, Vec<Facts>)> {
-        let mut input = BufReader::with_capacity(64 * 1024, payload.open(&self.store)?);
-        Ok(self.under_agreement(dxp, self.limits.payload, now, |expect| {
+        let watched = Watched { input: payload.open(&self.store)?, failed: None };
+        let mut input = BufReader::with_capacity(64 * 1024, watched);
+        let checked = self.under_agreement(dxp, self.limits.payload, now, |expect| {
             let mut facts = Vec::new();
             let mut report = precheck::check_for_ledger(&mut input, expect, &self.limits, &mut |one| {
                 if facts.len() < precheck::COMPARED {
@@ -143,7 +144,10 @@ impl Outbound {
                 });
             }
             (report, facts)
-        }))
+        });
+        // Damage shows at the end of the bytes, and a malformed document is not read that far.
+        drop(io::copy(&mut input, &mut io::sink()));
+        input.into_inner().failed.map_or(Ok(checked), Err)
     }
 
     /// What the outbox of this partner would say of a file; without one, an outbox with these settings. Nothing is kept.
@@ -190,6 +194,24 @@ impl Outbound {
             signer: dxp.signature.enterprise.as_ref().map(|(code, name)| (code.as_str(), name.as_str())),
             to_be_signed: dxp.signature.key.is_some(),
             now: Some(now),
+        })
+    }
+}
+
+/// Bytes of the store on their way into the pre-check, to which a failed read is a fault of the document.
+struct Watched<R> {
+    input: R,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.input.read(buffer).map_err(|error| {
+            let told = io::Error::new(error.kind(), error.to_string());
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.failed.get_or_insert(error);
+            }
+            told
         })
     }
 }

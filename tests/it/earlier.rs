@@ -279,3 +279,27 @@ fn message(gateway: &Gateway<'_>, name: &str) -> Value {
 fn peer() -> Scripted {
     Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())))
 }
+
+#[test]
+fn an_error_behind_hundreds_of_warnings_between_documents_still_refuses() {
+    let peer = peer();
+    let home = customs_home(DXPID, peer.url(), "[precheck.levels]\nR17 = \"warning\"");
+    let gateway = Gateway::start(&home);
+    let at = now();
+    let waybills = |count: usize, seed: u64| text(&sample::of("CEB511Message", count, DXPID, at, seed).unwrap());
+    home.submit("customs", "orders.xml", &sample::order(100, DXPID, at, 21));
+    gateway.wait_for("customs", "sent", "orders.xml");
+    let single = waybills(1, 22);
+    home.submit("customs", "single.xml", single.as_bytes());
+    gateway.wait_for("customs", "sent", "single.xml");
+    let mut many = waybills(100, 21);
+    for field in ["consignee", "consigneeTelephone", "consigneeAddress"] {
+        many = many.replace(&format!("<ceb:{field}>"), &format!("<ceb:{field}>9"));
+    }
+    let (front, last) = many.rsplit_once("<ceb:logisticsNo>").unwrap();
+    let (_, behind) = last.split_once('<').unwrap();
+    let many = format!("{front}<ceb:logisticsNo>{}<{behind}", value_of(&single, "logisticsNo"));
+    home.submit("customs", "many.xml", many.as_bytes());
+    let codes = refused(&gateway, "many.xml");
+    assert!(codes.iter().any(|code| code == "key-repeated"), "{codes:?}");
+}

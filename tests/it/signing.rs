@@ -333,3 +333,20 @@ fn unwrap(received: &[u8]) -> Vec<u8> {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn what_becomes_utf8_by_its_signature_is_called_so_in_the_envelope() {
+    let peer = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
+    let home = home(&peer, "[dxp.add_info]\nis_text = true\n");
+    let gateway = Gateway::start(&home);
+    let document = String::from_utf8(sample::order(1, DXPID, Timestamp::now(), 1)).unwrap().replacen("UTF-8", "GBK", 1);
+    let (bytes, ..) = encoding_rs::GBK.encode(&document);
+    home.submit("customs", "gbk.xml", &bytes);
+    gateway.wait_for("customs", "sent", "gbk.xml");
+    let received = open(&peer.posted()[0]).payload;
+    let mut inside = Vec::new();
+    let read = envelope::unwrap(&mut &received[..], &mut inside, &Limits::default()).unwrap();
+    let Unwrapped::Message { head, .. } = read else { panic!("a message") };
+    assert!(String::from_utf8(inside).unwrap().contains("encoding=\"UTF-8\""));
+    assert_eq!(head.add_info.encoding.as_deref(), Some("UTF-8"));
+}

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dxgate::declaration::sample;
 use dxgate::ground::clock::{Clock as _, ManualClock};
 use dxgate::store::record::{Message, State};
 
 use crate::support::correspondent::{Kind, acknowledge};
-use crate::support::home::{Home, PartnerFile};
+use crate::support::home::{Home, PartnerFile, change, customs_home};
 use crate::support::inside::{self, Inside, pass};
 use crate::support::scripted::{Posted, Scripted, answer};
 
@@ -142,4 +143,24 @@ fn a_payload_that_the_disk_never_gives_is_put_off_for_longer_each_time_and_then_
     let held = gateway.until("theirs", "held", |message| message.state == State::Held);
     assert_eq!((code(&held), held.attempts, peer.posted().len()), (Some("body-unreadable"), 1, 1));
     assert_eq!(gateway.alerts(), ["body-unreadable"]);
+}
+
+#[test]
+fn a_declaration_damaged_on_the_disk_is_held_for_that_and_not_for_what_the_pre_check_makes_of_it() {
+    let (peer, clock) = (peer(), inside::clock());
+    let limits = "[limits]\nfree_space_floor = 0\ninline = \"16KiB\"";
+    let home = customs_home("DXPENT0000012345", peer.url(), limits);
+    let delivery = "[delivery]\nfresh_message_id = true\nretry = [\"1m\"]";
+    change(&home.path("partners/customs.toml"), "[delivery]\nretry = [\"1s\"]", delivery);
+    let gateway = Inside::start(&home, &clock);
+    gateway.submit("customs", "orders.xml", &sample::order(50, "DXPENT0000012345", clock.now(), 1));
+    let tried = gateway.until("customs", "tried", |message| message.attempts == 1 && message.state == State::Composed);
+    let file = home.path("data/bodies").join(tried.payload.unwrap().id.to_string());
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    pass(&clock, MINUTE);
+    let held = gateway.until("customs", "held", |message| message.state == State::Held);
+    assert_eq!((code(&held), held.attempts, peer.posted().len()), (Some("body-unreadable"), 1, 1));
 }

@@ -35,6 +35,11 @@ fn channels_that_cannot_work_are_refused_with_their_key() {
         (format!("{WEBHOOK}secret = \"inline\"\n"), "secret-inline", "alerts.webhook[0].secret"),
         (format!("{WEBHOOK}secret_file = \"weak.secret\"\n"), "secret-weak", "alerts.webhook[0].secret_file"),
         (
+            "[alerts.mail]\nserver = \"smtp.example.com\"\nfrom = \"a@example.com\"\nto = []\n".to_owned(),
+            "value-empty",
+            "alerts.mail.to",
+        ),
+        (
             format!("{WEBHOOK}secret_file = \"hook.secret\"\nlevel = \"loud\"\n"),
             "value-invalid",
             "alerts.webhook[0].level",
