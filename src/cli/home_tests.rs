@@ -275,3 +275,19 @@ fn a_key_that_follows_signs_from_its_instant_on_and_the_old_one_until_then() {
     let told: serde_json::Value = serde_json::from_str(&said).expect("JSON");
     assert!(exit == ExitCode::Done && told["from"].is_string(), "in two weeks, when nothing is said: {said}");
 }
+
+#[test]
+fn a_key_that_follows_one_which_ends_within_two_weeks_leaves_no_gap() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let days = |days: i64| jiff::SignedDuration::from_hours(24 * days);
+    // The key of a home lasts three years: five days are left.
+    let config = home_at(folder.path(), today() - days(3 * 365 - 5));
+    let (exit, said) = command_line(&config, &["cert", "rotate", "--bits", "2048"]);
+    assert_eq!(exit, ExitCode::Done, "{said}");
+    let read = crate::config::load(&config, &no_variables, today()).expect("it holds");
+    let signing = |day: i64| read.station.keys.signing_key(today() + days(day), None).map(|key| key.certificate);
+    for day in 0..20 {
+        assert!(signing(day).is_some(), "nothing signs in {day} days: {said}");
+    }
+    assert_ne!(signing(0), signing(6));
+}

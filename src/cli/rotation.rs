@@ -62,9 +62,10 @@ pub fn import(context: &mut Context<'_>, arguments: &ImportArguments) -> Result<
 pub fn rotate(context: &mut Context<'_>, arguments: &RotateArguments) -> Result<ExitCode, Failure> {
     let config = context.config()?;
     let now = SystemClock.now();
-    let old = config.station.keys.signing_key(now, None);
     let later = now.checked_add(SignedDuration::from_hours(24 * NOTICE_DAYS)).and_then(|at| at.round(Unit::Hour));
-    let from = arguments.from.or_else(|| old.is_some().then_some(later.unwrap_or(now)));
+    // Where the old key ends sooner, the new one begins with that: in between nothing could be signed.
+    let end = end_of_signing(&config, now);
+    let from = arguments.from.or_else(|| end.map(|end| later.unwrap_or(now).min(end)));
     let common_name = arguments.common_name.clone();
     let common_name = common_name.unwrap_or_else(|| config.station.as2_name.as_str().to_owned());
     let request = KeyRequest {
@@ -87,6 +88,14 @@ pub fn rotate(context: &mut Context<'_>, arguments: &RotateArguments) -> Result<
     let arrival = ours(&config, &context.global.config, new, arguments.passphrase_env.as_deref(), (from, None))?;
     put(context, &arrival)?;
     tell(context, &certificate, from, Some(&arrival.certificate_file.0))
+}
+
+/// Until when the key signs that signs now, if one does.
+fn end_of_signing(config: &Config, now: Timestamp) -> Option<Timestamp> {
+    let old = config.station.keys.signing_key(now, None)?;
+    let keys = config.station.keys.keys();
+    let used = keys.iter().filter(|key| key.uses.sign && key.window.holds(now) && key.certificate == old.certificate);
+    used.map(|key| key.window.until).max()
 }
 
 /// A certificate and key of ours.

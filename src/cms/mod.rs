@@ -53,7 +53,7 @@ pub use key::{DecryptionKey, PrivateKey, SigningKey, read_pem, read_pkcs12};
 pub use key_transport::KeyTransport;
 pub use revocation::{ListFile, ListIssuer, RevocationList};
 pub use signed::{
-    OpaqueReader, SignatureValid, has_content, sign_detached, signed_attributes, verify_detached,
+    Apart, OpaqueReader, SignatureValid, has_content, sign_detached, signed_attributes, verify_detached,
     verify_detached_pinned,
 };
 

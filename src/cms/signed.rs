@@ -41,7 +41,7 @@ mod parts;
 mod uncovered;
 
 pub use opaque::OpaqueReader;
-pub use parts::signed_attributes;
+pub use parts::{Apart, signed_attributes};
 
 use uncovered::Uncovered;
 
@@ -164,8 +164,8 @@ pub fn sign_detached(
     Ok(der::sequence(&[&der::object_identifier(oid::SIGNED_DATA), &content]))
 }
 
-/// Whether these bytes are SignedData that holds its content itself.
-pub fn has_content(ber: &[u8]) -> bool {
+/// Whether this is SignedData that holds its content itself; no more is read than shows it.
+pub fn has_content(ber: impl Read) -> bool {
     let limits = Limits::default();
     open_signed_data(&mut BerReader::new(ber, &limits), &limits).is_ok_and(|head| head.has_content)
 }
@@ -289,6 +289,8 @@ struct SignerInfo {
     signature: Vec<u8>,
     unsigned_attributes: bool,
     uncovered: Uncovered,
+    /// See [`Apart::is_odd`].
+    odd: bool,
 }
 
 fn read_signer_info<R: Read>(
@@ -299,9 +301,10 @@ fn read_signer_info<R: Read>(
     ber.enter(der::SEQUENCE)?;
     uncovered.note(!read_version(ber)?);
     let sid = ber.value()?;
-    let digest = ber.value()?;
-    let digest = DigestAlgorithm::of_signer(Fields::only(&digest, der::SEQUENCE)?)?;
-    let digest = digest.ok_or(SignatureError::UnknownDigest)?;
+    let named = ber.value()?;
+    let named = Fields::only(&named, der::SEQUENCE)?;
+    let digest = DigestAlgorithm::of_signer(named)?.ok_or(SignatureError::UnknownDigest)?;
+    let by_signature = DigestAlgorithm::from_identifier(named)? != Some(digest);
     let attributes = match ber.peek()? {
         Some(tag) if tag == der::context_constructed(0) => Some(counted(ber.value()?, limits)?),
         _ => None,
@@ -318,7 +321,9 @@ fn read_signer_info<R: Read>(
         skip_attributes(ber, limits)?;
     }
     ber.leave()?;
-    Ok(SignerInfo { sid, digest, attributes, parameters, signature, unsigned_attributes, uncovered })
+    let unsaid = matches!(parameters, SignatureParameters::Sm2 | SignatureParameters::Pss { salt: None, .. });
+    let odd = by_signature || unsaid;
+    Ok(SignerInfo { sid, digest, attributes, parameters, signature, unsigned_attributes, uncovered, odd })
 }
 
 /// Signed attributes, if they are not too many.

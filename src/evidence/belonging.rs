@@ -82,8 +82,10 @@ fn payload(dir: &Path, told: &Told, verified: &mut Verified) -> bool {
         let payload = File::open(dir.join("payload.bin")).map_err(OpenError::Body)?;
         let len = payload.metadata().map_err(OpenError::Body)?.len();
         let (exact, lines) = sums(payload).map_err(OpenError::Body)?;
-        // Nobody's bomb: more than the payload, in other line ends at most, is another payload.
-        let limits = Limits { payload: len.saturating_mul(2), ..Limits::default().of_what_is_kept() };
+        // Nobody's bomb: what is compressed is the payload behind its header block, in quoted-printable at worst.
+        let kept = Limits::default().of_what_is_kept();
+        let head = u64::try_from(kept.header_block).unwrap_or(u64::MAX);
+        let limits = Limits { payload: len.saturating_mul(4).saturating_add(head), ..kept };
         let holds = |as_entity: bool| -> Result<(bool, bool), OpenError> {
             let mut content = File::open(dir.join("content.bin")).map_err(OpenError::Body)?;
             let mut found = WithoutReturns(Sha256::new());

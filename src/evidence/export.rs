@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::bundle::{Bundle, EvidenceError, at};
 use super::readme::{self, Facts};
 use crate::as2::{Dissected, Form, Mic, OpenError, OpenKeys, Outlets, dissect};
-use crate::cms::{Certificate, DecryptionKey, Fingerprint, SignatureScheme, signed_attributes};
+use crate::cms::{Apart, Certificate, DecryptionKey, Fingerprint, signed_attributes};
 use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::mime::Headers;
@@ -107,6 +107,7 @@ impl Exporter {
             found => found?,
         };
         facts.signed = found.signature.is_some();
+        facts.signature = found.signature.as_ref().map(|valid| (valid.scheme(), valid.digest()));
         facts.compressed = found.compressed;
         if let Some(certificate) = signer.filter(|_| facts.signed) {
             bundle.put("certificates/signer.pem", certificate.to_pem().as_bytes())?;
@@ -119,8 +120,7 @@ impl Exporter {
             bundle.put("mic.txt", text.split(',').next().unwrap_or_default().trim().as_bytes())?;
             facts.mic = Some(mic.algorithm);
         }
-        facts.opaque =
-            facts.signed && crate::cms::has_content(&fs::read(bundle.path("signature.p7s")).unwrap_or_default());
+        facts.opaque = facts.signed && holds_content(bundle, MESSAGE.signature);
         Ok(())
     }
 
@@ -136,11 +136,12 @@ impl Exporter {
         let reread = || io::Result::Ok(Box::new(io::Cursor::new(body.to_vec())) as Box<dyn Read + Send>);
         let found = self.apart(message.id, &receipt.headers, &reread, (Some(&certificate), None), &MDN, bundle)?;
         facts.mdn_signed = found.signature.is_some();
+        facts.mdn_signature = found.signature.as_ref().map(|valid| (valid.scheme(), valid.digest()));
         if !facts.mdn_signed {
             return self.discard(&MDN, bundle);
         }
         bundle.put("certificates/mdn-signer.pem", certificate.to_pem().as_bytes())?;
-        facts.mdn_opaque = crate::cms::has_content(&fs::read(bundle.path("mdn-signature.p7s")).unwrap_or_default());
+        facts.mdn_opaque = holds_content(bundle, MDN.signature);
         if facts.mic.is_some() {
             let mic = fs::read(bundle.path("mic.txt")).map_err(at(&bundle.path("mic.txt")))?;
             let content = fs::read(bundle.path("mdn-content.bin")).map_err(at(&bundle.path("mdn-content.bin")))?;
@@ -226,8 +227,7 @@ impl Exporter {
         let found = found.map_err(|error| EvidenceError::Damaged { id, what, cause: error.to_string() })?;
         match &found.signature {
             None => bundle.discard(parts.signature)?,
-            Some(signature) if signature.scheme() == SignatureScheme::Sm2 => sm2_parts(parts, bundle)?,
-            Some(_) => {}
+            Some(_) => odd_parts(parts, bundle)?,
         }
         Ok(found)
     }
@@ -276,11 +276,17 @@ impl Exporter {
     }
 }
 
-/// The command `openssl cms` cannot be told the identifier that an SM2 signature is made with, but others can.
-fn sm2_parts(parts: &Parts, bundle: &mut Bundle) -> Result<(), EvidenceError> {
+/// Whether a signature has its content inside: then it is as long as that.
+fn holds_content(bundle: &Bundle, name: &str) -> bool {
+    fs::File::open(bundle.path(name)).is_ok_and(crate::cms::has_content)
+}
+
+/// What the command `openssl cms` does not check, others do.
+fn odd_parts(parts: &Parts, bundle: &mut Bundle) -> Result<(), EvidenceError> {
     let path = bundle.path(parts.signature);
-    let ber = fs::read(&path).map_err(at(&path))?;
-    let Some((attributes, value)) = signed_attributes(&ber) else { return Ok(()) };
+    let ber = fs::File::open(&path).map_err(at(&path))?;
+    let odd = signed_attributes(ber).filter(|apart| apart.is_odd);
+    let Some(Apart { attributes, value, .. }) = odd else { return Ok(()) };
     let stem = parts.signature.trim_end_matches(".p7s");
     bundle.put(&format!("{stem}.attributes"), &attributes)?;
     bundle.put(&format!("{stem}.value"), &value)

@@ -10,7 +10,7 @@
 //! | `content.bin`, `signature.p7s` | the octets that the MIC covers; the signature over them |
 //! | `payload.bin`, `original.bin` | the payload as it travelled; as the user gave it, where that differs |
 //! | `mdn.http`, `mdn-content.bin`, `mdn-signature.p7s` | the MDN likewise |
-//! | `signature.attributes`, `signature.value`, `mdn-signature.…` | an SM2 signature taken apart: what it is over, its value |
+//! | `signature.attributes`, `signature.value`, `mdn-signature.…` | a signature that `openssl cms` does not check (SM2, PSS without parameters) taken apart: what it is over, its value |
 //! | `mic.txt` | the MIC, base64 |
 //! | `certificates/*.pem` | by role |
 //! | `frames/<sequence>.frame`, `chain.txt`, `chain.json` | frames whose SHA-256 is the frame's hash in the chain |

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::bundle::Bundle;
-use crate::cms::DigestAlgorithm;
+use crate::cms::{DigestAlgorithm, SignatureScheme};
 use crate::ground::text::printable;
 use crate::store::record::{Direction, Message};
 
@@ -12,11 +12,14 @@ use crate::store::record::{Direction, Message};
 pub(super) struct Facts {
     pub(super) signed: bool,
     pub(super) opaque: bool,
+    /// How it was signed.
+    pub(super) signature: Option<(SignatureScheme, DigestAlgorithm)>,
     pub(super) compressed: bool,
     /// Only the partner can open the wire bytes.
     pub(super) sealed: bool,
     pub(super) mdn_signed: bool,
     pub(super) mdn_opaque: bool,
+    pub(super) mdn_signature: Option<(SignatureScheme, DigestAlgorithm)>,
     /// The algorithm of the MIC that the MDN states and that is the digest of `content.bin`.
     pub(super) mic: Option<DigestAlgorithm>,
     pub(super) mic_in_mdn: bool,
@@ -42,7 +45,13 @@ pub(super) fn text(message: &Message, facts: &Facts, bundle: &Bundle) -> String 
         step(
             &format!("报文内容由{signer_zh}签名"),
             &format!("the content was signed by {signer_en}"),
-            &verification("signature", "content.bin", "certificates/signer.pem", facts.opaque, bundle),
+            &verification(
+                "signature",
+                "content.bin",
+                "certificates/signer.pem",
+                (facts.opaque, facts.signature),
+                bundle,
+            ),
         );
     }
     if let Some(algorithm) = facts.mic {
@@ -60,7 +69,13 @@ pub(super) fn text(message: &Message, facts: &Facts, bundle: &Bundle) -> String 
         step(
             &format!("回执（MDN）由{answerer_zh}签名"),
             &format!("the MDN was signed by {answerer_en}"),
-            &verification("mdn-signature", "mdn-content.bin", "certificates/mdn-signer.pem", facts.mdn_opaque, bundle),
+            &verification(
+                "mdn-signature",
+                "mdn-content.bin",
+                "certificates/mdn-signer.pem",
+                (facts.mdn_opaque, facts.mdn_signature),
+                bundle,
+            ),
         );
     }
     if facts.mic_in_mdn {
@@ -149,12 +164,24 @@ fn remarks(facts: &Facts, bundle: &Bundle) -> String {
     text
 }
 
-/// A signature without trust in anything but the certificate beside it. One of SM2 is checked in two steps: that it is over
-/// the attributes, and that these have the digest of the content.
-fn verification(stem: &str, content: &str, certificate: &str, opaque: bool, bundle: &Bundle) -> String {
-    if bundle.has(&format!("{stem}.attributes")) {
-        let verify = "openssl pkeyutl -verify -rawin -digest sm3 -pkeyopt distid:1234567812345678 -certin";
-        let digest = format!("openssl dgst -sm3 -binary {content} | od -An -v -tx1 | tr -d ' \\n' | tr a-f A-F");
+/// A signature without trust in anything but the certificate beside it. One that was taken apart is checked in two steps: that
+/// it is over the attributes, and that these have the digest of the content.
+fn verification(
+    stem: &str,
+    content: &str,
+    certificate: &str,
+    (opaque, signature): (bool, Option<(SignatureScheme, DigestAlgorithm)>),
+    bundle: &Bundle,
+) -> String {
+    if let Some((scheme, digest)) = signature.filter(|_| bundle.has(&format!("{stem}.attributes"))) {
+        let options = match scheme {
+            SignatureScheme::Sm2 => " -pkeyopt distid:1234567812345678",
+            SignatureScheme::RsaPss => " -pkeyopt rsa_padding_mode:pss -pkeyopt rsa_pss_saltlen:auto",
+            SignatureScheme::RsaPkcs1 | SignatureScheme::Ecdsa => "",
+        };
+        let name = openssl_name(digest);
+        let verify = format!("openssl pkeyutl -verify -rawin -digest {name}{options} -certin");
+        let digest = format!("openssl dgst -{name} -binary {content} | od -An -v -tx1 | tr -d ' \\n' | tr a-f A-F");
         return format!(
             "{verify} -inkey {certificate} -in {stem}.attributes -sigfile {stem}.value && \\\n\
              openssl asn1parse -inform DER -in {stem}.attributes | grep -x \".*HEX DUMP]:$({digest})\""

@@ -104,18 +104,20 @@ fn signature(dir: &Path, signature: &str, content: &str, certificate: &str, veri
     }
     let holds = || -> Result<(), String> {
         let limits = Limits::default();
-        let ber = small(&dir.join(signature)).map_err(|error| error.to_string())?;
         let pem = small(&dir.join(certificate)).map_err(|error| error.to_string())?;
         let trusted = [Certificate::from_pem(&pem).map_err(|error| error.to_string())?];
         let digests = digests(&dir.join(content)).map_err(|error| error.to_string())?;
-        if !cms::has_content(&ber) {
+        // With its content inside it is as long as that.
+        let open = || fs::File::open(dir.join(signature)).map_err(|error| error.to_string());
+        if !cms::has_content(open()?) {
+            let ber = small(&dir.join(signature)).map_err(|error| error.to_string())?;
             return cms::verify_detached(&ber, &digests, &trusted, &limits)
                 .map(drop)
                 .map_err(|error| error.to_string());
         }
         // What a waiver allowed then is evidence now.
         let legacy = &cms::DigestAlgorithm::READABLE;
-        let reader = cms::OpaqueReader::open_allowing(ber.as_slice(), legacy, &limits);
+        let reader = cms::OpaqueReader::open_allowing(open()?, legacy, &limits);
         let mut reader = reader.map_err(|error| error.to_string())?;
         let mut inside = MultiHasher::new(&cms::DigestAlgorithm::ALL);
         io::copy(&mut reader, &mut inside).map_err(|error| error.to_string())?;
@@ -188,5 +190,28 @@ mod tests {
         fs::remove_dir(dir.path().join("certificates/deeper")).unwrap();
         std::os::unix::fs::symlink("/dev/zero", dir.path().join("certificates/signer.pem")).unwrap();
         assert_eq!(verify(dir.path()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_signature_with_its_content_inside_is_checked_however_long_that_is() {
+        use openssl::cms::{CMSOptions, CmsContentInfo};
+        let (common_name, hosts) = ("partner".to_owned(), Vec::new());
+        let request =
+            crate::keys::generate::KeyRequest { common_name, organization: None, hosts, bits: 2048, days: 30 };
+        let made = crate::keys::generate::generate(&request, None, "2026-06-01T00:00:00Z".parse().unwrap()).unwrap();
+        let certificate = openssl::x509::X509::from_pem(&made.certificate_pem).unwrap();
+        let key = openssl::pkey::PKey::private_key_from_pem(made.key_pem.expose()).unwrap();
+        let mut content = b"Content-Type: a/b\r\n\r\n".to_vec();
+        content.resize(usize::try_from(SMALL).unwrap() + 1, b'x');
+        let options = CMSOptions::BINARY | CMSOptions::NOSMIMECAP;
+        let signed = CmsContentInfo::sign(Some(&certificate), Some(&key), None, Some(&content), options).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("certificates")).unwrap();
+        fs::write(dir.path().join("certificates/signer.pem"), &made.certificate_pem).unwrap();
+        fs::write(dir.path().join("content.bin"), &content).unwrap();
+        fs::write(dir.path().join("signature.p7s"), signed.to_der().unwrap()).unwrap();
+        let mut found = Verified::default();
+        let holds = signature(dir.path(), "signature.p7s", "content.bin", "certificates/signer.pem", &mut found);
+        assert!(holds, "{:?}", found.findings);
     }
 }

@@ -5,12 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use dxgate::cms::{self, DigestAlgorithm, SignatureScheme, der, oid};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::evidence_forged::fresh_sums;
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile, Station, names};
-use crate::support::{eventually, keys};
+use crate::support::{correspondent, eventually, http, keys};
 
 /// Agreement and MDN.
 const ROWS: [(&str, &str); 6] = [
@@ -181,4 +183,46 @@ pub fn homes(agreement: &str, mdn: &str) -> (Home, Home) {
         PartnerFile { as2_name: "ours", url: left.url(), party: ours, agreement: back, ..PartnerFile::default() };
     right.partner("left", &back);
     (left, right)
+}
+
+/// The same values; RSASSA-PSS is named among them without parameters, as pyas2lib does it.
+fn without_parameters(values: &[u8]) -> Vec<u8> {
+    let pss = der::object_identifier(oid::RSASSA_PSS);
+    let (mut fields, mut out) = (der::Fields::new(values), Vec::new());
+    while let Some(value) = fields.take().unwrap() {
+        let content = match value.tag & 0x20 {
+            0 => value.content.to_vec(),
+            _ if value.content.starts_with(&pss) => pss.clone(),
+            _ => without_parameters(value.content),
+        };
+        out.extend(der::tlv(value.tag, &content));
+    }
+    out
+}
+
+#[test]
+fn a_signature_that_openssl_cms_refuses_is_verified_by_the_readme_all_the_same() {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile { accept: "signature = true\nencryption = false", ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let part = b"Content-Type: application/xml\r\nContent-Disposition: attachment; filename=o.xml\r\n\r\n<o/>";
+    let (digest, key) = (DigestAlgorithm::Sha256, correspondent::signing(keys::theirs()).key);
+    let (of, scheme) = (digest.digest(part), SignatureScheme::RsaPss);
+    let signature = cms::sign_detached(digest, &of, &key, scheme, Timestamp::now(), true).unwrap();
+    let head = b"\r\n--sep\r\nContent-Type: application/pkcs7-signature\r\n\r\n";
+    let signature = without_parameters(&signature);
+    let body = [b"--sep\r\n".as_slice(), part, head, &signature, b"\r\n--sep--\r\n"].concat();
+    let fields = "AS2-Version: 1.2\r\nAS2-From: theirs\r\nAS2-To: ours\r\nMessage-ID: <pss@theirs>\r\n\
+                  Disposition-Notification-To: theirs\r\nContent-Type: multipart/signed; \
+                  protocol=\"application/pkcs7-signature\"; micalg=sha-256; boundary=sep\r\n";
+    let answer = http::post(home.as2, "/as2", fields, &body).unwrap();
+    assert!(answer.text().contains("; processed\r\n"), "{}", answer.text());
+    gateway.wait_for("theirs", "inbox", "o.xml");
+    let (id, bundle) = (settled(&gateway, "inbound", "o.xml"), home.path("bundle"));
+    let said = command(&home, &["messages", "export", &id, "--out", bundle.to_str().unwrap()]);
+    assert!(said.0, "{}", said.1);
+    for command in commands(&bundle) {
+        let (holds, said) = shell(&bundle, &command);
+        assert!(holds, "{command}: {said}");
+    }
 }

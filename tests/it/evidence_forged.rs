@@ -137,6 +137,14 @@ fn body_only() -> Option<Mic> {
 const ROWS: &[Row] = &[
     ("usual", USUAL, SYNC, |posted| acknowledge(posted, Kind::default()), "delivered", "confirms the content"),
     (
+        "compressed, and shorter than its header fields",
+        "sign = \"rsa-pkcs1\"\nencrypt = \"aes128-cbc\"\ncompress = \"before-signing\"",
+        SYNC,
+        |posted| acknowledge(posted, Kind::default()),
+        "delivered",
+        "confirms the content",
+    ),
+    (
         "negative",
         USUAL,
         SYNC,

@@ -42,7 +42,7 @@ pub struct ImportArguments {
 /// `cert rotate`.
 #[derive(Debug, Args)]
 pub struct RotateArguments {
-    /// The new key signs from this instant [default: in 14 days, when a key signs now]
+    /// The new key signs from this instant [default: in 14 days, or when the key ends that signs now]
     #[arg(long)]
     pub from: Option<Timestamp>,
     /// Common name of the certificate [default: the station's AS2 name]
