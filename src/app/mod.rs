@@ -3,8 +3,8 @@
 //! Settings flow down from here: no layer imports upward to read its own knobs.
 //!
 //! Start: room, folders and their filesystem, both ports, the journal (which rebuilds its index when needed), the
-//! partners' flows, what a crash interrupted, the listeners. Stop: listeners first, then the sweeps and senders, then
-//! the publisher, then the journal; all within the configured time and a few seconds, within a few seconds once the
+//! partners' flows, what a crash interrupted, the listeners. Stop: the listeners, while no further attempt to send begins; then
+//! sweeps and attempts in work, then the publisher, then the journal; all within the configured time and a few seconds, within a few seconds once the
 //! store has failed.
 
 mod alerts;
@@ -107,6 +107,7 @@ pub struct Running {
     publishing: Tasks,
     stop_listeners: Shutdown,
     stop_flows: Shutdown,
+    stop_sending: Shutdown,
     stop_publishing: Shutdown,
     drain: std::time::Duration,
 }
@@ -151,6 +152,7 @@ pub async fn start(config: Config, role: Role, clock: Arc<dyn Clock>) -> Result<
         publishing: Tasks::new(),
         stop_listeners: Shutdown::new(),
         stop_flows,
+        stop_sending: Shutdown::new(),
         stop_publishing: Shutdown::new(),
         drain: config.server.shutdown,
     };
@@ -185,7 +187,7 @@ impl Running {
         alerts::report_recovery(&self.store, &self.recovery, clock.now());
         parts.inbound.resume();
         self.flows.spawn("sweeps", parts.outbound.clone().run_sweeps(self.stop_flows.clone()));
-        self.flows.spawn("senders", parts.outbound.clone().run_senders(self.stop_flows.clone()));
+        self.flows.spawn("senders", parts.outbound.clone().run_senders(self.stop_sending.clone()));
         let watch = reload::Watch::new(parts.reloading.clone(), parts.tables.clone());
         let keeper = Keeper::new(self.store.clone(), translate::retention(config), clock.clone());
         self.flows.spawn("retention", keeper.run(self.stop_flows.clone()));
@@ -228,6 +230,8 @@ impl Running {
         let end = tokio::time::Instant::now() + drain;
         let left = || end.saturating_duration_since(tokio::time::Instant::now()) + last_steps;
         self.stop_listeners.trigger();
+        // What began now would be cut off, and the partner may have it then; attempts in work have all of the time.
+        self.stop_sending.trigger();
         self.backend.runs.interrupt();
         late.extend(self.listeners.join_all(left()).await);
         self.stop_flows.trigger();

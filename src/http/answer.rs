@@ -37,7 +37,8 @@ impl Answer {
     /// Reads the rest of an answer, of a connection that notes in `cut` whether it ended without a word.
     ///
     /// # Errors
-    /// It has more than `limit` bytes, breaks off, or may have been broken off.
+    /// It has more than `limit` bytes, breaks off, or may have been broken off. Of an answer that is no success the status says
+    /// enough, however its body ends.
     pub(super) async fn read(
         response: Response<Incoming>,
         limit: usize,
@@ -45,30 +46,28 @@ impl Answer {
         cut: &Cut,
     ) -> Result<Answer, PostError> {
         let (head, mut incoming) = response.into_parts();
+        let is_success = head.status.is_success();
         // It ends where the connection does (RFC 9112 6.3) when it has neither a length nor chunks.
         let without_end = incoming.size_hint().exact().is_none() && !is_chunked(&head.headers);
         let mut body = Vec::new();
         while let Some(frame) = incoming.frame().await {
             let data = match frame {
                 Ok(frame) => frame.into_data(),
-                // The connection ends because of the body that is not wanted; the status says enough.
-                Err(_) if early => break,
+                // The connection ends because of what is not wanted of the request; the status says enough.
+                Err(_) if early || !is_success => break,
                 Err(error) => return Err(PostError::from(error).under_way()),
             };
             let Ok(data) = data else { continue };
             if body.len().saturating_add(data.len()) > limit {
+                if !is_success {
+                    break;
+                }
                 return Err(PostError::new(PostErrorKind::TooLarge, format_args!("more than {limit} bytes")));
             }
             body.extend_from_slice(&data);
         }
         // The half of a receipt may read like another receipt.
-        if head.status.is_success()
-            && without_end
-            && cut.is_noted()
-            && !early
-            && !body.is_empty()
-            && !is_multipart(&head.headers)
-        {
+        if is_success && without_end && cut.is_noted() && !early && !body.is_empty() && !is_multipart(&head.headers) {
             let detail = "TLS was cut off, and nothing tells how long the answer is";
             return Err(PostError::new(PostErrorKind::Closed, detail));
         }

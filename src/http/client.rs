@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ::http::{Response, StatusCode};
+use ::http::{Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -31,6 +31,7 @@ use super::body::SendBody;
 use super::course::Course;
 use super::deadline::Deadline;
 use super::head::{Head, Heading};
+use super::heard::Heard;
 use super::old_tls::OldTls;
 use super::pool::{Connection, Pool};
 use super::post_error::{PostError, PostErrorKind};
@@ -325,13 +326,14 @@ impl Shared {
     async fn finish(
         &self,
         way: Way<'_>,
-        connection: Connection,
+        mut connection: Connection,
         response: Response<Incoming>,
         course: &Course,
     ) -> Result<Answer, PostError> {
         let early = course.end();
         let is_success = response.status().is_success();
         way.answered.store(is_success && !early, Ordering::Relaxed);
+        connection.again = response.version() == Version::HTTP_11;
         let answer = Answer::read(response, self.settings.answer_limit, early, &connection.cut).await?;
         if !early {
             way.made.pool.put(way.target, connection);
@@ -379,7 +381,7 @@ impl Shared {
         if let Some(old_tls) = made.old_tls.get() {
             return Ok(Arc::clone(old_tls));
         }
-        let old_tls = OldTls::new(&self.settings.trust, self.settings.identity.as_ref());
+        let old_tls = OldTls::new(&self.roots, &self.settings.trust, self.settings.identity.as_ref());
         let old_tls = old_tls.map_err(|error| PostError::new(PostErrorKind::Tls, error))?;
         Ok(Arc::clone(made.old_tls.get_or_init(|| Arc::new(old_tls))))
     }
@@ -411,7 +413,7 @@ impl Made {
         // Old products fold the Content-Type of an MDN, or write a blank before the colon.
         builder.allow_obsolete_multiline_headers_in_responses(true);
         builder.allow_spaces_after_header_name_in_responses(true);
-        let (sender, driver) = builder.handshake(TokioIo::new(stream)).await?;
+        let (sender, driver) = builder.handshake(TokioIo::new(Heard::new(stream))).await?;
         // Its errors reach us through the request.
         let mut connection = self.pool.drive(sender, async move { drop(driver.await) });
         connection.cut = cut;

@@ -95,12 +95,23 @@ async fn every_broken_answer_has_its_kind() {
 }
 
 #[tokio::test]
+async fn a_status_that_is_no_success_counts_however_its_body_ends() {
+    let large = format!("HTTP/1.1 404 No\r\nContent-Length: 2000\r\n\r\n{}", "x".repeat(2000));
+    for (answer, status) in [
+        ("HTTP/1.1 503 No\r\nContent-Length: 10\r\n\r\nshort", 503),
+        ("HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n", 403),
+        (large.as_str(), 404),
+    ] {
+        assert_eq!(outcome(answer).await.map(|answer| answer.status), Ok(status), "{:.60}", answer);
+    }
+}
+
+#[tokio::test]
 async fn only_a_2xx_that_breaks_off_says_that_the_request_was_read() {
     let table = [
         ("", false),
         ("HTTP/1.1 102 Processing\r\n\r\n", false),
         ("HTTP/1.1 200 O", false),
-        ("HTTP/1.1 503 No\r\nContent-Length: 10\r\n\r\nshort", false),
         ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", true),
         ("HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n", true),
     ];
@@ -377,6 +388,31 @@ async fn root_certificates_that_were_read_again_decide_about_the_next_request() 
         machine.gets(&[&other]);
         machine.roots.read_again();
         assert_eq!(refusal().await, Some(PostErrorKind::Certificate), "whatever connection stands");
+        shutdown.trigger();
+    };
+    tokio::join!(served, posts);
+}
+
+#[tokio::test]
+async fn old_tls_believes_the_machines_roots_as_they_were_read_too() {
+    let (right, other) = (lasting("Right CA", None), lasting("Other CA", None));
+    let server = lasting("localhost", Some(&right));
+    let (right, other) = (right.der(), other.der());
+    let machine = Machine::new(&[&other]);
+    let settings = ClientSettings { old_tls: true, addresses: Addresses::Any, ..ClientSettings::default() };
+    let client = Client::with_roots(settings, machine.roots.clone()).expect("usable");
+    let tls = ServerTls::new(&server.identity(), &ClientAuth::None).expect("usable");
+    let (listener, url) = listen().await;
+    let url = url.replace("http:", "https:").replace("127.0.0.1", "localhost");
+    let shutdown = Shutdown::new();
+    let stop = async { shutdown.triggered().await };
+    let served = serve(listener, Some(tls), Arc::new(WhoAreYou), ServerSettings::default(), stop);
+    let refusal = async || client.post(&url, &[], SendBody::empty(), PATIENT).await.err().map(|error| error.kind);
+    let posts = async {
+        assert_eq!(refusal().await, Some(PostErrorKind::Certificate));
+        machine.gets(&[&other, &right]);
+        machine.roots.read_again();
+        assert_eq!(refusal().await, None);
         shutdown.trigger();
     };
     tokio::join!(served, posts);

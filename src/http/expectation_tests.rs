@@ -152,3 +152,33 @@ async fn a_chunked_body_has_no_length_and_arrives_whole() {
     assert!(seen[0].ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "{}", seen[0]);
     assert_eq!(seen[1].split("\r\n\r\n").nth(1).unwrap_or_default().matches('x').count(), 200_000);
 }
+
+#[tokio::test]
+async fn a_chunked_body_goes_whole_to_a_server_that_answers_in_http_1_0_and_keeps_the_connection() {
+    const OLD: &[u8] = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n";
+    let (listener, url) = listen().await;
+    let settings = ClientSettings { addresses: Addresses::Any, chunked: true, ..ClientSettings::default() };
+    let client = Client::new(settings).expect("plain settings");
+    let peer = async {
+        let (mut first, _) = listener.accept().await.expect("accepted");
+        request(&mut first).await.expect("a request");
+        first.write_all(OLD).await.expect("sent");
+        // Another request comes here, or the end and another connection.
+        if let Some(again) = request(&mut first).await {
+            first.write_all(OLD).await.expect("sent");
+            return again;
+        }
+        let (mut second, _) = listener.accept().await.expect("accepted");
+        let again = request(&mut second).await.expect("a request");
+        second.write_all(OLD).await.expect("sent");
+        again
+    };
+    let posts = async {
+        for _ in 0..2 {
+            client.post(&url, &[], b"hello".to_vec().into(), PATIENT).await.expect("answered");
+        }
+    };
+    let ((), again) = tokio::join!(posts, peer);
+    assert!(again.starts_with("POST /as2?x=1 HTTP/1.1\r\n"), "{again}");
+    assert!(again.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "{again}");
+}

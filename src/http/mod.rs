@@ -25,6 +25,7 @@ mod expectation;
 pub mod figures;
 mod handlers;
 mod head;
+mod heard;
 mod old_tls;
 mod permits;
 mod pool;

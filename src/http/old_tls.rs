@@ -17,7 +17,7 @@ use tokio_openssl::SslStream;
 
 use super::address::Target;
 use super::post_error::{PostError, PostErrorKind};
-use super::tls::{Identity, TlsError, Trust};
+use super::tls::{Identity, Roots, TlsError, Trust};
 use super::tls_end::Ending;
 
 /// Everything that OpenSSL still has with authentication and encryption. Level 0 allows the MD5 and SHA-1 that TLS 1.0
@@ -41,7 +41,8 @@ impl std::fmt::Debug for OldTls {
 }
 
 impl OldTls {
-    pub(super) fn new(trust: &Trust, identity: Option<&Identity>) -> Result<OldTls, TlsError> {
+    /// `roots`: what [`Trust::System`] leads to. OpenSSL itself may look for them where this machine has none.
+    pub(super) fn new(roots: &Roots, trust: &Trust, identity: Option<&Identity>) -> Result<OldTls, TlsError> {
         let unusable = |_| TlsError::Mismatch;
         let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(unusable)?;
         builder.set_min_proto_version(Some(SslVersion::TLS1)).map_err(unusable)?;
@@ -52,7 +53,12 @@ impl OldTls {
         builder.set_verify(SslVerifyMode::NONE);
         let pinned = match trust {
             Trust::System => {
-                builder.set_default_verify_paths().map_err(|_| TlsError::NoRoots)?;
+                let mut store = X509StoreBuilder::new().map_err(unusable)?;
+                for der in roots.certificates() {
+                    // One that OpenSSL cannot read vouches for nobody.
+                    let _ = X509::from_der(&der).and_then(|root| store.add_cert(root));
+                }
+                builder.set_verify_cert_store(store.build()).map_err(unusable)?;
                 None
             }
             Trust::Pinned(certificates) => {

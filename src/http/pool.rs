@@ -33,6 +33,9 @@ pub(super) struct Connection {
     pub(super) cut: Cut,
     /// TLS 1.3: the server looks at our certificate when we take the connection to stand (RFC 8446 2).
     pub(super) judges_late: bool,
+    /// Another request may follow. Behind an answer in HTTP/1.0 hyper would send it in HTTP/1.0, where a body without a length is
+    /// none at all.
+    pub(super) again: bool,
 }
 
 impl Connection {
@@ -111,7 +114,7 @@ impl Pool {
         let now = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         self.sweep(&mut idle, target, now);
-        if connection.requests.is_closed() || self.per_target == 0 {
+        if !connection.again || connection.requests.is_closed() || self.per_target == 0 {
             return;
         }
         match idle.by_target.get_mut(target) {
@@ -154,7 +157,7 @@ impl Pool {
                 () = time_is_up(left) => {}
             }
         });
-        Connection { requests, until: Some(until), in_use: true, cut: Cut::default(), judges_late: false }
+        Connection { requests, until: Some(until), in_use: true, cut: Cut::default(), judges_late: false, again: true }
     }
 }
 

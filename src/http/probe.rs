@@ -113,7 +113,8 @@ impl Steps<'_> {
         }
         let begun = Instant::now();
         if self.settings.old_tls {
-            let old = OldTls::new(&self.settings.trust, self.settings.identity.as_ref());
+            let roots = tls::Roots::of_machine();
+            let old = OldTls::new(&roots, &self.settings.trust, self.settings.identity.as_ref());
             let old = old.map_err(|error| PostError::new(PostErrorKind::Tls, error))?;
             let stream = in_time(self.patience, "no handshake in time", old.connect(stream, &target)).await??;
             let stream = Ending::tolerated(stream, &Cut::default());

@@ -231,15 +231,17 @@ impl<I: Inner> Link<I> {
             return;
         }
         let side = tls.current();
-        let handshake = TlsAcceptor::from(Arc::clone(&side.config)).accept(stream);
+        let handshake = TlsAcceptor::from(Arc::clone(&side.config)).accept(stream).into_fallible();
         match tokio::time::timeout(self.door.settings.handshake_timeout, handshake).await {
             Ok(Ok(stream)) => {
                 let proved = Proved::new(tls, side, stream.get_ref().1.peer_certificates());
                 self.talk(stream, Some(proved)).await;
             }
-            Ok(Err(error)) => {
+            Ok(Err((error, stream))) => {
                 self.door.settings.figures.refused("tls");
                 tracing::debug!(event = "tls-handshake-failed", peer = %self.peer, %error);
+                // Of its refusal a client of TLS 1.3 hears when it has sent its request already.
+                connection::close(stream).await;
             }
             Err(_) => {
                 self.door.settings.figures.refused("tls");

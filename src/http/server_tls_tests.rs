@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::ground::drain::Shutdown;
@@ -158,4 +159,31 @@ async fn what_a_listener_shows_can_be_replaced() {
         shutdown.trigger();
     };
     tokio::join!(served, posts);
+}
+
+#[tokio::test]
+async fn whoever_is_refused_hears_why_although_its_request_is_on_its_way_already() {
+    let cast = Cast::new();
+    let tls = ServerTls::new(&cast.server.identity(), &ClientAuth::Require(cast.trust())).expect("usable");
+    let (listener, _) = listen().await;
+    let address = listener.local_addr().expect("bound");
+    let shutdown = Shutdown::new();
+    let stop = async { shutdown.triggered().await };
+    let served = serve(listener, Some(tls), Arc::new(WhoAreYou), ServerSettings::default(), stop);
+    let refused = async {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        // Most of the request goes once what went before was read.
+        socket.set_send_buffer_size(8 * 1024).expect("a size");
+        let stream = socket.connect(address).await.expect("connected");
+        let config = client_config(&Trust::Pinned(vec![cast.server.der()]), None).expect("usable");
+        let name = "as2.example.com".try_into().expect("a name");
+        // TLS 1.3: the client has done its part before the server looks at it.
+        let mut stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await.expect("so far");
+        stream.write_all(&vec![0; 1 << 20]).await.expect("taken");
+        let why = stream.read(&mut [0; 1]).await.expect_err("refused").to_string();
+        shutdown.trigger();
+        why
+    };
+    let ((), why) = tokio::join!(served, refused);
+    assert!(why.contains("CertificateRequired"), "{why}");
 }

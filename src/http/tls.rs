@@ -212,13 +212,18 @@ impl Roots {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    fn store(&self) -> Result<RootCertStore, TlsError> {
+    /// In DER; read now if they never were.
+    pub(super) fn certificates(&self) -> Vec<Vec<u8>> {
         let mut known = self.known();
         if known.is_empty() {
             *known = (self.source)();
         }
+        known.iter().cloned().collect()
+    }
+
+    fn store(&self) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(known.iter().map(|der| CertificateDer::from(der.as_slice())));
+        roots.add_parsable_certificates(self.certificates().into_iter().map(CertificateDer::from));
         if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
     }
 
