@@ -171,7 +171,7 @@ pub(super) fn note_check(store: &Store, checked: &Result<JournalReport, StoreErr
                 store.alerts().resolve(conditions::JOURNAL_DAMAGED, None);
             }
         }
-        Err(error @ StoreError::Damaged { .. }) => {
+        Err(error) if error.is_damage() => {
             let Condition { level, reason, mut subjects, .. } = conditions::damaged(error);
             subjects.extend(of_bodies.then(|| BODIES.to_owned()));
             store.alerts().raise_about(subjects, level, reason, None, now);

@@ -411,7 +411,10 @@ pub(super) fn damaged(error: &StoreError) -> Condition {
         ),
     };
     let condition = condition(Level::Security, JOURNAL_DAMAGED, text);
-    if let StoreError::Damaged { path, .. } = error { condition.about(path.display()) } else { condition }
+    match error {
+        StoreError::Damaged { path, .. } | StoreError::Unreadable { path, .. } => condition.about(path.display()),
+        _ => condition,
+    }
 }
 
 fn condition(level: Level, code: &str, text: Bilingual) -> Condition {

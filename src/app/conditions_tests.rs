@@ -444,3 +444,18 @@ fn a_clock_that_was_set_back_does_not_put_the_next_check_off() {
     assert!(checks.is_due(day(107)));
     assert!(!checks.is_due(day(113)) && checks.is_due(day(114)));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_journal_that_the_disk_does_not_give_back_is_damaged_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let config = StoreConfig { allow_untrusted_filesystem: true, ..StoreConfig::new(dir.path(), clock) };
+    let (store, _) = Store::open(config).unwrap();
+    let segment = dir.path().join("journal/00000000000000000001.log");
+    std::fs::remove_file(&segment).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", &segment).unwrap();
+    crate::app::alerts::note_check(&store, &store.verify_journal(), false, at(1));
+    let codes: Vec<String> = store.alerts().standing().into_iter().map(|raised| raised.alert.code).collect();
+    assert_eq!(codes, [JOURNAL_DAMAGED]);
+}

@@ -77,7 +77,7 @@ pub(super) async fn verify_journal(store: &Store, now: Timestamp) -> Result<Jour
     let verified = verified.map_err(|error| broken(&error.to_string()))?;
     super::alerts::note_check(store, &verified, true, now);
     verified.map_err(|error| {
-        let status = if matches!(error, StoreError::Damaged { .. }) { 409 } else { 503 };
+        let status = if error.is_damage() { 409 } else { 503 };
         Refusal { status, code: error.code().to_owned(), text: error.text() }
     })
 }

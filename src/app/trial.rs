@@ -66,7 +66,7 @@ impl Gateway for GatewayBackend {
     }
 
     async fn end(&self, id: Id, why: String) {
-        if let Err(error) = self.outbound.act(id, Action::Cancel, asked(why)).await {
+        if let Err(error) = self.outbound.end_trial(id, asked(why)).await {
             tracing::warn!(%error, %id, "a message of a connectivity test stays open");
         }
     }

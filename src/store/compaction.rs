@@ -10,6 +10,7 @@
 //! | the frame that retires segments | frame, all files | removes the files | the same |
 //! | some of their files went | frame, some files | removes the rest | the same |
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -54,9 +55,13 @@ impl KeepError {
         }
     }
 
-    /// The journal has no room for a fact.
+    /// There is no room for a fact, or a file.
     pub(super) fn is_disk_full(&self) -> bool {
-        matches!(self, KeepError::Commit(CommitError::NoSpace))
+        match self {
+            KeepError::Commit(error) => *error == CommitError::NoSpace,
+            KeepError::Store(error) => error.is_disk_full(),
+            KeepError::Stopped => false,
+        }
     }
 }
 
@@ -78,6 +83,9 @@ pub struct Compacted {
 const WORTH_EMPTYING: u64 = 50;
 /// Bytes of bodies that move in one transaction.
 const MOVED_TOGETHER: u64 = 4 * 1024 * 1024;
+/// Room that snapshots and moved bodies leave: the journal and the index go on beside them, and an index that finds none has
+/// failed.
+const LEFT_FREE: u64 = 64 * 1024 * 1024;
 
 impl Store {
     /// Writes a snapshot and has the journal vouch for it (blocking I/O; messages flow meanwhile). Returns the frame it
@@ -94,7 +102,16 @@ impl Store {
         if marks.snapshots.last().is_some_and(|last| applied <= last.upto.saturating_add(1)) {
             return Ok(None);
         }
-        let written = snapshot::write(&self.0.index, journal, stop);
+        self.require_room(0)?;
+        let short = Cell::new(false);
+        let halt = || {
+            short.set(self.require_room(0).is_err());
+            short.get() || stop()
+        };
+        let written = snapshot::write(&self.0.index, journal, &halt);
+        if short.get() {
+            return Err(CommitError::NoSpace.into());
+        }
         let link = written.map_err(|source| self.unless_stopped(self.judge_sync(source)))?;
         proceed(stop)?;
         let from = link.from;
@@ -200,8 +217,8 @@ impl Store {
             }
             match self.read_frame(id, segment, offset, len) {
                 Ok(body) => pending.push(body),
-                Err(error @ KeepError::Store(StoreError::Damaged { .. })) => {
-                    damaged.get_or_insert(error);
+                Err(KeepError::Store(error)) if error.is_damage() => {
+                    damaged.get_or_insert(error.into());
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -221,11 +238,18 @@ impl Store {
     fn append_anew(&self, moved: Vec<Moved>) -> Result<u64, KeepError> {
         let count = u64::try_from(moved.len()).unwrap_or(u64::MAX);
         if count > 0 {
+            self.require_room(moved.iter().map(|one| one.body.len).fold(0, u64::saturating_add))?;
             let mut transaction = Transaction::new(self.0.config.clock.now());
             transaction.moved = moved;
             self.commit_blocking(transaction)?;
         }
         Ok(count)
+    }
+
+    /// There are so many bytes, and what is left free.
+    fn require_room(&self, bytes: u64) -> Result<(), CommitError> {
+        let free = durable::free_space(&self.0.layout.journal).unwrap_or(u64::MAX);
+        if free >= bytes.saturating_add(LEFT_FREE) { Ok(()) } else { Err(CommitError::NoSpace) }
     }
 
     /// Reads a body's frame: its bytes, checked against the digest in front of them.

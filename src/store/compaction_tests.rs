@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::ground::clock::ManualClock;
-use crate::store::journal::reader;
 use crate::store::journal::writer::JournalFile;
+use crate::store::journal::{reader, segment_path};
 use crate::store::retention::{Keeper, RetentionPolicy};
 use crate::store::tests::support::*;
 use crate::store::*;
@@ -179,4 +179,18 @@ fn bodies_that_were_moved_last_of_all_are_where_they_are_in_an_index_made_anew()
         assert_eq!((report.snapshot.is_some(), place(&store)), (snapshots, moved));
         assert_eq!(store.state_digest().unwrap(), digest);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_body_that_the_disk_does_not_give_back_holds_up_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _, _) = nearly_empty(dir.path());
+    let second = segment_path(&dir.path().join("journal"), 2);
+    std::fs::remove_file(&second).unwrap();
+    // Nothing is at such low addresses: EIO.
+    std::os::unix::fs::symlink("/proc/self/mem", &second).unwrap();
+    let mut damaged = None;
+    assert_eq!(store.empty(&[2], &|| false, &mut damaged).unwrap(), 0);
+    assert!(matches!(damaged, Some(KeepError::Store(error)) if error.is_damage()));
 }

@@ -66,7 +66,22 @@ pub enum StoreError {
     },
 }
 
+/// EIO; EBADMSG and EUCLEAN, by which filesystems say that their own checks failed.
+const OF_THE_DISK: [i32; 3] = [5, 74, 117];
+
 impl StoreError {
+    /// What was written is not there any more: it does not hold, or the disk does not give it back. What else keeps a file
+    /// from being read may be over in a moment.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            StoreError::Damaged { .. } => true,
+            StoreError::Unreadable { source, .. } => {
+                cfg!(target_os = "linux") && source.raw_os_error().is_some_and(|number| OF_THE_DISK.contains(&number))
+            }
+            _ => false,
+        }
+    }
+
     /// There is no room: the same call may succeed once there is.
     pub fn is_disk_full(&self) -> bool {
         match self {

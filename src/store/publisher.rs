@@ -390,7 +390,13 @@ impl Publisher {
         let (staging, target) = (home.join(STAGING), home.join(pending.publication.folder.name()));
         folders.make(&target)?;
         let principal = naming::staged_path(&staging, pending, "");
-        if self.waiting().seen(pending) == Some(Seen::Staged) && naming::is_gone(&principal) {
+        let taken_away = match self.waiting().seen(pending) {
+            Some(Seen::Staged) => !naming::is_staged(&staging, pending),
+            Some(Seen::Renamed) => false,
+            // Nothing but the folder that it was put into tells that it was renamed.
+            None => naming::is_gone(&staging),
+        };
+        if taken_away {
             return Err(Trouble::Own(io::Error::new(io::ErrorKind::NotFound, "a staged file was taken away")));
         }
         // Whatever breaks off from here on, it may have its name.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinError;
 
 use super::Store;
 use super::compaction::{Compacted, KeepError, Stop, proceed};
@@ -58,6 +59,8 @@ pub struct Keeper {
 const PASS_EVERY: SignedDuration = SignedDuration::from_hours(6);
 /// How often the clock and the journal's growth are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Looks that are left out after a shortage: what found no room takes it from everybody else while it is tried again.
+const RESTS: u32 = 60;
 /// Messages that expire in one transaction.
 const EXPIRED_TOGETHER: usize = 64;
 /// A message's id may be a little older than its first fact: files are claimed before they are recorded.
@@ -73,24 +76,36 @@ impl Keeper {
     /// Works until shutdown.
     pub async fn run(self, shutdown: Shutdown) {
         let mut passes = Passes { next: self.clock.now() };
+        let mut rests = 0u32;
         while !shutdown.is_triggered() {
             let whole = passes.is_due(self.clock.now());
-            let (keeper, stop) = (self.clone(), shutdown.clone());
-            let work = move || {
-                let stop = || stop.is_triggered();
-                if whole { keeper.pass(&stop) } else { keeper.tidy(&stop) }
-            };
-            match drain::blocking(work).await {
-                Ok(Ok(kept)) => log(&kept),
-                Ok(Err(KeepError::Stopped)) => return,
-                Ok(Err(error)) => tracing::error!(code = error.code(), %error, "retention could not be carried out"),
-                Err(error) => tracing::error!(%error, "retention broke off"),
+            rests = if whole { 0 } else { rests.saturating_sub(1) };
+            if rests == 0 {
+                match self.look(whole, &shutdown).await {
+                    Ok(Ok(kept)) => log(&kept),
+                    Ok(Err(KeepError::Stopped)) => return,
+                    Ok(Err(error)) => {
+                        rests = if error.is_disk_full() { RESTS } else { 0 };
+                        tracing::error!(code = error.code(), %error, "retention could not be carried out");
+                    }
+                    Err(error) => tracing::error!(%error, "retention broke off"),
+                }
             }
             tokio::select! {
                 () = shutdown.triggered() => {}
                 () = tokio::time::sleep(self.clock.nap(LOOK_EVERY)) => {}
             }
         }
+    }
+
+    /// A pass, or what is between two.
+    async fn look(&self, whole: bool, shutdown: &Shutdown) -> Result<Result<Kept, KeepError>, JoinError> {
+        let (keeper, stop) = (self.clone(), shutdown.clone());
+        let work = move || {
+            let stop = || stop.is_triggered();
+            if whole { keeper.pass(&stop) } else { keeper.tidy(&stop) }
+        };
+        drain::blocking(work).await
     }
 
     /// One pass (blocking I/O): lets expire what is due, takes a snapshot when the journal has grown, gives space back.

@@ -127,6 +127,9 @@ pub(super) fn remove_others(journal: &Path, marks: &Marks) -> io::Result<()> {
     Ok(())
 }
 
+/// Bytes written after which it is asked whether to stop, if not after as many records.
+const ASKED_EVERY: usize = 8 * 1024 * 1024;
+
 /// Writes the index as it is now, durably. Returns what the journal must say of it before it counts.
 ///
 /// # Errors
@@ -142,6 +145,7 @@ pub(super) fn write(index: &Index, journal: &Path, stop: &dyn Fn() -> bool) -> i
     let mut counts = End::default();
     // A message may be ahead of what the index says of itself at that moment.
     let mut ahead = from.sequence;
+    let mut unasked = 0usize;
     for record in records(index) {
         let (kind, record) = record.map_err(io::Error::other)?;
         if let (MESSAGE, Some(sequence)) = (kind, record.first_chunk::<8>()) {
@@ -150,8 +154,12 @@ pub(super) fn write(index: &Index, journal: &Path, stop: &dyn Fn() -> bool) -> i
         out.record(kind, &record)?;
         let count = counts.of(kind).ok_or_else(|| io::Error::other("a record of an unknown kind"))?;
         *count = count.saturating_add(1);
-        if *count % 1024 == 0 && stop() {
-            return Err(io::ErrorKind::Interrupted.into());
+        unasked = unasked.saturating_add(record.len());
+        if *count % 1024 == 0 || unasked >= ASKED_EVERY {
+            unasked = 0;
+            if stop() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
         }
     }
     let upto = index.applied().sequence.max(ahead);

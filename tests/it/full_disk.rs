@@ -8,9 +8,16 @@
 //! `DXGATE_R7_CYCLES` (10; the long run has 40).
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
+use dxgate::bilingual;
 use dxgate::declaration::envelope::{self, EnvelopeHead};
+use dxgate::ground::clock::ManualClock;
+use dxgate::ground::durable;
+use dxgate::ground::id::Id;
+use dxgate::store::record::{Content, Fact, Folder, Publication, Reason};
+use dxgate::store::{CommitError, KeepError, Store, StoreConfig, Transaction};
 use jiff::Timestamp;
 
 use crate::proof::account::judge;
@@ -254,4 +261,39 @@ fn a_document_of_customs_that_finds_no_room_is_neither_taken_for_unreadable_nor_
     assert_eq!(taken, "automatic-action/MDN-sent-automatically; processed");
     assert!(gateway.wait_for("customs", "inbox", "receipt.xml") == document.as_bytes(), "the document alone");
     assert!(gateway.stop().success());
+}
+
+#[test]
+fn a_snapshot_leaves_room_for_those_who_go_on_beside_it() {
+    let disk = match SmallDisk::mount(400) {
+        Ok(disk) => disk,
+        Err(why) => return skipped("a snapshot on a nearly full disk", &why),
+    };
+    let (data, at) = (disk.path().join("data"), Timestamp::UNIX_EPOCH);
+    let (store, _) = Store::open(StoreConfig::new(&data, Arc::new(ManualClock::new(at)))).unwrap();
+    // A view of some 80 MB.
+    for _ in 0..800 {
+        let files = vec![(String::new(), Content::Text("x".repeat(100_000)))];
+        let rejected = Fact::Rejected {
+            partner: "acme".to_owned(),
+            file_name: "x.xml".to_owned(),
+            payload: None,
+            reason: Reason { code: "bad".to_owned(), text: bilingual!("坏", "bad") },
+            files: vec![Publication { folder: Folder::Rejected, name: "x.xml".to_owned(), files }],
+        };
+        let mut transaction = Transaction::new(at);
+        transaction.fact(Id::new(at), rejected);
+        store.commit_blocking(transaction).unwrap();
+    }
+    for leave in [16u64 << 20, 110 << 20] {
+        disk.free();
+        disk.fill(leave);
+        let taken = store.take_snapshot(&|| false);
+        assert!(matches!(taken, Err(KeepError::Commit(CommitError::NoSpace))), "{leave}: {taken:?}");
+        let left = fs::read_dir(data.join("journal")).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(left.into_iter().all(|name| name.to_string_lossy().ends_with(".log")), "{leave}");
+        assert!(durable::free_space(&data).unwrap() >= leave.min(48 << 20) / 2);
+    }
+    disk.free();
+    assert!(store.take_snapshot(&|| false).unwrap().is_some());
 }

@@ -26,7 +26,7 @@ enum Move {
 /// # Errors
 /// A rename failed, or every name is taken; the principal file is still staged then.
 pub(super) fn rename_group(staging: &Path, target: &Path, pending: &PendingPublication) -> io::Result<String> {
-    for count in 0..NAMES {
+    for count in begun_with(staging, target, pending)..NAMES {
         let name = candidate(pending, count);
         match move_group(staging, target, pending, &name)? {
             Move::Done => return Ok(name),
@@ -62,6 +62,32 @@ fn move_group(staging: &Path, target: &Path, pending: &PendingPublication, name:
         }
     }
     Ok(Move::Done)
+}
+
+/// The count of the name that a companion got before a crash, or before the disk refused the principal file: all but the
+/// plain one are this publication's own.
+fn begun_with(staging: &Path, target: &Path, pending: &PendingPublication) -> u32 {
+    let is_moved = |suffix: &str| !suffix.is_empty() && is_gone(&staged_path(staging, pending, suffix));
+    let moved = pending.publication.files.iter().find(|(suffix, _)| is_moved(suffix));
+    let has_it = |count: &u32| {
+        moved.is_some_and(|(suffix, _)| exists(&target.join(format!("{}{suffix}", candidate(pending, *count)))))
+    };
+    moved.and_then(|_| (1..NAMES).find(has_it)).unwrap_or(0)
+}
+
+/// Whether a publication's files are staged at their whole length: what stands in for them in a folder that was made anew
+/// is empty. A companion may have been moved already.
+pub(super) fn is_staged(staging: &Path, pending: &PendingPublication) -> bool {
+    pending.publication.files.iter().all(|(suffix, content)| {
+        let length = match content {
+            Content::Body(body) => body.len,
+            Content::Text(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
+        };
+        match staged_path(staging, pending, suffix).symlink_metadata() {
+            Ok(metadata) => metadata.len() == length,
+            Err(error) => !suffix.is_empty() && error.kind() == io::ErrorKind::NotFound,
+        }
+    })
 }
 
 fn exists(path: &Path) -> bool {

@@ -431,3 +431,41 @@ async fn a_batch_of_many_files_of_several_partners_is_published() {
     assert_eq!(bench.publisher.round(now).await.unwrap(), Round { tried: 44, published: 44 });
     assert_eq!(fs::read_dir(bench.path("acme/rejected")).unwrap().count(), 300);
 }
+
+#[tokio::test]
+async fn a_staging_folder_that_goes_within_a_round_says_nothing_of_what_was_in_it() {
+    for looked_at in [false, true] {
+        let bench = bench();
+        bench.promise(1, "acme", 1).await;
+        let later = staged(&bench, 1).await;
+        if looked_at {
+            assert_eq!(later.mend(bench.store.pending_publications(1)).unwrap().0.len(), 1);
+        }
+        durable::rename(&bench.path("acme"), &bench.path("acme.old")).unwrap();
+        if looked_at {
+            // As another publication of the same round does.
+            prepare_staging(&bench.store, &bench.path("acme"), "acme").unwrap();
+        }
+        let (done, failed) = later.rename(bench.store.pending_publications(1)).unwrap();
+        assert_eq!((done.len(), failed.len()), (0, 1), "looked at: {looked_at}");
+        assert_eq!(later.publish_pending().await.unwrap(), 1);
+        assert_eq!(fs::read_to_string(bench.path("acme/rejected/x.txt")).unwrap(), "content of 1");
+        assert_eq!(fs::read_to_string(bench.path("acme/rejected/x.txt.findings.txt")).unwrap(), "why");
+    }
+}
+
+#[tokio::test]
+async fn a_file_gets_the_name_that_its_companion_got_before_the_end() {
+    let bench = bench();
+    let (folder, own) = (bench.path("acme/rejected"), format!("x.{}.txt", id(1)));
+    fs::create_dir_all(&folder).unwrap();
+    bench.promise(1, "acme", 1).await;
+    let later = staged(&bench, 1).await;
+    // The plain name was taken then; whoever had it has gone since.
+    let pending = bench.store.pending_publications(1).pop().unwrap();
+    let companion = naming::staged_path(&bench.path("acme/.staged"), &pending, ".findings.txt");
+    durable::rename(&companion, &folder.join(format!("{own}.findings.txt"))).unwrap();
+    assert_eq!(later.publish_pending().await.unwrap(), 1);
+    assert_eq!(bench.stages(1), [published(own.clone())]);
+    assert_eq!(fs::read_to_string(folder.join(&own)).unwrap(), "content of 1");
+}
