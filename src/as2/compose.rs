@@ -78,7 +78,7 @@ fn compose_from(
             let entity = match plan.compression {
                 Compression::BeforeSigning => {
                     if plan.mdn.mode != MdnMode::None {
-                        let digests = entity_digests(&entity, &[signing.digest, algorithm])?;
+                        let digests = entity_digests(&entity, &named_digests(plan, algorithm))?;
                         variants.add(&digests, MicVariant::Decompressed);
                     }
                     compress(&entity, scratch)?
@@ -186,16 +186,20 @@ fn receipt_algorithm(plan: &SendPlan) -> DigestAlgorithm {
 /// computed later: four digests take longer than signing and encrypting together, and are longer than what they digest.
 const DIGEST_LATER: u64 = 1024;
 
-/// Every algorithm when a receipt will come, because partners choose their own, SM3 where it is agreed; else what signing
-/// needs.
+/// Those that the receipt may be told to have, and those that signature and receipt have by themselves.
+fn named_digests(plan: &SendPlan, receipt: DigestAlgorithm) -> Vec<DigestAlgorithm> {
+    let signature = plan.signing.iter().map(|signing| signing.digest);
+    signature.chain([receipt]).chain(asked_algorithms(plan)).collect()
+}
+
+/// Every algorithm when a receipt will come, because partners choose their own, and whatever is asked for besides (SM3, MD5);
+/// else what signing needs.
 fn digests_to_keep(plan: &SendPlan, receipt: DigestAlgorithm) -> Vec<DigestAlgorithm> {
-    let needed = plan.signing.iter().map(|signing| signing.digest).chain([receipt]);
     match plan.mdn.mode {
         MdnMode::Sync | MdnMode::Async { .. } => {
-            let sm3 = asked_algorithms(plan).into_iter().filter(|asked| *asked == DigestAlgorithm::Sm3);
-            DigestAlgorithm::ALL.into_iter().chain(needed).chain(sm3).collect()
+            DigestAlgorithm::ALL.into_iter().chain(named_digests(plan, receipt)).collect()
         }
-        MdnMode::None => needed.collect(),
+        MdnMode::None => plan.signing.iter().map(|signing| signing.digest).chain([receipt]).collect(),
     }
 }
 

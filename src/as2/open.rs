@@ -262,7 +262,7 @@ fn check_policy(policy: &AcceptPolicy, found: &Found) -> Result<PolicyMet, OpenE
 /// In which algorithm the receipt's digest is given (RFC 4130 7.4.3).
 ///
 /// Signed: that of the signature unless the sender's list excludes it, or the agreement says otherwise. Else the first listed algorithm that we
-/// support; where nothing is listed, or nothing of use and no signature asked for, the agreement's.
+/// support, or the agreement's where nothing is listed. A list for no signature with nothing of use in it is none.
 struct MicChoice {
     listed: Option<Vec<DigestAlgorithm>>,
     preferred: Option<DigestAlgorithm>,
@@ -272,13 +272,12 @@ struct MicChoice {
 
 impl MicChoice {
     fn new(request: &Request, policy: &AcceptPolicy) -> MicChoice {
-        let options = request.mdn.as_ref().map(|mdn| &mdn.options).filter(|options| options.micalgs_listed);
+        let options = request.mdn.as_ref().map(|mdn| &mdn.options);
+        let options = options.filter(|options| options.signed || options.preferred(&policy.mic_algorithms).is_some());
         match options {
             Some(options) => MicChoice {
                 listed: Some(options.micalgs.clone()),
-                preferred: options
-                    .preferred(&policy.mic_algorithms)
-                    .or((!options.signed).then_some(policy.mic_unlisted)),
+                preferred: options.preferred(&policy.mic_algorithms),
                 as_listed: policy.mic_as_listed,
             },
             None => MicChoice { listed: None, preferred: Some(policy.mic_unlisted), as_listed: false },

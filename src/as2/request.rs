@@ -11,7 +11,7 @@ mod quoted;
 
 #[cfg(test)]
 pub(super) use quoted::quoted_as_usual;
-pub(super) use quoted::{is_quoted, is_quoted_multipart, is_quoted_printable};
+pub(super) use quoted::{is_quoted_multipart, is_quoted_printable};
 
 /// What was posted to the AS2 endpoint.
 #[derive(Debug, Clone)]

@@ -72,7 +72,7 @@ impl Inbound {
                 Some(Heard::Asked(..)) => flow.asks_too_often(&partner),
                 Some(Heard::Answered(..)) | None => false,
             };
-            unusable || flow.misnamed(&partner, &verified.opened).is_some()
+            unusable || flow.misnamed(&partner, &verified).is_some()
         };
         drain::blocking(judge).await.unwrap_or(true)
     }

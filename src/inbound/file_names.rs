@@ -4,6 +4,7 @@
 use super::Inbound;
 use super::candidate::Candidate;
 use super::decline::Refusal;
+use super::open::Verified;
 use crate::as2::{Disposition, Opened};
 use crate::bilingual;
 use crate::ground::text::printable;
@@ -20,12 +21,27 @@ pub(super) fn name_key(candidate: &Candidate, opened: &Opened) -> Option<DedupKe
 }
 
 impl Inbound {
-    /// Why the payload is refused for its file name, where the agreement wants each once.
-    pub(super) fn misnamed(&self, partner: &Partner, opened: &Opened) -> Option<Refusal> {
-        let name = opened.file_name.as_ref().filter(|_| partner.accept.unique_file_names)?;
-        if name.safe != name.original {
-            return Some(illegal(name, opened));
+    /// Why a message is refused for its file name, or for that of a file in it, where the agreement wants each once.
+    pub(super) fn misnamed(&self, partner: &Partner, verified: &Verified) -> Option<Refusal> {
+        if !partner.accept.unique_file_names {
+            return None;
         }
+        let opened = &verified.opened;
+        let enclosed = verified.attachments.iter().filter_map(|(attachment, _)| attachment.file_name.as_ref());
+        let names: Vec<&FileName> = opened.file_name.iter().chain(enclosed).collect();
+        for (number, name) in names.iter().enumerate() {
+            if name.safe != name.original {
+                return Some(illegal(name, opened));
+            }
+            if names.iter().take(number).any(|other| other.safe == name.safe) || self.is_taken(partner, name) {
+                return Some(repeated(name, opened));
+            }
+        }
+        None
+    }
+
+    /// Whether a payload of this name is in the record.
+    fn is_taken(&self, partner: &Partner, name: &FileName) -> bool {
         let named = Filter {
             states: vec![State::Accepted],
             partner: Some(partner.id.clone()),
@@ -33,8 +49,7 @@ impl Inbound {
             limit: usize::MAX,
             ..Filter::default()
         };
-        let taken = self.store.messages(&named).iter().any(|message| message.file_name == name.safe);
-        taken.then(|| repeated(name, opened))
+        self.store.messages(&named).iter().any(|message| message.file_name == name.safe)
     }
 }
 

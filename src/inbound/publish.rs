@@ -158,7 +158,7 @@ impl Inbound {
         if let Some(existing) = self.store.by_dedup_key(key) {
             return Ok(earlier(&verified.opened, existing, arrival.wire));
         }
-        if let Some(refusal) = self.misnamed(&candidate.partner, &verified.opened) {
+        if let Some(refusal) = self.misnamed(&candidate.partner, &verified) {
             return Ok(Prepared::refused(refusal, arrival.wire, &verified.opened));
         }
         if let Some(heard) = verified.heard.take() {

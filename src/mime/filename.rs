@@ -148,7 +148,9 @@ fn shorten(name: &str) -> String {
 /// Names that Windows gives to devices, with any extension.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let numbered = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| rest.len() == 1);
+    // A figure that is raised (¹) stands as `_` by now.
+    let is_number = |rest: &str| matches!(rest.as_bytes(), [b'0'..=b'9' | b'_']);
+    let numbered = |prefix: &str| stem.strip_prefix(prefix).is_some_and(is_number);
     matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN_" | "CONOUT_" | "CLOCK_")
         || numbered("COM")
         || numbered("LPT")
@@ -407,6 +409,7 @@ mod tests {
             ("NUL.txt", "_NUL.txt"),
             ("com1.xml", "_com1.xml"),
             ("Com¹.xml", "_Com_.xml"),
+            ("coma.xml", "coma.xml"),
             ("a\u{202e}lmx.exe", "a_lmx.exe"),
             ("订单 (1).xml", "订单 (1).xml"),
             ("订单、清单（终稿）【一】.xml", "订单、清单（终稿）【一】.xml"),

@@ -395,7 +395,13 @@ fn refused(verdict: &Verdict, parsed: &Mdn) -> Bilingual {
 
 /// Who does not know us cannot sign for us: a receipt that proves nothing often says all the same what is wrong.
 fn doubted(doubt: Doubt, parsed: &Mdn) -> Bilingual {
-    let Bilingual { zh, en } = doubt.text();
+    let Bilingual { zh, en } = match &parsed.signature {
+        Err(cause) if doubt == Doubt::BadSignature => {
+            let Bilingual { zh, en } = cause.text();
+            bilingual!("回执签名无效：{zh}", "the signature of the receipt is not valid: {en}")
+        }
+        _ => doubt.text(),
+    };
     if doubt == Doubt::Superseded {
         let said = printable(&parsed.disposition.to_string());
         return bilingual!("{zh}。该回执称：{said}", "{en}. It says: {said}");

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::as2::Disposition;
+use crate::cms::SignatureError;
 
 const REFUSED: &str = "automatic-action/MDN-sent-automatically; processed/error: decryption-failed";
 const TAKEN: &str = "automatic-action/MDN-sent-automatically; processed";
@@ -41,5 +43,31 @@ fn a_message_id_that_is_used_again_for_another_word_or_by_another_key_makes_no_r
     assert!(!is_repetition(&first, &again(TAKEN)));
     for signer in [None, Some("another key".to_owned())] {
         assert!(!is_repetition(&first, &Seen { signer, ..again(REFUSED) }));
+    }
+}
+
+#[test]
+fn why_the_signature_of_a_receipt_does_not_count_is_told() {
+    for (cause, words) in [
+        (SignatureError::UnknownSigner, "registered certificates"),
+        (SignatureError::DigestMismatch, "changed after signing"),
+        (SignatureError::UnknownDigest, "unknown digest algorithm"),
+    ] {
+        let parsed = Mdn {
+            from: None,
+            to: None,
+            message_id: None,
+            original_message_id: None,
+            final_recipient: None,
+            disposition: Disposition::parse_received(TAKEN).unwrap(),
+            mic: None,
+            mic_unreadable: false,
+            text: String::new(),
+            reporting_ua: None,
+            remarks: Vec::new(),
+            signature: Err(cause),
+        };
+        let told = doubted(Doubt::BadSignature, &parsed);
+        assert!(told.en.contains(words), "{told}");
     }
 }

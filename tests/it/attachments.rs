@@ -172,3 +172,20 @@ fn a_folder_that_was_claimed_before_a_crash_is_sent_once_and_what_is_left_of_it_
     let inbox = their_home.names("ours", "inbox");
     assert_eq!(inbox.iter().filter(|name| !name.ends_with(".meta.json")).count(), 2, "{inbox:?}");
 }
+
+#[test]
+fn a_file_of_several_whose_name_came_before_is_refused_where_each_may_come_once() {
+    let home = Home::ours();
+    let accept = "signature = true\nencryption = true\nfile_names = \"unique\"";
+    home.partner("theirs", &PartnerFile { accept, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let first = letter(&SendPlan { file_name: Some("invoice.xml".to_owned()), ..plan() }, "<one@theirs>", b"<a/>");
+    let answer = http::post(home.as2, "/as2", &first.headers, &first.body).unwrap();
+    assert!(receipt_in(&answer).disposition.is_positive(), "{}", answer.text());
+    let several = several_files();
+    let answer = http::post(home.as2, "/as2", &several.headers, &several.body).unwrap();
+    assert!(receipt_in(&answer).disposition.says("duplicate-filename"), "{}", answer.text());
+    assert_eq!(gateway.wait_for("theirs", "inbox", "invoice.xml"), b"<a/>");
+    assert!(gateway.stop().success());
+    assert_eq!(home.names("theirs", "inbox").len(), 2);
+}

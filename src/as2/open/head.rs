@@ -92,12 +92,13 @@ impl Head {
         self.transfer_encoding().filter(|_| !raw)
     }
 
-    /// The same of a payload. Quoted-printable leaves the delimiters of files as they are, so that more has to show that there is
-    /// none of it.
+    /// The same of a payload. Quoted-printable leaves the delimiters of files as they are, so that more has to show whether there
+    /// is any.
     pub(super) fn encoding_of_payload(&self, start: &[u8]) -> Option<&str> {
-        let is_quoted = |encoding: &&str| request::is_quoted_printable(encoding) && request::is_quoted(start);
-        let quoted = self.transfer_encoding().filter(is_quoted);
-        quoted.or_else(|| self.encoding_of(start))
+        let said = self.transfer_encoding();
+        let is_quoted = |boundary| request::is_quoted_multipart(said, boundary, start);
+        let quoted = self.is_multipart() && self.content_type.boundary().is_ok_and(is_quoted);
+        if quoted { said } else { self.encoding_of(start) }
     }
 
     /// The same of a multipart/signed, of which quoted-printable leaves the delimiters as they are too. In a layer one that begins

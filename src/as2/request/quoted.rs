@@ -13,7 +13,7 @@ pub(in crate::as2) fn is_quoted_printable(encoding: &str) -> bool {
 
 /// Whether there are octets in quoted-printable, and nothing that could be none. The parameters of a part's fields are nearly
 /// always something else.
-pub(in crate::as2) fn is_quoted(start: &[u8]) -> bool {
+fn is_quoted(start: &[u8]) -> bool {
     let stands_for_an_octet = |at: usize| match start.get(at.saturating_add(1)..).unwrap_or_default() {
         // The end of what is looked at.
         [] => true,

@@ -78,3 +78,36 @@ fn a_digest_that_is_named_wrongly_is_told_from_one_that_is_not_allowed() {
     assert!(!failure.is_misnamed(&AcceptPolicy { digests: vec![DigestAlgorithm::Sha512], ..lax() }));
     assert!(receive(&misnamed, &lax()).is_ok(), "and opened with every digest it is accepted");
 }
+
+#[test]
+fn a_digest_that_is_asked_for_is_computed_wherever_it_stands_in_the_list() {
+    use DigestAlgorithm::{Md5, Sha256};
+    let (message_id, from, to) = (stamp().message_id, name("alice"), name("bob co"));
+    for micalgs in [[Md5, Sha256], [Sha256, Md5]] {
+        for compression in [Compression::None, Compression::BeforeSigning, Compression::AfterSigning] {
+            let mut signed = SendPlan { compression, ..usual_plan() };
+            signed.mdn.micalgs = micalgs.to_vec();
+            let unsigned = SendPlan { signing: None, ..signed.clone() };
+            for plan in [signed, unsigned] {
+                let (_, composed) = compose_it(&plan, PAYLOAD);
+                let mic = composed.mics.exact(Md5).expect("it was asked for");
+                let mdn = read(&answer(&Disposition::processed_ok(), Some(mic), Some(&BOB)));
+                let sent = Sent {
+                    message_id: &message_id,
+                    from: &from,
+                    to: &to,
+                    mics: &composed.mics,
+                    signed_wanted: true,
+                    had_before: false,
+                    digests: &[Sha256, Md5],
+                    algorithm: Some(composed.algorithm),
+                };
+                let verdict = judge(&mdn, &sent);
+                assert!(
+                    matches!(verdict, Verdict::Accepted { matched: Some(_) }),
+                    "{micalgs:?} {compression:?} {verdict:?}"
+                );
+            }
+        }
+    }
+}

@@ -375,3 +375,17 @@ fn files_that_are_the_only_part_of_a_multipart_mixed_are_taken_apart() {
         assert_eq!((Container::of(other), related_boundary(other)), (None, None), "{other:?}");
     }
 }
+
+#[test]
+fn files_in_a_multipart_that_is_only_said_to_be_quoted_stay_as_they_came() {
+    let fields = [("Content-Type", "multipart/related; boundary=b"), ("Content-Transfer-Encoding", "quoted-printable")];
+    for part in [
+        "Content-Type: text/xml\r\nContent-Disposition: attachment; filename=20261122.edi\r\n\r\n<a/>",
+        "Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nx=3D31",
+    ] {
+        let body = format!("--b\r\n{part}\r\n--b--\r\n");
+        for (dress, wire) in dressed(&fields, body.as_bytes()) {
+            assert!(receive(&wire, &lax()).unwrap().1 == body.as_bytes(), "{dress}: {part}");
+        }
+    }
+}

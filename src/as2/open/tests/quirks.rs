@@ -312,6 +312,15 @@ fn the_digest_of_the_receipt_is_the_agreements_where_an_unsigned_message_lists_n
 }
 
 #[test]
+fn a_list_of_no_use_leaves_the_digest_of_a_signed_message_to_its_signature() {
+    let (content_type, body) = signed_parts(&payload_entity(), &payload_entity(), &ALICE);
+    let signed = with(wire(&[("Content-Type", &content_type)], &body), "Disposition-Notification-To", "a@b");
+    let signed = with(signed, "Disposition-Notification-Options", "signed-receipt-micalg=optional, md5");
+    let policy = AcceptPolicy { mic_unlisted: DigestAlgorithm::Sha1, ..lax() };
+    assert_eq!(receive(&signed, &policy).unwrap().0.mic.unwrap().algorithm, DigestAlgorithm::Sha256);
+}
+
+#[test]
 fn a_digest_over_the_decompressed_entity_is_accepted_by_name() {
     let plan = plan(Some(SignatureScheme::RsaPkcs1), None, Compression::BeforeSigning);
     let (_, composed) = compose_it(&plan, PAYLOAD);
