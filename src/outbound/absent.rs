@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Outbound, circuit};
 use crate::bilingual;
@@ -24,6 +24,10 @@ const PAGE: usize = 500;
 
 /// States in which a message waits. One that is on its way becomes due, or does not, by what its attempt comes to.
 const WAITING: [State; 3] = [State::Queued, State::Composed, State::AwaitingReceipt];
+/// Facts that say when a message is due.
+const PLANS: [&str; 5] = ["queued", "composed", "recomposed", "released", "retry-at"];
+/// A smaller step of the clock harms nobody.
+pub(super) const STEP: SignedDuration = SignedDuration::from_secs(5);
 
 /// Partners that something could be sent to when this was last looked at; none at a start, since files may have changed before
 /// it, and nothing was sent.
@@ -51,7 +55,7 @@ impl Present {
     }
 
     /// The ids of those that are enabled and not paused.
-    fn open(&self) -> BTreeSet<String> {
+    pub(super) fn open(&self) -> BTreeSet<String> {
         let open = self.directory.all().filter(|partner| partner.enabled && !self.paused.contains(&partner.id));
         open.map(|partner| partner.id.clone()).collect()
     }
@@ -78,15 +82,16 @@ impl Outbound {
         self.fact_if(message.id, &OPEN, fact).await.map(drop)
     }
 
-    /// Makes the messages due that waited for these partners.
+    /// Makes the messages due that waited for these partners. Those that wait for an instant of a clock that was set back since
+    /// go on after as long as was planned.
     pub(super) async fn welcome_back(self, partners: BTreeSet<String>) {
         let mut filter = Filter { states: WAITING.to_vec(), limit: PAGE, ..Filter::default() };
         loop {
             let (store, asked) = (self.store.clone(), filter.clone());
             let Ok(page) = drain::blocking(move || store.page(&asked)).await else { return };
             for message in page.messages.iter().filter(|message| partners.contains(&message.partner)) {
-                let Some(reason) = message.reason.clone().filter(|_| is_waiting(message)) else { continue };
-                let fact = Fact::RetryAt { due: self.clock.now(), reason, came: Came::Unknown };
+                let Some((due, reason)) = goes_on(message, self.clock.now()) else { continue };
+                let fact = Fact::RetryAt { due, reason, came: Came::Unknown };
                 // One that has begun its way since is not to be sent a second time.
                 if let Err(error) = self.fact_if(message.id, &WAITING, fact).await {
                     tracing::error!(%error, id = %message.id, "a message goes on later than it could");
@@ -102,6 +107,34 @@ impl Outbound {
 
 fn is_waiting(message: &Message) -> bool {
     message.reason.as_ref().is_some_and(|reason| reason.code == CODE)
+}
+
+/// When a message goes on and why it waits: at once if it waited for its partner.
+fn goes_on(message: &Message, now: Timestamp) -> Option<(Timestamp, Reason)> {
+    if is_waiting(message) {
+        return message.reason.clone().map(|reason| (now, reason));
+    }
+    replanned(message, now).map(|due| (due, message.reason.clone().unwrap_or_else(set_back)))
+}
+
+/// When a message is due whose next attempt was planned by a clock that was ahead of what it shows `now`. None for all others.
+fn replanned(message: &Message, now: Timestamp) -> Option<Timestamp> {
+    // A receipt that is asked for later than it could be harms nobody.
+    let due = message.due.filter(|due| *due > now && message.state != State::AwaitingReceipt)?;
+    let planned = message.timeline.iter().rev().find(|event| PLANS.contains(&event.fact.as_str()))?.at;
+    if planned.duration_since(now) <= STEP {
+        return None;
+    }
+    let wait = due.duration_since(planned).max(SignedDuration::ZERO);
+    Some(now.checked_add(wait).unwrap_or(due))
+}
+
+fn set_back() -> Reason {
+    let text = bilingual!(
+        "本机时钟被调回，报文按原定的间隔重新安排。请检查时间同步。",
+        "this machine's clock was set back, so the message is planned anew, with the same wait. Check the time synchronisation."
+    );
+    Reason { code: "clock-set-back".to_owned(), text }
 }
 
 fn partner_missing(partner: &str) -> Reason {
@@ -177,5 +210,36 @@ mod tests {
         flow.clone().welcome_back(customs()).await;
         let found = ids.map(|id| flow.store.message(&id).map(|message| (message.state, message.due)).unwrap());
         assert_eq!(found, [(State::Sending, Some(due)), (State::Composed, Some(now()))]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_an_instant_of_a_clock_that_was_set_back_waits_as_long_as_was_planned_and_no_longer() {
+        let home = Home::new();
+        let flow = home.flow();
+        let ahead = now() + SignedDuration::from_hours(8);
+        let reason = Reason { code: "http-503".to_owned(), text: crate::bilingual!("忙", "busy") };
+        let retry = Fact::RetryAt { due: ahead + SignedDuration::from_mins(1), reason, came: Came::Unknown };
+        let [taken, tried] = [1, 2].map(|number| Id::from_bytes([number; 16]));
+        for (id, more) in [(taken, vec![]), (tried, vec![Fact::Attempted { number: 1 }, retry])] {
+            let mut transaction = Transaction::new(ahead);
+            let wire = transaction.body(b"a wire".to_vec());
+            let queued = Fact::Queued {
+                kind: JobKind::Payload,
+                partner: "customs".to_owned(),
+                file_name: "1.xml".to_owned(),
+                payload: None,
+                declaration: None,
+                about: None,
+            };
+            let (headers, mics) = (Headers::default(), SentMics::default());
+            let composed = Fact::Composed { message_id: format!("<{id}@ours>"), headers, wire, mics, due: ahead };
+            for fact in [queued, composed].into_iter().chain(more) {
+                transaction.fact(id, fact);
+            }
+            flow.store.commit(transaction).await.unwrap();
+        }
+        flow.clone().welcome_back(customs()).await;
+        let due = |id: &Id| flow.store.message(id).and_then(|message| message.due);
+        assert_eq!((due(&taken), due(&tried)), (Some(now()), Some(now() + SignedDuration::from_mins(1))));
     }
 }

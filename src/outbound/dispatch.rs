@@ -15,7 +15,7 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::Outbound;
-use super::absent::Present;
+use super::absent::{Present, STEP};
 use super::circuit::Destination;
 use super::send::internal_error;
 use crate::bilingual;
@@ -53,6 +53,8 @@ struct Work {
     waiting: HashMap<Destination, VecDeque<Lease>>,
     /// To whom something can be sent in this turn.
     present: Present,
+    /// What the clock showed in the turn before.
+    shown: Option<Timestamp>,
 }
 
 /// A delivery in work.
@@ -66,6 +68,12 @@ struct Running {
 }
 
 impl Work {
+    /// Whether the clock was set back since the turn before.
+    fn was_set_back(&mut self, now: Timestamp) -> bool {
+        let before = self.shown.replace(now);
+        before.is_some_and(|before| before.duration_since(now) > STEP)
+    }
+
     fn began(&mut self, task: TaskId, begun: Running) {
         if let Some(server) = &begun.server {
             let count = self.counts.entry(server.clone()).or_default();
@@ -140,12 +148,17 @@ impl Outbound {
     pub async fn run_senders(self, shutdown: Shutdown) {
         let mut work = Work::default();
         while !shutdown.is_triggered() && self.store.poisoned().is_none() {
-            let back = work.present.back(self.directory.load_full(), self.store.pauses().into_keys().collect());
+            let asked = self.clock.now();
+            let mut back = work.present.back(self.directory.load_full(), self.store.pauses().into_keys().collect());
             if !back.is_empty() {
-                self.circuits.opened(&back, self.clock.now());
+                self.circuits.opened(&back, asked);
+            }
+            if work.was_set_back(asked) {
+                back = work.present.open();
+            }
+            if !back.is_empty() {
                 work.tasks.spawn(self.clone().welcome_back(back));
             }
-            let asked = self.clock.now();
             let more = self.begin_due(&mut work, asked);
             tokio::select! {
                 Some(finished) = work.tasks.join_next_with_id(), if !work.tasks.is_empty() => self.finished(&mut work, finished).await,

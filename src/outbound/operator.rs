@@ -250,6 +250,30 @@ impl Outbound {
         self.store.message(&id).ok_or(ActionError::Unknown(id))
     }
 
+    /// Ends a message of the connectivity test that is still open, be it on its way: what its attempt comes to changes nothing
+    /// any more.
+    ///
+    /// # Errors
+    /// The journal refused.
+    pub async fn end_trial(&self, id: Id, asked: Change) -> Result<(), ActionError> {
+        let (reason, by) = (asked.reason.as_deref().unwrap_or_default(), asked.who.as_str());
+        loop {
+            let message = self.store.message(&id).filter(|message| !message.state.is_final());
+            let Some(message) = message else { return Ok(()) };
+            let Some(fact) = self.operator_fact(&message, Action::Cancel, reason, by) else { return Ok(()) };
+            let mut transaction = Transaction::new(self.clock.now());
+            transaction.require(Precondition::StateIs(id, vec![message.state]));
+            transaction.change(self.entry(&message, Action::Cancel, &fact, &asked));
+            transaction.fact(id, fact);
+            match self.store.commit(transaction).await {
+                // Its attempt has ended meanwhile, or its MDN came: it is looked at once more.
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(()),
+            }
+        }
+    }
+
     /// Lets a message go on that a restore has held: it is sent, and its files are published. A reception that waits to be
     /// opened is in the inbound flow's hands then.
     async fn release_restored(&self, message: Message, asked: &Change) -> Result<Message, ActionError> {

@@ -152,7 +152,7 @@ impl Outbound {
         message: Arc<Message>,
     ) -> Result<Option<Arc<Message>>, CommitError> {
         let seen = message.attempts > 0 && message.kind == JobKind::Payload && !never_arrived(&message);
-        if !partner.delivery.fresh_message_id || !seen {
+        if !partner.delivery.fresh_message_id || !seen || self.losing.is_trial(&message.id) {
             return Ok(Some(message));
         }
         let composed = self.recompose(partner.clone(), &message).await;

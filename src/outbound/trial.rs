@@ -22,9 +22,14 @@ use crate::store::draft::Draft;
 use crate::store::record::Reason;
 use crate::store::trail::Change;
 
-/// Messages whose first answer is thrown away.
+/// Messages of the connectivity test, as long as this process lives.
 #[derive(Debug, Default)]
-pub(super) struct Losing(Mutex<BTreeSet<Id>>);
+pub(super) struct Losing {
+    /// Those whose first answer is thrown away.
+    answers: Mutex<BTreeSet<Id>>,
+    /// All of them: composed anew they would be messages like any other.
+    trials: Mutex<BTreeSet<Id>>,
+}
 
 /// What a repetition of a message that was sent before came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,15 +53,23 @@ impl Losing {
     /// The answer, or, once for a message that shall lose it, a connection that ended before it came.
     pub(super) fn pass(&self, id: &Id, answer: Result<Answer, PostError>) -> Result<Answer, PostError> {
         let whole = answer?;
-        if !self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
+        if !self.answers.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
             return Ok(whole);
         }
         let lost = PostError::new(PostErrorKind::Closed, "the connectivity test threw the first answer away");
         Err(PostError { answered: whole.is_of_whole_request(), ..lost })
     }
 
-    fn add(&self, id: Id) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    /// Whether the message travels otherwise than the agreement says.
+    pub(super) fn is_trial(&self, id: &Id) -> bool {
+        self.trials.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    fn add(&self, id: Id, loses: bool) {
+        self.trials.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        if loses {
+            self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        }
     }
 }
 
@@ -82,9 +95,7 @@ impl Outbound {
         if trial.foreign_signer {
             flow.station = Arc::new(self.with_foreign_key().await?);
         }
-        if trial.lose_first_answer {
-            self.losing.add(id);
-        }
+        self.losing.add(id, trial.lose_first_answer);
         let name = crate::mime::safe_file_name(file_name);
         let change = Change {
             on: format!("message:{id}"),

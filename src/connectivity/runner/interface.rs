@@ -10,7 +10,7 @@ use crate::connectivity::plan::Check;
 use crate::connectivity::run::{CertificateEvidence, Layer, TlsEvidence};
 use crate::http::probe::{Depth, Handshake, Probe};
 use crate::partner::trial::{MdnWay, Trial};
-use crate::store::record::{Message, State};
+use crate::store::record::{Message, Receipt, State};
 
 impl<G: Gateway> Book<'_, G> {
     /// Runs an interface case.
@@ -101,6 +101,13 @@ impl<G: Gateway> Book<'_, G> {
             return self.fails("mdn-missing", seen);
         };
         match check {
+            Check::AsyncMdn | Check::SyncMdn if came_otherwise(check, message, receipt) => {
+                let seen = bilingual!(
+                    "回执（MDN）没有按要求的方式返回：同步回执应在应答中，异步回执应另行发送",
+                    "the MDN did not come the way it was asked for: in the response, or by a POST of its own"
+                );
+                self.fails("mdn-other-way", seen);
+            }
             Check::SignedReceipt if receipt.signer.is_none() => {
                 let seen = bilingual!("回执没有签名", "the MDN is not signed");
                 self.fails("mdn-unsigned", seen);
@@ -171,6 +178,13 @@ impl<G: Gateway> Book<'_, G> {
             _ => self.undelivered(&message).await,
         }
     }
+}
+
+/// Whether the MDN came in the answer though it was to be POSTed to us, or the reverse. A request says by `Host` where it goes
+/// (RFC 9112 3.2), an answer does not; what came after the transfer had been recorded was POSTed in any case.
+fn came_otherwise(check: Check, message: &Message, receipt: &Receipt) -> bool {
+    let posted = receipt.headers.get("Host").is_some() || message.transfers > 0;
+    posted == (check == Check::SyncMdn)
 }
 
 /// How the message of a case travels.
