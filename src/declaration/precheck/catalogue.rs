@@ -198,7 +198,6 @@ const CUSTOMS: &[CustomsRow] = &[
     (&["CEB311Message"], &["change-without-original"], "-301009"),
     (&["CEB411Message"], &["change-without-original"], "-401006"),
     (&["CEB511Message"], &["change-without-original"], "-504014"),
-    (&["CEB513Message"], &["change-without-original"], "-505014"),
     (&["CEB621Message"], &["change-without-original"], "-621011"),
     (&["CEB311Message"], &["change-after-release", "change-behind-list"], "-301011"),
     (&["CEB411Message"], &["change-after-release", "change-behind-list"], "-401008"),
@@ -228,7 +227,6 @@ const CUSTOMS: &[CustomsRow] = &[
     (&["CEB411Message"], &["payment-company"], "13035"),
     (&["CEB625Message"], &["pre-no-given"], "-625008"),
     (&["CEB625Message"], &["second-unit"], "-625009"),
-    (&["CEB625Message"], &["return-quantity"], "-625209"),
 ];
 
 #[cfg(test)]

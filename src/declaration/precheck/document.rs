@@ -239,11 +239,15 @@ impl<'e, 'f> Pass<'e, 'f> {
         let value = scanner.text();
         let mut judge = Judge { scanner, sheet: &mut *sheet, expect: self.expect, row: self.row };
         if !valid {
-            if node.min == 0 && value.trim().is_empty() {
+            let blank = value.trim().is_empty();
+            if node.min == 0 && blank {
                 fields::empty_optional(node, &mut judge);
             } else if node.name == "currency" {
                 // The schema fixes it; the business reason is another rule.
                 fields::check(node, value, &self.head, &mut judge);
+            }
+            if !blank {
+                self.refused(node, scanner);
             }
             return;
         }
@@ -264,6 +268,16 @@ impl<'e, 'f> Pass<'e, 'f> {
                 self.transfer_field(&node.name, value, scanner, sheet);
             }
             Group::Other => {}
+        }
+    }
+
+    /// A value that the schema refuses is told as such, and not as missing to the rules that ask for it.
+    fn refused(&mut self, node: &'static Node, scanner: &Scanner<'_>) {
+        let Some(at) = scanner.element().map(|element| element.at) else { return };
+        match self.group {
+            Group::Head => self.head.refuse(node, at),
+            Group::Line => self.line.refuse(node, at),
+            Group::Transfer | Group::Other => {}
         }
     }
 

@@ -18,7 +18,7 @@ use crate::bilingual;
 pub(super) fn check(node: &Node, value: &str, head: &Record, judge: &mut Judge<'_, '_, '_>) {
     let Content::Value(kind, _) = &node.content else { return };
     let bare = trim(value);
-    if bare.is_empty() {
+    if is_blank(bare) {
         return blank(node, *kind, value, judge);
     }
     match *kind {
@@ -78,6 +78,12 @@ fn blanks(node: &Node, value: &str, judge: &mut Judge<'_, '_, '_>) {
     let text =
         bilingual!("{name} 的值首尾有空白字符，请删除", "the value of {name} begins or ends with blanks; remove them");
     judge.here(node, Say::error("R04", "field-blanks", text), value);
+}
+
+/// Nothing to read: a full-width space (U+3000) and its kin fill no field.
+fn is_blank(bare: &str) -> bool {
+    let unseen = |c: char| c.is_whitespace() || matches!(c, '\u{200B}' | '\u{FEFF}');
+    bare.as_bytes().first().is_none_or(|byte| !byte.is_ascii()) && bare.chars().all(unseen)
 }
 
 fn blank(node: &Node, kind: Type, value: &str, judge: &mut Judge<'_, '_, '_>) {

@@ -17,6 +17,8 @@ struct Slot {
     end: usize,
     at: Position,
     personal: bool,
+    /// The schema refuses its value, which is not kept.
+    refused: bool,
 }
 
 /// A value and where it stands.
@@ -54,7 +56,16 @@ impl Record {
             self.text.extend(value.chars().take(MAX_VALUE));
         }
         let personal = node.notes.personal.is_some();
-        self.slots.push(Slot { name: &node.name, start, end: self.text.len(), at, personal });
+        self.slots.push(Slot { name: &node.name, start, end: self.text.len(), at, personal, refused: false });
+    }
+
+    /// Takes note of a field whose value the schema refuses: it is there all the same.
+    pub(super) fn refuse(&mut self, node: &'static Node, at: Position) {
+        if self.slots.len() < MAX_FIELDS {
+            let end = self.text.len();
+            let personal = node.notes.personal.is_some();
+            self.slots.push(Slot { name: &node.name, start: end, end, at, personal, refused: true });
+        }
     }
 
     fn slot(&self, name: &str) -> Option<&Slot> {
@@ -78,9 +89,19 @@ impl Record {
         self.get(name) == Some(value)
     }
 
-    /// The element is there, blank or not.
+    /// The element is there, blank or not, with a value that the schema accepts.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.slot(name).is_some()
+        self.slot(name).is_some_and(|slot| !slot.refused)
+    }
+
+    /// The element is there with a value that the schema refuses, which has been said.
+    pub(super) fn is_refused(&self, name: &str) -> bool {
+        self.slot(name).is_some_and(|slot| slot.refused)
+    }
+
+    /// The element is missing or blank; one that the schema refuses is neither.
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        self.get(name).is_none() && !self.is_refused(name)
     }
 
     /// Where a field stands.

@@ -49,7 +49,7 @@ pub(super) fn line(head: &Record, line: &Record, sums: &mut Sums, judge: &mut Ju
     second_unit(line, judge);
     sums.total = sums.total.zip(line.amount("totalPrice")).and_then(|(sum, total)| sum.plus(total));
     let bonded = head.is("tradeMode", "1210");
-    if bonded && line.get("itemRecordNo").is_none() {
+    if bonded && line.lacks("itemRecordNo") {
         let text = bilingual!(
             "贸易方式 1210 时每项商品必须填写 itemRecordNo（账册备案料号）",
             "trade mode 1210 needs itemRecordNo in every line"
@@ -64,8 +64,12 @@ pub(super) fn line(head: &Record, line: &Record, sums: &mut Sums, judge: &mut Ju
 
 /// R18: from 1, without gap or repetition.
 fn number(line: &Record, sums: &mut Sums, judge: &mut Judge<'_, '_, '_>) {
-    let Some(number) = line.number("gnum") else { return };
     let expected = sums.last.saturating_add(1);
+    let Some(number) = line.number("gnum") else {
+        // Its place is taken, whatever it says: the lines after it are not wrong for that.
+        sums.last = expected;
+        return;
+    };
     if number != expected {
         let text = bilingual!(
             "gnum 为 {number}，应为 {expected}：序号从 1 开始连续递增，不得重复或跳号",
@@ -101,6 +105,9 @@ fn line_total(line: &Record, judge: &mut Judge<'_, '_, '_>) {
 
 /// R22: second quantity and second unit come together.
 fn second_unit(line: &Record, judge: &mut Judge<'_, '_, '_>) {
+    if line.is_refused("qty2") || line.is_refused("unit2") {
+        return;
+    }
     let (quantity, unit) = (line.get("qty2"), line.get("unit2"));
     let positive = line.amount("qty2").is_some_and(|quantity| quantity > Amount::ZERO);
     if quantity.is_some() == unit.is_some() && (quantity.is_none() || positive) {
@@ -175,7 +182,7 @@ fn limit(head: &Record, field: &'static str, value: Amount, judge: &mut Judge<'_
 }
 
 fn import_list(head: &Record, sums: &Sums, judge: &mut Judge<'_, '_, '_>) {
-    if head.get("copNo").is_none() {
+    if head.lacks("copNo") {
         let text = bilingual!(
             "缺少 copNo（企业内部编号）：XSD 和规范正文为选填，但回执必有的企业编号只有它，请填写，且每份清单不同",
             "copNo is missing: XSD and text make it optional, but it is the one number of yours that every receipt names; give \
@@ -221,7 +228,7 @@ fn demand(
     judge: &mut Judge<'_, '_, '_>,
 ) {
     for field in fields {
-        if head.get(field).is_none() {
+        if head.lacks(field) {
             judge.about(head, field, Say::error(rule, code, text(field)));
         }
     }
@@ -256,7 +263,7 @@ fn export_list(head: &Record, judge: &mut Judge<'_, '_, '_>) {
 
 /// R29.
 fn collection(head: &Record, judge: &mut Judge<'_, '_, '_>) {
-    if head.get("payCode").is_none() && head.get("payName").is_some() && !head.is("payName", "现金支付") {
+    if head.lacks("payCode") && head.get("payName").is_some() && !head.is("payName", "现金支付") {
         let text = bilingual!(
             "境内支付企业必须填写 payCode；非线上支付时 payName 应填“现金支付”",
             "a domestic payment company needs payCode; without online payment write 现金支付 in payName"
@@ -267,7 +274,7 @@ fn collection(head: &Record, judge: &mut Judge<'_, '_, '_>) {
 
 /// R30: may be empty for mail only.
 fn mail_only(head: &Record, fields: &[&str], judge: &mut Judge<'_, '_, '_>) {
-    if !head.is("trafMode", "6") {
+    if !head.is("trafMode", "6") && !head.is_refused("trafMode") {
         let text = |field: &str| {
             bilingual!(
                 "只有邮件运输（trafMode 6）时 {field} 可以为空",
@@ -280,6 +287,9 @@ fn mail_only(head: &Record, fields: &[&str], judge: &mut Judge<'_, '_, '_>) {
 
 /// R32.
 fn summary(head: &Record, sums: &Sums, judge: &mut Judge<'_, '_, '_>) {
+    if head.is_refused("startTime") || head.is_refused("endTime") {
+        return;
+    }
     match (head.get("startTime"), head.get("endTime")) {
         (Some(start), Some(end)) => {
             if let (Some(start), Some(end)) = (time14(start), time14(end))
@@ -296,7 +306,8 @@ fn summary(head: &Record, sums: &Sums, judge: &mut Judge<'_, '_, '_>) {
                 judge.about(head, "startTime", Say::warning("R32", "summary-list-ignored", text));
             }
         }
-        (None, None) if sums.lines == 0 => {
+        // A deletion is about an application that was made, whatever it held.
+        (None, None) if sums.lines == 0 && !head.is("appType", "3") => {
             let text = bilingual!(
                 "既没有时间范围也没有清单，请填写 startTime 和 endTime，或列出清单编号",
                 "neither a time range nor a list; give startTime and endTime, or list the numbers"

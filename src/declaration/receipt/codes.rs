@@ -64,6 +64,12 @@ mod tests {
     }
 
     #[test]
+    fn a_code_with_two_meanings_in_the_table_of_customs_tells_both() {
+        assert!(meaning("CEB622Message", "-621027").expect("known").zh.contains("gnum"));
+        assert!(meaning("CEB626Message", "-625022").expect("known").zh.contains("改单"));
+    }
+
+    #[test]
     fn the_code_of_an_enterprise_is_in_no_type_alone_and_one_of_its_own_beats_a_range() {
         assert_eq!(meaning("CEB622Message", "-10101").expect("known").zh, "无效企业类型");
         assert_eq!(meaning("CEB304Message", "-10150").expect("known").zh, "无效企业类型、类型");

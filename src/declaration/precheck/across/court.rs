@@ -76,7 +76,7 @@ impl<'l> Court<'l> {
 
     /// About the second document; about the first one when the second was sent before.
     fn differ(&mut self, first: (Party<'_>, About), second: (Party<'_>, About), say: Say<'_>) {
-        let customs = catalogue::customs_code(second.0.1.message, say.code);
+        let customs = say.customs.or_else(|| catalogue::customs_code(second.0.1.message, say.code));
         let before = self.found.len();
         let (party, about) = if self.is_earlier(second.0.0) { first } else { second };
         self.say(party, about, say);

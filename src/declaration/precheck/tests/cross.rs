@@ -147,6 +147,15 @@ fn r33_lets_no_more_come_back_than_went_out() {
     assert_eq!(back("1", "1"), []);
     assert_eq!(back("1", "999"), second("R33", "return-quantity"));
     assert_eq!(back("77", "1"), second("R33", "return-quantity"));
+    let customs = |number: &str, quantity: &str| {
+        let xml = beside("CEB625Message", "InvtRefund/InvtRefundHead", &order, ORDER);
+        let mut ledger = Ledger::default();
+        for (file, xml) in [list.clone(), with(&with(&xml, "gnum", number), "qty", quantity)].iter().enumerate() {
+            facts_of(xml).into_iter().for_each(|facts| ledger.add(file, facts));
+        }
+        ledger.judge(&Levels::default()).remove(0).1.customs_code
+    };
+    assert_eq!((customs("1", "999"), customs("77", "1").as_deref()), (None, Some("-625209")));
 }
 
 #[test]

@@ -29,6 +29,8 @@ fn silent(xml: &str, field: &str, value: &str) {
 fn r04_wants_text_without_blanks_around_and_of_the_texts_length() {
     fires(&export_order(), "itemName", "", "R04", "field-blank");
     fires(&export_order(), "itemName", "   ", "R04", "field-blank");
+    fires(&export_order(), "itemName", "\u{3000}\u{A0}", "R04", "field-blank");
+    silent(&export_order(), "itemName", "手机\u{3000}壳");
     fires(&export_order(), "itemName", " 手机壳", "R04", "field-blanks");
     silent(&export_order(), "itemName", "手机 壳");
     let note = |text: &str| said("CEB603Message", "Inventory/InventoryHead/note", text, "R04");

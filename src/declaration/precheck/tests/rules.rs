@@ -253,6 +253,8 @@ fn r32_wants_a_range_or_a_list() {
     assert_eq!(codes(late, early, false), ["summary-range"]);
     assert_eq!(codes(early, late, true), ["summary-list-ignored"]);
     assert_eq!(codes(None, None, false), ["summary-empty"]);
+    let deletion = made("CEB701Message", &[(&start, None), (&end, None), (&format!("{head}/appType"), Some("3"))]);
+    assert_eq!(codes_of(&without(&deletion, "SummaryApplyList"), "R32"), [] as [&str; 0]);
 }
 
 #[test]
@@ -300,6 +302,35 @@ fn r04_wants_the_number_by_which_receipts_name_a_list() {
     assert_eq!(found_one(&without(&xml, "copNo")), rule_and_code("R04", "receipt-key-missing"));
     assert_eq!(found_one(&with(&xml, "copNo", "")), rule_and_code("R04", "receipt-key-missing"));
     assert_eq!(codes_of(&xml, "R04"), [] as [&str; 0]);
+}
+
+#[test]
+fn a_value_that_the_schema_refuses_is_not_told_as_missing_too() {
+    let (bonded, direct) = (import_list(true), import_list(false));
+    for (xml, field, length) in [(&bonded, "copNo", 21), (&bonded, "emsNo", 31), (&direct, "billNo", 38)] {
+        assert_eq!(found_one(&with(xml, field, &"C".repeat(length))), rule_and_code("R03", "value-too-long"));
+    }
+    let silent = |name: &str, changes: &[(&str, Option<&str>)], rule: &str| {
+        assert_eq!(codes_of(&made(name, changes), rule), [] as [&str; 0], "{name} {rule}");
+    };
+    silent("CEB603Message", &[("Inventory/InventoryList/qty2", Some("3,000"))], "R22");
+    let long = "1".repeat(19);
+    silent(
+        "CEB403Message",
+        &[("Receipts/payName", Some("某支付公司")), ("Receipts/payCode", Some(long.as_str()))],
+        "R29",
+    );
+    let head = "SummaryApply/SummaryApplyHead";
+    let (start, end) = (format!("{head}/startTime"), format!("{head}/endTime"));
+    let short = made("CEB701Message", &[(&start, Some("202601010000")), (&end, Some("202601310000"))]);
+    assert_eq!(codes_of(&without(&short, "SummaryApplyList"), "R32"), [] as [&str; 0]);
+    // The second line is not wrong because the first one is.
+    let list = "</ceb:WayBillList>";
+    let one = made("CEB607Message", &[]);
+    let start = one.find("<ceb:WayBillList>").expect("a line");
+    let second = one[start..one.find(list).expect("its end") + list.len()].replace("<ceb:gnum>1<", "<ceb:gnum>2<");
+    let both = one.replacen("<ceb:gnum>1<", "<ceb:gnum>一<", 1).replacen(list, &format!("{list}{second}"), 1);
+    assert_eq!(codes_of(&both, "R18"), [] as [&str; 0]);
 }
 
 #[test]

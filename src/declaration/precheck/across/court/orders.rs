@@ -214,6 +214,9 @@ impl<'l> Court<'l> {
             return;
         }
         let in_list = About::Line(original.unwrap_or(usize::MAX), field);
-        self.differ((list, in_list), (back, About::Line(place, field)), Say::error("R33", "return-quantity", text));
+        // The tables have a code for a line that is in no list, and none for too much of one.
+        let customs = (field == "gnum" && back.1.message == "CEB625Message").then_some("-625209");
+        let say = Say { customs, ..Say::error("R33", "return-quantity", text) };
+        self.differ((list, in_list), (back, About::Line(place, field)), say);
     }
 }
