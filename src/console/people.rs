@@ -253,11 +253,6 @@ async fn change_user<B: Backend>(
         "role": role.unwrap_or(before.role), "totp": with_codes, "password": password.is_some(),
     }));
     change.reason = optional_reason(reason)?;
-    if let Some(password) = password {
-        let mut set = principal.change("password-changed", format!("user:{name}"));
-        set.reason = change.reason.clone();
-        console.access.set_password(&name, password, None, record(&console.backend, set)).await?;
-    }
     let of = name.clone();
     let changed = move |accounts: &mut super::access::accounts::Accounts| {
         if totp == Some(false) {
@@ -265,6 +260,13 @@ async fn change_user<B: Backend>(
         }
         role.map_or(Ok(()), |role| accounts.set_role(&of, role))
     };
+    // What is refused is refused before the password is set.
+    changed(&mut console.access.accounts().read().clone())?;
+    if let Some(password) = password {
+        let mut set = principal.change("password-changed", format!("user:{name}"));
+        set.reason = change.reason.clone();
+        console.access.set_password(&name, password, None, record(&console.backend, set)).await?;
+    }
     console.access.change_user(&name, changed, record(&console.backend, change)).await?;
     let user = console.access.accounts().user(&name).ok_or_else(Problem::no_user)?;
     Ok(Json(user_wire(&console.access, &user)))

@@ -135,6 +135,80 @@ def mistyped(console):
     console.one("nav")
 
 
+def signed_out(console):
+    """Who signs out while nothing answers is told so; from a page whose session was replaced, the one that holds is ended."""
+    console.set_up()
+    console.says("Last 24 hours")
+    console.driver.execute_script("""
+        const there = window.fetch;
+        window.fetch = (url, options) => (options?.method === "DELETE" ? Promise.reject(new TypeError("no network")) : there(url, options));
+        window.mend = () => { window.fetch = there; };
+    """)
+    console.press("#sign-out")
+    console.says("The gateway cannot be reached")
+    console.one("nav")
+    console.driver.execute_script("window.mend()")
+    first = console.driver.current_window_handle
+    console.driver.switch_to.new_window("tab")
+    console.go("/#/now")
+    console.press("#sign-out")
+    console.sign_in("admin", PASSWORD)
+    console.one("nav")
+    console.driver.switch_to.window(first)
+    console.press("#sign-out")
+    console.one("input[name=password]")
+    console.driver.refresh()
+    console.one("input[name=password]")
+    assert not console.all("nav"), "the session lives on"
+
+
+LEFT_EARLY = """
+    const [every, stop, there] = [window.setInterval, window.clearInterval, window.fetch];
+    window.begun = 0;
+    window.going = new Set();
+    window.setInterval = (...given) => { const id = every(...given); window.begun += 1; window.going.add(id); return id; };
+    window.clearInterval = (id) => { window.going.delete(id); stop(id); };
+    window.fetch = async (url, options) => { if (String(url).includes("/figures")) await new Promise((then) => { window.release = then; }); return there(url, options); };
+"""
+
+
+def left_early(console):
+    """A page that is left while it is still read goes on with nothing."""
+    console.set_up()
+    console.press('nav a[data-page="messages"]')
+    console.one(".rows-scroll")
+    console.driver.execute_script(LEFT_EARLY)
+    console.press('nav a[data-page="now"]')
+    console.until("its questions", lambda: console.driver.execute_script("return Boolean(window.release)"))
+    console.press('nav a[data-page="messages"]')
+    console.one(".rows-scroll")
+    console.driver.execute_script("window.release()")
+    console.until("it is there", lambda: console.driver.execute_script("return window.begun") == 1)
+    console.until("it has ended", lambda: console.driver.execute_script("return window.going.size") == 0)
+
+
+def out_of_reach(console):
+    """That nothing could be read is said once, and no longer once it can be."""
+    console.set_up()
+    console.says("Last 24 hours")
+    console.driver.execute_script("""
+        const there = window.fetch;
+        window.asked = 0;
+        window.fetch = (url, options) => { if (!String(url).includes("/summary")) return there(url, options); window.asked += 1; return Promise.reject(new TypeError("no network")); };
+        window.mend = () => { window.fetch = there; };
+    """)
+    asked = lambda: console.driver.execute_script("return window.asked")  # noqa: E731
+    console.drop("a.xml", b"<a/>")
+    console.until("it is said", lambda: asked() >= 1 and "cannot be reached" in console.text())
+    before = asked()
+    console.drop("b.xml", b"<b/>")
+    console.until("another look", lambda: asked() > before)
+    console.until("one line", lambda: console.text().count("cannot be reached") == 1)
+    console.driver.execute_script("window.mend()")
+    console.drop("c.xml", b"<c/>")
+    console.until("it is no longer said", lambda: "cannot be reached" not in console.text())
+
+
 def live(console):
     """A message appears while the list is open, and its page tells its way."""
     console.set_up()
@@ -502,7 +576,7 @@ def pictures(console, take):
         take(name)
 
 
-SCENES = {scene.__name__: scene for scene in (sign_in, mistyped, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, exchange, hostile, screenshots) + keyboard.SCENES + finding.SCENES}
+SCENES = {scene.__name__: scene for scene in (sign_in, mistyped, signed_out, left_early, out_of_reach, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, exchange, hostile, screenshots) + keyboard.SCENES + finding.SCENES}
 
 
 def main():

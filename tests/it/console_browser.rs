@@ -84,6 +84,21 @@ fn who_mistypes_the_current_password_stays_signed_in_and_is_told() {
 }
 
 #[test]
+fn who_signs_out_is_signed_out_or_told_that_it_failed() {
+    play("signed_out", false);
+}
+
+#[test]
+fn a_page_that_is_left_before_it_is_there_ends() {
+    play("left_early", false);
+}
+
+#[test]
+fn that_the_gateway_was_out_of_reach_is_said_once_and_not_for_ever() {
+    play("out_of_reach", false);
+}
+
+#[test]
 fn a_message_appears_in_the_open_list_and_its_page_tells_its_way() {
     play("live", false);
 }

@@ -62,8 +62,14 @@ export const session = async () => entered(await get("/session"));
 export const signIn = async (name, password, code) => entered(await post("/session", { name, password, ...(code ? { code } : {}) }));
 export const setUp = async (link, name, password) => entered(await post("/setup", { link, name, password }));
 
+// Ends the session that the browser has now: another page may have begun it. None is as good; if it lives on, that is thrown.
 export async function signOut() {
-  await remove("/session").catch(() => {});
+  try {
+    await session();
+    await remove("/session");
+  } catch (error) {
+    if (error.status !== 401) throw error;
+  }
   csrf = undefined;
 }
 

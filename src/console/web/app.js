@@ -1,6 +1,7 @@
 // The frame of the console: who is signed in, which page is shown, what the gateway says meanwhile.
 
 import * as api from "./api.js";
+import { toast } from "./dialog.js";
 import { button, h, show } from "./dom.js";
 import { when } from "./format.js";
 import { language, setLanguage, t } from "./text.js";
@@ -94,12 +95,23 @@ async function route() {
     place, search, argument: names[1], may, session,
     // Calls `then(kind, data)` for what the gateway says while this page is shown.
     listen: (then) => handlers.push(then),
-    fail: (error) => { if (error.status !== 401 || error.code === "login-failed") place.prepend(h("p", { class: "problem", role: "alert" }, error.message)); },
+    // Says what went wrong; gives the line, for who wants to take it back.
+    fail: (error) => {
+      if (error.status === 401 && error.code !== "login-failed") return undefined;
+      const line = h("p", { class: "problem", role: "alert" }, error.message);
+      place.prepend(line);
+      return line;
+    },
   };
   heard = handlers;
+  // A page may be left before it is there: then it ends as soon as it is.
+  let here = true;
+  leave = () => { here = false; };
   try {
     const left = await page(context);
-    if (typeof left === "function") leave = left;
+    if (typeof left !== "function") return;
+    if (here) leave = left;
+    else left();
   } catch (error) {
     if (error.name !== "AbortError") context.fail(error);
   }
@@ -114,7 +126,11 @@ function connected(up) {
 }
 
 async function signOut() {
-  await api.signOut();
+  try {
+    await api.signOut();
+  } catch (error) {
+    return toast(error.message);
+  }
   askWho();
 }
 

@@ -8,6 +8,8 @@ import { t } from "./text.js";
 
 const STANDINGS = ["waiting", "in-progress", "accepted", "released", "rejected", "error"];
 const TYPING_MS = 300;
+// Many events become one look, and a look ends before the next begins.
+const GATHER_MS = 800;
 
 const standing = (line) => h("span", { class: `chip s-${line.status}` }, said(line.receipt?.meaning) || t(`standing.${line.status}`));
 
@@ -55,9 +57,10 @@ export async function declarationsPage(context) {
     h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
       h("label", { class: "wide" }, t("declaration.search"), key), h("label", {}, t("standing"), select)),
     rows.element);
-  context.listen((kind, data) => {
-    if (kind === "resync" || (kind === "message" && data.direction === "inbound")) rows.reload();
-  });
+  let pending;
+  let looking = Promise.resolve();
+  const later = () => { pending ??= setTimeout(() => { looking = looking.then(() => { pending = undefined; return rows.refresh(); }); }, GATHER_MS); };
+  context.listen((kind) => { if (kind === "resync" || kind === "message") later(); });
   await rows.reload();
-  return () => rows.close();
+  return () => { clearTimeout(pending); rows.close(); };
 }

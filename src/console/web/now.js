@@ -63,7 +63,7 @@ export async function nowPage(context) {
   show(context.place, h("h1", {}, t("page.now")), summary, chart, open, silenced, tester(context), side);
 
   let shown = FEW;
-  const more = () => { shown = Math.min(shown * 2, MOST); load().catch(context.fail); };
+  const more = () => { shown = Math.min(shown * 2, MOST); look(); };
 
   async function load() {
     const [state, queue, figures, alerts, silent, partnerList, certificates] = await Promise.all([
@@ -79,7 +79,14 @@ export async function nowPage(context) {
   }
 
   let pending;
-  const later = () => { pending ??= setTimeout(() => { pending = undefined; load().catch(context.fail); }, GATHER_MS); };
+  let trouble;
+  // What cannot be read is said once, and no longer when it can be.
+  async function look() {
+    const failed = await load().then(() => undefined, (error) => error);
+    trouble?.remove();
+    trouble = failed && context.fail(failed);
+  }
+  const later = () => { pending ??= setTimeout(() => { pending = undefined; look(); }, GATHER_MS); };
   context.listen(later);
   await load();
   const timer = setInterval(later, REFRESH_MS);

@@ -73,6 +73,49 @@ export class Rows {
     if (!this.ended && this.lines.length * ROW < this.scroller.clientHeight) await this.more();
   }
 
+  // Reads the newest lines again, and shows them in the place of what was there: whoever reads further down stays there.
+  async refresh() {
+    this.run += 1;
+    this.busy = true;
+    const run = this.run;
+    const lines = [];
+    let next;
+    try {
+      do {
+        const part = await this.fetch(FIRST, next);
+        if (run !== this.run) return;
+        lines.push(...part.lines);
+        next = part.next;
+      } while (next && lines.length < FIRST);
+    } catch (error) {
+      if (run !== this.run) return;
+      this.busy = false;
+      this.note.textContent = error.message;
+      return;
+    }
+    this.replace(lines, next);
+    this.busy = false;
+    this.draw();
+  }
+
+  // The newest lines are these; those that follow the last of them stay.
+  replace(lines, next) {
+    const names = this.lines.map((line) => this.name(line));
+    const first = Math.floor((this.scroller.scrollTop * this.scale()) / ROW);
+    const chosen = names[this.chosen];
+    const last = next && lines.length ? names.indexOf(this.name(lines.at(-1))) : -1;
+    if (last < 0) Object.assign(this, { lines, next, ended: !next });
+    else this.lines = [...lines, ...this.lines.slice(last + 1)];
+    const now = this.lines.map((line) => this.name(line));
+    this.known = new Set(now);
+    this.chosen = chosen === undefined ? -1 : now.indexOf(chosen);
+    this.grow();
+    const moved = first > 0 ? now.indexOf(names[first]) - first : 0;
+    if (moved > 0) this.scroller.scrollTop += (moved * ROW) / this.scale();
+    const count = this.lines.length;
+    this.note.textContent = count ? t(!this.next ? "rows.all" : this.ended ? "rows.most" : "rows.some", count) : t("rows.none");
+  }
+
   // A line that is new or has changed; `wanted` says whether it belongs here.
   put(line, wanted) {
     const name = this.name(line);
