@@ -69,6 +69,13 @@ pub fn shown(value: &str) -> String {
     printable(&value.replace('\t', " "))
 }
 
+/// A value without the quotes around all of it that phase2 writes where it is set to (`quoteheadervalues`), and some of its
+/// releases by themselves.
+pub fn unquoted(value: &str) -> &str {
+    let value = value.trim();
+    value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map_or(value, str::trim)
+}
+
 /// What dxgate calls itself.
 pub const PRODUCT: &str = concat!("dxgate/", env!("CARGO_PKG_VERSION"));
 
@@ -127,9 +134,9 @@ fn encoded_word(text: &str) -> String {
     format!("=?UTF-8?B?{}?=", STANDARD.encode(text))
 }
 
-/// `attachment; filename="…"`; when the name is not plain ASCII, `filename*` (RFC 2231) before a plain stand-in,
-/// because receivers that know both take the first. A name that looks like an encoded word goes the same way: many products
-/// decode those here, which RFC 2047 5 forbids.
+/// `attachment; filename="…"`; when the name is not plain ASCII, a plain stand-in and behind it `filename*` (RFC 2231), as
+/// RFC 6266 D wants it: JavaMail (OpenAS2, mendelson) puts what comes later over what came first. A name that looks
+/// like an encoded word goes the same way: many products decode those here, which RFC 2047 5 forbids.
 pub fn attachment_value(file_name: &str) -> String {
     let quoted = |c: char| match c {
         '"' | '\\' => '_',
@@ -149,12 +156,20 @@ pub fn attachment_value(file_name: &str) -> String {
             extended.push_str(&format!("%{byte:02X}"));
         }
     }
-    format!("attachment; filename*=UTF-8''{extended}; filename=\"{plain}\"")
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_form_that_javamail_keeps_which_is_the_last_has_the_whole_name() {
+        for (name, extended) in [("单.xml", "%E5%8D%95.xml"), ("订 1.xml", "%E8%AE%A2%201.xml"), ("a\"b", "a%22b")] {
+            let value = attachment_value(name);
+            assert_eq!(value.rsplit("; ").next(), Some(format!("filename*=UTF-8''{extended}").as_str()), "{value}");
+        }
+    }
 
     #[test]
     fn dates_are_written_as_rfc_2822_demands() {
@@ -180,9 +195,9 @@ mod tests {
     #[test]
     fn file_names_are_quoted_and_extended() {
         assert_eq!(attachment_value("a b.xml"), "attachment; filename=\"a b.xml\"");
-        assert_eq!(attachment_value("a\".xml"), "attachment; filename*=UTF-8''a%22.xml; filename=\"a_.xml\"");
-        assert_eq!(attachment_value("单.xml"), "attachment; filename*=UTF-8''%E5%8D%95.xml; filename=\"_.xml\"");
-        let word = "attachment; filename*=UTF-8''%3D%3Fa%3FQ%3Fb%3F%3D; filename=\"=_a?Q?b?=\"";
+        assert_eq!(attachment_value("a\".xml"), "attachment; filename=\"a_.xml\"; filename*=UTF-8''a%22.xml");
+        assert_eq!(attachment_value("单.xml"), "attachment; filename=\"_.xml\"; filename*=UTF-8''%E5%8D%95.xml");
+        let word = "attachment; filename=\"=_a?Q?b?=\"; filename*=UTF-8''%3D%3Fa%3FQ%3Fb%3F%3D";
         assert_eq!(attachment_value("=?a?Q?b?="), word, "meant as it stands");
         assert!(!attachment_value("a\r\nb").contains(['\r', '\n']));
     }

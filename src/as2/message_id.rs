@@ -35,6 +35,9 @@ impl MessageId {
     /// OpenAS2 and phase2 put the AS2 names of both sides into it as they are.
     pub fn parse(value: &str) -> Result<MessageId, MessageIdError> {
         let value = value.trim_matches([' ', '\t']);
+        // phase2 quotes fields whole where it is set to, and knows its message by what is in the quotes.
+        let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let value = inner.filter(|id| id.starts_with('<') && id.ends_with('>')).unwrap_or(value);
         if value.len() > LONGEST {
             return Err(MessageIdError::TooLong);
         }

@@ -292,7 +292,7 @@ fn name_field(headers: &Headers, field: &'static str) -> Result<As2Name, Request
 /// The presence of `Disposition-Notification-To` asks for a receipt; an empty `Receipt-Delivery-Option` means none.
 pub fn mdn_request(headers: &Headers) -> Option<MdnRequest> {
     headers.get(headers::NOTIFICATION_TO)?;
-    let async_url = headers.get(headers::RECEIPT_DELIVERY).map(str::trim).filter(|url| !url.is_empty());
+    let async_url = headers.get(headers::RECEIPT_DELIVERY).map(headers::unquoted).filter(|url| !url.is_empty());
     let options = headers.get(headers::NOTIFICATION_OPTIONS).map(NotificationOptions::parse).unwrap_or_default();
     Some(MdnRequest { async_url: async_url.map(str::to_owned), options })
 }

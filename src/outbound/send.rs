@@ -16,6 +16,7 @@ use super::restart::Transfer;
 use super::retry::Outcome;
 use super::{Outbound, circuit};
 use crate::as2::headers;
+use crate::as2::request::mdn_request;
 use crate::bilingual;
 use crate::ground::durable;
 use crate::ground::id::Id;
@@ -217,7 +218,7 @@ impl Outbound {
             return Ok(Cow::Borrowed(partner.url.as_str()));
         }
         let about = message.about.and_then(|id| self.store.message(&id));
-        let asked = about.and_then(|about| about.headers.get(headers::RECEIPT_DELIVERY).map(str::to_owned));
+        let asked = about.and_then(|about| mdn_request(&about.headers)).and_then(|asked| asked.async_url);
         match asked {
             Some(url) if partner.allows_async_mdn_to(&url) => Ok(Cow::Owned(url)),
             _ => Err(mdn_url_refused()),

@@ -156,3 +156,13 @@ fn mdns_go_to_another_server_while_that_for_payloads_is_down_and_it_stays_so() {
     assert_eq!(elsewhere.posted().len(), 1);
     assert_eq!(gateway.alerts(), ["partner-down"], "what another server answers says nothing about this one");
 }
+
+#[test]
+fn an_address_in_quotes_is_the_one_that_is_configured() {
+    let (home, peer, elsewhere) = (Home::ours(), peer(), Scripted::start(|_, _| Some(answer(204, "", b""))));
+    partner(&home, peer.url(), &elsewhere.url());
+    let gateway = Inside::start(&home, &inside::clock());
+    owe(&gateway, &format!("\"{}\"", elsewhere.url()), 1);
+    eventually("the MDN is delivered", || (mdns(&gateway)[0].state == State::Delivered).then_some(()));
+    assert_eq!(elsewhere.posted().len(), 1);
+}

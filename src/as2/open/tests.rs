@@ -97,7 +97,7 @@ fn sha256(octets: &[u8]) -> Vec<u8> {
 fn the_mic_covers_what_the_table_says() {
     let signed = Some(SignatureScheme::RsaPkcs1);
     let gcm = Some((ContentCipher::Aes128Gcm, KeyTransport::RsaOaepSha256));
-    let name = "filename*=UTF-8''%E5%8D%95%201.xml; filename=\"_ 1.xml\"";
+    let name = "filename=\"_ 1.xml\"; filename*=UTF-8''%E5%8D%95%201.xml";
     let fields = format!(
         "Content-Type: application/xml\r\nContent-Transfer-Encoding: binary\r\nContent-Disposition: attachment; {name}\r\n\r\n"
     );

@@ -204,7 +204,7 @@ fn taken_apart(entity: &[u8]) -> Wire {
 /// The octets that the MIC covers, from the wire alone, by reading RFC 4130 7.3.1 and RFC 5402 4 once more, and with another
 /// implementation of the envelope.
 fn covered(shape: &Shape, wire: &Wire, composed: &Composed, payload: &[u8]) -> Vec<u8> {
-    let name = "filename*=UTF-8''%E5%8D%95%201.xml; filename=\"_ 1.xml\"";
+    let name = "filename=\"_ 1.xml\"; filename*=UTF-8''%E5%8D%95%201.xml";
     let fields = format!(
         "Content-Type: application/xml\r\nContent-Transfer-Encoding: binary\r\nContent-Disposition: attachment; {name}\r\n\r\n"
     );

@@ -25,6 +25,7 @@
 //! | certificates without end, 99991231235959Z (tested in `cms`) | RFC 5280 4.1.2.5 |
 //! | the payload alone in an AES-GCM envelope; a compressed structure with its own fields, under the type of the payload; several files as the only part of multipart/mixed (`mendelson`) | mendelson |
 //! | an encoding that a multipart/related does not have, also behind a `Date` (`mendelson`); base64 or quoted-printable over all of a signed message that is posted, or of a receipt (tested in `mdn`), its delimiters as they were or not | any |
+//! | fields that stand in quotes as a whole | phase2 (quoteheadervalues) |
 //! | RSA-PSS without its parameters; RSA-OAEP with MGF1 of another digest (tested in `cms`) | pyas2; Java |
 
 use base64::Engine as _;
@@ -334,4 +335,21 @@ fn a_digest_over_the_decompressed_entity_is_accepted_by_name() {
     assert_eq!(judged(&mdn, &composed, true), Verdict::Accepted { matched: Some(matched) });
     let without = read(&answer(&Disposition::processed_ok(), None, Some(&BOB)));
     assert_eq!(judged(&without, &composed, true), Verdict::Doubtful(Doubt::NoMic), "still a signed message");
+}
+
+#[test]
+fn fields_that_stand_in_quotes_as_a_whole_are_read() {
+    let options = "\"signed-receipt-protocol=optional, pkcs7-signature; signed-receipt-micalg=optional, sha-256\"";
+    let fields = [
+        ("Message-ID", "\"<ph-OpenAS2-07102019213832+0300-9309@ACME Co_ours>\""),
+        ("Disposition-Notification-To", "\"as2@theirs\""),
+        ("Disposition-Notification-Options", options),
+        ("Receipt-Delivery-Option", "\"http://theirs:10080/mdn\""),
+    ];
+    let wire = fields.iter().fold(cbc(), |wire, (name, value)| with(wire, name, value));
+    accepted(&wire, "phase2 with quoteheadervalues");
+    let request = request(&wire);
+    assert_eq!(request.message_id.as_str(), "<ph-OpenAS2-07102019213832+0300-9309@ACME Co_ours>");
+    let asked = request.mdn.unwrap();
+    assert_eq!((asked.options.signed, asked.async_url.as_deref()), (true, Some("http://theirs:10080/mdn")));
 }

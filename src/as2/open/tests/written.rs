@@ -367,7 +367,7 @@ fn check_message(plan: &SendPlan, payload: &[u8]) -> (Headers, Vec<u8>) {
     assert_eq!(layers, expected_layers(plan), "{what}");
     let url = if let MdnMode::Async { url } = &plan.mdn.mode { Some(url.as_str()) } else { None };
     assert_eq!(written.wire.headers.get("Receipt-Delivery-Option"), url, "{what}");
-    let name = "attachment; filename*=UTF-8''%E5%8D%95%201.xml; filename=\"_ 1.xml\"";
+    let name = "attachment; filename=\"_ 1.xml\"; filename*=UTF-8''%E5%8D%95%201.xml";
     let fields = ["Content-Type", "Content-Transfer-Encoding", "Content-Disposition"].map(|name| headers.get(name));
     let named = plan.file_name.as_ref().map(|_| name);
     assert_eq!(fields, [Some(plan.content_type.as_str()), Some("binary"), named], "{what}");
