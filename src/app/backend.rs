@@ -17,6 +17,7 @@ use super::live::Traffic;
 use super::metrics::Metrics;
 use super::reload::Reloading;
 use super::runs::RunJob;
+use super::submissions::{Claim, UnderWay};
 use super::{partners, show};
 use crate::alerting::{NewSilence, Silence, Telling, Tested};
 use crate::bilingual;
@@ -29,7 +30,7 @@ use crate::evidence::Exported;
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Tasks};
 use crate::ground::id::Id;
-use crate::ground::space::{NoRoom, Space};
+use crate::ground::space::{NoRoom, Promise, Space};
 use crate::ground::text::Bilingual;
 use crate::http::{BodyError, RequestBody};
 use crate::inbound::{Inbound, LimitLabels, Refused, Unsettled};
@@ -42,6 +43,12 @@ use crate::store::{DeclaredFilter, DeclaredPage, Filter, JournalReport, MessageP
 
 /// How long a submission key is remembered, in hours.
 const KEY_HOURS: i64 = 24;
+/// Files for the pre-check that are in memory at a time.
+const PRECHECKS: usize = 4;
+/// Bytes of a file for the pre-check that waits for no turn.
+const SHORT: u64 = 1024 * 1024;
+/// Bytes of a submitted file of unknown length that are promised room at a time; more than a chunk.
+const STEP: u64 = 8 * 1024 * 1024;
 
 /// A handle on a running gateway; cheap to clone.
 #[derive(Clone)]
@@ -59,6 +66,9 @@ pub struct GatewayBackend {
     telling: Telling,
     pub(super) traffic: Traffic,
     pub(super) runs: RunJob,
+    submissions: UnderWay,
+    /// Turns at the pre-check.
+    prechecks: Arc<tokio::sync::Semaphore>,
     /// Held by whoever takes a partner's certificates into its file.
     pub(super) accepting: Arc<tokio::sync::Mutex<()>>,
     pub(super) started: Timestamp,
@@ -90,6 +100,8 @@ impl GatewayBackend {
             telling,
             traffic,
             runs,
+            submissions: UnderWay::default(),
+            prechecks: Arc::new(tokio::sync::Semaphore::new(PRECHECKS)),
             accepting: Arc::default(),
             started,
         }
@@ -138,26 +150,42 @@ impl GatewayBackend {
         self.store.messages(filter)
     }
 
-    /// Reads a submitted body into the store.
-    async fn spool(&self, mut body: RequestBody) -> Result<Draft, Refusal> {
+    /// Reads a submitted body into the store; the room is for the wire bytes that are made of it.
+    async fn spool(&self, mut body: RequestBody) -> Result<(Draft, Promise), Refusal> {
         let announced = body.content_length().unwrap_or(0).min(self.config.limits.payload);
         // The payload, and the wire bytes that are made of it.
-        let _room = self.space.promise(announced.saturating_mul(2)).map_err(|error| no_room(&error))?;
+        let mut room = self.space.promise(announced.saturating_mul(2)).map_err(|error| no_room(&error))?;
+        let (mut promised, mut came) = (announced, 0u64);
         body.limit(self.config.limits.payload);
         let mut sink = Sink::new(&self.store);
         while let Some(chunk) = body.next().await.map_err(|error| body_refusal(&error))? {
+            let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            came = came.saturating_add(len);
+            if came > promised {
+                let more = self.space.promise(STEP.saturating_mul(2)).map_err(|error| no_room(&error))?;
+                room = room.and(more);
+                promised = promised.saturating_add(STEP);
+            }
             let spooled = drain::blocking(move || sink.write_all(&chunk).map(|()| sink)).await;
             sink = spooled.map_err(std::io::Error::other).and_then(|sink| sink).map_err(|error| storage(&error))?;
+            if sink.is_file() {
+                room.spent(len);
+            }
         }
         let finished = drain::blocking(move || sink.finish()).await;
-        finished.map_err(std::io::Error::other).and_then(|draft| draft).map_err(|error| storage(&error))
+        let draft = finished.map_err(std::io::Error::other).and_then(|draft| draft).map_err(|error| storage(&error))?;
+        Ok((draft, room))
     }
 
     /// The message of an earlier submission with this key, or the identifier for a new one.
-    fn keyed_id(&self, partner: &str, key: &str) -> Id {
+    fn claim(&self, partner: &str, key: &str) -> Claim {
         let now = self.clock.now();
-        let known = keyed_ids(partner, key, now).find(|id| self.store.message(id).is_some());
-        known.unwrap_or_else(|| keyed_id(partner, key, now, 0))
+        let find = || {
+            let known = keyed_ids(partner, key, now).find(|id| self.store.message(id).is_some());
+            known.unwrap_or_else(|| keyed_id(partner, key, now, 0))
+        };
+        // Whatever the hour.
+        self.submissions.claim(keyed_id(partner, key, Timestamp::UNIX_EPOCH, 0), find)
     }
 }
 
@@ -218,15 +246,19 @@ impl Backend for GatewayBackend {
         key: Option<String>,
         change: Change,
     ) -> Result<Id, Refusal> {
-        let payload = self.spool(body).await?;
-        let id = key.map(|key| self.keyed_id(&partner, &key));
-        self.outbound.submit(&partner, &name, payload, id, Some(change)).await.map_err(|error| intake_refusal(&error))
+        let (payload, _room) = self.spool(body).await?;
+        let claim = key.map(|key| self.claim(&partner, &key));
+        let id = claim.as_ref().map(|claim| claim.id);
+        let submitted = self.outbound.submit(&partner, &name, payload, id, Some(change)).await;
+        submitted.map_err(|error| intake_refusal(&error))
     }
 
     async fn release_restored(&self, asked: Change) -> Result<u64, Refusal> {
         let waiting = Filter { restored: true, limit: usize::MAX, ..Filter::default() };
         let mut released = 0u64;
-        for message in self.store.messages(&waiting) {
+        let store = self.store.clone();
+        let found = drain::blocking(move || store.messages(&waiting)).await;
+        for message in found.map_err(|error| storage(&std::io::Error::other(error)))? {
             match self.act(message.id, Action::Release, asked.clone()).await {
                 Ok(_) => released = released.saturating_add(1),
                 // Settled by an MDN or another person meanwhile.
@@ -326,6 +358,9 @@ impl Backend for GatewayBackend {
         partner: Option<String>,
         mut body: RequestBody,
     ) -> Result<PrecheckWire, Refusal> {
+        // Whoever waits is not read from: it keeps a connection and no memory. What is short waits for nobody's slow line.
+        let long = body.content_length().is_none_or(|length| length > SHORT);
+        let _turn = if long { self.prechecks.acquire().await.ok() } else { None };
         let bytes = body.read_all(show::PRECHECK_LIMIT).await.map_err(|error| body_refusal(&error))?;
         let backend = self.clone();
         let checked = show::blocking(move || Ok(show::precheck(&backend, name, partner.as_deref(), &bytes))).await?;

@@ -28,6 +28,7 @@ mod reload;
 mod runs;
 mod show;
 mod stuck;
+mod submissions;
 mod translate;
 mod trial;
 

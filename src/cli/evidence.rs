@@ -183,7 +183,7 @@ fn stopped<T>(
 }
 
 fn damaged(error: &StoreError) -> Failure {
-    let exit = if matches!(error, StoreError::Damaged { .. }) { ExitCode::No } else { ExitCode::Unreachable };
+    let exit = if error.is_damage() { ExitCode::No } else { ExitCode::Unreachable };
     Failure::new(exit, error.code(), error.text())
 }
 

@@ -290,4 +290,9 @@ fn a_key_that_follows_one_which_ends_within_two_weeks_leaves_no_gap() {
         assert!(signing(day).is_some(), "nothing signs in {day} days: {said}");
     }
     assert_ne!(signing(0), signing(6));
+    let (exit, said) = command_line(&config, &["cert", "rotate", "--bits", "2048"]);
+    assert_eq!(exit, ExitCode::Done, "{said}");
+    let read = crate::config::load(&config, &no_variables, today()).expect("it holds");
+    let last = read.station.keys.keys().iter().map(|key| key.window.from).max();
+    assert!(last > Some(today() + days(10)), "nothing ends before two weeks: {last:?}");
 }

@@ -14,10 +14,11 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
 use crate::bilingual;
-use crate::cms::Certificate;
+use crate::cms::{Certificate, KeyKind};
 use crate::config::arrival::{self, Arrival, ArrivalError, table};
 use crate::config::{self, Config, home::quoted};
 use crate::ground::clock::{Clock as _, SystemClock};
+use crate::keys::StationKey;
 use crate::keys::generate::{KeyRequest, generate};
 use crate::keys::load::{self, KeyFileError};
 
@@ -90,12 +91,20 @@ pub fn rotate(context: &mut Context<'_>, arguments: &RotateArguments) -> Result<
     tell(context, &certificate, from, Some(&arrival.certificate_file.0))
 }
 
-/// Until when the key signs that signs now, if one does.
+/// Until when something signs from now on without a gap, if something does now.
 fn end_of_signing(config: &Config, now: Timestamp) -> Option<Timestamp> {
-    let old = config.station.keys.signing_key(now, None)?;
+    let sm2 = config.station.keys.signing_key(now, None)?.key.kind() == KeyKind::Sm2;
     let keys = config.station.keys.keys();
-    let used = keys.iter().filter(|key| key.uses.sign && key.window.holds(now) && key.certificate == old.certificate);
-    used.map(|key| key.window.until).max()
+    let until = |at: Timestamp| {
+        let signs =
+            |key: &&StationKey| key.uses.sign && (key.key.kind() == KeyKind::Sm2) == sm2 && key.window.holds(at);
+        keys.iter().filter(signs).map(|key| key.window.until).max()
+    };
+    let mut end = until(now)?;
+    while let Some(later) = end.checked_add(SignedDuration::from_secs(1)).ok().and_then(&until) {
+        end = later;
+    }
+    Some(end)
 }
 
 /// A certificate and key of ours.

@@ -48,11 +48,19 @@ pub fn run(context: &mut Context<'_>, role: Role) -> Result<ExitCode, Failure> {
             LogFormat::Json => tracing::warn!(code = warning.code, "{warning}"),
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = runtime()?;
     let ended = runtime.block_on(stay(context, config, role));
     // A reading that never comes to its end, on a filesystem that hangs, must not keep the process.
     runtime.shutdown_timeout(BLOCKING_ENDS);
     ended
+}
+
+/// Threads for blocking work, at most. A long transfer keeps one while its peer reads slowly, and `workers` may be 1024; all
+/// else needs some besides.
+const BLOCKING: usize = 1024 + 512;
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING).build()
 }
 
 /// For blocking work of tasks that were aborted: it may still write. What takes longer, a backup say, ends with the process.
@@ -227,5 +235,28 @@ impl Signals {
             // Without a handler nobody can ask; the process is ended from outside.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, RwLock};
+    use std::time::Duration;
+
+    use crate::ground::drain;
+
+    #[test]
+    fn the_most_transfers_that_may_be_configured_leave_threads_for_everything_else() {
+        let (runtime, gate) = (super::runtime().unwrap(), Arc::new(RwLock::new(())));
+        let closed = gate.write().unwrap();
+        let other = runtime.block_on(async {
+            for _ in 0..1024 {
+                let gate = gate.clone();
+                drop(drain::blocking(move || drop(gate.read())));
+            }
+            tokio::time::timeout(Duration::from_secs(20), drain::blocking(|| ())).await
+        });
+        drop(closed);
+        assert!(other.is_ok());
     }
 }

@@ -25,6 +25,27 @@ pub(super) struct Facts {
     pub(super) mic_in_mdn: bool,
 }
 
+/// A signature's files, without endings, and what was found of it: that it holds its content, and how it was made.
+struct Files {
+    stem: &'static str,
+    content: &'static str,
+    certificate: &'static str,
+    of: fn(&Facts) -> (bool, Option<(SignatureScheme, DigestAlgorithm)>),
+}
+
+const MESSAGE: Files = Files {
+    stem: "signature",
+    content: "content.bin",
+    certificate: "certificates/signer.pem",
+    of: |facts| (facts.opaque, facts.signature),
+};
+const MDN: Files = Files {
+    stem: "mdn-signature",
+    content: "mdn-content.bin",
+    certificate: "certificates/mdn-signer.pem",
+    of: |facts| (facts.mdn_opaque, facts.mdn_signature),
+};
+
 /// The text. Every command stands in a block of its own and ends with 0 exactly when what is said above it holds.
 pub(super) fn text(message: &Message, facts: &Facts, bundle: &Bundle) -> String {
     let sent = message.direction == Direction::Outbound;
@@ -45,13 +66,7 @@ pub(super) fn text(message: &Message, facts: &Facts, bundle: &Bundle) -> String 
         step(
             &format!("报文内容由{signer_zh}签名"),
             &format!("the content was signed by {signer_en}"),
-            &verification(
-                "signature",
-                "content.bin",
-                "certificates/signer.pem",
-                (facts.opaque, facts.signature),
-                bundle,
-            ),
+            &verification(&MESSAGE, facts, bundle),
         );
     }
     if let Some(algorithm) = facts.mic {
@@ -69,13 +84,7 @@ pub(super) fn text(message: &Message, facts: &Facts, bundle: &Bundle) -> String 
         step(
             &format!("回执（MDN）由{answerer_zh}签名"),
             &format!("the MDN was signed by {answerer_en}"),
-            &verification(
-                "mdn-signature",
-                "mdn-content.bin",
-                "certificates/mdn-signer.pem",
-                (facts.mdn_opaque, facts.mdn_signature),
-                bundle,
-            ),
+            &verification(&MDN, facts, bundle),
         );
     }
     if facts.mic_in_mdn {
@@ -166,13 +175,9 @@ fn remarks(facts: &Facts, bundle: &Bundle) -> String {
 
 /// A signature without trust in anything but the certificate beside it. One that was taken apart is checked in two steps: that
 /// it is over the attributes, and that these have the digest of the content.
-fn verification(
-    stem: &str,
-    content: &str,
-    certificate: &str,
-    (opaque, signature): (bool, Option<(SignatureScheme, DigestAlgorithm)>),
-    bundle: &Bundle,
-) -> String {
+fn verification(files: &Files, facts: &Facts, bundle: &Bundle) -> String {
+    let Files { stem, content, certificate, of } = files;
+    let (opaque, signature) = of(facts);
     if let Some((scheme, digest)) = signature.filter(|_| bundle.has(&format!("{stem}.attributes"))) {
         let options = match scheme {
             SignatureScheme::Sm2 => " -pkeyopt distid:1234567812345678",

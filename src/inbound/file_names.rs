@@ -29,11 +29,16 @@ impl Inbound {
         let opened = &verified.opened;
         let enclosed = verified.attachments.iter().filter_map(|(attachment, _)| attachment.file_name.as_ref());
         let names: Vec<&FileName> = opened.file_name.iter().chain(enclosed).collect();
+        // A multipart is no file: its own name may be that of one in it.
+        let outer = opened.file_name.iter().count();
         for (number, name) in names.iter().enumerate() {
             if name.safe != name.original {
                 return Some(illegal(name, opened));
             }
-            if names.iter().take(number).any(|other| other.safe == name.safe) || self.is_taken(partner, name) {
+            if names.iter().take(number).skip(outer).any(|other| other.safe == name.safe) {
+                return Some(twice(name, opened));
+            }
+            if self.is_taken(partner, name) {
                 return Some(repeated(name, opened));
             }
         }
@@ -65,6 +70,18 @@ fn illegal(name: &FileName, opened: &Opened) -> Refusal {
             "文件名 {shown} 不能原样使用（含有不允许的字符、以点或空格开头或结尾，或过长），按约定（accept.file_names）未接收。请对方换用文件名后作为新报文发送。",
             "the file name {shown} cannot stand as it is (characters that are not allowed, a dot or blank at an end, or too long); by agreement (accept.file_names) the message was not accepted. Ask the partner to send it anew under another name."
         ),
+    }
+}
+
+fn twice(name: &FileName, opened: &Opened) -> Refusal {
+    let shown = printable(&name.original);
+    Refusal {
+        explanation: "Two files in the message have the same name.",
+        text: bilingual!(
+            "同一报文中有两个文件名为 {shown}，按约定（accept.file_names）未接收。请对方换用文件名后作为新报文发送。",
+            "two files in the message are named {shown}; by agreement (accept.file_names) it was not accepted. Ask the partner to send it anew with a name for each."
+        ),
+        ..repeated(name, opened)
     }
 }
 

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use tokio::sync::Semaphore;
 
 use crate::ground::clock::Clock;
 use crate::ground::drain::{Shutdown, Tasks};
@@ -105,6 +106,8 @@ pub struct Inbound {
     stop: Shutdown,
     /// Openings at a time: they are pure computation.
     openings: Lanes,
+    /// Whose part is read again before it goes on: one at a time, since anybody may ask for it with a few bytes.
+    resumptions: Arc<Semaphore>,
     keys: Arc<KeyLocks>,
     failures: Arc<Failures>,
     recordings: Arc<Recordings>,
@@ -145,6 +148,7 @@ impl Inbound {
             tasks: parts.tasks,
             stop: parts.stop,
             openings: Lanes::new(),
+            resumptions: Arc::new(Semaphore::new(1)),
             keys: Arc::new(KeyLocks::default()),
             failures: Arc::new(failures),
             recordings: Arc::new(recordings),

@@ -53,8 +53,9 @@ impl Inbound {
                 let range = range.filter(fits).filter(|range| range.is_last());
                 range.ok_or_else(|| Reply::plain(400, "bad content range\n").closing())?
             }
-            // The first attempt needs no range: its sender asks what arrived of it when it broke off.
-            (None, Some(total @ 1..)) => Range { from: 0, to: total - 1, total },
+            // The first attempt needs no range: its sender asks what arrived of it when it broke off. What is too long is
+            // refused, and said, as any other body.
+            (None, Some(total @ 1..)) if total <= self.limits.body => Range { from: 0, to: total - 1, total },
             (None, _) => return Ok(None),
         };
         if range.total > self.limits.body {
@@ -75,7 +76,13 @@ impl Inbound {
         let Some(Part { range, mark, message_id }) = part else { return Ok((Sink::of_wire(&self.store), None)) };
         let (partials, id, room) = (self.store.partials().clone(), Id::new(self.clock.now()), self.limits.body);
         let Range { from, total, .. } = range;
+        // What is here is read again, whoever asks and whatever follows: that takes no more than one processor.
+        let reads = match from {
+            0 => None,
+            _ => self.resumptions.clone().acquire_owned().await.ok(),
+        };
         let taken = drain::blocking(move || {
+            let _reads = reads;
             partials.take(&Wanted { mark: &mark, message_id: &message_id, total, from, room }, id)
         });
         let taken = taken.await.unwrap_or_else(|error| Err(NotTaken::Io(std::io::Error::other(error))));
@@ -177,6 +184,9 @@ fn in_use() -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::specimens::Home;
     use super::*;
 
     #[test]
@@ -192,5 +202,20 @@ mod tests {
         assert_ne!(head("\"a\"", "them"), head("\"a\"", "others"));
         assert_eq!(head("\"a\"", "them"), head("\"a\"", "\"them\""), "quoting is not identity");
         assert_eq!(head("W/\"a\"", "them"), None);
+    }
+
+    #[tokio::test]
+    async fn parts_are_read_again_one_after_the_other_and_what_begins_waits_for_none() {
+        let home = Home::new();
+        let part = |from: u64| {
+            let mark = Mark::new(&["theirs", "ours"], &from.to_string());
+            Some(Part { range: Range { from, to: 9, total: 10 }, mark, message_id: "<1@theirs>".to_owned() })
+        };
+        let reading = home.flow.resumptions.acquire().await.unwrap();
+        assert!(home.flow.begin(part(0)).await.is_ok(), "it begins");
+        let waits = tokio::time::timeout(Duration::from_millis(200), home.flow.begin(part(5))).await;
+        assert!(waits.is_err(), "somebody else's part is being read");
+        drop(reading);
+        assert_eq!(home.flow.begin(part(5)).await.err().unwrap().status, 416, "nothing of it is here");
     }
 }

@@ -356,9 +356,18 @@ fn read_opened(file: &Path, opened: File) -> Result<Zeroizing<Vec<u8>>, KeyFileE
 
 #[cfg(unix)]
 fn exposure(metadata: &std::fs::Metadata) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = metadata.permissions().mode() & 0o777;
-    (mode & 0o077 != 0).then_some(mode)
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    exposed((metadata.uid(), metadata.gid()), metadata.permissions().mode())
+}
+
+/// The mode of a file of this user and group, if others may read it. systemd hands a credential to a service
+/// (`LoadCredential`) in a file that is root's alone, with an entry for the service's user in its access list; the bits of
+/// the group are the mask of that list then (acl(5)), so the file looks like 0440.
+#[cfg(unix)]
+fn exposed(owner: (u32, u32), mode: u32) -> Option<u32> {
+    let mode = mode & 0o777;
+    let credential = owner == (0, 0) && mode == 0o440;
+    (mode & 0o077 != 0 && !credential).then_some(mode)
 }
 
 #[cfg(not(unix))]
@@ -368,4 +377,18 @@ fn exposure(_metadata: &std::fs::Metadata) -> Option<u32> {
 
 fn unreadable(file: &Path, error: &io::Error) -> KeyFileError {
     KeyFileError::Unreadable { file: file.to_owned(), reason: error.kind().to_string() }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::exposed;
+
+    #[test]
+    fn a_credential_of_systemd_is_closed_and_whatever_else_a_group_may_read_is_not() {
+        assert_eq!(exposed((0, 0), 0o100_440), None);
+        assert_eq!((exposed((7, 7), 0o100_600), exposed((0, 0), 0o100_400)), (None, None));
+        for (owner, mode) in [((0, 0), 0o640), ((0, 0), 0o444), ((0, 7), 0o440), ((7, 0), 0o440), ((7, 7), 0o440)] {
+            assert_eq!(exposed(owner, mode), Some(mode), "{owner:?} {mode:o}");
+        }
+    }
 }

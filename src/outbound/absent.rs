@@ -90,17 +90,22 @@ impl Outbound {
             let (store, asked) = (self.store.clone(), filter.clone());
             let Ok(page) = drain::blocking(move || store.page(&asked)).await else { return };
             for message in page.messages.iter().filter(|message| partners.contains(&message.partner)) {
-                let Some((due, reason)) = goes_on(message, self.clock.now()) else { continue };
-                let fact = Fact::RetryAt { due, reason, came: Came::Unknown };
-                // One that has begun its way since is not to be sent a second time.
-                if let Err(error) = self.fact_if(message.id, &WAITING, fact).await {
-                    tracing::error!(%error, id = %message.id, "a message goes on later than it could");
-                }
+                self.let_go_on(message).await;
             }
             filter.before = page.next;
             if page.next.is_none() {
                 return;
             }
+        }
+    }
+
+    /// Makes a message due that was found waiting. A page is as old as all that was written since it was read: what has begun
+    /// its way meanwhile, or was transferred, is in another state, and is not to be sent a second time.
+    async fn let_go_on(&self, found: &Message) {
+        let Some((due, reason)) = goes_on(found, self.clock.now()) else { return };
+        let fact = Fact::RetryAt { due, reason, came: Came::Unknown };
+        if let Err(error) = self.fact_if(found.id, &[found.state], fact).await {
+            tracing::error!(%error, id = %found.id, "a message goes on later than it could");
         }
     }
 }
@@ -241,5 +246,21 @@ mod tests {
         flow.clone().welcome_back(customs()).await;
         let due = |id: &Id| flow.store.message(id).and_then(|message| message.due);
         assert_eq!((due(&taken), due(&tried)), (Some(now()), Some(now() + SignedDuration::from_mins(1))));
+    }
+
+    #[tokio::test]
+    async fn what_was_transferred_since_it_was_found_waiting_is_not_made_due_a_second_time() {
+        let home = Home::new();
+        let flow = home.flow();
+        let id = waiting(&flow, 1, now() + SignedDuration::from_mins(5), false).await;
+        let found = flow.store.message(&id).unwrap();
+        let deadline = now() + SignedDuration::from_mins(30);
+        let mut transaction = Transaction::new(now());
+        transaction.fact(id, Fact::Attempted { number: 1 });
+        transaction.fact(id, Fact::AwaitingReceipt { deadline, came: Came::Answered });
+        flow.store.commit(transaction).await.unwrap();
+        flow.let_go_on(&found).await;
+        let message = flow.store.message(&id).unwrap();
+        assert_eq!((message.state, message.due), (State::AwaitingReceipt, Some(deadline)));
     }
 }

@@ -178,7 +178,7 @@ impl Outbound {
             tracing::info!(id = %message.id, partner = %message.partner, "the refusal that settled the message came once more");
             return Ok(Arrival::Late);
         }
-        let open = !message.state.is_final() && message.attempts > 0;
+        let open = !message.state.is_final() && message.may_have_arrived();
         let decisive = examined.outcome != Outcome::NoReceipt;
         if open && decisive && self.settle(partner, &message, message.attempts, examined).await? {
             return Ok(Arrival::Settled);

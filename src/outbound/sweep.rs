@@ -1,6 +1,7 @@
 //! The loop around [`scan`](super::scan): every outbox is swept periodically; a folder watcher only wakes it earlier.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -155,7 +156,8 @@ impl Outbound {
             let mut claims = Vec::new();
             let mut rooms = self.rooms();
             if leftovers_at <= Instant::now() {
-                let mut left = self.leftovers(&outboxes);
+                let mut left;
+                (outboxes, left) = self.leftovers(outboxes).await;
                 left.retain(|claim| !ids.contains(&claim.id));
                 leftovers_at = Instant::now() + LEFTOVERS_EVERY;
                 take_places(&mut rooms, &left);
@@ -329,11 +331,22 @@ impl Outbound {
         })
     }
 
-    fn leftovers(&self, outboxes: &Outboxes) -> Vec<Claim> {
+    /// What earlier tries left claimed. Two folders of each partner are synced for that.
+    async fn leftovers(&self, outboxes: Outboxes) -> (Outboxes, Vec<Claim>) {
+        let work = move || {
+            let look = |(partner, outbox): (&String, &Outbox)| {
+                (partner.clone(), outbox.folder().with_file_name(scan::CLAIMED), outbox.leftovers())
+            };
+            let looked: Vec<(String, PathBuf, io::Result<Vec<Claim>>)> = outboxes.iter().map(look).collect();
+            (outboxes, looked)
+        };
+        let (outboxes, looked) = drain::blocking(work).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a look for claimed files ended unexpectedly; the outboxes are read anew");
+            (Outboxes::new(), Vec::new())
+        });
         let mut claims = Vec::new();
-        for (partner, outbox) in outboxes {
-            let folder = outbox.folder().with_file_name(scan::CLAIMED);
-            match outbox.leftovers() {
+        for (partner, folder, found) in looked {
+            match found {
                 Ok(found) => {
                     self.troubles.forget(&folder);
                     self.troubles.keep_claimed(&folder, &found);
@@ -343,11 +356,11 @@ impl Outbound {
                     let error = self.store.judge_sync(error);
                     tracing::error!(%error, folder = %folder.display(), "claimed files cannot be listed");
                     let reason = scan::folder_unreadable(&folder, &error);
-                    self.remember_trouble(Some(partner), &scan::Trouble { path: folder, reason });
+                    self.remember_trouble(Some(&partner), &scan::Trouble { path: folder, reason });
                 }
             }
         }
-        claims
+        (outboxes, claims)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a fact does to a message: a pure function, the state picture of [`record`](super::record) as code.
 //!
 //! Beyond the picture, four things happen in life and are lawful here: an asynchronous MDN may settle a message that
-//! is waiting for its next attempt or was held meanwhile (`Delivered` and `Failed` after at least one attempt); a
+//! is waiting for its next attempt or was held meanwhile (`Delivered` after at least one attempt, or after a restore, which
+//! has forgotten what there were); a
 //! message whose attempt was cut off by a crash, or whose receipt is overdue, is attempted again at once; composing may be postponed
 //! (`RetryAt` in `Queued`); a person may release a message that waits or has failed, which sends the same bytes again.
 
@@ -206,7 +207,7 @@ fn outbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), Bad
             message.become_due(AwaitingReceipt, *deadline);
         }
         Fact::Delivered { receipt, note, files } => {
-            only(open && message.attempts > 0)?;
+            only(open && message.may_have_arrived())?;
             message.settle(Delivered, note.clone(), receipt.as_ref(), files);
         }
         Fact::Failed { reason, receipt, files } => {
@@ -311,6 +312,11 @@ fn inbound(message: &mut Message, at: Timestamp, fact: &Fact) -> Result<(), BadT
 }
 
 impl Message {
+    /// An attempt was made, be it one that a restore from a backup has forgotten.
+    pub fn may_have_arrived(&self) -> bool {
+        self.attempts > 0 || !self.reach.is_none(self.attempts)
+    }
+
     /// Something is to be done at `due`.
     fn become_due(&mut self, state: State, due: Timestamp) {
         (self.state, self.due) = (state, Some(due));

@@ -487,3 +487,12 @@ fn what_is_known_of_attempts_is_kept_with_a_message_and_left_out_where_nothing_i
         (None, Reach::Unknown)
     );
 }
+
+#[test]
+fn what_a_restore_has_forgotten_was_sent_may_still_be_delivered() {
+    let (id, restored) = (Id::from_bytes(ID), Fact::Restored { sequence: 7 });
+    let held = apply(Some(after("queued composed").unwrap()), id, at(9), &restored).unwrap();
+    assert_eq!((held.state, held.attempts), (State::Held, 0));
+    let settled = apply(Some(held), id, at(10), &fact("delivered")).unwrap();
+    assert_eq!((settled.state, settled.restored), (State::Delivered, false));
+}

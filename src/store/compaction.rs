@@ -84,8 +84,10 @@ const WORTH_EMPTYING: u64 = 50;
 /// Bytes of bodies that move in one transaction.
 const MOVED_TOGETHER: u64 = 4 * 1024 * 1024;
 /// Room that snapshots and moved bodies leave: the journal and the index go on beside them, and an index that finds none has
-/// failed.
+/// failed. Where there is less than twice that, half of it, but for [`LEAST_LEFT`].
 const LEFT_FREE: u64 = 64 * 1024 * 1024;
+/// What gives room back must find some.
+const LEAST_LEFT: u64 = 16 * 1024 * 1024;
 
 impl Store {
     /// Writes a snapshot and has the journal vouch for it (blocking I/O; messages flow meanwhile). Returns the frame it
@@ -102,10 +104,11 @@ impl Store {
         if marks.snapshots.last().is_some_and(|last| applied <= last.upto.saturating_add(1)) {
             return Ok(None);
         }
-        self.require_room(0)?;
+        let left = self.left();
+        self.require_room(0, left)?;
         let short = Cell::new(false);
         let halt = || {
-            short.set(self.require_room(0).is_err());
+            short.set(self.require_room(0, left).is_err());
             short.get() || stop()
         };
         let written = snapshot::write(&self.0.index, journal, &halt);
@@ -238,7 +241,7 @@ impl Store {
     fn append_anew(&self, moved: Vec<Moved>) -> Result<u64, KeepError> {
         let count = u64::try_from(moved.len()).unwrap_or(u64::MAX);
         if count > 0 {
-            self.require_room(moved.iter().map(|one| one.body.len).fold(0, u64::saturating_add))?;
+            self.require_room(moved.iter().map(|one| one.body.len).fold(0, u64::saturating_add), self.left())?;
             let mut transaction = Transaction::new(self.0.config.clock.now());
             transaction.moved = moved;
             self.commit_blocking(transaction)?;
@@ -247,9 +250,15 @@ impl Store {
     }
 
     /// There are so many bytes, and what is left free.
-    fn require_room(&self, bytes: u64) -> Result<(), CommitError> {
+    fn require_room(&self, bytes: u64, left: u64) -> Result<(), CommitError> {
         let free = durable::free_space(&self.0.layout.journal).unwrap_or(u64::MAX);
-        if free >= bytes.saturating_add(LEFT_FREE) { Ok(()) } else { Err(CommitError::NoSpace) }
+        if free >= bytes.saturating_add(left) { Ok(()) } else { Err(CommitError::NoSpace) }
+    }
+
+    /// What is left free by what begins now.
+    fn left(&self) -> u64 {
+        let free = durable::free_space(&self.0.layout.journal).unwrap_or(u64::MAX);
+        (free / 2).clamp(LEAST_LEFT, LEFT_FREE)
     }
 
     /// Reads a body's frame: its bytes, checked against the digest in front of them.

@@ -128,7 +128,7 @@ pub(super) fn remove_others(journal: &Path, marks: &Marks) -> io::Result<()> {
 }
 
 /// Bytes written after which it is asked whether to stop, if not after as many records.
-const ASKED_EVERY: usize = 8 * 1024 * 1024;
+const ASKED_EVERY: usize = 1024 * 1024;
 
 /// Writes the index as it is now, durably. Returns what the journal must say of it before it counts.
 ///

@@ -94,13 +94,28 @@ fn step(event: &Event) -> Option<&'static str> {
     })
 }
 
+/// Facts that end no step.
+const BESIDE: [&str; 12] = [
+    "stray-receipt",
+    "acknowledged",
+    "evidence",
+    "staged",
+    "published",
+    "legal-held",
+    "legal-released",
+    "declared",
+    "prechecked",
+    "business-receipt",
+    "platform-answered",
+    "matched",
+];
+
 /// Whether a later fact ends a step.
 fn ends(step: &str, event: &Event) -> bool {
     if step == "publish" {
         return event.fact == "published";
     }
-    let beside = ["stray-receipt", "acknowledged", "evidence", "staged", "published", "legal-held", "legal-released"];
-    !beside.contains(&event.fact.as_str())
+    !BESIDE.contains(&event.fact.as_str())
 }
 
 fn about(message: &Message) -> Vec<(&'static str, String)> {
@@ -162,6 +177,7 @@ mod tests {
         };
         let facts = [
             (0, queued),
+            (0, Fact::Declared { documents: Vec::new() }),
             (1, composed),
             (2, Fact::Attempted { number: 1 }),
             (5, Fact::RetryAt { due: at(60), reason: reason(), came: Came::Unknown }),

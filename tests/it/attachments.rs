@@ -11,6 +11,11 @@ use crate::support::{http, keys};
 
 /// Two files with names and one without.
 fn several_files() -> Letter {
+    several_named(None)
+}
+
+/// The same in a multipart of this name.
+fn several_named(name: Option<&str>) -> Letter {
     let contents = [&b"<invoice/>"[..], b"%PDF-1.7", b"UNA:+"].map(BytesSource);
     let [invoice, scan, edi] = &contents;
     let enclosures = [
@@ -24,7 +29,8 @@ fn several_files() -> Letter {
         Enclosure { content_type: "application/EDIFACT", file_name: None, content_id: None, content: edi },
     ];
     let related = Related::new(&enclosures).unwrap();
-    let plan = SendPlan { content_type: related.content_type().to_owned(), file_name: None, ..plan() };
+    let plan =
+        SendPlan { content_type: related.content_type().to_owned(), file_name: name.map(str::to_owned), ..plan() };
     let stamp = Stamp { message_id: MessageId::parse("<several@theirs>").unwrap(), date: jiff::Timestamp::now() };
     let mut body = Vec::new();
     let composed = as2::compose(&plan, &stamp, &related, &MemoryScratch, &mut body).unwrap();
@@ -188,4 +194,17 @@ fn a_file_of_several_whose_name_came_before_is_refused_where_each_may_come_once(
     assert_eq!(gateway.wait_for("theirs", "inbox", "invoice.xml"), b"<a/>");
     assert!(gateway.stop().success());
     assert_eq!(home.names("theirs", "inbox").len(), 2);
+}
+
+#[test]
+fn a_multipart_that_is_named_like_a_file_in_it_holds_no_name_twice() {
+    let home = Home::ours();
+    let accept = "signature = true\nencryption = true\nfile_names = \"unique\"";
+    home.partner("theirs", &PartnerFile { accept, ..PartnerFile::default() });
+    let gateway = Gateway::start(&home);
+    let several = several_named(Some("invoice.xml"));
+    let answer = http::post(home.as2, "/as2", &several.headers, &several.body).unwrap();
+    assert!(receipt_in(&answer).disposition.is_positive(), "{}", answer.text());
+    assert_eq!(gateway.wait_for("theirs", "inbox", "invoice.xml"), b"<invoice/>");
+    assert!(gateway.stop().success());
 }

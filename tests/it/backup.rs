@@ -6,9 +6,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::support::correspondent::{Kind, receipt_for};
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile, Station};
-use crate::support::{eventually, keys};
+use crate::support::scripted::{Scripted, answer};
+use crate::support::{eventually, http, keys};
 
 #[test]
 fn a_backup_taken_under_load_is_whole_as_of_its_frame() {
@@ -158,4 +160,34 @@ fn homes() -> (Home, Home) {
     let back = PartnerFile { as2_name: "ours", url: left.url(), party: keys::ours(), ..PartnerFile::default() };
     right.partner("left", &back);
     (left, right)
+}
+
+#[test]
+fn a_receipt_for_what_was_sent_after_the_backup_delivers_it() {
+    let (home, peer) = (Home::ours(), Scripted::start(|_, _| Some(answer(202, "", b""))));
+    let mdn = "mode = \"async\"\nsigned = true";
+    home.partner("theirs", &PartnerFile { url: peer.url(), mdn, ..PartnerFile::default() });
+    let backup = home.path("backup");
+    let sender = Gateway::start(&home);
+    let ask = |what: &str| {
+        let token = home.token().unwrap();
+        let headers = format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n");
+        let path = format!("/api/v1/partners/theirs/{what}");
+        assert_eq!(http::post(home.console, &path, &headers, br#"{"reason":"a backup"}"#).unwrap().status, 200);
+    };
+    ask("pause");
+    home.submit("theirs", "order.xml", b"<order/>");
+    eventually("it is taken", || (count(&sender, "outbound") == 1).then_some(()));
+    said(&home, 0, &["backup", backup.to_str().unwrap(), "--format", "json"]);
+    ask("resume");
+    let posted = eventually("it is sent", || peer.posted().pop());
+    assert!(sender.stop().success());
+    lose(&home);
+    said(&home, 0, &["restore", backup.to_str().unwrap(), "--format", "json"]);
+    let sender = Gateway::start(&home);
+    let receipt = receipt_for(&posted, Kind::default());
+    assert_eq!(http::post(home.as2, "/as2", &receipt.headers, &receipt.body).unwrap().status, 200);
+    assert_eq!(sender.wait_for("theirs", "sent", "order.xml"), b"<order/>");
+    assert_eq!(sender.api("/api/v1/messages?direction=outbound")["messages"][0]["state"], "delivered");
+    assert_eq!(peer.posted().len(), 1, "nothing was sent again");
 }

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Output;
+use std::time::Duration;
 
 use crate::support::gateway::{Gateway, dxgate, run};
 use crate::support::home::{Home, PartnerFile, Station};
@@ -71,6 +72,7 @@ fn a_body_over_the_limit_is_refused_with_413() {
     let headers = format!("{PLAIN}AS2-From: theirs\r\nMessage-ID: <1@test>\r\n");
     let answer = http::post(home.as2, "/as2", &headers, &vec![b'x'; 200_000]).unwrap();
     assert_eq!(answer.status, 413, "{answer:?}");
+    eventually("the log says so", || gateway.log().contains("body-too-large").then_some(()));
     still_works(&home, &gateway);
 }
 
@@ -276,4 +278,35 @@ fn still_works(home: &Home, gateway: &Gateway<'_>) {
 
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn a_submitted_file_without_a_length_is_refused_when_it_comes_to_the_floor() {
+    const MIB: u64 = 1024 * 1024;
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let free = dxgate::ground::durable::free_space(scratch.path()).unwrap();
+    let floor = (free / MIB).saturating_sub(768);
+    let limits = format!("[limits]\nfree_space_floor = \"{floor}MiB\"\npayload = \"2GiB\"");
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &limits });
+    home.partner("theirs", &PartnerFile::default());
+    let _gateway = Gateway::start(&home);
+    let mut socket = TcpStream::connect(home.console).unwrap();
+    let head = format!(
+        "POST /api/v1/partners/theirs/messages?name=vast.bin HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+         Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+        home.token().unwrap()
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    let chunk = [b"100000\r\n".to_vec(), vec![b'x'; 1 << 20], b"\r\n".to_vec()].concat();
+    // Until it is answered, early or at the end of a gibibyte.
+    let answered = |socket: &TcpStream| socket.peek(&mut [0; 1]).is_ok_and(|read| read > 0);
+    let early = (0..1024).any(|_| socket.write_all(&chunk).is_err() || answered(&socket));
+    if !early {
+        let _ = socket.write_all(b"0\r\n\r\n");
+    }
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut status = [0; 12];
+    socket.read_exact(&mut status).unwrap();
+    assert_eq!(String::from_utf8_lossy(&status), "HTTP/1.1 503");
 }

@@ -297,3 +297,25 @@ fn a_snapshot_leaves_room_for_those_who_go_on_beside_it() {
     disk.free();
     assert!(store.take_snapshot(&|| false).unwrap().is_some());
 }
+
+#[test]
+fn a_short_snapshot_finds_room_on_a_disk_that_is_nearly_full() {
+    let disk = match SmallDisk::mount(100) {
+        Ok(disk) => disk,
+        Err(why) => return skipped("a short snapshot on a nearly full disk", &why),
+    };
+    let (data, at) = (disk.path().join("data"), Timestamp::UNIX_EPOCH);
+    let (store, _) = Store::open(StoreConfig::new(&data, Arc::new(ManualClock::new(at)))).unwrap();
+    let rejected = Fact::Rejected {
+        partner: "acme".to_owned(),
+        file_name: "x.xml".to_owned(),
+        payload: None,
+        reason: Reason { code: "bad".to_owned(), text: bilingual!("坏", "bad") },
+        files: Vec::new(),
+    };
+    let mut transaction = Transaction::new(at);
+    transaction.fact(Id::new(at), rejected);
+    store.commit_blocking(transaction).unwrap();
+    disk.fill(40 << 20);
+    assert!(store.take_snapshot(&|| false).unwrap().is_some());
+}

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use dxgate::as2::SendPlan;
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ use crate::support::correspondent::{self, Kind, acknowledge};
 use crate::support::gateway::{Gateway, dxgate};
 use crate::support::home::{Home, PartnerFile, Station};
 use crate::support::scripted::Scripted;
-use crate::support::{eventually, http, keys};
+use crate::support::{DEADLINE, eventually, http, keys};
 
 /// Texts that were script, a path, an escape or a format somewhere. None may be more than text here.
 const NAUGHTY: [&str; 14] = [
@@ -394,4 +396,35 @@ fn pages_bodies_and_questions_without_measure_are_refused_and_harm_nothing() {
     let answer = http::post(home.console, "/api/v1/session", &fields, b"");
     assert!(answer.map_or(true, |answer| answer.status >= 400), "fields without end");
     assert!(gateway.is_ready(), "{}", gateway.log());
+}
+
+#[test]
+fn files_for_the_pre_check_are_read_into_memory_a_few_at_a_time() {
+    let peer = confirming();
+    let home = home(&peer);
+    let _gateway = Gateway::start(&home);
+    let token = home.token().unwrap();
+    let ask = || {
+        let mut socket = TcpStream::connect(home.console).unwrap();
+        let head = format!(
+            "POST /api/v1/precheck?name=a.xml HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Content-Length: 33000000\r\nExpect: 100-continue\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        socket
+    };
+    let is_read = |socket: &mut TcpStream, within: Duration| {
+        socket.set_read_timeout(Some(within)).unwrap();
+        let mut begun = [0; 12];
+        socket.read_exact(&mut begun).is_ok_and(|()| begun == *b"HTTP/1.1 100")
+    };
+    let mut open: Vec<TcpStream> = (0..4).map(|_| ask()).collect();
+    assert!(open.iter_mut().all(|socket| is_read(socket, DEADLINE)));
+    let mut next = ask();
+    assert!(!is_read(&mut next, Duration::from_millis(700)), "it waits for its turn");
+    let fields = format!("Authorization: Bearer {token}\r\n");
+    let short = http::post(home.console, "/api/v1/precheck?name=a.xml", &fields, b"<a/>").unwrap();
+    assert_eq!(short.status, 200, "what is short waits for none");
+    drop(open.pop());
+    assert!(is_read(&mut next, DEADLINE), "and has it when another has ended");
 }

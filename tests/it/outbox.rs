@@ -18,11 +18,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::support::correspondent::{Kind, acknowledge, open};
-use crate::support::gateway::{Gateway, run};
+use crate::support::gateway::{Gateway, dxgate, run};
 use crate::support::home::{Home, PartnerFile, change, customs_home};
 use crate::support::inside::{self, Inside};
 use crate::support::scripted::{Scripted, answer};
-use crate::support::{eventually, eventually_within, keys};
+use crate::support::{eventually, eventually_within, http, keys};
 
 const DXPID: &str = "DXPENT0000012345";
 const IMPORT: &str = "DXPEDCCEB0000002";
@@ -469,4 +469,17 @@ fn a_partner_that_is_down_is_an_alert_until_it_is_taken_away() {
     fs::remove_file(home.path("partners/theirs.toml")).unwrap();
     assert_eq!(gateway.post("/api/v1/partners/reload", b"{}").0, 200);
     eventually("it is no partner any more", || gateway.alerts().is_empty().then_some(()));
+}
+
+#[test]
+fn a_slow_sync_of_claimed_files_holds_up_no_answer() {
+    let home = Home::ours();
+    home.partner("theirs", &PartnerFile::default());
+    let mut command = dxgate();
+    command.env("TOKIO_WORKER_THREADS", "1").env("FAILPOINTS", "dirsync@.claimed=sleep(600000)");
+    let _gateway = Gateway::spawn_by(&home, command);
+    // Until somebody else of the one thread has had a turn; the file waits for its folder.
+    eventually("it answers", || {
+        http::get(home.console, "/healthz", None).is_ok_and(|answer| answer.status == 200).then_some(())
+    });
 }

@@ -125,6 +125,21 @@ fn a_private_key_that_others_may_read_is_refused() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn what_systemd_hands_over_as_a_credential_is_taken_and_the_like_of_others_is_not() {
+    use std::os::unix::fs::MetadataExt as _;
+    let sandbox = Sandbox::new();
+    let key = sandbox.path("keys/station.key");
+    set_mode(&key, 0o440);
+    let metadata = std::fs::metadata(&key).expect("there");
+    if (metadata.uid(), metadata.gid()) == (0, 0) {
+        assert_eq!(sandbox.problems(), Vec::new());
+    } else {
+        sandbox.expect("private-file-exposed", "gateway.toml", Some(6), "station.keys[0].private_key");
+    }
+}
+
 #[test]
 fn key_files_that_do_not_fit_are_refused() {
     let sandbox = Sandbox::new();
