@@ -127,10 +127,13 @@ fn signature_part(boundary: &str, signature: &[u8]) -> Result<Vec<u8>, ComposeEr
     headers.push(CONTENT_TYPE, "application/pkcs7-signature; name=\"smime.p7s\"")?;
     headers.push(CONTENT_TRANSFER_ENCODING, "base64")?;
     headers.push(CONTENT_DISPOSITION, "attachment; filename=\"smime.p7s\"")?;
-    let mut part = format!("\r\n--{boundary}\r\n").into_bytes();
+    let encoded = STANDARD.encode(signature);
+    // With the line ends, the fields and the delimiters.
+    let mut part = Vec::with_capacity(encoded.len().saturating_add(encoded.len() / 32).saturating_add(512));
+    part.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
     part.extend_from_slice(&headers.to_bytes());
     part.extend_from_slice(b"\r\n");
-    for line in STANDARD.encode(signature).as_bytes().chunks(76) {
+    for line in encoded.as_bytes().chunks(76) {
         part.extend_from_slice(line);
         part.extend_from_slice(b"\r\n");
     }

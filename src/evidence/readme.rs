@@ -7,19 +7,22 @@ use crate::cms::{DigestAlgorithm, SignatureScheme};
 use crate::ground::text::printable;
 use crate::store::record::{Direction, Message};
 
+/// How a signature was made, if there is one that counts.
+type Made = Option<(SignatureScheme, DigestAlgorithm)>;
+
 /// What was found while the bundle was made.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) signed: bool,
     pub(super) opaque: bool,
     /// How it was signed.
-    pub(super) signature: Option<(SignatureScheme, DigestAlgorithm)>,
+    pub(super) signature: Made,
     pub(super) compressed: bool,
     /// Only the partner can open the wire bytes.
     pub(super) sealed: bool,
     pub(super) mdn_signed: bool,
     pub(super) mdn_opaque: bool,
-    pub(super) mdn_signature: Option<(SignatureScheme, DigestAlgorithm)>,
+    pub(super) mdn_signature: Made,
     /// The algorithm of the MIC that the MDN states and that is the digest of `content.bin`.
     pub(super) mic: Option<DigestAlgorithm>,
     pub(super) mic_in_mdn: bool,
@@ -30,7 +33,7 @@ struct Files {
     stem: &'static str,
     content: &'static str,
     certificate: &'static str,
-    of: fn(&Facts) -> (bool, Option<(SignatureScheme, DigestAlgorithm)>),
+    of: fn(&Facts) -> (bool, Made),
 }
 
 const MESSAGE: Files = Files {

@@ -126,7 +126,9 @@ impl Headers {
 
     /// `Name: value\r\n` of every field, never folded (several AS2 products cannot unfold), without the blank line.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let lens = self.fields.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(4));
+        // The blank line that follows as a rule has room too.
+        let mut out = Vec::with_capacity(lens.fold(2, usize::saturating_add));
         for (name, value) in self.fields.iter() {
             for piece in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
                 out.extend_from_slice(piece);
