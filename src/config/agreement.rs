@@ -190,8 +190,8 @@ fn mdn(
             let url = url.or_else(|| surroundings.station?.receipt_url.clone());
             if url.is_none() && surroundings.station.is_some() && !section.has("async_url") {
                 let text = bilingual!(
-                    "异步回执需要我方地址。请填写 async_url，或在 gateway.toml 的 [as2] 中填写 public_url。",
-                    "an asynchronous MDN needs an address of ours. Give async_url, or public_url under [as2] in gateway.toml."
+                    "异步回执需要我方地址。请填写 async_url，或在 gateway.toml 的 [as2] 中填写 public_url（运行中的网关须重启后生效）。",
+                    "an asynchronous MDN needs an address of ours. Give async_url, or public_url under [as2] in gateway.toml, which a running gateway takes at its next start."
                 );
                 section.error("mode", "receipt-url-missing", text);
             }

@@ -38,6 +38,19 @@ pub struct AlertSettings {
     pub command: Option<CommandSettings>,
 }
 
+impl AlertSettings {
+    /// Whether nothing differs: in what can be printed of both, and in the secrets, which no form of them shows.
+    pub(super) fn says_the_same(&self, other: &AlertSettings) -> bool {
+        format!("{self:?}") == format!("{other:?}") && self.secrets().eq(other.secrets())
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let passwords = self.mail.iter().filter_map(|mail| mail.credentials.as_ref()).map(|(_, password)| password);
+        let secrets = self.webhooks.iter().map(|webhook| &webhook.secret);
+        secrets.chain(passwords).map(|secret| secret.expose().as_str())
+    }
+}
+
 /// The least grave alert that a channel tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AlertLevel {

@@ -98,10 +98,10 @@ impl Arrival {
         let after = format!("{}\n\n{table}", text.trim_end());
         let written = self.write_files().map_err(ArrivalError::from);
         let configured = written.and_then(|()| {
-            let replaced = durable::replace(file, after.as_bytes()).map_err(ArrivalError::from);
+            let replaced = durable::replace_as_before(file, after.as_bytes()).map_err(ArrivalError::from);
             let holds = || super::load(gateway, environment, now).map(drop).map_err(ArrivalError::Problems);
             // The file is put back only where this call has changed it.
-            replaced.and_then(|()| holds()).inspect_err(|_| drop(durable::replace(file, &before)))
+            replaced.and_then(|()| holds()).inspect_err(|_| drop(durable::replace_as_before(file, &before)))
         });
         configured.inspect_err(|_| self.remove_files())
     }
@@ -128,7 +128,7 @@ impl Arrival {
         let (file, table) = &self.configuration;
         let text = std::fs::read_to_string(file).unwrap_or_default();
         if let Some(before) = text.strip_suffix(&format!("\n\n{table}"))
-            && durable::replace(file, format!("{before}\n").as_bytes()).is_ok()
+            && durable::replace_as_before(file, format!("{before}\n").as_bytes()).is_ok()
         {
             self.remove_files();
         }
@@ -148,10 +148,10 @@ impl Arrival {
         }
         // The key first: a certificate whose key was lost is the worse half to be left with.
         if let Some((path, bytes)) = &self.key_file {
-            save::private(path, bytes)?;
+            save::private_as_folder(path, bytes)?;
         }
         // An earlier call may have come as far as this.
-        if holds(certificate, bytes) { Ok(()) } else { durable::write_new(certificate, bytes) }
+        if holds(certificate, bytes) { Ok(()) } else { durable::write_new_as_folder(certificate, bytes) }
     }
 }
 

@@ -126,7 +126,8 @@ pub(super) fn reload(
     };
     let gateway = draft.zip(station).map(|(draft, station)| GatewayReload {
         restart: needs_restart(config, &draft, &station),
-        station,
+        // What counts after a restart only does not come into partners before it.
+        station: Station { keys: station.keys, ..Station::clone(&config.station) },
         as2: draft.as2,
         console_tls: draft.console.tls,
         proxy: draft.proxy,
@@ -217,7 +218,7 @@ fn needs_restart(config: &Config, draft: &Draft, station: &Station) -> Vec<&'sta
         ("delivery", *delivery == draft.delivery),
         ("retention", *retention == draft.retention),
         ("log", *log == draft.log),
-        ("alerts", format!("{alerts:?}") == format!("{:?}", draft.alerts)),
+        ("alerts", alerts.says_the_same(&draft.alerts)),
         ("onboarding", *onboarding == draft.onboarding),
         ("telemetry", format!("{telemetry:?}") == format!("{:?}", draft.telemetry)),
     ];

@@ -58,7 +58,11 @@ fn network(text: &str) -> Result<Network, Bilingual> {
 
 /// Two listeners cannot both have these addresses.
 pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
-    let same_address = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    // `[::]` takes the addresses of IPv4 as well, `0.0.0.0` none of IPv6 but that.
+    let all = |one: SocketAddr, other: SocketAddr| {
+        one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4() || other.ip().is_unspecified())
+    };
+    let same_address = one.ip() == other.ip() || all(one, other) || all(other, one);
     one.port() != 0 && one.port() == other.port() && same_address
 }
 
@@ -116,4 +120,25 @@ pub(super) fn listen(section: &Section<'_>) -> Option<SocketAddr> {
             )
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::collide;
+
+    #[test]
+    fn listeners_collide_where_the_system_lets_only_one_have_the_address() {
+        for (one, other, collides) in [
+            ("0.0.0.0:4080", "127.0.0.1:4080", true),
+            ("0.0.0.0:4080", "[::]:4080", true),
+            ("[::]:4080", "127.0.0.1:4080", true),
+            ("[::]:4080", "[::1]:4080", true),
+            ("0.0.0.0:4080", "[::1]:4080", false),
+            ("127.0.0.1:4080", "[::1]:4080", false),
+            ("0.0.0.0:4080", "0.0.0.0:4081", false),
+        ] {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!((collide(one, other), collide(other, one)), (collides, collides), "{one} {other}");
+        }
+    }
 }

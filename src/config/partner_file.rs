@@ -102,8 +102,8 @@ fn profile(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Profile {
     }
     if surroundings.station.is_some_and(|station| station.dxpid.is_none()) {
         let text = bilingual!(
-            "profile = \"dxp\" 需要本站的 DXPID。请在 gateway.toml 的 [station] 中填写 dxpid。",
-            "profile = \"dxp\" needs our DXPID. Give dxpid under [station] in gateway.toml."
+            "profile = \"dxp\" 需要本站的 DXPID。请在 gateway.toml 的 [station] 中填写 dxpid；运行中的网关须重启后生效。",
+            "profile = \"dxp\" needs our DXPID. Give dxpid under [station] in gateway.toml; a running gateway takes it at its next start."
         );
         root.error("profile", "dxpid-missing", text);
     }

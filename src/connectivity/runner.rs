@@ -97,8 +97,8 @@ impl RunError {
             ),
             RunError::Window(closed) => closed.text.clone(),
             RunError::NotResumable => bilingual!(
-                "该次测试属于另一个计划（或计划的用例已变），或已经结束，不能继续。请重新执行。",
-                "the run is of another plan, or its cases have changed, or it has ended: it cannot be resumed. Begin a new one."
+                "该次测试属于另一个计划（或计划的用例已变），或本站、伙伴的标识已变，或已经结束，不能继续。请重新执行。",
+                "the run is of another plan, its cases have changed, our names or the partner's have, or it has ended: it cannot be resumed. Begin a new one."
             ),
             RunError::Journal(error) => error.text(),
         }
@@ -168,11 +168,11 @@ impl<G: Gateway> Runner<G> {
     /// Goes on with an interrupted run.
     ///
     /// # Errors
-    /// The run has ended, or its cases are not those of the plan; the environment is production, or its window is
+    /// The run has ended, its cases are not those of the plan, or it was of other sides; the environment is production, or its window is
     /// closed.
     pub fn resume(parts: Parts<G>, plan: Plan, run: Run) -> Result<Runner<G>, RunError> {
         may_run(&parts)?;
-        if !is_of(&run, &plan) || run.ended.is_some() {
+        if !is_of(&run, &plan) || !is_between(&run, &parts) || run.ended.is_some() {
             return Err(RunError::NotResumable);
         }
         Ok(Runner { parts, plan, run, standing: Standing::Interrupted })
@@ -276,6 +276,16 @@ fn may_run<G: Gateway>(parts: &Parts<G>) -> Result<EnvironmentName, RunError> {
 fn is_of(run: &Run, plan: &Plan) -> bool {
     let told = |case: &CaseRecord| (case.id.clone(), case.kind, case.subject.clone());
     run.plan == plan.name && run.cases.iter().map(told).eq(plan.cases.iter().map(|case| told(&pending(case))))
+}
+
+/// The run's sides are those of now: one report tells of both halves.
+fn is_between<G: Gateway>(run: &Run, parts: &Parts<G>) -> bool {
+    let (station, partner) = (&run.station, &run.partner);
+    station.dxpid == parts.station.dxpid
+        && station.as2_name == parts.station.as2_name.as_str()
+        && partner.id == parts.partner.id
+        && partner.as2_name == parts.partner.as2_name.as_str()
+        && partner.url == parts.partner.url.as_str()
 }
 
 fn pending(case: &Case) -> CaseRecord {

@@ -27,6 +27,7 @@ use directory::{Directory, Parents};
 pub use dir_sync::DirSync;
 pub use directory::{fsync_dir, require_openable, sync_filesystem};
 pub use error::{DurableError, is_failed_sync, is_full};
+pub use owner::{replace_as_before, write_new_as_folder};
 pub use past_cache::PastCache;
 
 /// Names of temporary files begin with this; whoever owns a directory may remove them at start.
@@ -484,6 +485,8 @@ mod dir_sync;
 mod directory;
 #[path = "durable/error.rs"]
 mod error;
+#[path = "durable/owner.rs"]
+mod owner;
 #[path = "durable/past_cache.rs"]
 mod past_cache;
 #[path = "durable/platform.rs"]

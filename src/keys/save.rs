@@ -15,9 +15,22 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 /// [`AlreadyExists`](std::io::ErrorKind::AlreadyExists) when the name is taken; any failure of the disk. What was begun is
 /// removed.
 pub fn private(file: &Path, bytes: &[u8]) -> Result<(), DurableError> {
-    let published = begun(file, bytes)?.publish(file);
+    published(begun(file, bytes)?, file)
+}
+
+/// The same for whom the folder belongs to: who calls may be root where the gateway is not.
+///
+/// # Errors
+/// As [`private`].
+pub fn private_as_folder(file: &Path, bytes: &[u8]) -> Result<(), DurableError> {
+    let new = begun(file, bytes)?;
+    new.give_as_folder(file);
+    published(new, file)
+}
+
+fn published(new: NewFile, file: &Path) -> Result<(), DurableError> {
     // It has its name by then, which the next power cut might undo.
-    published.inspect_err(|error| {
+    new.publish(file).inspect_err(|error| {
         if error.step == "sync directory" {
             drop(std::fs::remove_file(file))
         }

@@ -150,6 +150,15 @@ fn a_run_that_the_end_of_the_gateway_interrupts_is_resumed_over_the_api() {
     site.gateway.kill();
     let left = said_by(&site.command(&["show", &id, "--format", "json"]));
     assert_eq!((&left["conclusion"], &left["counts"]["passed"]), (&json!("incomplete"), &json!(1)), "{left:#}");
+    // Under another identity its second half would be another test.
+    let text = fs::read_to_string(&site.enterprise).unwrap();
+    let own = text.lines().find(|line| line.starts_with("dxpid")).unwrap();
+    fs::write(&site.enterprise, text.replacen(own, "dxpid = \"DXPENT0000099999\"", 1)).unwrap();
+    (site.gateway, site.console, site.token) = serve(&site.enterprise);
+    let (status, refused) = site.post(&format!("/runs/{id}/resume"), &json!({}));
+    assert_eq!((status, &refused["code"]), (409, &json!("run-not-resumable")), "{refused:#}");
+    site.gateway.kill();
+    fs::write(&site.enterprise, text).unwrap();
     (site.gateway, site.console, site.token) = serve(&site.enterprise);
     assert_eq!(site.shown(&format!("/runs/{id}"))["running"], false);
     // Nothing is heard this time either: the case ends when its time is over.

@@ -63,3 +63,29 @@ fn a_folder_that_is_not_empty_is_left_alone() {
     assert!(matches!(refused, HomeError::NotEmpty(_)));
     assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 1);
 }
+
+#[cfg(unix)]
+#[test]
+fn what_changes_for_a_certificate_that_comes_in_stays_whose_it_was() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+
+    use crate::cms::Certificate;
+    use crate::config::arrival::Arrival;
+
+    let sandbox = Sandbox::new();
+    let (file, keys, key) = (sandbox.path("partners/customs.toml"), sandbox.path("keys"), sandbox.path("keys/new.key"));
+    set_mode(&file, 0o644);
+    // Root calls, and the gateway is somebody else. Others can give nothing away.
+    let given = [&file, &keys].into_iter().all(|path| chown(path, Some(4711), Some(4711)).is_ok());
+    let pem = REAL[1].certificate_pem.to_vec();
+    let certificate = Certificate::read(&pem).expect("a certificate");
+    let of = ("customs", file.as_path());
+    let mut arrival = Arrival::of_partner(sandbox.folder.path(), of, (&certificate, pem), &[], (None, None));
+    arrival.key_file = Some((key.clone(), b"a key".to_vec()));
+    arrival.put(&sandbox.path("gateway.toml"), &environment, sandbox.now).expect("it comes in");
+    let metadata = |path: &Path| std::fs::metadata(path).expect("there");
+    assert_eq!((metadata(&file).mode() & 0o777, metadata(&key).mode() & 0o777), (0o644, 0o600));
+    for path in [&file, &key, &arrival.certificate_file.0].into_iter().filter(|_| given) {
+        assert_eq!((metadata(path).uid(), metadata(path).gid()), (4711, 4711), "{}", path.display());
+    }
+}

@@ -1,10 +1,11 @@
 //! Partner files read again by a running gateway.
 
 use super::*;
+use crate::as2::MdnMode;
 use crate::config::{
     As2Settings, ClientDemand, Environment, GatewayReload, ListenerSettings, Reload, Severity, Stamps, reload_judged,
 };
-use crate::partner::Directory;
+use crate::partner::{Directory, Profile};
 
 /// Of a gateway that has taken nothing since its start.
 fn reload(config: &Config, old: &Directory, environment: Environment<'_>, now: Timestamp) -> Reload {
@@ -252,5 +253,52 @@ fn a_file_that_is_replaced_while_others_are_read_shows_in_the_stamps_of_that_rea
         let config = load(&sandbox.path("gateway.toml"), &replacing, sandbox.now);
         let config = config.unwrap_or_else(|problems| panic!("{problems}"));
         assert!(stamps_now(&config) != config.stamps, "nobody would ever notice what {file} says by now");
+    }
+}
+
+#[test]
+fn what_counts_after_a_restart_only_is_in_no_partner_before_it() {
+    let sandbox = Sandbox::new();
+    let url = |port: u16| format!("http://127.0.0.1:{port}/as2");
+    sandbox.gateway(&format!("[as2]\npublic_url = \"{}\"\n", url(4080)));
+    sandbox.partner("[agreement.mdn]\nmode = \"async\"\n");
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    sandbox.gateway(&format!("[as2]\npublic_url = \"{}\"\n", url(5080)));
+    let read = reload(&config, &config.partners, &environment, sandbox.now);
+    let asked = &read.partners.by_id("customs").expect("there").agreement.mdn.ask.mode;
+    assert_eq!(*asked, MdnMode::Async { url: url(4080) }, "nobody listens at the new one yet");
+    assert_eq!(read.gateway.expect("no mistake").restart, ["station", "as2"]);
+
+    sandbox.write("gateway.toml", GATEWAY.replace("dxpid = \"DXPENT0000012345\"\n", "").as_bytes());
+    sandbox.partner("");
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    sandbox.gateway("");
+    sandbox.write("partners/customs.toml", format!("profile = \"dxp\"\n{PARTNER}").as_bytes());
+    let read = reload(&config, &config.partners, &environment, sandbox.now);
+    assert_eq!(read.problems.iter().map(|one| one.code).collect::<Vec<_>>(), ["dxpid-missing"]);
+    assert_eq!(read.partners.by_id("customs").expect("kept").profile, Profile::Plain);
+}
+
+#[test]
+fn a_new_secret_of_those_who_are_told_is_named_since_it_counts_after_a_restart() {
+    let sandbox = Sandbox::new();
+    let (hook, mail) = (&b"a secret shared by two\n"[..], &b"the first password\n"[..]);
+    sandbox.write("hook.secret", hook);
+    sandbox.write("mail.pass", mail);
+    sandbox.gateway(
+        "[[alerts.webhook]]\nname = \"ops\"\nurl = \"https://alerts.example.com/\"\nsecret_file = \"hook.secret\"\n\
+         [alerts.mail]\nserver = \"smtp.example.com\"\nfrom = \"a@example.com\"\nto = [\"b@example.com\"]\n\
+         user = \"us\"\npassword_file = \"mail.pass\"\n",
+    );
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let restart = || {
+        let read = reload(&config, &config.partners, &environment, sandbox.now);
+        read.gateway.expect("no mistake").restart
+    };
+    assert!(restart().is_empty(), "nothing has changed");
+    for (file, before) in [("hook.secret", hook), ("mail.pass", mail)] {
+        sandbox.write(file, b"another one than before\n");
+        assert_eq!(restart(), ["alerts"], "{file}");
+        sandbox.write(file, before);
     }
 }

@@ -59,7 +59,7 @@ export async function exchangesSection(context, refresh) {
     }
   };
   const send = async () => {
-    const partner = await askPartner();
+    const partner = await askPartner().catch(context.fail);
     if (partner) await change("/certificate-exchanges", { partner });
   };
   return h("section", { id: "exchanges" }, h("h2", {}, t("exchanges")), h("p", { class: "muted" }, t("exchanges.explain")),

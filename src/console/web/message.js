@@ -157,7 +157,7 @@ function raw(context, message) {
   const view = h("pre", { class: "raw", tabindex: "0", hidden: true });
   const base = `/messages/${message.id}`;
   const parts = [
-    ["wire", message.wire?.size, context.may("operator") || !message.wire_shows_payload], ["payload", message.payload?.size, context.may("operator") && !message.payload_purged], ["mdn", undefined, Boolean(message.receipt)],
+    ["wire", message.wire?.size ?? null, context.may("operator") || !message.wire_shows_payload], ["payload", message.payload?.size ?? null, context.may("operator") && !message.payload_purged], ["mdn", undefined, Boolean(message.receipt)],
   ].filter(([, bytes, allowed]) => allowed && bytes !== null);
   return h("section", {}, h("h2", {}, t("raw")),
     h("div", { class: "buttons" }, parts.flatMap(([name, bytes]) => [
