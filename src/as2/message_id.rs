@@ -1,4 +1,5 @@
-//! Message-IDs (RFC 4130 5.3.3, RFC 5322 3.6.4): written strictly, read tolerantly, echoed exactly.
+//! Message-IDs (RFC 4130 5.3.3, RFC 5322 3.6.4): written strictly, read tolerantly, echoed exactly but for
+//! quotes around a whole field.
 
 use std::fmt;
 
@@ -31,13 +32,18 @@ pub enum MessageIdError {
 }
 
 impl MessageId {
+    /// A field's value without blanks and quotes around it: phase2 quotes fields whole where it is set to, and knows its
+    /// message by what is in the quotes.
+    pub fn in_field(value: &str) -> &str {
+        let value = value.trim_matches([' ', '\t']);
+        let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        inner.filter(|id| id.starts_with('<') && id.ends_with('>')).unwrap_or(value)
+    }
+
     /// Reads a `Message-ID` or `Original-Message-ID` value; missing brackets and a missing `@` are tolerated, and blanks: mendelson,
     /// OpenAS2 and phase2 put the AS2 names of both sides into it as they are.
     pub fn parse(value: &str) -> Result<MessageId, MessageIdError> {
-        let value = value.trim_matches([' ', '\t']);
-        // phase2 quotes fields whole where it is set to, and knows its message by what is in the quotes.
-        let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        let value = inner.filter(|id| id.starts_with('<') && id.ends_with('>')).unwrap_or(value);
+        let value = MessageId::in_field(value);
         if value.len() > LONGEST {
             return Err(MessageIdError::TooLong);
         }
@@ -97,6 +103,12 @@ impl From<MessageId> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_quoted_as_a_whole_names_what_is_in_the_quotes() {
+        assert_eq!(MessageId::in_field(" \"<a b@c>\" "), "<a b@c>");
+        assert_eq!(MessageId::in_field("\"a\"@b"), "\"a\"@b");
+    }
 
     #[test]
     fn the_received_syntax_is_kept_and_the_key_has_no_brackets() {

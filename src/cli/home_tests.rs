@@ -296,3 +296,20 @@ fn a_key_that_follows_one_which_ends_within_two_weeks_leaves_no_gap() {
     let last = read.station.keys.keys().iter().map(|key| key.window.from).max();
     assert!(last > Some(today() + days(10)), "nothing ends before two weeks: {last:?}");
 }
+
+#[test]
+fn a_key_of_another_kind_that_lasts_longer_leaves_no_gap_either() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let days = |days: i64| jiff::SignedDuration::from_hours(24 * days);
+    let config = home_at(folder.path(), today() - days(3 * 365 - 5));
+    let at = today().to_string();
+    for more in [&["cert", "rotate", "--bits", "256", "--from", &at][..], &["cert", "rotate", "--bits", "2048"]] {
+        let (exit, said) = command_line(&config, more);
+        assert_eq!(exit, ExitCode::Done, "{said}");
+    }
+    let read = crate::config::load(&config, &no_variables, today()).expect("it holds");
+    let rsa = Some(crate::cms::SignatureScheme::RsaPkcs1);
+    for day in 0..20 {
+        assert!(read.station.keys.signing_key(today() + days(day), rsa).is_some(), "no RSA key signs in {day} days");
+    }
+}

@@ -14,7 +14,7 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::output;
 use crate::bilingual;
-use crate::cms::{Certificate, KeyKind};
+use crate::cms::{Certificate, KeyKind, SignatureScheme};
 use crate::config::arrival::{self, Arrival, ArrivalError, table};
 use crate::config::{self, Config, home::quoted};
 use crate::ground::clock::{Clock as _, SystemClock};
@@ -63,10 +63,6 @@ pub fn import(context: &mut Context<'_>, arguments: &ImportArguments) -> Result<
 pub fn rotate(context: &mut Context<'_>, arguments: &RotateArguments) -> Result<ExitCode, Failure> {
     let config = context.config()?;
     let now = SystemClock.now();
-    let later = now.checked_add(SignedDuration::from_hours(24 * NOTICE_DAYS)).and_then(|at| at.round(Unit::Hour));
-    // Where the old key ends sooner, the new one begins with that: in between nothing could be signed.
-    let end = end_of_signing(&config, now);
-    let from = arguments.from.or_else(|| end.map(|end| later.unwrap_or(now).min(end)));
     let common_name = arguments.common_name.clone();
     let common_name = common_name.unwrap_or_else(|| config.station.as2_name.as_str().to_owned());
     let request = KeyRequest {
@@ -83,6 +79,10 @@ pub fn rotate(context: &mut Context<'_>, arguments: &RotateArguments) -> Result<
         let text = bilingual!("新证书无法读取：{error}", "the new certificate cannot be read: {error}");
         Failure::new(ExitCode::Unreachable, "certificate-unreadable", text)
     })?;
+    let later = now.checked_add(SignedDuration::from_hours(24 * NOTICE_DAYS)).and_then(|at| at.round(Unit::Hour));
+    // Where the old key ends sooner, the new one begins with that: in between nothing could be signed.
+    let end = end_of_signing(&config, certificate.key_kind(), now);
+    let from = arguments.from.or_else(|| end.map(|end| later.unwrap_or(now).min(end)));
     let bytes = (pair.certificate_pem.clone(), pair.key_pem.expose().clone());
     let passphrase_file = arguments.passphrase_file.as_deref();
     let new = Pair { certificate: &certificate, bytes, passphrase_file };
@@ -91,20 +91,24 @@ pub fn rotate(context: &mut Context<'_>, arguments: &RotateArguments) -> Result<
     tell(context, &certificate, from, Some(&arrival.certificate_file.0))
 }
 
-/// Until when something signs from now on without a gap, if something does now.
-fn end_of_signing(config: &Config, now: Timestamp) -> Option<Timestamp> {
-    let sm2 = config.station.keys.signing_key(now, None)?.key.kind() == KeyKind::Sm2;
+/// Until when something signs from now on without a gap as a key of this kind does; if none does now, as the key that signs
+/// now. An agreement on one kind of signature is met by no other.
+fn end_of_signing(config: &Config, new: Option<KeyKind>, now: Timestamp) -> Option<Timestamp> {
+    let present = config.station.keys.signing_key(now, None)?.key.kind();
     let keys = config.station.keys.keys();
-    let until = |at: Timestamp| {
-        let signs =
-            |key: &&StationKey| key.uses.sign && (key.key.kind() == KeyKind::Sm2) == sm2 && key.window.holds(at);
-        keys.iter().filter(signs).map(|key| key.window.until).max()
+    let end = |kind: KeyKind| {
+        let scheme = SignatureScheme::usual_for(kind);
+        let until = |at: Timestamp| {
+            let signs = |key: &&StationKey| key.uses.sign && scheme.fits(key.key.kind()) && key.window.holds(at);
+            keys.iter().filter(signs).map(|key| key.window.until).max()
+        };
+        let mut end = until(now)?;
+        while let Some(later) = end.checked_add(SignedDuration::from_secs(1)).ok().and_then(&until) {
+            end = later;
+        }
+        Some(end)
     };
-    let mut end = until(now)?;
-    while let Some(later) = end.checked_add(SignedDuration::from_secs(1)).ok().and_then(&until) {
-        end = later;
-    }
-    Some(end)
+    new.and_then(&end).or_else(|| end(present))
 }
 
 /// A certificate and key of ours.

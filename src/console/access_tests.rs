@@ -127,7 +127,8 @@ async fn users_are_made_changed_and_removed_and_one_admin_stays() {
     assert_eq!(rig.ask(Method::GET, "/api/v1/session", &[("Cookie", &cookie)], "").await.status, 401, "signed in anew");
     let last = rig.ask(Method::DELETE, "/api/v1/users/ada", &headers, "").await;
     assert_eq!(last.code(), (409, "last-admin"));
-    let last = rig.ask(Method::PATCH, "/api/v1/users/ada", &headers, r#"{"role":"viewer"}"#).await;
+    let both = r#"{"role":"viewer","password":"another long one"}"#;
+    let last = rig.ask(Method::PATCH, "/api/v1/users/ada", &headers, both).await;
     assert_eq!(last.code(), (409, "last-admin"));
     assert_eq!(rig.ask(Method::DELETE, "/api/v1/users/nina", &headers, "").await.status, 204);
     let names = rig.get("/api/v1/users").await.json;

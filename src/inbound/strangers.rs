@@ -86,7 +86,7 @@ impl Inbound {
         let plan = MdnPlan {
             from: to,
             to: from,
-            original_message_id: head.get(headers::MESSAGE_ID).filter(|id| may_be_echoed(id)),
+            original_message_id: head.get(headers::MESSAGE_ID).map(MessageId::in_field).filter(|id| may_be_echoed(id)),
             disposition: &told.disposition,
             mic: None,
             explanation: told.explanation,

@@ -347,7 +347,14 @@ impl Outbound {
         let file_name = name_of(&head);
         let (flow, document) = (self.clone(), payload.clone());
         let envelope = self.computing(bytes, move || flow.wrap(&head, &document)).await?;
-        let envelope = self.sealed(partner, envelope).await?;
+        let envelope = match self.sealed(partner, envelope).await {
+            // It will never be signed: tried again and again, it would keep the others in the outbox.
+            Err(NotSigned::Document(problem)) => {
+                let refusal = Refusal::unsignable(&problem);
+                return Ok(Prepared::Refused { payload: Arc::into_inner(payload), refusal });
+            }
+            sealed => sealed?,
+        };
         let (flow, of) = (self.clone(), partner.clone());
         let wire = move || flow.compose_content(&of, &envelope, (&file_name, false), (id, now));
         let wire = self.computing(bytes, wire).await?;

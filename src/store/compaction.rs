@@ -211,6 +211,7 @@ impl Store {
 
     /// Appends what is kept in these segments anew, but for `damaged` bodies.
     fn empty(&self, segments: &[u64], stop: Stop<'_>, damaged: &mut Option<KeepError>) -> Result<u64, KeepError> {
+        let left = self.left();
         let (mut moved, mut pending, mut bytes) = (0u64, Vec::new(), 0u64);
         for body in self.0.index.bodies() {
             let (id, location) = body.map_err(|error| self.index_error(&error))?;
@@ -228,20 +229,20 @@ impl Store {
             }
             bytes = bytes.saturating_add(len);
             if bytes >= MOVED_TOGETHER {
-                moved = moved.saturating_add(self.append_anew(std::mem::take(&mut pending))?);
+                moved = moved.saturating_add(self.append_anew(std::mem::take(&mut pending), left)?);
                 bytes = 0;
                 proceed(stop)?;
             }
         }
-        moved = moved.saturating_add(self.append_anew(pending)?);
+        moved = moved.saturating_add(self.append_anew(pending, left)?);
         proceed(stop)?;
         Ok(moved)
     }
 
-    fn append_anew(&self, moved: Vec<Moved>) -> Result<u64, KeepError> {
+    fn append_anew(&self, moved: Vec<Moved>, left: u64) -> Result<u64, KeepError> {
         let count = u64::try_from(moved.len()).unwrap_or(u64::MAX);
         if count > 0 {
-            self.require_room(moved.iter().map(|one| one.body.len).fold(0, u64::saturating_add), self.left())?;
+            self.require_room(moved.iter().map(|one| one.body.len).fold(0, u64::saturating_add), left)?;
             let mut transaction = Transaction::new(self.0.config.clock.now());
             transaction.moved = moved;
             self.commit_blocking(transaction)?;

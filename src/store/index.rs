@@ -54,7 +54,7 @@ use jiff::Timestamp;
 use self::floors::{Floors, Shift};
 use self::keys::{
     DUE_TAIL, claimed_prefix, document_prefix, due_and_id, id_and_document, id_and_number, key, message_id_prefix,
-    message_ids, millis, partner_prefix, state_byte, trailing_id,
+    millis, partner_prefix, state_byte, trailing_id,
 };
 use self::lists::BODIES;
 use self::pending::{Keys, Pending};
@@ -68,7 +68,7 @@ use crate::ground::id::Id;
 
 pub(super) use self::changes::{Changes, Entries};
 pub(super) use self::floors::Found;
-pub(super) use self::keys::{ALL_STATES, without_brackets, word, words};
+pub(super) use self::keys::{ALL_STATES, beginning, message_ids, without_brackets, word, words};
 pub(super) use self::line::Taken;
 pub(super) use self::listing::View;
 pub(super) use self::packed::decode;

@@ -124,12 +124,13 @@ impl Filter {
     /// Whether a message is wanted; limit and page aside.
     pub(super) fn passes(&self, message: &Message) -> bool {
         let same_id = |wanted: &String| {
-            message.message_id.as_deref().map(index::without_brackets) == Some(index::without_brackets(wanted))
+            let wanted = index::without_brackets(wanted);
+            index::message_ids(message).any(|known| index::without_brackets(known) == wanted)
         };
         let named = |wanted: &String| message.file_name.to_lowercase().contains(&wanted.to_lowercase());
         let mentioned = |wanted: &String| {
-            let wanted = index::word(wanted);
-            index::words(message).iter().any(|word| word.starts_with(&wanted))
+            let (wanted, id) = (index::word(wanted), index::word(index::beginning(wanted)));
+            index::words(message).iter().any(|word| word.starts_with(&wanted) || word.starts_with(&id))
         };
         (!self.restored || message.restored)
             && (self.states.is_empty() || self.states.contains(&message.state))

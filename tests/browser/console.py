@@ -207,6 +207,18 @@ def out_of_reach(console):
     console.driver.execute_script("window.mend()")
     console.drop("c.xml", b"<c/>")
     console.until("it is no longer said", lambda: "cannot be reached" not in console.text())
+    console.press('nav a[data-page="messages"]')
+    console.one(".rows-scroll")
+    console.driver.execute_script("""
+        const there = window.fetch;
+        window.fetch = (url, options) => (String(url).includes("/summary") ? Promise.reject(new TypeError("no network")) : there(url, options));
+        window.mend = () => { window.fetch = there; };
+    """)
+    console.press('nav a[data-page="now"]')
+    console.says("cannot be reached")
+    console.driver.execute_script("window.mend()")
+    console.drop("d.xml", b"<d/>")
+    console.until("the first look is forgotten too", lambda: "Last 24 hours" in console.text() and "cannot be reached" not in console.text())
 
 
 def live(console):

@@ -286,7 +286,7 @@ fn a_submitted_file_without_a_length_is_refused_when_it_comes_to_the_floor() {
     let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let free = dxgate::ground::durable::free_space(scratch.path()).unwrap();
     let floor = (free / MIB).saturating_sub(768);
-    let limits = format!("[limits]\nfree_space_floor = \"{floor}MiB\"\npayload = \"2GiB\"");
+    let limits = format!("[limits]\nfree_space_floor = \"{floor}MiB\"\npayload = \"8GiB\"");
     let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: &limits });
     home.partner("theirs", &PartnerFile::default());
     let _gateway = Gateway::start(&home);
@@ -299,9 +299,9 @@ fn a_submitted_file_without_a_length_is_refused_when_it_comes_to_the_floor() {
     socket.write_all(head.as_bytes()).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     let chunk = [b"100000\r\n".to_vec(), vec![b'x'; 1 << 20], b"\r\n".to_vec()].concat();
-    // Until it is answered, early or at the end of a gibibyte.
+    // Until it is answered, early or at the end of three gibibytes.
     let answered = |socket: &TcpStream| socket.peek(&mut [0; 1]).is_ok_and(|read| read > 0);
-    let early = (0..1024).any(|_| socket.write_all(&chunk).is_err() || answered(&socket));
+    let early = (0..3072).any(|_| socket.write_all(&chunk).is_err() || answered(&socket));
     if !early {
         let _ = socket.write_all(b"0\r\n\r\n");
     }

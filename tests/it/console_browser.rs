@@ -89,6 +89,11 @@ fn who_signs_out_is_signed_out_or_told_that_it_failed() {
 }
 
 #[test]
+fn whoever_reads_on_while_much_happens_gets_further_lines_and_keeps_the_row() {
+    play("lively", false);
+}
+
+#[test]
 fn a_page_that_is_left_before_it_is_there_ends() {
     play("left_early", false);
 }

@@ -478,7 +478,7 @@ fn a_slow_sync_of_claimed_files_holds_up_no_answer() {
     let mut command = dxgate();
     command.env("TOKIO_WORKER_THREADS", "1").env("FAILPOINTS", "dirsync@.claimed=sleep(600000)");
     let _gateway = Gateway::spawn_by(&home, command);
-    // Until somebody else of the one thread has had a turn; the file waits for its folder.
+    // Until somebody else of the one thread has had a turn.
     eventually("it answers", || {
         http::get(home.console, "/healthz", None).is_ok_and(|answer| answer.status == 200).then_some(())
     });

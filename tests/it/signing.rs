@@ -350,3 +350,24 @@ fn what_becomes_utf8_by_its_signature_is_called_so_in_the_envelope() {
     assert!(String::from_utf8(inside).unwrap().contains("encoding=\"UTF-8\""));
     assert_eq!(head.add_info.encoding.as_deref(), Some("UTF-8"));
 }
+
+#[test]
+fn a_declaration_that_its_signature_makes_too_long_is_refused_and_keeps_nobody_waiting() {
+    let peer = Scripted::start(|_, posted| Some(acknowledge(posted, Kind::default())));
+    let home = home(&peer, "envelope = true\n");
+    let config = fs::read_to_string(home.config()).unwrap();
+    fs::write(home.config(), config.replacen("[limits]\n", "[limits]\npayload = \"64KiB\"\n", 1)).unwrap();
+    let gateway = Gateway::start(&home);
+    // Exactly as long as a payload may be; comments, because one text of that length would be refused by the pre-check.
+    let mut long = sample::order(2, DXPID, Timestamp::now(), 1);
+    while long.len() + 9 <= 64 * 1024 {
+        long.extend_from_slice(b"<!-- -->\n");
+    }
+    long.resize(64 * 1024, b' ');
+    home.submit("customs", "long.xml", &long);
+    let findings = String::from_utf8(gateway.wait_for("customs", "rejected", "long.xml.findings.json")).unwrap();
+    assert!(findings.contains("document-too-large"), "{findings}");
+    home.submit("customs", "short.xml", &sample::order(1, DXPID, Timestamp::now(), 2));
+    gateway.wait_for("customs", "sent", "short.xml");
+    assert_eq!(peer.posted().len(), 1);
+}

@@ -88,7 +88,7 @@ export async function nowPage(context) {
   }
   const later = () => { pending ??= setTimeout(() => { pending = undefined; look(); }, GATHER_MS); };
   context.listen(later);
-  await load();
+  await look();
   const timer = setInterval(later, REFRESH_MS);
   return () => { clearInterval(timer); clearTimeout(pending); };
 }

@@ -47,6 +47,11 @@ export class Rows {
 
   async more() {
     if (this.busy || this.ended) return;
+    this.reading = this.read();
+    await this.reading;
+  }
+
+  async read() {
     this.busy = true;
     const run = this.run;
     this.note.textContent = t("loading");
@@ -75,6 +80,9 @@ export class Rows {
 
   // Reads the newest lines again, and shows them in the place of what was there: whoever reads further down stays there.
   async refresh() {
+    // What is read further down comes to its end first: while much happens it never would else.
+    await this.reading?.catch(() => {});
+    if (this.closed) return;
     this.run += 1;
     this.busy = true;
     const run = this.run;
@@ -101,17 +109,24 @@ export class Rows {
   // The newest lines are these; those that follow the last of them stay.
   replace(lines, next) {
     const names = this.lines.map((line) => this.name(line));
+    const places = new Map(names.map((name, place) => [name, place]));
+    // A line that says what it said stays the same, and its row with it: a click or a selection there goes on.
+    const newest = lines.map((line) => {
+      const before = this.lines[places.get(this.name(line))];
+      return before && JSON.stringify(before) === JSON.stringify(line) ? before : line;
+    });
     const first = Math.floor((this.scroller.scrollTop * this.scale()) / ROW);
     const chosen = names[this.chosen];
-    const last = next && lines.length ? names.indexOf(this.name(lines.at(-1))) : -1;
-    if (last < 0) Object.assign(this, { lines, next, ended: !next });
-    else this.lines = [...lines, ...this.lines.slice(last + 1)];
+    const last = next && newest.length ? (places.get(this.name(newest.at(-1))) ?? -1) : -1;
+    if (last < 0) Object.assign(this, { lines: newest, next });
+    else this.lines = [...newest, ...this.lines.slice(last + 1)];
+    this.ended = !this.next || this.lines.length >= MOST;
     const now = this.lines.map((line) => this.name(line));
     this.known = new Set(now);
     this.chosen = chosen === undefined ? -1 : now.indexOf(chosen);
     this.grow();
-    const moved = first > 0 ? now.indexOf(names[first]) - first : 0;
-    if (moved > 0) this.scroller.scrollTop += (moved * ROW) / this.scale();
+    const at = first > 0 ? now.indexOf(names[first]) : -1;
+    if (at >= 0) this.scroller.scrollTop += ((at - first) * ROW) / this.scale();
     const count = this.lines.length;
     this.note.textContent = count ? t(!this.next ? "rows.all" : this.ended ? "rows.most" : "rows.some", count) : t("rows.none");
   }
@@ -216,6 +231,7 @@ export class Rows {
   }
 
   close() {
+    this.closed = true;
     this.run += 1;
     cancelAnimationFrame(this.pending);
     this.watch.disconnect();

@@ -89,7 +89,8 @@ fn is_blank(bare: &str) -> bool {
 fn blank(node: &Node, kind: Type, value: &str, judge: &mut Judge<'_, '_, '_>) {
     let (name, zh) = (&node.name, &node.notes.name_zh);
     if node.notes.must != Must::Yes {
-        if !value.is_empty() && matches!(kind, Type::Text { collapse: false, .. }) {
+        // Of the blanks that XML knows: what looks like them is text to the schema.
+        if trim(value).len() != value.len() && matches!(kind, Type::Text { collapse: false, .. }) {
             blanks(node, value, judge);
         }
         return;

@@ -184,11 +184,11 @@ pub(super) fn id_and_number(key: &[u8]) -> Option<(Id, u32)> {
     Some((trailing_id(rest)?, u32::from_be_bytes(*number)))
 }
 
-/// Words by which people look for a message, in lower case: file name, Message-ID without brackets, business keys.
+/// Words by which people look for a message, in lower case: file name, Message-IDs without brackets, business keys.
 pub(in crate::store) fn words(message: &Message) -> Vec<String> {
-    let sent_as = message.message_id.as_deref().map(without_brackets).filter(|_| message.kind == JobKind::Payload);
+    let known_as = message_ids(message).map(without_brackets).filter(|_| message.kind == JobKind::Payload);
     let mut words = other_words(message);
-    words.extend(sent_as.map(word));
+    words.extend(known_as.map(word));
     words
 }
 
@@ -208,7 +208,7 @@ fn other_words(message: &Message) -> Vec<String> {
 }
 
 /// Every Message-ID that a message is known under.
-pub(super) fn message_ids(message: &Message) -> impl Iterator<Item = &str> {
+pub(in crate::store) fn message_ids(message: &Message) -> impl Iterator<Item = &str> {
     let earlier = message.earlier.iter().map(|earlier| earlier.message_id.as_str());
     let claimed = message.claim.iter().map(|claim| claim.message_id.as_str());
     message.message_id.as_deref().into_iter().chain(earlier).chain(claimed)
@@ -276,7 +276,7 @@ fn known_as(direction: Direction, exact: &str, claimed: u8, digest: &[u8; 32]) -
 
 /// Keys of messages with a Message-ID that begins so.
 pub(super) fn message_id_beginning(direction: Direction, text: &str) -> Vec<u8> {
-    key(b'i', &[&[side(direction)], word(text).as_bytes()])
+    key(b'i', &[&[side(direction)], word(beginning(text)).as_bytes()])
 }
 
 fn side(direction: Direction) -> u8 {
@@ -297,6 +297,12 @@ fn hash_of(texts: &[&str]) -> [u8; 32] {
 pub(in crate::store) fn without_brackets(message_id: &str) -> &str {
     let text = message_id.trim();
     text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text)
+}
+
+/// The beginning of a Message-ID as people type or paste it, without its brackets; the second one may not be there yet.
+pub(in crate::store) fn beginning(text: &str) -> &str {
+    let bare = without_brackets(text);
+    bare.strip_prefix('<').unwrap_or(bare)
 }
 
 pub(super) fn millis(instant: Timestamp) -> [u8; 8] {

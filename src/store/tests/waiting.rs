@@ -322,3 +322,24 @@ fn what_is_refused_under_a_message_id_is_apart_from_who_claimed_it() {
     let claimed = index.entries(b'i').map(|entry| entry.unwrap().0.split_last_chunk::<25>().unwrap().1[0]);
     assert_eq!(claimed.collect::<Vec<_>>(), [0, 1], "a look for who claimed a key passes the claimed ones alone");
 }
+
+#[test]
+fn a_message_is_found_by_every_message_id_that_it_went_under_however_that_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    compose_one(&store, 3, "customs", at(5));
+    happen(&store, id(3), 6, Fact::Attempted { number: 1 }).unwrap();
+    let mut transaction = Transaction::new(at(7));
+    let wire = transaction.body(b"wire anew".to_vec());
+    transaction.fact(id(3), recomposed("<3-again@station>", wire, at(7)));
+    store.commit_blocking(transaction).unwrap();
+    let ids = |filter: Filter| store.messages(&filter).iter().map(|message| message.id).collect::<Vec<_>>();
+    for text in ["<3-again@station>", "<3-again@st", "3-AGAIN", "<3@station>", "3@station", " <3@station> "] {
+        assert_eq!(ids(Filter { text: Some(text.to_owned()), ..Filter::default() }), [id(3)], "{text}");
+    }
+    for message_id in ["<3@station>", "3@station", "<3-again@station>"] {
+        let wanted = Filter { message_id: Some(message_id.to_owned()), ..Filter::default() };
+        assert_eq!(ids(wanted), [id(3)], "{message_id}");
+    }
+    assert_eq!(ids(Filter { text: Some("<4".to_owned()), ..Filter::default() }), [] as [Id; 0]);
+}
