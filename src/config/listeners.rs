@@ -1,6 +1,6 @@
 //! The AS2 listeners: `[as2]` itself and any number of `[[as2.listeners]]` beside it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::access::client_certificates;
 use super::document::Section;
@@ -59,10 +59,11 @@ fn network(text: &str) -> Result<Network, Bilingual> {
 /// Two listeners cannot both have these addresses.
 pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     // `[::]` takes the addresses of IPv4 as well, `0.0.0.0` none of IPv6 but that.
-    let all = |one: SocketAddr, other: SocketAddr| {
-        one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4() || other.ip().is_unspecified())
+    let all = |one: IpAddr, other: IpAddr| {
+        one.is_unspecified() && (one.is_ipv6() || other.is_ipv4() || other.is_unspecified())
     };
-    let same_address = one.ip() == other.ip() || all(one, other) || all(other, one);
+    let (here, there) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let same_address = here == there || all(here, there) || all(there, here);
     one.port() != 0 && one.port() == other.port() && same_address
 }
 
@@ -135,6 +136,8 @@ mod tests {
             ("[::]:4080", "[::1]:4080", true),
             ("0.0.0.0:4080", "[::1]:4080", false),
             ("127.0.0.1:4080", "[::1]:4080", false),
+            ("0.0.0.0:4080", "[::ffff:10.0.0.1]:4080", true),
+            ("127.0.0.1:4080", "[::ffff:127.0.0.1]:4080", true),
             ("0.0.0.0:4080", "0.0.0.0:4081", false),
         ] {
             let (one, other) = (one.parse().unwrap(), other.parse().unwrap());

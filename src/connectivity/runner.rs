@@ -97,8 +97,8 @@ impl RunError {
             ),
             RunError::Window(closed) => closed.text.clone(),
             RunError::NotResumable => bilingual!(
-                "该次测试属于另一个计划（或计划的用例已变），或本站、伙伴的标识已变，或已经结束，不能继续。请重新执行。",
-                "the run is of another plan, its cases have changed, our names or the partner's have, or it has ended: it cannot be resumed. Begin a new one."
+                "该次测试属于另一个计划（或计划的用例已变），或本站、伙伴的标识或伙伴的 URL 已变，或已经结束，不能继续。请重新执行。",
+                "the run is of another plan, its cases, our names or the partner's names or URL have changed, or it has ended: it cannot be resumed. Begin a new one."
             ),
             RunError::Journal(error) => error.text(),
         }

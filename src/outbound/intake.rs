@@ -327,14 +327,15 @@ impl Outbound {
         let (bytes, payload) = (payload.len(), Arc::new(payload));
         let (flow, of, document) = (self.clone(), partner.clone(), payload.clone());
         let to_be_signed = self.computing(bytes, move || flow.is_to_be_signed(&of, &document)).await?;
-        let payload = match partner.document_key() {
+        // What is refused goes back as it came.
+        let (payload, submitted) = match partner.document_key() {
             Some(key) if to_be_signed => match self.signed(key, payload.clone()).await {
                 Ok(signed) => {
                     // What is signed is UTF-8, whatever the file was.
                     if let Some(encoding) = &mut head.add_info.encoding {
                         "UTF-8".clone_into(encoding);
                     }
-                    Arc::new(signed)
+                    (Arc::new(signed), Some(payload))
                 }
                 Err(NotSigned::Document(problem)) => {
                     let refusal = Refusal::unsignable(&problem);
@@ -342,7 +343,7 @@ impl Outbound {
                 }
                 Err(error) => return Err(error.into()),
             },
-            _ => payload,
+            _ => (payload, None),
         };
         let file_name = name_of(&head);
         let (flow, document) = (self.clone(), payload.clone());
@@ -351,7 +352,7 @@ impl Outbound {
             // It will never be signed: tried again and again, it would keep the others in the outbox.
             Err(NotSigned::Document(problem)) => {
                 let refusal = Refusal::unsignable(&problem);
-                return Ok(Prepared::Refused { payload: Arc::into_inner(payload), refusal });
+                return Ok(Prepared::Refused { payload: Arc::into_inner(submitted.unwrap_or(payload)), refusal });
             }
             sealed => sealed?,
         };

@@ -462,6 +462,19 @@ def exchange(console):
     console.press("dialog button[type=submit]")
     console.until("that it is accepted", lambda: "accepted" in console.one("#exchanges tbody tr").text)
     assert not console.all("[data-exchange=accept]")
+    console.driver.execute_script("""
+        const there = window.fetch;
+        window.posted = 0;
+        window.fetch = (url, options) => {
+          if (options?.method === "POST") window.posted += 1;
+          return String(url).endsWith("/partners") ? Promise.reject(new TypeError("no network")) : there(url, options);
+        };
+        window.mend = () => { window.fetch = there; };
+    """)
+    console.press("[data-exchange=ask]")
+    console.says("cannot be reached")
+    assert console.driver.execute_script("return window.posted") == 0, "nobody was chosen, and something was asked"
+    console.driver.execute_script("window.mend()")
     console.press("[data-exchange=ask]")
     console.press("dialog button[type=submit]")
     console.until("our request", lambda: "asked by us" in console.one("#exchanges tbody tr").text)

@@ -367,6 +367,7 @@ fn a_declaration_that_its_signature_makes_too_long_is_refused_and_keeps_nobody_w
     home.submit("customs", "long.xml", &long);
     let findings = String::from_utf8(gateway.wait_for("customs", "rejected", "long.xml.findings.json")).unwrap();
     assert!(findings.contains("document-too-large"), "{findings}");
+    assert!(gateway.wait_for("customs", "rejected", "long.xml") == long, "as it was submitted");
     home.submit("customs", "short.xml", &sample::order(1, DXPID, Timestamp::now(), 2));
     gateway.wait_for("customs", "sent", "short.xml");
     assert_eq!(peer.posted().len(), 1);

@@ -59,8 +59,12 @@ export async function exchangesSection(context, refresh) {
     }
   };
   const send = async () => {
-    const partner = await askPartner().catch(context.fail);
-    if (partner) await change("/certificate-exchanges", { partner });
+    try {
+      const partner = await askPartner();
+      if (partner) await change("/certificate-exchanges", { partner });
+    } catch (error) {
+      context.fail(error);
+    }
   };
   return h("section", { id: "exchanges" }, h("h2", {}, t("exchanges")), h("p", { class: "muted" }, t("exchanges.explain")),
     table([

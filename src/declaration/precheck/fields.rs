@@ -18,7 +18,8 @@ use crate::bilingual;
 pub(super) fn check(node: &Node, value: &str, head: &Record, judge: &mut Judge<'_, '_, '_>) {
     let Content::Value(kind, _) = &node.content else { return };
     let bare = trim(value);
-    if is_blank(bare) {
+    // Where nothing has to be said, what only looks blank is text, and of the same form as any other.
+    if is_blank(bare) && (bare.is_empty() || node.notes.must == Must::Yes) {
         return blank(node, *kind, value, judge);
     }
     match *kind {
@@ -89,8 +90,7 @@ fn is_blank(bare: &str) -> bool {
 fn blank(node: &Node, kind: Type, value: &str, judge: &mut Judge<'_, '_, '_>) {
     let (name, zh) = (&node.name, &node.notes.name_zh);
     if node.notes.must != Must::Yes {
-        // Of the blanks that XML knows: what looks like them is text to the schema.
-        if trim(value).len() != value.len() && matches!(kind, Type::Text { collapse: false, .. }) {
+        if !value.is_empty() && matches!(kind, Type::Text { collapse: false, .. }) {
             blanks(node, value, judge);
         }
         return;

@@ -1,5 +1,5 @@
 //! Whose a file is: who calls may be root where the gateway, which reads it, is not. Only root can give files away; for
-//! others they stay theirs, and that is no failure.
+//! others they stay theirs, of the group where they are in it, and that is no failure.
 
 use std::fs::{self, File, Metadata};
 use std::io::Write as _;
@@ -44,7 +44,9 @@ impl NewFile {
 #[cfg(unix)]
 fn give(file: &File, like: &Metadata) {
     use std::os::unix::fs::{MetadataExt as _, fchown};
-    let _ = fchown(file, Some(like.uid()), Some(like.gid()));
+    // One at a time: a group of theirs, which lets the gateway read it, is in the power of others too.
+    let _ = fchown(file, None, Some(like.gid()));
+    let _ = fchown(file, Some(like.uid()), None);
 }
 
 #[cfg(not(unix))]

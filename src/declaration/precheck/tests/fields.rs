@@ -36,6 +36,8 @@ fn r04_wants_text_without_blanks_around_and_of_the_texts_length() {
     let note = |text: &str| said("CEB603Message", "Inventory/InventoryHead/note", text, "R04");
     assert_eq!(note("  "), ["field-blanks"], "an optional field of blanks");
     assert_eq!(note("\u{3000}"), [] as [&str; 0], "to the schema it is text");
+    let unit = said("CEB603Message", "Inventory/InventoryList/unit2", "\u{3000}", "R36");
+    assert_eq!(unit, ["code-form"], "text of no form");
     assert_eq!((note(""), note("一 二")), (vec![], vec![]));
     fires(&declaration(1), "consigneeAddress", &"海".repeat(101), "R04", "bytes-over-length");
     silent(&declaration(1), "consigneeAddress", &"海".repeat(100));
