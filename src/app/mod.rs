@@ -4,8 +4,8 @@
 //!
 //! Start: room, folders and their filesystem, both ports, the journal (which rebuilds its index when needed), the
 //! partners' flows, what a crash interrupted, the listeners. Stop: the listeners, while no further attempt to send begins; then
-//! sweeps and attempts in work, then the publisher, then the journal; all within the configured time and a few seconds, within a few seconds once the
-//! store has failed.
+//! sweeps and attempts in work, then the publisher, then the journal; all within the configured time and a few seconds,
+//! within a few seconds once the store has failed.
 
 mod alerts;
 mod backend;

@@ -122,7 +122,7 @@ pub struct Outbound {
     troubles: Arc<troubles::Troubles>,
     /// Declarations that are not in the journal yet.
     preparing: Arc<earlier::Preparing>,
-    losing: Arc<trial::Losing>,
+    trials: Arc<trial::Trials>,
     /// Claimed files that have done their service.
     disposal: Arc<disposal::Disposal>,
     /// Held by whoever asks for or answers about certificates, so that an exchange is answered once.
@@ -173,7 +173,7 @@ impl Outbound {
             signing: Arc::default(),
             troubles: Arc::default(),
             preparing: Arc::default(),
-            losing: Arc::default(),
+            trials: Arc::default(),
             disposal: Arc::default(),
             exchanging: Arc::default(),
         }

@@ -94,7 +94,7 @@ impl Outbound {
         let delivery = pin!(self.deliver(&partner, &url, &message, outgoing));
         let answer = self.reached_under_way(&partner, &server, (&wire, &reading), delivery).await;
         self.note_reach(&partner, &server, answer.as_ref().err());
-        let answer = self.losing.pass(&message.id, answer);
+        let answer = self.trials.pass(&message.id, answer);
         let broke_off = answer.as_ref().is_err_and(|error| error.kind == PostErrorKind::Body);
         let examined = match reading.passing_trouble().filter(|_| broke_off) {
             Some(reason) => Examined { reason: Some(reason), ..Examined::plain(Outcome::Unread) },
@@ -153,7 +153,7 @@ impl Outbound {
         message: Arc<Message>,
     ) -> Result<Option<Arc<Message>>, CommitError> {
         let seen = message.attempts > 0 && message.kind == JobKind::Payload && !never_arrived(&message);
-        if !partner.delivery.fresh_message_id || !seen || self.losing.is_trial(&message.id) {
+        if !partner.delivery.fresh_message_id || !seen || self.trials.is_trial(&message.id) {
             return Ok(Some(message));
         }
         let composed = self.recompose(partner.clone(), &message).await;

@@ -24,11 +24,11 @@ use crate::store::trail::Change;
 
 /// Messages of the connectivity test, as long as this process lives.
 #[derive(Debug, Default)]
-pub(super) struct Losing {
+pub(super) struct Trials {
     /// Those whose first answer is thrown away.
-    answers: Mutex<BTreeSet<Id>>,
+    losing: Mutex<BTreeSet<Id>>,
     /// All of them: composed anew they would be messages like any other.
-    trials: Mutex<BTreeSet<Id>>,
+    all: Mutex<BTreeSet<Id>>,
 }
 
 /// What a repetition of a message that was sent before came to.
@@ -49,11 +49,11 @@ const FOREIGN_DAYS: u32 = 2;
 /// Its bits.
 const FOREIGN_BITS: u32 = 2048;
 
-impl Losing {
+impl Trials {
     /// The answer, or, once for a message that shall lose it, a connection that ended before it came.
     pub(super) fn pass(&self, id: &Id, answer: Result<Answer, PostError>) -> Result<Answer, PostError> {
         let whole = answer?;
-        if !self.answers.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
+        if !self.losing.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
             return Ok(whole);
         }
         let lost = PostError::new(PostErrorKind::Closed, "the connectivity test threw the first answer away");
@@ -62,13 +62,13 @@ impl Losing {
 
     /// Whether the message travels otherwise than the agreement says.
     pub(super) fn is_trial(&self, id: &Id) -> bool {
-        self.trials.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     fn add(&self, id: Id, loses: bool) {
-        self.trials.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         if loses {
-            self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            self.losing.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         }
     }
 }
@@ -95,7 +95,7 @@ impl Outbound {
         if trial.foreign_signer {
             flow.station = Arc::new(self.with_foreign_key().await?);
         }
-        self.losing.add(id, trial.lose_first_answer);
+        self.trials.add(id, trial.lose_first_answer);
         let name = crate::mime::safe_file_name(file_name);
         let change = Change {
             on: format!("message:{id}"),

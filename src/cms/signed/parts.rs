@@ -20,7 +20,7 @@ pub struct Apart {
     pub is_odd: bool,
 }
 
-/// `None` without signed attributes, and for what is no SignedData with one signer.
+/// Takes a signature apart. `None` without signed attributes, and for what is no SignedData with one signer.
 pub fn signed_attributes(ber: impl Read) -> Option<Apart> {
     let limits = Limits::default();
     let mut reader = BerReader::new(ber, &limits);
