@@ -7,7 +7,7 @@
 //! | outgrows what was told: it is graver, or about something else | is told anew |
 //! | goes on | is told again after the reminder's time |
 //! | ends by itself | is told, if it was told of the beginning |
-//! | is acknowledged | is told nothing more |
+//! | is acknowledged | is told nothing more, nor when the next start finds it again |
 //! | is under a silence | is told nothing; what still goes on after it is told then |
 //!
 //! A condition that a start finds again is the same one: it is not told anew. Other words and figures of a condition take
@@ -65,6 +65,9 @@ struct Entry {
     /// It ended under a silence: who was not told of it before is not told of it.
     #[serde(default)]
     hushed: bool,
+    /// A person has seen this condition: nobody is told of it until it has ended and begun anew, or outgrows what was seen.
+    #[serde(default)]
+    seen: bool,
     /// By the channel's name.
     #[serde(default)]
     told: BTreeMap<String, Told>,
@@ -93,22 +96,23 @@ pub(super) enum Standing {
 impl Ledger {
     /// An alert was raised; `true` when that is news.
     pub(super) fn take(&mut self, raised: Raised) -> bool {
+        let mut known = false;
         match raised.message {
             Some(_) => self.upto = self.upto.max(Some(raised.alert.raised)),
-            None => {
-                self.found.insert(raised.name());
-            }
+            None => known = !self.found.insert(raised.name()),
         }
         match self.entries.get_mut(&raised.name()) {
-            Some(entry) if !entry.is_anew(&raised) => {
-                // Found again by a new start: the same condition, still of the time when it was first found.
-                let first = entry.raised.alert.raised;
+            Some(entry) if !entry.is_anew(&raised, known) => {
+                // Found again by a new start: the same condition, still of the time when it was first found. What was seen is
+                // told to nobody, and is known by the time at which this process found it.
+                let first = if entry.seen { raised.alert.raised } else { entry.raised.alert.raised };
                 entry.raised = raised;
                 entry.raised.alert.raised = first;
                 false
             }
             _ => {
-                let entry = Entry { raised: raised.clone(), ended: None, hushed: false, told: BTreeMap::new() };
+                let (ended, told) = (None, BTreeMap::new());
+                let entry = Entry { raised: raised.clone(), ended, hushed: false, seen: false, told };
                 self.entries.insert(raised.name(), entry);
                 true
             }
@@ -143,7 +147,9 @@ impl Ledger {
         let Some(entry) = self.entries.get_mut(&name) else { return false };
         match standing {
             Standing::Open => entry.refresh(current),
+            Standing::Acknowledged if current.message.is_none() => return !std::mem::replace(&mut entry.seen, true),
             Standing::Acknowledged => return self.entries.remove(&name).is_some(),
+            Standing::Ended if entry.seen => return self.entries.remove(&name).is_some(),
             Standing::Ended if entry.ended.is_none() => {
                 entry.ended = Some(now);
                 entry.hushed = self.silences.iter().any(|silence| silence.covers(&entry.raised, now));
@@ -165,7 +171,7 @@ impl Ledger {
     /// How much a channel has yet to be told for the first time, silences aside.
     pub(super) fn waiting(&self, channel: &Channel) -> usize {
         let entries = self.entries.values().filter(|entry| entry.concerns(channel));
-        entries.filter(|entry| !entry.hushed && !entry.told.contains_key(&channel.name)).count()
+        entries.filter(|entry| !entry.hushed && !entry.seen && !entry.told.contains_key(&channel.name)).count()
     }
 
     /// A channel has been told this.
@@ -244,12 +250,13 @@ impl Entry {
         !own && (alert.level >= channel.level || self.told.contains_key(&channel.name))
     }
 
-    /// Whether who was told of this has to be told of what is `raised` now.
-    fn is_anew(&self, raised: &Raised) -> bool {
+    /// Whether who was told of this has to be told of what is `raised` now. `known`: this process has found it before, so that
+    /// it has ended since if it is of another time.
+    fn is_anew(&self, raised: &Raised, known: bool) -> bool {
         let again = self.raised.alert.raised != raised.alert.raised;
         match raised.message {
             Some(_) => again,
-            None => (again && self.ended.is_some()) || self.is_outgrown_by(raised),
+            None => (again && (self.ended.is_some() || (self.seen && known))) || self.is_outgrown_by(raised),
         }
     }
 
@@ -268,6 +275,9 @@ impl Entry {
     }
 
     fn news(&self, channel: &Channel, now: Timestamp, reminder: SignedDuration) -> Option<Notice> {
+        if self.seen {
+            return None;
+        }
         let Some(told) = self.told.get(&channel.name) else {
             return (!self.hushed).then(|| Notice::new(&self.raised, Status::Raised, 0, self.ended));
         };

@@ -232,7 +232,7 @@ impl Telling {
     /// Tells every channel, or the one with this name, that it is a test; returns what each came to.
     pub async fn test(&self, only: Option<&str>) -> Vec<Tested> {
         let mut tested = Vec::new();
-        for (channel, way) in &self.0.ways {
+        for (place, (channel, way)) in self.0.ways.iter().enumerate() {
             if only.is_some_and(|only| only != channel.name) {
                 continue;
             }
@@ -240,8 +240,12 @@ impl Telling {
             let outcome = way.tell(&Delivery::new(&self.0.station, vec![Notice::test(now)], now)).await;
             self.count(channel, outcome.is_ok());
             let failed = match outcome {
-                Ok(unreached) if unreached.is_empty() => None,
-                Ok(unreached) => Some(listed(&unreached)),
+                Ok(unreached) => {
+                    let failed = (!unreached.is_empty()).then(|| listed(&unreached));
+                    // Where nothing waits for the channel, nothing else would find out.
+                    self.works(place, unreached);
+                    failed
+                }
                 Err(untold) => Some(untold.0),
             };
             tested.push(Tested { channel: channel.name.clone(), failed });

@@ -328,3 +328,26 @@ fn hostile_texts_stay_within_a_line_of_a_mail() {
     assert!(!delivery.subject().contains(['\r', '\n']), "{}", delivery.subject());
     assert!(!delivery.words().contains("\r"), "{}", delivery.words());
 }
+
+#[test]
+fn a_condition_that_was_acknowledged_is_not_told_by_the_next_start_and_is_once_it_begins_anew() {
+    let (mut ledger, mail) = (Ledger::default(), channel("mail", Level::Warning));
+    let ends = |second| about(&["a"], "certificate-expires-60d", Level::Warning, second);
+    ledger.take(ends(0));
+    assert_eq!(tell(&mut ledger, &mail, at(1)), [Status::Raised]);
+    assert!(ledger.follow(&ends(0), Standing::Acknowledged, at(2)));
+    ledger.tidy(std::slice::from_ref(&mail), at(2));
+    let mut next: Ledger = serde_json::from_slice(&serde_json::to_vec(&ledger).unwrap()).unwrap();
+    assert!(!next.take(ends(100)), "a start finds it again");
+    assert_eq!(next.waiting(&mail), 0);
+    assert_eq!(tell(&mut next, &mail, at(200_000)), [], "nor is there a reminder");
+    assert!(!next.take(ends(100)), "whoever looks through all that stands meets it once more");
+    next.follow(&ends(100), Standing::Ended, at(200_001));
+    assert_eq!(tell(&mut next, &mail, at(200_002)), [], "nor its end");
+    assert!(next.take(ends(200_003)));
+    assert_eq!(tell(&mut next, &mail, at(200_004)), [Status::Raised]);
+    next.follow(&ends(200_003), Standing::Acknowledged, at(200_005));
+    assert!(next.take(ends(200_006)), "it ended and began again before anybody looked");
+    next.follow(&ends(200_006), Standing::Acknowledged, at(200_007));
+    assert!(next.take(about(&["a", "b"], "certificate-expires-60d", Level::Warning, 200_008)), "it has outgrown that");
+}

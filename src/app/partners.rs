@@ -177,7 +177,8 @@ fn theirs(partner: &Partner, now: Timestamp) -> Vec<CertificateWire> {
         let CertificateUses { verify, encrypt, tls, client } = held.uses;
         let carried = held.uses.is_none();
         let uses = [("verify", verify), ("encrypt", encrypt), ("tls", tls), ("client", client), ("carried", carried)];
-        certificate("partner", Some(partner.id.clone()), &uses, &held.certificate, Some(&held.window), now)
+        let shown = certificate("partner", Some(partner.id.clone()), &uses, &held.certificate, Some(&held.window), now);
+        CertificateWire { active: shown.active && !held.revoked, ..shown }
     })
     .collect()
 }

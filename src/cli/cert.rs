@@ -71,7 +71,8 @@ pub fn list(file: &Path, environment: Environment<'_>, now: Timestamp, voice: &m
                 ("client", client),
                 ("carried", one.uses.is_none()),
             ]);
-            row(&partner.id, uses, &one.certificate, one.window, &one.file, now)
+            let row = row(&partner.id, uses, &one.certificate, one.window, &one.file, now);
+            Row { active: row.active && !one.revoked, ..row }
         })
     });
     let signing = config.partners.all().filter_map(|partner| {

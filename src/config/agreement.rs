@@ -181,7 +181,7 @@ fn mdn(
 ) -> MdnAgreement {
     let mode = section.parsed("mode", |text| one_of(text, &["sync", "async", "none"])).unwrap_or("sync");
     let signed = section.boolean("signed", true);
-    let micalgs = section.parsed_list("micalg", algorithm::<DigestAlgorithm>).unwrap_or_else(|| vec![digest]);
+    let micalgs = section.choices("micalg", algorithm::<DigestAlgorithm>).unwrap_or_else(|| vec![digest]);
     named_digests(section, "micalg", &micalgs, waivers);
     let deadline = section.duration("deadline", 30 * MINUTE, MINUTE, 7 * DAY);
     let url = section.parsed("async_url", PartnerUrl::parse).map(|url| url.as_str().to_owned());
@@ -263,6 +263,7 @@ pub(super) fn accept(
         client_names: section.parsed_list("client_names", client_name).unwrap_or_default(),
         async_mdn_urls: section.parsed_list("async_mdn_urls", PartnerUrl::parse).unwrap_or_default(),
     };
+    without_choice(section, &accept);
     if accept.unknown_signers && accept.signature {
         let text = bilingual!(
             "signature = true 时，未知签名者的报文总是被拒收，unknown_signer = \"warning\" 不起作用。请去掉其中一个。",
@@ -281,6 +282,16 @@ pub(super) fn accept(
         section.warning("signature", "unsigned-accepted", unsigned_accepted(&accept, waivers, now));
     }
     accept
+}
+
+/// What has to be signed or encrypted and may be so in no way is never accepted.
+fn without_choice(section: &Section<'_>, accept: &Accept) {
+    let none = [
+        ("digests", accept.signature && accept.digests.is_empty()),
+        ("schemes", accept.signature && accept.schemes.is_empty()),
+        ("ciphers", accept.encryption && accept.ciphers.is_empty()),
+    ];
+    none.into_iter().filter(|(_, none)| *none).for_each(|(key, _)| section.empty_list(key));
 }
 
 /// What may come of messages that nobody has signed.

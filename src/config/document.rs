@@ -360,6 +360,22 @@ impl<'s> Section<'s> {
         (values.len() == texts.len()).then_some(values)
     }
 
+    /// The same of which at least one has to be chosen: with none nothing would be allowed.
+    pub(crate) fn choices<T>(&self, key: &'static str, read: impl Fn(&str) -> Result<T, Bilingual>) -> Option<Vec<T>> {
+        let values = self.parsed_list(key, read)?;
+        if values.is_empty() {
+            self.empty_list(key);
+        }
+        (!values.is_empty()).then_some(values)
+    }
+
+    /// Notes that a list has nothing in it.
+    pub(crate) fn empty_list(&self, key: &str) {
+        let text =
+            bilingual!("列表为空。请删除该项或至少写明一个。", "is an empty list. Remove it or name at least one.");
+        self.error(key, "value-empty", text);
+    }
+
     /// A list of whole numbers.
     pub(crate) fn numbers(&self, key: &'static str, least: u16, most: u16) -> Option<Vec<u16>> {
         let (_, value) = self.value(key)?;

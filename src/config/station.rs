@@ -77,7 +77,7 @@ fn host_of(name: &As2Name) -> String {
 
 fn keys(section: &Section<'_>, reading: &Reading<'_>, specimens: &mut Vec<Place>) -> KeyRing {
     let sections = section.sections("keys");
-    if sections.is_empty() && !section.has("keys") {
+    if sections.is_empty() {
         let text = bilingual!(
             "没有配置本站密钥。请用 dxgate cert generate 生成，并加入 [[station.keys]]。",
             "the station has no key. Make one with dxgate cert generate and add it as [[station.keys]]."
@@ -143,7 +143,7 @@ fn certificate_key(section: &Section<'_>) -> &'static str {
 
 fn key(section: &Section<'_>, reading: &Reading<'_>) -> Option<StationKey> {
     let uses = uses(section);
-    let transports = section.parsed_list("transports", algorithm::<KeyTransport>);
+    let transports = section.choices("transports", algorithm::<KeyTransport>);
     let window = wishes(section);
     let passphrase = reading.passphrase(section);
     let pkcs12 = reading.path(section, "pkcs12");
@@ -183,15 +183,8 @@ fn key(section: &Section<'_>, reading: &Reading<'_>) -> Option<StationKey> {
 
 fn uses(section: &Section<'_>) -> KeyUses {
     let mut uses = KeyUses { sign: true, decrypt: true };
-    if let Some(named) = section.parsed_list("use", |text| one_of(text, &["sign", "decrypt"])) {
+    if let Some(named) = section.choices("use", |text| one_of(text, &["sign", "decrypt"])) {
         uses = KeyUses { sign: named.contains(&"sign"), decrypt: named.contains(&"decrypt") };
-        if named.is_empty() {
-            section.error(
-                "use",
-                "value-empty",
-                bilingual!("列表为空。请删除该项或写明用途。", "is an empty list. Remove it or name a use."),
-            );
-        }
     }
     uses
 }

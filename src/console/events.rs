@@ -14,11 +14,13 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::Instant;
+use utoipa::IntoParams;
 
 use super::access::{Access, Principal, Scope};
+use super::api::parameters;
 use super::backend::Backend;
 use super::problem::Problem;
 use super::router::{Console, stepwise};
@@ -101,7 +103,12 @@ impl Events {
         let mut kept = self.kept();
         kept.followed = true;
         let live = self.0.stream.subscribe();
-        let mut missed = vec![Bytes::from_static(b"retry: 3000\n\n")];
+        let first = match last {
+            Some(_) => "retry: 3000\n\n".to_owned(),
+            // Whoever comes back before anything has happened names this.
+            None => format!("retry: 3000\nid: {}-{}\n\n", self.0.start, kept.last),
+        };
+        let mut missed = vec![Bytes::from(first)];
         if let Some(last) = last {
             let number = last.strip_prefix(&self.0.start).and_then(|rest| rest.strip_prefix('-'));
             let number = number.and_then(|number| number.parse::<u64>().ok()).filter(|number| *number <= kept.last);
@@ -131,9 +138,17 @@ pub(super) fn routes<B: Backend>() -> Vec<Route<B>> {
     vec![
         Route::get("/events", Scope::Read, events::<B>)
             .says("Live changes as server-sent events")
+            .query::<EventParameters>()
             .header("Last-Event-ID", "The last event that was seen")
             .answers_bytes("text/event-stream", "Events `message`, `alert`, `partner`, `resync`"),
     ]
+}
+
+/// The query string of the stream.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+struct EventParameters {
+    /// The last event that was seen, for those who cannot send `Last-Event-ID`.
+    last: Option<String>,
 }
 
 async fn events<B: Backend>(
@@ -143,8 +158,10 @@ async fn events<B: Backend>(
 ) -> Result<Response, Problem> {
     let events = console.events.clone();
     let permit = events.0.streams.clone().try_acquire_owned().map_err(|_| Problem::too_many_streams())?;
-    let last = request.headers().get("last-event-id").and_then(|last| last.to_str().ok());
-    let (missed, live) = events.subscribe(last);
+    let EventParameters { last } = parameters(&request)?;
+    // A browser that reconnects by itself repeats the query, and names the later one in the field.
+    let named = request.headers().get("last-event-id").and_then(|last| last.to_str().ok());
+    let (missed, live) = events.subscribe(named.or(last.as_deref()));
     let listener = Listener {
         missed: missed.into_iter().collect(),
         live,
@@ -226,6 +243,17 @@ mod tests {
         }
         assert!(texts(&events.subscribe(Some("ff-3")).0).concat().contains("resync"), "too long ago");
         assert_eq!(events.kept().events.len(), KEPT, "no more is kept");
+    }
+
+    #[test]
+    fn who_comes_back_before_anything_was_heard_gets_what_it_missed() {
+        let events = Events::new(Timestamp::from_millisecond(255).expect("in range"), Shutdown::new());
+        events.publish("message", &serde_json::json!({ "n": 1 }));
+        let (first, _live) = events.subscribe(None);
+        let first = String::from_utf8_lossy(&first[0]).into_owned();
+        let named = first.lines().find_map(|line| line.strip_prefix("id: ")).expect("something to come back with");
+        events.publish("message", &serde_json::json!({ "n": 2 }));
+        assert_eq!(texts(&events.subscribe(Some(named)).0), ["id: ff-2\nevent: message\ndata: {\"n\":2}\n\n"]);
     }
 
     #[test]

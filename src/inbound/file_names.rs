@@ -10,8 +10,7 @@ use crate::bilingual;
 use crate::ground::text::printable;
 use crate::mime::FileName;
 use crate::partner::Partner;
-use crate::store::Filter;
-use crate::store::record::{DedupKey, State};
+use crate::store::record::DedupKey;
 
 /// The key that keeps two payloads of one name from being judged at once; none where any name is taken.
 pub(super) fn name_key(candidate: &Candidate, opened: &Opened) -> Option<DedupKey> {
@@ -47,14 +46,7 @@ impl Inbound {
 
     /// Whether a payload of this name is in the record.
     fn is_taken(&self, partner: &Partner, name: &FileName) -> bool {
-        let named = Filter {
-            states: vec![State::Accepted],
-            partner: Some(partner.id.clone()),
-            text: Some(name.safe.clone()),
-            limit: usize::MAX,
-            ..Filter::default()
-        };
-        self.store.messages(&named).iter().any(|message| message.file_name == name.safe)
+        self.store.has_accepted(&partner.id, &name.safe)
     }
 }
 

@@ -10,13 +10,14 @@ use super::candidate::{Candidate, dedup_key};
 use super::failures::{Admission, FailureLimits, Origin, Whose};
 use super::receive::{MessageArrived, Reception};
 use super::specimens::{Home, Letter, PAYLOAD, later};
+use crate::as2::attachments::{Enclosure, Related};
 use crate::as2::{MdnMode, Request};
 use crate::cms::DigestAlgorithm;
 use crate::ground::clock::Clock;
 use crate::ground::id::Id;
 use crate::ground::space::NoRoom;
 use crate::keys::CertificateSet;
-use crate::mime::Headers;
+use crate::mime::{BytesSource, Headers};
 use crate::partner::{Waived, Waiver, Waivers};
 use crate::store::draft::Draft;
 use crate::store::record::{Body, DedupKey, Direction, Fact, JobKind, Receipt, State};
@@ -350,4 +351,42 @@ async fn what_is_taken_keeps_the_room_for_its_payload_until_it_was_opened() {
     drop(turn);
     assert!(home.flow.tasks.join_all(Duration::from_secs(30)).await.is_empty());
     assert!(space.promise(free / 8 * 5).is_ok());
+}
+
+#[tokio::test]
+async fn the_files_of_one_message_are_held_in_memory_together_about_as_far_as_one_body_is() {
+    let home = Home::new();
+    let content = vec![b'x'; 600 * 1024];
+    let contents = [0, 1, 2, 3].map(|_| BytesSource(content.as_slice()));
+    let enclosures: Vec<Enclosure<'_>> = contents
+        .iter()
+        .map(|content| Enclosure { content_type: "text/plain", file_name: None, content_id: None, content })
+        .collect();
+    let related = Related::new(&enclosures).unwrap();
+    let letter = home.letter_of("<files@theirs>", (MdnMode::Sync, SHA256), (related.content_type(), &related));
+    let now = home.clock.now();
+    let candidate = Candidate::new(Id::new(now), home.partner(), letter.request.clone(), now);
+    let (_, opened) = home.flow.open(&candidate, Draft::Inline(letter.body)).await;
+    let files = opened.ok().unwrap().attachments;
+    let in_memory: Vec<bool> = files.iter().map(|(_, draft)| !matches!(draft, Draft::File(_))).collect();
+    assert_eq!(in_memory, [true, true, false, false]);
+}
+
+#[tokio::test]
+async fn what_is_composed_anew_under_its_message_id_is_told_the_digest_that_its_sender_has_now() {
+    let home = Home::new();
+    let first = home.letter("<anew@theirs>", MdnMode::Sync, SHA256);
+    let anew = home.letter_of("<anew@theirs>", (MdnMode::Sync, SHA256), ("text/xml", &BytesSource(PAYLOAD)));
+    let (accepted, told) = home.send(&first).await;
+    let told = told.ok().unwrap().mdn.unwrap();
+    let (repetition, told_anew) = home.send(&anew).await;
+    let told_anew = told_anew.ok().unwrap().mdn.unwrap();
+    assert!(home.flow.store.message(&repetition).is_none(), "it is the same message");
+    let further = home.message(&accepted).further_receipts;
+    let said = further.first().and_then(|receipt| receipt.mic.clone()).expect("a receipt of its own");
+    let mics = |letter: &Letter| letter.mics.expected.iter().map(|sent| sent.mic.to_string()).collect::<Vec<_>>();
+    assert!(mics(&anew).contains(&said) && !mics(&first).contains(&said));
+    for (letter, expected) in [(&first, told), (&anew, told_anew)] {
+        assert!(home.send(letter).await.1.ok().unwrap().mdn.unwrap() == expected, "byte for byte");
+    }
 }

@@ -291,12 +291,17 @@ impl Inbound {
     ) -> Result<Vec<(Attachment, Draft)>, NotOpened> {
         let Some(container) = Container::of(opened.content_type.as_deref()) else { return Ok(Vec::new()) };
         let payload = payload.open(&self.store).map_err(NotOpened::Storage)?;
-        let mut sinks: Vec<Sink> = Vec::new();
+        // All together they are held in memory about as far as one body is.
+        let (mut sinks, mut held): (Vec<Sink>, usize) = (Vec::new(), 0);
         let split = container.split(&mut BufReader::new(payload), &self.limits, &mut |number, bytes| {
             if sinks.len() <= number {
-                sinks.push(Sink::new(&self.store));
+                let sink = Sink::new(&self.store);
+                sinks.push(if held > self.store.inline_threshold() { sink.spilt()? } else { sink });
             }
-            sinks.last_mut().map_or(Ok(()), |sink| sink.write_all(bytes))
+            let Some(sink) = sinks.last_mut() else { return Ok(()) };
+            sink.write_all(bytes)?;
+            held = held.saturating_add(if sink.is_file() { 0 } else { bytes.len() });
+            Ok(())
         });
         match split {
             Ok(attachments) => {

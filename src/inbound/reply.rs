@@ -29,9 +29,9 @@ use crate::ground::id::Id;
 use crate::http::Reply;
 use crate::mime::Headers;
 use crate::partner::Partner;
-use crate::store::Transaction;
 use crate::store::draft::Draft;
 use crate::store::record::{Fact, Message, Receipt, State};
+use crate::store::{CommitError, Transaction};
 
 /// The human-readable part of a positive MDN.
 const RECEIVED: &str = "The message was received, verified and stored.";
@@ -181,7 +181,7 @@ impl Inbound {
         };
         tracing::info!(id = %existing.id, partner = %partner.id, warned, "a repetition; it is not delivered again");
         let mic = vouched.mic.as_ref();
-        let answer = match self.stored_answer(existing, request, warned).map_err(NoAnswer::Storage)? {
+        let answer = match self.stored_answer(existing, request, (warned, mic)).map_err(NoAnswer::Storage)? {
             Some(answer) => answer,
             None if unanswered => {
                 let asked = Asked { id: existing.id, asking: *id, partner, request };
@@ -241,7 +241,11 @@ impl Inbound {
         let mut transaction = Transaction::new(self.clock.now());
         let receipt = receipt_of(&built, disposition, mic, &mut transaction);
         transaction.fact(existing, Fact::Answered { mdn: receipt });
-        self.store.commit(transaction).await.map_err(NoAnswer::Journal)?;
+        match self.store.commit(transaction).await {
+            // The record takes so many MDNs; what this one says was durable before it.
+            Ok(_) | Err(CommitError::Conflict(_)) => {}
+            Err(error) => return Err(NoAnswer::Journal(error)),
+        }
         Ok(Answer { mdn: Some((built.headers, built.body)), queued: false })
     }
 
@@ -323,16 +327,24 @@ impl Inbound {
         mdn::build(&plan).map_err(|error| NoAnswer::Storage(io::Error::other(error)))
     }
 
-    /// The MDN that answered a message before, byte for byte, when the repetition asks for the same kind. `warned`: one that
-    /// answered a repetition, where the agreement wants a warning.
-    fn stored_answer(&self, existing: &Message, request: &Request, warned: bool) -> io::Result<Option<Answer>> {
+    /// The MDN that answered a message before, byte for byte, when the repetition asks for the same kind and has the same digest:
+    /// who composes anew gets one about what it has now. `warned`: one that answered a repetition, where the agreement wants a
+    /// warning.
+    fn stored_answer(
+        &self,
+        existing: &Message,
+        request: &Request,
+        (warned, mic): (bool, Option<&Mic>),
+    ) -> io::Result<Option<Answer>> {
         if existing.receipt.is_none() {
             return Ok(None);
         }
         let Some(asked) = &request.mdn else { return Ok(Some(Answer { mdn: None, queued: false })) };
         let mut kept = existing.receipt.iter().chain(&existing.further_receipts);
+        let mic = mic.map(ToString::to_string);
         let alike = |kept: &&Receipt| {
-            asked.options.signed == is_signed(&kept.headers) && warned == is_warning(&kept.disposition)
+            let same_kind = asked.options.signed == is_signed(&kept.headers) && warned == is_warning(&kept.disposition);
+            same_kind && kept.mic == mic
         };
         let Some(receipt) = kept.find(alike) else {
             return Ok(None);

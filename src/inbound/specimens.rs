@@ -27,7 +27,7 @@ use crate::ground::id::Id;
 use crate::ground::limits::Limits;
 use crate::ground::space::Space;
 use crate::keys::{CertificateSet, KeyRing, KeyUses, StationKey, Window, load, save};
-use crate::mime::{BytesSource, MemoryScratch};
+use crate::mime::{BytesSource, MemoryScratch, Source};
 use crate::partner::{Directory, Partner};
 use crate::store::draft::Draft;
 use crate::store::record::{Body, Fact, Message};
@@ -177,6 +177,16 @@ impl Home {
 
     /// Signed by the partner, encrypted to us; a signed MDN is wanted.
     pub(super) fn letter(&self, message_id: &str, mode: MdnMode, digest: DigestAlgorithm) -> Letter {
+        self.letter_of(message_id, (mode, digest), ("application/xml", &BytesSource(PAYLOAD)))
+    }
+
+    /// The same with this payload, of this type.
+    pub(super) fn letter_of(
+        &self,
+        message_id: &str,
+        (mode, digest): (MdnMode, DigestAlgorithm),
+        (content_type, payload): (&str, &dyn Source),
+    ) -> Letter {
         let name = |text| As2Name::from_plain(text).unwrap();
         let plan = SendPlan {
             from: name("theirs"),
@@ -191,7 +201,7 @@ impl Home {
             }),
             compression: Compression::None,
             mdn: MdnAsk { mode, signed: true, micalgs: Vec::new() },
-            content_type: "application/xml".to_owned(),
+            content_type: content_type.to_owned(),
             file_name: Some("letter.xml".to_owned()),
             subject: None,
             micalg_style: MicalgStyle::default(),
@@ -199,7 +209,7 @@ impl Home {
         };
         let stamp = Stamp { message_id: MessageId::parse(message_id).unwrap(), date: self.clock.now() };
         let mut body = Vec::new();
-        let composed = as2::compose(&plan, &stamp, &BytesSource(PAYLOAD), &MemoryScratch, &mut body).unwrap();
+        let composed = as2::compose(&plan, &stamp, payload, &MemoryScratch, &mut body).unwrap();
         let read = as2::read_head(&composed.headers, &body, &Limits::default()).unwrap();
         let Incoming::Message(request) = read else { panic!("it is a message") };
         Letter { request: Arc::new(request), body, mics: composed.mics }

@@ -77,12 +77,15 @@ impl Action {
     /// What may be done to a message as it is.
     pub fn possible(message: &Message) -> Vec<Action> {
         let possible = |action: &Action| match action {
+            // What waits since a restore is let go on by it, whatever its state and direction.
+            Action::Release if message.restored => true,
             Action::Resend => {
-                message.successor.is_none() && message.payload.is_some() && message.payload_purged.is_none()
+                let kept = message.payload.is_some() && message.payload_purged.is_none();
+                message.successor.is_none() && kept && action.judge(message).is_ok()
             }
-            _ => true,
+            _ => action.judge(message).is_ok(),
         };
-        Action::ALL.into_iter().filter(|action| action.judge(message).is_ok()).filter(possible).collect()
+        Action::ALL.into_iter().filter(possible).collect()
     }
 
     /// Whether the action makes sense for a message.

@@ -102,3 +102,18 @@ async fn what_a_backup_had_staged_is_staged_anew_whatever_lets_its_message_go_on
     }
     assert_eq!(flow.store.pending_publications(10).len(), cases.len());
 }
+
+#[tokio::test]
+async fn what_waits_since_a_restore_may_be_released_in_whatever_state_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let flow = flow(home.path());
+    let id = Id::from_bytes([9; 16]);
+    restored(&flow, id, false).await;
+    let message = flow.store.message(&id).unwrap();
+    assert_eq!((message.state, message.restored), (State::Failed, true));
+    assert!(Action::possible(&message).contains(&Action::Release), "{:?}", Action::possible(&message));
+    let reason = Some("asked the partner".to_owned());
+    let asked = Change { who: "ann".to_owned(), reason, ..Change::default() };
+    let message = flow.act(id, Action::Release, asked).await.unwrap();
+    assert!(!message.restored && !Action::possible(&message).contains(&Action::Release));
+}

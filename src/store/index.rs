@@ -68,7 +68,7 @@ use crate::ground::id::Id;
 
 pub(super) use self::changes::{Changes, Entries};
 pub(super) use self::floors::Found;
-pub(super) use self::keys::{ALL_STATES, beginning, message_ids, without_brackets, word, words};
+pub(super) use self::keys::{ALL_STATES, beginning, message_ids, whole_name, without_brackets, word, words};
 pub(super) use self::line::Taken;
 pub(super) use self::listing::View;
 pub(super) use self::packed::decode;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::apply::BadTransition;
-use super::record::{Body, Content, Fact, LegalHold, Message, PayloadPurge, PublicationStage};
+use super::record::{Body, Content, Direction, Fact, LegalHold, Message, PayloadPurge, PublicationStage};
 use crate::ground::id::Id;
 
 /// Whether the fact is about how long a message is kept, not about its journey.
@@ -78,16 +78,21 @@ impl Message {
         self.payload_purged.as_ref().is_some_and(|purge| purge.bodies.contains(id))
     }
 
-    /// The bodies that go when the payload's time is over: those that are not evidence as well.
+    /// The bodies that go when the payload's time is over, with what was taken out of it for users: those that are not
+    /// evidence as well.
     pub fn payload_bodies(&self) -> Vec<Id> {
         let evidence = |id: &Id| {
             self.wire.is_some_and(|wire| wire.id == *id)
                 || self.receipt.as_ref().is_some_and(|receipt| receipt.body.id == *id)
                 || self.others.iter().any(|other| other.id == *id)
         };
-        let kept = self.bodies();
-        let payload = self.payload.iter().filter(|payload| kept.contains(payload));
-        payload.map(|payload| payload.id).filter(|id| !evidence(id)).collect()
+        // What we send is published as it is, and MDNs beside it.
+        let taken_out = self.published().filter(|_| self.direction == Direction::Inbound);
+        let mut going: Vec<Id> = self.payload.into_iter().chain(taken_out).map(|body| body.id).collect();
+        going.sort_unstable();
+        going.dedup();
+        going.retain(|id| self.keeps(id) && !evidence(id));
+        going
     }
 
     /// Whether its journey is over, users have its files, and no person said that it must be kept.
@@ -100,12 +105,16 @@ impl Message {
     /// Bodies that fields other than `others` name; one may come more than once.
     fn shown(&self) -> impl Iterator<Item = Body> {
         let receipt = self.receipt.as_ref().map(|receipt| receipt.body);
+        self.payload.into_iter().chain(self.wire).chain(receipt).chain(self.published())
+    }
+
+    /// Bodies that publications name.
+    fn published(&self) -> impl Iterator<Item = Body> {
         let files = self.publications.iter().flat_map(|(publication, _)| &publication.files);
-        let published = files.filter_map(|(_, content)| match content {
+        files.filter_map(|(_, content)| match content {
             Content::Body(body) => Some(*body),
             Content::Text(_) => None,
-        });
-        self.payload.into_iter().chain(self.wire).chain(receipt).chain(published)
+        })
     }
 
     /// Kept bodies of the fields in which a fact may put another one. What publications name is never replaced.

@@ -197,6 +197,17 @@ impl Store {
         self.page_within(filter, LOOKED_AT)
     }
 
+    /// Whether a payload of this name, letter for letter, was accepted of a partner.
+    pub fn has_accepted(&self, partner: &str, file_name: &str) -> bool {
+        let whole = index::whole_name(file_name);
+        let is_it = |message: &Message| {
+            message.state == State::Accepted && message.partner == partner && message.file_name == file_name
+        };
+        let found = self.0.index.mentioning(whole.as_deref().unwrap_or(file_name));
+        let mut ids = found.map_while(|id| self.ask(id));
+        ids.any(|id| self.message(&id).as_ref().is_some_and(is_it))
+    }
+
     /// What waits for a partner at `now`; at most `most` messages are counted.
     pub fn queue_of(&self, partner: &str, now: Timestamp, most: usize) -> PartnerQueue {
         let entries = self.0.index.due(partner, None).map_while(|entry| self.ask(entry)).take(most);
@@ -279,5 +290,34 @@ impl Store {
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.dedup();
         Some(ids)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Transaction;
+    use crate::store::record::Fact;
+    use crate::store::tests::support::{accepted, at, id, open};
+
+    #[test]
+    fn a_long_file_name_is_asked_for_whole_however_many_begin_alike() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = open(dir.path());
+        let name = |number: u16| format!("{}{number}.xml", "订单回执".repeat(6));
+        for number in 1..=20 {
+            let mut transaction = Transaction::new(at(1));
+            let [wire, payload] = [b"wire", b"load"].map(|bytes| transaction.body(bytes.to_vec()));
+            let mut fact = accepted(&format!("{number}@customs"), wire, payload);
+            if let Fact::Accepted { file_name, .. } = &mut fact {
+                *file_name = name(number);
+            }
+            transaction.fact(id(number), fact);
+            store.commit_blocking(transaction).unwrap();
+        }
+        assert!(store.has_accepted("customs", &name(7)) && !store.has_accepted("customs", &name(77)));
+        assert!(!store.has_accepted("others", &name(7)));
+        let whole = index::whole_name(&name(7)).unwrap();
+        assert_eq!(store.0.index.mentioning(&whole).count(), 1, "the others are not read");
     }
 }

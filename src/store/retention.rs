@@ -265,6 +265,9 @@ fn log(kept: &Kept) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::apply;
+    use crate::store::record::{Body, Content};
+    use crate::store::tests::support::{accepted, at, id};
 
     #[test]
     fn a_clock_that_was_set_back_does_not_put_the_next_pass_off() {
@@ -274,5 +277,28 @@ mod tests {
         assert!(!passes.is_due(at(100)) && !passes.is_due(at(105)), "set back by weeks");
         assert!(passes.is_due(at(106)));
         assert!(!passes.is_due(at(111)) && passes.is_due(at(112)));
+    }
+
+    #[test]
+    fn what_was_taken_out_of_a_payload_expires_with_it_and_what_travelled_stays() {
+        let body = |number| Body { id: id(number), len: 9, sha256: None, crc32c: Some(0) };
+        let (wire, payload, document) = (body(2), body(3), body(4));
+        let mut fact = accepted("1@customs", wire, payload);
+        if let Fact::Accepted { files, .. } = &mut fact {
+            files[0].files[1].0 = ".envelope.xml".to_owned();
+            files[0].files.push((String::new(), Content::Body(document)));
+        }
+        let mut message = apply(None, id(1), at(1), &fact).unwrap();
+        for fact in [Fact::Staged { index: 0 }, Fact::Published { index: 0, name: "receipt.xml".to_owned() }] {
+            message = apply(Some(message), id(1), at(2), &fact).unwrap();
+        }
+        let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+        let policy = RetentionPolicy { evidence: days(1000), payload: days(90) };
+        let now = at(100 * 24 * 3600);
+        let expiry = policy.expiry(&message, now).expect("its payload is due");
+        let message = apply(Some(message), id(1), now, &expiry).unwrap();
+        let kept: Vec<Id> = message.bodies().iter().map(|body| body.id).collect();
+        assert_eq!(kept, [wire.id]);
+        assert!(policy.expiry(&message, now).is_none());
     }
 }

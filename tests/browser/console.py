@@ -221,6 +221,33 @@ def out_of_reach(console):
     console.until("the first look is forgotten too", lambda: "Last 24 hours" in console.text() and "cannot be reached" not in console.text())
 
 
+def session_over(console):
+    """A page that is only looked at asks who is there once its session is over, instead of reconnecting for ever."""
+    console.set_up()
+    console.press('nav a[data-page="messages"]')
+    console.says("Nothing matches")
+    console.one('.connection[data-up="true"]')
+    status = console.driver.execute_async_script("""
+        const done = arguments[0];
+        fetch("/api/v1/session").then((it) => it.json())
+          .then((session) => fetch("/api/v1/session", { method: "DELETE", headers: { "X-CSRF-Token": session.csrf } }))
+          .then((it) => done(it.status), (error) => done(String(error)));""")
+    assert status == 204, status
+    console.drop("a.xml", b"<a/>")
+    console.one("input[name=password]")
+
+
+def many(console):
+    """However many pages a browser has open, each of them is read: those in the background keep no connection."""
+    console.set_up()
+    for _ in range(8):
+        console.driver.switch_to.new_window("tab")
+        console.driver.set_page_load_timeout(SECONDS)
+        console.go("/#/messages")
+        console.one(".rows-scroll")
+        console.says("Nothing matches")
+
+
 def live(console):
     """A message appears while the list is open, and its page tells its way."""
     console.set_up()
@@ -601,7 +628,7 @@ def pictures(console, take):
         take(name)
 
 
-SCENES = {scene.__name__: scene for scene in (sign_in, mistyped, signed_out, left_early, out_of_reach, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, exchange, hostile, screenshots) + keyboard.SCENES + finding.SCENES}
+SCENES = {scene.__name__: scene for scene in (sign_in, mistyped, signed_out, left_early, out_of_reach, session_over, many, live, retry, language, times, precheck, roles, phone, connectivity, million, alarms, rotation, exchange, hostile, screenshots) + keyboard.SCENES + finding.SCENES}
 
 
 def main():

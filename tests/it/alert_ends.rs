@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dxgate::store::record::State;
@@ -11,7 +13,7 @@ use crate::support::correspondent::{Kind, acknowledge};
 use crate::support::home::{Home, PartnerFile};
 use crate::support::inside::{self, Inside, pass};
 use crate::support::scripted::{Scripted, answer};
-use crate::support::{eventually, eventually_within};
+use crate::support::{eventually, eventually_within, http};
 
 /// A home whose partner answers 404 to everything, and a receiver of webhooks.
 fn home() -> (Home, Scripted, Scripted) {
@@ -90,4 +92,34 @@ fn the_ledger_of_a_storm_is_read_again() {
     fs::write(home.path("data/alerts.json"), ledger).unwrap();
     let gateway = Inside::start(&home, &clock);
     assert_eq!(gateway.alerts(), Vec::<String>::new());
+}
+
+#[test]
+fn a_channel_fails_no_more_once_a_test_reaches_it_though_nothing_waits_for_it() {
+    let works = Arc::new(AtomicBool::new(false));
+    let mended = works.clone();
+    let status = move || if mended.load(Ordering::SeqCst) { 204 } else { 500 };
+    let receiver = Scripted::start(move |_, _| Some(answer(status(), "", b"")));
+    let (home, _peer, _other) = home();
+    tell(&home, &receiver);
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    gateway.submit("theirs", "a.xml", b"<a/>");
+    let failing = || gateway.alerts().contains(&"alert-webhook-failing".to_owned());
+    eventually("it fails", || {
+        pass(&clock, Duration::from_secs(5));
+        failing().then_some(())
+    });
+    let alerts = gateway.api("/api/v1/alerts")["alerts"].as_array().unwrap().clone();
+    let held = alerts.iter().find(|alert| alert["code"] == "http-404").unwrap();
+    let path = format!("/api/v1/alerts/{}/acknowledge", held["id"].as_str().unwrap());
+    assert_eq!(gateway.post(&path, br#"{"reason":"seen"}"#).0, 200);
+    eventually("nothing waits for it any more", || {
+        let page = http::get(home.console, "/metrics", home.token().as_deref()).unwrap().text();
+        page.lines().any(|line| line == "dxgate_alerts_waiting{channel=\"hook\"} 0").then_some(())
+    });
+    works.store(true, Ordering::SeqCst);
+    let (status, tested) = gateway.post("/api/v1/alerts/test", b"{}");
+    assert_eq!((status, &tested["channels"][0]["told"]), (200, &true.into()), "{tested:#}");
+    eventually("it fails no more", || (!failing()).then_some(()));
 }

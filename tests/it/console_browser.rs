@@ -211,3 +211,13 @@ fn the_first_page_says_that_there_are_more_alerts_and_shows_them() {
 fn an_agreement_is_read_in_both_languages() {
     play("agreement", false);
 }
+
+#[test]
+fn a_page_whose_session_is_over_says_so_by_itself() {
+    play("session_over", false);
+}
+
+#[test]
+fn a_browser_with_many_pages_of_the_console_reads_each_of_them() {
+    play("many", false);
+}

@@ -247,3 +247,18 @@ fn a_list_that_should_have_been_replaced_is_alerted_and_still_counts() {
         (stands("crl-stale") && stands("certificate-revoked")).then_some(())
     });
 }
+
+#[test]
+fn a_certificate_that_was_taken_back_is_not_shown_as_one_that_may_be_used() {
+    let home = Home::of(&Station { as2_name: "ours", party: keys::ours(), more: "[revocation]\nlists = \"crls\"\n" });
+    home.partner("theirs", &PartnerFile::default());
+    publish(&home, false);
+    let gateway = Gateway::start(&home);
+    let active = || {
+        let all = gateway.api("/api/v1/certificates")["certificates"].as_array().unwrap().clone();
+        all.iter().any(|one| one["owner"] == "partner" && one["active"] == true)
+    };
+    assert!(active(), "it is good to begin with");
+    publish(&home, true);
+    eventually("it is active no more", || (!active()).then_some(()));
+}

@@ -30,6 +30,7 @@ fn values_that_cannot_be_are_reported_with_line_and_key() {
         ("[log]\nlevel = \"loud\"\n", "value-invalid", 8, "log.level"),
         ("log = 1\n", "key-unknown", 7, "station.keys[0].log"),
         ("[logs]\n", "key-unknown", 7, "logs"),
+        ("transports = []\n", "value-empty", 7, "station.keys[0].transports"),
         ("[[station.keys]]\nuse = [\"sing\"]\n", "value-invalid", 8, "station.keys[1].use"),
     ] {
         let sandbox = Sandbox::new();
@@ -102,6 +103,9 @@ fn a_station_needs_an_identity_and_a_key() {
     let codes: Vec<_> = sandbox.places().into_iter().map(|one| (one.0, one.2, one.3)).collect();
     assert!(codes.contains(&("key-missing", Some(1), "station.as2_name".to_owned())), "{codes:?}");
     assert!(codes.contains(&("station-without-key", Some(1), "station.keys".to_owned())), "{codes:?}");
+    sandbox.write("gateway.toml", b"[station]\nas2_name = \"nobody\"\nkeys = []\n");
+    let codes: Vec<_> = sandbox.places().into_iter().map(|one| (one.0, one.2, one.3)).collect();
+    assert!(codes.contains(&("station-without-key", Some(3), "station.keys".to_owned())), "{codes:?}");
 }
 
 #[test]

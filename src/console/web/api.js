@@ -73,13 +73,55 @@ export async function signOut() {
   csrf = undefined;
 }
 
-// Server-sent events; the browser reconnects by itself. `then(kind, data)`; kind `resync` also after a reconnection that lost some.
+// After this time a stream that was refused is asked for again.
+const AGAIN_MS = 5000;
+
+// Server-sent events. What broke off the browser takes up again by itself; what was refused it does not: then the session is asked
+// about, and the stream once more. A page in the background has none: a browser keeps six connections to a server, however many
+// pages it shows, and six streams would leave none for anything else. What such a page missed it gets when it is looked at.
+// `then(kind, data)`; kind `resync` where some of that is lost.
 export function listen(then, onState) {
-  const source = new EventSource("/api/v1/events");
-  for (const kind of ["message", "alert", "partner", "resync"]) {
-    source.addEventListener(kind, (event) => then(kind, JSON.parse(event.data)));
-  }
-  source.addEventListener("open", () => onState(true));
-  source.addEventListener("error", () => onState(false));
-  return () => source.close();
+  let [source, last, again] = [undefined, undefined, undefined];
+  let [behind, ended] = [document.hidden, false];
+  const close = () => {
+    clearTimeout(again);
+    source?.close();
+    source = undefined;
+    behind = true;
+    onState(false);
+  };
+  const open = () => {
+    clearTimeout(again);
+    if (ended || source || document.hidden) return;
+    const stream = new EventSource(`/api/v1/events${query({ last })}`);
+    source = stream;
+    for (const kind of ["message", "alert", "partner", "resync"]) {
+      stream.addEventListener(kind, (event) => {
+        last = event.lastEventId || last;
+        then(kind, JSON.parse(event.data));
+      });
+    }
+    stream.addEventListener("open", () => {
+      onState(true);
+      // There is no event behind which it could go on.
+      if (behind && !last) then("resync", {});
+      behind = false;
+    });
+    stream.addEventListener("error", () => {
+      onState(false);
+      if (source !== stream || stream.readyState !== EventSource.CLOSED) return;
+      close();
+      // Whoever is signed out is told by this question.
+      again = setTimeout(() => get("/station").catch(() => {}).then(open), AGAIN_MS);
+    });
+  };
+  const looked = () => (document.hidden ? close() : open());
+  document.addEventListener("visibilitychange", looked);
+  open();
+  return () => {
+    ended = true;
+    clearTimeout(again);
+    source?.close();
+    document.removeEventListener("visibilitychange", looked);
+  };
 }

@@ -153,7 +153,7 @@ export const WORDS = {
   "action.hold": ["暂停", "Hold"],
   "action.hold.explain": ["在放行之前不再发送。", "Nothing is sent until it is released."],
   "action.release": ["放行", "Release"],
-  "action.release.explain": ["继续发送。", "It goes on."],
+  "action.release.explain": ["继续处理：发送，或把从备份恢复后等待的文件放入文件夹。", "It goes on: it is sent, or its files, which wait since a restore, come into their folders."],
   "action.cancel": ["取消发送", "Cancel it"],
   "action.cancel.explain": ["不再发送，且不可撤销。", "It will not be sent. This cannot be undone."],
   "action.resend": ["作为新报文重发", "Resend as new"],

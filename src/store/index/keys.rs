@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -201,7 +202,8 @@ fn other_words(message: &Message) -> Vec<String> {
     let keys = declaration.into_iter().flat_map(|declaration| declaration.keys.iter().map(|(_, value)| value.as_str()));
     let envelope = declaration.and_then(|declaration| declaration.cop_msg_id.as_deref());
     let texts = std::iter::once(message.file_name.as_str()).chain(envelope).chain(keys);
-    let mut words: Vec<String> = texts.map(word).filter(|word| !word.is_empty()).take(WORDS).collect();
+    let whole = whole_name(&message.file_name).filter(|_| message.direction == Direction::Inbound);
+    let mut words: Vec<String> = texts.map(word).filter(|word| !word.is_empty()).take(WORDS).chain(whole).collect();
     words.sort_unstable();
     words.dedup();
     words
@@ -224,6 +226,16 @@ pub(in crate::store) fn word(text: &str) -> String {
     let lower = text.to_lowercase().replace('\0', "");
     let end = (0..=WORD.min(lower.len())).rev().find(|end| lower.is_char_boundary(*end)).unwrap_or(0);
     lower.get(..end).unwrap_or_default().to_owned()
+}
+
+/// A name of which a word holds the beginning only, as a word that nobody types: who asks for the whole name is not led to all
+/// that begin alike. `None`: its word is the name.
+pub(in crate::store) fn whole_name(name: &str) -> Option<String> {
+    if name.to_lowercase().len() <= WORD {
+        return None;
+    }
+    let hash = hash_of(&[name]);
+    hash.first_chunk::<16>().map(|half| format!("\u{1}{}", HEXLOWER.encode(half)))
 }
 
 pub(super) fn word_prefix(text: &str) -> Vec<u8> {

@@ -7,8 +7,8 @@ use crate::store::journal::frame::Hash;
 
 /// Changes when keys or values do; another number means: rebuild. 2: messages carry the sequence they are up to. 4:
 /// documents are found by their keys. 5: owed MDNs are found. 6: words and the audit trail. 7: lists in blocks, Message-IDs
-/// as they are written. 8: messages are packed, claims are apart.
-pub(super) const FORMAT: u32 = 8;
+/// as they are written. 8: messages are packed, claims are apart. 9: long file names of what came are found whole.
+pub(super) const FORMAT: u32 = 9;
 
 /// Where a body's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
