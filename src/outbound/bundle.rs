@@ -33,8 +33,11 @@ const LEAD: u64 = 4 * 1024;
 pub(super) enum Look {
     /// Files only: their bytes with their number, and the latest change.
     Files(u64, Option<SystemTime>),
-    /// Nothing to send, or a file that is still being written under a temporary name.
-    Unfinished,
+    /// Nothing to send.
+    Empty,
+    /// Besides files to send it has one that is hidden, or still being written under a temporary name: its name, and the same of
+    /// all that is there.
+    Unfinished(String, u64, Option<SystemTime>),
     /// It can never be sent as it is.
     Unfit(Reason),
 }
@@ -42,12 +45,19 @@ pub(super) enum Look {
 /// Looks at a folder of at most `most` files.
 pub(super) fn look(folder: &Path, metadata: &Metadata, ignore: &[String], most: usize) -> io::Result<Look> {
     let (mut bytes, mut count, mut changed) = (0u64, 0u64, metadata.modified().ok());
+    let mut unfinished = None;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { return Ok(Look::Unfit(unfit(folder, most))) };
         if scan::is_ignored(name, ignore) {
-            return Ok(Look::Unfinished);
+            unfinished.get_or_insert_with(|| name.to_owned());
+            // One that gets its name this moment is seen under that the next time.
+            if let Ok(metadata) = entry.metadata() {
+                bytes = bytes.saturating_add(metadata.len());
+                changed = changed.max(metadata.modified().ok());
+            }
+            continue;
         }
         // Links are not followed.
         let metadata = entry.metadata()?;
@@ -60,7 +70,11 @@ pub(super) fn look(folder: &Path, metadata: &Metadata, ignore: &[String], most: 
     }
     // Two folders of as many bytes differ by the number of their files.
     let stamp = bytes.wrapping_add(count << 48);
-    Ok(if count == 0 { Look::Unfinished } else { Look::Files(stamp, changed) })
+    Ok(match unfinished {
+        _ if count == 0 => Look::Empty,
+        Some(file) => Look::Unfinished(file, stamp, changed),
+        None => Look::Files(stamp, changed),
+    })
 }
 
 /// Opens each file of a folder, as [`Outbound::pack`] will: the folder may be another user's, and so may its files.
@@ -134,6 +148,16 @@ impl Source for Enclosed {
     fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(Box::new(durable::open_regular(&self.path)?))
     }
+}
+
+/// Nobody goes on with a folder that has such a file.
+pub(super) fn unfinished(folder: &Path, file: &str) -> Reason {
+    let (shown, file) = (printable(&folder.display().to_string()), printable(file));
+    let text = bilingual!(
+        "文件夹 {shown} 中有隐藏文件或临时文件 {file}，视为尚未写完，未发送。若已无程序写入，请删除该文件，文件夹随后自动发送。",
+        "the folder {shown} has a hidden or temporary file, {file}, so it counts as unfinished and is not sent. If nobody writes there any more, remove that file: the folder goes by itself then."
+    );
+    Reason { code: "outbox-folder-unfinished".to_owned(), text }
 }
 
 fn unfit(folder: &Path, most: usize) -> Reason {

@@ -169,7 +169,7 @@ impl Outbound {
                 let envelope = self.wrap(&head, payload).map_err(NotComposed::Storage)?;
                 Ok(Some((envelope, name_of(&head))))
             }
-            super::precheck::Decision::Refuse(refusal) => Err(NotComposed::Impossible(refusal.reason)),
+            super::precheck::Decision::Refuse(refusal) => Err(NotComposed::Impossible(refusal.told())),
         }
     }
 

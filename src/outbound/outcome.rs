@@ -152,17 +152,27 @@ const UNPROVEN: usize = 4;
 /// MDNs of one message about earlier Message-IDs that are kept: each attempt may bring one, and graver ones need room.
 const SUPERSEDED: usize = 4;
 
-/// An MDN that settles nothing, for the reason `code`, is evidence, once; of those that nobody signed a few are enough, and of
-/// those about earlier Message-IDs.
+/// MDNs of one message that prove nothing, of whatever kind, that are kept: the rest of the room is for those that a person must
+/// hear of.
+const DOUBTFUL: usize = 6;
+
+/// Reasons for which a person must hear of an MDN, however many came before it.
+const GRAVE: [&str; 4] = ["mdn-mic-mismatch", "mdn-duplicate-unproven", "mdn-contradicts", "mdn-late"];
+
+/// An MDN that settles nothing, for the reason `code`, is evidence, once; of those that nobody signed a few are enough, of those
+/// about earlier Message-IDs, and of all that prove nothing.
 pub(super) fn is_worth_keeping(message: &Message, receipt: &Receipt, code: &str) -> bool {
     let known = message.strays.iter().map(|stray| &stray.receipt).chain(&message.receipt);
     let unproven = message.strays.iter().filter(|stray| stray.receipt.signer.is_none()).count();
     let superseded = |code: &str| code == Doubt::Superseded.code();
     let earlier = message.strays.iter().filter(|stray| superseded(&stray.reason.code)).count();
+    let grave = |code: &str| GRAVE.contains(&code);
+    let doubtful = message.strays.iter().filter(|stray| !grave(&stray.reason.code)).count();
     known.into_iter().all(|known| known.body.sha256 != receipt.body.sha256)
         && message.strays.len() < STRAYS
         && (receipt.signer.is_some() || unproven < UNPROVEN)
         && (!superseded(code) || earlier < SUPERSEDED)
+        && (grave(code) || doubtful < DOUBTFUL)
 }
 
 /// `sent/<name>`, and `receipts/<name>.mdn` with `.json` beside it.

@@ -13,7 +13,7 @@ use crate::bilingual;
 use crate::declaration::dsig::SignatureProblem;
 use crate::declaration::envelope::{EnvelopeHead, Kind};
 use crate::declaration::family;
-use crate::declaration::precheck::{self, BusinessKey, Expectations, FOREIGN_DXPID, Facts, Report, Verdict};
+use crate::declaration::precheck::{self, BusinessKey, Expectations, FOREIGN_DXPID, Facts, Level, Report, Verdict};
 use crate::declaration::schema;
 use crate::declaration::standing::Key;
 use crate::ground::id::Id;
@@ -29,6 +29,8 @@ const KEYS: usize = 8;
 const DOCUMENTS: u32 = 1000;
 /// Characters of a key, beyond the longest that the schema allows.
 const LONGEST_KEY: usize = 128;
+/// Findings told of what is recorded already.
+const TOLD: usize = 3;
 
 /// What the pre-check decided.
 pub(super) enum Decision {
@@ -56,6 +58,8 @@ pub(super) struct Refusal {
     pub(super) reason: Reason,
     pub(super) findings_json: String,
     pub(super) findings_text: String,
+    /// Why, where no file says more.
+    told: Bilingual,
 }
 
 impl Outbound {
@@ -259,6 +263,11 @@ fn kept(key: &BusinessKey) -> Option<Key> {
 }
 
 impl Refusal {
+    /// Why what is recorded already is not sent: no file with findings is made of it.
+    pub(super) fn told(self) -> Reason {
+        Reason { text: self.told, ..self.reason }
+    }
+
     /// The document cannot be signed.
     pub(super) fn unsignable(problem: &SignatureProblem) -> Refusal {
         Refusal::from_text(problem.code(), problem.text())
@@ -280,6 +289,7 @@ impl Refusal {
         Refusal {
             findings_json: format!("{findings:#}\n"),
             findings_text: format!("{}\n{}\n", text.zh, text.en),
+            told: text.clone(),
             reason: Reason { code: code.to_owned(), text },
         }
     }
@@ -294,7 +304,17 @@ impl Refusal {
         lines.push_str("\n\n");
         lines.push_str(&report.lines(Language::English).join("\n"));
         lines.push('\n');
+        let errors = |language| {
+            let errors = report.findings.iter().filter(|finding| finding.level == Level::Error).take(TOLD);
+            errors.map(|finding| finding.line_for(language)).collect::<Vec<_>>().join("; ")
+        };
+        let (zh, en) = (errors(Language::Chinese), errors(Language::English));
+        let told = bilingual!(
+            "预检现有 {count} 个问题：{zh}。请修正后作为新文件放入发件箱。",
+            "by now it has {count} findings: {en}. Mend the file and drop it as a new one."
+        );
         Refusal {
+            told,
             reason: Reason { code: "precheck-refused".to_owned(), text },
             findings_json: serde_json::to_string_pretty(report).unwrap_or_default() + "\n",
             findings_text: lines,

@@ -25,7 +25,7 @@ use super::outcome::{Examined, Seen, is_worth_keeping};
 use super::retry::Outcome;
 use crate::as2::mdn::{self, Mdn};
 use crate::as2::verdict::{self, Doubt, MicMatch, Sent, Verdict};
-use crate::as2::{As2Name, MessageId, MicVariant, NotificationOptions, SentMics, headers};
+use crate::as2::{As2Name, MessageId, Mic, MicVariant, NotificationOptions, SentMic, SentMics, headers};
 use crate::bilingual;
 use crate::cms::DigestAlgorithm;
 use crate::ground::drain;
@@ -112,6 +112,11 @@ impl Outbound {
         let signed = matches!(parsed.signature, Ok(Some(_)));
         let named = parsed.mic.as_ref().filter(|_| signed).map(|mic| mic.algorithm);
         let named = named.filter(|algorithm| mics.lacks(*algorithm));
+        if let Some(mic) = confirmed(message, named) {
+            let mut mics = mics;
+            mics.expected.push(SentMic { mic, variant: MicVariant::Exact });
+            return mics;
+        }
         let (Some(algorithm), Some(payload)) = (named, message.payload) else { return mics };
         let (store, known) = (self.store.clone(), mics.clone());
         let work = move || known.with(algorithm, &mut store.read(&payload)?);
@@ -145,12 +150,11 @@ impl Outbound {
             digests: &partner.signature_digests(self.clock.now()),
             algorithm: expected_algorithm(partner, message),
         };
+        let counts = !superseded || message.state.is_final() || is_latest(message, attempt, &message_id);
         match verdict::judge(parsed, &sent) {
             // They say nothing about the message as it is on its way now.
             Verdict::Doubtful(Doubt::Duplicate) if superseded => Verdict::Doubtful(Doubt::NoMic),
-            Verdict::Refused { .. } if superseded && !message.state.is_final() && !is_latest(message, &message_id) => {
-                Verdict::Doubtful(Doubt::Superseded)
-            }
+            Verdict::Refused { .. } if !counts => Verdict::Doubtful(Doubt::Superseded),
             verdict => verdict,
         }
     }
@@ -250,6 +254,14 @@ impl Outbound {
     }
 }
 
+/// The digest of a settled message in this algorithm, if a receipt with it was held against the payload before: whoever sends that
+/// once more, as often as he likes, has nothing read again.
+fn confirmed(message: &Message, named: Option<DigestAlgorithm>) -> Option<Mic> {
+    let kept = message.receipt.iter().chain(message.strays.iter().map(|stray| &stray.receipt));
+    let held = kept.filter(|kept| message.state.is_final() && kept.mic_matches == Some(true));
+    held.filter_map(|held| held.mic.as_ref()?.parse::<Mic>().ok()).find(|mic| Some(mic.algorithm) == named)
+}
+
 fn signed_by_revoked() -> Reason {
     let text = bilingual!(
         "回执由已吊销的证书签名，不予采信。请与对方核实并换用新证书。",
@@ -277,10 +289,12 @@ fn sent_as<'m>(message: &'m Message, about: &MessageId) -> Option<SentAs<'m>> {
     all.find(|sent| sent.message_id.key() == about.key())
 }
 
-/// Whether the partner can have seen nothing of the message since it was sent under this Message-ID.
-fn is_latest(message: &Message, message_id: &MessageId) -> bool {
+/// Whether the partner can have seen nothing of the message since it was sent under this Message-ID. An attempt `attempt` that the
+/// message does not know yet is the one that is answered.
+fn is_latest(message: &Message, attempt: u32, message_id: &MessageId) -> bool {
     let last = message.earlier.last().and_then(|earlier| MessageId::parse(&earlier.message_id).ok());
-    message.reach.is_none(message.attempts) && last.is_some_and(|last| last.key() == message_id.key())
+    let unseen = attempt == message.attempts && message.reach.is_none(message.attempts);
+    unseen && last.is_some_and(|last| last.key() == message_id.key())
 }
 
 /// Whether this is the refusal that settled the message before, sent once more before what a person has retried since was

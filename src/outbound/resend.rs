@@ -28,7 +28,7 @@ impl Outbound {
         let _resent = self.preparing.resend(id, message.id);
         let prepared = self.prepare(&partner, (payload.len, read), &message.file_name, id, now).await;
         let prepared = match prepared.map_err(refused)? {
-            Prepared::Refused { refusal, .. } => return Err(ActionError::Refused(refusal.reason)),
+            Prepared::Refused { refusal, .. } => return Err(ActionError::Refused(refusal.told())),
             ready @ Prepared::Ready { .. } => ready,
         };
         let (mut transaction, _underway) = record_of(prepared, &partner, id, &message.file_name, Some(message.id), now);

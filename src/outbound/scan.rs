@@ -266,6 +266,10 @@ impl Outbox {
                 hints.remove(&path);
                 return match looked {
                     Some(Look::Unfit(reason)) => self.report(sweep, path, reason),
+                    Some(Look::Unfinished(file, len, modified)) => {
+                        let stamp = Stamp { identity: durable::identity(&metadata), len, modified };
+                        self.wait_for(name, (&path, &file), stamp, now.instant, sweep);
+                    }
                     _ => self.mend(&path, sweep),
                 };
             }
@@ -308,6 +312,15 @@ impl Outbox {
     fn files_of(&self, path: &Path, metadata: &Metadata) -> io::Result<Option<Look>> {
         let Some(most) = self.folders.filter(|_| metadata.is_dir()) else { return Ok(None) };
         bundle::look(path, metadata, &self.ignore, most).map(Some)
+    }
+
+    /// A folder with a file that is not to be sent: told once nothing in it changes any more, since nobody finishes it then.
+    fn wait_for(&mut self, name: &str, (path, file): (&Path, &str), stamp: Stamp, now: Instant, sweep: &mut Sweep) {
+        if self.settled(name, stamp, None, now) {
+            self.report(sweep, path.to_owned(), bundle::unfinished(path, file));
+        } else {
+            self.mend(path, sweep);
+        }
     }
 
     fn settled(&mut self, name: &str, stamp: Stamp, hint: Option<Hint>, now: Instant) -> bool {

@@ -348,3 +348,22 @@ fn a_folder_with_a_file_that_cannot_be_opened_is_not_claimed() {
     fs::remove_file(folder.join("b.xml")).unwrap();
     assert!(fixture.outbox.claim("batch", &folder, true, fixture.now.time).is_ok());
 }
+
+#[test]
+fn a_folder_that_stays_unfinished_is_told_once_and_goes_when_its_hidden_file_is_gone() {
+    let mut fixture = Fixture::new();
+    fixture.outbox.take_folders(Some(2));
+    let folder = fixture.home.path().join("outbox/batch");
+    fs::create_dir(&folder).unwrap();
+    fixture.drop_file("batch/a.xml", "<a/>");
+    let hidden = fixture.drop_file("batch/.DS_Store", "left by a file manager");
+    assert!(fixture.sweep(0).troubles.is_empty(), "it may still be written");
+    let sweep = fixture.sweep(1000);
+    let told: Vec<_> = sweep.troubles.iter().map(|one| (one.path.clone(), one.reason.code.as_str())).collect();
+    assert_eq!(told, [(folder.clone(), "outbox-folder-unfinished")]);
+    assert!(fixture.sweep(1000).troubles.is_empty(), "once");
+    fs::remove_file(hidden).unwrap();
+    assert!(fixture.sweep(0).claims.is_empty());
+    let taken = fixture.sweep(1000);
+    assert!(names(&taken) == ["batch"] && taken.mended == [folder], "{taken:?}");
+}

@@ -57,6 +57,8 @@ pub struct Keeper {
 
 /// Time between two passes.
 const PASS_EVERY: SignedDuration = SignedDuration::from_hours(6);
+/// Time until the next pass after one that failed.
+const PASS_AGAIN: SignedDuration = SignedDuration::from_mins(30);
 /// How often the clock and the journal's growth are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Looks that are left out after a shortage: what found no room takes it from everybody else while it is tried again.
@@ -81,7 +83,11 @@ impl Keeper {
             let whole = passes.is_due(self.clock.now());
             rests = if whole { 0 } else { rests.saturating_sub(1) };
             if rests == 0 {
-                match self.look(whole, &shutdown).await {
+                let looked = self.look(whole, &shutdown).await;
+                if whole && !matches!(looked, Ok(Ok(_))) {
+                    passes.failed(self.clock.now());
+                }
+                match looked {
                     Ok(Ok(kept)) => log(&kept),
                     Ok(Err(KeepError::Stopped)) => return,
                     Ok(Err(error)) => {
@@ -216,6 +222,11 @@ impl Passes {
         }
         due
     }
+
+    /// The one that was due has failed at `now`.
+    fn failed(&mut self, now: Timestamp) {
+        self.next = self.next.min(now.saturating_add(PASS_AGAIN).unwrap_or(Timestamp::MAX));
+    }
 }
 
 impl RetentionPolicy {
@@ -277,6 +288,16 @@ mod tests {
         assert!(!passes.is_due(at(100)) && !passes.is_due(at(105)), "set back by weeks");
         assert!(passes.is_due(at(106)));
         assert!(!passes.is_due(at(111)) && passes.is_due(at(112)));
+    }
+
+    #[test]
+    fn a_pass_that_failed_is_due_again_after_half_an_hour() {
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+        let mut passes = Passes { next: at(0) };
+        assert!(passes.is_due(at(0)));
+        passes.failed(at(2));
+        assert!(!passes.is_due(at(31)) && passes.is_due(at(32)));
+        assert!(!passes.is_due(at(62)) && passes.is_due(at(392)), "the next one has not failed");
     }
 
     #[test]

@@ -451,3 +451,19 @@ fn a_key_of_another_kind_does_not_hide_that_the_one_that_partners_need_has_ended
     pass(&clock, Duration::from_secs(10 * 3600));
     assert_eq!(ready(), 503, "nothing is signed for anybody");
 }
+
+#[test]
+fn a_receipt_that_comes_late_is_told_however_many_before_it_proved_nothing() {
+    let peer = Scripted::start(|_, posted| Some(acknowledge(posted, Kind { without_mic: true, ..Kind::default() })));
+    let home = Home::ours();
+    let delivery = "retry = [\"1m\"]\njitter = 0.0\ngive_up_after = \"20m\"";
+    home.partner("theirs", &PartnerFile { url: peer.url(), delivery, ..PartnerFile::default() });
+    let gateway = Inside::start(&home, &inside::clock());
+    let failed = given_up(&gateway);
+    assert!(failed.state == State::Failed && failed.attempts > 10, "{failed:#?}");
+    assert!(strays(&failed).iter().all(|code| *code == "mdn-without-mic"), "{failed:#?}");
+    assert_eq!(post(&home, &receipt_for(&peer.posted().remove(0), Kind::default())), 200);
+    let message = gateway.sent_to("theirs");
+    assert_eq!((message.state, strays(&message).last()), (State::Failed, Some(&"mdn-late")), "{message:#?}");
+    assert!(gateway.alerts().contains(&"mdn-late".to_owned()), "{:?}", gateway.alerts());
+}

@@ -303,3 +303,28 @@ fn an_error_behind_hundreds_of_warnings_between_documents_still_refuses() {
     let codes = refused(&gateway, "many.xml");
     assert!(codes.iter().any(|code| code == "key-repeated"), "{codes:?}");
 }
+
+#[test]
+fn a_resend_that_the_pre_check_refuses_tells_what_was_found_since_no_file_does() {
+    let peer = Scripted::start(|number, posted| {
+        let negative = "automatic-action/MDN-sent-automatically; processed/error: decryption-failed";
+        let disposition = if number == 0 { negative } else { Kind::default().disposition };
+        Some(acknowledge(posted, Kind { disposition, ..Kind::default() }))
+    });
+    let home = customs_home(DXPID, peer.url(), "");
+    let gateway = Gateway::start(&home);
+    let order = order(31);
+    home.submit("customs", "order.xml", &order);
+    gateway.wait_for("customs", "failed", "order.xml");
+    // What failed does not count, so it may be declared anew; from then on the old one would be a repetition.
+    home.submit("customs", "again.xml", &order);
+    gateway.wait_for("customs", "sent", "again.xml");
+    let id = message(&gateway, "order.xml")["id"].as_str().unwrap().to_owned();
+    let config = home.config();
+    let config = config.to_str().unwrap();
+    let refused = run(&["--lang", "en", "messages", "resend", &id, "--reason", "test", "--config", config]);
+    let told = String::from_utf8_lossy(&[refused.stdout, refused.stderr].concat()).into_owned();
+    assert!(!refused.status.success(), "{told}");
+    assert!(told.contains("[key-repeated]") && !told.contains(".findings.txt"), "{told}");
+    assert_eq!(peer.posted().len(), 2, "nothing more was sent");
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dxgate::as2::{MdnAsk, MdnMode, SendPlan};
+use dxgate::cms::DigestAlgorithm;
 use dxgate::ground::clock::{Clock, SystemClock};
 use dxgate::ground::id::Id;
 use dxgate::ground::limits::Limits;
@@ -442,4 +443,29 @@ fn post(home: &Home, letter: &Letter) -> u16 {
 /// The only outbound message; null before there is one.
 fn message(gateway: &Gateway<'_>) -> Value {
     gateway.api("/api/v1/messages?direction=outbound")["messages"][0].clone()
+}
+
+#[test]
+fn a_receipt_that_is_repeated_has_nothing_read_again_of_what_it_settled() {
+    let (home, peer) = (Home::ours(), Scripted::start(|_, _| Some(answer(202, "", b""))));
+    let mdn = "mode = \"async\"\nsigned = true";
+    home.partner("theirs", &PartnerFile { url: peer.url(), mdn, ..PartnerFile::default() });
+    let gateway = Inside::start(&home, &inside::clock());
+    // In a file of its own.
+    let payload = crate::proof::content("payload", 1_300_000);
+    gateway.submit("theirs", "order.xml", &payload);
+    let message = gateway.until("theirs", "awaited", |message| message.state == State::AwaitingReceipt);
+    let digest = DigestAlgorithm::Sha512;
+    assert!(message.mics.lacks(digest), "it is computed when a receipt names it");
+    let mics = message.mics.with(digest, &mut payload.as_slice()).unwrap();
+    let posted = peer.posted().remove(0);
+    // Its delimiters differ each time.
+    let said = || receipt_for(&posted, Kind { mic: mics.exact(digest).cloned(), ..Kind::default() });
+    assert_eq!(post(&home, &said()), 200);
+    assert_eq!(gateway.sent_to("theirs").state, State::Delivered);
+    eventually("it is published", || home.names("theirs", "sent").contains(&"order.xml".to_owned()).then_some(()));
+    let stored = message.payload.unwrap().id;
+    std::fs::remove_file(home.path("data/bodies").join(stored.to_string())).unwrap();
+    assert_eq!(post(&home, &said()), 200);
+    assert_eq!((gateway.sent_to("theirs").strays, gateway.alerts()), (vec![], vec![]), "that is no news");
 }

@@ -273,3 +273,30 @@ fn under_one_message_id_the_second_of_two_transfers_may_be_called_a_duplicate_un
     assert_eq!(post(&home, &receipt_for(&posted[1], Kind::default())), 200);
     assert_eq!(gateway.sent_to("theirs").state, State::Delivered, "with its MIC it proves itself");
 }
+
+#[test]
+fn a_refusal_about_an_earlier_message_id_changes_nothing_either_in_the_answer_to_the_present_one() {
+    let home = Home::ours();
+    let mut first: Option<Posted> = None;
+    let peer = Scripted::start(move |number, posted| match number {
+        0 => {
+            first = Some(posted.clone());
+            None
+        }
+        1 => Some(acknowledge(first.as_ref().unwrap(), Kind { disposition: NEGATIVE, ..Kind::default() })),
+        _ => Some(acknowledge(posted, Kind::default())),
+    });
+    let (url, delivery) = (peer.url(), &format!("{RETRY}\nfresh_message_id = true"));
+    home.partner("theirs", &PartnerFile { url, mdn: SYNC, delivery, ..PartnerFile::default() });
+    let clock = inside::clock();
+    let gateway = Inside::start(&home, &clock);
+    gateway.submit("theirs", "order.xml", ORDER);
+    gateway.until("theirs", "tried", |message| (message.attempts, message.state) == (1, State::Composed));
+    pass(&clock, LONG);
+    let answered = |message: &Message| message.attempts == 2 && message.state != State::Sending;
+    let message = gateway.until("theirs", "answered", answered);
+    assert_eq!(state(&message), (State::Composed, "mdn-superseded"));
+    pass(&clock, LONG);
+    gateway.until("theirs", "delivered", |message| message.state == State::Delivered);
+    assert_eq!(gateway.alerts(), Vec::<String>::new());
+}
