@@ -76,6 +76,7 @@ pub(super) fn read_all(
             return PartnersRead { problems: vec![problem], unreadable: true, ..PartnersRead::default() };
         }
     };
+    let old = &under(old, lists.as_ref());
     let mut problems = Vec::new();
     if files.is_empty() {
         let text = bilingual!(
@@ -94,6 +95,18 @@ pub(super) fn read_all(
     }
     let partners = refuse_shared_names(candidates, old, &mut problems);
     PartnersRead { partners, problems, files: named, stamps, unreadable: false }
+}
+
+/// The same partners under these revocation lists: whoever stays as it was, since its file has a mistake, gets nothing back
+/// that was taken back since. Those of whom nothing is are the very same.
+fn under(old: &Directory, lists: Option<&Arc<RevocationLists>>) -> Directory {
+    Directory::new(old.all().map(|partner| {
+        let taken_back = lists.and_then(|lists| partner.certificates.also_revoked_by(lists));
+        match taken_back {
+            Some(certificates) => Arc::new(Partner { certificates, ..Partner::clone(partner) }),
+            None => partner.clone(),
+        }
+    }))
 }
 
 /// Reads the folder again, for a running gateway: a folder that cannot be read leaves the partners as they were.
@@ -168,7 +181,7 @@ fn read_one(
 }
 
 /// Two partners with one AS2 name cannot be told apart: the pair (AS2-From, AS2-To) names the agreement. The partner
-/// that already had the name in `old` keeps it; else the first by id does.
+/// that already had the name in `old` keeps it; else the first by id does. Whoever loses stays as it was, under its old name.
 fn refuse_shared_names(
     mut candidates: Vec<Candidate>,
     old: &Directory,
@@ -176,16 +189,12 @@ fn refuse_shared_names(
 ) -> Vec<Arc<Partner>> {
     let incumbent =
         |partner: &Partner| old.by_id(&partner.id).is_some_and(|before| before.as2_name == partner.as2_name);
-    candidates.sort_by_key(|one| (!incumbent(&one.partner), one.partner.id.clone()));
-    let mut owners: BTreeMap<String, Arc<Partner>> = BTreeMap::new();
-    let mut losers = Vec::new();
-    for Candidate { partner, name_line } in candidates {
-        let name = partner.as2_name.as_str().to_owned();
-        let Some(owner) = owners.get(&name) else {
-            owners.insert(name, partner);
-            continue;
+    loop {
+        candidates.sort_by_key(|one| (!incumbent(&one.partner), one.partner.id.clone()));
+        let Some((place, owner)) = first_shared(&candidates) else {
+            return candidates.into_iter().map(|one| one.partner).collect();
         };
-        let owner = &owner.id;
+        let Candidate { partner, name_line } = candidates.remove(place);
         let text = bilingual!(
             "AS2 名称与伙伴 {owner} 相同，收到的报文无法区分。请更改其一或删除重复的文件。",
             "the AS2 name is also that of the partner {owner}: their messages cannot be told apart. Change one or remove the second file."
@@ -193,12 +202,19 @@ fn refuse_shared_names(
         let mut problem = whole_file(&partner.file, Severity::Error, "as2-name-taken", text);
         (problem.line, problem.key) = (name_line, "as2_name".to_owned());
         problems.push(problem);
-        losers.push(partner.id.clone());
+        // Its name is in use still then, and nobody else's.
+        let before = old.by_id(&partner.id).filter(|before| before.as2_name != partner.as2_name);
+        candidates.extend(before.map(|before| Candidate { partner: before.clone(), name_line: None }));
     }
-    for before in losers.iter().filter_map(|id| old.by_id(id)) {
-        owners.entry(before.as2_name.as_str().to_owned()).or_insert_with(|| before.clone());
-    }
-    owners.into_values().collect()
+}
+
+/// The first candidate whose AS2 name one before it has, and whose that is.
+fn first_shared(candidates: &[Candidate]) -> Option<(usize, String)> {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    candidates.iter().enumerate().find_map(|(place, Candidate { partner, .. })| {
+        let owner = owners.insert(partner.as2_name.as_str(), partner.id.as_str());
+        owner.map(|owner| (place, owner.to_owned()))
+    })
 }
 
 /// `(id, file)` of every partner file, in the order of ids.

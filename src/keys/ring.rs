@@ -180,6 +180,18 @@ impl CertificateSet {
         self
     }
 
+    /// The same set with what these lists take back of it besides; `None` if that is nothing.
+    pub fn also_revoked_by(&self, lists: &Arc<RevocationLists>) -> Option<CertificateSet> {
+        let is_news = |one: &PartnerCertificate| !one.revoked && lists.revoke(&one.certificate);
+        if !self.certificates.iter().any(is_news) {
+            return None;
+        }
+        let mut set = self.clone();
+        set.certificates.iter_mut().for_each(|one| one.revoked |= lists.revoke(&one.certificate));
+        set.revocation.push(lists.clone());
+        Some(set)
+    }
+
     /// The revocation lists of those who issued certificates of the set.
     pub fn lists(&self) -> &[ListEnd] {
         &self.lists

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use crate::cms::Certificate;
 
-/// From `from` to `until`, both included (RFC 5280 4.1.2.5 counts a certificate's own bounds the same way).
+/// From `from` to `until`, both seconds included (RFC 5280 4.1.2.5 counts a certificate's own bounds the same way).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// First instant of use.
     pub from: Timestamp,
-    /// Last instant of use.
+    /// Last second of use.
     pub until: Timestamp,
 }
 
@@ -29,9 +29,16 @@ impl Window {
         Window { from: certificate.not_before(), until: certificate.not_after() }
     }
 
+    /// The first instant behind it. Bounds are written to the second, as in certificates: the last second is used to its
+    /// end, so that a window that begins with the next one follows without a gap.
+    pub fn end(&self) -> Timestamp {
+        let next = self.until.as_second().checked_add(1);
+        next.and_then(|next| Timestamp::from_second(next).ok()).unwrap_or(Timestamp::MAX)
+    }
+
     /// Whether `at` lies inside.
     pub fn holds(&self, at: Timestamp) -> bool {
-        self.from <= at && at <= self.until
+        self.from <= at && at < self.end()
     }
 
     /// Whether no instant lies inside.
@@ -42,6 +49,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     fn at(second: i64) -> Timestamp {
@@ -55,5 +64,14 @@ mod tests {
         assert!(!window.holds(at(9)) && !window.holds(at(21)));
         assert!(!window.is_empty());
         assert!(Window { from: at(2), until: at(1) }.is_empty());
+    }
+
+    #[test]
+    fn the_last_second_is_used_to_its_end_so_that_the_next_window_follows_without_a_gap() {
+        let (old, new) = (Window { from: at(10), until: at(20) }, Window { from: at(21), until: at(30) });
+        let within = at(20).checked_add(SignedDuration::from_millis(999)).expect("in range");
+        assert!(old.holds(within) && !new.holds(within));
+        assert!(!old.holds(at(21)) && new.holds(at(21)));
+        assert_eq!(old.end(), new.from);
     }
 }

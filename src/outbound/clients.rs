@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::ground::secret::Secret;
 use crate::http::client::Route;
@@ -127,9 +127,7 @@ pub fn client_settings(partner: &Partner, url: &str, now: Timestamp) -> Result<C
 /// The first instant after `now` at which [`client_settings`] may differ.
 fn holds_until(partner: &Partner, now: Timestamp) -> Timestamp {
     let pins = partner.certificates.certificates().iter().filter(|one| one.uses.tls);
-    // The last instant of a window is one of use.
-    let after = |last: Timestamp| last.checked_add(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MAX);
-    let windows = pins.flat_map(|one| [one.window.from, after(one.window.until)]);
+    let windows = pins.flat_map(|one| [one.window.from, one.window.end()]);
     let waivers = partner.waivers.0.iter().map(|waiver| waiver.until);
     windows.chain(waivers).filter(|edge| *edge > now).min().unwrap_or(Timestamp::MAX)
 }

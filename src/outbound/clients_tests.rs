@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
 use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
 use openssl::bn::BigNum;
 use openssl::ec::{Asn1Flag, EcGroup, EcKey};
@@ -79,8 +80,10 @@ fn with_edges(partner: &Partner) -> (Arc<Partner>, [Timestamp; 5]) {
 fn at_each_edge_of_a_pins_window_or_a_waiver_the_next_message_goes_as_the_file_says_then() {
     let (partner, edges) = with_edges(&customs(&Home::new().load().partners));
     let clients = Clients::default();
-    let moment = SignedDuration::from_nanos(1);
-    let instants: Vec<Timestamp> = edges.iter().flat_map(|edge| [*edge - moment, *edge, *edge + moment]).collect();
+    let (moment, second_long) = (SignedDuration::from_nanos(1), SignedDuration::from_secs(1));
+    let around =
+        |edge: &Timestamp| [*edge - moment, *edge, *edge + moment, *edge + second_long - moment, *edge + second_long];
+    let instants: Vec<Timestamp> = edges.iter().flat_map(around).collect();
     // Backwards as well: a clock may be set.
     for now in instants.iter().chain(instants.iter().rev()) {
         let road = clients.road(&partner, URL, *now).unwrap();
@@ -93,7 +96,7 @@ fn at_each_edge_of_a_pins_window_or_a_waiver_the_next_message_goes_as_the_file_s
     };
     let [first, second, third, _, last] = edges;
     assert_eq!(
-        [first - moment, first, second, third, third + moment, last, last + moment].map(pins),
+        [first - moment, first, second, third, third + second_long, last, last + second_long].map(pins),
         [0, 1, 2, 2, 1, 1, 0]
     );
     let road = clients.road(&partner, URL, first).unwrap();

@@ -302,3 +302,23 @@ fn a_new_secret_of_those_who_are_told_is_named_since_it_counts_after_a_restart()
         sandbox.write(file, before);
     }
 }
+
+#[test]
+fn a_name_that_a_partner_keeps_since_its_file_was_refused_is_nobody_elses() {
+    let sandbox = Sandbox::new();
+    let file = |id: &str, name: &str| {
+        sandbox.write(&format!("partners/{id}.toml"), PARTNER.replace("CUSTOMS", name).as_bytes());
+    };
+    file("a", "X");
+    file("c", "Y");
+    let config = sandbox.load().expect("loads");
+    file("a", "Y");
+    file("d", "X");
+    let read = reload(&config, &config.partners, &environment, sandbox.now);
+    let mut names: Vec<_> =
+        read.partners.all().map(|partner| (partner.id.as_str(), partner.as2_name.as_str())).collect();
+    names.sort_unstable();
+    assert_eq!(names, [("a", "X"), ("c", "Y"), ("customs", "CUSTOMS")]);
+    let refused: Vec<_> = read.problems.iter().map(place).map(|(code, file, ..)| (code, file)).collect();
+    assert_eq!(refused, [("as2-name-taken", "a.toml".to_owned()), ("as2-name-taken", "d.toml".to_owned())]);
+}

@@ -1,7 +1,10 @@
 //! Revocation lists about certificates that no partner's file holds: those that TLS clients show, and replaced ones.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::keys::authority::Authority;
+use crate::partner::Directory;
 
 /// A partner file under these lists, with these lines at its end.
 fn under(lists: &Path, more: &str) -> String {
@@ -45,4 +48,28 @@ fn a_certificate_that_was_taken_back_and_replaced_is_known_by_the_lists_of_its_i
     assert_eq!(are_revoked(), [false, true], "by the partner's own lists");
     sandbox.partner("").gateway(&format!("[revocation]\nlists = \"{}\"\n", lists.display()));
     assert_eq!(are_revoked(), [false, true], "by those of the gateway");
+}
+
+#[test]
+fn what_is_taken_back_counts_no_more_at_a_partner_that_stays_as_it_was_since_its_file_has_a_mistake() {
+    let authority = Authority::new("Test CA");
+    let sandbox = Sandbox::new();
+    let read = |path: &Path| std::fs::read(path).expect("read");
+    std::fs::create_dir(sandbox.path("crls")).expect("made");
+    sandbox.write("crls/ca.crt", &read(&authority.path("ca.crt")));
+    sandbox.gateway("[revocation]\nlists = \"crls\"\n");
+    let held =
+        format!("[[certificates]]\nfile = \"{}\"\nuse = [\"verify\"]\n", authority.path("revoked.crt").display());
+    sandbox.partner(&held);
+    let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+    let revoked = |partners: &Directory| partners.by_id("customs").expect("there").certificates.revoked().len();
+    assert_eq!(revoked(&config.partners), 0, "no list says anything");
+    sandbox.write("partners/customs.toml", format!("surprise = 1\n{PARTNER}{held}").as_bytes());
+    sandbox.write("crls/ca.crl", &read(&authority.publish("86400").join("ca.crl")));
+    let reload = |old: &Directory| crate::config::reload(&config, (old, None), &environment, sandbox.now);
+    let first = reload(&config.partners);
+    assert!(first.problems.iter().any(|problem| problem.code == "key-unknown"), "{:?}", first.problems);
+    assert_eq!(revoked(&first.partners), 1);
+    let kept = |partners: &Directory| partners.by_id("customs").expect("there").clone();
+    assert!(Arc::ptr_eq(&kept(&first.partners), &kept(&reload(&first.partners).partners)), "it changes once");
 }
