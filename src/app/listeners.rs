@@ -52,15 +52,14 @@ impl Bound {
         tasks: &Tasks,
         stop: &Shutdown,
     ) {
-        let settings = translate::as2_server(&config.server, figures);
+        let settings = translate::as2_server(config, figures);
         for (listener, tls) in self.as2.into_iter().zip(shown.as2.iter().cloned()) {
             let (handler, settings, stop) = (handler.clone(), settings.clone(), stop.clone());
             tasks.spawn("as2-listener", async move {
                 http::serve(listener, tls, handler, settings, async move { stop.triggered().await }).await;
             });
         }
-        let (tls, settings, stop) =
-            (shown.console.clone(), translate::console_server(&config.server, figures), stop.clone());
+        let (tls, settings, stop) = (shown.console.clone(), translate::console_server(config, figures), stop.clone());
         tasks.spawn("console-listener", async move {
             http::serve_router(self.console, tls, router, settings, async move { stop.triggered().await }).await;
         });

@@ -26,6 +26,7 @@ use super::{alerts, conditions, translate};
 use crate::bilingual;
 use crate::cms::Certificate;
 use crate::config::{self, As2Settings, Config, GatewayReload, Problem, Severity, Stamps};
+use crate::declaration::precheck::Levels;
 use crate::declaration::precheck::codes::CodeTables;
 use crate::ground::clock::Clock;
 use crate::ground::drain::{self, Shutdown};
@@ -201,6 +202,11 @@ impl Reloading {
     /// What the last reading found; that of the start while there was no other.
     pub(super) fn problems(&self) -> Arc<Vec<Problem>> {
         self.problems.load_full()
+    }
+
+    /// How much findings of the pre-check weigh by now where no partner says otherwise.
+    pub(super) fn levels(&self) -> Levels {
+        self.seen().standing.as_ref().map_or(&self.config.precheck.levels, |standing| &standing.levels).clone()
     }
 
     /// The configuration of the start with what was taken of its files since, and without stamps.

@@ -138,7 +138,7 @@ pub(super) fn precheck(
     partner: Option<&str>,
     bytes: &[u8],
 ) -> Option<PrecheckWire> {
-    let (config, directory) = backend.settings();
+    let (_, directory) = backend.settings();
     let customs = |partner: &&Arc<Partner>| partner.profile == Profile::Dxp && partner.dxp.is_some();
     let partner = match partner {
         Some(id) => Some(directory.by_id(id).filter(customs)?),
@@ -148,7 +148,7 @@ pub(super) fn precheck(
         }
     };
     let dxp = partner.and_then(|partner| partner.dxp.clone());
-    let dxp = dxp.unwrap_or_else(|| Dxp::usual(config.precheck.levels.clone()));
+    let dxp = dxp.unwrap_or_else(|| Dxp::usual(backend.reloading.levels()));
     let report = backend.outbound.would_find(partner.map(AsRef::as_ref), &dxp, bytes, backend.now());
     let tables = backend.outbound.tables();
     let tables = tables.loaded().into_iter().map(|(list, codes)| TableWire { table: list.name().to_owned(), codes });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::config::{ClientDemand, Clients, Config, ServerSettings};
+use crate::config::{ClientDemand, Clients, Config};
 use crate::console::{AccessSettings, Cost};
 use crate::ground::clock::Clock;
 use crate::ground::space::Space;
@@ -54,8 +54,10 @@ pub(super) fn retention(config: &Config) -> RetentionPolicy {
     RetentionPolicy { evidence: config.retention.evidence, payload: config.retention.payload }
 }
 
-pub(super) fn as2_server(server: &ServerSettings, figures: &HttpFigures) -> http::ServerSettings {
+pub(super) fn as2_server(config: &Config, figures: &HttpFigures) -> http::ServerSettings {
+    let server = &config.server;
     http::ServerSettings {
+        proxies: config.as2.trusted_proxies.clone(),
         header_timeout: server.header_timeout,
         pace: Pace {
             idle: server.idle_timeout,
@@ -72,13 +74,14 @@ pub(super) fn as2_server(server: &ServerSettings, figures: &HttpFigures) -> http
 }
 
 /// The console has few users; a part of the AS2 port's connections is plenty.
-pub(super) fn console_server(server: &ServerSettings, figures: &HttpFigures) -> http::ServerSettings {
+pub(super) fn console_server(config: &Config, figures: &HttpFigures) -> http::ServerSettings {
     let figures = figures.clone();
     http::ServerSettings {
         max_connections: 256,
         max_per_ip: 128,
+        proxies: Vec::new(),
         figures: figures.listener("console"),
-        ..as2_server(server, &figures)
+        ..as2_server(config, &figures)
     }
 }
 

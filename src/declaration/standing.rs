@@ -185,6 +185,12 @@ impl Document {
         newer
     }
 
+    /// Whether the newest that was said about it, or the newest notice, is this.
+    pub fn was_told(&self, message_type: &str, status: &str, time: &str) -> bool {
+        let mut told = self.answer.iter().chain(&self.notices);
+        told.any(|known| known.message_type == message_type && known.status == status && known.time == time)
+    }
+
     /// The transport passed it on after all: what it said before no longer holds.
     pub fn passed_on(&mut self) {
         if self.answer.as_ref().is_some_and(|known| known.message_type == TRANSPORT_RESPONSE) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::ground::network::subscriber;
+use crate::ground::network::{Network, subscriber};
 
 /// Counts connections. The place in the total is taken before a connection is accepted, the place of its address right
 /// after, before a byte is read.
@@ -14,6 +14,8 @@ use crate::ground::network::subscriber;
 pub(super) struct Permits {
     total: Arc<Semaphore>,
     per_ip: usize,
+    /// Each of them stands for many senders: only the total bounds its connections.
+    proxies: Vec<Network>,
     by_ip: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -26,9 +28,9 @@ pub(super) struct Permit {
 }
 
 impl Permits {
-    pub(super) fn new(total: usize, per_ip: usize) -> Permits {
+    pub(super) fn new(total: usize, per_ip: usize, proxies: Vec<Network>) -> Permits {
         let total = Arc::new(Semaphore::new(total.clamp(1, Semaphore::MAX_PERMITS)));
-        Permits { total, per_ip: per_ip.max(1), by_ip: Arc::default() }
+        Permits { total, per_ip: per_ip.max(1), proxies, by_ip: Arc::default() }
     }
 
     /// Waits for a place in the total; `None` never happens while the permits exist.
@@ -38,10 +40,11 @@ impl Permits {
 
     /// Adds the place of an address; `None` when it has as many connections as it may have.
     pub(super) fn for_ip(&self, total: OwnedSemaphorePermit, ip: IpAddr) -> Option<Permit> {
+        let is_proxy = self.proxies.iter().any(|proxy| proxy.contains(ip));
         let ip = subscriber(ip);
         let mut by_ip = self.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_ip.entry(ip).or_insert(0);
-        if *count >= self.per_ip {
+        if *count >= self.per_ip && !is_proxy {
             return None;
         }
         *count = count.saturating_add(1);
@@ -67,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn places_come_back_and_a_v6_subscriber_is_one_address() {
-        let permits = Permits::new(8, 1);
+        let permits = Permits::new(8, 1, Vec::new());
         let near: IpAddr = "2400:3200::1".parse().expect("literal");
         let same: IpAddr = "2400:3200::ffff".parse().expect("literal");
         let other: IpAddr = "2400:3200:0:1::1".parse().expect("literal");
@@ -78,6 +81,19 @@ mod tests {
         drop(first);
         assert!(permits.for_ip(permits.total().await.expect("open"), same).is_some());
         assert_eq!(permits.total.available_permits(), 8);
+        assert!(permits.by_ip.lock().expect("sound").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_proxy_stands_for_many_senders_and_may_have_all_places() {
+        let permits = Permits::new(3, 1, vec!["10.0.0.0/8".parse().expect("literal")]);
+        let (proxy, other) = ("10.1.2.3".parse().expect("literal"), "192.0.2.1".parse().expect("literal"));
+        let one = permits.for_ip(permits.total().await.expect("open"), other);
+        let two = [0, 1].map(|_| Arc::clone(&permits.total).try_acquire_owned().expect("free"));
+        let two = two.map(|total| permits.for_ip(total, proxy));
+        assert!(one.is_some() && two.iter().all(Option::is_some));
+        assert!(Arc::clone(&permits.total).try_acquire_owned().is_err(), "the total bounds a proxy too");
+        drop((one, two));
         assert!(permits.by_ip.lock().expect("sound").is_empty());
     }
 }

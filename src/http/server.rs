@@ -38,6 +38,7 @@ use super::handlers::{AtWork, Crew};
 use super::permits::{Permit, Permits};
 use super::server_tls::{ServerTls, Side};
 use crate::bilingual;
+use crate::ground::network::Network;
 use crate::ground::text::Bilingual;
 
 /// Every limit of a listener. Durations and counts with their defaults are those against slow and numerous peers.
@@ -59,6 +60,8 @@ pub struct ServerSettings {
     pub max_connections: usize,
     /// Connections at a time from one address; further ones are closed at once.
     pub max_per_ip: usize,
+    /// Addresses for which that does not hold: each stands for many senders.
+    pub proxies: Vec<Network>,
     /// How long open requests may go on after shutdown began.
     pub drain: Duration,
     /// Where what happens is counted.
@@ -76,6 +79,7 @@ impl Default for ServerSettings {
             write_stall: Duration::from_secs(60),
             max_connections: 1024,
             max_per_ip: 64,
+            proxies: Vec::new(),
             drain: Duration::from_secs(30),
             figures: ListenerFigures::default(),
         }
@@ -156,9 +160,10 @@ pub async fn serve_router(
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 async fn accept<I: Inner>(listener: TcpListener, door: Door<I>, shutdown: impl Future<Output = ()> + Send) {
-    let permits = Permits::new(door.settings.max_connections, door.settings.max_per_ip);
-    let drain = door.settings.drain;
-    door.settings.figures.permit(door.settings.max_connections);
+    let settings = &door.settings;
+    let permits = Permits::new(settings.max_connections, settings.max_per_ip, settings.proxies.clone());
+    let drain = settings.drain;
+    settings.figures.permit(settings.max_connections);
     let door = Arc::new(door);
     let handlers = Crew::default();
     let mut connections = JoinSet::new();

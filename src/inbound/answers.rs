@@ -184,10 +184,19 @@ impl Inbound {
         };
         let mut candidates = self.store.declared(main, value).take(LOOKED_AT).filter(meant).peekable();
         let newest = candidates.peek().cloned();
-        // A document that was declared again under the same number: what customs said before that is about the earlier.
-        let said_at = receipt::instant(time).and_then(|at| at.checked_add(CLOCKS_APART).ok());
-        let found = candidates.find(|declared| said_at.is_none_or(|said_at| declared.message().created <= said_at));
-        found.or(newest).map(|declared| Target::of(declared.message(), declared.number()))
+        // A document that was declared again under the same number: what customs said before that is about the earlier, and so
+        // is what it says while the later one has not left.
+        let said_at = receipt::instant(time);
+        let latest = said_at.and_then(|at| at.checked_add(CLOCKS_APART).ok());
+        let found = candidates.find(|declared| {
+            let message = declared.message();
+            !message.reach.is_none(message.attempts) && latest.is_none_or(|latest| message.created <= latest)
+        });
+        // Within the doubt of the clocks: what an earlier one was told already is told of that one again.
+        let is_doubtful = found.as_ref().zip(said_at).is_some_and(|(found, at)| at < found.message().created);
+        let was_told = |declared: &Declared| declared.document().was_told(&receipt.message_type, &entry.status, time);
+        let repeated = if is_doubtful { candidates.find(was_told) } else { None };
+        repeated.or(found).or(newest).map(|declared| Target::of(declared.message(), declared.number()))
     }
 
     /// What the platform's response answers.

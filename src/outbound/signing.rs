@@ -242,14 +242,20 @@ impl Outbound {
 
     fn sign_now(&self, key: &DocumentKey, document: &Draft) -> Result<Draft, NotSigned> {
         self.with_source(document, |source| {
-            let signed = dsig::sign(source, &*key.signer, &self.limits).map_err(|problem| match problem {
-                SignatureProblem::Signer(_) | SignatureProblem::Key => NotSigned::Later(failed(key, &problem)),
-                problem => NotSigned::Document(problem),
-            })?;
+            let signed = dsig::sign(source, &*key.signer, &self.limits).map_err(|problem| not_signed(key, problem))?;
             let mut sink = Sink::new(&self.store);
             signed.open().and_then(|mut input| io::copy(&mut input, &mut sink)).map_err(NotSigned::Storage)?;
             sink.finish().map_err(NotSigned::Storage)
         })
+    }
+}
+
+/// Whose fault it is: the key's, our storage's or the document's.
+fn not_signed(key: &DocumentKey, problem: SignatureProblem) -> NotSigned {
+    match problem {
+        SignatureProblem::Signer(_) | SignatureProblem::Key => NotSigned::Later(failed(key, &problem)),
+        SignatureProblem::Document(error) if error.fault.is_ours() => NotSigned::Storage(io::Error::other(error)),
+        problem => NotSigned::Document(problem),
     }
 }
 
@@ -393,6 +399,16 @@ mod tests {
         let refused = signing.turn(&key, &*clock).await;
         assert!(matches!(refused, Err(NotSigned::Later(reason)) if reason.code == "signer-stopping"));
         drop(turn);
+    }
+
+    #[test]
+    fn a_document_that_storage_does_not_give_is_not_refused() {
+        use crate::declaration::error::{DeclarationError, Fault};
+        let ours = DeclarationError::placeless(Fault::Io { reason: "bad sector".to_owned() });
+        let problem = not_signed(&key(Duration::ZERO), SignatureProblem::Document(ours));
+        assert!(matches!(problem, NotSigned::Storage(_)), "{problem:?}");
+        let problem = not_signed(&key(Duration::ZERO), SignatureProblem::Present);
+        assert!(matches!(problem, NotSigned::Document(_)), "{problem:?}");
     }
 
     #[tokio::test(start_paused = true)]

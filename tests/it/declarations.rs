@@ -454,3 +454,38 @@ fn a_person_finds_a_document_by_any_of_its_numbers_and_sees_what_customs_said() 
     });
     crate::console_browser::run("declarations", &facts, &gateway);
 }
+
+#[test]
+fn a_receipt_is_about_the_document_that_left_and_a_repeated_one_about_that_which_was_told_it() {
+    let homes = Homes::new("receipts = \"none\"\n");
+    let (gateway, _testbed) = homes.start();
+    let since = Timestamp::now() - SignedDuration::from_secs(60);
+    let request = with(sample::order(1, DXPID, since, 7), "orderNo", "AGAIN-1");
+    homes.enterprise.submit("customs", "order.xml", &request);
+    gateway.wait_for("customs", "sent", "order.xml");
+    let mut customs = Customs { home: &homes.customs, request: request.clone(), since, sent: 0 };
+    let statuses = || {
+        let mut all: Vec<Value> = found(&gateway, "AGAIN-1");
+        all.sort_by(|one, two| two["message"].as_str().cmp(&one["message"].as_str()));
+        all.iter().map(|one| one["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    customs.says("100", 20);
+    until_received(&gateway, 1);
+    // What was rejected is declared anew within the minutes by which clocks may differ, and the rejection comes once more.
+    homes.enterprise.submit("customs", "again.xml", &with(request.clone(), "consigneeAddress", "corrected"));
+    gateway.wait_for("customs", "sent", "again.xml");
+    customs.says("100", 20);
+    until_received(&gateway, 2);
+    assert_eq!(statuses(), ["waiting", "rejected"]);
+    // A change that is held back cannot be what customs speaks of.
+    let bearer = homes.enterprise.token().unwrap();
+    let headers = format!("Content-Type: application/json\r\nAuthorization: Bearer {bearer}\r\n");
+    let path = "/api/v1/partners/customs/pause";
+    let paused = http::post(homes.enterprise.console, path, &headers, br#"{"reason":"maintenance"}"#).unwrap();
+    assert_eq!(paused.status, 200);
+    homes.enterprise.submit("customs", "change.xml", &with(request, "appType", "2"));
+    eventually("the change is queued", || (found(&gateway, "AGAIN-1").len() == 3).then_some(()));
+    customs.says("120", 30);
+    until_received(&gateway, 3);
+    assert_eq!(statuses(), ["waiting", "accepted", "rejected"]);
+}

@@ -56,8 +56,17 @@ fn what_carries_the_dxpid_of_another_environment_is_refused_before_it_is_queued_
     let gateway = Inside::start(&home, &clock);
     let now = clock.now();
     let (foreign, own) = (sample::order(1, OTHER, now, 1), sample::order(1, OWN, now, 2));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let padded = text(&foreign).replace(OTHER, &format!("\n {OTHER} "));
+    let transfer = text(&own);
+    let begin = transfer.find("<ceb:BaseTransfer>").unwrap();
+    let end = transfer.find("</ceb:BaseTransfer>").unwrap() + "</ceb:BaseTransfer>".len();
+    let first = transfer[begin..end].replace(OWN, OTHER);
+    let twice = format!("{}{first}{}", &transfer[..begin], &transfer[begin..]);
     let rows = [
         ("document.xml", foreign.clone(), true),
+        ("padded.xml", padded.into_bytes(), true),
+        ("twice.xml", twice.into_bytes(), true),
         ("sender.xml", wrapped(&own, OTHER, now), true),
         ("inside.xml", wrapped(&foreign, OWN, now), true),
         ("own.xml", own, false),

@@ -69,6 +69,18 @@ fn a_file_is_judged_by_the_tables_and_levels_that_the_gateway_has() {
         table.then_some(())
     };
     crate::support::eventually("the new table is used", gone);
+    // So is what findings weigh, also where no partner is judged for.
+    change(&home.path("partners/customs.toml"), "profile = \"dxp\"\n", "");
+    change(&home.config(), "code-unknown = \"error\"", "code-unknown = \"warning\"");
+    let lighter = || {
+        let report = ask(&home, "", &list).1;
+        (report["partner"].is_null() && !codes(&report, "error").contains(&"code-unknown".to_owned())).then_some(())
+    };
+    crate::support::eventually("the new levels are used", lighter);
+    change(&home.path("partners/customs.toml"), "", "profile = \"dxp\"\n");
+    crate::support::eventually("there is a customs partner again", || {
+        (ask(&home, "&partner=customs", &list).0 == 200).then_some(())
+    });
     assert_eq!(ask(&home, "&partner=nobody", &list).0, 404);
     assert_eq!(ask(&home, "&partner=customs", &list).0, 200);
 }

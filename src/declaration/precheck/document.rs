@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::super::documents::quoted_document_limit;
 use super::super::family::{self, MessageType};
 use super::super::scanner::{Event, Namespace, Scanner};
+use super::super::schema::value::trim;
 use super::super::schema::{Content, Message, Must, Node, Ns};
 use super::super::{CEB_NS, DXP_NS};
 use super::across::Facts;
@@ -24,6 +25,9 @@ const MAX_KEYS: usize = 2000;
 /// Guids remembered to find repeated ones.
 const MAX_GUIDS: usize = 10_000;
 
+/// Characters kept of a `dxpId`.
+const LONGEST_DXPID: usize = 64;
+
 /// What the document is about.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
@@ -32,7 +36,7 @@ pub(super) struct Summary {
     pub(super) keys: Vec<BusinessKey>,
     /// Where the first signature stands.
     pub(super) signature: Option<Place>,
-    /// `BaseTransfer/dxpId`.
+    /// `BaseTransfer/dxpId`, whether valid or not; of several, one that belongs to another environment of the station.
     pub(super) dxpid: Option<String>,
 }
 
@@ -237,6 +241,9 @@ impl<'e, 'f> Pass<'e, 'f> {
 
     fn field(&mut self, node: &'static Node, valid: bool, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
         let value = scanner.text();
+        if self.group == Group::Transfer && node.name == "dxpId" {
+            self.sender(value);
+        }
         let mut judge = Judge { scanner, sheet: &mut *sheet, expect: self.expect, row: self.row };
         if !valid {
             let blank = value.trim().is_empty();
@@ -261,13 +268,16 @@ impl<'e, 'f> Pass<'e, 'f> {
                 }
             }
             Group::Line => self.line.push(node, value, at),
-            Group::Transfer => {
-                if node.name == "dxpId" {
-                    self.summary.dxpid = Some(value.to_owned());
-                }
-                self.transfer_field(&node.name, value, scanner, sheet);
-            }
+            Group::Transfer => self.transfer_field(&node.name, value, scanner, sheet),
             Group::Other => {}
+        }
+    }
+
+    /// Keeps whom the document names as its sender. No second one hides one that belongs elsewhere.
+    fn sender(&mut self, given: &str) {
+        let is_settled = self.summary.dxpid.as_deref().is_some_and(|known| self.expect.is_foreign(known));
+        if !is_settled {
+            self.summary.dxpid = Some(trim(given).chars().take(LONGEST_DXPID).collect());
         }
     }
 
@@ -337,7 +347,7 @@ impl<'e, 'f> Pass<'e, 'f> {
     /// R38: the sender inside the document is ours.
     fn transfer_field(&self, field: &str, given: &str, scanner: &Scanner<'_>, sheet: &mut Sheet<'_>) {
         let (wanted, code) = match field {
-            "dxpId" if self.expect.is_foreign(given) => (self.expect.dxpid, FOREIGN_DXPID),
+            "dxpId" if self.expect.is_foreign(trim(given)) => (self.expect.dxpid, FOREIGN_DXPID),
             "dxpId" => (self.expect.dxpid, "dxpid-mismatch"),
             "copCode" => (self.expect.cop_code, "cop-code-mismatch"),
             _ => return,

@@ -137,6 +137,10 @@ fn a_foreign_dxpid_is_found_in_document_and_envelope() {
         let report = check(&mut &*document, &elsewhere, &Limits::default());
         assert_eq!(report.findings[0].code, FOREIGN_DXPID, "known by name when it is ours in another environment");
     }
+    let padded = foreign.replace("DXPENT0000099999", "\n DXPENT0000099999 ");
+    let report = check(&mut padded.as_bytes(), &elsewhere, &Limits::default());
+    let codes: Vec<&str> = report.findings.iter().map(|finding| finding.code.as_str()).collect();
+    assert_eq!(codes, ["field-blanks", FOREIGN_DXPID]);
     let expect = Expectations { cop_code: Some("1101000001"), ..expect() };
     let report = check(&mut declaration(1).as_bytes(), &expect, &Limits::default());
     assert_eq!(report.findings[0].code, "cop-code-mismatch");

@@ -1,6 +1,7 @@
 //! Documents about one order, and returns beside their lists.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::amount::Amount;
 use super::super::super::finding::Say;
@@ -13,7 +14,8 @@ impl<'l> Court<'l> {
     pub(super) fn orders(&mut self) {
         let alike = self.alike(|facts| facts.get("orderNo"));
         let orders: Vec<Vec<usize>> = alike.into_iter().flat_map(|places| self.by_platform(places)).collect();
-        for places in orders.into_iter().filter(|places| places.len() > 1) {
+        for all in orders.into_iter().filter(|places| places.len() > 1) {
+            let places = self.still_there(&all);
             if let Some((order, payment)) = self.pair(&places, "CEB311Message", "CEB411Message") {
                 self.payment(order, payment);
             }
@@ -33,12 +35,33 @@ impl<'l> Court<'l> {
                 self.lines(order, list);
             }
             self.returns(&places, "CEB621Message", "CEB625Message");
-            self.changes_behind_a_list(&places);
+            self.changes_behind_a_list(&all);
         }
         // An export's return names no order, but the number that customs gave the list.
         for places in self.alike(|facts| facts.get("invtNo")).into_iter().filter(|places| places.len() > 1) {
-            self.returns(&places, "CEB603Message", "CEB213Message");
+            self.returns(&self.still_there(&places), "CEB603Message", "CEB213Message");
         }
+    }
+
+    /// Without what was deleted since, and lists that were cancelled: whatever comes after those need not agree with them.
+    fn still_there(&self, places: &[usize]) -> Vec<usize> {
+        let mut latest_first = places.to_vec();
+        let time = |place: usize| self.at(place).and_then(|facts| facts.get("appTime"));
+        latest_first.sort_by_key(|place| Reverse((!self.is_earlier(*place), time(*place), *place)));
+        let (mut deleted, mut is_cancelled) = (BTreeSet::new(), false);
+        let mut is_there = |place: &usize| {
+            let Some(facts) = self.at(*place) else { return false };
+            let key = facts.business_key();
+            if facts.get("appType") == Some("3") {
+                deleted.extend(key);
+                return false;
+            }
+            let is_deleted = key.is_some_and(|key| deleted.contains(&key));
+            is_cancelled |= !is_deleted && facts.message == "CEB623Message";
+            !is_deleted && !(is_cancelled && facts.message == "CEB621Message")
+        };
+        latest_first.retain(&mut is_there);
+        latest_first
     }
 
     /// An order's number is its platform's. What names no platform, as a waybill, may be about the order of any, where there are
@@ -53,12 +76,11 @@ impl<'l> Court<'l> {
         if platforms.len() > 1 { platforms.into_values().collect() } else { vec![places] }
     }
 
-    /// Of several documents of a type the latest counts; a deletion says nothing about values.
+    /// Of several documents of a type the latest counts.
     fn latest(&self, places: &[usize], message: &str) -> Option<Party<'l>> {
         let of_type = |place: usize| {
             let facts = self.at(place)?;
-            let counts = facts.message == message && facts.whole && facts.get("appType") != Some("3");
-            counts.then_some((place, facts))
+            (facts.message == message && facts.whole).then_some((place, facts))
         };
         let found = places.iter().filter_map(|place| of_type(*place));
         found.max_by_key(|(place, facts)| (facts.get("appTime"), *place))
@@ -175,12 +197,7 @@ impl<'l> Court<'l> {
                 groups.entry(facts.business_key()).or_default().push(*place);
             }
         }
-        let is_deleted = |places: &Vec<usize>| {
-            let types = places.iter().filter_map(|place| self.at(*place)).map(|facts| facts.get("appType"));
-            types.into_iter().any(|kind| kind == Some("3"))
-        };
-        let standing = groups.values().filter(|places| !is_deleted(places));
-        let mut standing: Vec<_> = standing.filter_map(|places| self.latest(places, message)).collect();
+        let mut standing: Vec<_> = groups.values().filter_map(|places| self.latest(places, message)).collect();
         standing.sort_by_key(|(place, facts)| (!self.is_earlier(*place), facts.get("appTime"), *place));
         standing
     }

@@ -190,3 +190,30 @@ fn r16_lets_a_change_correct_the_order_and_a_deletion_free_the_number() {
     let deleted = accepted(&waybill).chain(accepted(&with(&waybill, "appType", "3")));
     assert!(!reused(deleted.collect(), &other("1")));
 }
+
+#[test]
+fn what_was_deleted_or_cancelled_need_not_agree_with_what_comes_after_it() {
+    let (order, list) = (orders(), lists());
+    let at = |xml: &str, hour: u8| with(xml, "appTime", &format!("20260301{hour:02}0000"));
+    let differs = |earlier: &[&str], new: &str| {
+        let found = after(earlier.iter().flat_map(|xml| facts_of(xml)), new);
+        found.into_iter().map(|(rule, ..)| rule).filter(|rule| rule != "R43" && rule != "R44").collect::<Vec<_>>()
+    };
+    let cheap = at(&with(&payment(&order), "amountPaid", "0.01"), 10);
+    let gone = at(&with(&cheap, "appType", "3"), 11);
+    let moved = at(&with(&order, "consigneeAddress", "新地址"), 12);
+    assert_eq!(differs(&[&cheap], &moved), ["R10"]);
+    assert_eq!(differs(&[&cheap, &gone], &moved), [] as [&str; 0], "the payment was deleted");
+    let again = at(&cheap, 13);
+    assert_eq!(differs(&[&cheap, &gone, &again], &at(&moved, 14)), ["R10"], "and declared anew");
+    let buyer = at(&with(&list, "buyerName", "别人"), 10);
+    let cancelled = at(&beside("CEB623Message", "InvtCancel", &order, ORDER), 11);
+    let undone = at(&with(&cancelled, "appType", "3"), 12);
+    let change = at(&with(&order, "appType", "2"), 13);
+    assert!(differs(&[&buyer], &change).contains(&"R41".to_owned()));
+    assert_eq!(differs(&[&buyer, &cancelled], &change), [] as [&str; 0], "the list was cancelled");
+    assert!(
+        differs(&[&buyer, &cancelled, &undone], &change).contains(&"R41".to_owned()),
+        "its cancellation was deleted"
+    );
+}
