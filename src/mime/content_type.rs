@@ -2,6 +2,7 @@
 //! missing quotes, once brackets that are part of a value stand in quotes; what is plain is read here at a fraction of the
 //! cost, and no otherwise. Writing quotes what needs quotes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -38,11 +39,7 @@ impl ContentType {
     /// # Errors
     /// [`MimeError::MalformedContentType`] unless it starts with `token/token`.
     pub fn parse(value: &str) -> Result<ContentType, MimeError> {
-        // One product puts the whole value into quotes.
-        let unquoted = value.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        let unquoted = unquoted.map(|inner| inner.replace("\\\"", "\""));
-        let value = unquoted.as_deref().unwrap_or(value);
-        let (kind, params) = parse_parameters(value).ok_or(MimeError::MalformedContentType)?;
+        let (kind, params) = parse_parameters(&out_of_quotes(value)).ok_or(MimeError::MalformedContentType)?;
         let (main, sub) = kind.split_once('/').ok_or(MimeError::MalformedContentType)?;
         if !is_token(main.as_bytes()) || !is_token(sub.as_bytes()) {
             return Err(MimeError::MalformedContentType);
@@ -92,6 +89,12 @@ impl fmt::Display for ContentType {
         }
         Ok(())
     }
+}
+
+/// A field's value without the quotes that one product puts around all of it, and without what it escapes for that.
+pub(super) fn out_of_quotes(value: &str) -> Cow<'_, str> {
+    let inner = value.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.map_or(Cow::Borrowed(value), |inner| Cow::Owned(inner.replace("\\\"", "\"")))
 }
 
 static PARSER: LazyLock<MessageParser> = LazyLock::new(|| MessageParser::new().header_content_type("Content-Type"));

@@ -7,7 +7,7 @@ use mail_parser::MessageParser;
 use serde::{Deserialize, Serialize};
 
 use super::Headers;
-use super::content_type::{ENCODED_WORD, has_many_words, parse_parameters};
+use super::content_type::{ENCODED_WORD, has_many_words, out_of_quotes, parse_parameters};
 use super::quoting::backslashes_doubled;
 use super::sections::in_one_form;
 
@@ -29,7 +29,10 @@ pub struct FileName {
 
 /// The file name of an entity: `filename` of Content-Disposition (RFC 2183 2.3), else `name` of Content-Type.
 pub fn file_name(headers: &Headers) -> Option<FileName> {
-    let from = |field: &str, parameter: &str| name_in(&quoted_once(headers.get(field)?), parameter);
+    let from = |field: &str, parameter: &str| {
+        let value = out_of_quotes(headers.get(field)?);
+        name_in(&quoted_once(&value), parameter)
+    };
     let original = from("Content-Disposition", "filename").or_else(|| from("Content-Type", "name"))?;
     let safe = safe_file_name(&original);
     Some(FileName { original, safe })
@@ -352,6 +355,18 @@ mod tests {
             assert_eq!(read.as_deref(), name, "{value}");
         }
         assert_eq!(named("Content-Type", "a/b; name=\"\"a.xml\"\"").unwrap().original, "a.xml");
+    }
+
+    #[test]
+    fn the_name_in_a_field_that_stands_in_quotes_as_a_whole_is_read() {
+        for (value, name) in [
+            (r#""attachment; filename=\"orders 1.xml\"""#, Some("orders 1.xml")),
+            (r#""attachment; filename=orders.xml""#, Some("orders.xml")),
+            (r#""attachment""#, None),
+        ] {
+            let read = named("Content-Disposition", value).map(|name| name.original);
+            assert_eq!(read.as_deref(), name, "{value}");
+        }
     }
 
     #[test]

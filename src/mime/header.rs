@@ -77,12 +77,12 @@ impl Headers {
     ///
     /// # Errors
     /// [`MimeError::MalformedHeader`] when the name is no token, [`MimeError::ForbiddenCharacter`] when the value holds
-    /// a control character other than TAB.
+    /// a control character of ASCII other than TAB. Those beyond ASCII are what octets of another charset happen to be in UTF-8.
     pub fn push(&mut self, name: &str, value: &str) -> Result<(), MimeError> {
         if !is_token(name.as_bytes()) {
             return Err(MimeError::MalformedHeader);
         }
-        if value.chars().any(|c| c.is_control() && c != '\t') {
+        if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
             return Err(MimeError::ForbiddenCharacter);
         }
         Arc::make_mut(&mut self.fields).push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
@@ -267,6 +267,19 @@ mod tests {
         assert_eq!(parse("Subject: 订单\n").unwrap().get("subject"), Some("订单"));
         let headers = Headers::parse(b"Subject: \xb6\xa9\r\n", &Limits::default()).unwrap();
         assert_eq!(headers.count("subject"), 1);
+    }
+
+    #[test]
+    fn octets_that_happen_to_be_controls_beyond_ascii_do_no_harm_either() {
+        // 单 in UTF-8 that was taken for ISO 8859-1 and encoded again, 下單 in GBK, 陳氏 in Shift_JIS.
+        for name in [&b"\xc3\xa5\xc2\x8d\xc2\x95"[..], b"\xcf\xc2\x86\xce", b"\x92\xc2\x8e\x81"] {
+            let block = [&b"Content-Disposition: attachment; filename=\""[..], name, b".xml\"\r\nA: 1\r\n"].concat();
+            let headers = Headers::parse(&block, &Limits::default()).unwrap();
+            assert_eq!((headers.count("content-disposition"), headers.get("a")), (1, Some("1")), "{name:x?}");
+            assert_eq!(Headers::parse(&headers.to_bytes(), &Limits::default()).unwrap(), headers, "{name:x?}");
+        }
+        // As the fields of a POST come.
+        assert!(Headers::new().push("Subject", "å\u{8d}\u{95}").is_ok());
     }
 
     #[test]

@@ -50,6 +50,16 @@ fn a_bare_notification_is_a_receipt_alone_and_inside_a_signature() {
 }
 
 #[test]
+fn words_in_whatever_charset_do_not_make_a_receipt_unreadable() {
+    let (composed, mic) = composed();
+    let lines = [notification(&mic).as_bytes(), b"Warning: \xcf\xc2\x86\xce\r\n"].concat();
+    let part = [&b"Content-Type: message/disposition-notification\r\n\r\n"[..], &lines].concat();
+    let (content_type, body) = signed_parts(&part, &part, &BOB);
+    let mdn = read_it(&fields(&content_type), &body);
+    assert!(matches!(judged(&mdn, &composed, true), Verdict::Accepted { matched: Some(_) }));
+}
+
+#[test]
 fn a_report_that_libas2_signed_without_its_last_line_end_is_read() {
     let (composed, mic) = composed();
     let report = format!(

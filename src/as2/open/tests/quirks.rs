@@ -238,6 +238,17 @@ fn file_names_are_read_in_every_spelling_and_kept_as_they_were() {
 }
 
 #[test]
+fn a_file_name_in_whatever_charset_is_no_reason_to_refuse_a_message() {
+    for (octets, safe) in [(&b"\xc3\xa5\xc2\x8d\xc2\x95.xml"[..], "å__.xml"), (b"\xcf\xc2\x86\xce.xml", "___.xml")] {
+        let head = &b"Content-Type: application/xml\r\nContent-Disposition: attachment; filename=\""[..];
+        let entity = [head, octets, b"\"\r\n\r\n", PAYLOAD].concat();
+        let (content_type, body) = signed_parts(&entity, &entity, &ALICE);
+        let name = accepted(&wire(&[("Content-Type", &content_type)], &body), safe).file_name.unwrap();
+        assert_eq!(name.safe, safe);
+    }
+}
+
+#[test]
 fn a_message_shows_the_version_that_the_partner_can_bear() {
     let fields = |version: As2Version| {
         let (wire, _) = compose_it(&SendPlan { version, ..plain_plan() }, PAYLOAD);
