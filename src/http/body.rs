@@ -368,7 +368,7 @@ impl fmt::Debug for SendBody {
     }
 }
 
-/// Bytes read ahead of the socket, twice: one piece is being sent while the next is read.
+/// Bytes handed on at a time. Of a reader they are ahead of the socket twice: one piece is being sent while the next is read.
 const PIECE: usize = 64 * 1024;
 
 /// A [`SendBody`] on its way through hyper.
@@ -383,7 +383,7 @@ pub(super) struct Sending {
 }
 
 enum SendState {
-    Bytes(Option<Bytes>),
+    Bytes(Bytes),
     Unopened(Open),
     Pieces(mpsc::Receiver<io::Result<Bytes>>),
 }
@@ -396,7 +396,7 @@ impl Sending {
     /// The same, and `progress` hears of what goes out.
     pub(super) fn telling(body: &SendBody, progress: Progress) -> Sending {
         let state = match body {
-            SendBody::Bytes(bytes) => SendState::Bytes(Some(bytes.clone()).filter(|bytes| !bytes.is_empty())),
+            SendBody::Bytes(bytes) => SendState::Bytes(bytes.clone()),
             SendBody::Reader { open, .. } => SendState::Unopened(Arc::clone(open)),
         };
         if body.is_empty() {
@@ -430,12 +430,9 @@ impl Body for Sending {
         loop {
             let left = self.left;
             let piece = match &mut self.state {
-                SendState::Bytes(bytes) => {
-                    let bytes = bytes.take();
-                    self.progress.went(left, 0);
-                    return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
-                }
-                SendState::Unopened(_) | SendState::Pieces(_) if left == 0 => return Poll::Ready(None),
+                _ if left == 0 => return Poll::Ready(None),
+                // In one piece all of it would count as sent before its first byte is.
+                SendState::Bytes(bytes) => Some(Ok(bytes.split_to(bytes.len().min(PIECE)))),
                 SendState::Unopened(open) => {
                     let pieces = read_ahead(Arc::clone(open), left);
                     self.state = SendState::Pieces(pieces);
@@ -454,7 +451,7 @@ impl Body for Sending {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.state, SendState::Bytes(None)) || self.left == 0
+        self.left == 0
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -124,3 +124,16 @@ async fn a_reader_that_waits_for_its_peer_is_not_at_work() {
     }
     drop(kept);
 }
+
+#[tokio::test]
+async fn bytes_in_memory_go_out_piece_by_piece() {
+    let bytes: Vec<u8> = (0..40_000u32).flat_map(u32::to_le_bytes).collect();
+    let mut sending = Sending::new(&SendBody::from(bytes.clone()));
+    let mut pieces = Vec::new();
+    while let Some(frame) = sending.frame().await {
+        pieces.push(frame.expect("sent").into_data().expect("data"));
+    }
+    assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), [PIECE, PIECE, 160_000 - 2 * PIECE]);
+    assert!(pieces.concat() == bytes && sending.is_end_stream());
+    assert!(Sending::new(&SendBody::from(Vec::new())).frame().await.is_none());
+}

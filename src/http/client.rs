@@ -352,7 +352,8 @@ impl Shared {
         let stream = match proxy {
             None => connect_tcp(target, self.settings.addresses, connect).await?,
             Some(proxy) => {
-                let mut stream = connect_tcp(proxy.target(), Addresses::Any, connect).await?;
+                let mut stream =
+                    connect_tcp(proxy.target(), Addresses::Any, connect).await.map_err(proxy::unreached)?;
                 if target.tls {
                     proxy.tunnel(&mut stream, target).await?;
                 }

@@ -86,3 +86,28 @@ async fn an_upload_over_a_slow_line_outlasts_the_timeout() {
     let (answer, _stream) = tokio::join!(client.post(&url, &[], body, timeouts), peer);
     assert_eq!(answer.expect("answered").status, 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_from_memory_over_a_slow_line_outlasts_the_timeout_as_well() {
+    const PIECE: usize = 64 << 20;
+    let _hold = hold_clock();
+    let (listener, url) = listen().await;
+    let settings = ClientSettings { addresses: Addresses::Any, ..ClientSettings::default() };
+    let client = Client::new(settings).expect("plain settings");
+    let timeouts = Timeouts { connect: MINUTE, total: PATIENCE };
+    let body = SendBody::from(vec![0; 3 * PIECE]);
+    let peer = async {
+        let (mut stream, _) = listener.accept().await.expect("accepted");
+        head(&mut stream).await;
+        for _ in 0..3 {
+            tokio::time::advance(9 * MINUTE).await;
+            let read = tokio::io::copy(&mut (&mut stream).take(64 << 20), &mut tokio::io::sink()).await;
+            assert_eq!(read.expect("the body goes on"), 64 << 20);
+        }
+        tokio::time::advance(9 * MINUTE).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("sent");
+        stream
+    };
+    let (answer, _stream) = tokio::join!(client.post(&url, &[], body, timeouts), peer);
+    assert_eq!(answer.expect("answered").status, 200);
+}

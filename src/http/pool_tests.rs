@@ -165,6 +165,25 @@ async fn a_peer_that_says_yes_early_gets_the_rest_of_the_body() {
 }
 
 #[tokio::test]
+async fn a_peer_that_says_yes_in_the_midst_of_a_body_from_memory_says_it_early_as_well() {
+    let len: u64 = 64 << 20;
+    let peer = Peer::new(Over::Tcp).await;
+    let client = peer.client(ClientSettings::default());
+    let body = SendBody::from(vec![0; 64 << 20]);
+    let served = async {
+        let mut stream = peer.accept().await;
+        head(&mut stream).await;
+        stream.write_all(OK).await.expect("sent");
+        let seen = tokio::io::copy(&mut (&mut stream).take(len), &mut tokio::io::sink()).await;
+        (seen.expect("the rest"), stream)
+    };
+    let (answer, (seen, stream)) = tokio::join!(client.post(&peer.url, &[], body, PATIENT), served);
+    let answer = answer.expect("answered");
+    assert_eq!((answer.status, answer.early, answer.is_of_whole_request(), seen), (200, true, false, len));
+    drop(stream);
+}
+
+#[tokio::test]
 async fn a_peer_that_says_yes_early_and_stops_reading_holds_the_body_no_longer_than_its_request_may_take() {
     let peer = Peer::new(Over::Tcp).await;
     let client = peer.client(ClientSettings::default());

@@ -20,7 +20,7 @@ pub enum PostErrorKind {
     Connect,
     /// No connection stood in time. Nothing was sent.
     ConnectTimeout,
-    /// The proxy does not let the request through. Nothing was sent.
+    /// The proxy is not there, or does not let the request through. Nothing was sent.
     Proxy,
     /// The TLS handshake failed for another reason than the server's certificate; or the server does not take ours, of which a
     /// client of TLS 1.3 hears when it has sent already (RFC 8446 4.4.2.4). Nothing was taken.
@@ -144,8 +144,8 @@ impl PostError {
                 "no connection to the partner stood in time ({detail}); check network, firewall and address"
             ),
             PostErrorKind::Proxy => bilingual!(
-                "代理服务器没有放行（{detail}）；请检查 [proxy] 的地址和凭据，以及代理的放行规则",
-                "the proxy does not let the request through ({detail}); check address and credentials in [proxy], and the proxy's rules"
+                "代理服务器无法连接或没有放行（{detail}）；请检查 [proxy] 的地址和凭据，以及代理的放行规则",
+                "the proxy is not there or does not let the request through ({detail}); check address and credentials in [proxy], and the proxy's rules"
             ),
             PostErrorKind::Tls => bilingual!(
                 "TLS 握手失败（{detail}）；请检查双方支持的版本和算法；对方要求客户端证书时，请核对 [http] certificate",

@@ -95,6 +95,11 @@ pub(super) fn credentials_refused() -> PostError {
     PostError::new(PostErrorKind::Proxy, "the proxy answered 407: it wants other credentials")
 }
 
+/// Nobody is there where the proxy should be: that says nothing about the partner.
+pub(super) fn unreached(error: PostError) -> PostError {
+    PostError::new(PostErrorKind::Proxy, format_args!("the proxy cannot be reached: {error}"))
+}
+
 /// Reads up to the empty line and not a byte beyond: what follows belongs to the tunnel.
 async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, PostError> {
     let mut head = Vec::new();

@@ -181,6 +181,18 @@ async fn a_proxy_that_refuses_or_talks_nonsense_is_its_own_failure() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_is_not_there_is_not_the_partner() {
+    let (listener, url) = listen().await;
+    drop(listener);
+    let client = client(&url, Trust::Pinned(Vec::new()));
+    for partner in ["https://as2.partner.example/as2", "http://as2.partner.example/as2"] {
+        let error = client.post(partner, &[], b"hello".to_vec().into(), PATIENT).await.expect_err("nobody listens");
+        assert_eq!(error.kind, PostErrorKind::Proxy, "{partner}: {error}");
+        assert!(error.kind.nothing_sent() && error.text().en.contains("proxy"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_that_wants_other_credentials_for_plain_http_is_not_the_partner() {
     let (listener, url) = listen().await;
     let client = client(&url, Trust::System);
