@@ -15,8 +15,8 @@ use crate::store::backup::{BackupError, Beside, HomeFile, Manifest};
 
 /// Largest file of the home that is backed up, in bytes.
 const HOME_FILE: u64 = 4 * 1024 * 1024;
-/// Keys of configuration files whose values are secrets in the clear: never in a backup.
-const NEVER: [&str; 4] = ["passphrase_file", "token_file", "password_file", "secret_file"];
+/// Keys of configuration files whose values are secrets in the clear, or programs: never in a backup.
+const NEVER: [&str; 5] = ["passphrase_file", "token_file", "password_file", "secret_file", "program"];
 /// Keys whose values are files that a backup should have.
 const FILES: [&str; 8] =
     ["certificate", "certificates", "chain", "file", "ca_file", "client_ca", "bundle", "trusted_certificate"];
@@ -114,7 +114,8 @@ fn place(config: &Config, dir: &Path) -> Result<(), BackupError> {
 /// Configuration, partner files, and the files they name inside the home. What lies outside of it is named, not taken:
 /// a restore would not know where to put it.
 pub(super) fn beside(config: &Config, keys: bool) -> Beside {
-    let mut beside = Beside { keys, ..Beside::default() };
+    let name = config.file.file_name().and_then(|name| name.to_str()).filter(|name| *name != "gateway.toml");
+    let mut beside = Beside { keys, configuration: name.map(str::to_owned), ..Beside::default() };
     let mut named = BTreeSet::new();
     let mut files = vec![config.file.clone()];
     let partners = fs::read_dir(&config.folders.partners).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -129,8 +130,9 @@ pub(super) fn beside(config: &Config, keys: bool) -> Beside {
     }
     by_default(config, &mut named);
     let tables = crate::config::tables::files(&config.precheck.tables).map(|(_, table)| table);
-    let dossier = crate::onboarding::file::path(&config.home);
-    for file in tables.chain([dossier]).chain(plans(config)).filter(|file| file.is_file()) {
+    // The one that production waits for may be another home's: then it is named.
+    let dossiers = [&config.home, &config.onboarding.home].map(|home| crate::onboarding::file::path(home));
+    for file in tables.chain(dossiers).chain(plans(config)).filter(|file| file.is_file()) {
         add(config, &file, &mut beside);
     }
     for (key, value) in named {
@@ -320,5 +322,33 @@ mod tests {
         })
         .expect("changed");
         assert!(taken().contains(&"onboarding/dossier.json".to_owned()), "{:?}", taken());
+    }
+
+    #[test]
+    fn a_backup_names_the_program_of_alerts_and_the_dossier_of_another_home() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = home(folder.path());
+        let test = folder.path().join("test");
+        durable::create_dir_all(&test).expect("made");
+        file::change(&test, |dossier| {
+            dossier
+                .issue("DXPENT0000012345", jiff::civil::date(2026, 6, 1))
+                .map_err(|refused| FileError::Content { path: PathBuf::new(), why: refused.to_string() })
+        })
+        .expect("changed");
+        durable::write_new(&home.folder.join("tell"), b"#!/bin/sh\n").expect("written");
+        let more = "\n[alerts.command]\nprogram = \"tell\"\n\n[onboarding]\nhome = \"../test\"\n";
+        let text = fs::read_to_string(&home.file).expect("read") + more;
+        fs::remove_file(&home.file).expect("removed");
+        durable::write_new(&home.file, text.as_bytes()).expect("written");
+        let config = config::load(&home.file, &|_| None, SystemClock.now()).expect("loads");
+        let beside = beside(&config, true);
+        assert!(!taken(&beside).contains(&"tell"), "{:?}", taken(&beside));
+        assert!(beside.left_out.iter().any(|file| file == "tell"), "{:?}", beside.left_out);
+        assert!(
+            beside.left_out.iter().any(|file| file.ends_with("test/onboarding/dossier.json")),
+            "{:?}",
+            beside.left_out
+        );
     }
 }

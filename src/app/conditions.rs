@@ -128,7 +128,7 @@ pub(super) fn revocation(partners: &Directory, now: Timestamp) -> Vec<Condition>
             condition(Level::Warning, "crl-stale", text).about(list.file.display())
         });
         let waivers = partner.waivers.0.iter().filter_map(|waiver| {
-            let (code, text) = waiver.notice(now)?;
+            let (code, text) = partner.waivers.notice(waiver, now)?;
             Some(condition(Level::Warning, code, text).about(waiver.algorithm.name()))
         });
         let found: Vec<Condition> = revoked.chain(stale).chain(waivers).collect();

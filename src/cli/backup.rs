@@ -103,7 +103,7 @@ pub fn restore(context: &mut Context<'_>, arguments: &RestoreArguments) -> Resul
     Ok(ExitCode::Done)
 }
 
-/// Configuration first, then the data folder, then `gateway.toml`: a restore that breaks off leaves nothing that starts, and
+/// What the configuration names first, then the data folder, then the configuration itself: a restore that breaks off leaves nothing that starts, and
 /// the next one puts its own in the place of what is there.
 /// The environment that the data folder is of comes back as well, if backup or configuration name one.
 fn rebuild(
@@ -112,8 +112,8 @@ fn rebuild(
     progress: &dyn Fn(CopyProgress),
 ) -> Result<(Restored, Option<String>), BackupError> {
     let manifest = restore::check(dir, &|_| {})?;
-    let text =
-        manifest.home.iter().find(|entry| entry.path == GATEWAY).map(|entry| dir.join("files").join(&entry.sha256));
+    let main = manifest.configuration.as_deref().unwrap_or(GATEWAY);
+    let text = manifest.home.iter().find(|entry| entry.path == main).map(|entry| dir.join("files").join(&entry.sha256));
     let text =
         text.map(|path| fs::read_to_string(&path).map_err(|source| BackupError::Io { path, source })).transpose()?;
     let settings = text.unwrap_or_default().parse::<toml::Table>().unwrap_or_default();
@@ -126,14 +126,14 @@ fn rebuild(
     // A configuration with a mistake in it must not mark the data for ever.
     let known = [EnvironmentName::Test, EnvironmentName::Production].map(EnvironmentName::name);
     let environment = environment.filter(|name| known.contains(name));
-    let taken = [home.join(GATEWAY), data.clone()].into_iter().find(|path| path.exists() && !restore::broke_off(path));
+    let taken = [home.join(main), data.clone()].into_iter().find(|path| path.exists() && !restore::broke_off(path));
     if let Some(path) = taken {
         return Err(BackupError::Occupied(path));
     }
-    // No gateway.toml, so nobody works here: what an earlier try left under temporary names goes.
+    // No configuration, so nobody works here: what an earlier try left under temporary names goes.
     let places = manifest.home.iter().filter_map(|entry| home.join(&entry.path).parent().map(Path::to_path_buf));
     places.for_each(|place| durable::sweep(&place, Duration::ZERO));
-    for entry in manifest.home.iter().filter(|entry| entry.path != GATEWAY) {
+    for entry in manifest.home.iter().filter(|entry| entry.path != main) {
         put(dir, home, &entry.path, &entry.sha256)?;
     }
     let clock = Arc::new(SystemClock);
@@ -142,13 +142,14 @@ fn rebuild(
         StoreConfig { allow_untrusted_filesystem: any.unwrap_or(false), ..StoreConfig::new(data.clone(), clock) };
     let restored = restore::restore(dir, config, environment, progress)?;
     let environment = fs::read_to_string(mark).ok().map(|text| text.trim().to_owned());
-    for entry in manifest.home.iter().filter(|entry| entry.path == GATEWAY) {
+    for entry in manifest.home.iter().filter(|entry| entry.path == main) {
         put(dir, home, &entry.path, &entry.sha256)?;
     }
     restore::finish(&data);
     Ok((restored, environment))
 }
 
+/// The configuration, where the manifest names no other.
 const GATEWAY: &str = "gateway.toml";
 
 /// A file of the home, readable by its owner alone: it may be a key. One that an earlier try left is the same.

@@ -30,7 +30,7 @@ pub(super) fn read(
     id: &str,
     file: &Path,
     reading: &Reading<'_>,
-    (surroundings, lists): (&Surroundings<'_>, Option<&Arc<RevocationLists>>),
+    (surroundings, lists): (&Surroundings<'_>, &[Arc<RevocationLists>]),
 ) -> Option<Partner> {
     let url = root.required("url", PartnerUrl::parse);
     let as2_name = root.required("as2_name", as2_name);
@@ -46,10 +46,7 @@ pub(super) fn read(
     let agreement = agreement::agreement(&agreement_section, &waivers, surroundings);
     let accept_section = root.section("accept");
     let accept = agreement::accept(&accept_section, &agreement, (&waivers, reading.now), surroundings);
-    let own_lists = reading.path(root, "revocation");
-    let own_lists = own_lists.and_then(|path| note(root, "revocation", RevocationLists::read(&path)));
-    let lists: Vec<Arc<RevocationLists>> = lists.cloned().into_iter().chain(own_lists.map(Arc::new)).collect();
-    let certificates = certificates(root, reading, (surroundings, &lists), &agreement, &accept);
+    let certificates = certificates(root, reading, (surroundings, lists), &agreement, &accept);
     let delivery_section = root.section("delivery");
     let delivery = delivery(&delivery_section, url.as_ref().is_some_and(PartnerUrl::is_inside));
     let speaks_tls = url.iter().chain(&accept.async_mdn_urls).any(PartnerUrl::is_secure);
@@ -93,6 +90,12 @@ pub(super) fn read(
     judge_tls_keys(root, &partner);
     judge_client(&accept_section, &partner, surroundings);
     Some(partner)
+}
+
+/// The partner's own revocation lists. They count whatever else is wrong with its file.
+pub(super) fn own_lists(root: &Section<'_>, reading: &Reading<'_>) -> Option<Arc<RevocationLists>> {
+    let path = reading.path(root, "revocation")?;
+    note(root, "revocation", RevocationLists::read(&path)).map(Arc::new)
 }
 
 fn profile(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Profile {

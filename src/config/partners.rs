@@ -76,7 +76,6 @@ pub(super) fn read_all(
             return PartnersRead { problems: vec![problem], unreadable: true, ..PartnersRead::default() };
         }
     };
-    let old = &under(old, lists.as_ref());
     let mut problems = Vec::new();
     if files.is_empty() {
         let text = bilingual!(
@@ -85,27 +84,31 @@ pub(super) fn read_all(
         );
         problems.push(whole_file(folder, Severity::Warning, "no-partner", text));
     }
-    let (mut candidates, mut named, mut stamps) = (Vec::new(), BTreeSet::new(), Stamps::default());
+    let (mut read, mut own, mut named, mut stamps) = (Vec::new(), BTreeMap::new(), BTreeSet::new(), Stamps::default());
     for (id, file) in files {
-        let (candidate, found) =
+        let (candidate, its, found) =
             read_one(&id, &file, reading, (surroundings, lists.as_ref()), (&mut named, &mut stamps));
         problems.extend(found);
-        let kept = || old.by_id(&id).map(|partner| Candidate { partner: partner.clone(), name_line: None });
-        candidates.extend(candidate.or_else(kept));
+        own.extend(its.map(|its| (id.clone(), its)));
+        read.push((id, candidate));
     }
+    let old = &under(old, |id| lists.iter().chain(own.get(id)).cloned().collect());
+    let kept = |id: &str| old.by_id(id).map(|partner| Candidate { partner: partner.clone(), name_line: None });
+    let candidates = read.into_iter().filter_map(|(id, candidate)| candidate.or_else(|| kept(&id))).collect();
     let partners = refuse_shared_names(candidates, old, &mut problems);
     PartnersRead { partners, problems, files: named, stamps, unreadable: false }
 }
 
-/// The same partners under these revocation lists: whoever stays as it was, since its file has a mistake, gets nothing back
+/// The same partners under the revocation lists that each has now: whoever stays as it was, since its file has a mistake, gets nothing back
 /// that was taken back since. Those of whom nothing is are the very same.
-fn under(old: &Directory, lists: Option<&Arc<RevocationLists>>) -> Directory {
+fn under(old: &Directory, lists: impl Fn(&str) -> Vec<Arc<RevocationLists>>) -> Directory {
     Directory::new(old.all().map(|partner| {
-        let taken_back = lists.and_then(|lists| partner.certificates.also_revoked_by(lists));
-        match taken_back {
-            Some(certificates) => Arc::new(Partner { certificates, ..Partner::clone(partner) }),
-            None => partner.clone(),
-        }
+        lists(&partner.id).iter().fold(partner.clone(), |partner, lists| {
+            match partner.certificates.also_revoked_by(lists) {
+                Some(certificates) => Arc::new(Partner { certificates, ..Partner::clone(&partner) }),
+                None => partner,
+            }
+        })
     }))
 }
 
@@ -144,40 +147,45 @@ pub(super) fn known_keys(
 ) -> std::collections::BTreeSet<String> {
     let sheet = Sheet::new(file, text);
     if let Some(table) = sheet.parse(text) {
-        partner_file::read(&sheet.root(&table), "example", file, reading, (surroundings, None));
+        let root = sheet.root(&table);
+        partner_file::own_lists(&root, reading);
+        partner_file::read(&root, "example", file, reading, (surroundings, &[]));
     }
     sheet.finish().1
 }
 
+/// The partner if its file has no errors, its own revocation lists, and what is wrong with the file.
 fn read_one(
     id: &str,
     file: &Path,
     reading: &Reading<'_>,
     (surroundings, lists): (&Surroundings<'_>, Option<&Arc<RevocationLists>>),
     (named, stamps): (&mut BTreeSet<PathBuf>, &mut Stamps),
-) -> (Option<Candidate>, Vec<Problem>) {
+) -> (Option<Candidate>, Option<Arc<RevocationLists>>, Vec<Problem>) {
     if !is_folder_name(id) {
         let text = bilingual!(
             "文件名不能作为伙伴编号。请只用小写字母、数字、点、下划线和连字符，以字母或数字开头，最多 {LONGEST_ID} 个字符。",
             "the file's name cannot be a partner's id. Use lower-case letters, digits, dots, underscores and hyphens, begin with a letter or digit, at most {LONGEST_ID} characters."
         );
-        return (None, vec![whole_file(file, Severity::Error, "partner-id-invalid", text)]);
+        return (None, None, vec![whole_file(file, Severity::Error, "partner-id-invalid", text)]);
     }
     let text = match read_text(file) {
         Ok(text) => text,
-        Err(problem) => return (None, vec![*problem]),
+        Err(problem) => return (None, None, vec![*problem]),
     };
     let sheet = Sheet::new(file, &text);
-    let Some(table) = sheet.parse(&text) else { return (None, sheet.finish().0) };
+    let Some(table) = sheet.parse(&text) else { return (None, None, sheet.finish().0) };
     let root = sheet.root(&table);
-    let partner = partner_file::read(&root, id, file, reading, (surroundings, lists));
+    let own = partner_file::own_lists(&root, reading);
+    let lists: Vec<Arc<RevocationLists>> = lists.into_iter().chain(&own).cloned().collect();
+    let partner = partner_file::read(&root, id, file, reading, (surroundings, &lists));
     let name_line = root.place("as2_name").line;
     drop(root);
     named.extend(sheet.files());
     stamps.join(sheet.stamps());
     let sound = !sheet.has_errors();
     let candidate = partner.filter(|_| sound).map(|partner| Candidate { partner: Arc::new(partner), name_line });
-    (candidate, sheet.finish().0)
+    (candidate, own, sheet.finish().0)
 }
 
 /// Two partners with one AS2 name cannot be told apart: the pair (AS2-From, AS2-To) names the agreement. The partner

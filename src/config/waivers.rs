@@ -10,21 +10,25 @@ use crate::partner::{Waived, Waiver, Waivers};
 
 /// Reads them and reports those that have ended or soon will.
 pub(super) fn read(root: &Section<'_>, now: Timestamp) -> Waivers {
-    let mut waivers = Vec::new();
-    for section in root.sections("waivers") {
-        let names = Waived::ALL.map(Waived::name);
-        let algorithm = section.required("algorithm", |text| one_of(text, &names));
-        let until = section.required("until", last_day);
-        let reason = section.required("reason", |text| Ok(text.trim().to_owned()));
-        let algorithm = algorithm.and_then(|name| Waived::ALL.into_iter().find(|one| one.name() == name));
-        let (Some(algorithm), Some(until), Some(reason)) = (algorithm, until, reason) else { continue };
-        let waiver = Waiver { algorithm, until, reason };
-        if let Some((code, text)) = waiver.notice(now) {
+    let sections = root.sections("waivers");
+    let read = sections.iter().filter_map(|section| Some((section, waiver(section)?)));
+    let (places, waivers): (Vec<&Section<'_>>, Vec<Waiver>) = read.unzip();
+    let waivers = Waivers(waivers);
+    for (section, waiver) in places.into_iter().zip(&waivers.0) {
+        if let Some((code, text)) = waivers.notice(waiver, now) {
             section.warning("until", code, text);
         }
-        waivers.push(waiver);
     }
-    Waivers(waivers)
+    waivers
+}
+
+fn waiver(section: &Section<'_>) -> Option<Waiver> {
+    let names = Waived::ALL.map(Waived::name);
+    let algorithm = section.required("algorithm", |text| one_of(text, &names));
+    let until = section.required("until", last_day);
+    let reason = section.required("reason", |text| Ok(text.trim().to_owned()));
+    let algorithm = algorithm.and_then(|name| Waived::ALL.into_iter().find(|one| one.name() == name));
+    Some(Waiver { algorithm: algorithm?, until: until?, reason: reason? })
 }
 
 /// The end of a day in the time zone of the customs (UTC+8).

@@ -288,7 +288,9 @@ fn odd_parts(parts: &Parts, bundle: &mut Bundle) -> Result<(), EvidenceError> {
     let odd = signed_attributes(ber).filter(|apart| apart.is_odd);
     let Some(Apart { attributes, value, .. }) = odd else { return Ok(()) };
     let stem = parts.signature.trim_end_matches(".p7s");
-    bundle.put(&format!("{stem}.attributes"), &attributes)?;
+    if let Some(attributes) = attributes {
+        bundle.put(&format!("{stem}.attributes"), &attributes)?;
+    }
     bundle.put(&format!("{stem}.value"), &value)
 }
 

@@ -177,21 +177,24 @@ fn remarks(facts: &Facts, bundle: &Bundle) -> String {
 }
 
 /// A signature without trust in anything but the certificate beside it. One that was taken apart is checked in two steps: that
-/// it is over the attributes, and that these have the digest of the content.
+/// it is over the attributes, and that these have the digest of the content; in one if there are none.
 fn verification(files: &Files, facts: &Facts, bundle: &Bundle) -> String {
     let Files { stem, content, certificate, of } = files;
     let (opaque, signature) = of(facts);
-    if let Some((scheme, digest)) = signature.filter(|_| bundle.has(&format!("{stem}.attributes"))) {
+    if let Some((scheme, digest)) = signature.filter(|_| bundle.has(&format!("{stem}.value"))) {
         let options = match scheme {
             SignatureScheme::Sm2 => " -pkeyopt distid:1234567812345678",
             SignatureScheme::RsaPss => " -pkeyopt rsa_padding_mode:pss -pkeyopt rsa_pss_saltlen:auto",
             SignatureScheme::RsaPkcs1 | SignatureScheme::Ecdsa => "",
         };
         let name = openssl_name(digest);
-        let verify = format!("openssl pkeyutl -verify -rawin -digest {name}{options} -certin");
+        let verify = format!("openssl pkeyutl -verify -rawin -digest {name}{options} -certin -inkey {certificate}");
+        if !bundle.has(&format!("{stem}.attributes")) {
+            return format!("{verify} -in {content} -sigfile {stem}.value");
+        }
         let digest = format!("openssl dgst -{name} -binary {content} | od -An -v -tx1 | tr -d ' \\n' | tr a-f A-F");
         return format!(
-            "{verify} -inkey {certificate} -in {stem}.attributes -sigfile {stem}.value && \\\n\
+            "{verify} -in {stem}.attributes -sigfile {stem}.value && \\\n\
              openssl asn1parse -inform DER -in {stem}.attributes | grep -x \".*HEX DUMP]:$({digest})\""
         );
     }

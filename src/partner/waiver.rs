@@ -84,6 +84,12 @@ impl Waiver {
 pub struct Waivers(pub Vec<Waiver>);
 
 impl Waivers {
+    /// What to say about one of them at `now`, as [`Waiver::notice`]: nothing while another allows the same for longer.
+    pub fn notice(&self, waiver: &Waiver, now: Timestamp) -> Option<(&'static str, Bilingual)> {
+        let longer = |other: &Waiver| other.algorithm == waiver.algorithm && other.until > waiver.until;
+        if self.0.iter().any(longer) { None } else { waiver.notice(now) }
+    }
+
     /// Whether there is one for this algorithm, whenever.
     pub fn mention(&self, algorithm: Waived) -> bool {
         self.0.iter().any(|waiver| waiver.algorithm == algorithm)

@@ -94,6 +94,7 @@ impl Store {
             home,
             keys: beside.keys,
             left_out: beside.left_out.clone(),
+            configuration: beside.configuration.clone(),
             sha256: None,
         };
         let manifest = manifest.sealed();

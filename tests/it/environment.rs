@@ -1,6 +1,7 @@
 //! Test and production: nothing of one leaves from the other, and a test account is used while it is ours.
 
 use std::fs;
+use std::process::Stdio;
 
 use dxgate::declaration::envelope::{self, EnvelopeHead};
 use dxgate::declaration::sample;
@@ -9,7 +10,8 @@ use dxgate::store::record::{Message, State};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::support::gateway::{Gateway, run};
+use crate::support::eventually;
+use crate::support::gateway::{Gateway, dxgate, run};
 use crate::support::home::{Home, PartnerFile, Station, change};
 use crate::support::inside::{self, Inside};
 use crate::support::keys;
@@ -209,4 +211,25 @@ fn change_manifest(home: &Home, change: impl FnOnce(&mut Value)) {
     manifest.as_object_mut().unwrap().remove("sha256");
     change(&mut manifest);
     fs::write(&file, manifest.to_string()).unwrap();
+}
+
+#[test]
+fn a_home_whose_configuration_has_another_name_is_restored_to_where_that_one_says() {
+    let home = home("name = \"test\"");
+    change(&home.config(), "[folders]\n", "[folders]\ndata = \"journal\"\n");
+    let file = home.path("production.toml");
+    fs::rename(home.config(), &file).unwrap();
+    let (config, dir) = (file.display().to_string(), home.path("backup").display().to_string());
+    let mut serve = dxgate();
+    serve.args(["serve", "--config", &config]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut gateway = serve.spawn().unwrap();
+    eventually("it is backed up", || run(&["backup", &dir, "--config", &config]).status.success().then_some(()));
+    gateway.kill().unwrap();
+    gateway.wait().unwrap();
+    let to = home.path("restored");
+    let restore = || run(&["restore", &dir, "--to", to.to_str().unwrap()]);
+    let output = restore();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(to.join("production.toml").is_file() && to.join("journal/journal").is_dir() && !to.join("data").exists());
+    assert_eq!(restore().status.code(), Some(2), "the place is taken");
 }

@@ -11,8 +11,9 @@ use crate::ground::limits::Limits;
 /// A signature taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Apart {
-    /// What its one signer signed: the attributes as received, their tag that of a SET (RFC 5652 5.4).
-    pub attributes: Vec<u8>,
+    /// What its one signer signed: the attributes as received, their tag that of a SET (RFC 5652 5.4). Without any it signed the
+    /// content itself.
+    pub attributes: Option<Vec<u8>>,
     /// The value of the signature.
     pub value: Vec<u8>,
     /// `openssl cms` does not check it: it is of SM2, or of PSS and says nothing of its parameters (pyas2lib), or names the
@@ -20,7 +21,7 @@ pub struct Apart {
     pub is_odd: bool,
 }
 
-/// Takes a signature apart. `None` without signed attributes, and for what is no SignedData with one signer.
+/// Takes a signature apart. `None` for what is no SignedData with one signer.
 pub fn signed_attributes(ber: impl Read) -> Option<Apart> {
     let limits = Limits::default();
     let mut reader = BerReader::new(ber, &limits);
@@ -31,5 +32,6 @@ pub fn signed_attributes(ber: impl Read) -> Option<Apart> {
     }
     let signer = close_signed_data(&mut reader, &limits, Uncovered::passed_over()).ok()?;
     let is_odd = signer.odd;
-    Some(Apart { attributes: retag(&signer.attributes?, der::SET), value: signer.signature, is_odd })
+    let attributes = signer.attributes.as_deref().map(|received| retag(received, der::SET));
+    Some(Apart { attributes, value: signer.signature, is_odd })
 }

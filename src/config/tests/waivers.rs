@@ -85,3 +85,18 @@ fn a_key_that_no_handshake_takes_is_told_unless_a_waiver_lets_old_tls_do() {
     assert_eq!(codes(&format!("{}{old}", weak("\"tls\""))), Vec::<&str>::new());
     assert_eq!(codes(&format!("{}{old}", weak("\"client\""))), ["certificate-weak-for-tls"], "we are the server there");
 }
+
+#[test]
+fn a_waiver_that_was_decided_anew_is_not_said_to_have_ended() {
+    let waiver =
+        |until: &str| format!("[[waivers]]\nalgorithm = \"sha-1\"\nuntil = \"{until}\"\nreason = \"their upgrade\"\n");
+    let sandbox = Sandbox::new();
+    let codes = || {
+        let config = sandbox.load().unwrap_or_else(|problems| panic!("{problems}"));
+        config.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>()
+    };
+    sandbox.partner(&[waiver("2026-05-01"), waiver("2026-12-31")].concat());
+    assert_eq!(codes(), Vec::<&str>::new());
+    sandbox.partner(&[waiver("2026-04-01"), waiver("2026-05-01")].concat());
+    assert_eq!(codes(), ["waiver-expired"], "once, of the one that ended last");
+}

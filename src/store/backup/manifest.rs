@@ -43,6 +43,9 @@ pub struct Manifest {
     pub keys: bool,
     /// What the configuration names and the backup does not have.
     pub left_out: Vec<String>,
+    /// The configuration among the files of the home, where it has another name than `gateway.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
     /// SHA-256 of all of the above as compact JSON, lower-case hex; earlier programs wrote none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -73,6 +76,8 @@ pub struct HomeFile {
 pub struct Beside {
     /// Files of the home.
     pub home: Vec<HomeFile>,
+    /// Which of them is the configuration, where it has another name than `gateway.toml`.
+    pub configuration: Option<String>,
     /// Private keys are among them.
     pub keys: bool,
     /// What is not among them.
