@@ -69,6 +69,8 @@ pub struct GatewayBackend {
     submissions: UnderWay,
     /// Turns at the pre-check.
     prechecks: Arc<tokio::sync::Semaphore>,
+    /// The turn to take a message apart in the folder for temporary files.
+    verifying: Arc<tokio::sync::Mutex<()>>,
     /// Held by whoever takes a partner's certificates into its file.
     pub(super) accepting: Arc<tokio::sync::Mutex<()>>,
     pub(super) started: Timestamp,
@@ -102,6 +104,7 @@ impl GatewayBackend {
             runs,
             submissions: UnderWay::default(),
             prechecks: Arc::new(tokio::sync::Semaphore::new(PRECHECKS)),
+            verifying: Arc::default(),
             accepting: Arc::default(),
             started,
         }
@@ -282,6 +285,8 @@ impl Backend for GatewayBackend {
     }
 
     async fn verify_message(&self, id: Id) -> Result<Exported, Refusal> {
+        // It takes a message's room on the disk several times: of one message at a time.
+        let _turn = self.verifying.lock().await;
         keeping::export(&self.config, &self.store, &self.directory.load_full(), id, None).await
     }
 

@@ -258,3 +258,60 @@ fn sending_waits_for_the_end_and_tells_it() {
         assert!(text.contains(last) && text.contains("the partner is busy"), "{text}");
     }
 }
+
+/// A gateway that answers one request after the other, each on a connection of its own; where there is no answer it hangs
+/// up, and behind the last one it is gone.
+fn abrupt(answers: Vec<Option<Value>>) -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let base = format!("http://{}", listener.local_addr().expect("bound"));
+    let serve = move || {
+        for answer in answers {
+            let (mut socket, _) = listener.accept().expect("somebody");
+            let (mut request, mut piece) = (Vec::new(), [0u8; 4096]);
+            let end = |request: &[u8]| if request.starts_with(b"POST") { *b"<a/>" } else { *b"\r\n\r\n" };
+            while !request.ends_with(&end(&request)) {
+                let read = socket.read(&mut piece).expect("a request");
+                assert_ne!(read, 0, "a whole request");
+                request.extend_from_slice(&piece[..read]);
+            }
+            let Some(answer) = answer else { continue };
+            let (body, close) = (answer.to_string(), "Content-Type: application/json\r\nConnection: close");
+            let head = format!("HTTP/1.1 200 OK\r\n{close}\r\nContent-Length: {}\r\n\r\n", body.len());
+            socket.write_all((head + &body).as_bytes()).expect("answered");
+        }
+    };
+    std::thread::Builder::new().spawn(serve).expect("a thread");
+    base
+}
+
+#[test]
+fn whoever_waits_while_the_gateway_starts_again_goes_on_waiting_and_is_told_what_it_has() {
+    let home = tempfile::tempdir().expect("temporary folder");
+    let file = home.path().join("a.xml");
+    crate::ground::durable::write_new(&file, b"<a/>").expect("written");
+    let ask = |answers: Vec<Option<Value>>, millis: u64| {
+        let api = ApiClient::new(abrupt(answers), Token::new(TOKEN), Trust::System).expect("usable");
+        let arguments = arguments::SendArguments {
+            file: file.clone(),
+            partner: "customs".into(),
+            name: None,
+            wait: true,
+            timeout: std::time::Duration::from_millis(millis),
+        };
+        let mut out = Vec::new();
+        let mut voice =
+            Voice { out: &mut out, language: Language::English, json: false, colours: false, environment: None };
+        let outcome = api_client::block_on(send::submit(&api, &arguments, &voice));
+        outcome.and_then(|sent| send::report(&mut voice, sent))
+    };
+    let queued = || Some(json!({ "id": "0".repeat(32) }));
+    let back = ask(vec![queued(), None, None, Some(detail("delivered", true))], 20_000);
+    assert_eq!(back.expect("it is back").number(), ExitCode::Done.number());
+    let failure = ask(vec![queued()], 300).expect_err("it stays away");
+    let mut said = Vec::new();
+    failure.report(&mut said, Language::English, false).expect("written");
+    let said = String::from_utf8(said).expect("UTF-8");
+    assert_eq!((failure.code(), failure.exit_code()), (api_client::UNREACHABLE, ExitCode::Unreachable));
+    assert!(said.contains(&"0".repeat(32)) && said.contains("do not send it again"), "{said}");
+}

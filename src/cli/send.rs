@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use super::Context;
-use super::api_client::{ApiClient, block_on, encoded};
+use super::api_client::{ApiClient, UNREACHABLE, block_on, encoded};
 use super::arguments::SendArguments;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
@@ -16,7 +16,7 @@ use super::{messages, output};
 use crate::bilingual;
 use crate::console::wire::{MessageDetail, Submitted};
 use crate::ground::id::Id;
-use crate::ground::text::Language;
+use crate::ground::text::{Bilingual, Language};
 use crate::store::record::State;
 
 /// Pauses between two looks at the message, the last one repeated.
@@ -87,17 +87,33 @@ async fn watch(
     let mut pauses = PAUSES_MS.iter();
     let mut pause = Duration::ZERO;
     loop {
-        let message: MessageDetail = api.get(&format!("/api/v1/messages/{id}")).await?;
-        // A held message waits for a person, so nothing more will come of waiting here.
-        if message.line.settled || message.line.state == State::Held {
-            return Ok(Sent::Settled(Box::new(message)));
+        match api.get::<MessageDetail>(&format!("/api/v1/messages/{id}")).await {
+            // A held message waits for a person, so nothing more will come of waiting here.
+            Ok(message) if message.line.settled || message.line.state == State::Held => {
+                return Ok(Sent::Settled(Box::new(message)));
+            }
+            Ok(message) if Instant::now() >= end => return Ok(Sent::Waiting(Box::new(message))),
+            Ok(message) => spinner.set_message(output::state(message.line.state).text(language).to_owned()),
+            // The gateway has it, and may be starting again.
+            Err(failure) if failure.code() == UNREACHABLE && Instant::now() < end => {}
+            Err(failure) => return Err(queued_before(id, failure)),
         }
-        if Instant::now() >= end {
-            return Ok(Sent::Waiting(Box::new(message)));
-        }
-        spinner.set_message(output::state(message.line.state).text(language).to_owned());
         pause = pauses.next().map_or(pause, |millis| Duration::from_millis(*millis));
         tokio::time::sleep_until(end.min(Instant::now() + pause)).await;
+    }
+}
+
+/// The gateway has the file; only what became of it is not known.
+fn queued_before(id: Id, failure: Failure) -> Failure {
+    match failure {
+        Failure::Said { exit, code, text: Bilingual { zh, en } } => {
+            let text = bilingual!(
+                "文件已排队，编号 {id}，请勿再次发送；其后的状态未知：{zh}。稍后用 dxgate messages show {id} 查看",
+                "the file is queued as {id}, do not send it again; what became of it is not known: {en} See dxgate messages show {id} later"
+            );
+            Failure::Said { exit, code, text }
+        }
+        other => other,
     }
 }
 

@@ -199,7 +199,7 @@ impl Access {
         };
         lock(&self.throttle).succeeded(&name, from);
         self.accounts.seen(&name, now);
-        Ok(self.begin(&user))
+        self.begin(&user)
     }
 
     /// Makes the first user out of the link, once, and signs it in.
@@ -221,7 +221,7 @@ impl Access {
         let made = self.add_user(name, Role::Admin, password, recorded).await;
         let user = made.inspect_err(|_| lock(&self.setup).give_back())?;
         lock(&self.setup).done();
-        Ok(self.begin(&user))
+        self.begin(&user)
     }
 
     /// Whether the first admin can be made now.
@@ -384,10 +384,10 @@ impl Access {
         if self.settings.tls { "__Host-dxgate" } else { "dxgate" }
     }
 
-    fn begin(&self, user: &StoredUser) -> SignedIn {
-        let (cookie, session) = lock(&self.sessions).begin(&user.name, self.clock.now());
-        let principal = principal_of(user, session, cookie.expose());
-        SignedIn { principal, cookie }
+    fn begin(&self, user: &StoredUser) -> Result<SignedIn, Problem> {
+        let begun = || lock(&self.sessions).begin(&user.name, self.clock.now());
+        let (cookie, session) = self.accounts.while_same(user, begun).ok_or_else(Problem::login_failed)?;
+        Ok(SignedIn { principal: principal_of(user, session, cookie.expose()), cookie })
     }
 
     /// A user without a second factor needs none; a code is good once.

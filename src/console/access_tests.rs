@@ -296,3 +296,19 @@ async fn a_subscriber_of_ipv6_is_one_address() {
     }
     assert_eq!(judged, 5);
 }
+
+#[tokio::test]
+async fn whoever_signs_in_while_the_password_is_changed_does_not_get_in_with_the_old_one() {
+    let rig = rig(Fake::default()).with_people().await;
+    // It takes so long to verify that the change is made meanwhile.
+    let slow = password::hash(&secret(PASSWORD), Cost { memory: 16 * 1024, passes: 10 });
+    let set = |accounts: &mut Accounts| accounts.user_mut("vera").map(|user| user.password = slow);
+    rig.access.accounts().update(set, recorded()).await.expect("set");
+    let (signed_in, changed) = tokio::join!(
+        rig.access.sign_in("vera", secret(PASSWORD), None, None),
+        rig.access.set_password("vera", secret("another long one"), None, recorded()),
+    );
+    assert!(changed.is_ok());
+    assert_eq!(signed_in.err(), Some(Problem::login_failed()), "no session outlives the change");
+    assert!(rig.access.sign_in("vera", secret("another long one"), None, None).await.is_ok());
+}

@@ -5,6 +5,7 @@
 //! newer is decided where it is applied ([`Document::hear`](crate::declaration::standing::Document::hear)), whatever
 //! order they come in. Only messages to the partner that sent the receipt are looked at.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
@@ -182,8 +183,12 @@ impl Inbound {
                 && declared.message_type() == request
                 && declared.document().is_meant_by(&entry.keys, main)
         };
-        let mut candidates = self.store.declared(main, value).take(LOOKED_AT).filter(meant).peekable();
-        let newest = candidates.peek().cloned();
+        let declared = self.store.declared(main, value).take(LOOKED_AT).filter(meant);
+        let mut candidates: Vec<Declared> = declared.take(DECLARED_AGAIN).collect();
+        // By their identifiers, messages that were submitted with a key are of the beginning of their hour.
+        candidates.sort_by_key(|declared| Reverse(declared.message().created));
+        let newest = candidates.first().cloned();
+        let mut candidates = candidates.into_iter();
         // A document that was declared again under the same number: what customs said before that is about the earlier, and so
         // is what it says while the later one has not left.
         let said_at = receipt::instant(time);
@@ -259,6 +264,8 @@ impl Inbound {
 
 /// Documents with the same main key that are looked at: parts of a split message, declared again and again, or of other partners.
 const LOOKED_AT: usize = 10_000;
+/// Of those, documents that a receipt may mean: one that was declared again and again.
+const DECLARED_AGAIN: usize = 1_000;
 /// Our clock may be ahead of that of customs by this much.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
 /// A receipt may be ahead of our clock by this much; one that claims to be of a later time would outlive all others.

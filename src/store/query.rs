@@ -139,13 +139,17 @@ impl Filter {
             && self.message_id.as_ref().is_none_or(same_id)
             && self.name.as_ref().is_none_or(named)
             && self.text.as_ref().is_none_or(mentioned)
-            && self.began().is_none_or(|began| message.id >= began)
+            && self.from.is_none_or(|from| message.created >= from)
+            && self.to.is_none_or(|to| message.created < to)
             && self.end().is_none_or(|end| message.id < end)
     }
 
-    /// The first identifier that may be meant: identifiers sort by time.
+    /// The first identifier that may be meant: identifiers sort by time, those of submissions with a key by the hour. What was
+    /// submitted at the end of an hour may have come to be in the next.
     fn began(&self) -> Option<Id> {
-        self.from.map(|from| Id::derived(from, &[0; 10]))
+        let hour = self.from?.as_second().div_euclid(3600).saturating_sub(1);
+        let from = Timestamp::from_second(hour.saturating_mul(3600)).unwrap_or(Timestamp::MIN);
+        Some(Id::derived(from, &[0; 10]))
     }
 
     /// What is meant sorts before this.

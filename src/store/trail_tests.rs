@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::store::record::Came;
-use crate::store::tests::support::{accept_one, at, compose_one, happen, id, open};
+use crate::store::tests::support::{accept_one, at, compose_one, happen, id, open, queued};
 use crate::store::{Direction, Filter, Store};
 
 fn paused(partner: &str) -> Change {
@@ -128,5 +128,20 @@ fn messages_are_found_by_words_states_and_time_within_bounds() {
     assert_eq!(ids(partner), [id(5), id(3), id(1)]);
     let now = at(0);
     assert!(ids(Filter { from: Some(now), ..Filter::default() }).is_empty(), "the test's ids are from 1970");
-    assert_eq!(ids(Filter { to: Some(now), ..Filter::default() }).len(), 7);
+    assert_eq!(ids(Filter { to: Some(at(1000)), ..Filter::default() }).len(), 7);
+}
+
+#[test]
+fn a_message_whose_identifier_is_that_of_its_hour_is_found_by_the_time_at_which_it_came_to_be() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(home.path());
+    // As a submission with a key has it.
+    let keyed = Id::derived(at(0), &[7; 10]);
+    let mut transaction = Transaction::new(at(2700));
+    let payload = transaction.body(b"payload".to_vec());
+    transaction.fact(keyed, queued("customs", Some(payload)));
+    store.commit_blocking(transaction).expect("committed");
+    let found = |from, to| store.page(&Filter { from, to, ..Filter::default() }).messages.len();
+    assert_eq!((found(Some(at(1800)), None), found(None, Some(at(1800)))), (1, 0));
+    assert_eq!((found(Some(at(2701)), None), found(None, Some(at(2701)))), (0, 1));
 }

@@ -466,14 +466,16 @@ fn a_receipt_is_about_the_document_that_left_and_a_repeated_one_about_that_which
     let mut customs = Customs { home: &homes.customs, request: request.clone(), since, sent: 0 };
     let statuses = || {
         let mut all: Vec<Value> = found(&gateway, "AGAIN-1");
-        all.sort_by(|one, two| two["message"].as_str().cmp(&one["message"].as_str()));
+        all.sort_by_key(|one| std::cmp::Reverse(one["created"].as_str().unwrap().parse::<Timestamp>().unwrap()));
         all.iter().map(|one| one["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     customs.says("100", 20);
     until_received(&gateway, 1);
     // What was rejected is declared anew within the minutes by which clocks may differ, and the rejection comes once more.
-    homes.enterprise.submit("customs", "again.xml", &with(request.clone(), "consigneeAddress", "corrected"));
-    gateway.wait_for("customs", "sent", "again.xml");
+    // By its key it has the identifier of the full hour, which is before that of the first.
+    let again = homes.enterprise.path("again.xml");
+    fs::write(&again, with(request.clone(), "consigneeAddress", "corrected")).unwrap();
+    homes.cli(&["send", again.to_str().unwrap(), "--partner", "customs", "--wait"]);
     customs.says("100", 20);
     until_received(&gateway, 2);
     assert_eq!(statuses(), ["waiting", "rejected"]);

@@ -257,3 +257,32 @@ fn a_signature_without_attributes_that_openssl_cms_refuses_is_verified_by_the_re
         assert!(holds, "{command}: {said}");
     }
 }
+
+#[test]
+fn however_many_ask_for_it_at_a_time_messages_are_taken_apart_one_after_the_other() {
+    let (left, right) = homes(ROWS[0].0, SYNC);
+    let aside = left.path("aside");
+    fs::create_dir(&aside).unwrap();
+    let mut program = dxgate();
+    program.env("TMPDIR", &aside);
+    let mut sender = Gateway::spawn_by(&left, program);
+    sender.wait_ready();
+    let _receiver = Gateway::start(&right);
+    left.submit("right", "long.bin", &vec![7u8; 4 << 20]);
+    sender.wait_for("right", "sent", "long.bin");
+    let id = settled(&sender, "outbound", "long.bin");
+    let (path, bearer) = (format!("/api/v1/messages/{id}/verify"), left.token().unwrap());
+    let headers = format!("Content-Type: application/json\r\nAuthorization: Bearer {bearer}\r\n");
+    let ask = || http::post(left.console, &path, &headers, b"{}").unwrap().status;
+    let most = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
+        let mut most = 0;
+        while asking.iter().any(|one| !one.is_finished()) {
+            most = most.max(fs::read_dir(&aside).unwrap().count());
+            std::thread::yield_now();
+        }
+        assert!(asking.into_iter().all(|one| one.join().unwrap() == 200));
+        most
+    });
+    assert_eq!(most, 1);
+}

@@ -193,6 +193,14 @@ impl AccountsFile {
         current.users.iter().find(|user| user.name == name).cloned()
     }
 
+    /// Does `then` if the user is still as it was read; whoever changes it comes before that or after.
+    pub(super) fn while_same<T>(&self, user: &StoredUser, then: impl FnOnce() -> T) -> Option<T> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same =
+            |now: &StoredUser| (&now.name, &now.password, &now.totp) == (&user.name, &user.password, &user.totp);
+        current.users.iter().any(is_same).then(then)
+    }
+
     /// Notes that a person signed in.
     pub(super) fn seen(&self, name: &str, at: Timestamp) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), at);
