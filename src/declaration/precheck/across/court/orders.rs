@@ -58,7 +58,7 @@ impl<'l> Court<'l> {
             }
             let is_deleted = key.is_some_and(|key| deleted.contains(&key));
             is_cancelled |= !is_deleted && facts.message == "CEB623Message";
-            !is_deleted && !(is_cancelled && facts.message == "CEB621Message")
+            !(is_deleted || is_cancelled && facts.message == "CEB621Message")
         };
         latest_first.retain(&mut is_there);
         latest_first
