@@ -35,7 +35,7 @@ use super::heard::Heard;
 use super::old_tls::OldTls;
 use super::pool::{Connection, Pool};
 use super::post_error::{PostError, PostErrorKind};
-use super::proxy::{self, Proxy};
+use super::proxy::{self, Proxy, unreached};
 use super::tls::{self, Identity, Roots, TlsError, Trust};
 use super::tls_end::{Cut, Ending};
 
@@ -352,8 +352,7 @@ impl Shared {
         let stream = match proxy {
             None => connect_tcp(target, self.settings.addresses, connect).await?,
             Some(proxy) => {
-                let mut stream =
-                    connect_tcp(proxy.target(), Addresses::Any, connect).await.map_err(proxy::unreached)?;
+                let mut stream = connect_tcp(proxy.target(), Addresses::Any, connect).await.map_err(unreached)?;
                 if target.tls {
                     proxy.tunnel(&mut stream, target).await?;
                 }
