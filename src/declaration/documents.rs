@@ -4,6 +4,7 @@ use super::error::{DeclarationError, Fault};
 use super::family::MessageType;
 use super::precheck::BusinessKey;
 use super::scanner::{Element, Event, Namespace, Scanner};
+use super::schema::value::trim;
 
 /// Fields of a document's head that are kept, and characters of one value: beyond the longest the schema allows.
 const MAX_FIELDS: usize = 128;
@@ -18,7 +19,8 @@ pub(super) struct Fields(Vec<(String, String)>);
 impl Fields {
     /// The value of a field that is not blank.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+        // The same blanks as the pre-check: what it keeps of a number is looked for by what a receipt repeats of it.
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| trim(value)).filter(|value| !value.is_empty())
     }
 
     /// The keys of the document, in the table's order.

@@ -224,6 +224,8 @@ impl Document {
         let own = |name: &str| match name {
             _ if name == main => self.key(name),
             _ if NUMBERS.contains(&name) => None,
+            // A summary result counts its own parts; a receipt repeats the number of the part that it answers.
+            "msgSeqNo" if main == "sumNo" => None,
             _ => self.keys.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()),
         };
         agrees(entry, main, own)
@@ -404,6 +406,22 @@ mod tests {
         assert!(document.is_meant_by(&entry(&[("copNo", "C1"), ("preNo", "B9")]), "copNo"));
         assert!(!document.is_meant_by(&entry(&[("copNo", "C1"), ("orderNo", "O2")]), "copNo"));
         assert!(!document.is_meant_by(&entry(&[("orderNo", "O1")]), "copNo"), "without the main key");
+    }
+
+    #[test]
+    fn a_summary_result_is_about_its_application_whichever_part_of_the_result_it_is() {
+        let keys = [("copNo", "S1"), ("msgSeqNo", "1"), ("agentCode", "A"), ("ebcCode", "E")];
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let mut document = Document::sent(keys.into_iter().map(own).collect());
+        document.hear(&answer("CEB702Message", "399", "20260301093000001"), &[("sumNo".into(), "N1".into())]);
+        for part in ["1", "2"] {
+            let result = entry(&[("sumNo", "N1"), ("msgSeqNo", part), ("agentCode", "A"), ("ebcCode", "E")]);
+            assert!(document.is_meant_by(&result, "sumNo"), "part {part}");
+        }
+        assert!(
+            !document.is_meant_by(&entry(&[("copNo", "S1"), ("msgSeqNo", "2")]), "copNo"),
+            "another part's receipt"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! order they come in. Only messages to the partner that sent the receipt are looked at.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 
 use jiff::{SignedDuration, Timestamp};
@@ -285,7 +285,8 @@ impl Answers {
 impl Facts {
     /// Makes the answers part of the transaction that accepts `receipt`.
     pub(super) fn record(self, transaction: &mut Transaction, receipt: Id) {
-        let messages: Vec<Id> = self.said.keys().chain(self.platform.iter().map(|(id, _)| id)).copied().collect();
+        // The platform may say several things about one envelope.
+        let messages: BTreeSet<Id> = self.said.keys().chain(self.platform.iter().map(|(id, _)| id)).copied().collect();
         let of = u32::try_from(messages.len()).unwrap_or(u32::MAX);
         tracing::info!(id = %receipt, message_type = self.message_type, messages = of, unknown = self.unknown, "a receipt");
         for (id, entries) in self.said {

@@ -13,14 +13,15 @@ use super::specimens::{Home, Letter, PAYLOAD, later};
 use crate::as2::attachments::{Enclosure, Related};
 use crate::as2::{MdnMode, Request};
 use crate::cms::DigestAlgorithm;
-use crate::ground::clock::Clock;
+use crate::declaration::envelope::{self, EnvelopeHead, Response, TransportResponse};
+use crate::ground::clock::{Clock, customs_time};
 use crate::ground::id::Id;
 use crate::ground::space::NoRoom;
 use crate::keys::CertificateSet;
 use crate::mime::{BytesSource, Headers};
-use crate::partner::{Waived, Waiver, Waivers};
+use crate::partner::{Profile, Waived, Waiver, Waivers};
 use crate::store::draft::Draft;
-use crate::store::record::{Body, DedupKey, Direction, Fact, JobKind, Receipt, State};
+use crate::store::record::{Body, Content, DeclarationSummary, DedupKey, Direction, Fact, JobKind, Receipt, State};
 use crate::store::{Filter, Transaction};
 
 const SHA256: DigestAlgorithm = DigestAlgorithm::Sha256;
@@ -389,4 +390,99 @@ async fn what_is_composed_anew_under_its_message_id_is_told_the_digest_that_its_
     for (letter, expected) in [(&first, told), (&anew, told_anew)] {
         assert!(home.send(letter).await.1.ok().unwrap().mdn.unwrap() == expected, "byte for byte");
     }
+}
+
+#[tokio::test]
+async fn what_is_opened_later_says_when_it_was_received() {
+    let home = Home::new();
+    let received = home.clock.now();
+    let taken = home.take(&home.letter("<waited@theirs>", later(), SHA256)).await;
+    home.pass(2);
+    home.resume().await;
+    let message = home.message(&taken.id);
+    let mut files = message.publications.iter().flat_map(|(publication, _)| &publication.files);
+    let meta = files.find_map(|(_, content)| match content {
+        Content::Text(text) => Some(text.as_str()),
+        Content::Body(_) => None,
+    });
+    let meta = meta.expect("a meta file");
+    assert!(meta.contains(&format!("\"received_at\": \"{}\"", customs_time(received))), "{meta}");
+}
+
+#[tokio::test]
+async fn the_same_content_signed_twice_at_once_is_no_news_however_late_it_is_opened() {
+    let home = Home::new();
+    let first = home.take(&home.letter("<one@theirs>", later(), SHA256)).await;
+    let second = home.take(&home.letter("<two@theirs>", later(), SHA256)).await;
+    home.pass(2);
+    home.resume().await;
+    for taken in [first, second] {
+        assert_eq!(home.message(&taken.id).state, State::Accepted);
+    }
+    assert!(home.flow.store.alerts().condition("gateway.signature-reused.theirs").is_none(), "nobody recorded it");
+}
+
+#[tokio::test]
+async fn a_document_whose_envelope_has_an_empty_file_name_is_named_as_one_without() {
+    let home = Home::new();
+    home.change(|partner| partner.profile = Profile::Dxp);
+    let head = EnvelopeHead {
+        cop_msg_id: "M-1".to_owned(),
+        sender_id: "DXPEDCCEB0000002".to_owned(),
+        receiver_ids: vec!["DXPENT0000012345".to_owned()],
+        creat_time: envelope::creat_time(home.clock.now()),
+        msg_type: "CEB311Message".to_owned(),
+        ..EnvelopeHead::default()
+    };
+    let mut bytes = Vec::new();
+    envelope::wrap(&head, &mut &b"<order/>"[..], &mut bytes).unwrap();
+    let nameless = "<dxp:AddInfo><dxp:FileName></dxp:FileName></dxp:AddInfo></dxp:DxpMsg>";
+    let payload = String::from_utf8(bytes).unwrap().replace("</dxp:DxpMsg>", nameless);
+    let payload = BytesSource(payload.as_bytes());
+    let letter = home.letter_of("<nameless@theirs>", (MdnMode::Sync, SHA256), ("application/xml", &payload));
+    let (id, answer) = home.send(&letter).await;
+    assert!(answer.is_ok());
+    assert_eq!(home.message(&id).file_name, "CEB311Message_M-1.xml");
+}
+
+#[tokio::test]
+async fn several_responses_about_one_envelope_answer_one_message() {
+    let home = Home::new();
+    home.change(|partner| partner.profile = Profile::Dxp);
+    let now = home.clock.now();
+    let (sent, mut transaction) = (Id::new(now), Transaction::new(now));
+    let declaration = DeclarationSummary {
+        message_type: "CEB311Message".to_owned(),
+        documents: 1,
+        cop_msg_id: Some("M-1".to_owned()),
+        keys: Vec::new(),
+        dxpid: None,
+    };
+    let queued = Fact::Queued {
+        kind: JobKind::Payload,
+        partner: "theirs".to_owned(),
+        file_name: "order.xml".to_owned(),
+        payload: None,
+        declaration: Some(declaration),
+        about: None,
+    };
+    transaction.fact(sent, queued);
+    home.flow.store.commit(transaction).await.unwrap();
+    let original = EnvelopeHead {
+        cop_msg_id: "M-1".to_owned(),
+        sender_id: "DXPENT0000012345".to_owned(),
+        receiver_ids: vec!["DXPEDCCEB0000002".to_owned()],
+        creat_time: envelope::creat_time(now),
+        msg_type: "CEB311Message".to_owned(),
+        ..EnvelopeHead::default()
+    };
+    let one = |code: &str| Response { code: code.to_owned(), original: original.clone(), ..Response::default() };
+    let responses = vec![one("0001"), one("2001")];
+    let response = TransportResponse { receiver_id: "DXPENT0000012345".to_owned(), responses, left_out: 0 };
+    let payload = BytesSource(envelope::write_response(&response));
+    let letter = home.letter_of("<responses@theirs>", (MdnMode::Sync, SHA256), ("application/xml", &payload));
+    let (id, answer) = home.send(&letter).await;
+    assert!(answer.is_ok());
+    let answered = home.message(&id).answered.expect("it answers something");
+    assert_eq!((answered.messages, answered.of), (vec![sent], 1));
 }

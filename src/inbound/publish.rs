@@ -185,14 +185,14 @@ impl Inbound {
         let Candidate { partner, request, agreed, .. } = candidate;
         let Verified { opened, payload, mut unwrapped, heard, attachments } = verified;
         let (id, now) = (candidate.id, self.clock.now());
-        let answers = self.heard(id, partner, unwrapped.as_mut(), now).map_err(NoAnswer::Storage)?;
+        let answers = self.heard(id, partner, unwrapped.as_mut(), agreed.at).map_err(NoAnswer::Storage)?;
         let provenance = Provenance {
             at_home: arrival.shows_home(sight == Some(Sight::Fresh)),
             ahead: self.recordings.ahead(signing_time(&opened)),
             remote: arrival.remote,
         };
         let mut transaction = Transaction::new(now);
-        let meta = meta_text(id, partner, request, &opened, unwrapped.as_ref(), None, &customs_time(now));
+        let meta = meta_text(id, partner, request, &opened, unwrapped.as_ref(), None, &customs_time(agreed.at));
         let declaration = unwrapped.as_ref().and_then(|unwrapped| summary(&unwrapped.dxp));
         let name = file_name(id, &opened, unwrapped.as_ref());
         let wire = arrival.wire.into_body(&mut transaction);
@@ -200,7 +200,7 @@ impl Inbound {
         let enclosed = attachments.len();
         let enclosed = attachments.into_iter().enumerate().map(|(number, (attachment, draft))| {
             let place = Place { number: number.saturating_add(1), of: enclosed, attachment: &attachment };
-            let meta = meta_text(id, partner, request, &opened, None, Some(&place), &customs_time(now));
+            let meta = meta_text(id, partner, request, &opened, None, Some(&place), &customs_time(agreed.at));
             place.publication(id, meta, draft, &mut transaction)
         });
         let mut publications: Vec<Publication> = enclosed.collect();

@@ -241,16 +241,16 @@ impl Inbound {
     }
 
     /// A message was accepted whose signature, made at `signed`, had come with another one, in the reception `first`.
-    /// `elsewhere`: not from where the partner is known to be.
+    /// `came`: when it was received; `elsewhere`: not from where the partner is known to be.
     pub(super) fn tell_of_reuse(
         &self,
         id: Id,
         partner: &Partner,
         first: Id,
-        (signed, elsewhere): (Option<Timestamp>, bool),
+        (signed, came, elsewhere): (Option<Timestamp>, Timestamp, bool),
     ) {
         let (partner, alerts) = (partner.id.as_str(), self.store.alerts());
-        if !is_suspicious(signed, elsewhere, self.clock.now()) {
+        if !is_suspicious(signed, elsewhere, came) {
             tracing::info!(%id, %partner, %first, code = REUSED, "accepted with the signature of another message: the same content once more");
             return;
         }
@@ -271,8 +271,8 @@ impl Inbound {
 }
 
 /// Whether a signature that comes again, with another message, is likely to be a recording's.
-fn is_suspicious(signed: Option<Timestamp>, elsewhere: bool, now: Timestamp) -> bool {
-    signed.is_some_and(|signed| elsewhere || now.duration_since(signed) > AT_ONCE)
+fn is_suspicious(signed: Option<Timestamp>, elsewhere: bool, came: Timestamp) -> bool {
+    signed.is_some_and(|signed| elsewhere || came.duration_since(signed) > AT_ONCE)
 }
 
 /// Whoever sends the same content twice at once may sign it within one second.

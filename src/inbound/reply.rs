@@ -151,7 +151,8 @@ impl Inbound {
                 }
                 if let Some(Sight::Reused(first)) = sight {
                     let elsewhere = admission.as_ref().is_some_and(Admission::is_strange);
-                    self.tell_of_reuse(candidate.id, &candidate.partner, first, (signed_at, elsewhere));
+                    let told = (signed_at, candidate.agreed.at, elsewhere);
+                    self.tell_of_reuse(candidate.id, &candidate.partner, first, told);
                 }
                 answer
             }

@@ -112,7 +112,8 @@ impl Inbound {
             Err(error) if error.fault.is_ours() => return Err(io::Error::other(error)),
             _ => head.msg_type.clone(),
         };
-        let named = head.file_name.clone().unwrap_or_else(|| format!("{message_type}_{}.xml", head.cop_msg_id));
+        let given = head.file_name.clone().filter(|given| !given.is_empty());
+        let named = given.unwrap_or_else(|| format!("{message_type}_{}.xml", head.cop_msg_id));
         let receipt = self.receipt(&message_type, &document)?;
         let dxp = DxpMeta {
             kind: "DxpMsg".to_owned(),

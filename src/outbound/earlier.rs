@@ -150,7 +150,10 @@ impl Outbound {
             tracing::warn!(message = %new.id, skipped, "the oldest documents are compared by their keys alone");
         }
         let mut left = BYTES;
-        let messages = found.into_values().enumerate();
+        let mut messages: Vec<Vec<Declared>> = found.into_values().collect();
+        // By their identifiers, messages that were submitted with a key are of the beginning of their hour.
+        messages.sort_by_key(|documents| documents.first().map(|declared| declared.message().created));
+        let messages = messages.into_iter().enumerate();
         messages.flat_map(|(place, documents)| self.facts_of(new, &documents, place >= skipped, &mut left)).collect()
     }
 

@@ -257,3 +257,15 @@ fn all_receipts_of_a_declaration_bear_the_same_numbers_and_speak_of_the_document
     assert!(first.entries[1].time < second.entries[0].time);
     assert!(said("2", 0, 3).is_none(), "a step that speaks of no document is no receipt");
 }
+
+#[test]
+fn a_number_that_ends_in_a_full_width_space_is_the_same_in_declaration_and_receipt() {
+    use crate::declaration::precheck::{Expectations, check};
+    let row = family::find("CEB311Message").expect("a row");
+    let xml = request(row).replace("orderNo-1<", "orderNo-1\u{3000}<");
+    let report = check(&mut xml.as_bytes(), &Expectations::default(), &Limits::default());
+    let own: Vec<BusinessKey> = report.keys.into_iter().filter(|key| key.document == 1).collect();
+    assert!(own.iter().any(|key| key.value == "orderNo-1\u{3000}"), "{own:?}");
+    let receipt = answered(&xml, &Outcome::Accepted).expect("an answer");
+    assert!(concerns(&receipt.entries[0], "CEB311Message", &own), "{:?}", receipt.entries[0].keys);
+}

@@ -171,7 +171,12 @@ impl<'l> Court<'l> {
     /// another one; what was deleted frees its number.
     fn parcels(&mut self) {
         let mut seen: HashMap<(&str, &str, &str), (&str, Option<String>)> = HashMap::new();
-        for (place, (_, facts)) in self.entries.iter().enumerate() {
+        // By time, as under a key: files are named in any order, and identifiers follow the time to the hour only.
+        let time = |place: usize| self.at(place).and_then(|facts| facts.get("appTime"));
+        let mut places: Vec<usize> = (0..self.entries.len()).collect();
+        places.sort_by_key(|place| (!self.is_earlier(*place), time(*place), *place));
+        for place in places {
+            let Some(facts) = self.at(place) else { continue };
             let (key, other, code) = match facts.message {
                 "CEB511Message" | "CEB621Message" | "CEB603Message" => {
                     (("logisticsCode", "logisticsNo"), "orderNo", "waybill-reused")

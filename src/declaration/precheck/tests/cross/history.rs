@@ -192,6 +192,21 @@ fn r16_lets_a_change_correct_the_order_and_a_deletion_free_the_number() {
 }
 
 #[test]
+fn r16_goes_by_the_time_of_documents_in_whatever_order_they_are_named() {
+    let waybill = waybill(&orders());
+    let at = |xml: &str, hour: u8| with(xml, "appTime", &format!("20260301{hour:02}0000"));
+    let (new, gone) = (at(&waybill, 10), at(&with(&waybill, "appType", "3"), 11));
+    let anew = at(&with(&waybill, "orderNo", "another"), 12);
+    // A deletion that was submitted with a key has the identifier of the full hour, before that of what it deletes.
+    let found = after([facts_of(&gone), facts_of(&new)].concat(), &anew);
+    assert!(found.iter().all(|(rule, ..)| rule != "R16"), "{found:?}");
+    let found = judged(&[gone, new.clone(), anew.clone()]);
+    assert!(found.iter().all(|(_, rule, _)| rule != "R16"), "{found:?}");
+    let found = judged(&[anew, new]);
+    assert!(found.contains(&(0, "R16".to_owned(), "waybill-reused".to_owned())), "the later one is told: {found:?}");
+}
+
+#[test]
 fn what_was_deleted_or_cancelled_need_not_agree_with_what_comes_after_it() {
     let (order, list) = (orders(), lists());
     let at = |xml: &str, hour: u8| with(xml, "appTime", &format!("20260301{hour:02}0000"));
