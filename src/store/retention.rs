@@ -65,7 +65,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const RESTS: u32 = 60;
 /// Messages that expire in one transaction.
 const EXPIRED_TOGETHER: usize = 64;
-/// A message's id may be a little older than its first fact: files are claimed before they are recorded.
+/// A message's first fact may be a little older than its id: the clock may have been set back in between.
 const SLACK: SignedDuration = SignedDuration::from_hours(48);
 
 impl Keeper {
@@ -161,13 +161,15 @@ impl Keeper {
         let now = self.clock.now();
         let shortest = self.policy.evidence.min(self.policy.payload);
         let young = before(now, shortest).saturating_add(SLACK).unwrap_or(now);
+        // By the id, in whose order they come: what was claimed may have been recorded much later.
+        let young = Id::derived(young, &[0xff; 10]);
         let mut kept = Kept::default();
         let mut due: Vec<(Id, Fact)> = Vec::new();
         for entry in self.store.0.index.entries(b'm') {
             let read = entry.and_then(|(_, value)| decode(&value));
             let (_, message) = read.map_err(|error| self.store.index_error(&error))?;
             // Oldest first: nothing behind this one is due.
-            if message.created > young {
+            if message.id > young {
                 break;
             }
             due.extend(self.policy.expiry(&message, now).map(|fact| (message.id, fact)));
@@ -276,9 +278,10 @@ fn log(kept: &Kept) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::clock::ManualClock;
     use crate::store::apply;
     use crate::store::record::{Body, Content};
-    use crate::store::tests::support::{accepted, at, id};
+    use crate::store::tests::support::{accept_one, accepted, at, happen, id, open};
 
     #[test]
     fn a_clock_that_was_set_back_does_not_put_the_next_pass_off() {
@@ -321,5 +324,26 @@ mod tests {
         let kept: Vec<Id> = message.bodies().iter().map(|body| body.id).collect();
         assert_eq!(kept, [wire.id]);
         assert!(policy.expiry(&message, now).is_none());
+    }
+
+    #[test]
+    fn what_was_recorded_long_after_it_was_claimed_keeps_nothing_behind_it_from_expiring() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = open(dir.path());
+        let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+        let day = 24 * 3600;
+        let early = accept_one(&store, 2);
+        happen(&store, early, 3, Fact::Staged { index: 0 }).unwrap();
+        happen(&store, early, 4, Fact::Published { index: 0, name: "receipt.xml".to_owned() }).unwrap();
+        // Its id is the earlier one.
+        let mut late = Transaction::new(at(80 * day));
+        let [wire, payload] = [b"late wire", b"late load"].map(|bytes| late.body(bytes.to_vec()));
+        late.fact(id(1), accepted("1@customs", wire, payload));
+        store.commit_blocking(late).unwrap();
+        let policy = RetentionPolicy { evidence: days(1000), payload: days(90) };
+        let clock = Arc::new(ManualClock::new(at(100 * day)));
+        let kept = Keeper::new(store.clone(), policy, clock).pass(&|| false).unwrap();
+        assert_eq!(kept.payloads, 1, "{kept:?}");
+        assert!(store.message(&early).unwrap().payload_purged.is_some());
     }
 }
