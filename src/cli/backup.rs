@@ -103,8 +103,8 @@ pub fn restore(context: &mut Context<'_>, arguments: &RestoreArguments) -> Resul
     Ok(ExitCode::Done)
 }
 
-/// What the configuration names first, then the data folder, then the configuration itself: a restore that breaks off leaves nothing that starts, and
-/// the next one puts its own in the place of what is there.
+/// What the configuration names first, then the data folder, then the configuration itself: a restore that breaks off leaves
+/// nothing that starts, and the next one puts its own in the place of what is there.
 /// The environment that the data folder is of comes back as well, if backup or configuration name one.
 fn rebuild(
     dir: &Path,
